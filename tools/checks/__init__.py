@@ -1,0 +1,1 @@
+"""Does the project still keep its own rules, those that no general tool knows?"""
