@@ -1,0 +1,1 @@
+"""What should an account trade, and why? Values in, values out."""

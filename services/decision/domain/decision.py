@@ -1,0 +1,263 @@
+"""What the optimiser answers: trades, how good they provably are, and why.
+
+A `Decision` is plain exact data: no floats, stable order, so that the same inputs give the same bytes. Money is
+in the account's currency, rounded half-even to the cent where it is an estimate (`CENT`); quantities are exact.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from services.decision.domain.problem import ZERO, LotId, Side
+from services.kernel.ids import InstrumentId
+
+CENT = Decimal("0.01")
+
+
+class Outcome(StrEnum):
+    """What became of an account."""
+
+    TRADE = "TRADE"
+    NO_TRADE = "NO_TRADE"
+    # No trades satisfy the limits; the explanation names those that conflict and the cheapest way out.
+    INFEASIBLE = "INFEASIBLE"
+    # The solver gave no usable answer; nothing is traded, and the certificate says what it said.
+    FALLBACK_HOLD = "FALLBACK_HOLD"
+
+
+class NoTradeReason(StrEnum):
+    """Why nothing is traded."""
+
+    # Every weight is inside its trigger band, cash inside its corridor, and no money came or went.
+    WITHIN_BANDS = "WITHIN_BANDS"
+    # Triggered, but no trade improves on doing nothing after tax and cost.
+    NOT_WORTH_IT = "NOT_WORTH_IT"
+    # The best trades are smaller than the minimum trade or the quantity increment.
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+
+
+class TriggerKind(StrEnum):
+    """What asks for a rebalance."""
+
+    DRIFT = "DRIFT"
+    CASH_FLOOR = "CASH_FLOOR"
+    CASH_CEILING = "CASH_CEILING"
+    CASH_FLOW = "CASH_FLOW"
+    REQUESTED = "REQUESTED"
+
+
+class Character(StrEnum):
+    """How a gain is taxed."""
+
+    SHORT = "SHORT"
+    LONG = "LONG"
+    # Inside a wrapper that is not taxed.
+    EXEMPT = "EXEMPT"
+
+
+class ConstraintKind(StrEnum):
+    """A limit that a plan may press against."""
+
+    CASH_FLOOR = "CASH_FLOOR"
+    TURNOVER = "TURNOVER"
+    GAIN_BUDGET = "GAIN_BUDGET"
+    GROUP_MIN = "GROUP_MIN"
+    GROUP_MAX = "GROUP_MAX"
+    WEIGHT_MAX = "WEIGHT_MAX"
+    NO_BUY = "NO_BUY"
+    NO_SELL = "NO_SELL"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Something outside its corridor. `value` and `limit` are weights, or currency for a cash flow or floor."""
+
+    kind: TriggerKind
+    instrument_id: InstrumentId | None
+    value: Decimal
+    limit: Decimal
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LotSale:
+    """Units sold out of one lot, and their tax.
+
+    Attributes:
+        gain: Proceeds before costs minus basis; negative is a loss.
+        rate: Tax rate of the gain's character, 0 to 1.
+        tax: gain · rate; negative is a credit.
+    """
+
+    lot_id: LotId
+    acquired_date: date
+    quantity: Decimal
+    proceeds: Decimal
+    basis: Decimal
+    gain: Decimal
+    character: Character
+    rate: Decimal
+    tax: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TradeCost:
+    """Estimated cost of one trade in currency, tax excluded; each part zero or more."""
+
+    spread: Decimal
+    commission: Decimal
+    impact: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """All parts."""
+        return self.spread + self.commission + self.impact
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A planned change of one position. `quantity` is positive, a multiple of the increment; `value` is at `price`."""
+
+    instrument_id: InstrumentId
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    value: Decimal
+    cost: TradeCost
+    lot_sales: tuple[LotSale, ...] = ()
+
+    @property
+    def tax(self) -> Decimal:
+        """Estimated tax of all lots sold; negative is a credit."""
+        return sum((sale.tax for sale in self.lot_sales), ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far the plan can at most be from the best, checked by code that is not the solver.
+
+    All values are basis points of the account's mix value. The bound holds for every plan within the limits,
+    whichever way each instrument is traded, whole shares and minimum trades or not.
+
+    Attributes:
+        primal_bps: Objective of the released trades, exactly as rounded.
+        dual_bps: No plan can be below this.
+        gap_bps: primal − dual: what rounding, minimum trades, chosen directions and the solver cost together, at most.
+        hold_bps: Objective of doing nothing.
+        convex_gap_bps: The same gap before rounding, for the convex problem with the chosen directions: the solver's part.
+        status: The solver's own word.
+        options: What it was run with.
+    """
+
+    primal_bps: Decimal
+    dual_bps: Decimal
+    gap_bps: Decimal
+    hold_bps: Decimal
+    convex_gap_bps: Decimal
+    solver: str
+    solver_version: str
+    status: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReason:
+    """Why one trade is made, in currency.
+
+    Attributes:
+        weight_before: Before the plan.
+        weight_after: After the plan.
+        target_weight: What it should be.
+        deviation_benefit: How much less the mix's deviation costs, tax and trading cost left out, with this trade
+            than with the same plan without it; its money stays in, or comes from, cash.
+        risk_benefit_bps: How much lower tracking error is with it, in basis points a year.
+        cost: Spread, commission and impact.
+        tax: Tax; negative is a credit.
+        net_benefit: deviation_benefit − cost − tax, each weighted as the policy says.
+        required_by: The limit that forces it when the net benefit is negative.
+        without: What happens without it, in a sentence.
+        sentence: For the client.
+    """
+
+    instrument_id: InstrumentId
+    side: Side
+    weight_before: Decimal
+    weight_after: Decimal
+    target_weight: Decimal
+    deviation_benefit: Decimal
+    risk_benefit_bps: Decimal
+    cost: TradeCost
+    tax: Decimal
+    net_benefit: Decimal
+    required_by: ConstraintKind | None
+    without: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindingConstraint:
+    """A limit that holds the plan back.
+
+    Attributes:
+        subject: Group name or instrument id; empty for a limit of the account.
+        limit: Where it is: currency for cash and gains, weight for the rest.
+        price: What one more unit of the limit would be worth, in currency per currency; for an infeasible problem
+            the least change of `limit` that makes it feasible, in the limit's unit.
+        sentence: For the client.
+    """
+
+    kind: ConstraintKind
+    subject: str
+    limit: Decimal
+    price: Decimal
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The account before and after. Drift is half the sum of absolute deviations, cash included, as a weight."""
+
+    mix_value: Decimal
+    drift_before: Decimal
+    drift_after: Decimal
+    drift_max_before: Decimal
+    drift_max_after: Decimal
+    tracking_error_before_bps: Decimal
+    tracking_error_after_bps: Decimal
+    cash_before: Decimal
+    cash_after: Decimal
+    bought_value: Decimal
+    sold_value: Decimal
+    turnover: Decimal
+    cost: Decimal
+    gain_short: Decimal
+    gain_long: Decimal
+    # Tax on the gains, zero or more.
+    tax_realized: Decimal
+    # Credit for the losses, zero or more.
+    tax_saved: Decimal
+    net_benefit: Decimal
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The reasons, structured for programs and as sentences for people; both say the same figures."""
+
+    triggers: tuple[Trigger, ...]
+    trades: tuple[TradeReason, ...]
+    binding: tuple[BindingConstraint, ...]
+    summary: Summary
+    no_trade_reason: NoTradeReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one account. `trades` is empty unless the outcome is TRADE; sells first, then by instrument id."""
+
+    outcome: Outcome
+    trades: tuple[Trade, ...]
+    certificate: Certificate
+    explanation: Explanation

@@ -1,0 +1,1 @@
+"""How are gains taxed, where the account is taxed?"""
