@@ -117,7 +117,7 @@ def generate(proto: Path, out: Path) -> None:
 
 
 def stale_stubs(proto: Path, out: Path) -> list[str]:
-    """Return the stub files under `out` that differ from what `proto` would generate, missing and extra ones included."""
+    """Return the stubs under `out` that differ from what `proto` generates, missing and extra ones included."""
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
         generate(proto, fresh)
@@ -208,9 +208,9 @@ def _buf(*arguments: str) -> list[str]:
 
 
 def _run(*command: str) -> None:
-    # buf and protoc get nothing of the caller's environment but what starts a program: the result must not depend on it.
+    # The result must not depend on the caller's environment, so buf and protoc get only what starts a program.
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ContractsInvalid((done.stdout + done.stderr).strip())
 
@@ -222,7 +222,9 @@ def _tool(name: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.checks.protos", description="Compile and check the contracts.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.checks.protos", description="Compile and check the contracts."
+    )
     parser.add_argument("command", choices=("generate", "release", "format", "check"))
     command: str = parser.parse_args(arguments).command
     try:

@@ -1,0 +1,75 @@
+"""Do the error reasons of the contracts and of the code agree, both ways?
+
+A reason that only the code knows reaches callers as a name they cannot look up; one that only the contract knows is a
+promise nobody keeps.
+
+    python -m tools.checks.reasons
+"""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+
+import services
+from evenkeel.common.v1 import error_reason_pb2
+from services.kernel.errors import Fact
+
+PREFIX = "ERROR_REASON_"
+UNSPECIFIED = "UNSPECIFIED"
+
+# Modules that do something when imported: they start a program or run inside Alembic.
+NOT_IMPORTED = ("__main__", "migrations")
+
+
+def promised() -> set[str]:
+    """Return the reasons of the contracts, without their prefix."""
+    names = error_reason_pb2.ErrorReason.keys()
+    return {name.removeprefix(PREFIX) for name in names} - {UNSPECIFIED}
+
+
+def raised() -> dict[str, str]:
+    """Return the reasons of all errors of the services, each with one class that carries it."""
+    for module in _modules(services.__name__, services.__path__):
+        importlib.import_module(module)
+    return {error.reason: f"{error.__module__}.{error.__qualname__}" for error in _with_reason(Fact)}
+
+
+def disagreements(in_contracts: set[str], in_code: dict[str, str]) -> list[str]:
+    """Return what either side lacks, ordered by reason."""
+    unknown = [
+        f"{in_code[reason]} has the reason {reason}: add {PREFIX}{reason} to error_reason.proto"
+        for reason in sorted(in_code.keys() - in_contracts)
+    ]
+    unused = [
+        f"{PREFIX}{reason} is no error's reason: raise it somewhere, or reserve its number"
+        for reason in sorted(in_contracts - in_code.keys())
+    ]
+    return unknown + unused
+
+
+def _modules(package: str, path: list[str]) -> Iterator[str]:
+    for module in pkgutil.iter_modules(path, prefix=f"{package}."):
+        if module.name.rpartition(".")[2] in NOT_IMPORTED:
+            continue
+        yield module.name
+        if module.ispkg:
+            yield from _modules(module.name, list(importlib.import_module(module.name).__path__))
+
+
+def _with_reason(error: type[Fact]) -> Iterator[type[Fact]]:
+    if "reason" in error.__dict__:
+        yield error
+    for subclass in error.__subclasses__():
+        yield from _with_reason(subclass)
+
+
+def main() -> int:
+    """Print the disagreements and return the exit code."""
+    found = disagreements(promised(), raised())
+    sys.stdout.write("".join(f"{line}\n" for line in found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
