@@ -155,7 +155,7 @@ def numbers_are_exact(contracts: Contracts) -> Iterator[str]:
     for message in contracts.messages():
         for field in message.fields:
             if field.type in INEXACT:
-                yield f"{field.full_name} is a {INEXACT[field.type]}: use google.type.Decimal, or an integer and a scale"
+                yield f"{field.full_name} is a {INEXACT[field.type]}: use google.type.Decimal, or an integer with scale"
 
 
 RULES: tuple[Callable[[Contracts], Iterator[str]], ...] = (
