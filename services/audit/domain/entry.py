@@ -1,0 +1,215 @@
+"""The very bytes that the log commits to.
+
+A leaf hashes the body of an entry as it is stored, so that checking it never depends on how anybody writes JSON. The
+body is canonical JSON all the same: the event as its producer told it, and what the log adds (`index`,
+`account_sequence`, `recorded_time`). Everything else that the service knows of an entry is derived from its body.
+
+`account_sequence` numbers the entries of one account without a gap, from 1. It is inside the body, and so under the
+root: whoever holds entries 1 to n of an account can see that none was kept from them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from services.audit.domain.merkle import leaf_hash
+from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, rfc3339
+
+# C2SP tlog-tiles: an entry's length is two bytes.
+BODY_BYTES_MAX = 65_535
+
+ACCOUNT = "account"
+
+# The longest `account_sequence`, `index` and `recorded_time` with all their names and punctuation, rounded up.
+_ENVELOPE_BYTES_MAX = 256
+
+# The most bytes that an event may have as canonical JSON.
+EVENT_BYTES_MAX = BODY_BYTES_MAX - _ENVELOPE_BYTES_MAX
+
+# W3C Trace Context, version 00: trace id and parent id are not all zeros.
+_TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class EventInvalid(ValueError):
+    """A field of the event cannot be recorded as it is."""
+
+    def __init__(self, field: str, description: str) -> None:
+        """Say which field, and what is wrong with it."""
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
+class EntryInvalid(ValueError):
+    """The bytes are not the body of an entry."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, as its producer tells it.
+
+    `event_id` is a UUID in lower case; `data` is a JSON object in its canonical form; `trace_parent` is empty when
+    nothing was traced.
+    """
+
+    event_id: str
+    kind: str
+    occurred_time: datetime
+    producer: str
+    actor: str
+    trace_parent: str
+    subjects: Mapping[str, str]
+    data: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be recorded as it is.
+
+        Raises:
+            EventInvalid: A field is malformed.
+        """
+        if not _EVENT_ID.fullmatch(self.event_id):
+            raise EventInvalid("event_id", f"must be a UUID in lower case, was {self.event_id!r}")
+        if self.trace_parent and not _TRACE_PARENT.fullmatch(self.trace_parent):
+            raise EventInvalid("trace_parent", f"must be a W3C traceparent, was {self.trace_parent!r}")
+        _require_canonical_object(self.data)
+
+    @property
+    def account(self) -> str | None:
+        """The account it was about."""
+        return self.subjects.get(ACCOUNT)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace it happened in, 32 hexadecimal digits."""
+        return self.trace_parent[3:35] or None
+
+    @cached_property
+    def parts(self) -> tuple[bytes, bytes, bytes]:
+        """The event's members of the body, as they stand between the log's own."""
+        return (
+            b'"actor":%b,"data":%b,"event_id":"%b"' % (_text(self.actor), self.data, self.event_id.encode()),
+            b'"kind":%b,"occurred_time":"%b","producer":%b'
+            % (_text(self.kind), rfc3339(self.occurred_time).encode(), _text(self.producer)),
+            b'"subjects":%b,"trace_parent":"%b"' % (canonical_json(self.subjects), self.trace_parent.encode()),
+        )
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the event as canonical JSON: equal only for the same event told again."""
+        return hashlib.sha256(b"{%b}" % b",".join(self.parts)).digest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the event as canonical JSON."""
+        return sum(map(len, self.parts)) + 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log.
+
+    `account_sequence` is 0 when the event names no account.
+    """
+
+    index: int
+    account_sequence: int
+    recorded_time: datetime
+    event: Event
+    body: bytes
+
+    @property
+    def leaf(self) -> bytes:
+        """The hash by which the tree commits to the entry."""
+        return leaf_hash(self.body)
+
+
+def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time: datetime) -> Entry:
+    """Return the entry that records `event`.
+
+    Raises:
+        ValueError: The event is larger than `EVENT_BYTES_MAX`.
+    """
+    if event.size_bytes > EVENT_BYTES_MAX:
+        raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
+    actor_to_id, kind_to_producer, subjects_to_trace = event.parts
+    body = b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":"%b",%b}' % (
+        account_sequence,
+        actor_to_id,
+        index,
+        kind_to_producer,
+        rfc3339(recorded_time).encode(),
+        subjects_to_trace,
+    )
+    return Entry(index, account_sequence, recorded_time, event, body)
+
+
+def parse_entry(body: bytes) -> Entry:
+    """Return the entry whose body is `body`.
+
+    Raises:
+        EntryInvalid: `body` is not what `new_entry` writes for any event.
+    """
+    try:
+        members = _DECODER.decode(body.decode())
+        event = Event(
+            event_id=members["event_id"],
+            kind=members["kind"],
+            occurred_time=datetime.fromisoformat(members["occurred_time"]),
+            producer=members["producer"],
+            actor=members["actor"],
+            trace_parent=members["trace_parent"],
+            subjects=members["subjects"],
+            data=_ENCODER.encode(members["data"]).encode() if max(body) < 0xF0 else canonical_json(members["data"]),
+        )
+        entry = new_entry(
+            event,
+            index=members["index"],
+            account_sequence=members["account_sequence"],
+            recorded_time=datetime.fromisoformat(members["recorded_time"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise EntryInvalid(f"the bytes are not an entry: {error}") from error
+    if entry.body != body:
+        raise EntryInvalid("the bytes are not an entry as the log writes it")
+    return entry
+
+
+def _integer(digits: str) -> int:
+    value = int(digits)
+    if abs(value) > SAFE_INTEGER_MAX:
+        raise ValueError(f"an integer must be within 2**53 - 1 either way, was {digits}")
+    return value
+
+
+def _no_float(digits: str) -> float:
+    raise ValueError(f"floating-point numbers are not exact; write text instead of {digits}")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float)
+
+# Sorts keys by code point. RFC 8785 sorts by UTF-16 unit, which differs only where a character is beyond U+FFFF; those
+# have a byte of 0xF0 or more in UTF-8, and `canonical_json`, which is slower, is asked instead.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _text(value: str) -> bytes:
+    return _ENCODER.encode(value).encode()
+
+
+def _require_canonical_object(data: bytes) -> None:
+    try:
+        value = _DECODER.decode(data.decode())
+        canonical = _ENCODER.encode(value).encode() if max(data) < 0xF0 else canonical_json(value)
+    except RecursionError as error:
+        raise EventInvalid("data", "is nested too deeply") from error
+    except ValueError as error:
+        raise EventInvalid("data", f"must be canonical JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise EventInvalid("data", f"must be a JSON object, was {type(value).__name__}")
+    if canonical != data:
+        raise EventInvalid("data", "must be canonical JSON (RFC 8785): sorted keys, no spaces, each key once")

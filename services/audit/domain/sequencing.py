@@ -1,0 +1,142 @@
+"""Which entries do these events become?
+
+The log takes each event once. An event that comes again gets the index it has; another event under the same id is
+refused and the attempt is recorded as an entry of its own, once for each such content. Everything else is appended in
+the order given, under the next index and the next number of its account.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.audit.domain.entry import Entry, Event, new_entry
+from services.audit.domain.tiles import RightEdge, Tile
+from services.kernel.canonical import canonical_json
+
+CONFLICT_KIND = "audit.event.conflict_refused"
+AUDIT_PRODUCER = "audit"
+AUDIT_ACTOR = "audit_service"
+
+
+class Status(StrEnum):
+    """What the log did with an event."""
+
+    APPENDED = "APPENDED"
+    DUPLICATE = "DUPLICATE"
+    CONFLICT = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An event id that the log has: the entry's index and the event's digest."""
+
+    index: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The index of the entry that has the event's id, and what the log did."""
+
+    index: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a log ends: its right edge and the time of its last entry."""
+
+    edge: RightEdge
+    recorded_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one commit adds to the log.
+
+    `results` has one per event given, in their order; `sequences` the new last number of each account in `entries`.
+    """
+
+    entries: tuple[Entry, ...]
+    tiles: tuple[Tile, ...]
+    head: Head
+    results: tuple[Result, ...]
+    sequences: Mapping[str, int]
+
+
+def conflict_reports(events: Sequence[Event], known: Mapping[str, Known], now: datetime) -> tuple[Event, ...]:
+    """Return an event for each of `events` whose id has another content, in `known` or earlier among `events`.
+
+    The same attempt made again is the same event, whenever it is made.
+    """
+    digests = {event_id: each.digest for event_id, each in known.items()}
+    reports: dict[str, Event] = {}
+    for event in events:
+        recorded = digests.setdefault(event.event_id, event.digest)
+        if recorded != event.digest:
+            report = _conflict_report(event, recorded, now)
+            reports[report.event_id] = report
+    return tuple(reports.values())
+
+
+def grow(
+    head: Head, events: Iterable[Event], known: Mapping[str, Known], sequences: Mapping[str, int], now: datetime
+) -> Growth:
+    """Return what recording `events` adds to the log.
+
+    Args:
+        head: Where the log ends.
+        events: In the order of arrival.
+        known: Those of their ids that the log has.
+        sequences: The last number of each account among them; an account that is absent has no entry.
+        now: The time to record. It does not go back: an earlier time than the last entry's is raised to that.
+    """
+    recorded_time = max(now, head.recorded_time) if head.recorded_time else now
+    index = head.edge.size
+    entries: list[Entry] = []
+    results: list[Result] = []
+    added: dict[str, Known] = {}
+    numbers: dict[str, int] = {}
+    for event in events:
+        earlier = known.get(event.event_id) or added.get(event.event_id)
+        if earlier is not None:
+            same = earlier.digest == event.digest
+            results.append(Result(earlier.index, Status.DUPLICATE if same else Status.CONFLICT))
+            continue
+        number = 0
+        if event.account is not None:
+            number = numbers.get(event.account, sequences.get(event.account, 0)) + 1
+            numbers[event.account] = number
+        entries.append(new_entry(event, index=index, account_sequence=number, recorded_time=recorded_time))
+        results.append(Result(index, Status.APPENDED))
+        added[event.event_id] = Known(index, event.digest)
+        index += 1
+    edge, tiles = head.edge.extended(entry.leaf for entry in entries)
+    after = Head(edge, recorded_time if entries else head.recorded_time)
+    return Growth(tuple(entries), tiles, after, tuple(results), numbers)
+
+
+def _conflict_report(event: Event, recorded: bytes, now: datetime) -> Event:
+    """Return the event that says that `event` was refused, because `recorded` has its id."""
+    attempt = hashlib.sha256(event.event_id.encode() + recorded + event.digest).digest()
+    return Event(
+        event_id=str(uuid.UUID(bytes=attempt[:16], version=8)),
+        kind=CONFLICT_KIND,
+        occurred_time=now,
+        producer=AUDIT_PRODUCER,
+        actor=AUDIT_ACTOR,
+        trace_parent=event.trace_parent,
+        subjects={"event": event.event_id},
+        data=canonical_json(
+            {
+                "recorded_digest": f"sha256:{recorded.hex()}",
+                "refused_actor": event.actor,
+                "refused_digest": f"sha256:{event.digest.hex()}",
+                "refused_kind": event.kind,
+                "refused_producer": event.producer,
+            }
+        ),
+    )
