@@ -1,0 +1,1 @@
+"""How does a person talk to the services? By `evenkeel`, a typed command-line client."""
