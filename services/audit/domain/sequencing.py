@@ -5,7 +5,6 @@ refused and the attempt is recorded as an entry of its own, once for each such c
 the order given, under the next index and the next number of its account.
 """
 
-import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,9 @@ from services.kernel.canonical import canonical_json
 CONFLICT_KIND = "audit.event.conflict_refused"
 AUDIT_PRODUCER = "audit"
 AUDIT_ACTOR = "audit_service"
+
+# Name space of the ids of reports, so that the same attempt has the same id (RFC 9562, version 5).
+_REPORTS = uuid.UUID("2b9a7d0e-6f5c-4a41-9a3e-3d1c5b8e7f60")
 
 
 class Status(StrEnum):
@@ -121,9 +123,8 @@ def grow(
 
 def _conflict_report(event: Event, recorded: bytes, now: datetime) -> Event:
     """Return the event that says that `event` was refused, because `recorded` has its id."""
-    attempt = hashlib.sha256(event.event_id.encode() + recorded + event.digest).digest()
     return Event(
-        event_id=str(uuid.UUID(bytes=attempt[:16], version=8)),
+        event_id=str(uuid.uuid5(_REPORTS, f"{event.event_id} {recorded.hex()} {event.digest.hex()}")),
         kind=CONFLICT_KIND,
         occurred_time=now,
         producer=AUDIT_PRODUCER,

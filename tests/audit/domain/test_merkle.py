@@ -86,9 +86,7 @@ def test_every_consistency_proof_is_that_of_the_recursive_definition_and_verifie
         proof = proof_of(consistency_spans(first, second), LEAVES)
 
         assert proof == consistency_proof(first, LEAVES[:second])
-        verify_consistency(
-            first=first, second=second, first_root=ROOTS[first], second_root=ROOTS[second], proof=proof
-        )
+        verify_consistency(first=first, second=second, first_root=ROOTS[first], second_root=ROOTS[second], proof=proof)
 
 
 @given(st.integers(1, 600), st.data())
@@ -142,7 +140,13 @@ def test_every_single_changed_bit_of_a_consistency_proof_is_refused(first, secon
 @pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 2), (2, 3), (6, 7), (5, 8), (300, 600)])
 def test_an_inclusion_proof_with_a_hash_too_many_or_too_few_is_refused(index, size):
     proof, leaf, root = audit_path(index, LEAVES[:size]), LEAVES[index], ROOTS[size]
-    others = [[*proof, root], [*proof, leaf], [leaf, *proof], [root, *proof], *([proof[:-1], proof[1:]] if proof else [])]
+    others = [
+        [*proof, root],
+        [*proof, leaf],
+        [leaf, *proof],
+        [root, *proof],
+        *([proof[:-1], proof[1:]] if proof else []),
+    ]
     others += [[*proof[:-1], proof[-1][:-1]], [*proof[:-1], proof[-1] + b"\0"]] if proof else []
 
     for other in others:
