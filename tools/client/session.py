@@ -1,0 +1,62 @@
+"""One connection to all four services, as one person."""
+
+from types import TracebackType
+from typing import Self
+
+import grpc.aio
+from google.longrunning.operations_proto_pb2_grpc import OperationsStub
+
+from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
+from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
+from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
+from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
+from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub
+from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
+from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+from services.runtime.client import connect
+from tools.client.profile import Profile
+
+
+class Evenkeel:
+    """The services' contracts as typed stubs: `async with Evenkeel(profile, "advisor") as services: ...`.
+
+    Every call gets a deadline, the person's token, the trace it is made in, and is repeated where that is safe.
+    """
+
+    def __init__(self, profile: Profile, person: str) -> None:
+        """Prepare to call as `person`; connects inside `async with`.
+
+        Raises:
+            ProfileUnusable: The profile has no token for `person`.
+        """
+        self._profile = profile
+        self._credentials = profile.credentials(person)
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the channels."""
+        for name, address in self._profile.addresses.items():
+            self._channels[name] = connect(address, credentials=self._credentials)
+        decision, execution = self._channels["decision"], self._channels["execution"]
+        self.policy = PolicyServiceStub(self._channels["policy"])
+        self.books = BookServiceStub(decision)
+        self.prices = PriceServiceStub(decision)
+        self.runs = RunServiceStub(decision)
+        self.plans = PlanServiceStub(decision)
+        self.operations = OperationsStub(decision)
+        self.execution = ExecutionServiceStub(execution)
+        self.sandbox = SandboxServiceStub(execution)
+        self.audit = AuditServiceStub(self._channels["audit"])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the channels."""
+        for channel in self._channels.values():
+            await channel.close()
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """Return the channel to `service`, for contracts that have no stub here, such as health."""
+        return self._channels[service]
