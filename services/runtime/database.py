@@ -1,0 +1,261 @@
+"""The service's database: one pool, short transactions, and errors that say what to do.
+
+While an RPC that changes something is served, there is one transaction: the interceptor opens it, and every `begin()`
+and `read()` on the way joins it. So the change, its events and the answer to its request id are written together or not
+at all. Workers have no call, and `begin()` gives them a transaction of their own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from asyncpg.exceptions import PostgresError
+from sqlalchemy import MetaData, Table, exc, insert, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from services.kernel.canonical import canonical_json
+from services.kernel.clock import Clock
+from services.kernel.errors import Conflict, Unreachable
+from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
+from services.runtime.clock import SystemClock
+from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
+from services.runtime.deadlines import DeadlinePassed
+from services.runtime.outbox.table import outbox_table
+from services.runtime.requests import request_answer_table
+from services.runtime.settings import ServiceSettings
+from services.runtime.sql_spans import trace_statements
+
+# Longest wait for a new connection, in seconds.
+CONNECT_S_MAX = 5.0
+# Older connections are replaced, so that a moved database is found again.
+CONNECTION_AGE_S_MAX = 1800
+
+_QUERY_CANCELED = "57014"
+# Serialization failure and deadlock: nothing was done, and doing it again helps.
+_DO_AGAIN = frozenset({"40001", "40P01"})
+# Admin shutdown, crash shutdown, cannot connect now, database dropped; too many connections.
+_UNREACHABLE = frozenset({"57P01", "57P02", "57P03", "57P04", "53300"})
+_CONNECTION_EXCEPTION = "08"
+
+
+class DatabaseUnreachable(Unreachable):
+    """The database does not answer."""
+
+    reason = "DATABASE_UNREACHABLE"
+
+
+class TransactionConflict(Conflict):
+    """Another transaction was faster; nothing was done."""
+
+
+class Transaction:
+    """What is written together or not at all."""
+
+    def __init__(self, connection: AsyncConnection, database: "Database") -> None:
+        """Write through `connection`, which has begun."""
+        self.connection = connection
+        self._database = database
+        self.emitted = False
+
+    async def emit(self, *events: Event) -> None:
+        """Tell audit of `events`, in this order, if this transaction commits.
+
+        Raises:
+            ValueError: An event's data is larger than audit takes.
+        """
+        if not events:
+            return
+        caller = current_caller()
+        actor = caller.subject if caller is not None else f"{self._database.schema}_service"
+        now = self._database.clock.now()
+        parent = trace_parent()
+        rows: list[dict[str, Any]] = []
+        for event in events:
+            body = canonical_json(event.data)
+            if len(body) > EVENT_DATA_BYTES_MAX:
+                raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
+            rows.append(
+                {
+                    "event_id": uuid4(),
+                    "kind": event.kind,
+                    "body": body,
+                    "subjects": dict(event.subjects),
+                    "actor": actor,
+                    "occurred_time": now,
+                    "trace_parent": parent,
+                }
+            )
+        await self.connection.execute(insert(self._database.outbox), rows)
+        self.emitted = True
+
+
+class Database:
+    """The service's schema, through a pool of connections."""
+
+    def __init__(self, settings: ServiceSettings, clock: Clock | None = None) -> None:
+        """Prepare the pool; nothing is connected yet.
+
+        Args:
+            settings: Where the database is, and how much of it may be used.
+            clock: Tells when events occurred; the computer's when None.
+        """
+        self.schema = settings.database_schema
+        self.clock = clock or SystemClock()
+        metadata = MetaData(schema=self.schema)
+        self.outbox: Table = outbox_table(metadata)
+        self.request_answers: Table = request_answer_table(metadata)
+        # Set after each commit that emitted events, so that the relay need not wait for its next look.
+        self.events_waiting = asyncio.Event()
+        self._settings = settings
+        self._engine = _engine(
+            settings,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_pool_wait_s,
+            pool_recycle=CONNECTION_AGE_S_MAX,
+        )
+        self._readers = self._engine.execution_options(postgresql_readonly=True)
+        trace_statements(self._engine.sync_engine, self.schema)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """Open a transaction, or join the one of the call being served.
+
+        It commits when the block ends and rolls back when it raises; a joined one does so with its call.
+
+        Raises:
+            DatabaseUnreachable: The database does not answer, or no connection became free in time.
+            DeadlinePassed: A statement ran longer than the call may take.
+            TransactionConflict: Another transaction was faster.
+        """
+        joined = self._joined()
+        if joined is not None:
+            yield joined
+            return
+        async with self._connected(self._engine) as connection:
+            with _database_errors():
+                transaction = Transaction(connection, self)
+                async with connection.begin():
+                    await self._limit(connection)
+                    yield transaction
+            if transaction.emitted:
+                self.events_waiting.set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a read-only transaction, or join the one of the call being served.
+
+        Raises:
+            DatabaseUnreachable: The database does not answer, or no connection became free in time.
+            DeadlinePassed: A statement ran longer than the call may take.
+        """
+        joined = self._joined()
+        if joined is not None:
+            yield joined.connection
+            return
+        async with self._connected(self._readers) as connection:
+            with _database_errors():
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection outside the pool, that commits each statement by itself.
+
+        For what must hold one for long (the relay's lock), or must work when the pool is used up (health).
+
+        Raises:
+            DatabaseUnreachable: The database does not answer.
+        """
+        engine = _engine(self._settings, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        try:
+            async with self._connected(engine) as connection:
+                with _database_errors():
+                    yield connection
+        finally:
+            await engine.dispose()
+
+    async def close(self) -> None:
+        """Close every connection of the pool."""
+        await self._engine.dispose()
+
+    @property
+    def connections_in_use(self) -> int:
+        """Return how many connections of the pool are taken."""
+        return int(self._engine.pool.checkedout())  # type: ignore[attr-defined]
+
+    def _joined(self) -> Transaction | None:
+        call = current_call()
+        return None if call is None else call.transaction
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        connection = engine.connect()
+        try:
+            with _database_errors():
+                await connection.start()
+        except (OSError, PostgresError) as error:
+            raise DatabaseUnreachable("the database does not answer") from error
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
+
+    async def _limit(self, connection: AsyncConnection) -> None:
+        # A safety net for what cancellation cannot reach: this process may be gone by the time of the deadline.
+        left_s = remaining_s()
+        if left_s < self._settings.database_statement_s_max:
+            milliseconds = max(1, int(left_s * 1000))
+            await connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
+
+
+def database_url(secret_url: str) -> URL:
+    """Return the address for the asyncpg driver; the query part is passed to it."""
+    return make_url(secret_url).set(drivername="postgresql+asyncpg")
+
+
+def _engine(settings: ServiceSettings, **options: Any) -> AsyncEngine:  # noqa: ANN401 - SQLAlchemy's own options
+    connect: dict[str, Any] = {
+        "timeout": CONNECT_S_MAX,
+        "server_settings": {
+            "application_name": f"evenkeel-{settings.database_schema}",
+            "statement_timeout": str(int(settings.database_statement_s_max * 1000)),
+            "timezone": "UTC",
+        },
+    }
+    url = database_url(settings.database_url.get_secret_value())
+    if settings.database_pooler == "pgbouncer":
+        # In transaction mode a prepared statement may be on another connection; and only few settings pass through.
+        connect["statement_cache_size"] = 0
+        connect["prepared_statement_name_func"] = lambda: f"__{uuid4()}__"
+        del connect["server_settings"]["statement_timeout"], connect["server_settings"]["timezone"]
+        url = url.update_query_dict({"prepared_statement_cache_size": "0"})
+    return create_async_engine(url, connect_args=connect, **options)
+
+
+class _database_errors:  # noqa: N801 - read as a context manager; a class, because it is entered on every call
+    """Says what a database error means to whoever called."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case exc.TimeoutError():
+                raise DatabaseUnreachable("no database connection became free in time") from error
+            case exc.DBAPIError():
+                state = getattr(error.orig, "sqlstate", None) or ""
+                if state == _QUERY_CANCELED:
+                    raise DeadlinePassed("the query ran longer than the call may take") from error
+                if state in _DO_AGAIN:
+                    raise TransactionConflict("another transaction was faster; repeat the call") from error
+                if error.connection_invalidated or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
+                    raise DatabaseUnreachable("the database does not answer") from error
+            case _:
+                pass

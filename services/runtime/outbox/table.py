@@ -1,0 +1,36 @@
+"""The outbox: events that were written with the change they tell of, until audit has acknowledged them.
+
+Events are shipped in the order of `seq`. A transaction may commit after another with a larger `seq`, so the relay marks
+rows and never remembers how far it came.
+"""
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+OUTBOX = "outbox"
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """Return the outbox of the schema that `metadata` names. Each service's `tables.py` declares it."""
+    table = Table(
+        OUTBOX,
+        metadata,
+        # Names the event for ever; audit knows a repeat by it.
+        Column("event_id", Uuid(as_uuid=True), primary_key=True),
+        Column("seq", BigInteger, Identity(always=True), nullable=False, unique=True),
+        Column("kind", Text, nullable=False),
+        # Canonical JSON.
+        Column("body", LargeBinary, nullable=False),
+        Column("subjects", JSONB, nullable=False),
+        # Who did it: the subject of the caller's token, or the service itself.
+        Column("actor", Text, nullable=False),
+        Column("occurred_time", DateTime(timezone=True), nullable=False),
+        # W3C trace context in which it happened.
+        Column("trace_parent", Text, nullable=True),
+        # Where audit keeps it; NULL until audit has acknowledged it.
+        Column("audit_index", BigInteger, nullable=True),
+        Column("shipped_time", DateTime(timezone=True), nullable=True),
+    )
+    # What waits is little; what was shipped is much.
+    Index("outbox_waiting", table.c.seq, postgresql_where=table.c.shipped_time.is_(None))
+    return table

@@ -1,0 +1,109 @@
+"""Traces and metrics, by OpenTelemetry.
+
+Spans are always made, because their ids tie logs, records and errors together; they are exported only when
+`OTEL_EXPORTER_OTLP_ENDPOINT` says where to. The standard `OTEL_*` variables work, sampling included.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.util.types import AttributeValue
+
+from services.runtime.context import dotted
+
+_NAME = "evenkeel"
+
+# Bucket edges of every duration in seconds, as the RPC conventions advise.
+DURATION_EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+FLUSH_MS_MAX = 5_000
+
+
+class Telemetry:
+    """The process's exporters. Made once, in `serve`, before anything is measured; closed at the very end."""
+
+    def __init__(self, service: str) -> None:
+        """Start measuring as `service`; export if the environment says where to."""
+        resource = Resource.create({"service.name": f"evenkeel-{service}", "service.version": installed_version()})
+        exporting = bool(
+            os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        )
+        self._traces = TracerProvider(resource=resource)
+        readers: list[MetricReader] = []
+        if exporting:
+            self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+        self._metrics = MeterProvider(resource=resource, metric_readers=readers)
+        trace.set_tracer_provider(self._traces)
+        metrics.set_meter_provider(self._metrics)
+
+    def close(self) -> None:
+        """Send what is not sent yet, for at most a few seconds. Blocks."""
+        self._traces.force_flush(FLUSH_MS_MAX)
+        self._traces.shutdown()
+        self._metrics.shutdown(FLUSH_MS_MAX)
+
+
+def installed_version() -> str:
+    """Return the version of this build."""
+    try:
+        return version("evenkeel")
+    except PackageNotFoundError:
+        return "0.0.0+source"
+
+
+def tracer() -> trace.Tracer:
+    """Return the tracer of all services."""
+    return trace.get_tracer(_NAME)
+
+
+def meter() -> Meter:
+    """Return the meter of all services."""
+    return metrics.get_meter(_NAME)
+
+
+@contextmanager
+def span(name: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
+    """Measure the work within as a span of the present trace; an exception marks it failed.
+
+    `__` in an attribute's name stands for a dot: `evenkeel__accounts=12`.
+    """
+    with tracer().start_as_current_span(name, attributes=dotted(attributes)) as current:
+        yield current
+
+
+def current_trace_id() -> str | None:
+    """Return the id of the present trace, 32 hexadecimal digits; None outside any."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+def counter(name: str, unit: str, description: str) -> Counter:
+    """Return a counter named `evenkeel.<noun>.<verb>`; few labels, never an account's id."""
+    return meter().create_counter(name, unit, description)
+
+
+def duration(name: str, description: str) -> Histogram:
+    """Return a histogram of durations in seconds."""
+    return meter().create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=DURATION_EDGES_S)
+
+
+def gauge(name: str, unit: str, description: str, read: Callable[[], float | None]) -> None:
+    """Have `read` asked at each export; None means there is nothing to say."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        value = read()
+        return () if value is None else (Observation(value),)
+
+    meter().create_observable_gauge(name, [observe], unit, description)
