@@ -1,0 +1,178 @@
+"""One account as the book has it.
+
+An account begins as a snapshot told it and moves on with every allocation that execution reports. Its content hash
+names it exactly as it was when a plan was decided, so that the plan can be decided again from it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
+from services.kernel.canonical import JsonValue, canonical_json, content_hash
+from services.kernel.ids import AccountId, HouseholdId, InstrumentId
+
+SnapshotId = NewType("SnapshotId", str)
+
+
+class HoldingKind(StrEnum):
+    """Where a position is, and what may be done with it."""
+
+    # Held here, and traded.
+    TRADED = "TRADED"
+    # Held elsewhere: counts in the mix, is not traded.
+    HELD_AWAY = "HELD_AWAY"
+    # Locked or gated: counts in the mix, is not sold.
+    LOCKED = "LOCKED"
+
+
+class TaxWrapper(StrEnum):
+    """How an account's gains are taxed."""
+
+    # When they are realized.
+    TAXABLE = "TAXABLE"
+    # When money leaves, as in a traditional IRA.
+    DEFERRED = "DEFERRED"
+    # Never, as in a Roth IRA or an ISA.
+    EXEMPT = "EXEMPT"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Units of one instrument in one account, of one holding kind. `quantity` is positive.
+
+    The lots, oldest first, sum to `quantity`; or there are none, and what the units cost is unknown.
+    """
+
+    instrument_id: InstrumentId
+    holding: HoldingKind
+    quantity: Decimal
+    lots: tuple[LotState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBook:
+    """One account: what it has, and what it traded lately. Amounts are in `currency`.
+
+    Attributes:
+        household_id: None when it belongs to none.
+        cash: May be used now; negative when overdrawn.
+        reserved_cash: Leaves soon and is kept free; 0 or more.
+        short_term_gain: Net gain of the calendar year `gain_year` so far; negative for a loss.
+        positions: By instrument, then holding kind; each pair once.
+        snapshot_id: What the account began as.
+        as_of_time: When that was true.
+        opening_position: Position in execution's stream when the snapshot was recorded; what was reported until then is
+            in the snapshot.
+        booked_position: Position of the last allocation booked on top of it; `opening_position` when there is none.
+        recent_trades: Since the date asked for, oldest first; for the wash-sale windows.
+    """
+
+    account_id: AccountId
+    household_id: HouseholdId | None
+    custodian: str
+    currency: str
+    tax_wrapper: TaxWrapper
+    cash: Decimal
+    reserved_cash: Decimal
+    short_term_gain: Decimal
+    long_term_gain: Decimal
+    gain_year: int
+    positions: tuple[Position, ...]
+    snapshot_id: SnapshotId
+    as_of_time: datetime
+    opening_position: int = 0
+    booked_position: int = 0
+    recent_trades: tuple[RecentTrade, ...] = ()
+
+    def position(self, instrument_id: InstrumentId, holding: HoldingKind) -> Position | None:
+        """Return the position of that instrument and kind, if the account has one."""
+        for each in self.positions:
+            if each.instrument_id == instrument_id and each.holding is holding:
+                return each
+        return None
+
+    def gains(self, year: int) -> tuple[Decimal, Decimal]:
+        """Return the net short-term and long-term gain of `year`; nothing was realized in a year after `gain_year`."""
+        return (self.short_term_gain, self.long_term_gain) if year == self.gain_year else (ZERO, ZERO)
+
+    def content(self) -> bytes:
+        """Return the account as canonical JSON; equal accounts have equal bytes."""
+        return canonical_json(_content(self))
+
+    @property
+    def account_hash(self) -> str:
+        """Name of the account by its content. Computed at each use: keep it when it is needed twice."""
+        return content_hash(self.content())
+
+
+def account_from_content(content: bytes) -> AccountBook:
+    """Return the account whose `AccountBook.content` is `content`, which we wrote ourselves."""
+    fields = json.loads(content)
+    return AccountBook(
+        account_id=AccountId(fields["account_id"]),
+        household_id=None if fields["household_id"] is None else HouseholdId(fields["household_id"]),
+        custodian=fields["custodian"],
+        currency=fields["currency"],
+        tax_wrapper=TaxWrapper(fields["tax_wrapper"]),
+        cash=Decimal(fields["cash"]),
+        reserved_cash=Decimal(fields["reserved_cash"]),
+        short_term_gain=Decimal(fields["short_term_gain"]),
+        long_term_gain=Decimal(fields["long_term_gain"]),
+        gain_year=fields["gain_year"],
+        positions=tuple(
+            Position(
+                InstrumentId(instrument_id),
+                HoldingKind(holding),
+                Decimal(quantity),
+                tuple(
+                    LotState(LotId(lot_id), date.fromisoformat(acquired), Decimal(units), Decimal(basis))
+                    for lot_id, acquired, units, basis in lots
+                ),
+            )
+            for instrument_id, holding, quantity, lots in fields["positions"]
+        ),
+        snapshot_id=SnapshotId(fields["snapshot_id"]),
+        as_of_time=datetime.fromisoformat(fields["as_of_time"]).astimezone(UTC),
+        opening_position=fields["opening_position"],
+        booked_position=fields["booked_position"],
+        recent_trades=tuple(
+            RecentTrade(InstrumentId(instrument_id), Side(side), date.fromisoformat(day), Decimal(gain))
+            for instrument_id, side, day, gain in fields["recent_trades"]
+        ),
+    )
+
+
+def _content(account: AccountBook) -> dict[str, JsonValue]:
+    return {
+        "account_id": account.account_id,
+        "household_id": account.household_id,
+        "custodian": account.custodian,
+        "currency": account.currency,
+        "tax_wrapper": account.tax_wrapper.value,
+        "cash": account.cash,
+        "reserved_cash": account.reserved_cash,
+        "short_term_gain": account.short_term_gain,
+        "long_term_gain": account.long_term_gain,
+        "gain_year": account.gain_year,
+        "positions": [
+            [
+                position.instrument_id,
+                position.holding.value,
+                position.quantity,
+                [[lot.lot_id, lot.acquired_date, lot.quantity, lot.basis_total] for lot in position.lots],
+            ]
+            for position in account.positions
+        ],
+        "snapshot_id": account.snapshot_id,
+        "as_of_time": account.as_of_time,
+        "opening_position": account.opening_position,
+        "booked_position": account.booked_position,
+        "recent_trades": [
+            [trade.instrument_id, trade.side.value, trade.trade_date, trade.realized_gain]
+            for trade in account.recent_trades
+        ],
+    }

@@ -1,0 +1,268 @@
+"""How an allocation changes an account: exactly, once, and by rules written down here.
+
+- A buy adds a lot; its basis is what was paid, fees included.
+- A sale takes units out of the lots its plan names, in the plan's order; what earlier allocations of the same plan and
+  instrument took is passed over. Units that the named lots no longer hold come out of the oldest lots instead: first
+  in, first out is what counts when lots are not identified (26 CFR § 1.1012-1(c)).
+- Each lot sold gets its part of the proceeds by units, in whole cents that sum to the whole, and gives up its part of
+  the basis, rounded down to the cent; the lot's last units carry all that is left. So nothing appears or is lost.
+- Only traded units are bought and sold. A position whose cost is unknown has no lots, and gets none.
+- What was sold and is not there cannot be made to be: the position ends at nothing and the booking says how much is
+  uncovered. The trade is a fact, so its money is booked all the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
+from typing import assert_never
+
+from services.decision.domain.book.account import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.decision import Character
+from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
+from services.decision.domain.tax.united_states import long_term_from
+from services.kernel.decimals import EXACT
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, derived_id
+from services.kernel.money import CENT
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """An account's part of a block's fills, as execution reports it. Money is in `currency`, in whole cents.
+
+    Attributes:
+        position: In execution's stream; dense from 1, each once.
+        quantity: Units, above 0.
+        value: Money that changes hands, fees excluded.
+        fees: The account's part of the fees, 0 or more.
+    """
+
+    position: int
+    order_id: OrderId
+    block_id: BlockId
+    account_id: AccountId
+    plan_id: PlanId
+    instrument_id: InstrumentId
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    value: Decimal
+    fees: Decimal
+    currency: str
+    trade_date: date
+    settlement_date: date
+
+    @property
+    def cash_change(self) -> Decimal:
+        """What the allocation does to the account's cash."""
+        return self.value - self.fees if self.side is Side.SELL else -self.value - self.fees
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLot:
+    """Units that a plan sells out of one lot."""
+
+    lot_id: LotId
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SoldLot:
+    """Units that an allocation took out of one lot. The gain is what came in after fees, less what they had cost."""
+
+    lot_id: LotId
+    acquired_date: date
+    quantity: Decimal
+    proceeds: Decimal
+    basis: Decimal
+    character: Character
+
+    @property
+    def gain(self) -> Decimal:
+        """Proceeds less basis; negative is a loss."""
+        return self.proceeds - self.basis
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What one allocation did to an account.
+
+    Attributes:
+        sold_lots: Out of which lots units went; empty for a buy, and for units whose cost is unknown.
+        bought_lot_id: The lot that a buy made; None for a sale, and for a position whose cost is unknown.
+        uncovered_quantity: Units sold that the account did not have. Above 0 only when a snapshot took away what a plan
+            was selling: reconciliation shows it as a break.
+    """
+
+    allocation: Allocation
+    sold_lots: tuple[SoldLot, ...] = ()
+    bought_lot_id: LotId | None = None
+    uncovered_quantity: Decimal = ZERO
+
+    @property
+    def realized_gain(self) -> Decimal:
+        """Gain of all lots sold; negative is a loss."""
+        return sum((lot.gain for lot in self.sold_lots), ZERO)
+
+
+def booked(
+    account: AccountBook, allocation: Allocation, planned_lots: Sequence[PlannedLot], sold_before: Decimal
+) -> tuple[AccountBook, Booking]:
+    """Return the account after `allocation`, and what was done.
+
+    Args:
+        account: As it is before.
+        allocation: Of this account, later in the stream than `account.booked_position`.
+        planned_lots: What the plan sells of the instrument, in the plan's order; empty for a buy.
+        sold_before: Units that earlier allocations of the same plan and instrument sold.
+
+    Raises:
+        ValueError: The allocation is another account's, in another currency, or was booked before.
+    """
+    _check(account, allocation)
+    held = account.position(allocation.instrument_id, HoldingKind.TRADED)
+    match allocation.side:
+        case Side.BUY:
+            after, booking = _bought(held, allocation)
+        case Side.SELL:
+            after, booking = _sold(account, held, allocation, _left_of(planned_lots, sold_before))
+        case _:
+            assert_never(allocation.side)
+    others = [position for position in account.positions if position is not held]
+    short, long = _gains(account, booking)
+    trade = RecentTrade(allocation.instrument_id, allocation.side, allocation.trade_date, booking.realized_gain)
+    changed = replace(
+        account,
+        cash=account.cash + allocation.cash_change,
+        short_term_gain=short,
+        long_term_gain=long,
+        gain_year=max(account.gain_year, allocation.trade_date.year),
+        positions=tuple(sorted([*others, *after], key=lambda each: (each.instrument_id, each.holding))),
+        booked_position=allocation.position,
+        recent_trades=(*account.recent_trades, trade),
+    )
+    return changed, booking
+
+
+def _check(account: AccountBook, allocation: Allocation) -> None:
+    if allocation.account_id != account.account_id:
+        raise ValueError(f"allocation is of account {allocation.account_id}, not of {account.account_id}")
+    if allocation.currency != account.currency:
+        raise ValueError(f"account {account.account_id} is in {account.currency}, allocation in {allocation.currency}")
+    if allocation.position <= account.booked_position:
+        raise ValueError(
+            f"{account.account_id} is booked up to {account.booked_position}, allocation was {allocation.position}"
+        )
+
+
+def _bought(held: Position | None, allocation: Allocation) -> tuple[list[Position], Booking]:
+    if held is not None and not held.lots:
+        return [replace(held, quantity=held.quantity + allocation.quantity)], Booking(allocation)
+    lot = LotState(
+        lot_id=LotId(derived_id("lot", allocation.account_id, str(allocation.position))),
+        acquired_date=allocation.trade_date,
+        quantity=allocation.quantity,
+        basis_total=allocation.value + allocation.fees,
+    )
+    before = held or Position(allocation.instrument_id, HoldingKind.TRADED, ZERO)
+    lots = tuple(sorted((*before.lots, lot), key=_oldest_first))
+    after = replace(before, quantity=before.quantity + allocation.quantity, lots=lots)
+    return [after], Booking(allocation, bought_lot_id=lot.lot_id)
+
+
+def _sold(
+    account: AccountBook, held: Position | None, allocation: Allocation, planned: Sequence[PlannedLot]
+) -> tuple[list[Position], Booking]:
+    covered = ZERO if held is None else min(allocation.quantity, held.quantity)
+    uncovered = allocation.quantity - covered
+    if held is None:
+        return [], Booking(allocation, uncovered_quantity=uncovered)
+    sold: list[SoldLot] = []
+    left = {lot.lot_id: lot for lot in held.lots}
+    proceeds = allocation.value - allocation.fees
+    units = ZERO
+    paid = ZERO
+    for lot, quantity in _chosen(held.lots, planned, covered):
+        units += quantity
+        paid_until = _part(proceeds, units, allocation.quantity, ROUND_HALF_EVEN)
+        basis = _part(lot.basis_total, quantity, lot.quantity, ROUND_DOWN)
+        sold.append(
+            SoldLot(
+                lot_id=lot.lot_id,
+                acquired_date=lot.acquired_date,
+                quantity=quantity,
+                proceeds=paid_until - paid,
+                basis=basis,
+                character=_character(account.tax_wrapper, lot.acquired_date, allocation.trade_date),
+            )
+        )
+        paid = paid_until
+        left[lot.lot_id] = replace(lot, quantity=lot.quantity - quantity, basis_total=lot.basis_total - basis)
+    booking = Booking(allocation, sold_lots=tuple(sold), uncovered_quantity=uncovered)
+    if covered == held.quantity:
+        return [], booking
+    lots = tuple(lot for lot in left.values() if lot.quantity > 0)
+    return [replace(held, quantity=held.quantity - covered, lots=lots)], booking
+
+
+def _left_of(planned_lots: Sequence[PlannedLot], sold_before: Decimal) -> list[PlannedLot]:
+    """Return what is left of the plan's lots after `sold_before` units of them, in order."""
+    left: list[PlannedLot] = []
+    for planned in planned_lots:
+        passed = min(planned.quantity, sold_before)
+        sold_before -= passed
+        if planned.quantity > passed:
+            left.append(PlannedLot(planned.lot_id, planned.quantity - passed))
+    return left
+
+
+def _chosen(
+    lots: Sequence[LotState], planned: Sequence[PlannedLot], quantity: Decimal
+) -> Iterator[tuple[LotState, Decimal]]:
+    """Yield each lot once with the units that `quantity` takes of it: by the plan, then the oldest first."""
+    available = {lot.lot_id: lot for lot in lots}
+    taken: dict[LotId, Decimal] = {}
+    oldest = (PlannedLot(lot.lot_id, lot.quantity) for lot in sorted(lots, key=_oldest_first))
+    for choice in (*planned, *oldest):
+        lot = available.get(choice.lot_id)
+        if lot is None:
+            continue
+        units = min(choice.quantity, lot.quantity - taken.get(lot.lot_id, ZERO), quantity)
+        if units > 0:
+            taken[lot.lot_id] = taken.get(lot.lot_id, ZERO) + units
+            quantity -= units
+    for lot_id, units in taken.items():
+        yield available[lot_id], units
+
+
+def _gains(account: AccountBook, booking: Booking) -> tuple[Decimal, Decimal]:
+    """Return the short-term and long-term gain of the latest year that the account knows of, the booking included."""
+    year = booking.allocation.trade_date.year
+    if year < account.gain_year:
+        return account.short_term_gain, account.long_term_gain
+    short, long = account.gains(year)
+    for lot in booking.sold_lots:
+        if lot.character is Character.SHORT:
+            short += lot.gain
+        elif lot.character is Character.LONG:
+            long += lot.gain
+    return short, long
+
+
+def _character(wrapper: TaxWrapper, acquired_date: date, trade_date: date) -> Character:
+    if wrapper is not TaxWrapper.TAXABLE:
+        return Character.EXEMPT
+    return Character.LONG if trade_date >= long_term_from(acquired_date) else Character.SHORT
+
+
+def _oldest_first(lot: LotState) -> tuple[date, LotId]:
+    return lot.acquired_date, lot.lot_id
+
+
+def _part(amount: Decimal, units: Decimal, of: Decimal, rounding: str) -> Decimal:
+    """Return the part of `amount` that `units` are `of` the whole, in whole cents; all of it for all units."""
+    if units == of:
+        return amount
+    with localcontext(EXACT) as context:
+        context.clear_traps()
+        return (amount * units / of).quantize(CENT, rounding=rounding)

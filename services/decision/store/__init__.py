@@ -1,0 +1,1 @@
+"""Keeps what decision knows, in PostgreSQL, schema `decision`."""
