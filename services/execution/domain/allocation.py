@@ -1,0 +1,269 @@
+"""Who gets what of a block's fills: exactly, fairly, and by a rule written down before the block is sent.
+
+Several accounts' orders travel as one block, and the venue may fill part of it. The rule (SEC staff letter SMC Capital,
+1995; FCA COBS 11.3): every account pays the same average price, shares the fill pro rata to what it ordered, and shares
+the costs. Whole increments do not divide evenly, so someone gets the odd one. The largest remainder gets it, where an
+account's remainder includes what it was left short by (or given over) in earlier blocks: its *carry*. So nobody is
+favored in the long run, whatever the sizes. What is still tied is settled by a hash of block and account: no order of
+rows, names or time can win.
+
+Quantities are whole numbers of the block's increment here: integers divide exactly.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
+
+from services.kernel.ids import AccountId, BlockId, OrderId
+from services.kernel.money import CENT
+
+# Carries are kept in millionths of an increment: integers, so that sums stay exact.
+CARRY_SCALE = 1_000_000
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one account's order has in a block.
+
+    `ordered` counts whole increments and is positive; `carry` is what earlier blocks left the account short by, in
+    millionths of an increment, negative when they gave it more than its share.
+    """
+
+    order_id: OrderId
+    account_id: AccountId
+    ordered: int
+    carry: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an empty share.
+
+        Raises:
+            ValueError: `ordered` is not positive.
+        """
+        if self.ordered <= 0:
+            raise ValueError(f"a share orders at least one increment, was {self.ordered}")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Says before a block is sent how its fills will be split. Never changes after.
+
+    `increment` is the smallest quantity the block trades in; `shares` are in the order of their order ids.
+    """
+
+    block_id: BlockId
+    increment: Decimal
+    shares: tuple[Share, ...]
+    quantity: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the shares in order and add them up.
+
+        Raises:
+            ValueError: There is no share, an order is in it twice, or `increment` is not positive.
+        """
+        if not self.shares:
+            raise ValueError(f"block {self.block_id} has no shares")
+        if self.increment <= 0:
+            raise ValueError(f"an increment is positive, was {self.increment}")
+        ordered = tuple(sorted(self.shares, key=lambda share: share.order_id))
+        if any(one.order_id == other.order_id for one, other in pairwise(ordered)):
+            raise ValueError(f"block {self.block_id} has an order twice")
+        object.__setattr__(self, "shares", ordered)
+        object.__setattr__(self, "quantity", sum(share.ordered for share in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one order gets of a block: whole increments, and the carry it takes to the next block."""
+
+    order_id: OrderId
+    account_id: AccountId
+    filled: int
+    carry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One order's part of a block's fills, in units and money.
+
+    `gross_amount` and `fee` are whole cents; over the block they sum to the venue's amounts, to the cent.
+    """
+
+    order_id: OrderId
+    account_id: AccountId
+    quantity: Decimal
+    average_price: Decimal
+    gross_amount: Decimal
+    fee: Decimal
+
+
+def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:
+    """Return each order's part of `filled`, in the order of the statement.
+
+    Args:
+        statement: The rule as it was frozen before the block was sent.
+        filled: Filled quantity in whole increments, at most what was ordered.
+
+    Returns:
+        One part per share. They sum to `filled`, none exceeds what its order asked for, and none differs from the exact
+        pro rata by a whole increment or more.
+
+    Raises:
+        ValueError: `filled` is negative or more than was ordered.
+    """
+    total = statement.quantity
+    if not 0 <= filled <= total:
+        raise ValueError(f"filled must be 0 to {total}, was {filled}")
+    floors: list[int] = []
+    remainders: list[int] = []
+    for share in statement.shares:
+        quotient, remainder = divmod(filled * share.ordered, total)
+        floors.append(quotient)
+        remainders.append(remainder)
+    favored = _largest_claims(statement, remainders, filled - sum(floors))
+    return tuple(
+        Part(
+            order_id=share.order_id,
+            account_id=share.account_id,
+            filled=floor + (index in favored),
+            carry=share.carry + remainder * CARRY_SCALE // total - (CARRY_SCALE if index in favored else 0),
+        )
+        for index, (share, floor, remainder) in enumerate(zip(statement.shares, floors, remainders, strict=True))
+    )
+
+
+def certain_increments(statement: Statement, filled: int) -> dict[OrderId, int]:
+    """Return what each order gets at least, however the rest of the block fills.
+
+    The largest remainder may take an odd increment back when more is filled; the whole part never shrinks. Proceeds may
+    be spent on this much before the block is complete.
+    """
+    return {share.order_id: filled * share.ordered // statement.quantity for share in statement.shares}
+
+
+def allocate(
+    statement: Statement, *, filled_quantity: Decimal, gross_amount: Decimal, average_price: Decimal, fee: Decimal
+) -> tuple[tuple[Allocation, ...], tuple[Part, ...]]:
+    """Return the allocations of a block's fills, and the parts with the carries they leave.
+
+    Args:
+        statement: The rule as it was frozen before the block was sent.
+        filled_quantity: Sum of the live fills; a whole number of increments.
+        gross_amount: Sum of quantity times price over the live fills.
+        average_price: What every account is told it paid.
+        fee: The venue's fees for the block, zero or more.
+
+    Raises:
+        ValueError: `filled_quantity` is not a whole number of increments, or more than was ordered.
+    """
+    increments = filled_quantity / statement.increment
+    if increments != int(increments):
+        raise ValueError(f"filled quantity {filled_quantity} is not in increments of {statement.increment}")
+    parts = allocate_pro_rata(statement, int(increments))
+    weights = [part.filled for part in parts]
+    salt = statement.block_id
+    names = [part.order_id for part in parts]
+    amounts = share_money(_to_cents(gross_amount), weights, names, salt)
+    fees = share_money(_to_cents(fee), weights, names, salt)
+    allocations = tuple(
+        Allocation(
+            order_id=part.order_id,
+            account_id=part.account_id,
+            quantity=part.filled * statement.increment,
+            average_price=average_price,
+            gross_amount=amount,
+            fee=part_of_fee,
+        )
+        for part, amount, part_of_fee in zip(parts, amounts, fees, strict=True)
+        if part.filled
+    )
+    return allocations, parts
+
+
+def share_money(amount: Decimal, weights: Sequence[int], names: Sequence[str], salt: str) -> list[Decimal]:
+    """Return `amount` split in proportion to `weights`, in whole cents that sum to it exactly.
+
+    Cents left over go to the largest remainders; ties are settled by a hash of `salt` and name.
+
+    Raises:
+        ValueError: `amount` is not whole cents, or is not zero while all weights are.
+    """
+    cents = amount / CENT
+    whole = int(cents)
+    if cents != whole:
+        raise ValueError(f"an amount to share is whole cents, was {amount}")
+    total = sum(weights)
+    if total == 0:
+        if whole:
+            raise ValueError(f"{amount} cannot be shared among nobody")
+        return [ZERO for _ in weights]
+    sign = -1 if whole < 0 else 1
+    floors: list[int] = []
+    remainders: list[int] = []
+    for weight in weights:
+        quotient, remainder = divmod(abs(whole) * weight, total)
+        floors.append(quotient)
+        remainders.append(remainder)
+    left = abs(whole) - sum(floors)
+    claims = sorted(
+        range(len(weights)), key=lambda index: (-remainders[index], _lot_drawn(salt, names[index]), names[index])
+    )
+    for index in claims[:left]:
+        floors[index] += 1
+    return [sign * floor * CENT for floor in floors]
+
+
+def carries(parts: Iterable[Part], before: Mapping[AccountId, int]) -> dict[AccountId, int]:
+    """Return the accounts' carries after a block, from those its statement was frozen with.
+
+    Blocks are formed side by side with the same carries, so what is kept is the change.
+
+    Args:
+        parts: What the block gave.
+        before: The carry each account's shares had in the statement.
+
+    Returns:
+        The change of each account's carry in the block.
+    """
+    changes: dict[AccountId, int] = {}
+    for part in parts:
+        changes[part.account_id] = changes.get(part.account_id, 0) + part.carry - before[part.account_id]
+    return changes
+
+
+def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) -> frozenset[int]:
+    """Return the indexes of the `left` shares with the largest remainder plus carry."""
+    if left == 0:
+        return frozenset()
+    total = statement.quantity
+
+    # Where nothing remains nothing is owed: an account with an exact share gets neither more nor less.
+    entitled = [index for index, remainder in enumerate(remainders) if remainder]
+
+    def claim(index: int) -> int:
+        return remainders[index] * CARRY_SCALE // total + statement.shares[index].carry
+
+    by_claim = sorted(entitled, key=claim, reverse=True)
+    edge = claim(by_claim[left - 1])
+    sure = [index for index in by_claim if claim(index) > edge]
+    tied = [index for index in by_claim if claim(index) == edge]
+    tied.sort(
+        key=lambda index: (
+            _lot_drawn(statement.block_id, statement.shares[index].account_id),
+            statement.shares[index].order_id,
+        )
+    )
+    return frozenset(sure + tied[: left - len(sure)])
+
+
+def _lot_drawn(salt: str, name: str) -> bytes:
+    return hashlib.sha256(f"{salt}\x00{name}".encode()).digest()
+
+
+def _to_cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)

@@ -1,0 +1,148 @@
+"""Which accounts' orders may travel together.
+
+Orders of many accounts for the same thing on the same terms go to the venue as one block: the same price for all, and
+less cost. They may share a block only when instrument, side, venue, terms, currency and custodian are the same and the
+account agreed to it; one that did not goes alone. Buys and sells are never netted: opposite client orders do not cross
+here.
+
+The id of a block, and the id the venue knows it by, follow from what is in it: forming the same block twice, before and
+after a crash, names the same block.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, VenueId, derived_id
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What orders must share to travel in one block."""
+
+    instrument_id: InstrumentId
+    side: Side
+    venue_id: VenueId
+    order_type: OrderType
+    limit_price: Decimal | None
+    time_in_force: TimeInForce
+    currency: str
+    custodian: str
+    increment: Decimal
+
+    def __post_init__(self) -> None:
+        """Refuse terms that contradict themselves.
+
+        Raises:
+            ValueError: A limit order without a limit, a market order with one, or an increment that is not positive.
+        """
+        if (self.order_type is OrderType.LIMIT) != (self.limit_price is not None):
+            raise ValueError(f"a limit order has a limit price and a market order none, was {self.limit_price}")
+        if self.limit_price is not None and self.limit_price <= 0:
+            raise ValueError(f"a limit price is positive, was {self.limit_price}")
+        if self.increment <= 0:
+            raise ValueError(f"an increment is positive, was {self.increment}")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The part of an account's order that is ready to be sent.
+
+    `placed_before` is how much of the order earlier blocks hold; `may_aggregate` whether the account agreed to travel
+    with others.
+    """
+
+    order_id: OrderId
+    account_id: AccountId
+    terms: Terms
+    quantity: Decimal
+    placed_before: Decimal
+    may_aggregate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Several accounts' orders, sent as one.
+
+    `client_order_id` is what the venue knows it by: the same for every attempt to send it.
+    """
+
+    block_id: BlockId
+    client_order_id: str
+    terms: Terms
+    statement: Statement
+
+    @property
+    def quantity(self) -> Decimal:
+        """Return what the block orders in all."""
+        return self.statement.quantity * self.statement.increment
+
+
+def form_blocks(
+    pieces: Iterable[Piece], *, carries: Mapping[AccountId, int], orders_per_block_max: int
+) -> tuple[Block, ...]:
+    """Return the blocks in which `pieces` are sent, sells first, then by block id.
+
+    Args:
+        pieces: What is ready; each order at most once.
+        carries: What earlier blocks left each account short by, as `allocation` counts it.
+        orders_per_block_max: A group with more orders makes several blocks.
+
+    Raises:
+        ValueError: A piece is not a whole number of its increments.
+    """
+    groups: dict[tuple[Terms, OrderId | None], list[Piece]] = {}
+    for piece in pieces:
+        alone = None if piece.may_aggregate else piece.order_id
+        groups.setdefault((piece.terms, alone), []).append(piece)
+    blocks: list[Block] = []
+    for (terms, _), group in groups.items():
+        group.sort(key=lambda piece: piece.order_id)
+        starts = range(0, len(group), orders_per_block_max)
+        blocks.extend(_block(terms, group[start : start + orders_per_block_max], carries) for start in starts)
+    # Sells bring the cash that buys wait for.
+    blocks.sort(key=lambda block: (block.terms.side is Side.BUY, block.block_id))
+    return tuple(blocks)
+
+
+def client_order_id(block_id: BlockId, revision: int) -> str:
+    """Return what the venue knows a block's order by; `revision` counts its replaces, from 0."""
+    return derived_id("c", block_id, str(revision))
+
+
+def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int]) -> Block:
+    block_id = BlockId(
+        derived_id(
+            "block",
+            *(part for p in pieces for part in (p.order_id, f"{p.quantity:f}", f"{p.placed_before:f}")),
+        )
+    )
+    shares = tuple(
+        Share(
+            order_id=piece.order_id,
+            account_id=piece.account_id,
+            ordered=whole_increments(piece.quantity, terms.increment),
+            carry=carries.get(piece.account_id, 0),
+        )
+        for piece in pieces
+    )
+    return Block(
+        block_id=block_id,
+        client_order_id=client_order_id(block_id, 0),
+        terms=terms,
+        statement=Statement(block_id, terms.increment, shares),
+    )
+
+
+def whole_increments(quantity: Decimal, increment: Decimal) -> int:
+    """Return how many increments `quantity` is.
+
+    Raises:
+        ValueError: It is not a whole number of them.
+    """
+    increments, rest = divmod(quantity, increment)
+    if rest:
+        raise ValueError(f"quantity {quantity} is not a whole number of increments of {increment}")
+    return int(increments)

@@ -1,0 +1,51 @@
+"""What can go wrong here, each with the reason callers branch on."""
+
+from services.kernel.errors import Denied, Invalid, NotFound, Unreachable
+
+
+class OrderNotFound(NotFound):
+    """No order has this id."""
+
+    reason = "ORDER_NOT_FOUND"
+
+
+class BlockNotFound(NotFound):
+    """No block has this id."""
+
+    reason = "BLOCK_NOT_FOUND"
+
+
+class PlanNotFound(NotFound):
+    """No plan with this id was submitted."""
+
+    reason = "PLAN_NOT_FOUND"
+
+
+class HaltNotFound(NotFound):
+    """Nothing is halted in this scope."""
+
+    reason = "HALT_NOT_FOUND"
+
+
+class SelfResume(Denied):
+    """Who halted cannot resume: another person must."""
+
+    reason = "SELF_RESUME"
+
+
+class VenueUnreachable(Unreachable):
+    """The venue does not answer."""
+
+    reason = "VENUE_UNREACHABLE"
+
+
+class MarketInvalid(Invalid):
+    """The prices for the sandbox venue cannot be right."""
+
+    reason = "PRICES_INVALID"
+
+
+class PolicyUnverified(Unreachable):
+    """Whether a policy is in force could not be asked recently enough."""
+
+    reason = "POLICY_UNVERIFIED"

@@ -1,0 +1,282 @@
+"""What may not leave, whoever signed it.
+
+Execution does not trust decision: it checks every plan against its own prices, limits and lists before an order exists
+(in kind, SEC rule 15c3-5). A plan is taken whole or refused whole, and a refusal names every reason, each with the
+value and the limit, so that one look tells what to fix. There is no way around these checks.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from services.execution.domain.plan import Plan, Trade, limit_price
+from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
+from services.execution.domain.words import ReferencePrice, Side
+from services.kernel.ids import AccountId, InstrumentId, PolicyHash, VenueId
+
+BPS = Decimal(10_000)
+
+
+class Reason(StrEnum):
+    """Why a plan is refused: values of `evenkeel.common.v1.ErrorReason`."""
+
+    PLAN_SIGNATURE_INVALID = "PLAN_SIGNATURE_INVALID"
+    PLAN_EXPIRED = "PLAN_EXPIRED"
+    PLAN_POLICY_NOT_IN_FORCE = "PLAN_POLICY_NOT_IN_FORCE"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    PRICE_OUTSIDE_COLLAR = "PRICE_OUTSIDE_COLLAR"
+    REFERENCE_STALE = "REFERENCE_STALE"
+    INSTRUMENT_RESTRICTED = "INSTRUMENT_RESTRICTED"
+    TRADING_HALTED = "TRADING_HALTED"
+    ORDER_DUPLICATE = "ORDER_DUPLICATE"
+    TRADE_INVALID = "TRADE_INVALID"
+    CASH_INSUFFICIENT = "CASH_INSUFFICIENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One thing that is wrong with a plan: the value and its limit; the instrument unless it is the whole plan."""
+
+    reason: Reason
+    description: str
+    instrument_id: InstrumentId | None = None
+
+
+class LimitKind(StrEnum):
+    """What a day's limit counts over."""
+
+    FIRM = "FIRM"
+    ACCOUNT = "ACCOUNT"
+    INSTRUMENT = "INSTRUMENT"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LimitKey:
+    """One thing whose orders of a day are counted; `subject_id` is empty for the firm."""
+
+    kind: LimitKind
+    subject_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many orders a day has seen, and their value at the prices they were checked with."""
+
+    orders: int = 0
+    amount: Decimal = Decimal(0)
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Return both together."""
+        return Usage(self.orders + other.orders, self.amount + other.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class DayLimit:
+    """The most that may be ordered in one day, edges inside."""
+
+    orders_max: int
+    amount_max: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an order, an account, an instrument and the firm may not exceed.
+
+    `collar_bps`: how far a price may be from our reference, either way, edge inside. `price_age_max`: the oldest
+    reference that counts. `cost_buffer_bps`: how much more than reference or limit is set aside for a buy, with fees.
+    """
+
+    order_quantity_max: Decimal
+    order_amount_max: Decimal
+    trades_per_plan_max: int
+    days: Mapping[LimitKind, DayLimit]
+    collar_bps: Decimal
+    price_age_max: timedelta
+    cost_buffer_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything beside the plan that the checks look at, at one instant.
+
+    `in_force`: those of the plan's policy versions that policy says are in force. `open_instruments`: what accounts
+    have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go.
+    """
+
+    now: datetime
+    limits: Limits
+    usage: Mapping[LimitKey, Usage]
+    prices: Mapping[InstrumentId, ReferencePrice]
+    restricted: frozenset[InstrumentId]
+    halts: Mapping[Scope, Halt]
+    in_force: frozenset[PolicyHash]
+    open_instruments: frozenset[tuple[AccountId, InstrumentId]]
+    venue_id: VenueId
+
+
+def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
+    """Return everything that forbids `plan`, in the order of its trades; empty when it may be taken."""
+    return tuple(_refusals(plan, situation))
+
+
+def usage_of(plan: Plan) -> dict[LimitKey, Usage]:
+    """Return what `plan` adds to the day's counts, by what is counted."""
+    used: dict[LimitKey, Usage] = defaultdict(Usage)
+    for trade in plan.trades:
+        one = Usage(1, trade.amount)
+        for key in limit_keys(plan, trade):
+            used[key] = used[key].plus(one)
+    return dict(used)
+
+
+def limit_keys(plan: Plan, trade: Trade) -> tuple[LimitKey, ...]:
+    """Return what counts an order of `trade`."""
+    return (
+        LimitKey(LimitKind.FIRM),
+        LimitKey(LimitKind.ACCOUNT, plan.account_id),
+        LimitKey(LimitKind.INSTRUMENT, trade.instrument_id),
+    )
+
+
+def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:
+    """Return the most one unit of a buy should cost, fees included, for setting money aside."""
+    limit = limit_price(plan, trade)
+    price = reference.price if limit is None else limit
+    return price * (BPS + limits.cost_buffer_bps) / BPS
+
+
+def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
+    limits = situation.limits
+    if plan.expire_time <= situation.now:
+        description = f"expire_time {plan.expire_time.isoformat()} has passed, it is {situation.now.isoformat()}"
+        yield Refusal(Reason.PLAN_EXPIRED, description)
+    for policy_hash in plan.policy_version_hashes:
+        if policy_hash not in situation.in_force:
+            yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, f"policy version {policy_hash} is not in force")
+    if not 1 <= len(plan.trades) <= limits.trades_per_plan_max:
+        description = f"a plan has 1 to {limits.trades_per_plan_max} trades, was {len(plan.trades)}"
+        yield Refusal(Reason.TRADE_INVALID, description)
+    yield from _twice(plan)
+    for trade in plan.trades:
+        if trade.quantity <= 0 or trade.price <= 0 or trade.increment <= 0 or trade.held_quantity < 0:
+            yield Refusal(Reason.TRADE_INVALID, _not_positive(trade), trade.instrument_id)
+            continue
+        yield from _shape(trade)
+        yield from _order_limits(trade, limits)
+        yield from _price(plan, trade, situation)
+        yield from _permission(plan, trade, situation)
+    yield from _day_limits(plan, situation)
+    yield from _cash(plan)
+
+
+def _twice(plan: Plan) -> Iterator[Refusal]:
+    """A plan trades an instrument once: twice is a mistake, both ways is a wash trade."""
+    seen: set[InstrumentId] = set()
+    for trade in plan.trades:
+        if trade.instrument_id in seen:
+            description = f"{trade.instrument_id} is traded more than once in the plan"
+            yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
+        seen.add(trade.instrument_id)
+
+
+def _not_positive(trade: Trade) -> str:
+    return (
+        f"quantity, price and quantity_increment must be above 0 and held_quantity at least 0, were {trade.quantity},"
+        f" {trade.price}, {trade.increment} and {trade.held_quantity}"
+    )
+
+
+def _shape(trade: Trade) -> Iterator[Refusal]:
+    if trade.quantity % trade.increment:
+        description = f"quantity must be a whole number of increments of {trade.increment}, was {trade.quantity}"
+        yield Refusal(Reason.TRADE_INVALID, description, trade.instrument_id)
+    # Nothing is sold short: a sell takes what was held, and no more.
+    if trade.side is Side.SELL and trade.quantity > trade.held_quantity:
+        description = f"quantity to sell must be at most the {trade.held_quantity} held, was {trade.quantity}"
+        yield Refusal(Reason.TRADE_INVALID, description, trade.instrument_id)
+
+
+def _order_limits(trade: Trade, limits: Limits) -> Iterator[Refusal]:
+    if trade.quantity > limits.order_quantity_max:
+        description = f"quantity of an order must be at most {limits.order_quantity_max}, was {trade.quantity}"
+        yield Refusal(Reason.LIMIT_EXCEEDED, description, trade.instrument_id)
+    if trade.amount > limits.order_amount_max:
+        description = f"value of an order must be at most {limits.order_amount_max}, was {trade.amount}"
+        yield Refusal(Reason.LIMIT_EXCEEDED, description, trade.instrument_id)
+
+
+def _price(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
+    reference = situation.prices.get(trade.instrument_id)
+    if reference is None:
+        description = f"no reference price is known for {trade.instrument_id}"
+        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+        return
+    if reference.currency != plan.currency:
+        description = f"the reference price is in {reference.currency}, the plan in {plan.currency}"
+        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+        return
+    age, age_max = situation.now - reference.as_of_time, situation.limits.price_age_max
+    if age > age_max:
+        description = (
+            f"the reference price must be at most {age_max.total_seconds():.0f} s old, was {age.total_seconds():.0f} s"
+        )
+        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+        return
+    collar = reference.price * situation.limits.collar_bps / BPS
+    if abs(trade.price - reference.price) > collar:
+        description = f"price must be within {collar} of the reference {reference.price}, was {trade.price}"
+        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, trade.instrument_id)
+    # A limit on the cheap side only waits; on the other it could pay anything.
+    limit = limit_price(plan, trade)
+    reckless = limit is not None and (
+        limit > reference.price + collar if trade.side is Side.BUY else limit < reference.price - collar
+    )
+    if reckless:
+        description = f"limit must be within {collar} of the reference {reference.price}, was {limit}"
+        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, trade.instrument_id)
+
+
+def _permission(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
+    if trade.instrument_id in situation.restricted:
+        description = f"{trade.instrument_id} is on the restricted list"
+        yield Refusal(Reason.INSTRUMENT_RESTRICTED, description, trade.instrument_id)
+    if (plan.account_id, trade.instrument_id) in situation.open_instruments:
+        description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
+        yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
+    covering = scopes(venue_id=situation.venue_id, instrument_id=trade.instrument_id, account_id=plan.account_id)
+    halt = strictest(situation.halts, covering)
+    if halt is not None and not may_leave(halt, trade.side):
+        where = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
+        description = f"trading is {halt.state} for {where} since {halt.halt_time.isoformat()}: {halt.why}"
+        yield Refusal(Reason.TRADING_HALTED, description, trade.instrument_id)
+
+
+def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:
+    for key, adds in sorted(usage_of(plan).items()):
+        limit = situation.limits.days[key.kind]
+        day = situation.usage.get(key, Usage()).plus(adds)
+        what = f"{key.kind} {key.subject_id}".strip()
+        if day.orders > limit.orders_max:
+            description = f"orders of a day for {what} must be at most {limit.orders_max}, would be {day.orders}"
+            yield Refusal(Reason.LIMIT_EXCEEDED, description)
+        if day.amount > limit.amount_max:
+            description = f"value of a day for {what} must be at most {limit.amount_max}, would be {day.amount}"
+            yield Refusal(Reason.LIMIT_EXCEEDED, description)
+
+
+def _cash(plan: Plan) -> Iterator[Refusal]:
+    """Buys must be covered by cash and by what the sells should bring; else decision made a mistake."""
+    if plan.available_cash < 0:
+        description = f"available_cash must be at least 0, was {plan.available_cash}"
+        yield Refusal(Reason.CASH_INSUFFICIENT, description)
+        return
+    sells = sum((trade.amount for trade in plan.trades if trade.side is Side.SELL), Decimal(0))
+    buys = sum((trade.amount for trade in plan.trades if trade.side is Side.BUY), Decimal(0))
+    if buys > plan.available_cash + sells:
+        description = (
+            f"value of the buys must be at most the {plan.available_cash + sells} of cash and sells, was {buys}"
+        )
+        yield Refusal(Reason.CASH_INSUFFICIENT, description)

@@ -1,0 +1,100 @@
+"""May we trade at all? The switch, by scope.
+
+A halt covers everything, a venue, an instrument or an account. Several may cover one order; the strictest counts. A
+person stops, and another person lets go again: nobody undoes alone what they did alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.execution.domain.errors import SelfResume
+from services.execution.domain.words import Side
+
+
+class TradingState(StrEnum):
+    """What may leave within a scope."""
+
+    ACTIVE = "ACTIVE"  # Everything.
+    REDUCING = "REDUCING"  # Only sells: positions may shrink, not grow.
+    HALTED = "HALTED"  # Nothing.
+
+
+class ScopeKind(StrEnum):
+    """What a halt covers."""
+
+    ALL = "ALL"
+    VENUE = "VENUE"
+    INSTRUMENT = "INSTRUMENT"
+    ACCOUNT = "ACCOUNT"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """One thing that can be halted; `subject_id` is empty for all."""
+
+    kind: ScopeKind
+    subject_id: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a scope that covers nothing or two things.
+
+        Raises:
+            ValueError: A scope other than all names no subject, or all names one.
+        """
+        if (self.kind is ScopeKind.ALL) != (self.subject_id == ""):
+            raise ValueError(f"a scope other than ALL names its subject, was {self.kind} {self.subject_id!r}")
+
+
+EVERYTHING = Scope(ScopeKind.ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A scope in which trading is restricted, by whom, since when and why."""
+
+    scope: Scope
+    state: TradingState
+    halted_by: str
+    halt_time: datetime
+    why: str
+
+
+def scopes(*, venue_id: str, instrument_id: str, account_id: str | None) -> tuple[Scope, ...]:
+    """Return every scope that covers an order; a block has no single account."""
+    covering = [EVERYTHING, Scope(ScopeKind.VENUE, venue_id), Scope(ScopeKind.INSTRUMENT, instrument_id)]
+    if account_id is not None:
+        covering.append(Scope(ScopeKind.ACCOUNT, account_id))
+    return tuple(covering)
+
+
+_STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+
+
+def strictest(halts: Mapping[Scope, Halt], covering: Iterable[Scope]) -> Halt | None:
+    """Return the halt that counts among those that cover an order; None when trading is active."""
+    found = [halts[scope] for scope in covering if scope in halts]
+    return max(found, key=lambda halt: (_STRICTNESS[halt.state], halt.scope), default=None)
+
+
+def may_leave(halt: Halt | None, side: Side) -> bool:
+    """Return whether an order of `side` may leave under the halt that counts."""
+    if halt is None or halt.state is TradingState.ACTIVE:
+        return True
+    return halt.state is TradingState.REDUCING and side is Side.SELL
+
+
+def check_resume(halt: Halt, resumed_by: str) -> None:
+    """Check that `resumed_by` may lift `halt`.
+
+    Raises:
+        SelfResume: It is the person who halted.
+    """
+    if halt.halted_by == resumed_by:
+        raise SelfResume(
+            f"{resumed_by} halted {halt.scope.kind} {halt.scope.subject_id}; another person must resume",
+            scope=halt.scope.kind,
+            subject_id=halt.scope.subject_id,
+            halted_by=halt.halted_by,
+        )

@@ -1,0 +1,179 @@
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.execution.domain.pretrade import (
+    DayLimit,
+    LimitKey,
+    LimitKind,
+    Reason,
+    Usage,
+    check_plan,
+    unit_cost_max,
+    usage_of,
+)
+from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
+from services.execution.domain.words import Side
+from tests.execution.builders import LIMITS, NOON, WIDE, a_plan, a_price, a_situation, a_trade
+
+SELL = Side.SELL
+
+
+def reasons(plan, **situation):
+    return [refusal.reason for refusal in check_plan(plan, a_situation(**situation))]
+
+
+def test_a_sound_plan_is_taken():
+    assert check_plan(a_plan(a_trade(), a_trade("BND", SELL)), a_situation()) == ()
+
+
+def test_a_plan_expires_at_its_expire_time_and_not_before():
+    assert reasons(a_plan(expire_time=NOON + timedelta(microseconds=1))) == []
+    assert reasons(a_plan(expire_time=NOON)) == [Reason.PLAN_EXPIRED]
+
+
+def test_every_policy_version_must_be_in_force():
+    assert reasons(a_plan(policy_version_hashes=("sha256:other",))) == [Reason.PLAN_POLICY_NOT_IN_FORCE]
+
+
+def test_an_instrument_is_traded_once_in_a_plan():
+    assert reasons(a_plan(a_trade("VTI"), a_trade("VTI", SELL))) == [Reason.ORDER_DUPLICATE]
+
+
+@pytest.mark.parametrize(
+    "trade",
+    [
+        a_trade(quantity=0),
+        a_trade(quantity=-1),
+        a_trade(price=0),
+        a_trade(price=-5),
+        a_trade(quantity="1.5"),
+        a_trade(increment=0),
+        a_trade(side=SELL, quantity=11, held=10),
+        a_trade(side=SELL, quantity=1, held=-1),
+    ],
+)
+def test_a_trade_that_cannot_be_is_refused(trade):
+    assert reasons(a_plan(trade)) == [Reason.TRADE_INVALID]
+
+
+def test_all_that_is_held_may_be_sold():
+    assert reasons(a_plan(a_trade(side=SELL, quantity=10, held=10))) == []
+
+
+def test_order_limits_include_their_edge():
+    limits = replace(LIMITS, order_quantity_max=Decimal(10), order_amount_max=Decimal(1000))
+
+    assert reasons(a_plan(a_trade(quantity=10)), limits=limits) == []
+    assert reasons(a_plan(a_trade(quantity=11)), limits=limits) == [Reason.LIMIT_EXCEEDED, Reason.LIMIT_EXCEEDED]
+
+
+@pytest.mark.parametrize("kind", list(LimitKind))
+def test_a_day_is_limited_by_count_and_by_value(kind):
+    subject = {LimitKind.FIRM: "", LimitKind.ACCOUNT: "acc-1", LimitKind.INSTRUMENT: "VTI"}[kind]
+    limits = replace(LIMITS, days=dict.fromkeys(LimitKind, WIDE) | {kind: DayLimit(3, Decimal(5000))})
+
+    def used(orders, amount):
+        return {LimitKey(kind, subject): Usage(orders, Decimal(amount))}
+
+    assert reasons(a_plan(), limits=limits, usage=used(2, 4000)) == []
+    assert reasons(a_plan(), limits=limits, usage=used(3, 0)) == [Reason.LIMIT_EXCEEDED]
+    assert reasons(a_plan(), limits=limits, usage=used(0, 4001)) == [Reason.LIMIT_EXCEEDED]
+
+
+def test_what_a_plan_uses_is_counted_for_firm_account_and_instrument():
+    used = usage_of(a_plan(a_trade("VTI", quantity=1), a_trade("BND", quantity=2)))
+
+    assert used == {
+        LimitKey(LimitKind.FIRM): Usage(2, Decimal(300)),
+        LimitKey(LimitKind.ACCOUNT, "acc-1"): Usage(2, Decimal(300)),
+        LimitKey(LimitKind.INSTRUMENT, "VTI"): Usage(1, Decimal(100)),
+        LimitKey(LimitKind.INSTRUMENT, "BND"): Usage(1, Decimal(200)),
+    }
+
+
+def test_prices_outside_the_collar_are_refused_either_way():
+    for price, allowed in ((95, True), (105, True), ("94.99", False), ("105.01", False)):
+        assert (reasons(a_plan(a_trade(price=price))) == []) is allowed
+
+
+def test_a_limit_may_wait_but_not_reach_beyond_the_collar():
+    assert reasons(a_plan(limit_bps=500)) == []
+    assert reasons(a_plan(limit_bps=501)) == [Reason.PRICE_OUTSIDE_COLLAR]
+    assert reasons(a_plan(limit_bps=-900)) == []
+
+
+def test_no_fresh_reference_price_no_trade():
+    day = timedelta(hours=24)
+    just_too_old = NOON - day - timedelta(microseconds=1)
+
+    def with_price(price):
+        return [refusal.reason for refusal in check_plan(a_plan(), a_situation(price))]
+
+    assert with_price(a_price(at=NOON - day)) == []
+    assert with_price(a_price(at=just_too_old)) == [Reason.REFERENCE_STALE]
+    assert with_price(a_price("OTHER")) == [Reason.REFERENCE_STALE]
+    assert with_price(a_price(currency="EUR")) == [Reason.REFERENCE_STALE]
+
+
+def test_restricted_instruments_are_refused():
+    assert reasons(a_plan(), restricted=frozenset({"VTI"})) == [Reason.INSTRUMENT_RESTRICTED]
+
+
+def test_a_second_open_order_in_the_same_instrument_is_a_duplicate():
+    assert reasons(a_plan(), open_instruments=frozenset({("acc-1", "VTI")})) == [Reason.ORDER_DUPLICATE]
+    assert reasons(a_plan(), open_instruments=frozenset({("acc-2", "VTI")})) == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(ScopeKind.ALL),
+        Scope(ScopeKind.VENUE, "sandbox"),
+        Scope(ScopeKind.INSTRUMENT, "VTI"),
+        Scope(ScopeKind.ACCOUNT, "acc-1"),
+    ],
+)
+def test_a_halt_of_any_scope_that_covers_the_order_refuses_it(scope):
+    def halted(state):
+        return {scope: Halt(scope, state, "ruth", NOON, "storm")}
+
+    assert reasons(a_plan(), halts=halted(TradingState.HALTED)) == [Reason.TRADING_HALTED]
+    assert reasons(a_plan(), halts=halted(TradingState.REDUCING)) == [Reason.TRADING_HALTED]
+    assert reasons(a_plan(a_trade(side=SELL)), halts=halted(TradingState.REDUCING)) == []
+    assert reasons(a_plan(a_trade(side=SELL)), halts=halted(TradingState.HALTED)) == [Reason.TRADING_HALTED]
+
+
+def test_a_halt_elsewhere_does_not_matter():
+    scope = Scope(ScopeKind.ACCOUNT, "acc-2")
+
+    assert reasons(a_plan(), halts={scope: Halt(scope, TradingState.HALTED, "ruth", NOON, "storm")}) == []
+
+
+def test_buys_must_be_covered_by_cash_and_sells():
+    buy, sell = a_trade("VTI", quantity=20), a_trade("BND", SELL, quantity=10)
+
+    assert reasons(a_plan(buy, sell, cash=1000)) == []
+    assert reasons(a_plan(buy, sell, cash="999.99")) == [Reason.CASH_INSUFFICIENT]
+    assert reasons(a_plan(sell, cash="-0.01")) == [Reason.CASH_INSUFFICIENT]
+
+
+def test_a_refusal_says_the_value_and_the_limit_and_all_that_is_wrong():
+    plan = a_plan(a_trade(quantity=20, price=120), cash=100, expire_time=NOON)
+
+    refusals = check_plan(plan, a_situation())
+
+    assert [refusal.reason for refusal in refusals] == [
+        Reason.PLAN_EXPIRED,
+        Reason.PRICE_OUTSIDE_COLLAR,
+        Reason.CASH_INSUFFICIENT,
+    ]
+    assert refusals[1].description == "price must be within 5 of the reference 100, was 120"
+    assert refusals[1].instrument_id == "VTI"
+
+
+def test_money_is_set_aside_above_the_reference_or_the_limit():
+    assert unit_cost_max(a_plan(), a_trade(price=99), a_price(), LIMITS) == 101
+    assert unit_cost_max(a_plan(limit_bps=100), a_trade(price=100), a_price(), LIMITS) == Decimal("102.01")
