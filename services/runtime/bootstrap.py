@@ -138,7 +138,7 @@ async def _make_schema(inside: asyncpg.Connection, service: str, database: str) 
 
 
 def _scram_verifier(password: str) -> str:
-    """Return what PostgreSQL stores for a password (RFC 5803), so that its log and statistics never see the password."""
+    """Return what PostgreSQL stores for a password (RFC 5803), so that its log never sees the password itself."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -274,9 +274,7 @@ class Postgres:
 
 @contextmanager
 def admin_url(directory: Path, *, durable: bool) -> Iterator[str]:
-    """Yield where to administer a server: `EVENKEEL_DATABASE_URL` when it is set, else an embedded one that runs until
-    the end of the block.
-    """
+    """Yield where to administer a server: `EVENKEEL_DATABASE_URL` when set, else an embedded one, run for the block."""
     given = os.environ.get("EVENKEEL_DATABASE_URL")
     if given:
         yield given
