@@ -1,0 +1,1 @@
+"""What is allowed: the rules for every account, who set them, who approved them, and since when."""

@@ -1,0 +1,90 @@
+"""The facts that make policy refuse a request.
+
+Each names a `reason` of `evenkeel.common.v1.ErrorReason`; its base class decides the gRPC code.
+"""
+
+from services.kernel.errors import Conflict, Denied, Duplicate, Invalid, NotFound, Rejected
+
+
+class NodeNotFound(NotFound):
+    """No policy node has this id."""
+
+    reason = "POLICY_NODE_NOT_FOUND"
+
+
+class NodeExists(Duplicate):
+    """A policy node with this id exists."""
+
+    reason = "POLICY_NODE_EXISTS"
+
+
+class TreeInvalid(Rejected):
+    """The node would be its own ancestor, or its kind does not fit under its parent's."""
+
+    reason = "POLICY_TREE_INVALID"
+
+
+class NodeHasChildren(Rejected):
+    """The node still has children."""
+
+    reason = "POLICY_NODE_HAS_CHILDREN"
+
+
+class ChangeNotFound(NotFound):
+    """No policy change has this id."""
+
+    reason = "POLICY_CHANGE_NOT_FOUND"
+
+
+class ChangeState(Rejected):
+    """The change is not in a state that allows this."""
+
+    reason = "POLICY_CHANGE_STATE"
+
+
+class SelfApproval(Denied):
+    """The approver wrote the change."""
+
+    reason = "SELF_APPROVAL"
+
+
+class ApprovalStale(Conflict):
+    """The approval names another content than the change now has."""
+
+    reason = "APPROVAL_STALE"
+
+
+class VersionConflict(Conflict):
+    """The node or the change moved on since the caller read it."""
+
+    reason = "VERSION_CONFLICT"
+
+
+class PolicyContradiction(Invalid):
+    """The document contradicts itself or what it inherits."""
+
+    reason = "POLICY_CONTRADICTION"
+
+
+class GuardrailExceeded(Invalid):
+    """A guardrail of an ancestor forbids the value."""
+
+    reason = "GUARDRAIL_EXCEEDED"
+
+
+class PolicyNotInForce(Rejected):
+    """No policy was in force for the account at that instant."""
+
+    reason = "POLICY_NOT_IN_FORCE"
+
+
+class VersionNotFound(NotFound):
+    """No policy version has this hash."""
+
+    reason = "POLICY_VERSION_NOT_FOUND"
+
+
+class NotTheAuthor(Denied):
+    """Only the author of a change may do this."""
+
+    reason = "POLICY_CHANGE_AUTHOR"

@@ -1,0 +1,148 @@
+"""What descendants may set.
+
+A guardrail in a node's document binds every node below it, not the node itself. Guardrails add up along the path: a
+value must satisfy those of all ancestors at once, and a lower guardrail can only narrow what a higher one leaves.
+
+They are enforced twice. When a version is written, a value that a guardrail forbids is refused, with the bound. When
+documents are merged, such a value does not count, because the guardrail may be younger than the value.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from services.kernel.decimals import parse_decimal, plain
+from services.kernel.errors import Violations
+from services.kernel.ids import InstrumentId, PolicyNodeId, PolicyVersionId
+from services.kernel.money import Money
+from services.policy.domain.document import (
+    FIELDS,
+    Document,
+    Guardrail,
+    Restriction,
+    TargetWeight,
+    instrument_weights,
+)
+from services.policy.domain.errors import GuardrailExceeded
+from services.policy.domain.fields import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A guardrail, and the version that set it."""
+
+    guardrail: Guardrail
+    node_id: PolicyNodeId
+    version_id: PolicyVersionId
+
+    def violation(self, field: Field, value: object) -> str | None:
+        """Return why `value` may not stand in `field` below the guardrail's node, or None."""
+        broken = violation(self.guardrail, field, value)
+        if broken is None:
+            return None
+        why = f" ({self.guardrail.reason})" if self.guardrail.reason else ""
+        return f"{broken}, says the guardrail of {self.node_id}{why}"
+
+
+Bounds = Mapping[str, tuple[Bound, ...]]
+"""The guardrails that bind a node, by field path, root first."""
+
+
+def violation(guardrail: Guardrail, field: Field, value: object) -> str | None:
+    """Return what `guardrail` has against `value` in `field`, with value and limit, or None."""
+    if guardrail.locked:
+        return "is locked"
+    number = number_of(value)
+    if number is not None:
+        if guardrail.minimum is not None and number < guardrail.minimum:
+            return f"must be at least {plain(guardrail.minimum)}, was {plain(number)}"
+        if guardrail.maximum is not None and number > guardrail.maximum:
+            return f"must be at most {plain(guardrail.maximum)}, was {plain(number)}"
+    if guardrail.allowed:
+        allowed = {allowed_text(field, text) for text in guardrail.allowed}
+        for text in texts_of(value):
+            if text not in allowed:
+                return f"must be one of {', '.join(guardrail.allowed)}, was {text}"
+    return None
+
+
+def with_guardrails(
+    bounds: Bounds, guardrails: Iterable[Guardrail], node_id: PolicyNodeId, version_id: PolicyVersionId
+) -> Bounds:
+    """Return `bounds` and those that a version of `node_id` adds for the nodes below it."""
+    added: dict[str, tuple[Bound, ...]] = {}
+    for guardrail in guardrails:
+        bound = Bound(guardrail, node_id, version_id)
+        added[guardrail.field] = (*added.get(guardrail.field, bounds.get(guardrail.field, ())), bound)
+    return {**bounds, **added} if added else bounds
+
+
+def check_guardrails(document: Document, bounds: Bounds) -> None:
+    """Refuse what the guardrails of a node's ancestors forbid it to set.
+
+    Raises:
+        GuardrailExceeded: With a violation for each field and guardrail.
+    """
+    violations = Violations()
+    for field, value in FIELDS.set_in(document):
+        for bound in bounds.get(field.path, ()):
+            if (broken := bound.violation(field, value)) is not None:
+                violations.add(f"document.{field.path}", broken)
+    violations.raise_if_any(GuardrailExceeded)
+
+
+def number_of(value: object) -> Decimal | None:
+    """Return the number that `value` is, for money its amount; None for what is no number."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return Decimal(value)
+        case Decimal():
+            return value
+        case Money():
+            return value.amount
+        case _:
+            return None
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Yield `value` as the texts that `Guardrail.allowed` lists; for lists, the instruments they name."""
+    match value:
+        case bool():
+            yield "true" if value else "false"
+        case StrEnum():
+            yield value.value
+        case Money():
+            yield f"{plain(value.amount)} {value.currency}"
+        case int() | Decimal():
+            yield plain(Decimal(value))
+        case str():
+            yield value
+        case tuple():
+            yield from instruments_of(value)
+
+
+def instruments_of(items: tuple[object, ...]) -> Iterator[InstrumentId]:
+    """Yield the instruments that a list of target weights or restrictions names."""
+    for item in items:
+        match item:
+            case TargetWeight():
+                yield from (instrument for instrument, _ in instrument_weights((item,)))
+            case Restriction():
+                yield item.instrument_id
+
+
+def allowed_text(field: Field, text: str) -> str:
+    """Return `text`, a value that a guardrail allows for `field`, as `texts_of` would write it.
+
+    Raises:
+        ValueError: The field holds numbers and `text` is none.
+    """
+    if field.kind in (Decimal, int):
+        return plain(parse_decimal(text))
+    if field.kind is Money:
+        amount, _, currency = text.partition(" ")
+        return f"{plain(parse_decimal(amount))} {currency}"
+    return text

@@ -1,0 +1,254 @@
+"""Rules that look at merged documents: fields that only together can be wrong.
+
+Every rule takes a document whose single fields are in range, and whose restrictions all hold.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from services.kernel.decimals import EXACT, plain
+from services.kernel.money import Money
+from services.policy.domain.document import (
+    FIELDS,
+    Distance,
+    Document,
+    OrderKind,
+    RestrictionKind,
+    instrument_weights,
+)
+from services.policy.domain.lint.finding import Finding, error, warning
+
+_ONE = Decimal(1)
+
+
+def weights_sum_to_one(document: Document) -> Iterator[Finding]:
+    """Target weights and cash sum to exactly 1."""
+    targets = document.targets
+    if not targets.weights:
+        return
+    total = targets.cash_weight or Decimal(0)
+    for line in targets.weights:
+        total = EXACT.add(total, line.weight)
+    if total != _ONE:
+        fields = ("targets.weights", "targets.cash_weight") if targets.cash_weight is not None else ("targets.weights",)
+        yield error("WEIGHTS_SUM", fields, f"target weights and cash must sum to exactly 1, sum to {plain(total)}")
+
+
+def destination_is_within_trigger(document: Document) -> Iterator[Finding]:
+    """A trade never has to go farther out than what triggered it."""
+    trigger, destination = document.bands.trigger, document.bands.destination
+    if not document.targets.weights:
+        yield from _like_parts_fit(trigger, destination)
+        return
+    for target in sorted({weight for _, weight in instrument_weights(document.targets.weights)}):
+        outer, inner = trigger.at(target), destination.at(target)
+        if outer is not None and inner is not None and inner > outer:
+            fields = (_deciding("bands.trigger", trigger, target), _deciding("bands.destination", destination, target))
+            yield error(
+                "DESTINATION_OUTSIDE_TRIGGER",
+                fields,
+                f"the destination must be at most the trigger; at a target of {plain(target)} the destination is "
+                f"{plain(inner)} and the trigger {plain(outer)}",
+            )
+            return
+
+
+def cash_fits(document: Document) -> Iterator[Finding]:
+    """The target for cash lies between its floor and its ceiling."""
+    floor, ceiling, target = document.risk.cash_floor, document.risk.cash_ceiling, document.targets.cash_weight
+    if floor is not None and ceiling is not None and floor > ceiling:
+        yield error(
+            "CASH_FLOOR_ABOVE_CEILING",
+            ("risk.cash_floor", "risk.cash_ceiling"),
+            f"the floor must be at most the ceiling, was {plain(floor)} and {plain(ceiling)}",
+        )
+        return
+    if target is None and document.targets.weights:
+        target = Decimal(0)
+    if target is not None and floor is not None and target < floor:
+        yield error(
+            "CASH_TARGET_BELOW_FLOOR",
+            ("targets.cash_weight", "risk.cash_floor"),
+            f"the target for cash must be at least its floor {plain(floor)}, was {plain(target)}",
+        )
+    if target is not None and ceiling is not None and target > ceiling:
+        yield error(
+            "CASH_TARGET_ABOVE_CEILING",
+            ("targets.cash_weight", "risk.cash_ceiling"),
+            f"the target for cash must be at most its ceiling {plain(ceiling)}, was {plain(target)}",
+        )
+
+
+def targets_fit_limits(document: Document) -> Iterator[Finding]:
+    """No target is above the largest weight of an instrument."""
+    limit = document.risk.instrument_weight_limit
+    if limit is None:
+        return
+    for instrument, weight in instrument_weights(document.targets.weights):
+        if weight > limit:
+            yield error(
+                "TARGET_ABOVE_LIMIT",
+                ("targets.weights", "risk.instrument_weight_limit"),
+                f"the target of {instrument} must be at most {plain(limit)}, was {plain(weight)}",
+            )
+
+
+def targets_may_be_held(document: Document) -> Iterator[Finding]:
+    """Nothing is wanted that may not be had."""
+    kinds: dict[str, set[RestrictionKind]] = {}
+    for restriction in document.restrictions.items:
+        kinds.setdefault(restriction.instrument_id, set()).add(restriction.kind)
+    fields = ("targets.weights", "restrictions.items")
+    for instrument, weight in instrument_weights(document.targets.weights):
+        found = kinds.get(instrument, set()) if weight > 0 else set()
+        if RestrictionKind.EXCLUDED in found:
+            yield error("TARGET_EXCLUDED", fields, f"{instrument} is excluded and has a target of {plain(weight)}")
+        elif found - {RestrictionKind.NO_SELL}:
+            yield warning(
+                "TARGET_NOT_BUYABLE", fields, f"{instrument} may not be bought and has a target of {plain(weight)}"
+            )
+
+
+def restrictions_agree(document: Document) -> Iterator[Finding]:
+    """What must be sold may be sold."""
+    items = document.restrictions.items
+    locked = {r.instrument_id for r in items if r.kind in (RestrictionKind.NO_SELL, RestrictionKind.NO_TRADE)}
+    for restriction in items:
+        if restriction.kind is RestrictionKind.EXCLUDED and restriction.instrument_id in locked:
+            yield error(
+                "RESTRICTIONS_CONTRADICT",
+                ("restrictions.items",),
+                f"{restriction.instrument_id} is excluded, so it must be sold, and may not be sold",
+            )
+
+
+def one_currency(document: Document) -> Iterator[Finding]:
+    """All amounts are in the account's currency, so they are all in one."""
+    first: tuple[str, Money] | None = None
+    for path, value in FIELDS.values(document).items():
+        if not isinstance(value, Money):
+            continue
+        if first is None:
+            first = (path, value)
+        elif value.currency != first[1].currency:
+            yield error(
+                "CURRENCIES_DIFFER",
+                (first[0], path),
+                f"all amounts are in the account's currency, was {first[1].currency} and {value.currency}",
+            )
+
+
+def orders_can_be_sent(document: Document) -> Iterator[Finding]:
+    """A limit order needs its distance, and a market order ignores it."""
+    kind, distance = document.execution.order_kind, document.execution.limit_distance_bps
+    if kind is OrderKind.LIMIT and distance is None:
+        yield error(
+            "LIMIT_DISTANCE_MISSING",
+            ("execution.order_kind", "execution.limit_distance_bps"),
+            "a limit order needs limit_distance_bps, it is not set here or above",
+        )
+    if kind is OrderKind.MARKET and distance is not None:
+        yield warning(
+            "LIMIT_DISTANCE_UNUSED",
+            ("execution.order_kind", "execution.limit_distance_bps"),
+            f"a market order ignores limit_distance_bps, was {plain(distance)}",
+        )
+
+
+def trades_are_possible(document: Document) -> Iterator[Finding]:
+    """Limits leave room for a trade."""
+    minimum, daily = document.bands.minimum_trade, document.safety.daily_value_limit
+    if minimum is None or daily is None or minimum.currency != daily.currency:
+        pass
+    elif minimum.amount > daily.amount:
+        yield error(
+            "MINIMUM_TRADE_ABOVE_DAILY_LIMIT",
+            ("bands.minimum_trade", "safety.daily_value_limit"),
+            f"the smallest trade must be at most the day's limit {plain(daily.amount)}, was {plain(minimum.amount)}",
+        )
+    if document.safety.daily_orders_limit == 0:
+        yield warning("NO_ORDERS_ALLOWED", ("safety.daily_orders_limit",), "with no order a day nothing is traded")
+    if document.cost.turnover_limit == 0:
+        yield warning("NO_TURNOVER_ALLOWED", ("cost.turnover_limit",), "with a limit of 0 nothing is traded")
+
+
+def something_triggers(document: Document) -> Iterator[Finding]:
+    """Some trigger makes the platform look."""
+    triggers = document.triggers
+    if triggers.drift is False and triggers.cash_drift is None and triggers.calendar_days is None:
+        yield warning(
+            "NOTHING_TRIGGERS", ("triggers.drift",), "no trigger is on; accounts are looked at only on request"
+        )
+
+
+def reviews_can_happen(document: Document) -> Iterator[Finding]:
+    """A threshold for review is below the hard limit."""
+    review, limit = document.safety.review_turnover, document.cost.turnover_limit
+    if review is not None and limit is not None and review > limit:
+        yield warning(
+            "REVIEW_NEVER_HAPPENS",
+            ("safety.review_turnover", "cost.turnover_limit"),
+            f"no plan has more turnover than {plain(limit)}, so a review above {plain(review)} never happens",
+        )
+
+
+def rates_are_usual(document: Document) -> Iterator[Finding]:
+    """Long-term gains are usually taxed no more than short-term gains."""
+    short, long = document.tax.short_term_rate, document.tax.long_term_rate
+    if short is not None and long is not None and long > short:
+        yield warning(
+            "LONG_RATE_ABOVE_SHORT",
+            ("tax.short_term_rate", "tax.long_term_rate"),
+            f"the long-term rate {plain(long)} is above the short-term rate {plain(short)}",
+        )
+
+
+def plans_stay_fresh(document: Document) -> Iterator[Finding]:
+    """A plan does not outlive its prices."""
+    life, age = document.data.plan_life_s, document.data.price_age_max_s
+    if life is not None and age is not None and life > age:
+        yield warning(
+            "PLAN_OUTLIVES_PRICES",
+            ("data.plan_life_s", "data.price_age_max_s"),
+            f"a plan of {life} s outlives its prices, which are too old after {age} s",
+        )
+
+
+MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
+    weights_sum_to_one,
+    destination_is_within_trigger,
+    cash_fits,
+    targets_fit_limits,
+    targets_may_be_held,
+    restrictions_agree,
+    one_currency,
+    orders_can_be_sent,
+    trades_are_possible,
+    something_triggers,
+    reviews_can_happen,
+    rates_are_usual,
+    plans_stay_fresh,
+)
+
+
+def _like_parts_fit(trigger: Distance, destination: Distance) -> Iterator[Finding]:
+    """Compare distances for which no target is known yet: part by part, if both have the same parts."""
+    for part in ("absolute", "relative"):
+        outer, inner = getattr(trigger, part), getattr(destination, part)
+        if (outer is None) != (inner is None):
+            return
+    for part in ("absolute", "relative"):
+        outer, inner = getattr(trigger, part), getattr(destination, part)
+        if outer is not None and inner > outer:
+            yield error(
+                "DESTINATION_OUTSIDE_TRIGGER",
+                (f"bands.trigger.{part}", f"bands.destination.{part}"),
+                f"the destination must be at most the trigger, was {plain(inner)} and {plain(outer)}",
+            )
+
+
+def _deciding(section: str, distance: Distance, target: Decimal) -> str:
+    """Return the path of the part that decides `distance` at `target`."""
+    if distance.relative is not None and EXACT.multiply(distance.relative, target) == distance.at(target):
+        return f"{section}.relative"
+    return f"{section}.absolute"

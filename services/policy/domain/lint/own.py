@@ -1,0 +1,170 @@
+"""Rules that look at one node's document, whatever it inherits."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from services.kernel.decimals import EXACT, plain
+from services.policy.domain.document import (
+    FIELDS,
+    Document,
+    Guardrail,
+    Restriction,
+    TargetGroup,
+    TargetWeight,
+)
+from services.policy.domain.fields import Field, Merge, Number
+from services.policy.domain.guardrails import Bounds, allowed_text, instruments_of, number_of
+from services.policy.domain.lint.finding import Finding, error, warning
+
+# Finer than any quantity can be traded; bounds the digits that exact sums and products carry.
+DECIMAL_PLACES_MAX = 12
+
+# Far deeper than asset class, region, sector, issuer, instrument.
+GROUP_DEPTH_MAX = 8
+
+_INSTRUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+_WEIGHTS = "targets.weights"
+_RESTRICTIONS = "restrictions.items"
+
+
+def own_findings(document: Document) -> Iterator[Finding]:
+    """Yield what is wrong with `document` by itself, except for its guardrails."""
+    for field, value in FIELDS.set_in(document):
+        number = number_of(value)
+        if field.number is not None and number is not None:
+            yield from _number(field.path, field.number, number)
+        if field.many:
+            for instrument in instruments_of(value):
+                if not _INSTRUMENT.fullmatch(instrument):
+                    yield error(
+                        "INSTRUMENT_FORMAT",
+                        (field.path,),
+                        "an instrument id is 1 to 64 letters, digits and . _ : -, starting with a letter or digit, "
+                        f"was {instrument[:80]!r}",
+                    )
+    yield from _targets(document.targets.weights)
+    yield from _restrictions(document.restrictions.items)
+    jurisdiction = document.tax.jurisdiction
+    if jurisdiction is not None and not _COUNTRY.fullmatch(jurisdiction):
+        yield error(
+            "JURISDICTION_FORMAT",
+            ("tax.jurisdiction",),
+            f"must be two capital letters (ISO 3166-1), was {jurisdiction!r}",
+        )
+
+
+def guardrails_leave_something(guardrails: Iterable[Guardrail], bounds: Bounds) -> Iterator[Finding]:
+    """Yield what is wrong with guardrails: unknown fields, wrong kinds, and bounds that leave no value.
+
+    Args:
+        guardrails: A document's own.
+        bounds: Those of its node's ancestors, which hold at the same time.
+    """
+    for index, guardrail in enumerate(guardrails):
+        place = (f"guardrails[{index}]",)
+        field = FIELDS.get(guardrail.field)
+        if field is None or field.merge is Merge.GATHER:
+            yield error("GUARDRAIL_FIELD", place, f"{guardrail.field!r} is not a field that can be bounded")
+            continue
+        yield from _guardrail(guardrail, field, place)
+        yield from _room(guardrail, bounds, place)
+
+
+def _number(path: str, allowed: Number, number: Decimal) -> Iterator[Finding]:
+    if (broken := allowed.violation(number)) is not None:
+        yield error("OUT_OF_RANGE", (path,), broken)
+    elif _places(number) > DECIMAL_PLACES_MAX:
+        yield error("TOO_PRECISE", (path,), f"must have at most {DECIMAL_PLACES_MAX} decimal places, was {number}")
+
+
+def _places(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
+def _targets(weights: tuple[TargetWeight, ...]) -> Iterator[Finding]:
+    for name, count in Counter(_group_names(weights)).items():
+        if count > 1:
+            yield error("GROUP_TWICE", (_WEIGHTS,), f"a group's name is unique, {name!r} is used {count} times")
+    for instrument, count in Counter(instruments_of(weights)).items():
+        if count > 1:
+            yield error("TARGET_TWICE", (_WEIGHTS,), f"an instrument has one target, {instrument} has {count}")
+    yield from _lines(weights, depth=1)
+
+
+def _lines(weights: tuple[TargetWeight, ...], depth: int) -> Iterator[Finding]:
+    if depth > GROUP_DEPTH_MAX:
+        yield error("TARGETS_TOO_DEEP", (_WEIGHTS,), f"groups nest at most {GROUP_DEPTH_MAX} deep")
+        return
+    for line in weights:
+        name = line.instrument_id or (line.group.name if line.group is not None else "")
+        if not line.weight.is_finite() or not 0 <= line.weight <= 1:
+            yield error("OUT_OF_RANGE", (_WEIGHTS,), f"the weight of {name} must be 0 to 1, was {line.weight}")
+        elif _places(line.weight) > DECIMAL_PLACES_MAX:
+            yield error(
+                "TOO_PRECISE",
+                (_WEIGHTS,),
+                f"the weight of {name} must have at most {DECIMAL_PLACES_MAX} decimal places, was {line.weight}",
+            )
+        if line.group is not None:
+            yield from _group(line.group)
+            yield from _lines(line.group.members, depth + 1)
+
+
+def _group(group: TargetGroup) -> Iterator[Finding]:
+    total = Decimal(0)
+    for member in group.members:
+        if not member.weight.is_finite() or _places(member.weight) > DECIMAL_PLACES_MAX:
+            return
+        total = EXACT.add(total, member.weight)
+    if total != 1:
+        yield error(
+            "GROUP_WEIGHTS_SUM", (_WEIGHTS,), f"the weights in {group.name!r} must sum to 1, sum to {plain(total)}"
+        )
+
+
+def _group_names(weights: tuple[TargetWeight, ...]) -> Iterator[str]:
+    for line in weights:
+        if line.group is not None:
+            yield line.group.name
+            yield from _group_names(line.group.members)
+
+
+def _restrictions(items: tuple[Restriction, ...]) -> Iterator[Finding]:
+    for (instrument, kind), count in Counter((r.instrument_id, r.kind) for r in items).items():
+        if count > 1:
+            yield warning("RESTRICTION_TWICE", (_RESTRICTIONS,), f"{instrument} is {kind} {count} times")
+
+
+def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> Iterator[Finding]:
+    low, high = guardrail.minimum, guardrail.maximum
+    if low is None and high is None and not guardrail.allowed and not guardrail.locked:
+        yield error("GUARDRAIL_EMPTY", place, f"says nothing about {guardrail.field}: no bound, no list, not locked")
+    for bound in (low, high):
+        if bound is None:
+            continue
+        if field.number is None:
+            yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is no number and has no minimum or maximum")
+        elif (broken := field.number.violation(bound)) is not None:
+            yield error("GUARDRAIL_RANGE", place, f"a bound of {guardrail.field} {broken}")
+    for text in guardrail.allowed:
+        try:
+            allowed_text(field, text)
+        except ValueError as problem:
+            yield error("GUARDRAIL_KIND", place, f"an allowed value of {guardrail.field} {problem}")
+
+
+def _room(guardrail: Guardrail, bounds: Bounds, place: tuple[str, ...]) -> Iterator[Finding]:
+    above = [bound.guardrail for bound in bounds.get(guardrail.field, ())]
+    lows = [g.minimum for g in (*above, guardrail) if g.minimum is not None]
+    highs = [g.maximum for g in (*above, guardrail) if g.maximum is not None]
+    lists = [set(g.allowed) for g in (*above, guardrail) if g.allowed]
+    nothing = f"with the guardrails above it leaves no value for {guardrail.field}"
+    if lows and highs and max(lows) > min(highs):
+        yield error("GUARDRAIL_NOTHING_LEFT", place, f"{nothing}: at least {max(lows)} and at most {min(highs)}")
+    if lists and not set.intersection(*lists):
+        yield error("GUARDRAIL_NOTHING_LEFT", place, f"{nothing}: the lists of allowed values have none in common")

@@ -1,0 +1,114 @@
+"""What applies to a node, and who said so.
+
+Going from the root to a leaf, each version in force adds what it sets: for most fields the value nearest to the leaf
+holds. A value that a guardrail of an ancestor forbids does not count; then the nearest permitted value above it
+holds. So every value in an effective policy was written by one person and approved, as it stands, by another, and
+satisfies every guardrail above the node that set it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.policy.domain.document import EMPTY, FIELDS, Document
+from services.policy.domain.fields import Merge
+from services.policy.domain.guardrails import Bound, Bounds, with_guardrails
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A version in force at one node, with who is responsible for it.
+
+    Attributes:
+        version_id: Hash of node and document.
+        effective_time: Since when it governs the node.
+        approved_time: When its approval was recorded.
+        reason: Why it was written.
+    """
+
+    node_id: PolicyNodeId
+    version_id: PolicyVersionId
+    document: Document
+    change_id: ChangeId
+    author: str
+    approver: str
+    reason: str
+    effective_time: datetime
+    approved_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overruled:
+    """A value that does not count, because a guardrail forbids it."""
+
+    path: str
+    layer: Layer
+    value: object
+    bound: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What applies to a node.
+
+    Attributes:
+        document: The merged rules, with the guardrails of all nodes on the path.
+        layers: The versions in force on the path, root first.
+        sources: Who set each field of `document`, by path: one layer, or for gathered fields several, root first.
+        overruled: Values on the path that do not count, root first.
+        bounds: What binds the nodes below, by path.
+    """
+
+    document: Document = EMPTY
+    layers: tuple[Layer, ...] = ()
+    sources: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+    overruled: tuple[Overruled, ...] = ()
+    bounds: Bounds = field(default_factory=dict)
+
+    @property
+    def version_ids(self) -> tuple[PolicyVersionId, ...]:
+        """Return the versions on the path, root first; they determine everything else here."""
+        return tuple(layer.version_id for layer in self.layers)
+
+    def below(self, layer: Layer) -> "Effective":
+        """Return what applies to a node under this one whose own version is `layer`."""
+        set_here: dict[str, object] = {}
+        sources = dict(self.sources)
+        overruled: list[Overruled] = []
+        for found, value in FIELDS.set_in(layer.document):
+            path = found.path
+            if found.merge is Merge.GATHER:
+                inherited = found.read(self.document)
+                set_here[path] = inherited + tuple(item for item in value if item not in inherited)
+                sources[path] = (*sources.get(path, ()), layer)
+                continue
+            broken = next((b for b in self.bounds.get(path, ()) if b.violation(found, value) is not None), None)
+            if broken is not None:
+                overruled.append(Overruled(path, layer, value, broken))
+                continue
+            set_here[path] = value
+            sources[path] = (layer,)
+        return Effective(
+            document=FIELDS.replaced(self.document, set_here),
+            layers=(*self.layers, layer),
+            sources=sources,
+            overruled=(*self.overruled, *overruled),
+            bounds=with_guardrails(self.bounds, layer.document.guardrails, layer.node_id, layer.version_id),
+        )
+
+
+NOTHING = Effective()
+"""What applies above the root: no rule at all."""
+
+
+def effective(layers: Iterable[Layer]) -> Effective:
+    """Return what applies at the end of a path.
+
+    Args:
+        layers: The versions in force on the path, root first; nodes without one are left out.
+    """
+    merged = NOTHING
+    for layer in layers:
+        merged = merged.below(layer)
+    return merged
