@@ -4,6 +4,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Fixtures with a database; they start a server when a test first asks for one.
+pytest_plugins = ["tests.support.postgres"]
+
 # The machine's speed must not decide whether a property holds, so no example has a deadline. CI draws the same examples
 # every time; a developer's machine draws fresh ones, and prints how to repeat the one that failed.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
