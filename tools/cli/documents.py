@@ -7,16 +7,18 @@ The fields are those of the contract, `evenkeel.policy.v1.PolicyDocument`. Numbe
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TypeAlias
 
 import yaml
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
-from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.errors import Invalid, Violations
+
+# What YAML reads and JSON writes.
+Tree: TypeAlias = "str | int | float | bool | list[Tree] | dict[str, Tree] | None"
 
 DECIMAL = "google.type.Decimal"
 MONEY = "google.type.Money"
@@ -53,7 +55,7 @@ def document_from_yaml(text: str) -> PolicyDocument:
     if not isinstance(tree, dict):
         raise DocumentUnreadable("the document must be a mapping of sections")
     violations = Violations()
-    plain = _to_json(tree, PolicyDocument.DESCRIPTOR, "", violations)
+    plain = _mapping_to_json(tree, PolicyDocument.DESCRIPTOR, "", violations)
     violations.raise_if_any()
     try:
         return ParseDict(plain, PolicyDocument())
@@ -67,7 +69,7 @@ def document_to_yaml(document: PolicyDocument) -> str:
     return yaml.safe_dump(_from_json(tree, document.DESCRIPTOR), sort_keys=False, allow_unicode=True, width=110)
 
 
-def _to_json(value: Any, kind: Descriptor, path: str, violations: Violations) -> Any:
+def _to_json(value: Tree, kind: Descriptor, path: str, violations: Violations) -> Tree:
     if kind.full_name in (DECIMAL, MONEY):
         return _scalar_to_json(value, kind.full_name, path, violations)
     if kind.full_name == TIMESTAMP:
@@ -75,7 +77,11 @@ def _to_json(value: Any, kind: Descriptor, path: str, violations: Violations) ->
     if not isinstance(value, dict):
         violations.add(path, f"must be a mapping, was {value!r}")
         return {}
-    plain: dict[str, Any] = {}
+    return _mapping_to_json(value, kind, path, violations)
+
+
+def _mapping_to_json(value: dict[str, Tree], kind: Descriptor, path: str, violations: Violations) -> dict[str, Tree]:
+    plain: dict[str, Tree] = {}
     for name, inner in value.items():
         field = kind.fields_by_name.get(str(name))
         inner_path = f"{path}.{name}" if path else str(name)
@@ -94,7 +100,7 @@ def _to_json(value: Any, kind: Descriptor, path: str, violations: Violations) ->
     return plain
 
 
-def _plain_scalar(value: Any, field: FieldDescriptor, path: str, violations: Violations) -> Any:
+def _plain_scalar(value: Tree, field: FieldDescriptor, path: str, violations: Violations) -> Tree:
     if field.is_repeated:
         return [str(item) for item in (value if isinstance(value, list) else [value])]
     if field.type == FieldDescriptor.TYPE_BOOL:
@@ -107,7 +113,7 @@ def _plain_scalar(value: Any, field: FieldDescriptor, path: str, violations: Vio
     return str(value)
 
 
-def _scalar_to_json(value: Any, kind: str, path: str, violations: Violations) -> Any:
+def _scalar_to_json(value: Tree, kind: str, path: str, violations: Violations) -> Tree:
     text = str(value)
     if kind == DECIMAL:
         try:
@@ -125,7 +131,7 @@ def _scalar_to_json(value: Any, kind: str, path: str, violations: Violations) ->
     return {"currencyCode": match[2], "units": str(units), "nanos": int((amount - units) * _NANOS)}
 
 
-def _instant(value: Any, path: str, violations: Violations) -> str:
+def _instant(value: Tree, path: str, violations: Violations) -> str:
     try:
         parsed = datetime.fromisoformat(str(value))
     except ValueError:
@@ -137,26 +143,25 @@ def _instant(value: Any, path: str, violations: Violations) -> str:
     return parsed.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _from_json(value: Any, kind: Descriptor) -> Any:
+def _from_json(value: Tree, kind: Descriptor) -> Tree:
+    if not isinstance(value, dict):
+        return value
     if kind.full_name == DECIMAL:
         return value["value"]
     if kind.full_name == MONEY:
         return _money_text(ParseDict(value, Money()))
-    if not isinstance(value, dict):
-        return value
-    plain: dict[str, Any] = {}
+    plain: dict[str, Tree] = {}
     for name, inner in value.items():
         field = kind.fields_by_name[name]
         if field.message_type is None:
             plain[name] = inner
-        elif field.is_repeated:
+        elif isinstance(inner, list):
             plain[name] = [_from_json(item, field.message_type) for item in inner]
         else:
             plain[name] = _from_json(inner, field.message_type)
     return plain
 
 
-def _money_text(money: Message) -> str:
-    assert isinstance(money, Money)  # noqa: S101 - what `ParseDict` was given
+def _money_text(money: Money) -> str:
     amount = Decimal(money.units) + Decimal(money.nanos) / _NANOS
     return f"{amount:.2f} {money.currency_code}" if amount == round(amount, 2) else f"{amount} {money.currency_code}"

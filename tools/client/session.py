@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc.aio
-from google.longrunning.operations_proto_pb2_grpc import OperationsStub
+from google.longrunning.operations_pb2_grpc import OperationsStub
 
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
@@ -30,13 +30,13 @@ class Evenkeel:
         Raises:
             ProfileUnusable: The profile has no token for `person`.
         """
-        self._profile = profile
+        self.profile = profile
         self._credentials = profile.credentials(person)
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
         """Open the channels."""
-        for name, address in self._profile.addresses.items():
+        for name, address in self.profile.addresses.items():
             self._channels[name] = connect(address, credentials=self._credentials)
         decision, execution = self._channels["decision"], self._channels["execution"]
         self.policy = PolicyServiceStub(self._channels["policy"])
@@ -44,7 +44,7 @@ class Evenkeel:
         self.prices = PriceServiceStub(decision)
         self.runs = RunServiceStub(decision)
         self.plans = PlanServiceStub(decision)
-        self.operations = OperationsStub(decision)
+        self.operations = OperationsStub(decision)  # type: ignore[no-untyped-call]  # published without types
         self.execution = ExecutionServiceStub(execution)
         self.sandbox = SandboxServiceStub(execution)
         self.audit = AuditServiceStub(self._channels["audit"])

@@ -117,7 +117,7 @@ def _client(number: int, random: Random, prices: DailyPrices, days: Sequence[dat
         lots += _purchase(len(lots), random, model, prices, days[day_row], invested * part)
     if large:
         cash += Decimal("900000")
-    elif random.random() < 0.05:  # noqa: PLR2004 - one in twenty has just paid in
+    elif random.random() < 0.05:
         cash += _cents(invested * Decimal(random.randint(5, 25)) / 100)
     return Client(
         account_id=f"account-{number:05d}",
@@ -125,7 +125,7 @@ def _client(number: int, random: Random, prices: DailyPrices, days: Sequence[dat
         household_id=f"household-{model.node_id.removeprefix('model-')}-{(number + 1) // 2:05d}",
         model=model,
         tax_wrapper="TAX_WRAPPER_DEFERRED" if deferred else "TAX_WRAPPER_TAXABLE",
-        custodian="custodian-a" if random.random() < 0.7 else "custodian-b",  # noqa: PLR2004 - two custodians
+        custodian="custodian-a" if random.random() < 0.7 else "custodian-b",
         cash=cash,
         short_term_gain=_cents(Decimal(random.randint(-3000, 3000))),
         long_term_gain=_cents(Decimal(random.randint(-2000, 6000))),

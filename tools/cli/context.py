@@ -1,0 +1,113 @@
+"""What every command shares: who calls, where to, in which format; and how errors are told."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import grpc.aio
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from rich.console import Console
+from rich.table import Table
+
+from services.kernel.errors import Fact, Invalid
+from tools.client.profile import Profile
+from tools.client.session import Evenkeel
+
+STATUS_DETAILS = "grpc-status-details-bin"
+
+T = TypeVar("T")
+
+out = Console()
+err = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the verb.
+
+    Attributes:
+        profile: File with the services' addresses.
+        person: Whose token to use; None takes the one that suits the command.
+        as_json: Print messages as JSON instead of tables.
+    """
+
+    profile: Path
+    person: str | None
+    as_json: bool
+
+
+def call(context: typer.Context, person: str, work: Callable[[Evenkeel], Awaitable[T]]) -> T:
+    """Return what `work` returns, given a connection as `person` (or as `--as` says).
+
+    Prints a refusal in words and ends the process with code 1.
+    """
+    options: Options = context.obj
+
+    async def connected() -> T:
+        async with Evenkeel(Profile.load(options.profile), options.person or person) as services:
+            return await work(services)
+
+    try:
+        return asyncio.run(connected())
+    except grpc.aio.AioRpcError as error:
+        _tell(error)
+    except Invalid as error:
+        _tell_local(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def show(context: typer.Context, message: Message | Sequence[Message], readable: Callable[[], None]) -> None:
+    """Print `message` as JSON when `--json` was given, else by `readable`."""
+    options: Options = context.obj
+    if not options.as_json:
+        readable()
+        return
+    if isinstance(message, Message):
+        out.print_json(json.dumps(MessageToDict(message, preserving_proto_field_name=True)))
+    else:
+        out.print_json(json.dumps([MessageToDict(each, preserving_proto_field_name=True) for each in message]))
+
+
+def table(title: str, *columns: str) -> Table:
+    """Return an empty table whose columns that start with `>` are aligned to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def _tell(error: grpc.aio.AioRpcError) -> NoReturn:
+    err.print(f"[bold red]{error.code().name}[/] {error.details()}", highlight=False)
+    metadata = error.trailing_metadata() or ()
+    packed = next((value for key, value in metadata if key == STATUS_DETAILS), None)
+    if packed is not None:
+        status = status_pb2.Status.FromString(packed if isinstance(packed, bytes) else packed.encode())
+        for detail in status.details:
+            _tell_detail(detail)
+    raise typer.Exit(1)
+
+
+def _tell_detail(detail: object) -> None:
+    info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    if detail.Unpack(info):  # type: ignore[attr-defined]  # google.protobuf.Any, untyped in the status message
+        err.print(f"  reason  {info.reason}  (docs/errors.md says what to do)", highlight=False)
+    elif detail.Unpack(request):  # type: ignore[attr-defined]  # as above
+        for violation in request.field_violations:
+            err.print(f"  {violation.field}: {violation.description}", highlight=False)
+    elif detail.Unpack(retry):  # type: ignore[attr-defined]  # as above
+        err.print(f"  repeat in {retry.retry_delay.ToMilliseconds() / 1000:g} s", highlight=False)
+
+
+def _tell_local(error: Fact) -> NoReturn:
+    err.print(f"[bold red]{error.reason}[/] {error}", highlight=False)
+    if isinstance(error, Invalid):
+        for violation in error.violations:
+            err.print(f"  {violation.field}: {violation.description}", highlight=False)
+    raise typer.Exit(1)

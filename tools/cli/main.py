@@ -1,0 +1,47 @@
+"""`evenkeel`: one verb for each thing that a person asks of the services."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.cli import audit, book, orders, plans, policy, runs, services, trading
+from tools.cli.context import Options
+
+app = typer.Typer(
+    help="Talks to Evenkeel's services, each command as the person who usually gives it; --as changes that.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(policy.app, name="policy")
+app.add_typer(book.app, name="account")
+app.add_typer(runs.app, name="run")
+app.add_typer(plans.app, name="plan")
+app.add_typer(orders.orders, name="order")
+app.add_typer(orders.blocks, name="block")
+app.add_typer(audit.app, name="audit")
+app.command("halt")(trading.halt)
+app.command("resume")(trading.resume)
+app.command("trading")(trading.state)
+app.command("status")(services.status)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    profile: Annotated[
+        Path, typer.Option(envvar="EVENKEEL_PROFILE", help="File with addresses, certificates and tokens.")
+    ] = Path(".state/up/profile.toml"),
+    person: Annotated[
+        str | None,
+        typer.Option("--as", envvar="EVENKEEL_PERSON", help="Whose token to use, by its name in the profile."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print messages as JSON.")] = False,
+) -> None:
+    """Read the options before the verb."""
+    context.obj = Options(profile, person, as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,109 @@
+"""`evenkeel order` and `evenkeel block`: how trades get done."""
+
+from typing import Annotated
+
+import typer
+
+from evenkeel.common.v1.values_pb2 import Side
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from tools.cli.context import call, out, show, table
+from tools.cli.text import money, number, state, time
+from tools.client.session import Evenkeel
+
+orders = typer.Typer(help="Accounts' orders.", no_args_is_help=True)
+blocks = typer.Typer(help="Several accounts' orders sent as one.", no_args_is_help=True)
+
+Count = Annotated[int, typer.Option(min=1, max=1000, help="How many.")]
+Token = Annotated[str, typer.Option(help="Token of the page.")]
+
+
+@orders.command("list")
+def list_orders(
+    context: typer.Context,
+    run: Annotated[str, typer.Option(help="Only of this run.")] = "",
+    plan: Annotated[str, typer.Option(help="Only of this plan.")] = "",
+    account: Annotated[str, typer.Option(help="Only of this account.")] = "",
+    count: Count = 20,
+    token: Token = "",
+) -> None:
+    """List accounts' orders."""
+    request = pb.ListOrdersRequest(run_id=run, plan_id=plan, account_id=account, page_size=count, page_token=token)
+
+    async def work(services: Evenkeel) -> pb.ListOrdersResponse:
+        return await services.execution.ListOrders(request)
+
+    response = call(context, "trader", work)
+
+    def readable() -> None:
+        rows = table("Orders", "order", "account", "", "instrument", ">units", ">filled", ">value", "state", "block")
+        for order in response.orders:
+            rows.add_row(
+                order.order_id, order.account_id, state(Side.DESCRIPTOR, order.side), order.instrument_id,
+                number(order.quantity), number(order.filled_quantity), money(order.filled_value),
+                f"{state(pb.Order.State.DESCRIPTOR, order.state)} {order.close_reason}".strip(), order.block_id,
+            )  # fmt: skip
+        out.print(rows)
+        _more(response.next_page_token)
+
+    show(context, response, readable)
+
+
+@blocks.command("list")
+def list_blocks(
+    context: typer.Context,
+    run: Annotated[str, typer.Option(help="Only with orders of this run.")] = "",
+    count: Count = 50,
+    token: Token = "",
+) -> None:
+    """List blocks."""
+    request = pb.ListBlocksRequest(run_id=run, page_size=count, page_token=token)
+    response = call(context, "trader", lambda services: services.execution.ListBlocks(request))
+
+    def readable() -> None:
+        rows = table("Blocks", "block", "", "instrument", ">orders", ">units", ">filled", ">average", ">fees", "state")
+        for block in response.blocks:
+            rows.add_row(
+                block.block_id, state(Side.DESCRIPTOR, block.side), block.instrument_id, str(block.order_count),
+                number(block.quantity), number(block.filled_quantity), money(block.average_price),
+                money(block.fees), state(pb.Block.State.DESCRIPTOR, block.state),
+            )  # fmt: skip
+        out.print(rows)
+        _more(response.next_page_token)
+
+    show(context, response, readable)
+
+
+@blocks.command("show")
+def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help="Id of a block.")]) -> None:
+    """Show a block's fills, and how they were shared among the accounts."""
+    request = pb.GetBlockRequest(block_id=block)
+    response = call(context, "trader", lambda services: services.execution.GetBlock(request))
+
+    def readable() -> None:
+        found = response.block
+        out.print(
+            f"[bold]{found.block_id}[/]  {state(Side.DESCRIPTOR, found.side)} {number(found.quantity)} "
+            f"{found.instrument_id} at {found.venue_id}: {state(pb.Block.State.DESCRIPTOR, found.state)} {found.reject_reason}",
+            highlight=False,
+        )
+        fills = table("Fills", "execution", ">units", ">price", ">fees", "time")
+        for fill in response.fills:
+            fills.add_row(
+                fill.execution_id, number(fill.quantity), money(fill.price), money(fill.fees), time(fill.execute_time)
+            )
+        out.print(fills)
+        rows = table("Allocations", "account", ">units", ">value", ">fees", "settles")
+        for part in response.allocations:
+            day = part.settlement_date
+            rows.add_row(
+                part.account_id, number(part.quantity), money(part.value), money(part.fees),
+                f"{day.year}-{day.month:02}-{day.day:02}",
+            )  # fmt: skip
+        out.print(rows)
+
+    show(context, response, readable)
+
+
+def _more(token: str) -> None:
+    if token:
+        out.print(f"more: --token {token}", highlight=False)

@@ -1,0 +1,171 @@
+"""`evenkeel policy`: what is allowed, who said so, and how it changes."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenkeel.policy.v1 import policy_service_pb2 as pb
+from tools.cli.context import call, out, show, table
+from tools.cli.documents import document_from_yaml, document_to_yaml
+from tools.cli.text import short, state, time, utc_message
+from tools.client.session import Evenkeel
+from tools.client.values import new_request_id
+
+app = typer.Typer(help="What is allowed, who said so, and how it changes.", no_args_is_help=True)
+
+Node = Annotated[str, typer.Argument(help="A node of the policy tree; for an account, the account's id.")]
+Change = Annotated[str, typer.Argument(help="Id of a change.")]
+AtTime = Annotated[datetime | None, typer.Option("--at", help="As in force at this instant (UTC).")]
+KnownTime = Annotated[datetime | None, typer.Option("--known", help="As known at this instant (UTC).")]
+
+
+@app.command("show")
+def show_policy(context: typer.Context, node: Node, at: AtTime = None, known: KnownTime = None) -> None:
+    """Show the effective policy of an account or node, with the origin of each field."""
+    request = pb.GetEffectivePolicyRequest(node_id=node)
+    if at is not None:
+        request.effective_time.CopyFrom(utc_message(at))
+    if known is not None:
+        request.known_time.CopyFrom(utc_message(known))
+    response = call(context, "compliance_officer", lambda services: services.policy.GetEffectivePolicy(request))
+
+    def readable() -> None:
+        out.print(f"[bold]{node}[/]  policy {short(response.policy.policy_hash)}\n", highlight=False)
+        out.print(document_to_yaml(response.document), highlight=False, markup=False)
+        sources = table("Where it comes from", "field", "value", "node", "author", "approver", "since", "why")
+        for source in response.sources:
+            value = source.value if len(source.value) <= 40 else source.value[:37] + "…"
+            sources.add_row(
+                source.field, value, source.node_id, source.author, source.approver,
+                time(source.effective_time), source.reason,
+            )  # fmt: skip
+        out.print(sources)
+
+    show(context, response, readable)
+
+
+@app.command()
+def submit(
+    context: typer.Context,
+    node: Node,
+    file: Annotated[Path, typer.Option("--file", "-f", help="The node's whole new document, as YAML.", exists=True)],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    effective: Annotated[datetime | None, typer.Option(help="Holds from this instant on (UTC).")] = None,
+) -> None:
+    """Draft a change of a node's document from a YAML file, and submit it for approval."""
+    request = pb.CreateChangeRequest(request_id=new_request_id(), node_id=node, reason=reason)
+    if effective is not None:
+        request.effective_time.CopyFrom(utc_message(effective))
+
+    async def work(services: Evenkeel) -> pb.CreateChangeResponse:
+        request.document.CopyFrom(document_from_yaml(file.read_text()))
+        drafted = await services.policy.CreateChange(request)
+        submitted = await services.policy.SubmitChange(
+            pb.SubmitChangeRequest(
+                request_id=new_request_id(), change_id=drafted.change.change_id, etag=drafted.change.etag
+            )
+        )
+        drafted.change.CopyFrom(submitted.change)
+        return drafted
+
+    response = call(context, "policy_author", work)
+
+    def readable() -> None:
+        for warning in response.warnings:
+            out.print(f"[yellow]{warning.rule}[/] {warning.description}", highlight=False)
+        change = response.change
+        out.print(f"submitted [bold]{change.change_id}[/]; to approve what was read:", highlight=False)
+        out.print(f"  evenkeel policy approve {change.change_id} {change.version_hash}", highlight=False)
+
+    show(context, response, readable)
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    change: Change,
+    version_hash: Annotated[str, typer.Argument(help="Hash of the content that was read.")],
+    comment: Annotated[str, typer.Option(help="What to record with the approval.")] = "",
+) -> None:
+    """Approve a submitted change, as somebody other than its author."""
+    request = pb.ApproveChangeRequest(
+        request_id=new_request_id(), change_id=change, version_hash=version_hash, comment=comment
+    )
+    response = call(context, "policy_approver", lambda services: services.policy.ApproveChange(request))
+    show(context, response, lambda: _one(response.change))
+
+
+@app.command()
+def reject(context: typer.Context, change: Change, comment: Annotated[str, typer.Option(help="Why not.")]) -> None:
+    """Reject a submitted change."""
+    request = pb.RejectChangeRequest(request_id=new_request_id(), change_id=change, comment=comment)
+    response = call(context, "policy_approver", lambda services: services.policy.RejectChange(request))
+    show(context, response, lambda: _one(response.change))
+
+
+@app.command()
+def withdraw(context: typer.Context, change: Change) -> None:
+    """Withdraw one's own change before it is approved."""
+    request = pb.WithdrawChangeRequest(request_id=new_request_id(), change_id=change)
+    response = call(context, "policy_author", lambda services: services.policy.WithdrawChange(request))
+    show(context, response, lambda: _one(response.change))
+
+
+@app.command()
+def lint(
+    context: typer.Context,
+    node: Node,
+    file: Annotated[Path, typer.Option("--file", "-f", help="A document, as YAML.", exists=True)],
+) -> None:
+    """Say what is wrong or odd about a document, and change nothing."""
+
+    async def work(services: Evenkeel) -> pb.LintDocumentResponse:
+        document = document_from_yaml(file.read_text())
+        return await services.policy.LintDocument(pb.LintDocumentRequest(node_id=node, document=document))
+
+    response = call(context, "policy_author", work)
+
+    def readable() -> None:
+        for finding in response.findings:
+            severity = state(pb.Finding.Severity.DESCRIPTOR, finding.severity)
+            out.print(f"{severity:8} {finding.rule}: {finding.description}", highlight=False, markup=False)
+        if not response.findings:
+            out.print("nothing found")
+
+    show(context, response, readable)
+    if any(finding.severity == pb.Finding.SEVERITY_ERROR for finding in response.findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def changes(
+    context: typer.Context,
+    node: Annotated[str, typer.Option(help="Only of this node.")] = "",
+    author: Annotated[str, typer.Option(help="Only by this author.")] = "",
+    approver: Annotated[str, typer.Option(help="Only decided by this approver.")] = "",
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+) -> None:
+    """List changes, newest first."""
+    request = pb.ListChangesRequest(node_id=node, author=author, approver=approver, page_size=count)
+    response = call(context, "compliance_officer", lambda services: services.policy.ListChanges(request))
+
+    def readable() -> None:
+        rows = table("Changes", "change", "node", "state", "author", "approver", "holds from", "why")
+        for change in response.changes:
+            rows.add_row(
+                change.change_id, change.node_id, state(pb.PolicyChange.State.DESCRIPTOR, change.state), change.author,
+                change.approver, time(change.effective_time), change.reason,
+            )  # fmt: skip
+        out.print(rows)
+
+    show(context, response.changes, readable)
+
+
+def _one(change: pb.PolicyChange) -> None:
+    out.print(
+        f"{change.change_id} of {change.node_id} is {state(pb.PolicyChange.State.DESCRIPTOR, change.state)}, "
+        f"written by {change.author}" + (f", decided by {change.approver}" if change.approver else ""),
+        highlight=False,
+    )

@@ -1,0 +1,75 @@
+"""`evenkeel halt`, `resume`, `trading`: one switch stops everything."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from tools.cli.context import call, out, show, table
+from tools.cli.text import state as words
+from tools.cli.text import time
+from tools.client.values import new_request_id
+
+
+class Scope(StrEnum):
+    """What a halt covers."""
+
+    ALL = "all"
+    VENUE = "venue"
+    INSTRUMENT = "instrument"
+    ACCOUNT = "account"
+
+
+ScopeOption = Annotated[Scope, typer.Argument(help="What to stop.")]
+Id = Annotated[str, typer.Argument(help="Which venue, instrument or account; nothing for all.")]
+Reason = Annotated[str, typer.Option(help="Why.")]
+
+
+def halt(
+    context: typer.Context,
+    reason: Reason,
+    scope: ScopeOption = Scope.ALL,
+    identifier: Id = "",
+    reducing: Annotated[bool, typer.Option(help="Let sales go on.")] = False,
+) -> None:
+    """Stop trading: after the answer not one new order leaves."""
+    mode = pb.TRADING_MODE_REDUCING if reducing else pb.TRADING_MODE_HALTED
+    request = pb.HaltRequest(request_id=new_request_id(), scope=_scope(scope, identifier), mode=mode, reason=reason)
+    response = call(context, "trader", lambda services: services.execution.Halt(request))
+    show(
+        context,
+        response,
+        lambda: out.print(f"stopped; {response.canceling_block_count} blocks are being canceled at the venue"),
+    )
+
+
+def resume(context: typer.Context, reason: Reason, scope: ScopeOption = Scope.ALL, identifier: Id = "") -> None:
+    """Let trading go on, as somebody other than who stopped it."""
+    request = pb.ResumeRequest(request_id=new_request_id(), scope=_scope(scope, identifier), reason=reason)
+    response = call(context, "risk_officer", lambda services: services.execution.Resume(request))
+    show(context, response, lambda: out.print("trading goes on"))
+
+
+def state(context: typer.Context) -> None:
+    """Show what is stopped."""
+    request = pb.GetTradingStateRequest()
+    response = call(context, "trader", lambda services: services.execution.GetTradingState(request))
+
+    def readable() -> None:
+        if not response.halts:
+            out.print("nothing is stopped")
+            return
+        rows = table("Stopped", "what", "mode", "by", "since", "why")
+        for each in response.halts:
+            what = f"{words(pb.TradingScope.Kind.DESCRIPTOR, each.scope.kind)} {each.scope.id}".strip()
+            rows.add_row(
+                what, words(pb.TradingMode.DESCRIPTOR, each.mode), each.actor, time(each.start_time), each.reason
+            )
+        out.print(rows)
+
+    show(context, response, readable)
+
+
+def _scope(scope: Scope, identifier: str) -> pb.TradingScope:
+    return pb.TradingScope(kind=pb.TradingScope.Kind.Value(f"KIND_{scope.name}"), id=identifier)
