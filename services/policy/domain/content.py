@@ -67,28 +67,31 @@ def _typed(kind: Hint, plain: Parsed) -> Hint:
     origin: Hint = typing.get_origin(kind)
     if origin is tuple:
         item = typing.get_args(kind)[0]
-        return tuple(_typed(item, each) for each in plain)
+        return tuple(_typed(item, each) for each in _checked(list, plain))
     if dataclasses.is_dataclass(kind):
-        return _typed_section(kind, plain)
-    if kind is Decimal:
-        return parse_decimal(plain)
-    if kind is datetime:
-        return datetime.fromisoformat(plain)
+        return _typed_section(kind, _checked(dict, plain))
     if kind in (bool, int):
-        if type(plain) is not kind:
-            raise ValueError(f"must be {kind.__name__}, was {plain!r}")
-        return plain
-    if not isinstance(plain, str):
-        raise ValueError(f"must be text, was {plain!r}")
-    return kind(plain) if isinstance(kind, type) and issubclass(kind, StrEnum) else plain
+        return _checked(kind, plain)
+    text = _checked(str, plain)
+    if kind is Decimal:
+        return parse_decimal(text)
+    if kind is datetime:
+        return datetime.fromisoformat(text)
+    return kind(text)
 
 
-def _typed_section(kind: Hint, plain: Parsed) -> Hint:
+def _typed_section(kind: Hint, plain: Mapping[str, Parsed]) -> Hint:
     hints = _hints(kind)
     for name in plain:
         if name not in hints:
             raise ValueError(f"{kind.__name__} has no {name}")
     return kind(**{name: _typed(only_type(hints[name]), part) for name, part in plain.items()})
+
+
+def _checked(kind: type, plain: Parsed) -> Parsed:
+    if type(plain) is not kind:
+        raise ValueError(f"must be {kind.__name__}, was {plain!r}")
+    return plain
 
 
 @cache
