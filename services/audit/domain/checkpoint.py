@@ -9,6 +9,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.audit.domain.merkle import EMPTY_ROOT, HASH_BYTES
 from services.audit.domain.signed_note import NoteInvalid, SigningKey, VerifierKey, sign, verify
@@ -69,3 +70,12 @@ def open_checkpoint(note: str, *, origin: str, keys: Sequence[VerifierKey]) -> C
     if checkpoint.origin != origin:
         raise NoteInvalid(f"the checkpoint is of the log {checkpoint.origin}, not {origin}")
     return checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A checkpoint, the note that signs it, and when it was signed."""
+
+    checkpoint: Checkpoint
+    note: str
+    sign_time: datetime

@@ -32,6 +32,8 @@ EVENT_BYTES_MAX = BODY_BYTES_MAX - _ENVELOPE_BYTES_MAX
 
 # W3C Trace Context, version 00: trace id and parent id are not all zeros.
 _TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+# What no name needs, and PostgreSQL's text cannot hold or a terminal would obey.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -76,6 +78,9 @@ class Event:
             raise EventInvalid("event_id", f"must be a UUID in lower case, was {self.event_id!r}")
         if self.trace_parent and not _TRACE_PARENT.fullmatch(self.trace_parent):
             raise EventInvalid("trace_parent", f"must be a W3C traceparent, was {self.trace_parent!r}")
+        for field, text in (("producer", self.producer), ("actor", self.actor), *self.subjects.items()):
+            if _CONTROL.search(text):
+                raise EventInvalid(field, "must not have control characters")
         _require_canonical_object(self.data)
 
     @property

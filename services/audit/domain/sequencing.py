@@ -49,7 +49,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a log ends: its right edge and the time of its last entry."""
+    """Where a log ends: its right edge, and when it came to be so; None before the first checkpoint.
+
+    The time is that of the newest checkpoint and of every entry that it was the first to cover.
+    """
 
     edge: RightEdge
     recorded_time: datetime | None
@@ -94,7 +97,7 @@ def grow(
         events: In the order of arrival.
         known: Those of their ids that the log has.
         sequences: The last number of each account among them; an account that is absent has no entry.
-        now: The time to record. It does not go back: an earlier time than the last entry's is raised to that.
+        now: The time to record. It does not go back: a time before the head's is raised to that.
     """
     recorded_time = max(now, head.recorded_time) if head.recorded_time else now
     index = head.edge.size

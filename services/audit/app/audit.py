@@ -1,0 +1,248 @@
+"""The use cases of the audit service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from services.audit.app.ports import LogReader
+from services.audit.app.sequencer import Appended, Sequencer
+from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
+from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event, parse_entry
+from services.audit.domain.errors import EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.merkle import (
+    Span,
+    Unproven,
+    consistency_spans,
+    inclusion_spans,
+    span_root,
+    verify_consistency,
+    verify_inclusion,
+)
+from services.audit.domain.tiles import TileNodes, tiles_for
+from services.kernel.errors import Invalid, Violations
+
+# Entries are read from storage in steps, so that a page of large entries does not fill the memory.
+_STEP_ENTRIES = 250
+# Bodies in one answer; the message that carries them has about twice that, within every client's usual limit of 4 MiB.
+_ANSWER_BYTES_MAX = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Some entries of the log as it was at `tree_size`; `cursor` is where the next page begins, None after the last."""
+
+    entries: tuple[Entry, ...]
+    tree_size: int
+    cursor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Hashes, and the signed root they lead to."""
+
+    hashes: tuple[bytes, ...]
+    checkpoint: SignedCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof(Proof):
+    """The proof that `leaf` stands at `index`."""
+
+    index: int
+    leaf: bytes
+
+
+class Growing:
+    """Wakes those who wait for the log to grow."""
+
+    def __init__(self, poll_s: float = 0.5) -> None:
+        """Wake at the latest after `poll_s`: another process may be the writer."""
+        self._poll_s = poll_s
+        self._grown = asyncio.Event()
+
+    def announce(self) -> None:
+        """Wake everyone who waits."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when the log may have grown."""
+        grown = asyncio.ensure_future(self._grown.wait())
+        try:
+            await asyncio.wait([grown], timeout=self._poll_s)
+        finally:
+            grown.cancel()
+
+
+class AuditApp:
+    """Appends to the log, reads it, and proves what it contains."""
+
+    def __init__(self, *, sequencer: Sequencer, log: LogReader, growing: Growing) -> None:
+        """Append by `sequencer`, read from `log`, follow by `growing`."""
+        self._sequencer = sequencer
+        self._log = log
+        self._growing = growing
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Append `events`, all or none, and return when they are durable. Safe to repeat.
+
+        Raises:
+            EventTooLarge: An event does not fit into an entry.
+            LogBackpressure: Too many events wait.
+            LogWriterElsewhere: Another process holds the log.
+        """
+        violations = Violations()
+        for number, event in enumerate(events):
+            if event.size_bytes > EVENT_BYTES_MAX:
+                violations.add(
+                    f"events[{number}]", f"must be at most {EVENT_BYTES_MAX} bytes as JSON, was {event.size_bytes}"
+                )
+        violations.raise_if_any(EventTooLarge)
+        return await self._sequencer.append(events)
+
+    async def entry(self, index: int) -> Entry:
+        """Return the entry at `index`.
+
+        Raises:
+            EntryNotFound: The log is not that long.
+        """
+        body = await self._log.body(index)
+        if body is None:
+            raise EntryNotFound(f"the log has no entry {index}", index=index)
+        return _parsed(body)
+
+    async def entry_of_event(self, event_id: str) -> Entry:
+        """Return the entry of the event `event_id`.
+
+        Raises:
+            EntryNotFound: The log does not have the event.
+        """
+        index = await self._log.index_of(event_id.lower())
+        if index is None:
+            raise EntryNotFound(f"the log has no event {event_id}", event_id=event_id)
+        return await self.entry(index)
+
+    async def entries(
+        self,
+        wanted: EntryFilter,
+        *,
+        limit: int,
+        descending: bool = False,
+        tree_size: int | None = None,
+        cursor: int | None = None,
+    ) -> EntryPage:
+        """Return the next matching entries, at most `limit`, and fewer when they are large.
+
+        Args:
+            wanted: Which entries.
+            limit: 1 or more.
+            descending: Whether the newest come first.
+            tree_size: How much of the log to look at; all of it when None.
+            cursor: Where the page before ended.
+        """
+        size = (await self._newest()).size if tree_size is None else tree_size
+        start, stop = (0, size if cursor is None else cursor) if descending else (cursor or 0, size)
+        entries: list[Entry] = []
+        room = _ANSWER_BYTES_MAX
+        while True:
+            step = min(_STEP_ENTRIES, limit - len(entries))
+            bodies = await self._log.bodies(wanted, start=start, stop=stop, limit=step, descending=descending)
+            for body in bodies:
+                if entries and room < len(body):
+                    return EntryPage(tuple(entries), size, stop if descending else start)
+                entry = _parsed(body)
+                entries.append(entry)
+                room -= len(body)
+                start, stop = (start, entry.index) if descending else (entry.index + 1, stop)
+            if len(bodies) < step or start >= stop:
+                return EntryPage(tuple(entries), size, None)
+            if len(entries) == limit:
+                return EntryPage(tuple(entries), size, stop if descending else start)
+
+    async def tail(
+        self, wanted: EntryFilter, *, start: int, follow: bool
+    ) -> AsyncIterator[tuple[tuple[Entry, ...], int]]:
+        """Yield matching entries from `start` on, with the index to resume from; with `follow`, as the log grows."""
+        at = start
+        while True:
+            page = await self.entries(wanted, limit=_STEP_ENTRIES, cursor=at)
+            after = max(at, page.tree_size) if page.cursor is None else page.cursor
+            if page.entries or after > at:
+                yield page.entries, after
+            at = after
+            if page.cursor is None:
+                if not follow:
+                    return
+                await self._growing.wait()
+
+    async def checkpoint(self, size: int | None = None) -> SignedCheckpoint:
+        """Return the newest checkpoint, or that of `size`.
+
+        Raises:
+            TreeSizeUnknown: The log has none of this size.
+        """
+        checkpoint = await self._log.checkpoint(size)
+        if checkpoint is None:
+            raise TreeSizeUnknown(
+                "the log has no checkpoint yet" if size is None else f"the log has no checkpoint of size {size}",
+                **({} if size is None else {"size": size}),
+            )
+        return checkpoint
+
+    async def inclusion_proof(self, index: int, size: int | None = None) -> InclusionProof:
+        """Return the proof that the entry at `index` is in the log as it was at `size`, or is now.
+
+        Raises:
+            TreeSizeUnknown: The log has no checkpoint of this size.
+            EntryNotFound: The log was not that long.
+        """
+        signed = await self.checkpoint(size)
+        checkpoint = signed.checkpoint
+        if index >= checkpoint.size:
+            raise EntryNotFound(f"the log of size {checkpoint.size} has no entry {index}", index=index)
+        leaf, *path = await self._roots((Span(index, index + 1), *inclusion_spans(index, checkpoint.size)), checkpoint)
+        try:
+            verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=path, root=checkpoint.root)
+        except Unproven as error:
+            raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
+        return InclusionProof(tuple(path), signed, index, leaf)
+
+    async def consistency_proof(self, first: int, second: int | None = None) -> Proof:
+        """Return the proof that the log at size `first` is the beginning of that at `second`, or now.
+
+        Raises:
+            TreeSizeUnknown: The log has no checkpoint of one of the sizes.
+            Invalid: `first` is 0 or above `second`.
+        """
+        violations = Violations()
+        if first < 1:
+            violations.add("first_size", f"must be at least 1, was {first}")
+        if second is not None and first > second:
+            violations.add("first_size", f"must be at most the second size, {second}, was {first}")
+        violations.raise_if_any(Invalid)
+        earlier = (await self.checkpoint(first)).checkpoint
+        signed = await self.checkpoint(second)
+        later = signed.checkpoint
+        proof = await self._roots(consistency_spans(first, later.size), later)
+        try:
+            verify_consistency(
+                first=first, second=later.size, first_root=earlier.root, second_root=later.root, proof=proof
+            )
+        except Unproven as error:
+            raise LogRootMismatch(f"what is stored is not what was signed: {error}", first=first) from error
+        return Proof(tuple(proof), signed)
+
+    async def _newest(self) -> Checkpoint:
+        return (await self.checkpoint()).checkpoint
+
+    async def _roots(self, spans: Sequence[Span], checkpoint: Checkpoint) -> list[bytes]:
+        nodes = TileNodes(await self._log.tiles(tiles_for(spans, checkpoint.size)))
+        return [span_root(nodes, span) for span in spans]
+
+
+def _parsed(body: bytes) -> Entry:
+    try:
+        return parse_entry(body)
+    except ValueError as error:
+        raise LogRootMismatch("a stored entry is not as the log writes it") from error

@@ -1,0 +1,85 @@
+"""What the use cases need of the outside."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.sequencing import Growth, Head, Known
+from services.audit.domain.tiles import TileId, TileRange
+from services.kernel.errors import Unreachable
+
+
+class LogWriter(Protocol):
+    """The hold on the log that one process has, until it is lost.
+
+    Every method raises `Unreachable` when the hold or the database is lost. What a `commit` that raises has done is
+    unknown; the next writer's `head` tells.
+    """
+
+    async def head(self) -> tuple[Head, SignedCheckpoint | None]:
+        """Return where the log ends, rebuilt from what is stored, and its newest checkpoint.
+
+        Raises:
+            LogRootMismatch: What is stored does not hash to what was signed.
+        """
+        ...
+
+    async def known(self, event_ids: Collection[str]) -> Mapping[str, Known]:
+        """Return those of `event_ids` that the log has."""
+        ...
+
+    async def sequences(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """Return the last number of each of `accounts` that has an entry."""
+        ...
+
+    async def commit(self, growth: Growth, checkpoint: SignedCheckpoint) -> None:
+        """Store `growth` and the checkpoint that covers it, all or nothing, durably."""
+        ...
+
+
+# Waits for nothing: raises `LogWriterElsewhere` when another process holds the log.
+Elect = Callable[[], AbstractAsyncContextManager[LogWriter]]
+
+
+class LogReader(Protocol):
+    """Reads what is committed, and so published."""
+
+    async def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
+        """Return the checkpoint of `size`, or the newest."""
+        ...
+
+    async def body(self, index: int) -> bytes | None:
+        """Return the body of the entry at `index`."""
+        ...
+
+    async def index_of(self, event_id: str) -> int | None:
+        """Return the index of the entry of the event `event_id`, in lower case."""
+        ...
+
+    async def bodies(
+        self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
+    ) -> Sequence[bytes]:
+        """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
+        ...
+
+    async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
+        """Return the hashes of the tiles `wanted`, each as wide as asked.
+
+        Raises:
+            LogRootMismatch: A hash is missing.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Is told what the writer does, so that followers wake and operators see."""
+
+    def committed(self, checkpoint: SignedCheckpoint, entries: int) -> None:
+        """Note that `entries` more are durable, and that `checkpoint` covers them."""
+        ...
+
+    def lost(self, reason: Unreachable) -> None:
+        """Note that the hold on the log was lost, or not given, because of `reason`."""
+        ...
