@@ -39,7 +39,7 @@ POLL_S = 0.01
 CONNECTIONS_MAX = 300
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-# For tests: a crash of the machine may lose everything, a crash of the server nothing.
+# For tests: a crash loses what was committed last, or everything; nothing waits for the disk.
 FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
