@@ -1,0 +1,405 @@
+"""What the optimiser is asked about one account: its book, its policy and the market, as of one instant.
+
+The mix counts everything. What may be traded is narrower: units held elsewhere, locked units, and in an account that is
+taxed units whose cost nobody knows, count in the mix and stay where they are. Purchases of the last weeks count for
+the wash-sale rules wherever they are, and for every instrument that is substantially identical.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.policy import LotMethod, Policy, Restriction, RestrictionKind
+from services.decision.domain.prices import PriceSet, Quote
+from services.decision.domain.problem import (
+    ONE,
+    ZERO,
+    AccountProblem,
+    Band,
+    CashRule,
+    GroupLimit,
+    Holding,
+    Limits,
+    LotId,
+    LotState,
+    Objective,
+    RecentTrade,
+    Side,
+    TaxProfile,
+)
+from services.decision.domain.tax import jurisdiction
+from services.kernel.canonical import rfc3339
+from services.kernel.decimals import EXACT, plain
+from services.kernel.errors import Rejected, Violations
+from services.kernel.ids import InstrumentId
+from services.kernel.money import Money
+
+# Y of the square-root law of market impact; measured values lie around 1 (Almgren and others 2005, Bouchaud 2010).
+IMPACT_COEFFICIENT = ONE
+
+# Trades this far back may still matter to a wash-sale window; the rules themselves look at 30 days either side.
+RECENT_TRADES = timedelta(days=31)
+
+# Weights that are not exact (scaled, or a remainder) are rounded to this.
+WEIGHT_STEP = Decimal("1e-12")
+
+BPS_PER_ONE = Decimal(10_000)
+
+
+class PricesStale(Rejected):
+    """The prices are older than the policy allows."""
+
+    reason = "PRICES_STALE"
+
+
+class SnapshotStale(Rejected):
+    """The account's book is older than the policy allows."""
+
+    reason = "SNAPSHOT_STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What every account of a run sees: the prices, and what is known of the instruments."""
+
+    prices: PriceSet
+    instruments: Mapping[InstrumentId, Instrument]
+
+
+def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_time: datetime) -> AccountProblem:
+    """Return what the optimiser is asked.
+
+    Args:
+        account: As the book has it; `recent_trades` reaches back `RECENT_TRADES` or more.
+        policy: In force for the account at `as_of_time`.
+        market: Has a price and an instrument for everything that is held or has a target.
+        as_of_time: The business instant that is decided for.
+
+    Raises:
+        PricesStale: The prices are older than the policy allows.
+        SnapshotStale: The book is.
+        Invalid: The inputs contradict each other, or ask for what cannot be done; with one violation per field.
+    """
+    check_ages(account, policy, market.prices, as_of_time)
+    found = Violations()
+    _check_supported(account, policy, found)
+    quotes = _quotes(account, policy, market, found)
+    minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
+    commission = _amount(policy.commission, "cost.commission", account, found)
+    budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    found.raise_if_any()
+    as_of_date = as_of_time.date()
+    restrictions = _restrictions(policy, as_of_time)
+    weights = _weights(policy, restrictions)
+    holdings = tuple(
+        _holding(
+            account,
+            policy,
+            market.instruments[instrument_id],
+            quote,
+            weights.get(instrument_id, ZERO),
+            restrictions.get(instrument_id),
+            minimum_trade or ZERO,
+            commission or ZERO,
+        )
+        for instrument_id, quote in quotes.items()
+    )
+    short, long = account.gains(as_of_date.year)
+    problem = AccountProblem(
+        account_id=account.account_id,
+        currency=account.currency,
+        as_of_date=as_of_date,
+        cash=account.cash,
+        holdings=holdings,
+        tax=TaxProfile(
+            jurisdiction=policy.tax.jurisdiction or "",
+            taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
+            short_rate=policy.tax.short_term_rate or ZERO,
+            long_rate=policy.tax.long_term_rate or ZERO,
+            gain_budget=budget,
+            realized_short=short,
+            realized_long=long,
+        ),
+        objective=_objective(policy),
+        cash_rule=_cash_rule(account, policy),
+        limits=Limits(turnover=policy.turnover_limit),
+        recent_trades=tuple(_recent_trades(account, market.instruments, quotes, as_of_date)),
+    )
+    excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
+    groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
+    return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
+
+
+def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:
+    """Return whether the account must be decided even inside its bands, because it was not for too long.
+
+    Args:
+        policy: Of the account.
+        decided_date: Day of the last plan; None when there was none.
+        as_of_date: The day decided for.
+    """
+    if policy.calendar_days is None:
+        return False
+    return decided_date is None or as_of_date - decided_date >= timedelta(days=policy.calendar_days)
+
+
+def check_ages(account: AccountBook, policy: Policy, prices: PriceSet, as_of_time: datetime) -> None:
+    """Check that the inputs are as fresh as the policy asks; exactly the greatest age is fresh.
+
+    Raises:
+        PricesStale: The prices are too old, or from after `as_of_time`.
+        SnapshotStale: The book is.
+    """
+    if not timedelta(0) <= as_of_time - prices.as_of_time <= policy.price_age_max:
+        raise PricesStale(
+            f"prices must be at most {_seconds(policy.price_age_max)} s old at {rfc3339(as_of_time)}, "
+            f"were of {rfc3339(prices.as_of_time)}",
+            price_set_id=prices.price_set_id,
+        )
+    if not timedelta(0) <= as_of_time - account.as_of_time <= policy.snapshot_age_max:
+        raise SnapshotStale(
+            f"the book must be at most {_seconds(policy.snapshot_age_max)} s old at {rfc3339(as_of_time)}, "
+            f"was of {rfc3339(account.as_of_time)}",
+            snapshot_id=account.snapshot_id,
+        )
+
+
+def _check_supported(account: AccountBook, policy: Policy, found: Violations) -> None:
+    tax = policy.tax
+    if tax.jurisdiction is None:
+        found.add("policy.tax.jurisdiction", "must be set")
+    if account.tax_wrapper is TaxWrapper.TAXABLE:
+        for name, value in (("short_term_rate", tax.short_term_rate), ("long_term_rate", tax.long_term_rate)):
+            if value is None:
+                found.add(f"policy.tax.{name}", "must be set for an account that is taxed")
+        # Better no plan than one that does not do what was agreed.
+        if tax.lot_method is not LotMethod.LOWEST_TAX:
+            found.add("policy.tax.lot_method", f"must be LOWEST_TAX, which this build supports, was {tax.lot_method}")
+        if tax.harvest_losses and tax.harvest_minimum is not None and tax.harvest_minimum.amount > 0:
+            found.add("policy.tax.harvest_minimum", f"must be 0 or absent in this build, was {tax.harvest_minimum}")
+    total = sum(policy.weights.values(), policy.cash_weight)
+    if total != ONE:
+        found.add("policy.targets", f"weights and cash must sum to 1, were {plain(total)}")
+
+
+def _quotes(account: AccountBook, policy: Policy, market: Market, found: Violations) -> dict[InstrumentId, Quote]:
+    """Return a quote for everything that is held or has a target, by id."""
+    wanted = {position.instrument_id for position in account.positions} | set(policy.weights)
+    quotes: dict[InstrumentId, Quote] = {}
+    for instrument_id in sorted(wanted):
+        instrument = market.instruments.get(instrument_id)
+        quote = market.prices.quotes.get(instrument_id)
+        if instrument is None:
+            found.add(f"instruments[{instrument_id}]", "is not known to the book")
+        elif instrument.currency != account.currency:
+            found.add(
+                f"instruments[{instrument_id}].currency", f"must be {account.currency}, was {instrument.currency}"
+            )
+        if quote is None:
+            found.add(f"prices[{instrument_id}]", f"has no price in {market.prices.price_set_id}")
+        else:
+            quotes[instrument_id] = quote
+    return quotes
+
+
+def _amount(money: Money | None, name: str, account: AccountBook, found: Violations) -> Decimal | None:
+    if money is None:
+        return None
+    if money.currency != account.currency and money.amount != 0:
+        found.add(f"policy.{name}", f"must be in {account.currency}, was {money}")
+    return money.amount
+
+
+def _restrictions(policy: Policy, at: datetime) -> dict[InstrumentId, Restriction]:
+    """Return the restriction of each instrument that has one in force; several together forbid what each forbids."""
+    chosen: dict[InstrumentId, Restriction] = {}
+    for restriction in policy.restrictions:
+        if not restriction.holds(at):
+            continue
+        other = chosen.get(restriction.instrument_id)
+        kind = restriction.kind if other is None else _both(other.kind, restriction.kind)
+        chosen[restriction.instrument_id] = replace(restriction, kind=kind)
+    return {instrument_id: chosen[instrument_id] for instrument_id in sorted(chosen)}
+
+
+def _both(one: RestrictionKind, other: RestrictionKind) -> RestrictionKind:
+    kinds = {one, other}
+    if len(kinds) == 1:
+        return one
+    # What must not be sold stays, even if it is excluded.
+    if RestrictionKind.NO_SELL in kinds or RestrictionKind.NO_TRADE in kinds:
+        return RestrictionKind.NO_TRADE
+    return RestrictionKind.EXCLUDED
+
+
+def _weights(policy: Policy, restrictions: Mapping[InstrumentId, Restriction]) -> Mapping[InstrumentId, Decimal]:
+    """Return the targets without what is excluded, whose weight the others take in proportion, rounded down."""
+    excluded = {each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED}
+    if not excluded & policy.weights.keys():
+        return policy.weights
+    kept = {each: weight for each, weight in policy.weights.items() if each not in excluded}
+    before, after = sum(policy.weights.values(), ZERO), sum(kept.values(), ZERO)
+    if after == 0:
+        return {}
+    return {each: (weight * before / after).quantize(WEIGHT_STEP, ROUND_DOWN) for each, weight in kept.items()}
+
+
+def _holding(
+    account: AccountBook,
+    policy: Policy,
+    instrument: Instrument,
+    quote: Quote,
+    target: Decimal,
+    restriction: Restriction | None,
+    minimum_trade: Decimal,
+    commission: Decimal,
+) -> Holding:
+    positions = [each for each in account.positions if each.instrument_id == instrument.instrument_id]
+    traded = [each for each in positions if _is_traded(account, instrument, each)]
+    aside = sum((each.quantity for each in positions if each not in traded), ZERO)
+    no_buy, no_sell = _barred(account, instrument, positions, restriction)
+    excluded = restriction is not None and restriction.kind is RestrictionKind.EXCLUDED
+    volume = quote.average_daily_volume
+    spread = quote.spread_bps
+    return Holding(
+        instrument_id=instrument.instrument_id,
+        price=quote.price,
+        quantity_increment=instrument.quantity_increment,
+        target_weight=target,
+        band=Band(ZERO, ZERO) if excluded else _band(policy, target),
+        lots=tuple(lot for position in traded for lot in _lots(position, quote)),
+        spread_bps=policy.spread_bps if spread is None else spread,
+        commission_per_trade=commission,
+        average_daily_value=None if not volume else EXACT.multiply(volume, quote.price),
+        minimum_trade=minimum_trade,
+        held_away_value=EXACT.multiply(aside, quote.price),
+        weight_max=policy.instrument_weight_limit,
+        no_buy=no_buy,
+        no_sell=no_sell,
+    )
+
+
+def _is_traded(account: AccountBook, instrument: Instrument, position: Position) -> bool:
+    cost_matters = account.tax_wrapper is TaxWrapper.TAXABLE
+    return position.holding is HoldingKind.TRADED and instrument.tradable and (bool(position.lots) or not cost_matters)
+
+
+def _lots(position: Position, quote: Quote) -> tuple[LotState, ...]:
+    """Return the lots; where cost is unknown, and does not matter, all units are one lot without a gain."""
+    if position.lots:
+        return position.lots
+    basis = EXACT.multiply(position.quantity, quote.price)
+    return (LotState(LotId(f"{position.instrument_id}-cost-unknown"), date.min, position.quantity, basis),)
+
+
+def _band(policy: Policy, target: Decimal) -> Band:
+    destination = policy.destination.at(target)
+    trigger = policy.trigger.at(target) if policy.drift_triggers else ONE
+    return Band(trigger=max(trigger, destination), destination=destination)
+
+
+def _barred(
+    account: AccountBook, instrument: Instrument, positions: list[Position], restriction: Restriction | None
+) -> tuple[str | None, str | None]:
+    """Return why the instrument may not be bought, and why not sold; None when it may."""
+    if not instrument.tradable:
+        return "cannot be traded", "cannot be traded"
+    no_buy: str | None = None
+    no_sell: str | None = None
+    if restriction is not None:
+        if restriction.kind is not RestrictionKind.NO_SELL:
+            no_buy = restriction.reason
+        if restriction.kind in (RestrictionKind.NO_SELL, RestrictionKind.NO_TRADE):
+            no_sell = restriction.reason
+    unknown_cost = account.tax_wrapper is TaxWrapper.TAXABLE and any(
+        each.holding is HoldingKind.TRADED and not each.lots for each in positions
+    )
+    if unknown_cost:
+        # A purchase would be joined with units of unknown cost and lose its own.
+        no_buy = no_buy or "the cost of what is held is unknown"
+    return no_buy, no_sell
+
+
+def _objective(policy: Policy) -> Objective:
+    # Policy prices a variance of 1 for a year; the objective counts one half of it, for the years it is suffered.
+    yearly = policy.tracking_variance_price_bps / BPS_PER_ONE
+    return Objective(
+        risk_aversion=2 * yearly * policy.horizon_years,
+        band_excess_price=policy.band_excess_price_bps / BPS_PER_ONE,
+        tax_weight=policy.tax_importance,
+        cost_weight=policy.cost_importance,
+        loss_credit_weight=ONE if policy.tax.harvest_losses else ZERO,
+        impact_coefficient=IMPACT_COEFFICIENT,
+    )
+
+
+def _cash_rule(account: AccountBook, policy: Policy) -> CashRule:
+    ceilings = [] if policy.cash_ceiling is None else [policy.cash_ceiling]
+    if policy.cash_drift is not None:
+        ceilings.append(policy.cash_weight + policy.cash_drift)
+    ceiling = min(ceilings, default=ONE)
+    return CashRule(
+        floor_weight=policy.cash_floor,
+        ceiling_weight=min(ONE, max(ceiling, policy.cash_floor)),
+        withdrawal=account.reserved_cash,
+    )
+
+
+def _recent_trades(
+    account: AccountBook,
+    instruments: Mapping[InstrumentId, Instrument],
+    quotes: Mapping[InstrumentId, Quote],
+    as_of_date: date,
+) -> Iterator[RecentTrade]:
+    """Yield the trades that wash-sale windows must see, those of identical instruments included."""
+    since = as_of_date - RECENT_TRADES
+    trades = [trade for trade in account.recent_trades if since <= trade.trade_date <= as_of_date]
+    identical: dict[str, list[InstrumentId]] = {}
+    for instrument_id in quotes:
+        identical.setdefault(instruments[instrument_id].identity_set, []).append(instrument_id)
+    yield from trades
+    for trade in trades:
+        for other in _others(trade.instrument_id, instruments, identical):
+            yield replace(trade, instrument_id=other)
+    for position in account.positions:
+        for lot in position.lots:
+            if not since <= lot.acquired_date <= as_of_date:
+                continue
+            if position.holding is not HoldingKind.TRADED:
+                yield RecentTrade(position.instrument_id, Side.BUY, lot.acquired_date)
+            for other in _others(position.instrument_id, instruments, identical):
+                yield RecentTrade(other, Side.BUY, lot.acquired_date)
+
+
+def _others(
+    instrument_id: InstrumentId,
+    instruments: Mapping[InstrumentId, Instrument],
+    identical: Mapping[str, list[InstrumentId]],
+) -> list[InstrumentId]:
+    known = instruments.get(instrument_id)
+    members = identical.get(known.identity_set, []) if known is not None else []
+    return [each for each in members if each != instrument_id]
+
+
+def _sold_out(problem: AccountProblem, instrument_id: InstrumentId) -> GroupLimit:
+    """Return the limit that makes the plan sell all that can be sold of an excluded instrument."""
+    holding = next(each for each in problem.holdings if each.instrument_id == instrument_id)
+    lots = jurisdiction(problem.tax.jurisdiction).view(problem).lots
+    kept = sum((lot.quantity for lot in holding.lots if lots[lot.lot_id].no_sell is not None), ZERO)
+    if holding.no_sell is not None:
+        kept = holding.quantity
+    # Nor can a part of an increment be sold.
+    kept = min(holding.quantity, kept + (holding.quantity - kept) % holding.quantity_increment)
+    left = (kept * holding.price + holding.held_away_value) / problem.mix_value
+    return GroupLimit(
+        name=f"excluded:{instrument_id}",
+        instrument_ids=(instrument_id,),
+        weight_max=min(ONE, left.quantize(WEIGHT_STEP, ROUND_UP)),
+    )
+
+
+def _seconds(age: timedelta) -> int:
+    return age // timedelta(seconds=1)

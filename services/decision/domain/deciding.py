@@ -1,0 +1,255 @@
+"""From inputs to a plan: one pure function, which runs when an account is decided and again when its plan is replayed.
+
+An account that cannot be decided gets a plan that says why: nothing about one account stops another. A plan leaves
+here only if the exact check, which shares no code with the optimiser, finds nothing wrong with it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from services.decision.domain.account_problem import Market, account_problem
+from services.decision.domain.book import AccountBook
+from services.decision.domain.decision import CENT, Decision, Outcome, Trade
+from services.decision.domain.plan import (
+    Draft,
+    Failure,
+    PlanContent,
+    PlanInputs,
+    PlanOutcome,
+    PlanUnsafe,
+    PolicyNotInForce,
+    Release,
+    ReleasedTrade,
+)
+from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
+from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, LotId, RiskModel, Side
+from services.decision.domain.recorded import plain_value
+from services.decision.domain.tax import jurisdiction
+from services.kernel.canonical import canonical_json, content_hash
+from services.kernel.decimals import plain
+from services.kernel.errors import Fact, FieldViolation, Invalid
+from services.kernel.ids import PolicyHash
+from services.kernel.money import Money
+
+Decide = Callable[[AccountProblem, RiskModel, DecideOptions], Decision]
+# Returns what is wrong with a decision, in sentences; nothing when it may be released.
+Check = Callable[[AccountProblem, Decision], Sequence[str]]
+
+PAUSED = "The policy pauses this account: nothing is planned."
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What all accounts of a run are decided on. The hashes name `market` and `risk_model`; money is in `currency`."""
+
+    market: Market
+    risk_model: RiskModel
+    instruments_hash: str
+    risk_model_hash: str
+    engine: str
+    as_of_time: datetime
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInputs:
+    """What one account is decided on. `policy` is None when none was in force; `looked_regardless` when it is due."""
+
+    account: AccountBook
+    account_hash: str
+    policy: Policy | None
+    policy_hash: PolicyHash
+    policy_version_hashes: tuple[str, ...]
+    looked_regardless: bool = False
+
+
+def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
+    """Return the account's plan; the same inputs and build give the same plan.
+
+    Args:
+        inputs: Of the account.
+        basis: Of the run.
+        decide: The optimiser.
+        check: The exact check of what it answers.
+    """
+    try:
+        return _decided(inputs, basis, decide, check)
+    except Fact as fact:
+        violations = fact.violations if isinstance(fact, Invalid) else ()
+        details = tuple(f"{each.field}: {each.description}" for each in violations)
+        return failed(inputs, basis, Failure(fact.reason, fact.message, details))
+
+
+def failed(inputs: AccountInputs, basis: Basis, failure: Failure, outcome: PlanOutcome = PlanOutcome.FAILED) -> Draft:
+    """Return the plan of an account about which nothing could be decided."""
+    return _draft(inputs, basis, outcome, PlanContent(inputs.account.currency, failure=failure))
+
+
+def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
+    account, policy = inputs.account, inputs.policy
+    if policy is None:
+        raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
+    if policy.safety.paused:
+        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=PAUSED))
+    if account.currency != basis.currency:
+        violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
+        raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
+    problem = account_problem(account, policy, basis.market, basis.as_of_time)
+    decision = decide(problem, basis.risk_model, DecideOptions(ignore_triggers=inputs.looked_regardless))
+    wrong = check(problem, decision)
+    if wrong:
+        raise PlanUnsafe(f"the plan of account {account.account_id} fails its exact check: {'; '.join(wrong)}")
+    content = PlanContent(
+        currency=account.currency,
+        decision=decision,
+        tax_saved=_first_in_first_out_tax(problem, decision) - _tax(decision),
+        release=_release(problem, account, policy, decision) if decision.trades else None,
+    )
+    reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
+    return _draft(inputs, basis, _outcome(decision), content, reasons)
+
+
+def _draft(
+    inputs: AccountInputs,
+    basis: Basis,
+    outcome: PlanOutcome,
+    content: PlanContent,
+    review: tuple[str, ...] = (),
+) -> Draft:
+    prices = basis.market.prices
+    named = PlanInputs(
+        policy_hash=inputs.policy_hash,
+        policy_version_hashes=inputs.policy_version_hashes,
+        account_hash=inputs.account_hash,
+        snapshot_id=str(inputs.account.snapshot_id),
+        price_set_id=str(prices.price_set_id),
+        instruments_hash=basis.instruments_hash,
+        risk_model_hash=basis.risk_model_hash,
+        engine=basis.engine,
+        as_of_time=basis.as_of_time,
+        looked_regardless=inputs.looked_regardless,
+    )
+    life = PLAN_LIFE_DEFAULT if inputs.policy is None else inputs.policy.plan_life
+    return Draft(
+        account_id=inputs.account.account_id,
+        outcome=outcome,
+        inputs=named,
+        content=content,
+        plan_hash=plan_hash(inputs.account.account_id, outcome, named, content),
+        review_reasons=review,
+        expire_time=prices.as_of_time + life,
+    )
+
+
+def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content: PlanContent) -> str:
+    """Return the name of a plan by what it rests on and what it does: inputs, trades and certificate."""
+    decision = content.decision
+    return content_hash(
+        canonical_json(
+            {
+                "account_id": account_id,
+                "outcome": outcome.value,
+                "inputs": plain_value(inputs),
+                "trades": [] if decision is None else plain_value(decision.trades),
+                "certificate": None if decision is None else plain_value(decision.certificate),
+                "failure": plain_value(content.failure),
+                "release": plain_value(content.release),
+            }
+        )
+    )
+
+
+def review_reasons(policy: Policy, currency: str, decision: Decision) -> tuple[str, ...]:
+    """Return why the plan waits for a person: each limit of the policy's safety nets that it exceeds."""
+    safety, summary = policy.safety, decision.explanation.summary
+    value = summary.bought_value + summary.sold_value
+    share = value / summary.mix_value
+    gain = summary.gain_short + summary.gain_long
+    error = summary.tracking_error_after_bps / 10_000
+    reasons: list[str] = []
+    if safety.review_turnover is not None and share > safety.review_turnover:
+        reasons.append(f"turnover {share:.4f} exceeds {plain(safety.review_turnover)} of the account")
+    reasons += _above("traded value", value, safety.review_value, currency)
+    reasons += _above("net gain", gain, safety.review_gain, currency)
+    reasons += _above("traded value", value, safety.daily_value_limit, currency, "a day")
+    if safety.daily_orders_limit is not None and len(decision.trades) > safety.daily_orders_limit:
+        reasons.append(f"{len(decision.trades)} orders exceed {safety.daily_orders_limit} a day")
+    if policy.tracking_error_limit is not None and error > policy.tracking_error_limit:
+        reasons.append(f"tracking error {error:.4f} after the plan exceeds {plain(policy.tracking_error_limit)}")
+    return tuple(reasons)
+
+
+def _above(what: str, amount: Decimal, limit: Money | None, currency: str, per: str = "") -> list[str]:
+    if limit is None:
+        return []
+    if limit.currency != currency:
+        return [f"{what} {amount:.2f} {currency} cannot be compared with the limit of {limit}"]
+    return [f"{what} {amount:.2f} exceeds {limit} {per}".strip()] if amount > limit.amount else []
+
+
+def _outcome(decision: Decision) -> PlanOutcome:
+    match decision.outcome:
+        case Outcome.TRADE:
+            return PlanOutcome.TRADE
+        case Outcome.NO_TRADE:
+            return PlanOutcome.NO_TRADE
+        case Outcome.INFEASIBLE:
+            return PlanOutcome.INFEASIBLE
+        case Outcome.FALLBACK_HOLD:
+            return PlanOutcome.UNSOLVED
+
+
+def _release(problem: AccountProblem, account: AccountBook, policy: Policy, decision: Decision) -> Release:
+    holdings = {holding.instrument_id: holding for holding in problem.holdings}
+    return Release(
+        household_id=account.household_id,
+        custodian=account.custodian,
+        currency=account.currency,
+        available_cash=max(ZERO, problem.cash - problem.cash_floor).quantize(CENT, ROUND_HALF_EVEN),
+        trades=tuple(
+            ReleasedTrade(
+                instrument_id=trade.instrument_id,
+                side=trade.side,
+                quantity=trade.quantity,
+                quantity_increment=holdings[trade.instrument_id].quantity_increment,
+                price=trade.price,
+                trading_cost=trade.cost.total,
+                held_quantity=holdings[trade.instrument_id].quantity,
+            )
+            for trade in decision.trades
+        ),
+        aggregation_consent=policy.execution.aggregation_consent,
+        limit_distance_bps=policy.execution.limit_distance_bps,
+        venue_id=policy.execution.venue_id,
+    )
+
+
+def _tax(decision: Decision) -> Decimal:
+    return sum((trade.tax for trade in decision.trades), ZERO)
+
+
+def _first_in_first_out_tax(problem: AccountProblem, decision: Decision) -> Decimal:
+    """Return the estimated tax of selling the same quantities out of the oldest lots."""
+    sales = [trade for trade in decision.trades if trade.side is Side.SELL]
+    if not sales:
+        return ZERO
+    taxes = jurisdiction(problem.tax.jurisdiction).view(problem).lots
+    total = ZERO
+    for trade in sales:
+        for lot_id, quantity in _oldest(problem, trade):
+            total += quantity * taxes[lot_id].gain_per_unit * taxes[lot_id].rate
+    return total.quantize(CENT, ROUND_HALF_EVEN)
+
+
+def _oldest(problem: AccountProblem, trade: Trade) -> list[tuple[LotId, Decimal]]:
+    left = trade.quantity
+    taken: list[tuple[LotId, Decimal]] = []
+    lots = next(each.lots for each in problem.holdings if each.instrument_id == trade.instrument_id)
+    for lot in sorted(lots, key=lambda each: (each.acquired_date, each.lot_id)):
+        quantity = min(left, lot.quantity)
+        if quantity > 0:
+            taken.append((lot.lot_id, quantity))
+        left -= quantity
+    return taken

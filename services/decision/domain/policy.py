@@ -1,0 +1,169 @@
+"""What an account's effective policy says, as decision reads it.
+
+Policy sends the merged document of an account; this is the part of it that decides trades, flat and typed. A field that
+no node of the tree set is None, or has the default that is named here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from services.decision.domain.problem import ONE, ZERO
+from services.kernel.decimals import EXACT
+from services.kernel.ids import InstrumentId
+from services.kernel.money import Money
+
+# Where a policy says nothing about the age of its inputs, a plan rests on nothing older than a day, and lives for one.
+AGE_MAX_DEFAULT = timedelta(days=1)
+PLAN_LIFE_DEFAULT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance from a target weight: the larger of its parts, where a part that is absent is 0."""
+
+    absolute: Decimal = ZERO
+    relative: Decimal = ZERO
+
+    def at(self, target: Decimal) -> Decimal:
+        """Return the distance from the weight `target`, as a weight from 0 to 1."""
+        return min(ONE, max(self.absolute, EXACT.multiply(self.relative, target)))
+
+
+class LotMethod(StrEnum):
+    """How lots are chosen for a sale."""
+
+    LOWEST_TAX = "LOWEST_TAX"
+    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
+    HIGHEST_COST = "HIGHEST_COST"
+
+
+class RestrictionKind(StrEnum):
+    """What is forbidden."""
+
+    NO_BUY = "NO_BUY"
+    NO_SELL = "NO_SELL"
+    NO_TRADE = "NO_TRADE"
+    # Must not be bought; what is held is sold.
+    EXCLUDED = "EXCLUDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """An instrument that may not be traded freely, until `expire_time`, from which on it may."""
+
+    instrument_id: InstrumentId
+    kind: RestrictionKind
+    reason: str
+    expire_time: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        """Return whether it is in force at `at`."""
+        return self.expire_time is None or at < self.expire_time
+
+
+@dataclass(frozen=True, slots=True)
+class TaxSettings:
+    """How gains are taxed and what is done about it."""
+
+    jurisdiction: str | None = None
+    short_term_rate: Decimal | None = None
+    long_term_rate: Decimal | None = None
+    lot_method: LotMethod = LotMethod.LOWEST_TAX
+    harvest_losses: bool = True
+    harvest_minimum: Money | None = None
+    gain_budget: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyNets:
+    """What stops or slows trading; None never does."""
+
+    review_turnover: Decimal | None = None
+    review_value: Money | None = None
+    review_gain: Money | None = None
+    daily_orders_limit: int | None = None
+    daily_value_limit: Money | None = None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionPreferences:
+    """How orders are to be sent. `limit_distance_bps` is None for market orders."""
+
+    limit_distance_bps: Decimal | None = None
+    aggregation_consent: bool = False
+    venue_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The effective policy of an account, of one instant.
+
+    Attributes:
+        weights: Target weight of each instrument, groups multiplied out; with `cash_weight` they sum to 1.
+        trigger: Farther from its target than this, an instrument calls for trades.
+        destination: A trade brings it at least this near.
+        drift_triggers: Whether drift calls for trades at all.
+        cash_drift: Cash farther above its target than this calls for trades; None never does.
+        calendar_days: The account is decided at least every so many days, inside its bands or not; None for never.
+        tracking_variance_price_bps: Price of a yearly tracking variance of 1, a year, in basis points.
+        band_excess_price_bps: Price of one weight outside the destination, in basis points.
+        horizon_years: How long a deviation that is not traded away is suffered.
+        spread_bps: Full spread where no quote gives one.
+        tracking_error_limit: As yearly volatility.
+    """
+
+    weights: Mapping[InstrumentId, Decimal]
+    cash_weight: Decimal = ZERO
+    trigger: Distance = Distance()
+    destination: Distance = Distance()
+    minimum_trade: Money | None = None
+    drift_triggers: bool = True
+    cash_drift: Decimal | None = None
+    calendar_days: int | None = None
+    tracking_variance_price_bps: Decimal = ZERO
+    band_excess_price_bps: Decimal = ZERO
+    tax_importance: Decimal = ONE
+    cost_importance: Decimal = ONE
+    horizon_years: Decimal = ONE
+    tax: TaxSettings = TaxSettings()
+    spread_bps: Decimal = ZERO
+    commission: Money | None = None
+    turnover_limit: Decimal | None = None
+    instrument_weight_limit: Decimal | None = None
+    tracking_error_limit: Decimal | None = None
+    cash_floor: Decimal = ZERO
+    cash_ceiling: Decimal | None = None
+    restrictions: tuple[Restriction, ...] = ()
+    safety: SafetyNets = SafetyNets()
+    execution: ExecutionPreferences = ExecutionPreferences()
+    price_age_max: timedelta = AGE_MAX_DEFAULT
+    snapshot_age_max: timedelta = AGE_MAX_DEFAULT
+    plan_life: timedelta = PLAN_LIFE_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLine:
+    """One line of a target mix: an instrument, or a group with members, and its fraction of the level above."""
+
+    weight: Decimal
+    instrument_id: InstrumentId | None = None
+    members: tuple["TargetLine", ...] = field(default=())
+
+
+def flattened(lines: tuple[TargetLine, ...]) -> Mapping[InstrumentId, Decimal]:
+    """Return each instrument's weight in the account, by id; an instrument on several lines gets their sum."""
+    weights: dict[InstrumentId, Decimal] = {}
+    _flatten(lines, ONE, weights)
+    return {instrument_id: weights[instrument_id] for instrument_id in sorted(weights)}
+
+
+def _flatten(lines: tuple[TargetLine, ...], share: Decimal, weights: dict[InstrumentId, Decimal]) -> None:
+    for line in lines:
+        weight = EXACT.multiply(share, line.weight)
+        if line.instrument_id is not None:
+            weights[line.instrument_id] = EXACT.add(weights.get(line.instrument_id, ZERO), weight)
+        _flatten(line.members, weight, weights)

@@ -1,0 +1,131 @@
+"""Values as they are recorded: one text for equal values, which reads back to an equal value.
+
+What a plan rests on is kept by the hash of its text, so that the plan can be computed again years later. A text is the
+canonical JSON of a dataclass: its fields by name, those at their default left out, so a field that a later build adds
+does not change the text of what was recorded before.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from services.kernel.canonical import JsonValue, canonical_json
+from services.kernel.decimals import parse_decimal
+
+T = TypeVar("T")
+# A dataclass, or part of one; and its type. Both are known at run time only.
+Value: TypeAlias = Any
+Kind: TypeAlias = Any
+
+
+def recorded_bytes(value: Value) -> bytes:
+    """Return the one text of `value`.
+
+    Raises:
+        TypeError: `value` holds something that has no exact text, such as a float.
+    """
+    return canonical_json(plain_value(value))
+
+
+def read_recorded(kind: type[T], data: bytes) -> T:
+    """Return the `kind` whose text is `data`.
+
+    Raises:
+        ValueError: `data` is not such a text.
+    """
+    value: T = _read(kind, json.loads(data))
+    return value
+
+
+def plain_value(value: Value) -> JsonValue:
+    """Return `value` as JSON: dataclasses as objects without what is at its default, durations in microseconds."""
+    match value:
+        case None | bool() | int() | Decimal() | date():
+            return value
+        case timedelta():
+            return value // timedelta(microseconds=1)
+        case StrEnum():
+            return value.value
+        case str():
+            return value
+        case tuple() | list():
+            return [plain_value(each) for each in value]
+        case Mapping():
+            return {str(key): plain_value(part) for key, part in value.items()}
+        case _ if dataclasses.is_dataclass(value):
+            parts = ((part.name, getattr(value, part.name), _default(part)) for part in dataclasses.fields(value))
+            return {name: plain_value(part) for name, part, default in parts if default is _NONE or part != default}
+        case _:
+            raise TypeError(f"{type(value).__name__} has no exact text")
+
+
+_NONE = object()
+
+
+def _default(part: "dataclasses.Field[Value]") -> Value:
+    if part.default is not dataclasses.MISSING:
+        return part.default
+    return _NONE if part.default_factory is dataclasses.MISSING else part.default_factory()
+
+
+def _read(kind: Kind, plain: Value) -> Value:
+    kind = _underlying(kind)
+    if plain is None:
+        return None
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return tuple(_read(item, each) for each in plain)
+    if typing.get_origin(kind) in (Mapping, dict):
+        key_kind, part_kind = typing.get_args(kind)
+        return {_read(key_kind, key): _read(part_kind, part) for key, part in plain.items()}
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, plain)
+    return _read_scalar(kind, plain)
+
+
+def _read_scalar(kind: Kind, plain: Value) -> Value:
+    if kind in (bool, int):
+        if type(plain) is not kind:
+            raise ValueError(f"must be {kind.__name__}, was {plain!r}")
+        return plain
+    if kind is timedelta:
+        return timedelta(microseconds=plain)
+    if not isinstance(plain, str):
+        raise ValueError(f"must be text, was {plain!r}")
+    if kind is Decimal:
+        return parse_decimal(plain)
+    if kind in (date, datetime):
+        return kind.fromisoformat(plain)
+    return kind(plain)
+
+
+def _read_dataclass(kind: Kind, plain: Mapping[str, Value]) -> Value:
+    hints = _hints(kind)
+    unknown = sorted(set(plain) - set(hints))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {unknown[0]}")
+    return kind(**{name: _read(hints[name], part) for name, part in plain.items()})
+
+
+def _underlying(kind: Kind) -> Kind:
+    """Return `kind` without the name that a `NewType` gave it, and without `| None`."""
+    if isinstance(kind, typing.NewType):
+        return _underlying(kind.__supertype__)
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        if len(options) != 1:
+            raise TypeError(f"{kind} could be several things")
+        return _underlying(options[0])
+    return kind
+
+
+@cache
+def _hints(kind: Kind) -> Mapping[str, Value]:
+    return typing.get_type_hints(kind)

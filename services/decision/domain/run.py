@@ -1,0 +1,187 @@
+"""A run: a rebalance of many accounts that survives any crash.
+
+A run is pinned (policies, instruments and risk model are recorded), decided shard by shard, and executed. Shards are
+leased to whoever decides them; the attempt number fences off a worker that lost its lease: its results are not taken.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from services.decision.domain.plan import Draft, PlanOutcome
+from services.decision.domain.problem import ZERO
+from services.kernel.errors import NotFound, Rejected
+from services.kernel.ids import AccountId, RunId
+
+# Of one outside call that keeps failing: 0.5 s, 1 s, 2 s, ... at most half a minute.
+BACKOFF_FIRST = timedelta(seconds=0.5)
+BACKOFF_MAX = timedelta(seconds=30)
+
+
+class RunNotFound(NotFound):
+    """No run has this id."""
+
+    reason = "RUN_NOT_FOUND"
+
+
+class RunStateForbids(Rejected):
+    """The run is not in a state that allows this."""
+
+    reason = "RUN_STATE"
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    DECIDING = "DECIDING"
+    EXECUTING = "EXECUTING"
+    # Final, as is the next.
+    DONE = "DONE"
+    CANCELED = "CANCELED"
+
+
+FINAL_STATES = (RunState.DONE, RunState.CANCELED)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What plans do, summed over accounts. Money is in the run's currency; drifts are multiplied by account value."""
+
+    value: Decimal = ZERO
+    drift_before_value: Decimal = ZERO
+    drift_after_value: Decimal = ZERO
+    turnover: Decimal = ZERO
+    trading_cost: Decimal = ZERO
+    tax: Decimal = ZERO
+    tax_saved: Decimal = ZERO
+    realized_gain: Decimal = ZERO
+    gap_max_bps: Decimal = ZERO
+
+    def __add__(self, other: "Totals") -> "Totals":
+        """Return what both do together."""
+        return Totals(
+            value=self.value + other.value,
+            drift_before_value=self.drift_before_value + other.drift_before_value,
+            drift_after_value=self.drift_after_value + other.drift_after_value,
+            turnover=self.turnover + other.turnover,
+            trading_cost=self.trading_cost + other.trading_cost,
+            tax=self.tax + other.tax,
+            tax_saved=self.tax_saved + other.tax_saved,
+            realized_gain=self.realized_gain + other.realized_gain,
+            gap_max_bps=max(self.gap_max_bps, other.gap_max_bps),
+        )
+
+
+def totals(drafts: Sequence[Draft]) -> Totals:
+    """Return what the plans do together; those without a decision count for nothing."""
+    return sum((_totals(draft) for draft in drafts), Totals())
+
+
+def _totals(draft: Draft) -> Totals:
+    decision = draft.content.decision
+    if decision is None:
+        return Totals()
+    summary = decision.explanation.summary
+    return Totals(
+        value=summary.mix_value,
+        drift_before_value=summary.drift_before * summary.mix_value,
+        drift_after_value=summary.drift_after * summary.mix_value,
+        turnover=summary.bought_value + summary.sold_value,
+        trading_cost=summary.cost,
+        tax=summary.tax_realized - summary.tax_saved,
+        tax_saved=draft.content.tax_saved,
+        realized_gain=summary.gain_short + summary.gain_long,
+        gap_max_bps=decision.certificate.gap_bps if draft.outcome is PlanOutcome.TRADE else ZERO,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A rebalance of a set of accounts.
+
+    Attributes:
+        actor: Who started it.
+        as_of_time: The business instant it decides for.
+        instruments_hash: Of what was known of the instruments; None until it is pinned, like the risk model's.
+        note: What it waits for; empty when for nothing.
+        currency: Of its totals, and of every account it decides.
+        pin_attempts: How often pinning was begun.
+    """
+
+    run_id: RunId
+    state: RunState
+    actor: str
+    start_time: datetime
+    as_of_time: datetime
+    snapshot_id: str
+    price_set_id: str
+    price_history_id: str
+    engine: str
+    currency: str
+    dry_run: bool
+    account_count: int
+    trace_parent: str | None
+    end_time: datetime | None = None
+    pinned_time: datetime | None = None
+    decided_time: datetime | None = None
+    instruments_hash: str | None = None
+    risk_model_hash: str | None = None
+    note: str = ""
+    pin_attempts: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing about it changes any more, but the plans that are still worked."""
+        return self.state in FINAL_STATES
+
+    def canceled(self, at: datetime) -> "Run":
+        """Return the run canceled; a final run is returned as it is."""
+        return self if self.final else replace(self, state=RunState.CANCELED, end_time=at, note="")
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A run and how far it is."""
+
+    run: Run
+    decided_count: int = 0
+    outcome_counts: Mapping[PlanOutcome, int] = field(default_factory=dict)
+    plan_counts: Mapping[str, int] = field(default_factory=dict)
+    totals: Totals = Totals()
+
+    def stage_durations(self, now: datetime) -> Mapping[str, timedelta]:
+        """Return the time spent by stage; a stage that is not over counts until `now`."""
+        run = self.run
+        ends = {"pin": run.pinned_time, "decide": run.decided_time, "execute": run.end_time}
+        durations: dict[str, timedelta] = {}
+        begin = run.start_time
+        for stage, end in ends.items():
+            over = end or run.end_time
+            durations[stage] = max(timedelta(0), (over or now) - begin)
+            if end is None:
+                break
+            begin = end
+        return durations
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Accounts of a run that are decided together. `attempt` fences: results of an earlier one are not taken."""
+
+    run_id: RunId
+    number: int
+    attempt: int
+
+
+def shards(account_ids: Sequence[AccountId], size: int) -> Iterator[tuple[int, Sequence[AccountId]]]:
+    """Yield numbered pieces of at most `size` accounts, in order."""
+    for number, first in enumerate(range(0, len(account_ids), size)):
+        yield number, account_ids[first : first + size]
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return how long to wait after `attempts` failures in a row, 1 or more."""
+    doublings = min(attempts - 1, 10)
+    return min(BACKOFF_MAX, BACKOFF_FIRST * (1 << doublings))
