@@ -70,8 +70,8 @@ class Holding:
         average_daily_value: Traded in the market per day, in currency; None leaves market impact out.
         minimum_trade: A trade is worth at least this much, in currency, or is not made. Selling the whole position is exempt.
         held_away_value: Value of the same instrument held elsewhere: counts in the mix, is never traded.
-        weight_max: Hard limit of the weight after trading; None for none. A weight that is over it already is not
-            bought, but is not forced down by more than what may be sold.
+        weight_max: Purchases never take the weight above it; None for no limit. A weight that the market took above
+            it is not bought, and is brought back by its band, not by force.
         no_buy: Why it may not be bought; None when it may. Wash-sale windows are added by the tax rules, not here.
         no_sell: Why it may not be sold; None when it may.
     """

@@ -1,0 +1,170 @@
+"""How good a plan provably is: its objective, and a bound that no plan can beat, from this code and no solver's.
+
+The bound is Lagrange's. Give every coupling row of `convex` a price, replace the factor term by its tangent
+½λ‖Fᵀd‖² ≥ νᵀFᵀd − ‖ν‖²/2λ and each impact by its own, and the problem falls apart into one convex piecewise quadratic
+function per instrument, whose least value is found exactly. Whatever the prices, the sum is below every plan that keeps
+the limits; with the right ones it meets the optimum. Prices come from the solver, but wrong ones only make the bound
+weaker, never false.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices, by_instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The parts of the objective in basis points of the account, weighted as the policy says."""
+
+    deviation: float
+    outside_band: float
+    idle_cash: float
+    cost: float
+    tax: float
+
+    @property
+    def total(self) -> float:
+        """The objective."""
+        return self.deviation + self.outside_band + self.idle_cash + self.cost + self.tax
+
+
+def terms(convex: ConvexProblem, sold: Floats, bought: Floats) -> Terms:
+    """Return the objective's parts at weights sold per lot, shape (m,), and bought per instrument, shape (n,)."""
+    sold_of = by_instrument(convex, sold)
+    d = convex.start - sold_of + bought - convex.target
+    factor = convex.exposures.T @ d
+    linear = float(convex.cost @ (sold_of + bought))
+    impact = float(convex.impact @ (sold_of**1.5 + bought**1.5))
+    cash = convex.cash + float((sold_of - bought).sum()) - linear
+    return Terms(
+        deviation=BPS_PER_ONE * convex.risk_aversion / 2 * float(factor @ factor + convex.specific_variance @ d**2),
+        outside_band=BPS_PER_ONE * convex.band_price * float(np.maximum(np.abs(d) - convex.band, 0.0).sum()),
+        idle_cash=BPS_PER_ONE * convex.band_price * max(cash - convex.cash_ceiling, 0.0),
+        cost=BPS_PER_ONE * convex.cost_weight * (linear + impact),
+        tax=BPS_PER_ONE * float(convex.lot_tax @ sold),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marginal:
+    """What one more unit of weight costs, in basis points, at the prices of the rows.
+
+    Attributes:
+        sell: Sold out of each lot, shape (m,): cost, tax and use of limits; cash it brings in is a saving.
+        buy: Bought, shape (n,).
+        there: Being there, shape (n,): its pull on the factors and on group limits, its own risk and band left out.
+    """
+
+    sell: Floats
+    buy: Floats
+    there: Floats
+
+
+def marginal_costs(convex: ConvexProblem, near: ConvexSolution) -> Marginal:
+    """Return the marginal costs at a solution and its prices."""
+    prices = _in_range(convex, near.prices)
+    sold_of = by_instrument(convex, near.sold)
+    d = convex.start - sold_of + near.bought - convex.target
+    cost_price = BPS_PER_ONE * convex.cost_weight + prices.cash
+    linear = (cost_price - prices.ceiling) * convex.cost
+    cash = prices.cash - prices.ceiling
+    sell_rate = linear + 1.5 * cost_price * convex.impact * np.sqrt(sold_of)
+    buy_rate = linear + 1.5 * cost_price * convex.impact * np.sqrt(near.bought)
+    tax = BPS_PER_ONE * convex.lot_tax + prices.gains * convex.lot_gain
+    pull = BPS_PER_ONE * convex.risk_aversion * (convex.exposures @ (convex.exposures.T @ d))
+    return Marginal(
+        sell=sell_rate[convex.lot_instrument] + tax + prices.turnover - cash,
+        buy=buy_rate + prices.turnover + cash,
+        there=pull + convex.groups.T @ (prices.group_max - prices.group_min),
+    )
+
+
+def dual_bound(convex: ConvexProblem, near: ConvexSolution) -> float:
+    """Return a value, in basis points, that no plan within the limits is below.
+
+    Args:
+        convex: The account.
+        near: Prices of the rows, and the trades at which tangents are taken: the bound is tight when they are optimal.
+    """
+    prices = _in_range(convex, near.prices)
+    slopes = marginal_costs(convex, near)
+    risk = BPS_PER_ONE * convex.risk_aversion
+    sold_of = by_instrument(convex, near.sold)
+    factor = convex.exposures.T @ (convex.start - sold_of + near.bought - convex.target)
+    cost_price = BPS_PER_ONE * convex.cost_weight + prices.cash
+
+    constant = prices.cash * (convex.cash_floor - convex.cash) + prices.ceiling * (convex.cash - convex.cash_ceiling)
+    constant -= prices.turnover * convex.turnover if prices.turnover else 0.0
+    constant -= prices.gains * convex.gain_budget if prices.gains else 0.0
+    # Groups limit w, and `there` prices w − t.
+    constant -= float(prices.group_max @ (convex.group_max - convex.groups @ convex.target))
+    constant += float(prices.group_min @ (convex.group_min - convex.groups @ convex.target))
+    constant -= risk / 2 * float(factor @ factor)
+    constant -= cost_price / 2 * float(convex.impact @ (sold_of**1.5 + near.bought**1.5))
+    return constant + float(_least(convex, slopes).sum())
+
+
+def _in_range(convex: ConvexProblem, prices: Prices) -> Prices:
+    """Return the nearest prices for which the bound holds."""
+    return Prices(
+        cash=max(prices.cash, 0.0),
+        ceiling=min(max(prices.ceiling, 0.0), BPS_PER_ONE * convex.band_price),
+        turnover=max(prices.turnover, 0.0) if np.isfinite(convex.turnover) else 0.0,
+        gains=max(prices.gains, 0.0) if np.isfinite(convex.gain_budget) else 0.0,
+        group_min=np.maximum(prices.group_min, 0.0),
+        group_max=np.maximum(prices.group_max, 0.0),
+    )
+
+
+def _least(convex: ConvexProblem, slopes: Marginal) -> Floats:
+    """Return each instrument's least value over all it may do, shape (n,).
+
+    From the weight with everything sold, going up means keeping lots, then buying. Taken cheapest first, these steps
+    make a convex function of the final weight; where selling one lot and buying back pays, that too is in it.
+    """
+    n = len(convex.start)
+    row = np.concatenate([convex.lot_instrument, np.arange(n)])
+    length = np.concatenate([convex.lot_cap, convex.buy_cap])
+    slope = np.concatenate([-slopes.sell, slopes.buy])
+    order = np.lexsort((slope, row))
+    row, length, slope = row[order], length[order], slope[order]
+    lowest = convex.start - convex.sell_cap
+    first = np.searchsorted(row, np.arange(n))
+    left = lowest[row] + _before(length, row, first)
+    right = left + length
+    all_sold = by_instrument(convex, slopes.sell * convex.lot_cap)
+    value_left = all_sold[row] + _before(slope * length, row, first)
+
+    t, band, q = (
+        convex.target[row],
+        convex.band[row],
+        BPS_PER_ONE * convex.risk_aversion * convex.specific_variance[row],
+    )
+    price = BPS_PER_ONE * convex.band_price
+    pull = slopes.there[row] + slope
+    corners = [left, right, t - band, t + band]
+    if convex.risk_aversion > 0:
+        # Where the quadratic is level: inside the band, below it, above it.
+        corners += [t - pull / q, t - (pull - price) / q, t - (pull + price) / q]
+    least = np.full(n, np.inf)
+    for corner in corners:
+        w = np.clip(corner, left, right)
+        d = w - t
+        value = (
+            value_left
+            + slope * (w - left)
+            + q / 2 * d**2
+            + slopes.there[row] * d
+            + price * np.maximum(np.abs(d) - band, 0.0)
+        )
+        np.minimum.at(least, row, value)
+    return least
+
+
+def _before(values: Floats, row: NDArray[np.int64], first: NDArray[np.int64]) -> Floats:
+    """Return, for each value, the sum of those before it in the same row."""
+    before: Floats = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    return before - before[first][row]

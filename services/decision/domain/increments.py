@@ -1,0 +1,205 @@
+"""What may be done with one instrument, counted in its increments, and what that does.
+
+`steps` is a trade in increments: positive buys, negative sells. It is an integer, so whatever the search chooses is
+exact; the effects beside it are float64 and only guide the choice.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from services.decision.domain.convex import (
+    BPS_PER_ONE,
+    ConvexProblem,
+    Prices,
+    buyable_value,
+    may_be_sold,
+    ordered_holdings,
+    ordered_lots,
+)
+from services.decision.domain.costs import daily_volatility, impact_rate, trade_cost
+from services.decision.domain.decision import TradeCost
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotState
+from services.decision.domain.tax import TaxView
+from services.decision.domain.words import cents
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a trade does.
+
+    Attributes:
+        own: Its own part of the objective, in basis points.
+        weight: Change of the instrument's weight.
+        value: Change of its value, exactly.
+        cash: Change of cash, costs paid, exactly.
+        gain: Net gain realized, exactly.
+    """
+
+    own: float
+    weight: float
+    value: Decimal
+    cash: Decimal
+    gain: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LotTerms:
+    """One sellable lot: tax and gain per unit of weight sold, tax as the objective counts it."""
+
+    lot: LotState
+    tax: float
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a sale takes out of one lot; money in cents."""
+
+    lot: LotState
+    quantity: Decimal
+    proceeds: Decimal
+    basis: Decimal
+
+    @property
+    def gain(self) -> Decimal:
+        """Proceeds minus basis."""
+        return self.proceeds - self.basis
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tradable:
+    """One instrument and the trades it allows.
+
+    Attributes:
+        row: Its row in the arrays.
+        lots: Those that may be sold, in the order in which they are.
+        impact: c in impact = c · value^1.5, in currency.
+        lowest: Most that may be sold, as steps, zero or less.
+        highest: Most that may be bought.
+        smallest: Steps of the minimum trade, at least 1.
+        whole: Selling `-lowest` empties the position, so that it may be less than the minimum trade.
+    """
+
+    row: int
+    holding: Holding
+    lots: tuple[LotTerms, ...]
+    impact: Decimal
+    lowest: int
+    highest: int
+    smallest: int
+    whole: bool
+
+    def allowed(self, steps: int) -> bool:
+        """Return whether a trade of `steps` may be made."""
+        if not self.lowest <= steps <= self.highest:
+            return False
+        return steps == 0 or abs(steps) >= self.smallest or (self.whole and steps == self.lowest)
+
+    def snapped(self, steps: int, *, away: bool) -> int:
+        """Return an allowed trade near `steps`: at least as large when `away` and there is one, else at most."""
+        steps = min(max(steps, self.lowest), self.highest)
+        if self.allowed(steps):
+            return steps
+        if away:
+            for larger in (int(math.copysign(self.smallest, steps)), self.lowest if steps < 0 else 0):
+                if self.allowed(larger):
+                    return larger
+        return 0
+
+    def taken(self, steps: int) -> list[Taken]:
+        """Return what a sale of `-steps` takes out of which lots; empty for a purchase.
+
+        Proceeds and basis are rounded half-even to the cent, and proceeds sum to the value of the trade.
+        """
+        taken: list[Taken] = []
+        left, money = max(-steps, 0) * self.holding.quantity_increment, self.value(steps)
+        for terms in self.lots:
+            if left <= 0:
+                break
+            lot = terms.lot
+            quantity = min(left, lot.quantity)
+            left -= quantity
+            proceeds = cents(quantity * self.holding.price) if left > 0 else money
+            money -= proceeds
+            taken.append(Taken(lot, quantity, proceeds, cents(lot.basis_total * quantity / lot.quantity)))
+        return taken
+
+    def value(self, steps: int) -> Decimal:
+        """Return what `steps` are worth, positive, in cents."""
+        return cents(abs(steps) * self.holding.quantity_increment * self.holding.price)
+
+    def cost(self, steps: int) -> TradeCost:
+        """Return the cost of trading `steps`."""
+        return trade_cost(self.holding, self.value(steps), self.impact)
+
+    def effect(self, convex: ConvexProblem, mix_value: Decimal, steps: int) -> Effect:
+        """Return what trading `steps` does."""
+        value, taken = self.value(steps).copy_sign(Decimal(steps)), self.taken(steps)
+        cost = self.cost(steps).total if steps else ZERO
+        weight = float(value / mix_value)
+        tax = sum(float(part.proceeds / mix_value) * terms.tax for part, terms in zip(taken, self.lots, strict=False))
+        excess = max(abs(convex.start[self.row] + weight - convex.target[self.row]) - convex.band[self.row], 0.0)
+        return Effect(
+            own=BPS_PER_ONE * float(tax + convex.cost_weight * float(cost / mix_value) + convex.band_price * excess),
+            weight=weight,
+            value=value,
+            cash=-value - cost,
+            gain=sum((part.gain for part in taken), ZERO),
+        )
+
+
+def tradables(problem: AccountProblem, tax: TaxView, convex: ConvexProblem, prices: Prices) -> list[Tradable]:
+    """Return what each instrument allows, in the order of the arrays.
+
+    Args:
+        problem: The account.
+        tax: Its lots' taxes.
+        convex: Its arrays; a direction that they close stays closed.
+        prices: Order the lots: tax and use of the gain budget together, then the lot id.
+    """
+    terms = _lot_terms(problem, convex)
+    return [_tradable(problem, tax, convex, prices, row, terms) for row in range(len(convex.start))]
+
+
+def _tradable(
+    problem: AccountProblem,
+    tax: TaxView,
+    convex: ConvexProblem,
+    prices: Prices,
+    row: int,
+    terms: Mapping[LotId, LotTerms],
+) -> Tradable:
+    holding = ordered_holdings(problem)[row]
+    increment_value = holding.price * holding.quantity_increment
+    lots = [terms[lot.lot_id] for lot in ordered_lots(holding) if may_be_sold(holding, lot, tax)]
+    sellable = sum((each.lot.quantity for each in lots), ZERO) if convex.sell_cap[row] > 0 else ZERO
+    buyable = buyable_value(problem, holding, tax.no_buy) if convex.buy_cap[row] > 0 else ZERO
+    variance = float(convex.specific_variance[row] + convex.exposures[row] @ convex.exposures[row])
+
+    def price_of_selling(each: LotTerms) -> tuple[float, LotId]:
+        return BPS_PER_ONE * each.tax + prices.gains * each.gain, each.lot.lot_id
+
+    return Tradable(
+        row=row,
+        holding=holding,
+        lots=tuple(sorted(lots, key=price_of_selling)),
+        impact=impact_rate(holding, problem.objective.impact_coefficient, daily_volatility(variance)),
+        lowest=-_whole(sellable / holding.quantity_increment, ROUND_FLOOR),
+        highest=_whole(buyable / increment_value, ROUND_FLOOR),
+        smallest=max(1, _whole(holding.minimum_trade / increment_value, ROUND_CEILING)),
+        whole=sellable == holding.quantity,
+    )
+
+
+def _lot_terms(problem: AccountProblem, convex: ConvexProblem) -> dict[LotId, LotTerms]:
+    lots = [lot for holding in ordered_holdings(problem) for lot in ordered_lots(holding)]
+    return {
+        lot.lot_id: LotTerms(lot, float(tax), float(gain))
+        for lot, tax, gain in zip(lots, convex.lot_tax, convex.lot_gain, strict=True)
+    }
+
+
+def _whole(number: Decimal, rounding: str) -> int:
+    return int(number.to_integral_value(rounding=rounding))

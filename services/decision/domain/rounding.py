@@ -1,0 +1,228 @@
+"""From the solver's weights to trades a venue takes: whole increments, minimum trades, cents; every limit kept.
+
+A bounded search. It starts at the allowed trades nearest to the solution, mends the limits that rounding broke by the
+moves that cost the objective least for what they mend, and then walks downhill one instrument at a time: a step up
+or down, the smallest trade, or none. Among equals it prefers fewer trades, then the first by id, so the order of rows
+changes nothing. Floats guide it; whether a limit is kept is added up exactly. What it loses against the optimum is in the certificate's gap.
+
+The search may end without a plan: then increments, minimum trades and limits leave none near the optimum.
+"""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument, gain_budget_left
+from services.decision.domain.decision import LotSale, Trade
+from services.decision.domain.increments import Effect, Tradable, tradables
+from services.decision.domain.problem import ZERO, AccountProblem, Side
+from services.decision.domain.tax import TaxView
+from services.decision.domain.words import cents
+
+# Bounds the search, per instrument. Most accounts need less than one.
+MOVES_PER_INSTRUMENT_MAX = 8
+# In basis points; two plans nearer than this are equals: a hundredth of a cent in a hundred thousand.
+EQUAL_BPS = 1e-6
+# Increments worth less than this weight are not walked one by one: rounding to them costs nothing that shows.
+FINE_STEP = 1e-7
+# In weight. Smaller trades are the solver's tolerance, not its wish.
+NOISE = 1e-7
+
+
+def rounded(
+    problem: AccountProblem, tax: TaxView, convex: ConvexProblem, near: ConvexSolution
+) -> tuple[Trade, ...] | None:
+    """Return trades near a solution of the convex problem, sales first, then by instrument id.
+
+    Args:
+        problem: The account.
+        tax: Its lots' taxes.
+        convex: The arrays that were solved; a direction that they close stays closed.
+        near: The solution.
+
+    Returns:
+        The trades, none when the best is to trade nothing, or None when no plan within the limits was found.
+    """
+    search = _Search(problem, tax, convex, near)
+    if not search.mend():
+        return None
+    search.improve()
+    trades = [_trade(tax, each, steps) for each, steps in zip(search.tradables, search.steps, strict=True) if steps]
+    return tuple(sorted(trades, key=lambda trade: (trade.side is Side.BUY, trade.instrument_id)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A group limit in currency, with the rows of its instruments."""
+
+    rows: frozenset[int]
+    least: Decimal
+    most: Decimal
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Move:
+    """Trade `steps` of row instead of what is traded now. The least `price` is best, then the first row."""
+
+    price: float
+    row: int
+    steps: int
+
+
+class _Search:
+    """The search's state: steps per instrument, and the sums that its objective and limits are made of."""
+
+    def __init__(self, problem: AccountProblem, tax: TaxView, convex: ConvexProblem, near: ConvexSolution) -> None:
+        self.problem, self.convex = problem, convex
+        self.mix_value = problem.mix_value
+        self.tradables = tradables(problem, tax, convex, near.prices)
+        self.turnover_max = None if problem.limits.turnover is None else problem.limits.turnover * self.mix_value
+        self.gain_max = gain_budget_left(problem)
+        self.curvature = (convex.exposures**2).sum(axis=1) + convex.specific_variance
+        row_of = {tradable.holding.instrument_id: row for row, tradable in enumerate(self.tradables)}
+        self.groups = [
+            _Group(
+                frozenset(row_of[each] for each in group.instrument_ids),
+                group.weight_min * self.mix_value,
+                group.weight_max * self.mix_value,
+            )
+            for group in problem.limits.groups
+        ]
+        self.unit = [float(t.holding.price * t.holding.quantity_increment / self.mix_value) for t in self.tradables]
+        self.remembered: dict[tuple[int, int], Effect] = {}
+        sold = by_instrument(convex, near.sold)
+        self.steps = [
+            _nearest(tradable, float(wanted) / unit) if abs(wanted) > NOISE else 0
+            for tradable, wanted, unit in zip(self.tradables, near.bought - sold, self.unit, strict=True)
+        ]
+        self._add_up()
+
+    def mend(self) -> bool:
+        """Move until all limits are kept; return whether they are."""
+        for _ in range(MOVES_PER_INSTRUMENT_MAX * len(self.steps) + 1):
+            broken = self._broken()
+            if not broken:
+                return True
+            moves = []
+            for row in range(len(self.steps)):
+                for steps in self._mending(row, broken):
+                    mended = broken - self._broken(row, steps)
+                    if mended > 0:
+                        moves.append(_Move(self._change(row, steps) / float(mended), row, steps))
+            if not moves:
+                return False
+            self._make(min(moves))
+        return False
+
+    def improve(self) -> None:
+        """Move while a single move within the limits is better."""
+        for _ in range(MOVES_PER_INSTRUMENT_MAX * len(self.steps) + 1):
+            moves = []
+            for row in range(len(self.steps)):
+                for steps in self._improving(row):
+                    change = self._change(row, steps)
+                    # Trading less often is worth it at equal objective; any other move must gain.
+                    if change < (EQUAL_BPS if steps == 0 else -EQUAL_BPS) and not self._broken(row, steps):
+                        moves.append(_Move(change, row, steps))
+            if not moves:
+                return
+            self._make(min(moves))
+
+    def _mending(self, row: int, broken: Decimal) -> set[int]:
+        """Return the trades of one instrument that may mend: a step, just enough, or none at all."""
+        tradable, now = self.tradables[row], self.steps[row]
+        # A step moves cash by its value less its cost, which is far below a hundredth of it.
+        enough = math.ceil(1.01 * float(broken / self.mix_value) / self.unit[row]) + 1
+        wanted = {now - enough, now + enough, now - 1, now + 1, 0}
+        return {tradable.snapped(steps, away=away) for steps in wanted for away in (True, False)} - {now}
+
+    def _improving(self, row: int) -> set[int]:
+        tradable, now = self.tradables[row], self.steps[row]
+        if self.unit[row] < FINE_STEP:
+            return {0} - {now}
+        return {0, tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0)} - {now}
+
+    def _make(self, move: _Move) -> None:
+        self.steps[move.row] = move.steps
+        self._add_up()
+
+    def _effect(self, row: int, steps: int) -> Effect:
+        key = row, steps
+        if key not in self.remembered:
+            self.remembered[key] = self.tradables[row].effect(self.convex, self.mix_value, steps)
+        return self.remembered[key]
+
+    def _add_up(self) -> None:
+        convex = self.convex
+        effects = [self._effect(row, steps) for row, steps in enumerate(self.steps)]
+        d = convex.start + np.array([effect.weight for effect in effects]) - convex.target
+        self.slope = convex.exposures @ (convex.exposures.T @ d) + convex.specific_variance * d
+        self.cash = self.problem.cash + sum((effect.cash for effect in effects), ZERO)
+        self.turnover = sum((abs(effect.value) for effect in effects), ZERO)
+        self.gain = sum((effect.gain for effect in effects), ZERO)
+        self.grouped = [
+            sum((self.tradables[row].holding.mix_value + effects[row].value for row in group.rows), ZERO)
+            for group in self.groups
+        ]
+
+    def _change(self, row: int, steps: int) -> float:
+        """Return how much the objective grows, in basis points, when `row` trades `steps` instead."""
+        convex, old, new = self.convex, self._effect(row, self.steps[row]), self._effect(row, steps)
+        by = new.weight - old.weight
+        deviation = convex.risk_aversion * (self.slope[row] * by + self.curvature[row] * by * by / 2)
+        idle = self._idle(self.cash + new.cash - old.cash) - self._idle(self.cash)
+        return new.own - old.own + BPS_PER_ONE * (float(deviation) + idle)
+
+    def _idle(self, cash: Decimal) -> float:
+        return self.convex.band_price * max(float(cash / self.mix_value) - self.convex.cash_ceiling, 0.0)
+
+    def _broken(self, row: int = 0, steps: int | None = None) -> Decimal:
+        """Return by how much limits are broken in all, in currency, when `row` trades `steps` instead; zero when none is."""
+        old = self._effect(row, self.steps[row])
+        new = old if steps is None else self._effect(row, steps)
+        over = [self.problem.cash_floor - (self.cash + new.cash - old.cash)]
+        if self.turnover_max is not None:
+            over.append(self.turnover + abs(new.value) - abs(old.value) - self.turnover_max)
+        if self.gain_max is not None:
+            over.append(self.gain + new.gain - old.gain - self.gain_max)
+        for group, value in zip(self.groups, self.grouped, strict=True):
+            changed = value + new.value - old.value if row in group.rows else value
+            over += [group.least - changed, changed - group.most]
+        return sum((each for each in over if each > 0), ZERO)
+
+
+def _nearest(tradable: Tradable, wanted: float) -> int:
+    """Return the allowed trade nearest to `wanted`; of two equally near the larger."""
+    count = round(wanted)
+    away, back = tradable.snapped(count, away=True), tradable.snapped(count, away=False)
+    return away if abs(away - wanted) <= abs(back - wanted) else back
+
+
+def _trade(tax: TaxView, tradable: Tradable, steps: int) -> Trade:
+    sales = []
+    for part in tradable.taken(steps):
+        lot_tax = tax.lots[part.lot.lot_id]
+        sales.append(
+            LotSale(
+                lot_id=part.lot.lot_id,
+                acquired_date=part.lot.acquired_date,
+                quantity=part.quantity,
+                proceeds=part.proceeds,
+                basis=part.basis,
+                gain=part.gain,
+                character=lot_tax.character,
+                rate=lot_tax.rate,
+                tax=cents(part.gain * lot_tax.rate),
+            )
+        )
+    return Trade(
+        instrument_id=tradable.holding.instrument_id,
+        side=Side.BUY if steps > 0 else Side.SELL,
+        quantity=abs(steps) * tradable.holding.quantity_increment,
+        price=tradable.holding.price,
+        value=tradable.value(steps),
+        cost=tradable.cost(steps),
+        lot_sales=tuple(sorted(sales, key=lambda sale: sale.lot_id)),
+    )

@@ -1,0 +1,51 @@
+"""Where tax rules plug in.
+
+The optimiser knows nothing of any country: a jurisdiction turns an account into data. Per lot it says how a sale
+would be taxed and whether it may be sold at all; per instrument, whether it may be bought. A second method judges
+a finished plan, from the trades alone, so that the checker need not believe what the first one said.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from services.decision.domain.decision import Character, Trade
+from services.decision.domain.problem import AccountProblem, LotId
+from services.kernel.ids import InstrumentId
+
+
+@dataclass(frozen=True, slots=True)
+class LotTax:
+    """How a sale out of one lot is taxed today.
+
+    Attributes:
+        gain_per_unit: Price minus basis of one unit, in currency; negative is a loss.
+        rate: Marginal rate of the gain, 0 to 1. Tax of a sale is quantity · gain_per_unit · rate, negative for a credit.
+        no_sell: Why tax rules forbid the sale; None when they do not.
+    """
+
+    character: Character
+    gain_per_unit: Decimal
+    rate: Decimal
+    no_sell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaxView:
+    """What tax rules say about an account today. Every lot is in `lots`; `no_buy` has only what is forbidden."""
+
+    lots: Mapping[LotId, LotTax]
+    no_buy: Mapping[InstrumentId, str]
+
+
+class Jurisdiction(Protocol):
+    """The tax rules of one country."""
+
+    def view(self, problem: AccountProblem) -> TaxView:
+        """Return what the rules say about every lot and instrument of the account."""
+        ...
+
+    def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
+        """Return a sentence for each rule that the finished plan breaks, in a stable order."""
+        ...

@@ -1,0 +1,146 @@
+"""Federal tax of the United States on securities held by individuals, as far as choosing trades needs it.
+
+Sources:
+    Holding period: 26 U.S.C. § 1222 (more than one year) and Rev. Rul. 66-7 (it begins the day after acquisition
+    and is counted in calendar months).
+    Wash sales: 26 U.S.C. § 1091(a), Treas. Reg. 1.1091-1(a): 30 days before to 30 days after; Rev. Rul. 56-602
+    (shares of the same purchase that are kept are no replacement of those sold).
+    Netting: 26 U.S.C. § 1222(5) to (11): short against short, long against long, then the two nets.
+
+Marginal rates are those of the year so far and hold for the whole plan: netting *within* the plan is not modelled here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from services.decision.domain.decision import Character, Trade
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, Side, TaxProfile
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+from services.kernel.ids import InstrumentId
+
+# 26 U.S.C. § 1091(a): 30 days before the sale to 30 days after, so 61 with the day itself.
+WASH_SALE_WINDOW = timedelta(days=30)
+
+
+def long_term_from(acquired_date: date) -> date:
+    """Return the first day on which a sale is long-term.
+
+    The holding period begins the day after acquisition, and a year later it has lasted one year; what is sold on
+    that day is held for more than one. A purchase on the last day of a month is so long-term from the first of the
+    thirteenth month after it, as Rev. Rul. 66-7 says, and one on 28 February of a leap year from 1 March.
+    """
+    begin = acquired_date + timedelta(days=1)
+    if (begin.month, begin.day) == (2, 29):
+        return date(begin.year + 1, 3, 1)
+    return begin.replace(year=begin.year + 1)
+
+
+def within_wash_sale_window(sale_date: date, purchase_date: date) -> bool:
+    """Return whether a purchase may be a replacement of what was sold at a loss; both edges are inside."""
+    return abs(purchase_date - sale_date) <= WASH_SALE_WINDOW
+
+
+def marginal_rates(profile: TaxProfile) -> tuple[Decimal, Decimal]:
+    """Return what one more unit of short-term and of long-term gain costs, after the year so far.
+
+    While the year nets to a loss, a gain only uses up a loss that would be carried into later years; that is valued
+    at the lower rate, because carried losses meet later gains of either kind.
+    """
+    short, long = profile.realized_short, profile.realized_long
+    if short >= 0 and long >= 0:
+        return profile.short_rate, profile.long_rate
+    if short + long <= 0:
+        lower = min(profile.short_rate, profile.long_rate)
+        return lower, lower
+    rate = profile.long_rate if short < 0 else profile.short_rate
+    return rate, rate
+
+
+@dataclass(frozen=True, slots=True)
+class UnitedStates:
+    """The jurisdiction `US`."""
+
+    def view(self, problem: AccountProblem) -> TaxView:
+        """Return character, marginal rate and wash-sale bars for the account's lots and instruments."""
+        rates = marginal_rates(problem.tax)
+        return TaxView(
+            lots={
+                lot.lot_id: _lot_tax(problem, holding, lot, rates)
+                for holding in problem.holdings
+                for lot in holding.lots
+            },
+            no_buy=_no_buy(problem) if problem.tax.taxable else {},
+        )
+
+    def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
+        """Return every purchase that would disallow a loss of this plan or of the account's last 30 days, and the reverse."""
+        if not problem.tax.taxable:
+            return ()
+        holdings = {holding.instrument_id: holding for holding in problem.holdings}
+        bought = {trade.instrument_id for trade in trades if trade.side is Side.BUY}
+        found: list[str] = []
+        for instrument_id in sorted(bought & _loss_sales(problem).keys()):
+            found.append(f"{instrument_id} was sold at a loss within 30 days and is bought again")
+        for trade in trades:
+            for sale in trade.lot_sales:
+                holding = holdings[trade.instrument_id]
+                if not any(_at_loss(holding, lot) for lot in holding.lots if lot.lot_id == sale.lot_id):
+                    continue
+                if trade.instrument_id in bought:
+                    found.append(f"{trade.instrument_id} is sold at a loss and bought in one plan")
+                others = _other_purchases(problem, holding, sale.acquired_date, str(sale.lot_id))
+                if others:
+                    found.append(f"lot {sale.lot_id} is sold at a loss, and its instrument was bought on {max(others)}")
+        return tuple(sorted(set(found)))
+
+
+def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState, rates: tuple[Decimal, Decimal]) -> LotTax:
+    gain_per_unit = holding.price - lot.basis_total / lot.quantity
+    if not problem.tax.taxable:
+        return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
+    short_rate, long_rate = rates
+    held_long = problem.as_of_date >= long_term_from(lot.acquired_date)
+    others = _other_purchases(problem, holding, lot.acquired_date, str(lot.lot_id))
+    return LotTax(
+        character=Character.LONG if held_long else Character.SHORT,
+        gain_per_unit=gain_per_unit,
+        rate=long_rate if held_long else short_rate,
+        no_sell=f"wash sale: bought again on {max(others)}" if _at_loss(holding, lot) and others else None,
+    )
+
+
+def _at_loss(holding: Holding, lot: LotState) -> bool:
+    return holding.price * lot.quantity < lot.basis_total
+
+
+def _no_buy(problem: AccountProblem) -> dict[InstrumentId, str]:
+    return {
+        instrument_id: f"wash sale: sold at a loss on {sale_date}"
+        for instrument_id, sale_date in sorted(_loss_sales(problem).items())
+    }
+
+
+def _loss_sales(problem: AccountProblem) -> dict[InstrumentId, date]:
+    """Return the latest loss sale of each instrument whose window is open today."""
+    latest: dict[InstrumentId, date] = {}
+    for trade in problem.recent_trades:
+        at_loss = trade.side is Side.SELL and trade.realized_gain < 0
+        if at_loss and within_wash_sale_window(trade.trade_date, problem.as_of_date):
+            latest[trade.instrument_id] = max(trade.trade_date, latest.get(trade.instrument_id, trade.trade_date))
+    return latest
+
+
+def _other_purchases(problem: AccountProblem, holding: Holding, acquired_date: date, lot_id: str) -> list[date]:
+    """Return the purchases, other than the lot's own, that would be replacements if the lot were sold today at a loss.
+
+    Also those that were sold again since: whether they still count is disputed, so we stay clear of it.
+    """
+    lots = [lot.acquired_date for lot in holding.lots if lot.lot_id != lot_id]
+    trades = [
+        trade.trade_date
+        for trade in problem.recent_trades
+        if trade.instrument_id == holding.instrument_id and trade.side is Side.BUY and trade.trade_date != acquired_date
+    ]
+    return [day for day in lots + trades if within_wash_sale_window(problem.as_of_date, day)]
