@@ -1,1 +1,1 @@
-"""What does every service need around its own work? Server, client, database, identity, telemetry: once for all four."""
+"""What does every service need around its own work? Once for all four."""

@@ -24,7 +24,7 @@ _names: WeakKeyDictionary[Compiled, tuple[str, str | None]] = WeakKeyDictionary(
 def trace_statements(engine: Engine, schema: str) -> None:
     """Make a span of every statement that `engine` runs."""
 
-    def before(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+    def before(_connection: object, _cursor: object, statement: str, _values: object, context: Any, _: bool) -> None:  # noqa: ANN401 - SQLAlchemy's own
         if not trace.get_current_span().get_span_context().is_valid:
             return
         operation, table = _named(statement, context)
@@ -34,7 +34,7 @@ def trace_statements(engine: Engine, schema: str) -> None:
         name = f"{operation} {table}" if table else operation
         setattr(context, _SPAN, tracer().start_span(name, kind=SpanKind.CLIENT, attributes=attributes))
 
-    def after(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+    def after(_connection: object, _cursor: object, _sql: str, _values: object, context: object, _: bool) -> None:
         span = getattr(context, _SPAN, None)
         if span is not None:
             span.end()

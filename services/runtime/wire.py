@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from evenkeel.common.v1.columns_pb2 import DateColumn, DecimalColumn, WordColumn
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2, decimal_pb2, money_pb2
 
+from evenkeel.common.v1.columns_pb2 import DateColumn, DecimalColumn, WordColumn
 from services.kernel.decimals import EXACT, from_units, parse_decimal, plain, to_units
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.money import Money

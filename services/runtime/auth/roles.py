@@ -1,0 +1,39 @@
+"""What each role may do.
+
+A permission is what an RPC's contract declares; a role is what a token says. Nobody holds everything: whoever writes a
+policy does not approve it, whoever stops trading needs somebody else to resume it, and only the decision service
+submits plans.
+"""
+
+from collections.abc import Iterable
+
+_READ_BUSINESS = frozenset({"policy.read", "decision.read", "execution.read"})
+
+PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
+    # People.
+    "policy_author": frozenset({"policy.read", "policy.change", "decision.read", "decision.preview"}),
+    "policy_approver": frozenset({"policy.read", "policy.approve", "decision.read", "decision.preview"}),
+    "platform_engineer": _READ_BUSINESS
+    | {
+        "policy.node.write",
+        "decision.book.write",
+        "decision.prices.write",
+        "decision.run",
+        "execution.prices.write",
+        "execution.sandbox",
+    },
+    "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"},
+    "trader": _READ_BUSINESS | {"execution.halt"},
+    "risk_officer": _READ_BUSINESS | {"decision.preview", "execution.halt", "execution.resume"},
+    "compliance_officer": _READ_BUSINESS | {"audit.read"},
+    # Workloads: what each service asks of the others, and nothing more.
+    "policy_service": frozenset({"audit.append"}),
+    "decision_service": frozenset({"policy.read", "execution.read", "execution.submit", "audit.append"}),
+    "execution_service": frozenset({"policy.read", "decision.read", "audit.append"}),
+    "audit_service": frozenset(),
+}
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """Return everything that `roles` together may do; a role we do not know may do nothing."""
+    return frozenset().union(*(PERMISSIONS_BY_ROLE.get(role, frozenset()) for role in roles))

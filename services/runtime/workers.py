@@ -1,0 +1,103 @@
+"""Background work that runs as long as the service does, and comes back when it fails."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from services.runtime.logging import get_logger
+from services.runtime.telemetry import counter
+
+log = get_logger()
+
+# Wait before a failed worker starts again: doubles each time, with chance, up to the longest.
+RESTART_S_MIN = 0.1
+RESTART_S_MAX = 10.0
+# A worker that ran this long was well; its next failure waits the shortest time again.
+WELL_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A background loop. `run` is handed an event that says when to end, and ends soon after it is set."""
+
+    name: str
+    run: Callable[[asyncio.Event], Awaitable[None]]
+
+
+class Workers:
+    """Runs workers until told to stop."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        """Prepare; nothing runs yet."""
+        self._workers = tuple(workers)
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures = counter("evenkeel.worker.failures", "{failure}", "How often background work failed.")
+
+    def start(self) -> None:
+        """Start each worker."""
+        self._tasks = [asyncio.create_task(self._keep_running(each), name=each.name) for each in self._workers]
+
+    async def stop(self, within_s: float) -> None:
+        """Ask each to end, wait for them for `within_s`, then cancel those still running."""
+        self._stop.set()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=within_s)
+        for task in late:
+            log.warning("worker did not end in time", worker=task.get_name(), waited_s=within_s)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep_running(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
+        while not self._stop.is_set():
+            started_s = loop.time()
+            try:
+                await worker.run(self._stop)
+            except Exception:
+                self._failures.add(1, {"worker": worker.name})
+                if loop.time() - started_s > WELL_S:
+                    backoff.reset()
+                wait_s = backoff.next_s()
+                log.exception("worker failed", worker=worker.name, again_in_s=round(wait_s, 3))
+                await wait(self._stop, wait_s)
+            else:
+                if not self._stop.is_set():
+                    log.info("worker is done", worker=worker.name)
+                return
+
+
+class Backoff:
+    """Waits that grow: each up to twice as long as the one before, drawn by chance so that many do not wait in step."""
+
+    def __init__(self, shortest_s: float, longest_s: float) -> None:
+        """Start at `shortest_s`, end at `longest_s`."""
+        self._shortest_s = shortest_s
+        self._longest_s = longest_s
+        self._limit_s = shortest_s
+
+    def next_s(self) -> float:
+        """Return the next wait, in seconds: half to all of the present limit."""
+        limit_s = self._limit_s
+        self._limit_s = min(2 * limit_s, self._longest_s)
+        return random.uniform(limit_s / 2, limit_s)  # noqa: S311 - spreads load, protects nothing
+
+    def reset(self) -> None:
+        """Start again at the shortest."""
+        self._limit_s = self._shortest_s
+
+
+async def wait(stop: asyncio.Event, seconds: float, *wakers: asyncio.Event) -> None:
+    """Wait for `seconds`, or until `stop` or one of `wakers` is set."""
+    events = (stop, *wakers)
+    if any(event.is_set() for event in events):
+        return
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
