@@ -1,0 +1,135 @@
+"""A log in memory, as the ports describe one: for tests of the use cases, held to the same contract as the store."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
+from services.audit.domain.sequencing import Head, Known
+from services.audit.domain.tiles import RightEdge
+
+
+class MemoryLog:
+    """Keeps entries, keys, tiles and checkpoints, and who writes.
+
+    `fail_before_commit` and `fail_after_commit` count down the commits that lose the hold on the log, before or after
+    they are durable.
+    """
+
+    def __init__(self, origin):
+        self.origin = origin
+        self.entries = []
+        self.keys = {}
+        self.full_tiles = {}
+        self.checkpoints = {}
+        self.holder = None
+        self.commits = 0
+        self.fail_before_commit = 0
+        self.fail_after_commit = 0
+        self.hold_commits = asyncio.Event()
+        self.hold_commits.set()
+
+    @asynccontextmanager
+    async def elect(self):
+        if self.holder is not None:
+            raise LogWriterElsewhere("another writer holds the log", origin=self.origin)
+        writer = MemoryWriter(self)
+        self.holder = writer
+        try:
+            yield writer
+        finally:
+            if self.holder is writer:
+                self.holder = None
+
+    def depose(self):
+        """Take the hold from whoever has it, as the end of its session would."""
+        self.holder = None
+
+    async def checkpoint(self, size=None):
+        if size is None:
+            size = max(self.checkpoints, default=None)
+        return self.checkpoints.get(size)
+
+    async def body(self, index):
+        return self.entries[index].body if index < len(self.entries) else None
+
+    async def index_of(self, event_id):
+        return self.keys[event_id].index if event_id in self.keys else None
+
+    async def bodies(self, wanted, *, start, stop, limit, descending=False):
+        found = [entry.body for entry in self.entries[start:stop] if _matches(wanted, entry)]
+        return (found[::-1] if descending else found)[:limit]
+
+    async def tiles(self, wanted):
+        return {each.id: self._tile(each) for each in wanted}
+
+    def _tile(self, wanted):
+        level, first = wanted.id.level, wanted.id.index * 256
+        if level == 0:
+            hashes = [entry.leaf for entry in self.entries[first : first + wanted.width]]
+        else:
+            below = [root for (tile, root) in sorted(self.full_tiles.items()) if tile.level == level - 1]
+            hashes = below[first : first + wanted.width]
+        if len(hashes) < wanted.width:
+            raise LogRootMismatch("hashes are missing")
+        return b"".join(hashes)
+
+
+class MemoryWriter:
+    def __init__(self, log):
+        self.log = log
+
+    async def head(self):
+        self._held()
+        edge, _ = RightEdge().extended(entry.leaf for entry in self.log.entries)
+        newest = await self.log.checkpoint()
+        return Head(edge, newest.sign_time if newest else None), newest
+
+    async def known(self, event_ids):
+        self._held()
+        return {event_id: self.log.keys[event_id] for event_id in event_ids if event_id in self.log.keys}
+
+    async def sequences(self, accounts):
+        self._held()
+        last = {entry.event.account: entry.account_sequence for entry in self.log.entries}
+        return {account: last[account] for account in accounts if account in last}
+
+    async def commit(self, growth, checkpoint):
+        log = self.log
+        await log.hold_commits.wait()
+        self._held()
+        log.commits += 1
+        if log.fail_before_commit:
+            log.fail_before_commit -= 1
+            raise LogWriterElsewhere("lost before the commit")
+        follows = growth.head.edge.size == len(log.entries) + len(growth.entries)
+        new = not any(entry.event.event_id in log.keys for entry in growth.entries)
+        if not follows or not new or checkpoint.checkpoint.size in log.checkpoints:
+            raise LogWriterElsewhere("another writer was here")
+        log.entries += growth.entries
+        log.keys |= {entry.event.event_id: Known(entry.index, entry.event.digest) for entry in growth.entries}
+        log.full_tiles |= {tile.id: tile.root for tile in growth.tiles}
+        log.checkpoints[checkpoint.checkpoint.size] = checkpoint
+        if log.fail_after_commit:
+            log.fail_after_commit -= 1
+            raise LogWriterElsewhere("lost after the commit")
+
+    def _held(self):
+        if self.log.holder is not self:
+            raise LogWriterElsewhere("the hold on the log was lost")
+
+
+def _matches(wanted, entry):
+    event = entry.event
+    return (
+        (wanted.kind is None or event.kind == wanted.kind or _below(wanted.kind_prefix, event.kind))
+        and wanted.subjects.items() <= event.subjects.items()
+        and wanted.actor in (None, event.actor)
+        and wanted.producer in (None, event.producer)
+        and wanted.trace_id in (None, event.trace_id)
+        and (wanted.start_time is None or entry.recorded_time >= wanted.start_time)
+        and (wanted.end_time is None or entry.recorded_time < wanted.end_time)
+    )
+
+
+def _below(prefix, kind):
+    return prefix is not None and kind.startswith(prefix)

@@ -1,0 +1,241 @@
+"""What the ports promise, asked of the log in memory and of PostgreSQL alike."""
+
+import dataclasses
+
+import pytest
+
+from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from services.audit.domain.entry import parse_entry
+from services.audit.domain.errors import LogRootMismatch
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.merkle import EMPTY_ROOT
+from services.audit.domain.sequencing import Growth, grow
+from services.audit.domain.tiles import TileId, TileRange
+from services.audit.store import PostgresReader, elect
+from services.kernel.errors import Unreachable
+from services.runtime.database import Database
+from tests.audit.builders import KEY, NOON, ORIGIN, an_event, an_event_id, later, some_events
+from tests.audit.check_log import check_log
+from tests.audit.memory_log import MemoryLog
+
+
+@dataclasses.dataclass
+class Log:
+    """Both ends of a log."""
+
+    reader: object
+    elect: object
+
+
+@pytest.fixture
+def memory_log():
+    memory = MemoryLog(ORIGIN)
+    return Log(memory, memory.elect)
+
+
+@pytest.fixture
+async def postgres_log(audit_database):
+    database = Database(audit_database.settings())
+    yield Log(PostgresReader(database), lambda: elect(database, ORIGIN))
+    await database.close()
+
+
+@pytest.fixture(params=["memory_log", "postgres_log"])
+def log(request):
+    return request.getfixturevalue(request.param)
+
+
+async def signed(head):
+    checkpoint = Checkpoint(ORIGIN, head.edge.size, head.edge.root())
+    return SignedCheckpoint(checkpoint, sign_checkpoint(checkpoint, [KEY]), head.recorded_time)
+
+
+async def started(writer):
+    head, newest = await writer.head()
+    if newest is None:
+        head = dataclasses.replace(head, recorded_time=NOON)
+        await writer.commit(Growth((), (), head, (), {}), await signed(head))
+    return head
+
+
+async def append(log, *batches, at=0):
+    """Append each batch in a commit of its own, one second apart."""
+    async with log.elect() as writer:
+        head = await started(writer)
+        for number, batch in enumerate(batches):
+            known = await writer.known([event.event_id for event in batch])
+            accounts = {event.account for event in batch if event.account}
+            growth = grow(head, batch, known, await writer.sequences(accounts), later(at + number))
+            await writer.commit(growth, await signed(growth.head))
+            head = growth.head
+    return head
+
+
+async def names(log, wanted, *, start=0, stop=10_000, limit=10_000, descending=False):
+    found = await log.reader.bodies(wanted, start=start, stop=stop, limit=limit, descending=descending)
+    return [parse_entry(body).index for body in found]
+
+
+async def test_a_log_that_nobody_wrote_has_nothing(log):
+    async with log.elect() as writer:
+        head, newest = await writer.head()
+
+    assert (head.edge.size, head.recorded_time, newest) == (0, None, None)
+    assert await log.reader.checkpoint() is None
+    assert await log.reader.body(0) is None
+    assert await log.reader.index_of(an_event_id("x")) is None
+    assert await log.reader.bodies(EntryFilter(), start=0, stop=9, limit=9) == []
+
+
+async def test_the_empty_log_has_a_checkpoint_once_it_is_signed(log):
+    await append(log)
+
+    newest = await log.reader.checkpoint()
+    assert newest.checkpoint == Checkpoint(ORIGIN, 0, EMPTY_ROOT)
+    assert newest == await log.reader.checkpoint(0)
+    assert await check_log(log.reader) == []
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (31, 32, 33), (255, 1, 1), (300,), (5, 600, 7)])
+async def test_what_is_committed_is_read_back_whole(log, sizes):
+    batches = [some_events(size, f"batch {number}") for number, size in enumerate(sizes)]
+
+    head = await append(log, *batches)
+
+    entries = await check_log(log.reader)
+    assert [entry.event for entry in entries] == [event for batch in batches for event in batch]
+    assert (await log.reader.checkpoint()).checkpoint.root == head.edge.root()
+    assert [(await log.reader.checkpoint(size)) is not None for size in (0, sum(sizes), sum(sizes) + 1)] == [1, 1, 0]
+    async with log.elect() as writer:
+        rebuilt, newest = await writer.head()
+    assert rebuilt == head
+    assert newest == await log.reader.checkpoint()
+
+
+async def test_words_of_any_language_and_shape_are_kept(log):
+    odd = an_event("odd", actor='"\\{}, äöü 漢字 𐀀', account='a"b\\c{d},e', subjects={"plan": "", "note": 'x"\\y'})
+
+    await append(log, [odd], [odd, an_event("next", account='a"b\\c{d},e')])
+
+    assert (await check_log(log.reader))[0].event == odd
+    assert await names(log, EntryFilter(subjects={"note": 'x"\\y'})) == [0]
+    assert await names(log, EntryFilter(subjects={"account": 'a"b\\c{d},e'})) == [0, 1]
+    assert await names(log, EntryFilter(actor=odd.actor)) == [0]
+
+
+async def test_known_events_and_last_numbers_are_found(log):
+    events = some_events(40)
+    await append(log, events[:20], events[20:])
+
+    async with log.elect() as writer:
+        known = await writer.known([events[0].event_id, events[39].event_id, an_event_id("unknown")])
+        sequences = await writer.sequences(["acc-0", "acc-1", "acc-2", "unknown"])
+        assert await writer.known([]) == {}
+        assert await writer.sequences([]) == {}
+
+    assert {event_id: each.index for event_id, each in known.items()} == {
+        events[0].event_id: 0,
+        events[39].event_id: 39,
+    }
+    assert known[events[39].event_id].digest == events[39].digest
+    assert sequences == {
+        account: sum(event.account == account for event in events) for account in ("acc-0", "acc-1", "acc-2")
+    }
+
+
+async def test_only_one_holds_the_log_and_the_next_follows(log):
+    async with log.elect():
+        with pytest.raises(Unreachable, match="holds the log"):
+            async with log.elect():
+                pytest.fail("two writers")
+
+    async with log.elect() as writer:
+        assert (await writer.head())[0].edge.size == 0
+
+
+async def test_a_commit_on_an_old_head_is_refused_and_leaves_nothing(log):
+    await append(log, some_events(3))
+    async with log.elect() as writer:
+        old, _ = await writer.head()
+    await append(log, some_events(2, "meanwhile"), at=1)
+
+    growth = grow(old, some_events(2, "late"), {}, {}, later(9))
+    with pytest.raises(Unreachable):
+        async with log.elect() as writer:
+            await writer.commit(growth, await signed(growth.head))
+
+    assert len(await check_log(log.reader)) == 5
+    assert await log.reader.index_of(growth.entries[0].event.event_id) is None
+
+
+@pytest.mark.parametrize("count", [2, 64])
+async def test_an_event_that_the_log_has_cannot_be_committed_again(log, count):
+    events = some_events(count)
+    head = await append(log, events)
+
+    growth = grow(head, events, {}, {}, later(1))
+    with pytest.raises(Unreachable):
+        async with log.elect() as writer:
+            await writer.commit(growth, await signed(growth.head))
+
+    assert len(await check_log(log.reader)) == count
+
+
+async def test_filters_match_what_they_say(log):
+    events = [
+        an_event(0, kind="decision.plan.approved", account="a", actor="alice", producer="decision"),
+        an_event(1, kind="decision.plan.rejected", account="b", actor="bob", producer="decision"),
+        an_event(2, kind="decision.planner.started", account="a", trace_parent=""),
+        an_event(3, kind="execution.order.sent", account="a", subjects={"plan": "plan-0", "order": "o"}),
+        an_event(4, kind="decision.plan.approved", account=None, subjects={"plan": "plan-0"}),
+        an_event(5, kind="policy.node.made", account=None, producer="policy", actor="alice"),
+    ]
+    await append(log, events[:2], events[2:4], events[4:])
+    trace_id = events[0].trace_id
+
+    for wanted, expected in [
+        (EntryFilter(), [0, 1, 2, 3, 4, 5]),
+        (EntryFilter(kind="decision.plan.approved"), [0, 4]),
+        (EntryFilter(kind="decision.plan.*"), [0, 1, 4]),
+        (EntryFilter(kind="decision.*"), [0, 1, 2, 4]),
+        (EntryFilter(kind="decision.plan"), []),
+        (EntryFilter(actor="alice"), [0, 2, 3, 4, 5]),
+        (EntryFilter(actor="bob"), [1]),
+        (EntryFilter(producer="policy"), [5]),
+        (EntryFilter(subjects={"account": "a"}), [0, 2, 3]),
+        (EntryFilter(subjects={"plan": "plan-0"}), [0, 3, 4]),
+        (EntryFilter(subjects={"account": "a", "plan": "plan-0"}), [0, 3]),
+        (EntryFilter(subjects={"plan": "plan-0", "order": "o"}), [3]),
+        (EntryFilter(subjects={"plan": "a"}), []),
+        (EntryFilter(trace_id=trace_id), [0, 1, 3, 4, 5]),
+        (EntryFilter(trace_id="0" * 31 + "1"), []),
+        (EntryFilter(start_time=later(1)), [2, 3, 4, 5]),
+        (EntryFilter(end_time=later(1)), [0, 1]),
+        (EntryFilter(start_time=later(1), end_time=later(2)), [2, 3]),
+        (EntryFilter(start_time=later(3)), []),
+        (EntryFilter(end_time=NOON), []),
+        (EntryFilter(kind="decision.*", subjects={"account": "a"}, start_time=later(1)), [2]),
+    ]:
+        assert await names(log, wanted) == expected, wanted
+        assert await names(log, wanted, descending=True) == expected[::-1], wanted
+        assert await names(log, wanted, start=1, stop=4) == [index for index in expected if 1 <= index < 4]
+        assert await names(log, wanted, limit=1) == expected[:1]
+        assert await names(log, wanted, limit=1, descending=True) == expected[-1:]
+
+
+async def test_tiles_are_as_wide_as_asked_and_what_is_missing_is_not_invented(log):
+    await append(log, some_events(300))
+    tiles = await log.reader.tiles([TileRange(TileId(0, 0), 7), TileRange(TileId(0, 1), 3)])
+
+    assert {tile: len(data) for tile, data in tiles.items()} == {TileId(0, 0): 7 * 32, TileId(0, 1): 3 * 32}
+    for missing in (TileRange(TileId(0, 1), 45), TileRange(TileId(1, 0), 2), TileRange(TileId(0, 2), 1)):
+        with pytest.raises(LogRootMismatch):
+            await log.reader.tiles([missing])
+
+
+@pytest.mark.parametrize("index", [1, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
+async def test_what_lies_beyond_the_log_is_absent_however_far(log, index):
+    await append(log, some_events(1))
+
+    assert await log.reader.body(index) is None
+    assert await log.reader.checkpoint(index + 1) is None
