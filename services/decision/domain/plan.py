@@ -224,8 +224,9 @@ class Plan:
         subjects = {"plan": str(self.plan_id), "run": str(self.run_id), "account": str(self.account_id)}
         if self.inputs.snapshot_id:
             subjects["snapshot"] = self.inputs.snapshot_id
-        if self.inputs.policy_hash:
-            subjects["policy_version"] = str(self.inputs.policy_hash)
+        if self.inputs.policy_version_hashes:
+            # Of the versions on the path, the nearest to the account.
+            subjects["policy_version"] = self.inputs.policy_version_hashes[-1]
         return subjects
 
     def approved(self, *, approver: str, starter: str, plan_hash: str, at: datetime, market_time: datetime) -> "Plan":

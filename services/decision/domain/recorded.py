@@ -16,13 +16,25 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.problem import RiskModel
 from services.kernel.canonical import JsonValue, canonical_json
 from services.kernel.decimals import parse_decimal
+from services.kernel.ids import InstrumentId
 
 T = TypeVar("T")
 # A dataclass, or part of one; and its type. Both are known at run time only.
 Value: TypeAlias = Any
 Kind: TypeAlias = Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstrumentList:
+    """What was known of the instruments when a run was pinned, by id."""
+
+    instruments: tuple[Instrument, ...]
 
 
 def recorded_bytes(value: Value) -> bytes:
@@ -79,10 +91,11 @@ def _read(kind: Kind, plain: Value) -> Value:
     kind = _underlying(kind)
     if plain is None:
         return None
-    if typing.get_origin(kind) is tuple:
+    origin: Kind = typing.get_origin(kind)
+    if origin is tuple:
         item = typing.get_args(kind)[0]
         return tuple(_read(item, each) for each in plain)
-    if typing.get_origin(kind) in (Mapping, dict):
+    if origin in (Mapping, dict):
         key_kind, part_kind = typing.get_args(kind)
         return {_read(key_kind, key): _read(part_kind, part) for key, part in plain.items()}
     if dataclasses.is_dataclass(kind):
@@ -118,12 +131,43 @@ def _underlying(kind: Kind) -> Kind:
     """Return `kind` without the name that a `NewType` gave it, and without `| None`."""
     if isinstance(kind, typing.NewType):
         return _underlying(kind.__supertype__)
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+    origin: Kind = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
         options = [option for option in typing.get_args(kind) if option is not type(None)]
         if len(options) != 1:
             raise TypeError(f"{kind} could be several things")
         return _underlying(options[0])
     return kind
+
+
+def risk_model_bytes(model: RiskModel) -> bytes:
+    """Return the one text of a risk model: a line of JSON, then its numbers as little-endian doubles."""
+    count, factors = model.exposures.shape
+    head = {"factors": factors, "instruments": list(model.instrument_ids), "source": model.source}
+    numbers = (model.exposures, model.specific_variance)
+    body = b"".join(np.ascontiguousarray(each, dtype="<f8").tobytes() for each in numbers)
+    assert len(body) == 8 * count * (factors + 1)
+    return canonical_json(head) + b"\n" + body
+
+
+def read_risk_model(data: bytes) -> RiskModel:
+    """Return the risk model whose text is `data`.
+
+    Raises:
+        ValueError: `data` is not such a text.
+    """
+    head, _, body = data.partition(b"\n")
+    said = json.loads(head)
+    count, factors = len(said["instruments"]), said["factors"]
+    numbers = np.frombuffer(body, dtype="<f8")
+    if len(numbers) != count * (factors + 1):
+        raise ValueError(f"must hold {count * (factors + 1)} numbers, was {len(numbers)}")
+    return RiskModel(
+        instrument_ids=tuple(InstrumentId(each) for each in said["instruments"]),
+        exposures=numbers[: count * factors].reshape(count, factors).astype(np.float64),
+        specific_variance=numbers[count * factors :].astype(np.float64),
+        source=said["source"],
+    )
 
 
 @cache

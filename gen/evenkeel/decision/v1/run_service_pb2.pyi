@@ -142,6 +142,8 @@ class Run(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     STAGE_DURATIONS_FIELD_NUMBER: _builtins.int
     TRACE_PARENT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Id, made by the service."""
     state: Global___Run.State.ValueType
@@ -162,6 +164,12 @@ class Run(_message.Message):
     """Accounts decided so far."""
     trace_parent: _builtins.str
     """The W3C trace context it runs in."""
+    note: _builtins.str
+    """What it waits for, for instance a service that does not answer; empty when
+    it goes on.
+    """
+    dry_run: _builtins.bool
+    """It computes plans and sends none."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was started."""
@@ -210,10 +218,12 @@ class Run(_message.Message):
         summary: Global___RunSummary | None = ...,
         stage_durations: _abc.Mapping[_builtins.str, _duration_pb2.Duration] | None = ...,
         trace_parent: _builtins.str = ...,
+        note: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "actor", b"actor", "as_of_time", b"as_of_time", "decided_count", b"decided_count", "end_time", b"end_time", "engine", b"engine", "outcome_counts", b"outcome_counts", "plan_counts", b"plan_counts", "price_history_id", b"price_history_id", "price_set_id", b"price_set_id", "run_id", b"run_id", "snapshot_id", b"snapshot_id", "stage_durations", b"stage_durations", "start_time", b"start_time", "state", b"state", "summary", b"summary", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "actor", b"actor", "as_of_time", b"as_of_time", "decided_count", b"decided_count", "dry_run", b"dry_run", "end_time", b"end_time", "engine", b"engine", "note", b"note", "outcome_counts", b"outcome_counts", "plan_counts", b"plan_counts", "price_history_id", b"price_history_id", "price_set_id", b"price_set_id", "run_id", b"run_id", "snapshot_id", b"snapshot_id", "stage_durations", b"stage_durations", "start_time", b"start_time", "state", b"state", "summary", b"summary", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
