@@ -83,7 +83,8 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
         found = response.block
         out.print(
             f"[bold]{found.block_id}[/]  {state(Side.DESCRIPTOR, found.side)} {number(found.quantity)} "
-            f"{found.instrument_id} at {found.venue_id}: {state(pb.Block.State.DESCRIPTOR, found.state)} {found.reject_reason}",
+            f"{found.instrument_id} at {found.venue_id}: "
+            f"{state(pb.Block.State.DESCRIPTOR, found.state)} {found.reject_reason}",
             highlight=False,
         )
         fills = table("Fills", "execution", ">units", ">price", ">fees", "time")

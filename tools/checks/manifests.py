@@ -1,0 +1,145 @@
+"""Are the Kubernetes manifests what we mean? Checked without a cluster.
+
+The rendered form of each overlay is committed beside it, so that a change of manifests shows in review as what the
+cluster will see, and so that the checks run where there is no kubectl. Where there is one, what it renders must equal
+what is committed.
+
+    python -m tools.checks.manifests            check
+    python -m tools.checks.manifests --write    render again, then check
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import kubernetes_validate
+import yaml
+
+from services.runtime.settings import ServiceSettings
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = (ROOT / "deploy" / "k8s" / "production",)
+RENDERED = "rendered.yaml"
+SERVICES = ("policy", "decision", "execution", "audit")
+
+# The version whose schemas decide, and the oldest kubectl that renders our kustomizations.
+KUBERNETES = "1.34"
+KUBECTL_MINOR_MIN = 27
+
+Manifest: TypeAlias = Mapping[str, Any]
+
+
+def main() -> None:
+    """Check every overlay, and end with code 1 if something is wrong."""
+    parser = argparse.ArgumentParser(description="Render and check the Kubernetes manifests.")
+    parser.add_argument("--write", action="store_true", help="write the rendered manifests")
+    arguments = parser.parse_args()
+    problems: list[str] = []
+    for overlay in OVERLAYS:
+        problems += render(overlay, write=arguments.write)
+        manifests = list(yaml.safe_load_all((overlay / RENDERED).read_text()))
+        problems += [f"{overlay.name}: {problem}" for problem in find_problems(manifests)]
+    problems += settings_problems(ROOT / "deploy" / "k8s")
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    sys.exit(1 if problems else 0)
+
+
+def render(overlay: Path, *, write: bool) -> list[str]:
+    """Compare what kubectl renders of `overlay` with what is committed, or write it; does nothing without kubectl."""
+    kubectl = usable_kubectl()
+    if kubectl is None:
+        return [f"{overlay}: writing needs kubectl 1.{KUBECTL_MINOR_MIN} or newer"] if write else []
+    done = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"{overlay}: {done.stderr.strip()}"]
+    committed = overlay / RENDERED
+    if write:
+        committed.write_text(done.stdout)
+    if not committed.exists() or committed.read_text() != done.stdout:
+        return [f"{committed} is not what kubectl renders: python -m tools.checks.manifests --write"]
+    return []
+
+
+def usable_kubectl() -> str | None:
+    """Return the path of a kubectl that can render our kustomizations, or None."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        return None
+    said = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"v1\.(\d+)", said)
+    return kubectl if version and int(version[1]) >= KUBECTL_MINOR_MIN else None
+
+
+def find_problems(manifests: list[Manifest]) -> Iterator[str]:
+    """Yield what is wrong with rendered `manifests`."""
+    for manifest in manifests:
+        name = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        try:
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield f"{name}: {error.message}"
+        if manifest["kind"] in ("Deployment", "Job"):
+            pod = manifest["spec"]["template"]["spec"]
+            for problem in _pod_problems(pod, serves=manifest["kind"] == "Deployment"):
+                yield f"{name}: {problem}"
+    yield from _edge_problems(manifests)
+
+
+def settings_problems(directory: Path) -> Iterator[str]:
+    """Yield settings in the manifests that the services do not know."""
+    for service in SERVICES:
+        prefix = f"EVENKEEL_{service.upper()}_"
+        settings: type[ServiceSettings] = import_module(f"services.{service}.config").Settings
+        known = {prefix + name.upper() for name in settings.model_fields}
+        for line in (directory / service / "settings.env").read_text().splitlines():
+            name, _, _ = line.partition("=")
+            if name and name not in known:
+                yield f"{service}/settings.env: {name} is not a setting of the {service} service"
+
+
+def _pod_problems(pod: Manifest, *, serves: bool) -> Iterator[str]:
+    if not pod.get("securityContext", {}).get("runAsNonRoot"):
+        yield "the pod must run as non-root"
+    if pod.get("automountServiceAccountToken", True):
+        yield "the pod must not mount a token for Kubernetes' own interface"
+    for container in pod["containers"]:
+        context = container.get("securityContext", {})
+        if not context.get("readOnlyRootFilesystem"):
+            yield "the root file system must be read-only"
+        if context.get("allowPrivilegeEscalation", True) or context.get("capabilities", {}).get("drop") != ["ALL"]:
+            yield "the container must drop all capabilities and not escalate"
+        if "memory" not in container.get("resources", {}).get("limits", {}):
+            yield "the container needs a memory limit"
+        if ":" not in container["image"] or container["image"].endswith(":latest"):
+            yield f"the image needs a tag that stays: {container['image']}"
+        if serves:
+            yield from _probe_problems(container)
+
+
+def _probe_problems(container: Manifest) -> Iterator[str]:
+    for probe in ("startupProbe", "readinessProbe"):
+        if "grpc" not in container.get(probe, {}):
+            yield f"{probe} must ask the gRPC health service"
+    if "livenessProbe" not in container:
+        yield "livenessProbe is missing"
+
+
+def _edge_problems(manifests: list[Manifest]) -> Iterator[str]:
+    policies = {
+        manifest["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+        for manifest in manifests
+        if manifest["kind"] == "NetworkPolicy"
+    }
+    for service in SERVICES:
+        if service not in policies:
+            yield f"no NetworkPolicy selects the pods of {service}"
+
+
+if __name__ == "__main__":
+    main()
