@@ -25,8 +25,10 @@ class MemoryLog:
         self.commits = 0
         self.fail_before_commit = 0
         self.fail_after_commit = 0
-        self.hold_commits = asyncio.Event()
-        self.hold_commits.set()
+        # Cleared, it holds every commit; `committing` is set when one is held.
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
+        self.committing = asyncio.Event()
 
     @asynccontextmanager
     async def elect(self):
@@ -39,6 +41,11 @@ class MemoryLog:
         finally:
             if self.holder is writer:
                 self.holder = None
+
+    def hold(self):
+        """Hold commits until `may_commit` is set."""
+        self.committing.clear()
+        self.may_commit.clear()
 
     def depose(self):
         """Take the hold from whoever has it, as the end of its session would."""
@@ -95,7 +102,8 @@ class MemoryWriter:
 
     async def commit(self, growth, checkpoint):
         log = self.log
-        await log.hold_commits.wait()
+        log.committing.set()
+        await log.may_commit.wait()
         self._held()
         log.commits += 1
         if log.fail_before_commit:

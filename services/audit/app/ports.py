@@ -76,6 +76,10 @@ class LogReader(Protocol):
 class Observer(Protocol):
     """Is told what the writer does, so that followers wake and operators see."""
 
+    def elected(self, checkpoint: SignedCheckpoint) -> None:
+        """Note that this process holds the log, which ends at `checkpoint`."""
+        ...
+
     def committed(self, checkpoint: SignedCheckpoint, entries: int) -> None:
         """Note that `entries` more are durable, and that `checkpoint` covers them."""
         ...

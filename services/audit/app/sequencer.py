@@ -159,6 +159,7 @@ class Sequencer:
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
         memory = _Memory(head, checkpoint)
         self._writing = True
+        self._observer.elected(checkpoint)
         while True:
             if not self._in_doubt:
                 await self._take(stop)
