@@ -1,0 +1,112 @@
+"""`make up`: the four services on this machine, for your own calls, until Ctrl-C.
+
+    python -m tools.local.up [--directory .state/up] [--market-time 2022-12-28T14:30:00Z]
+
+A later start on the same directory finds the same accounts, plans and log.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tools.client.profile import SERVICES
+from tools.local.postgres import PostgresFailed
+from tools.local.stack import LocalStack, StackFailed
+from tools.local.traces import TraceReceiver
+
+# Taken when they are free, so that addresses are the same tomorrow.
+PORTS = {service: 50051 + number for number, service in enumerate(SERVICES)}
+# The day of the sample prices' last close, before the open in New York plus an hour.
+MARKET_TIME = "2022-12-28T14:30:00Z"
+PROFILE = "profile.toml"
+
+TRY = (
+    ("evenkeel --help", "every command"),
+    ("evenkeel policy list", "the policy tree"),
+    ("evenkeel run list", "rebalances, newest first"),
+    ("evenkeel trading", "whether orders may leave"),
+    ("evenkeel audit verify", "recompute the whole log and check its signature"),
+)
+
+
+async def run(directory: Path, market_time: datetime, console: Console) -> None:
+    """Run the stack until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as closing:
+        receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
+        with console.status("starting PostgreSQL and four services"):
+            stack = LocalStack(directory, market_time=market_time, otlp_endpoint=receiver.endpoint, ports=_free(PORTS))
+            await closing.enter_async_context(stack)
+        stack.profile.save(directory / PROFILE)
+        _welcome(stack, console)
+        stopping = asyncio.create_task(stop.wait())
+        dying = [asyncio.create_task(stack.ended(service), name=service) for service in SERVICES]
+        done, _ = await asyncio.wait([stopping, *dying], return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopping, *dying):
+            task.cancel()
+        for service in (task.get_name() for task in done if task is not stopping):
+            console.print(f"[red]{service} ended by itself[/]; see {stack.log_file(service)}")
+        console.print("stopping")
+
+
+def _welcome(stack: LocalStack, console: Console) -> None:
+    table = Table("service", "address", "log", box=None, padding=(0, 3, 0, 0))
+    for service in SERVICES:
+        table.add_row(service, stack.profile.addresses[service], _shown(stack.log_file(service)))
+    console.print(table)
+    console.print()
+    for command, what in TRY:
+        console.print(f"  [bold].venv/bin/{command:<24}[/] {what}", highlight=False)
+    console.print(f"\nProfile: {_shown(stack.directory / PROFILE)}. Ctrl-C stops everything; the data stays.")
+
+
+def _free(ports: dict[str, int]) -> dict[str, int]:
+    """Return those ports that nobody listens on."""
+
+    def free(port: int) -> bool:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+            return True
+
+    return {service: port for service, port in ports.items() if free(port)}
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until stopped and return the exit code."""
+    parser = argparse.ArgumentParser(prog="make up", description="The four services on this machine, until Ctrl-C.")
+    parser.add_argument("--directory", type=Path, default=Path(".state/up"), help="where everything is kept")
+    parser.add_argument(
+        "--market-time", type=datetime.fromisoformat, default=MARKET_TIME, help="what time the market has at the start"
+    )
+    given = parser.parse_args(arguments)
+    console = Console()
+    try:
+        asyncio.run(run(given.directory.resolve(), given.market_time, console))
+    except (StackFailed, PostgresFailed) as failed:
+        console.print(f"[red]{failed}[/]", highlight=False, markup=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
