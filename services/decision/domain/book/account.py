@@ -60,7 +60,7 @@ class AccountBook:
     Attributes:
         household_id: None when it belongs to none.
         cash: May be used now; negative when overdrawn.
-        reserved_cash: Leaves soon and is kept free; 0 or more.
+        reserved_cash: Leaves soon and is kept free, on top of `cash`; 0 or more. Not part of the account's value.
         short_term_gain: Net gain of the calendar year `gain_year` so far; negative for a loss.
         positions: By instrument, then holding kind; each pair once.
         snapshot_id: What the account began as.
@@ -94,6 +94,14 @@ class AccountBook:
             if each.instrument_id == instrument_id and each.holding is holding:
                 return each
         return None
+
+    @property
+    def units(self) -> dict[InstrumentId, Decimal]:
+        """Units of each instrument, of all holding kinds together."""
+        units: dict[InstrumentId, Decimal] = {}
+        for position in self.positions:
+            units[position.instrument_id] = units.get(position.instrument_id, ZERO) + position.quantity
+        return units
 
     def gains(self, year: int) -> tuple[Decimal, Decimal]:
         """Return the net short-term and long-term gain of `year`; nothing was realized in a year after `gain_year`."""

@@ -1,0 +1,74 @@
+"""A book as a source told it: what names it, and what it is of."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.decision.domain.book.account import SnapshotId
+from services.decision.domain.instruments import Instrument
+from services.kernel.canonical import canonical_json
+
+# 128 bits: no two snapshots meet by chance.
+_ID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """Who tells a book, when it was true, and every instrument that its accounts hold."""
+
+    source: str
+    as_of_time: datetime
+    instruments: Sequence[Instrument]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A book as a source told it. Immutable; the id is made of the hash of its content."""
+
+    snapshot_id: SnapshotId
+    source: str
+    as_of_time: datetime
+    content_hash: str
+    account_count: int
+    position_count: int
+    lot_count: int
+    record_time: datetime
+
+
+def snapshot_hash(header: SnapshotHeader, digests: Mapping[str, bytes]) -> str:
+    """Return the name of a snapshot by its content, `sha256:…`, whatever the order of its accounts.
+
+    Args:
+        header: Of the snapshot.
+        digests: SHA-256 of each account, by its id.
+    """
+    digest = hashlib.sha256()
+    digest.update(
+        canonical_json(
+            {
+                "source": header.source,
+                "as_of_time": header.as_of_time,
+                "instruments": [
+                    [
+                        each.instrument_id,
+                        each.currency,
+                        each.asset_class,
+                        each.issuer,
+                        each.quantity_increment,
+                        each.identity_set,
+                        each.tradable,
+                    ]
+                    for each in sorted(header.instruments, key=lambda one: one.instrument_id)
+                ],
+            }
+        )
+    )
+    for account_id in sorted(digests):
+        digest.update(b"\0" + account_id.encode() + b"\0" + digests[account_id])
+    return f"sha256:{digest.hexdigest()}"
+
+
+def snapshot_id(content_hash: str) -> SnapshotId:
+    """Return the id of the snapshot whose content has that hash."""
+    return SnapshotId(f"snapshot-{content_hash.removeprefix('sha256:')[:_ID_DIGITS]}")
