@@ -144,7 +144,7 @@ class LocalStack:
             StackFailed: It ended, or does not say so in time.
         """
         async with self._channel(service) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]  # published without types
             deadline = asyncio.get_running_loop().time() + within_s
             while asyncio.get_running_loop().time() < deadline:
                 if not self.running(service):
