@@ -1,13 +1,16 @@
 """Something that can be held, and the currencies it may be priced in."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
 from services.decision.domain.problem import QUANTITY_DECIMALS_MAX
+from services.kernel.errors import Invalid
 from services.kernel.ids import InstrumentId
 
-# Longest id, in characters, of an account, household, instrument or lot: what the contracts allow.
-ID_LENGTH_MAX = 64
+# What the contracts allow as id of an account, household, instrument or lot.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+ID_RULE = "must be 1 to 64 letters, digits, dots, underscores, colons or hyphens"
 
 FINEST_INCREMENT = Decimal(1).scaleb(-QUANTITY_DECIMALS_MAX)
 
@@ -21,6 +24,12 @@ _CODES = """
     SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
 """
 CURRENCIES = frozenset(_CODES.split())
+
+
+class InstrumentUnknown(Invalid):
+    """Something names an instrument that is not known."""
+
+    reason = "INSTRUMENT_UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)

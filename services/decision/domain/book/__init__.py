@@ -9,8 +9,8 @@ from services.decision.domain.book.account import (
     account_from_content,
 )
 from services.decision.domain.book.booking import Allocation, Booking, PlannedLot, SoldLot, booked
-from services.decision.domain.book.check import BookInvalid, InstrumentUnknown, SnapshotCheck
-from services.decision.domain.book.columns import BookColumns, Numbers, accounts
+from services.decision.domain.book.check import BookInvalid, SnapshotCheck
+from services.decision.domain.book.columns import BookColumns, accounts
 from services.decision.domain.book.reconciliation import Break, Expected, Reconciliation
 from services.decision.domain.book.snapshot import Snapshot, SnapshotHeader
 from services.decision.domain.book.valuation import Valuation, valued
@@ -24,8 +24,6 @@ __all__ = [
     "Break",
     "Expected",
     "HoldingKind",
-    "InstrumentUnknown",
-    "Numbers",
     "PlannedLot",
     "Position",
     "Reconciliation",

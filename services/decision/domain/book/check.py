@@ -4,22 +4,14 @@ Everything wrong is named at once: field, row, value and limit, and the account 
 the book and not guess.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from services.decision.domain.book.columns import (
-    EPOCH,
-    HOLDINGS,
-    SCALE_MAX,
-    TAX_WRAPPERS,
-    BookColumns,
-    Numbers,
-    digests,
-)
+from services.decision.domain.book.columns import HOLDINGS, TAX_WRAPPERS, BookColumns, digests
 from services.decision.domain.book.snapshot import Snapshot, SnapshotHeader, snapshot_hash, snapshot_id
-from services.decision.domain.instruments import CURRENCIES, ID_LENGTH_MAX
+from services.decision.domain.columns import EPOCH, SCALE_MAX, Numbers, plain_number
+from services.decision.domain.instruments import CURRENCIES, ID, ID_RULE, InstrumentUnknown
 from services.kernel.errors import Invalid, Violations
 
 # Before it, no lot that is still held was bought.
@@ -32,9 +24,6 @@ CENT_SCALE = 2
 POSITIONS_PER_ACCOUNT_MAX = 5_000
 LOTS_PER_ACCOUNT_MAX = 20_000
 
-_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{ID_LENGTH_MAX - 1}}}")
-_ID_RULE = f"must be 1 to {ID_LENGTH_MAX} letters, digits, dots, underscores, colons or hyphens"
-
 Describe = Callable[[int], str]
 
 
@@ -42,12 +31,6 @@ class BookInvalid(Invalid):
     """The book contradicts itself."""
 
     reason = "BOOK_INVALID"
-
-
-class InstrumentUnknown(Invalid):
-    """Something names an instrument that is not known."""
-
-    reason = "INSTRUMENT_UNKNOWN"
 
 
 class SnapshotCheck:
@@ -119,8 +102,8 @@ class SnapshotCheck:
         seen: set[str] = set()
         for row, instrument in enumerate(header.instruments):
             field = f"header.instruments[{row}]"
-            if not _ID.fullmatch(instrument.instrument_id):
-                add(f"{field}.instrument_id", f"{_ID_RULE}, was {instrument.instrument_id[:80]!r}")
+            if not ID.fullmatch(instrument.instrument_id):
+                add(f"{field}.instrument_id", f"{ID_RULE}, was {instrument.instrument_id[:80]!r}")
             if instrument.instrument_id in seen:
                 add(f"{field}.instrument_id", f"must be there once, {instrument.instrument_id} is there again")
             seen.add(instrument.instrument_id)
@@ -162,8 +145,8 @@ class SnapshotCheck:
     def _check_accounts(self, columns: BookColumns) -> None:
         seen: set[str] = set()
         for row, account_id in enumerate(columns.account_ids):
-            if not _ID.fullmatch(account_id):
-                self._add(f"account_ids[{row}]", f"{_ID_RULE}, was {account_id[:80]!r}")
+            if not ID.fullmatch(account_id):
+                self._add(f"account_ids[{row}]", f"{ID_RULE}, was {account_id[:80]!r}")
             elif account_id in seen or account_id in self._digests:
                 self._add(f"account_ids[{row}]", f"must be there once in a snapshot, {account_id} is there again")
             seen.add(account_id)
@@ -172,13 +155,13 @@ class SnapshotCheck:
             return f"account {columns.account_ids[row]}"
 
         for row, household_id in enumerate(columns.household_ids):
-            if household_id and not _ID.fullmatch(household_id):
+            if household_id and not ID.fullmatch(household_id):
                 self._add(
-                    f"household_ids.indexes[{row}]", f"{_ID_RULE}, or empty, was {household_id[:80]!r}", whose(row)
+                    f"household_ids.indexes[{row}]", f"{ID_RULE}, or empty, was {household_id[:80]!r}", whose(row)
                 )
         for row, custodian in enumerate(columns.custodians):
-            if not _ID.fullmatch(custodian):
-                self._add(f"custodians.indexes[{row}]", f"{_ID_RULE}, was {custodian[:80]!r}", whose(row))
+            if not ID.fullmatch(custodian):
+                self._add(f"custodians.indexes[{row}]", f"{ID_RULE}, was {custodian[:80]!r}", whose(row))
         for row, currency in enumerate(columns.currencies):
             if currency not in CURRENCIES:
                 self._add(
@@ -237,8 +220,8 @@ class SnapshotCheck:
 
         seen: set[tuple[int, str]] = set()
         for row, lot_id in enumerate(columns.lot_ids):
-            if not _ID.fullmatch(lot_id):
-                self._add(f"lot_ids[{row}]", f"{_ID_RULE}, was {lot_id[:80]!r}", whose(row))
+            if not ID.fullmatch(lot_id):
+                self._add(f"lot_ids[{row}]", f"{ID_RULE}, was {lot_id[:80]!r}", whose(row))
             lot = (owners[positions[row]], lot_id)
             if lot in seen:
                 self._add(f"lot_ids[{row}]", "must be there once in an account, is there again", whose(row))
@@ -268,8 +251,8 @@ class SnapshotCheck:
                     f"account {columns.account_ids[columns.position_accounts[position]]}, "
                     f"instrument {columns.position_instruments[position]}"
                 )
-                limit = f"must be the sum of its lots, {_number(total, SCALE_MAX)}"
-                was = _number(quantities[position], SCALE_MAX)
+                limit = f"must be the sum of its lots, {plain_number(total, SCALE_MAX)}"
+                was = plain_number(quantities[position], SCALE_MAX)
                 self._add(f"position_quantities.units[{position}]", f"{limit}, was {was}", whose)
 
     def _check_words(self, name: str, words: Sequence[str], known: Mapping[str, object], whose: Describe) -> None:
@@ -281,7 +264,7 @@ class SnapshotCheck:
         for row, units in enumerate(column.units):
             if units < least:
                 limit = "must be above 0" if least else "must be 0 or more"
-                self._add(f"{name}.units[{row}]", f"{limit}, was {_number(units, column.scale)}", whose(row))
+                self._add(f"{name}.units[{row}]", f"{limit}, was {plain_number(units, column.scale)}", whose(row))
 
     def _check_cents(self, name: str, column: Numbers, whose: Describe) -> None:
         if column.scale <= CENT_SCALE:
@@ -290,7 +273,7 @@ class SnapshotCheck:
         for row, units in enumerate(column.units):
             if units % cent:
                 self._add(
-                    f"{name}.units[{row}]", f"must be whole cents, was {_number(units, column.scale)}", whose(row)
+                    f"{name}.units[{row}]", f"must be whole cents, was {plain_number(units, column.scale)}", whose(row)
                 )
 
     def _add(self, field: str, description: str, whose: str = "") -> None:
@@ -307,10 +290,3 @@ _NUMBERS = (
     "lot_quantities",
     "lot_bases",
 )
-
-
-def _number(units: int, scale: int) -> str:
-    """Return `units * 10 ** -scale` in plain digits."""
-    sign = "-" if units < 0 else ""
-    whole, part = divmod(abs(units), 10**scale)
-    return f"{sign}{whole}.{part:0{scale}d}" if part else f"{sign}{whole}"

@@ -8,42 +8,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, SnapshotId, TaxWrapper
 from services.decision.domain.book.snapshot import Snapshot
+from services.decision.domain.columns import EPOCH, Numbers
 from services.decision.domain.problem import LotId, LotState
-from services.kernel.decimals import from_units
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
-
-# The finest scale of a column, and the one at which columns are compared.
-SCALE_MAX = 9
-
-EPOCH = date(1970, 1, 1)
 
 # The words of the contract.
 TAX_WRAPPERS: Mapping[str, TaxWrapper] = {f"TAX_WRAPPER_{each}": each for each in TaxWrapper}
 HOLDINGS: Mapping[str, HoldingKind] = {f"HOLDING_{each}": each for each in HoldingKind}
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A column of exact numbers: row `r` is `units[r] * 10 ** -scale`."""
-
-    units: Sequence[int]
-    scale: int
-
-    @property
-    def decimals(self) -> list[Decimal]:
-        """Return the numbers, one per row."""
-        return from_units(self.units, self.scale)
-
-    @property
-    def finest(self) -> list[int]:
-        """Return the numbers as integers at `SCALE_MAX`."""
-        factor = 10 ** (SCALE_MAX - self.scale)
-        return [units * factor for units in self.units]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is each instrument worth, who says so, and how did it move?"""
+"""A set of prices, and a history of closes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ class PriceSet:
     """Prices of many instruments as of one instant. Immutable; the id is made of the hash of its content."""
 
     price_set_id: PriceSetId
+    content_hash: str
     source: str
     as_of_time: datetime
     record_time: datetime
@@ -63,6 +64,7 @@ class PriceHistory:
     """
 
     price_history_id: PriceHistoryId
+    content_hash: str
     instrument_ids: tuple[InstrumentId, ...]
     dates: tuple[date, ...]
     units: NDArray[np.int64]
