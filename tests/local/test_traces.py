@@ -1,5 +1,6 @@
 """What services export is received, kept and shown as they measured it."""
 
+import asyncio
 import io
 import json
 
@@ -49,13 +50,12 @@ async def test_exported_spans_arrive_with_their_parents_and_attributes(receiver,
     provider = TracerProvider(resource=Resource.create({"service.name": "evenkeel-policy"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=receiver.endpoint, insecure=True)))
     tracer = provider.get_tracer("test")
-    with tracer.start_as_current_span("outer") as outer:
-        with tracer.start_as_current_span("inner", attributes={"accounts": 3, "names": ["a", "b"]}) as inner:
-            inner.set_status(trace.StatusCode.ERROR)
-    # The exporter has a thread of its own, so this loop goes on serving it.
-    waiting = receiver.wait_for(lambda found: len(found.spans) == 2, within_s=30)
+    attributes = {"accounts": 3, "names": ["a", "b"]}
+    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("inner", attributes=attributes):
+        trace.get_current_span().set_status(trace.StatusCode.ERROR)
 
-    await waiting
+    await receiver.wait_for(lambda found: len(found.spans) == 2, within_s=30)
+    await asyncio.to_thread(provider.shutdown)
 
     trace_id = trace.format_trace_id(outer.get_span_context().trace_id)
     first, second = receiver.trace(trace_id)
@@ -74,6 +74,7 @@ async def test_exported_metrics_arrive(receiver):
 
     await receiver.wait_for(lambda found: ("evenkeel-audit", "evenkeel.entries") in found.metrics, within_s=30)
 
+    await asyncio.to_thread(provider.shutdown)
     (point,) = receiver.metrics["evenkeel-audit", "evenkeel.entries"].sum.data_points
     assert point.as_int == 7
 
