@@ -21,8 +21,8 @@ from typing import assert_never
 
 ZERO = Decimal(0)
 
-# Average prices are quotients; this many decimals keep them exact to less than a cent for a billion units.
-AVERAGE_PRICE_QUANTUM = Decimal("0.0000000001")
+# Average prices are quotients; nine decimals is what `google.type.Money` can say.
+AVERAGE_PRICE_QUANTUM = Decimal("0.000000001")
 
 
 class OrderState(StrEnum):
@@ -280,7 +280,7 @@ class VenueOrder:
 
     @property
     def average_price(self) -> Decimal | None:
-        """Return the average price of the live fills, half-even to ten decimals; None when nothing is filled."""
+        """Return the average price of the live fills, half-even to nine decimals; None when nothing is filled."""
         filled = self.filled_quantity
         if filled == 0:
             return None
@@ -301,9 +301,7 @@ class VenueOrder:
     @property
     def final(self) -> bool:
         """Return whether the venue is finished with the order, unless it corrects itself or we replace it."""
-        if self.ended is not None:
-            return True
-        return self.state is OrderState.FILLED
+        return self.ended is not None or self.filled_quantity >= self.quantity
 
     @property
     def overfilled_quantity(self) -> Decimal:

@@ -159,6 +159,9 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
     if not 1 <= len(plan.trades) <= limits.trades_per_plan_max:
         description = f"a plan has 1 to {limits.trades_per_plan_max} trades, was {len(plan.trades)}"
         yield Refusal(Reason.TRADE_INVALID, description)
+    if plan.preferences.venue_id not in (None, situation.venue_id):
+        description = f"venue_id must be {situation.venue_id} or empty, was {plan.preferences.venue_id}"
+        yield Refusal(Reason.TRADE_INVALID, description)
     yield from _twice(plan)
     for trade in plan.trades:
         if trade.quantity <= 0 or trade.price <= 0 or trade.increment <= 0 or trade.held_quantity < 0:

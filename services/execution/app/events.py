@@ -1,0 +1,223 @@
+"""What audit is told: one event for each change of state, with every id it concerns."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from services.execution.app.ports import VenueReport
+from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord, PlanRecord
+from services.execution.domain.pretrade import Refusal
+from services.execution.domain.trading_state import Halt, ScopeKind
+from services.kernel.canonical import JsonValue, content_hash
+from services.kernel.events import Event
+
+# Shares of a statement in one event, so that it stays well below what audit takes.
+SHARES_PER_EVENT = 300
+# A refusal of a large plan may have a line per trade.
+REFUSALS_SHOWN_MAX = 50
+
+
+def submission_refused(key_id: str, payload: bytes, refusal: Refusal) -> Event:
+    """Say that something arrived that cannot be believed, so that nothing in it is quoted."""
+    data: dict[str, JsonValue] = {
+        "key_id": key_id,
+        "payload_hash": content_hash(payload),
+        "reason": refusal.reason,
+        "description": refusal.description[:1000],
+    }
+    return Event("execution.submission.refused", {}, data)
+
+
+def plan_refused(record: PlanRecord) -> Event:
+    """Say that a signed plan was refused, and why."""
+    return Event(
+        "execution.plan.refused",
+        _plan_subjects(record),
+        {
+            "payload_hash": record.payload_hash,
+            "refusal_count": len(record.refusals),
+            "refusals": [_refusal(each) for each in record.refusals[:REFUSALS_SHOWN_MAX]],
+        },
+    )
+
+
+def plan_accepted(record: PlanRecord, orders: Sequence[OrderRecord]) -> Event:
+    """Say that a plan was taken, and which orders it became."""
+    return Event(
+        "execution.plan.accepted",
+        _plan_subjects(record),
+        {
+            "payload_hash": record.payload_hash,
+            "plan_hash": record.plan.plan_hash,
+            "key_id": record.signature.key_id,
+            "orders": [
+                {
+                    "order_id": order.order_id,
+                    "instrument_id": order.instrument_id,
+                    "side": order.terms.side,
+                    "quantity": order.quantity,
+                }
+                for order in orders
+            ],
+        },
+    )
+
+
+def block_formed(record: BlockRecord) -> Iterator[Event]:
+    """Say which block was formed, and in which parts how its fills will be shared."""
+    terms, shares = record.block.terms, record.statement.shares
+    subjects = {"block": record.block_id, "instrument": terms.instrument_id}
+    yield Event(
+        "execution.block.formed",
+        subjects,
+        {
+            "client_order_id": record.block.client_order_id,
+            "venue_id": terms.venue_id,
+            "side": terms.side,
+            "order_type": terms.order_type,
+            "limit_price": terms.limit_price,
+            "quantity": record.block.quantity,
+            "arrival_price": record.arrival_price,
+            "trade_date": record.trade_date,
+            "orders": len(shares),
+        },
+    )
+    for start in range(0, len(shares), SHARES_PER_EVENT):
+        part: list[JsonValue] = [
+            [share.order_id, share.account_id, share.ordered, share.carry]
+            for share in shares[start : start + SHARES_PER_EVENT]
+        ]
+        data: dict[str, JsonValue] = {
+            "rule": "pro rata by largest remainder, carries first, ties by hash of block and account",
+            "increment": record.statement.increment,
+            "first": start,
+            "shares": part,
+        }
+        yield Event("execution.block.allocation_stated", subjects, data)
+
+
+def block_event(kind: str, record: BlockRecord, **data: JsonValue) -> Event:
+    """Say what happened to a block."""
+    subjects = {"block": record.block_id, "instrument": record.block.terms.instrument_id}
+    return Event(
+        f"execution.block.{kind}",
+        subjects,
+        {"client_order_id": record.block.client_order_id, "venue_id": record.block.terms.venue_id, **data},
+    )
+
+
+def venue_reported(record: BlockRecord, said: VenueReport) -> Event:
+    """Say what a venue reported about a block, as it came."""
+    report = said.report
+    data: dict[str, JsonValue] = {"position": said.position, "time": said.time, "report": type(report).__name__}
+    for name in report.__slots__:
+        value = getattr(report, name)
+        data[name] = value if isinstance(value, Decimal | int) else str(value)
+    return block_event("reported", record, **data)
+
+
+def order_unknown(venue_id: str, said: VenueReport) -> Event:
+    """Say that a venue reported about an order that is not ours."""
+    return Event(
+        "execution.break.found",
+        {},
+        {
+            "kind": "UNKNOWN_ORDER",
+            "venue_id": venue_id,
+            "client_order_id": said.client_order_id,
+            "report_id": said.report.report_id,
+        },
+    )
+
+
+def order_allocated(allocation: AllocationRecord) -> Event:
+    """Say what an account got of a block."""
+    return Event(
+        "execution.order.allocated",
+        {
+            "account": allocation.account_id,
+            "plan": allocation.plan_id,
+            "order": allocation.order_id,
+            "block": allocation.block_id,
+            "instrument": allocation.terms.instrument_id,
+        },
+        {
+            "side": allocation.terms.side,
+            "quantity": allocation.quantity,
+            "price": allocation.price,
+            "amount": allocation.amount,
+            "fees": allocation.fees,
+            "currency": allocation.terms.currency,
+            "trade_date": allocation.trade_date,
+            "settlement_date": allocation.settlement_date,
+        },
+    )
+
+
+def order_closed(order: OrderRecord) -> Event:
+    """Say how an account's order ended."""
+    return Event(
+        "execution.order.closed",
+        {
+            "account": order.account_id,
+            "plan": order.plan_id,
+            "run": order.run_id,
+            "order": order.order_id,
+            "instrument": order.instrument_id,
+        },
+        {
+            "state": order.state,
+            "reason": order.close_reason,
+            "quantity": order.quantity,
+            "filled_quantity": order.filled,
+            "filled_amount": order.filled_amount,
+            "fees": order.fees,
+        },
+    )
+
+
+def halted(halt: Halt) -> Event:
+    """Say that trading was restricted."""
+    data: dict[str, JsonValue] = {
+        "scope": halt.scope.kind,
+        "subject_id": halt.scope.subject_id,
+        "state": halt.state,
+        "why": halt.why,
+    }
+    return Event("execution.trading.halted", _scope_subjects(halt), data)
+
+
+def resumed(halt: Halt, why: str) -> Event:
+    """Say that a halt was lifted."""
+    data: dict[str, JsonValue] = {
+        "scope": halt.scope.kind,
+        "subject_id": halt.scope.subject_id,
+        "halted_by": halt.halted_by,
+        "why": why,
+    }
+    return Event("execution.trading.resumed", _scope_subjects(halt), data)
+
+
+def _plan_subjects(record: PlanRecord) -> dict[str, str]:
+    plan = record.plan
+    subjects: dict[str, str] = {"plan": plan.plan_id, "account": plan.account_id, "run": plan.run_id}
+    if plan.household_id:
+        subjects["household"] = plan.household_id
+    return subjects
+
+
+def _scope_subjects(halt: Halt) -> dict[str, str]:
+    match halt.scope.kind:
+        case ScopeKind.ACCOUNT:
+            return {"account": halt.scope.subject_id}
+        case ScopeKind.INSTRUMENT:
+            return {"instrument": halt.scope.subject_id}
+        case ScopeKind.ALL | ScopeKind.VENUE:
+            return {}
+
+
+def _refusal(refusal: Refusal) -> dict[str, JsonValue]:
+    return {
+        "reason": refusal.reason,
+        "description": refusal.description[:500],
+        "instrument_id": refusal.instrument_id,
+    }

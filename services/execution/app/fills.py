@@ -1,0 +1,211 @@
+"""Applies what a venue says: each report once, and everything that follows from it in the same transaction.
+
+The cursor into the venue's reports, the reports themselves, the orders, the allocations, the stream that decision
+follows, the events for audit and the buys that the money sets free are written together. Killed before the commit,
+nothing happened and the same reports are read again; killed after, they are behind the cursor.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from services.execution.app.changes import Changes
+from services.execution.app.events import block_event, order_unknown, venue_reported
+from services.execution.app.funding import FundingRules
+from services.execution.app.ports import Begin, Trace, VenuePort, VenueReport, by_trace
+from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
+from services.execution.domain.allocation import Allocation, allocate, certain_increments
+from services.execution.domain.order import Canceled, OrderState, Refused, Report, VenueOrder
+from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
+from services.execution.domain.words import Side
+from services.kernel.clock import Clock
+from services.kernel.ids import BlockId
+from services.kernel.money import CENT
+
+ZERO = Decimal(0)
+
+# Blocks finished in one transaction, of those that never reached the venue.
+FINISHED_MAX = 100
+# Why a block was canceled that leaves its orders open, unless they are concerned themselves.
+OURS = frozenset({CloseReason.TRADING_HALTED, CloseReason.PLAN_EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """The use case of applying what one venue reports."""
+
+    begin: Begin
+    venue: VenuePort
+    trace: Trace
+    clock: Clock
+    market_clock: Clock
+    reports_max: int
+    funding: FundingRules
+
+    async def apply_reports(self) -> int:
+        """Read and apply the venue's next reports, and return how many there were."""
+        venue_id = self.venue.venue_id
+        async with self.begin() as ledger:
+            cursor = await ledger.cursor(venue_id)
+        said = await self.venue.reports(cursor, self.reports_max)
+        if not said:
+            return 0
+        async with self.begin() as ledger:
+            await ledger.lock()
+            if await ledger.cursor(venue_id) != cursor:
+                # Another replica was faster; what it left is read next time.
+                return 0
+            blocks = await ledger.blocks_at(venue_id, {each.client_order_id for each in said})
+            await ledger.add_reports(venue_id, [(_block_id(blocks, each), each) for each in said])
+            by_block: dict[str, list[VenueReport]] = {}
+            for each in said:
+                if each.client_order_id in blocks:
+                    by_block.setdefault(each.client_order_id, []).append(each)
+                else:
+                    await ledger.emit(order_unknown(venue_id, each))
+            changes = Changes(ledger, self.clock.now(), self.funding)
+            for client_order_id in sorted(by_block):
+                await self._apply(changes, blocks[client_order_id], by_block[client_order_id])
+            await changes.finish(self.trace)
+            await ledger.move_cursor(venue_id, said[-1].position)
+        return len(said)
+
+    async def finish_blocks(self) -> int:
+        """Finish blocks that will never be at the venue: refused by it, or canceled before they were sent."""
+        async with self.begin() as ledger:
+            await ledger.lock()
+            finishing = await ledger.blocks_to_finish(self.venue.venue_id, FINISHED_MAX)
+            changes = Changes(ledger, self.clock.now(), self.funding)
+            for record in finishing:
+                # Nobody else speaks for an order that was never taken, so we do.
+                ending: Report = (
+                    Refused(f"{record.block.client_order_id}:refused", record.reject_reason)
+                    if record.ours is OrderState.REJECTED
+                    else Canceled(f"{record.block.client_order_id}:unsent")
+                )
+                said = VenueReport(0, record.block.client_order_id, ending, self.market_clock.now())
+                await ledger.add_reports(self.venue.venue_id, [(record.block_id, said)])
+                await self._apply(changes, record, [said])
+            await changes.finish(self.trace)
+        return len(finishing)
+
+    async def _apply(self, changes: "Changes", record: BlockRecord, said: Sequence[VenueReport]) -> None:
+        ledger = changes.ledger
+        before = record.order
+        known = before.seen
+        fresh = [each for each in said if each.report.report_id not in known]
+        after = replace(record, reports=record.reports + tuple(e.report for e in fresh), update_time=changes.now)
+        parent, also = by_trace(record.trace_parents)
+        with self.trace.continued(
+            parent, "execution.block.fill", also=also, evenkeel__block_id=record.block_id, evenkeel__reports=len(fresh)
+        ):
+            await ledger.emit(*(venue_reported(after, each) for each in fresh))
+            order = after.order
+            if record.allocated:
+                if order.fills != before.fills:
+                    await ledger.emit(block_event("changed_after_allocation", after))
+            elif order.overfilled_quantity > 0:
+                # More than we asked for is nobody's: the block waits for a person, and shows as a break.
+                await ledger.emit(block_event("overfilled", after, quantity=order.overfilled_quantity))
+            elif order.final:
+                after = await self._allocate(changes, after, order)
+            elif order.fills != before.fills and record.block.terms.side is Side.SELL:
+                await self._settle_part(changes, after, order)
+            await ledger.save_blocks([after])
+
+    async def _allocate(self, changes: "Changes", record: BlockRecord, order: VenueOrder) -> BlockRecord:
+        """Share out a finished block's fills, and end its part in its orders."""
+        allocations, parts = allocate(
+            record.statement,
+            filled_quantity=order.filled_quantity,
+            gross_amount=order.gross_amount,
+            average_price=order.average_price or ZERO,
+            fee=order.fees,
+        )
+        orders = await changes.orders({share.order_id for share in record.statement.shares})
+        halts = await changes.halts()
+        got = {each.order_id: each for each in allocations}
+        for part, share in zip(parts, record.statement.shares, strict=True):
+            account_order = orders[part.order_id]
+            asked = share.ordered * record.statement.increment
+            ended = _ended(account_order, record, asked, got.get(part.order_id))
+            rest = asked - part.filled * record.statement.increment
+            if rest > 0:
+                ended = self._unfilled(ended, record, order, rest, halts)
+            changes.put(replace(ended, update_time=changes.now))
+        changes.allocate(record, allocations, parts, orders)
+        await changes.ledger.emit(
+            block_event(
+                "finished",
+                record,
+                state=order.state,
+                filled_quantity=order.filled_quantity,
+                average_price=order.average_price,
+                amount=order.gross_amount,
+                fees=order.fees,
+            )
+        )
+        return replace(record, allocated=True)
+
+    def _unfilled(
+        self,
+        order: OrderRecord,
+        record: BlockRecord,
+        venue_order: VenueOrder,
+        rest: Decimal,
+        halts: Mapping[Scope, Halt],
+    ) -> OrderRecord:
+        """Return an order after part of it came back unfilled: open again, or given up."""
+        if record.cancel_reason in OURS:
+            reason = self._concerned(order, halts)
+            if reason is None:
+                # Canceled for another account's sake: this order may go again.
+                return replace(order, placed=order.placed - rest, ended=order.ended - rest)
+            return replace(order, close_reason=reason)
+        match venue_order.ended:
+            case OrderState.REJECTED:
+                return replace(order, close_reason=f"{CloseReason.VENUE_REJECTED}: {record.reject_reason}")
+            case OrderState.EXPIRED:
+                return replace(order, close_reason=CloseReason.VENUE_EXPIRED)
+            case _:
+                return replace(order, close_reason=CloseReason.VENUE_CANCELED)
+
+    def _concerned(self, order: OrderRecord, halts: Mapping[Scope, Halt]) -> CloseReason | None:
+        terms = order.terms
+        covering = scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=order.account_id)
+        if not may_leave(strictest(halts, covering), terms.side):
+            return CloseReason.TRADING_HALTED
+        if order.expire_time <= self.market_clock.now():
+            return CloseReason.PLAN_EXPIRED
+        return None
+
+    async def _settle_part(self, changes: "Changes", record: BlockRecord, order: VenueOrder) -> None:
+        """Note what the fills of an unfinished sell have brought for certain, so that buys may use it."""
+        increments = int(order.filled_quantity / record.statement.increment)
+        certain = certain_increments(record.statement, increments)
+        # A bust may leave nothing.
+        shared_by = max(increments, 1)
+        orders = await changes.orders(certain.keys())
+        for order_id, least in certain.items():
+            gross = (order.gross_amount * least / shared_by).quantize(CENT, rounding=ROUND_FLOOR)
+            fee = (order.fees * least / shared_by).quantize(CENT, rounding=ROUND_CEILING)
+            changes.put(replace(orders[order_id], settling_amount=max(gross - fee, ZERO), update_time=changes.now))
+
+
+def _ended(order: OrderRecord, record: BlockRecord, asked: Decimal, got: Allocation | None) -> OrderRecord:
+    """Return an order after one of its blocks is finished."""
+    ended = replace(order, ended=order.ended + asked, settling_amount=ZERO)
+    if got is None:
+        return ended
+    return replace(
+        ended,
+        filled=ended.filled + got.quantity,
+        filled_amount=ended.filled_amount + got.gross_amount,
+        fees=ended.fees + got.fee,
+        arrival_amount=ended.arrival_amount + got.quantity * record.arrival_price,
+    )
+
+
+def _block_id(blocks: Mapping[str, BlockRecord], said: VenueReport) -> BlockId | None:
+    found = blocks.get(said.client_order_id)
+    return None if found is None else found.block_id

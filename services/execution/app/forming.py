@@ -1,0 +1,107 @@
+"""Gathers what is ready into blocks, and writes them down before anything is sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from services.execution.app.events import block_formed
+from services.execution.app.intake import trade_date
+from services.execution.app.ports import Begin, Ledger, Trace, by_trace
+from services.execution.app.records import BlockRecord, OrderRecord
+from services.execution.domain.blocks import Block, form_blocks
+from services.execution.domain.words import ReferencePrice
+from services.kernel.clock import Clock
+from services.kernel.ids import InstrumentId, OrderId
+
+
+@dataclass(frozen=True, slots=True)
+class Forming:
+    """The use case of forming blocks.
+
+    `quiet`: nothing new came for so long; `wait_max`: the longest the oldest order waits for others to join it.
+    """
+
+    begin: Begin
+    trace: Trace
+    clock: Clock
+    market_clock: Clock
+    quiet: timedelta
+    wait_max: timedelta
+    orders_max: int
+    orders_per_block_max: int
+
+    async def form_blocks(self) -> int:
+        """Form blocks of all that is ready, if it is time, and return how many."""
+        async with self.begin() as ledger:
+            if not await self._due(ledger):
+                return 0
+            await ledger.lock()
+            # Asked again under the lock: whoever held it may have formed them.
+            if not await self._due(ledger):
+                return 0
+            orders = {order.order_id: order for order in await ledger.ready_orders(self.orders_max)}
+            carries = await ledger.carries({order.account_id for order in orders.values()})
+            blocks = form_blocks(
+                [order.piece() for order in orders.values()],
+                carries=carries,
+                orders_per_block_max=self.orders_per_block_max,
+            )
+            prices = await ledger.prices({block.terms.instrument_id for block in blocks})
+            records = [self._record(block, orders, prices) for block in blocks]
+            await ledger.add_blocks(records)
+            await ledger.save_orders([order for block in blocks for order in self._placed(block, orders)])
+            for record in records:
+                parent, also = by_trace(record.trace_parents)
+                with self.trace.continued(
+                    parent,
+                    "execution.block.form",
+                    also=also,
+                    evenkeel__block_id=record.block_id,
+                    evenkeel__orders=len(record.statement.shares),
+                ):
+                    await ledger.emit(*block_formed(record))
+        return len(records)
+
+    async def _due(self, ledger: Ledger) -> bool:
+        ready = await ledger.readiness()
+        if ready is None:
+            return False
+        now = self.clock.now()
+        return (
+            now - ready.newest_time >= self.quiet
+            or now - ready.oldest_time >= self.wait_max
+            or ready.count >= self.orders_max
+        )
+
+    def _record(
+        self, block: Block, orders: dict[OrderId, OrderRecord], prices: dict[InstrumentId, ReferencePrice]
+    ) -> BlockRecord:
+        members = _members(block, orders)
+        reference = prices.get(block.terms.instrument_id)
+        parent, also = by_trace(order.trace_parent for order in members)
+        now = self.clock.now()
+        return BlockRecord(
+            block=block,
+            trade_date=trade_date(self.market_clock.now()),
+            # Every order was checked against a reference price when it was taken, so there is one.
+            arrival_price=members[0].decision_price if reference is None else reference.price,
+            expire_time=min(order.expire_time for order in members),
+            create_time=now,
+            update_time=now,
+            trace_parents=() if parent is None else (parent, *also),
+        )
+
+    def _placed(self, block: Block, orders: dict[OrderId, OrderRecord]) -> list[OrderRecord]:
+        return [
+            replace(
+                orders[share.order_id],
+                placed=orders[share.order_id].placed + share.ordered * block.statement.increment,
+                block_id=block.block_id,
+                update_time=self.clock.now(),
+            )
+            for share in block.statement.shares
+        ]
+
+
+def _members(block: Block, orders: dict[OrderId, OrderRecord]) -> Sequence[OrderRecord]:
+    return [orders[share.order_id] for share in block.statement.shares]

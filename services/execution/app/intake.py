@@ -1,0 +1,257 @@
+"""Takes signed plans: each once, whole or not at all, and only after every check of our own.
+
+The signature is checked before anything in the plan is believed. All intakes take turns (`Ledger.lock`), so a hundred
+submissions of one plan make one set of orders, and the limits of a day cannot be passed by coming all at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from services.execution.app.events import plan_accepted, plan_refused, submission_refused
+from services.execution.app.funding import released_at_intake
+from services.execution.app.policies import PoliciesInForce
+from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.records import OrderRecord, PlanRecord
+from services.execution.domain.blocks import Terms
+from services.execution.domain.plan import Plan, limit_price, order_id
+from services.execution.domain.pretrade import (
+    LimitKey,
+    Limits,
+    Reason,
+    Refusal,
+    Situation,
+    Usage,
+    check_plan,
+    unit_cost_max,
+    usage_of,
+)
+from services.execution.domain.words import OrderType, TimeInForce
+from services.kernel.canonical import content_hash
+from services.kernel.clock import Clock
+from services.kernel.ids import InstrumentId, PlanId, PolicyHash, VenueId
+from services.kernel.signing import PublicKey, Signature, SignatureInvalid, verify
+
+# Trade dates are those of the exchange.
+EXCHANGE_ZONE = ZoneInfo("America/New_York")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A plan as it arrived.
+
+    `plan` is what the payload says, to be believed only if the signature holds; None when it cannot be read, and then
+    `problem` says why.
+    """
+
+    payload: bytes
+    signature: Signature
+    plan: Plan | None
+    problem: str = ""
+
+
+class Status(StrEnum):
+    """What execution did with a submission."""
+
+    ACCEPTED = "ACCEPTED"
+    DUPLICATE = "DUPLICATE"
+    REFUSED = "REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one submission; `plan_id` is empty when the payload could not be believed."""
+
+    plan_id: str
+    status: Status
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The use case of taking plans."""
+
+    begin: Begin
+    policies: PoliciesInForce
+    trace: Trace
+    clock: Clock
+    market_clock: Clock
+    keys: Mapping[str, PublicKey]
+    limits: Limits
+    restricted: frozenset[InstrumentId]
+    venue_id: VenueId
+
+    async def submit_plans(self, submissions: Sequence[Submission]) -> list[Result]:
+        """Take or refuse each plan by itself. Safe to repeat.
+
+        Raises:
+            PolicyUnverified: Policy could not be asked recently enough; nothing was taken.
+        """
+        signed = [self._signature_refusal(each) for each in submissions]
+        plans = {
+            each.plan.plan_id: each.plan
+            for each, refusal in zip(submissions, signed, strict=True)
+            if refusal is None and each.plan is not None
+        }
+        now = self.market_clock.now()
+        wanted = {policy for plan in plans.values() for policy in plan.policy_version_hashes}
+        in_force = await self.policies.check(wanted, at=now)
+        async with self.begin() as ledger:
+            await ledger.lock()
+            known = await ledger.plans(plans.keys())
+            situation = await self._situation(ledger, list(plans.values()), in_force, now)
+            taking = _Taking(self, situation, known)
+            results = [
+                taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each)
+                for each, refusal in zip(submissions, signed, strict=True)
+            ]
+            await self._write(ledger, taking, now)
+        return results
+
+    def _signature_refusal(self, submission: Submission) -> Refusal | None:
+        try:
+            verify(self.keys, submission.payload, submission.signature)
+        except SignatureInvalid as error:
+            return Refusal(Reason.PLAN_SIGNATURE_INVALID, error.message)
+        if submission.plan is None:
+            return Refusal(Reason.TRADE_INVALID, submission.problem)
+        return None
+
+    async def _situation(
+        self, ledger: Ledger, plans: Sequence[Plan], in_force: frozenset[PolicyHash], now: datetime
+    ) -> Situation:
+        keys = {key for plan in plans for key in usage_of(plan)}
+        return Situation(
+            now=now,
+            limits=self.limits,
+            usage=await ledger.usage(trade_date(now), keys),
+            prices=await ledger.prices({trade.instrument_id for plan in plans for trade in plan.trades}),
+            restricted=self.restricted,
+            halts=await ledger.halts(),
+            in_force=in_force,
+            open_instruments=await ledger.open_instruments({plan.account_id for plan in plans}),
+            venue_id=self.venue_id,
+        )
+
+    async def _write(self, ledger: Ledger, taking: "_Taking", now: datetime) -> None:
+        await ledger.add_plans(taking.plans)
+        await ledger.add_orders(taking.orders)
+        await ledger.add_usage(trade_date(now), taking.used)
+        for submission, refusal in taking.unbelieved:
+            await ledger.emit(submission_refused(submission.signature.key_id, submission.payload, refusal))
+        by_plan: dict[PlanId, list[OrderRecord]] = {}
+        for order in taking.orders:
+            by_plan.setdefault(order.plan_id, []).append(order)
+        await ledger.emit(
+            *(
+                plan_accepted(record, by_plan[record.plan.plan_id]) if record.accepted else plan_refused(record)
+                for record in taking.plans
+            )
+        )
+
+
+def trade_date(now: datetime) -> date:
+    """Return the exchange's date at an instant."""
+    return now.astimezone(EXCHANGE_ZONE).date()
+
+
+class _Taking:
+    """Collects what one batch changes, while its plans are checked one after the other."""
+
+    def __init__(self, intake: Intake, situation: Situation, known: Mapping[PlanId, PlanRecord]) -> None:
+        self._intake = intake
+        self._situation = situation
+        self._known = dict(known)
+        self._usage = dict(situation.usage)
+        self._open = set(situation.open_instruments)
+        self.plans: list[PlanRecord] = []
+        self.orders: list[OrderRecord] = []
+        self.used: dict[LimitKey, Usage] = {}
+        self.unbelieved: list[tuple[Submission, Refusal]] = []
+
+    def refuse_submission(self, submission: Submission, refusal: Refusal) -> Result:
+        """Refuse what could not be believed; the plan's id is not taken, whoever named it."""
+        self.unbelieved.append((submission, refusal))
+        return Result("", Status.REFUSED, (refusal,))
+
+    def take(self, submission: Submission) -> Result:
+        """Take or refuse one plan."""
+        plan = submission.plan
+        if plan is None:
+            raise ValueError("a submission without a plan is refused before")
+        payload_hash = content_hash(submission.payload)
+        known = self._known.get(plan.plan_id)
+        if known is not None:
+            return _known_result(known, payload_hash)
+        situation = replace(self._situation, usage=self._usage, open_instruments=frozenset(self._open))
+        refusals = check_plan(plan, situation)
+        record = PlanRecord(
+            plan=plan,
+            payload=submission.payload,
+            payload_hash=payload_hash,
+            signature=submission.signature,
+            refusals=refusals,
+            trace_parent=self._intake.trace.parent(),
+            submit_time=self._intake.clock.now(),
+        )
+        self._known[plan.plan_id] = record
+        self.plans.append(record)
+        if refusals:
+            return Result(plan.plan_id, Status.REFUSED, refusals)
+        for key, adds in usage_of(plan).items():
+            self._usage[key] = self._usage.get(key, Usage()).plus(adds)
+            self.used[key] = self.used.get(key, Usage()).plus(adds)
+        self._open.update((plan.account_id, trade.instrument_id) for trade in plan.trades)
+        self.orders.extend(_orders(record, self._intake, situation))
+        return Result(plan.plan_id, Status.ACCEPTED)
+
+
+def _known_result(known: PlanRecord, payload_hash: str) -> Result:
+    plan_id = known.plan.plan_id
+    if known.payload_hash != payload_hash:
+        description = f"plan {plan_id} was submitted before with other content"
+        return Result(plan_id, Status.REFUSED, (Refusal(Reason.ORDER_DUPLICATE, description),))
+    if known.refusals:
+        return Result(plan_id, Status.REFUSED, known.refusals)
+    return Result(plan_id, Status.DUPLICATE)
+
+
+def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[OrderRecord]:
+    plan = record.plan
+    orders = []
+    for trade in plan.trades:
+        limit = limit_price(plan, trade)
+        orders.append(
+            OrderRecord(
+                order_id=order_id(plan.plan_id, trade),
+                plan_id=plan.plan_id,
+                run_id=plan.run_id,
+                account_id=plan.account_id,
+                terms=Terms(
+                    instrument_id=trade.instrument_id,
+                    side=trade.side,
+                    venue_id=plan.preferences.venue_id or intake.venue_id,
+                    order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+                    limit_price=limit,
+                    time_in_force=TimeInForce.DAY,
+                    currency=plan.currency,
+                    custodian=plan.custodian,
+                    increment=trade.increment,
+                ),
+                may_aggregate=plan.preferences.aggregation_consent,
+                quantity=trade.quantity,
+                rank=trade.rank,
+                decision_price=trade.price,
+                predicted_cost=trade.trading_cost,
+                unit_cost_max=unit_cost_max(plan, trade, situation.prices[trade.instrument_id], intake.limits),
+                expire_time=plan.expire_time,
+                create_time=record.submit_time,
+                update_time=record.submit_time,
+                trace_parent=record.trace_parent,
+                released=Decimal(0),
+            )
+        )
+    return released_at_intake(orders, plan.available_cash)

@@ -1,0 +1,397 @@
+"""What the use cases need from outside: a ledger, venues, policy, and the trace of what they do."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from services.execution.app.records import (
+    AllocationRecord,
+    BlockDetail,
+    BlockRecord,
+    LifeState,
+    OrderRecord,
+    PlanRecord,
+    PlanReport,
+)
+from services.execution.domain.allocation import Part
+from services.execution.domain.order import Report
+from services.execution.domain.pretrade import LimitKey, Usage
+from services.execution.domain.trading_state import Halt, Scope
+from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
+from services.kernel.events import Event
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order for a venue. The same `client_order_id` is the same order, however often it arrives."""
+
+    client_order_id: str
+    instrument_id: InstrumentId
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None
+    time_in_force: TimeInForce
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The venue has the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The venue does not take the order, and never will."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """The answer was lost: the venue may or may not have the order."""
+
+    why: str
+
+
+SubmitOutcome = Acknowledged | NotTaken | OutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do.
+
+    `repeats_harmlessly`: submitting one client order id twice makes one order. `query_settles_s`: this long after a
+    send, "unknown order" means that it will never arrive.
+    """
+
+    order_types: frozenset[OrderType]
+    times_in_force: frozenset[TimeInForce]
+    quantity_decimals: int
+    repeats_harmlessly: bool
+    replace_keeps_id: bool
+    query_settles_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VenueReport:
+    """What a venue said about one of our orders, at its place in the venue's stream."""
+
+    position: int
+    client_order_id: str
+    report: Report
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VenueView:
+    """An order as the venue has it."""
+
+    client_order_id: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    gross_amount: Decimal
+    fees: Decimal
+    open: bool
+
+
+class VenuePort(Protocol):
+    """A place where orders are executed.
+
+    An adapter maps a venue's protocol to this; it decides nothing. Calls other than `submit` raise `VenueUnreachable`
+    when the venue does not answer.
+    """
+
+    @property
+    def venue_id(self) -> VenueId:
+        """Return the venue's name."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue can do."""
+        ...
+
+    async def submit(self, intent: Intent) -> SubmitOutcome:
+        """Send an order. Never raises for what the network does: a lost answer is an outcome."""
+        ...
+
+    async def cancel(self, client_order_id: str, request_id: str) -> None:
+        """Ask the venue to cancel what is left of an order; the answer comes as a report."""
+        ...
+
+    async def query(self, client_order_id: str) -> VenueView | None:
+        """Return an order as the venue has it; None when the venue does not know it."""
+        ...
+
+    async def mass_status(self) -> Sequence[VenueView]:
+        """Return all orders that the venue has from us."""
+        ...
+
+    async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
+        """Return what the venue said after position `after`, in its order, without a gap."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders to list; None means any."""
+
+    plan_id: PlanId | None = None
+    account_id: AccountId | None = None
+    run_id: RunId | None = None
+    state: LifeState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What is ready to go into blocks, and since when."""
+
+    count: int
+    oldest_time: datetime
+    newest_time: datetime
+
+
+class Ledger(Protocol):
+    """Execution's record within one transaction: all of it is written, or none."""
+
+    async def lock(self) -> None:
+        """Wait until no other transaction changes orders or limits, and keep others waiting until this one ends."""
+        ...
+
+    async def pass_gate(self) -> None:
+        """Wait until no halt is being written, and keep halts waiting until this transaction ends."""
+        ...
+
+    async def close_gate(self) -> None:
+        """Wait until no order is being sent, and keep senders waiting until this transaction ends."""
+        ...
+
+    async def emit(self, *events: Event) -> None:
+        """Tell audit, if the transaction commits."""
+        ...
+
+    # Plans and what they are checked against.
+
+    async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanRecord]:
+        """Return the plans submitted before."""
+        ...
+
+    async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
+        """Record plans."""
+        ...
+
+    async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
+        """Return what was ordered on `day`."""
+        ...
+
+    async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
+        """Count what is ordered on `day`."""
+        ...
+
+    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, ReferencePrice]:
+        """Return our reference prices."""
+        ...
+
+    async def put_prices(self, prices: Sequence[ReferencePrice]) -> int:
+        """Keep those that are newer than what is known, and return how many were."""
+        ...
+
+    async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
+        """Return what accounts have open orders in."""
+        ...
+
+    # Trading state.
+
+    async def halts(self) -> dict[Scope, Halt]:
+        """Return the halts in force."""
+        ...
+
+    async def put_halt(self, halt: Halt) -> None:
+        """Set a halt, in place of another of the same scope."""
+        ...
+
+    async def remove_halt(self, scope: Scope) -> None:
+        """Lift a halt."""
+        ...
+
+    # Orders.
+
+    async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record new orders."""
+        ...
+
+    async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record how orders changed."""
+        ...
+
+    async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
+        """Return orders by id; those not known are missing."""
+        ...
+
+    async def orders_of(self, plan_ids: Collection[PlanId]) -> list[OrderRecord]:
+        """Return the orders of plans, by id."""
+        ...
+
+    async def available_cash(self, plan_ids: Collection[PlanId]) -> dict[PlanId, Decimal]:
+        """Return the cash that each plan's buys may use before anything is sold."""
+        ...
+
+    async def readiness(self) -> Readiness | None:
+        """Return what is ready to go into blocks; None when nothing is."""
+        ...
+
+    async def ready_orders(self, limit: int) -> list[OrderRecord]:
+        """Return orders that may go into a block, oldest first."""
+        ...
+
+    async def unsent_orders(self, scope: Scope | None, expired_at: datetime | None) -> list[OrderRecord]:
+        """Return open orders with something not in a block: within a scope, or of plans that expired by then."""
+        ...
+
+    async def list_orders(self, which: OrderFilter, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders after an id, by id."""
+        ...
+
+    async def closed_orders(self, run_id: RunId | None) -> list[OrderRecord]:
+        """Return the orders that are over."""
+        ...
+
+    # Blocks.
+
+    async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
+        """Return what earlier blocks left accounts short by; absent means 0."""
+        ...
+
+    async def add_carries(self, changes: Mapping[AccountId, int]) -> None:
+        """Add to accounts' carries."""
+        ...
+
+    async def add_blocks(self, blocks: Sequence[BlockRecord]) -> None:
+        """Record new blocks, before anything is sent."""
+        ...
+
+    async def save_blocks(self, blocks: Sequence[BlockRecord]) -> None:
+        """Record how blocks changed, apart from their reports."""
+        ...
+
+    async def claim_blocks(self, venue_id: VenueId, attempt: str, limit: int) -> list[BlockId]:
+        """Mark unsent blocks as being sent by `attempt`, sells first, and return their ids in that order."""
+        ...
+
+    async def claimed_blocks(self, attempt: str, block_ids: Collection[BlockId]) -> list[BlockRecord]:
+        """Return and lock those blocks that `attempt` still holds, in the order of `block_ids`."""
+        ...
+
+    async def unresolved_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks whose send has had no answer since `before`; those locked by others are left out."""
+        ...
+
+    async def blocks_to_finish(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks that never reached the venue and never will: refused, or canceled before sending."""
+        ...
+
+    async def blocks_to_cancel(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks at the venue that we want canceled and have not asked to."""
+        ...
+
+    async def open_blocks(self, scope: Scope | None, expired_at: datetime | None) -> list[BlockRecord]:
+        """Return and lock unfinished blocks: within a scope, or of plans that expired by then."""
+        ...
+
+    async def blocks_at(self, venue_id: VenueId, client_order_ids: Collection[str]) -> dict[str, BlockRecord]:
+        """Return and lock blocks with all their reports, by the id the venue knows."""
+        ...
+
+    async def block(self, block_id: BlockId) -> BlockDetail | None:
+        """Return a block with its reports and allocations."""
+        ...
+
+    async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
+        """Return blocks after an id, by id, without their reports."""
+        ...
+
+    async def sent_blocks(self, venue_id: VenueId) -> list[BlockRecord]:
+        """Return every block that may have reached the venue, with its reports."""
+        ...
+
+    # What venues say, and what follows.
+
+    async def cursor(self, venue_id: VenueId) -> int:
+        """Return up to which position a venue's reports are recorded, and lock it."""
+        ...
+
+    async def move_cursor(self, venue_id: VenueId, position: int) -> None:
+        """Record up to which position a venue's reports are recorded."""
+        ...
+
+    async def add_reports(self, venue_id: VenueId, reports: Sequence[tuple[BlockId | None, VenueReport]]) -> None:
+        """Record what a venue said; None for orders that are not ours."""
+        ...
+
+    async def add_allocations(
+        self, allocations: Sequence[AllocationRecord], parts: Mapping[BlockId, Sequence[Part]]
+    ) -> None:
+        """Record who got what."""
+        ...
+
+    async def append_reports(self, contents: Sequence[AllocationRecord | OrderRecord]) -> None:
+        """Put what happened at the end of the stream of plan reports, without a gap."""
+        ...
+
+    async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
+        """Return the stream of plan reports after a position."""
+        ...
+
+    async def orders_by_state(self) -> dict[LifeState, int]:
+        """Return how many orders are in each state."""
+        ...
+
+
+Begin = Callable[[], AbstractAsyncContextManager[Ledger]]
+
+
+class Policies(Protocol):
+    """Asks policy which versions are in force."""
+
+    async def in_force(self, hashes: Collection[PolicyHash], at: datetime) -> frozenset[PolicyHash]:
+        """Return those of `hashes` that are in force at `at`.
+
+        Raises:
+            Unreachable: Policy does not answer.
+        """
+        ...
+
+
+class Trace(Protocol):
+    """Ties what is done to the trace in which it was ordered."""
+
+    def continued(
+        self, trace_parent: str | None, name: str, *, also: Sequence[str] = (), **attributes: str | int
+    ) -> AbstractContextManager[object]:
+        """Do the work within as a span of the trace `trace_parent`."""
+        ...
+
+    def parent(self) -> str | None:
+        """Return the present trace context, to be stored with a row."""
+        ...
+
+
+def by_trace(trace_parents: Iterable[str | None]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the trace that work for several rows belongs to, and the other traces it is linked with.
+
+    Rows of one run share a trace; the first of them is continued, and further spans of the same trace add nothing.
+    """
+    first: str | None = None
+    others: dict[str, str] = {}
+    for each in sorted(parent for parent in trace_parents if parent is not None):
+        trace_id = each.split("-")[1]
+        if first is None:
+            first = each
+        elif trace_id != first.split("-")[1]:
+            others.setdefault(trace_id, each)
+    return first, tuple(others.values())

@@ -1,0 +1,179 @@
+"""Answers what became of things: orders, blocks, the stream of reports, costs, and breaks with the venue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.execution.app.ports import Begin, OrderFilter, VenuePort, VenueView
+from services.execution.app.records import (
+    BlockDetail,
+    BlockRecord,
+    LifeState,
+    OrderRecord,
+    PlanReport,
+    VenueBreak,
+)
+from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
+from services.execution.domain.errors import BlockNotFound, OrderNotFound
+from services.execution.domain.order import OrderState, VenueOrder
+from services.kernel.ids import BlockId, OrderId, RunId
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What closed orders cost. The parts sum to `total`; `predicted` is decision's own figure for what was filled."""
+
+    order_count: int
+    currency: str
+    traded_amount: Decimal
+    delay: Decimal
+    trading: Decimal
+    opportunity: Decimal
+    fees: Decimal
+    predicted: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Return the whole shortfall."""
+        return self.delay + self.trading + self.opportunity + self.fees
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The use cases that change nothing."""
+
+    begin: Begin
+    venue: VenuePort
+
+    async def get_order(self, order_id: OrderId) -> OrderRecord:
+        """Return an order.
+
+        Raises:
+            OrderNotFound: No order has this id.
+        """
+        async with self.begin() as ledger:
+            found = (await ledger.orders({order_id})).get(order_id)
+        if found is None:
+            raise OrderNotFound(f"order {order_id} does not exist", order_id=order_id)
+        return found
+
+    async def list_orders(self, which: OrderFilter, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders after an id, by id."""
+        async with self.begin() as ledger:
+            return await ledger.list_orders(which, after, limit)
+
+    async def get_block(self, block_id: BlockId) -> BlockDetail:
+        """Return a block with its fills and allocations.
+
+        Raises:
+            BlockNotFound: No block has this id.
+        """
+        async with self.begin() as ledger:
+            found = await ledger.block(block_id)
+        if found is None:
+            raise BlockNotFound(f"block {block_id} does not exist", block_id=block_id)
+        return found
+
+    async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
+        """Return blocks after an id, by id."""
+        async with self.begin() as ledger:
+            return await ledger.list_blocks(run_id, after, limit)
+
+    async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
+        """Return what happened to plans after a position: the same answer for ever."""
+        async with self.begin() as ledger:
+            return await ledger.plan_reports(after, limit)
+
+    async def orders_by_state(self) -> dict[LifeState, int]:
+        """Return how many orders are in each state."""
+        async with self.begin() as ledger:
+            return await ledger.orders_by_state()
+
+    async def cost_report(self, run_id: RunId | None) -> CostReport:
+        """Return what the closed orders of a run, or of all, cost."""
+        async with self.begin() as ledger:
+            orders = await ledger.closed_orders(run_id)
+        costs = [_shortfall(order) for order in orders]
+        return CostReport(
+            order_count=len(orders),
+            currency=orders[0].terms.currency if orders else "USD",
+            traded_amount=sum((order.filled_amount for order in orders), ZERO),
+            delay=sum((cost.delay for cost in costs), ZERO),
+            trading=sum((cost.trading for cost in costs), ZERO),
+            opportunity=sum((cost.opportunity for cost in costs), ZERO),
+            fees=sum((cost.fees for cost in costs), ZERO),
+            predicted=sum((order.predicted_cost * order.filled / order.quantity for order in orders), ZERO),
+        )
+
+    async def list_breaks(self) -> list[VenueBreak]:
+        """Return what differs between our record and the venue's, by client order id.
+
+        Raises:
+            VenueUnreachable: The venue does not answer.
+        """
+        # The venue first: what it does after its answer, we may know already, and that is no break.
+        views = {view.client_order_id: view for view in await self.venue.mass_status()}
+        async with self.begin() as ledger:
+            records = await ledger.sent_blocks(self.venue.venue_id)
+        return compare(records, views)
+
+
+def compare(records: list[BlockRecord], views: Mapping[str, VenueView]) -> list[VenueBreak]:
+    """Return the differences between our blocks and the venue's orders, by client order id and kind."""
+    found: list[VenueBreak] = []
+    known: set[str] = set()
+    for record in records:
+        name = record.block.client_order_id
+        known.add(name)
+        view, order = views.get(name), record.order
+        if view is None:
+            # What never arrived there is missing there by right.
+            if record.ours not in (OrderState.PENDING, OrderState.REJECTED):
+                found.append(VenueBreak(record.block_id, name, "MISSING_ORDER", str(order.state), "unknown"))
+            continue
+        found.extend(_differences(record, order, view))
+    found.extend(
+        VenueBreak(None, name, "UNKNOWN_ORDER", "unknown", f"filled {view.filled_quantity} of {view.quantity}")
+        for name, view in views.items()
+        if name not in known
+    )
+    return sorted(found, key=lambda each: (each.client_order_id, each.kind))
+
+
+def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> list[VenueBreak]:
+    pairs: list[tuple[str, Decimal, Decimal]] = [
+        ("QUANTITY", order.quantity, view.quantity),
+        ("FILLED_QUANTITY", order.filled_quantity, view.filled_quantity),
+        ("AMOUNT", order.gross_amount, view.gross_amount),
+        ("FEES", order.fees, view.fees),
+    ]
+    name = record.block.client_order_id
+    found = [
+        VenueBreak(record.block_id, name, kind, f"{ours:f}", f"{venues:f}")
+        for kind, ours, venues in pairs
+        if ours != venues
+    ]
+    if record.allocated and view.open:
+        found.append(VenueBreak(record.block_id, name, "STILL_OPEN", str(order.state), "open"))
+    if order.overfilled_quantity > 0:
+        found.append(
+            VenueBreak(record.block_id, name, "OVERFILLED", f"{order.quantity:f}", f"{order.filled_quantity:f}")
+        )
+    return found
+
+
+def _shortfall(order: OrderRecord) -> Shortfall:
+    return implementation_shortfall(
+        Execution(
+            side=order.terms.side,
+            ordered_quantity=order.quantity,
+            filled_quantity=order.filled,
+            gross_amount=order.filled_amount,
+            decision_price=order.decision_price,
+            arrival_price=order.arrival_amount / order.filled if order.filled else order.decision_price,
+            final_price=order.final_price or order.decision_price,
+            fees=order.fees,
+        )
+    )

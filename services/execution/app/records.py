@@ -1,0 +1,243 @@
+"""What execution remembers: plans, orders, blocks, and who got what."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.blocks import Block, Piece, Terms
+from services.execution.domain.order import OrderState, Report, VenueOrder, fold
+from services.execution.domain.plan import Plan
+from services.execution.domain.pretrade import Refusal
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId
+from services.kernel.signing import Signature
+
+ZERO = Decimal(0)
+
+
+class LifeState(StrEnum):
+    """Where an account's order is in its life."""
+
+    WAITING = "WAITING"
+    READY = "READY"
+    WORKING = "WORKING"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+
+
+CLOSED = frozenset({LifeState.FILLED, LifeState.CANCELED, LifeState.REJECTED})
+
+
+class CloseReason(StrEnum):
+    """Why an order ended with less than its quantity."""
+
+    TRADING_HALTED = "TRADING_HALTED"
+    PLAN_EXPIRED = "PLAN_EXPIRED"
+    CASH_INSUFFICIENT = "CASH_INSUFFICIENT"
+    VENUE_CANCELED = "VENUE_CANCELED"
+    VENUE_EXPIRED = "VENUE_EXPIRED"
+    VENUE_REJECTED = "VENUE_REJECTED"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """A plan that was submitted, as it was signed, and what we said."""
+
+    plan: Plan
+    payload: bytes
+    payload_hash: str
+    signature: Signature
+    refusals: tuple[Refusal, ...]
+    trace_parent: str | None
+    submit_time: datetime
+
+    @property
+    def accepted(self) -> bool:
+        """Return whether the plan was taken."""
+        return not self.refusals
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An account's order.
+
+    Of its `quantity`, `released` may be sent, `placed` is in blocks, `ended` was in blocks that are finished, and
+    `filled` was got. `settling_amount` is what a sell brought for certain from a block that is not finished, fees
+    deducted.
+    """
+
+    order_id: OrderId
+    plan_id: PlanId
+    run_id: RunId
+    account_id: AccountId
+    terms: Terms
+    may_aggregate: bool
+    quantity: Decimal
+    rank: int
+    decision_price: Decimal
+    predicted_cost: Decimal
+    unit_cost_max: Decimal
+    expire_time: datetime
+    create_time: datetime
+    update_time: datetime
+    trace_parent: str | None
+    released: Decimal = ZERO
+    placed: Decimal = ZERO
+    ended: Decimal = ZERO
+    filled: Decimal = ZERO
+    filled_amount: Decimal = ZERO
+    fees: Decimal = ZERO
+    settling_amount: Decimal = ZERO
+    arrival_amount: Decimal = ZERO
+    final_price: Decimal | None = None
+    close_reason: str = ""
+    block_id: BlockId | None = None
+
+    @property
+    def instrument_id(self) -> InstrumentId:
+        """Return which instrument is traded."""
+        return self.terms.instrument_id
+
+    @property
+    def ready(self) -> Decimal:
+        """Return what may go into a block now."""
+        return ZERO if self.close_reason else self.released - self.placed
+
+    @property
+    def in_flight(self) -> Decimal:
+        """Return what is in blocks that are not finished."""
+        return self.placed - self.ended
+
+    @property
+    def waiting(self) -> Decimal:
+        """Return what is not released."""
+        return ZERO if self.close_reason else self.quantity - self.released
+
+    @property
+    def state(self) -> LifeState:
+        """Return where the order is in its life."""
+        if self.in_flight > 0:
+            return LifeState.WORKING
+        if self.filled == self.quantity:
+            return LifeState.FILLED
+        if self.close_reason:
+            refused = self.close_reason.startswith(CloseReason.VENUE_REJECTED) and self.filled == 0
+            return LifeState.REJECTED if refused else LifeState.CANCELED
+        return LifeState.READY if self.ready > 0 else LifeState.WAITING
+
+    @property
+    def closed(self) -> bool:
+        """Return whether nothing more will happen to it."""
+        return self.state in CLOSED
+
+    def piece(self) -> Piece:
+        """Return what of the order is ready to be sent."""
+        return Piece(self.order_id, self.account_id, self.terms, self.ready, self.placed, self.may_aggregate)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """A block, what we did with it, and everything the venue said about it.
+
+    `attempt` names the attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent`
+    whether the venue was asked. `allocated` says that its fills are shared out: then the block is finished.
+    """
+
+    block: Block
+    trade_date: date
+    arrival_price: Decimal
+    expire_time: datetime
+    create_time: datetime
+    update_time: datetime
+    trace_parents: tuple[str, ...] = ()
+    ours: OrderState = OrderState.PENDING
+    attempt: str = ""
+    reject_reason: str = ""
+    cancel_reason: str = ""
+    cancel_sent: bool = False
+    allocated: bool = False
+    reports: tuple[Report, ...] = ()
+    summary: "BlockSummary | None" = field(default=None, compare=False)
+
+    @property
+    def block_id(self) -> BlockId:
+        """Return the block's id."""
+        return self.block.block_id
+
+    @property
+    def statement(self) -> Statement:
+        """Return how its fills are shared."""
+        return self.block.statement
+
+    @property
+    def order(self) -> VenueOrder:
+        """Return the order at the venue, as its reports make it."""
+        start = VenueOrder(self.block.quantity, self.block.terms.limit_price, ours=self.ours)
+        return fold(start, self.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSummary:
+    """A block at a glance: kept beside the reports, so that lists need not fold them."""
+
+    state: OrderState
+    filled_quantity: Decimal
+    average_price: Decimal | None
+    fees: Decimal
+
+
+def summary_of(record: BlockRecord) -> BlockSummary:
+    """Return the block at a glance."""
+    order = record.order
+    return BlockSummary(order.state, order.filled_quantity, order.average_price, order.fees)
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRecord:
+    """An account's part of a block's fills. Never changes."""
+
+    order_id: OrderId
+    block_id: BlockId
+    account_id: AccountId
+    plan_id: PlanId
+    terms: Terms
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+    fees: Decimal
+    trade_date: date
+    settlement_date: date
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """Something that happened to a plan: an allocation or a closed order, at its place in the stream."""
+
+    position: int
+    plan_id: PlanId
+    account_id: AccountId
+    trace_parent: str | None
+    content: AllocationRecord | OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class VenueBreak:
+    """A difference between our record and the venue's."""
+
+    block_id: BlockId | None
+    client_order_id: str
+    kind: str
+    ours: str
+    venues: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDetail:
+    """A block with what each order got."""
+
+    record: BlockRecord
+    shares: tuple[Share, ...]
+    allocations: tuple[AllocationRecord, ...]

@@ -1,0 +1,187 @@
+"""Sends each block once, and finds out what became of it when the answer is lost.
+
+A block is written down (PENDING) before it is sent. One transaction claims it for this attempt (SENDING); the next one
+holds the gate that a halt closes, sends it, and records the answer. So:
+
+- killed before the claim: it is PENDING and is sent later;
+- killed after the claim, sent or not: it stays SENDING with an attempt that nobody continues, and the venue is asked
+  by its client order id before anything is sent again;
+- a halt that was acknowledged: the gate was closed while no send was under way, and every later send sees the halt.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import assert_never
+
+from services.execution.app.events import block_event
+from services.execution.app.ports import (
+    Acknowledged,
+    Begin,
+    Intent,
+    Ledger,
+    NotTaken,
+    OutcomeUnknown,
+    SubmitOutcome,
+    Trace,
+    VenuePort,
+    by_trace,
+)
+from services.execution.app.records import BlockRecord, CloseReason
+from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.order import OrderState
+from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
+from services.kernel.clock import Clock
+from services.kernel.ids import BlockId
+
+# Blocks claimed by one attempt, and sent while a halt has to wait.
+CLAIMED_MAX = 500
+SENT_PER_GATE_MAX = 10
+# Blocks asked about, or canceled, in one transaction.
+ASKED_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The use cases of sending and canceling blocks at one venue.
+
+    `resolve_after`: how long a send may be without an answer before the venue is asked; longer than a send can take.
+    """
+
+    begin: Begin
+    venue: VenuePort
+    trace: Trace
+    clock: Clock
+    new_attempt: Callable[[], str]
+    resolve_after: timedelta
+
+    async def send_blocks(self) -> int:
+        """Send what was not sent yet, and return how many blocks left."""
+        attempt = self.new_attempt()
+        async with self.begin() as ledger:
+            claimed = await ledger.claim_blocks(self.venue.venue_id, attempt, CLAIMED_MAX)
+        sent = 0
+        for start in range(0, len(claimed), SENT_PER_GATE_MAX):
+            sent += await self._send(attempt, claimed[start : start + SENT_PER_GATE_MAX])
+        return sent
+
+    async def _send(self, attempt: str, block_ids: list[BlockId]) -> int:
+        sent = 0
+        async with self.begin() as ledger:
+            await ledger.pass_gate()
+            halts = await ledger.halts()
+            for record in await ledger.claimed_blocks(attempt, block_ids):
+                halt = _halt_of(record, halts)
+                if halt is not None:
+                    await self._held_back(ledger, record)
+                    continue
+                parent, also = by_trace(record.trace_parents)
+                with self.trace.continued(
+                    parent, "execution.block.send", also=also, evenkeel__block_id=record.block_id
+                ):
+                    outcome = await self.venue.submit(_intent(record))
+                    await self._record(ledger, record, outcome)
+                sent += 1
+        return sent
+
+    async def _held_back(self, ledger: Ledger, record: BlockRecord) -> None:
+        held = replace(
+            record,
+            ours=OrderState.PENDING,
+            attempt="",
+            cancel_reason=CloseReason.TRADING_HALTED,
+            update_time=self.clock.now(),
+        )
+        await ledger.save_blocks([held])
+        await ledger.emit(block_event("held_back", held, reason=CloseReason.TRADING_HALTED))
+
+    async def _record(self, ledger: Ledger, record: BlockRecord, outcome: SubmitOutcome) -> None:
+        match outcome:
+            case Acknowledged():
+                known = replace(record, ours=OrderState.PENDING_NEW, update_time=self.clock.now())
+                event = block_event("sent", known, quantity=record.block.quantity)
+            case NotTaken(why):
+                known = replace(record, ours=OrderState.REJECTED, reject_reason=why, update_time=self.clock.now())
+                event = block_event("refused_by_venue", known, why=why)
+            case OutcomeUnknown(why):
+                known = replace(record, ours=OrderState.UNKNOWN, update_time=self.clock.now())
+                event = block_event("outcome_unknown", known, why=why)
+            case _:
+                assert_never(outcome)
+        await ledger.save_blocks([known])
+        await ledger.emit(event)
+
+    async def resolve_blocks(self) -> int:
+        """Ask the venue about sends without an answer, and return how many are known now."""
+        resolved = 0
+        async with self.begin() as ledger:
+            before = self.clock.now() - self.resolve_after
+            for record in await ledger.unresolved_blocks(self.venue.venue_id, before, ASKED_MAX):
+                parent, also = by_trace(record.trace_parents)
+                with self.trace.continued(parent, "execution.block.ask", also=also, evenkeel__block_id=record.block_id):
+                    resolved += await self._resolve(ledger, record)
+        return resolved
+
+    async def _resolve(self, ledger: Ledger, record: BlockRecord) -> bool:
+        now = self.clock.now()
+        try:
+            view = await self.venue.query(record.block.client_order_id)
+        except VenueUnreachable:
+            if record.ours is not OrderState.UNKNOWN:
+                unknown = replace(record, ours=OrderState.UNKNOWN)
+                await ledger.save_blocks([unknown])
+                await ledger.emit(block_event("outcome_unknown", unknown, why="the venue does not answer"))
+            return False
+        if view is not None:
+            found = replace(record, ours=OrderState.PENDING_NEW, update_time=now)
+            await ledger.save_blocks([found])
+            await ledger.emit(block_event("found_at_venue", found, filled_quantity=view.filled_quantity))
+            return True
+        settles = timedelta(seconds=self.venue.capabilities.query_settles_s)
+        if now - record.update_time < settles:
+            # It may still arrive; "unknown" is no answer yet.
+            return False
+        missing = replace(record, ours=OrderState.PENDING, attempt="", update_time=now)
+        await ledger.save_blocks([missing])
+        await ledger.emit(block_event("not_at_venue", missing))
+        return True
+
+    async def cancel_blocks(self) -> int:
+        """Ask the venue to cancel what we want canceled, and return how many were asked for."""
+        canceled = 0
+        async with self.begin() as ledger:
+            for record in await ledger.blocks_to_cancel(self.venue.venue_id, ASKED_MAX):
+                request_id = f"{record.block.client_order_id}:cancel"
+                try:
+                    await self.venue.cancel(record.block.client_order_id, request_id)
+                except VenueUnreachable:
+                    # Asked again next time; a cancel that arrives twice is harmless.
+                    break
+                asked = replace(record, cancel_sent=True, update_time=self.clock.now())
+                await ledger.save_blocks([asked])
+                await ledger.emit(block_event("cancel_sent", asked, reason=record.cancel_reason))
+                canceled += 1
+        return canceled
+
+
+def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:
+    """Return the halt that forbids a block: one account's halt holds the whole block back."""
+    terms = record.block.terms
+    covering = list(scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=None))
+    covering += [Scope(ScopeKind.ACCOUNT, share.account_id) for share in record.statement.shares]
+    halt = strictest(halts, covering)
+    return None if may_leave(halt, terms.side) else halt
+
+
+def _intent(record: BlockRecord) -> Intent:
+    terms = record.block.terms
+    return Intent(
+        client_order_id=record.block.client_order_id,
+        instrument_id=terms.instrument_id,
+        side=terms.side,
+        quantity=record.block.quantity,
+        order_type=terms.order_type,
+        limit_price=terms.limit_price,
+        time_in_force=terms.time_in_force,
+        currency=terms.currency,
+    )

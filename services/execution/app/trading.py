@@ -1,0 +1,112 @@
+"""The switch: stops trading in a scope at once, and lets it go on when a second person says so.
+
+A halt closes the gate that every send passes, so it waits for sends that are under way (for at most the time a send
+may take), and no later one leaves. In the same transaction everything of the scope that was not sent is given up, and
+what is at the venue is marked to be canceled.
+"""
+
+from dataclasses import dataclass, replace
+
+from services.execution.app.changes import Changes
+from services.execution.app.events import block_event, halted, resumed
+from services.execution.app.funding import FundingRules
+from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.records import CloseReason, OrderRecord
+from services.execution.domain.errors import HaltNotFound
+from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave
+from services.execution.domain.words import ReferencePrice
+from services.kernel.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A halt, and how many blocks at the venue are being canceled for it."""
+
+    halt: Halt
+    canceling_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """The use cases of stopping, resuming, and letting plans expire."""
+
+    begin: Begin
+    trace: Trace
+    clock: Clock
+    market_clock: Clock
+    funding: FundingRules
+
+    async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
+        """Restrict trading in `scope`; when it returns, not one new order leaves. Replaces a halt of the same scope."""
+        async with self.begin() as ledger:
+            await ledger.close_gate()
+            await ledger.lock()
+            halt = Halt(scope, state, by, self.clock.now(), why)
+            await ledger.put_halt(halt)
+            await ledger.emit(halted(halt))
+            open_blocks = await ledger.open_blocks(scope, None)
+            concerned = [each for each in open_blocks if not may_leave(halt, each.block.terms.side)]
+            for record in concerned:
+                marked = replace(record, cancel_reason=CloseReason.TRADING_HALTED, update_time=self.clock.now())
+                await ledger.save_blocks([marked])
+                await ledger.emit(block_event("cancel_wanted", marked, reason=CloseReason.TRADING_HALTED))
+            unsent = await ledger.unsent_orders(scope, None)
+            await self._give_up(
+                ledger,
+                [order for order in unsent if not may_leave(halt, order.terms.side)],
+                CloseReason.TRADING_HALTED,
+            )
+        return Halted(halt, len(concerned))
+
+    async def resume(self, scope: Scope, *, by: str, why: str) -> None:
+        """Lift the halt of `scope`.
+
+        Raises:
+            HaltNotFound: Nothing is halted there.
+            SelfResume: `by` is who halted.
+        """
+        async with self.begin() as ledger:
+            await ledger.close_gate()
+            halts = await ledger.halts()
+            halt = halts.get(scope)
+            if halt is None:
+                message = f"trading is not halted for {scope.kind} {scope.subject_id}".strip()
+                raise HaltNotFound(message, scope=scope.kind, subject_id=scope.subject_id)
+            check_resume(halt, by)
+            await ledger.remove_halt(scope)
+            await ledger.emit(resumed(halt, why))
+
+    async def halts(self) -> list[Halt]:
+        """Return the halts in force, by scope."""
+        async with self.begin() as ledger:
+            halts = await ledger.halts()
+        return [halts[scope] for scope in sorted(halts)]
+
+    async def expire_plans(self) -> int:
+        """Give up what plans that have expired did not send, have the venue cancel the rest, and return how much."""
+        now = self.market_clock.now()
+        async with self.begin() as ledger:
+            await ledger.lock()
+            expired = [each for each in await ledger.open_blocks(None, now) if not each.cancel_reason]
+            for record in expired:
+                marked = replace(record, cancel_reason=CloseReason.PLAN_EXPIRED, update_time=self.clock.now())
+                await ledger.save_blocks([marked])
+                await ledger.emit(block_event("cancel_wanted", marked, reason=CloseReason.PLAN_EXPIRED))
+            orders = await ledger.unsent_orders(None, now)
+            await self._give_up(ledger, orders, CloseReason.PLAN_EXPIRED)
+        return len(expired) + len(orders)
+
+    async def ingest_prices(self, prices: list[ReferencePrice]) -> int:
+        """Keep reference prices that are newer than what is known, and return how many were."""
+        async with self.begin() as ledger:
+            return await ledger.put_prices(prices)
+
+    async def _give_up(self, ledger: Ledger, orders: list[OrderRecord], why: CloseReason) -> None:
+        if not orders:
+            return
+        changes = Changes(ledger, self.clock.now(), self.funding)
+        changes.know(orders)
+        for order in orders:
+            if not order.close_reason:
+                changes.put(replace(order, close_reason=why, update_time=self.clock.now()))
+        await changes.finish(self.trace)
