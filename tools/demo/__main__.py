@@ -1,0 +1,119 @@
+"""`make demo`: four services rebalance a thousand accounts on real prices, and show what happened.
+
+    python -m tools.demo [--accounts 1000] [--seed 7] [--directory .state/demo]
+
+Everything runs on this machine and ends with the command. The folder keeps the services' logs, the database, the
+trace, the audit log as JSON lines, and the summary.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from services.runtime.telemetry import Telemetry
+from tools.client.session import Evenkeel
+from tools.demo import report
+from tools.demo.rebalance import People, rebalance
+from tools.demo.scenario import MARKET_TIME, Scenario
+from tools.local.postgres import PostgresFailed
+from tools.local.stack import LocalStack, StackFailed
+from tools.local.traces import TraceReceiver, render
+
+# How many levels of the trace are printed; the folder keeps all of it.
+TRACE_DEPTH = 5
+TRACE_WAIT_S = 15.0
+
+
+class Stages:
+    """How long each stage takes; each is told when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        """Tell them on `console`."""
+        self.seconds: dict[str, float] = {}
+        self._console = console
+
+    @contextmanager
+    def stage(self, name: str, what: str) -> Iterator[None]:
+        """Time what happens within."""
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+        self._console.print(f"[green]✓[/] {what} [dim]{self.seconds[name]:.1f} s[/]", highlight=False)
+
+
+async def run(directory: Path, accounts: int, seed: int, console: Console) -> bool:
+    """Run the demo in `directory`, and return whether books and log agree."""
+    stages = Stages(console)
+    async with AsyncExitStack() as closing:
+        receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
+        os.environ.update(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, OTEL_EXPORTER_OTLP_INSECURE="true")
+        telemetry = Telemetry("demo")
+        with stages.stage("start", "PostgreSQL and four services, each a process of its own, with mutual TLS"):
+            stack = LocalStack(directory, market_time=MARKET_TIME, otlp_endpoint=receiver.endpoint)
+            await closing.enter_async_context(stack)
+        with stages.stage("clients", f"{accounts:,} clients who bought real shares on real days (seed {seed})"):
+            scenario = Scenario.build(accounts, seed)
+        people = People(
+            *[await closing.enter_async_context(Evenkeel(stack.profile, person)) for person in People.__annotations__]
+        )
+        outcome = await rebalance(scenario, people, stages.stage, console, directory / "audit.jsonl")
+        telemetry.close()
+        trace_id = outcome.run.trace_parent.split("-")[1]
+        await receiver.wait_for(
+            lambda received: (
+                {"evenkeel-" + name for name in stack.profile.addresses}
+                <= {span.service for span in received.trace(trace_id)}
+            ),
+            TRACE_WAIT_S,
+        )
+    # The services have ended and sent their last spans.
+    spans = receiver.trace(trace_id)
+    console.print()
+    report.show(console, outcome, stages.seconds)
+    console.print(render(spans, depth=TRACE_DEPTH))
+    with (directory / "trace.txt").open("w") as file:
+        Console(file=file, width=200).print(render(spans))
+    (directory / "summary.json").write_text(json.dumps(report.as_json(outcome, stages.seconds), indent=2) + "\n")
+    _farewell(console, directory)
+    return outcome.books_agree
+
+
+def _farewell(console: Console, directory: Path) -> None:
+    shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+    console.print(
+        f"\nIn {shown}/: summary.json, trace.txt, audit.jsonl, logs/ of the services, pg/ the database.\n"
+        "Next: [bold]make up[/] leaves the same system running for calls of your own; "
+        "docs/architecture.md says how it works.",
+        highlight=False,
+    )
+
+
+def main() -> int:
+    """Run the demo and return the exit code: 0 when books and log agree."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Four services rebalance a book on real prices.")
+    parser.add_argument("--accounts", type=int, default=1000, help="how many clients (2 or more)")
+    parser.add_argument("--seed", type=int, default=7, help="of the clients, and of the sandbox venue")
+    parser.add_argument("--directory", type=Path, default=Path(".state/demo"), help="made anew each time")
+    given = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    directory = given.directory.resolve()
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        agreed = asyncio.run(run(directory, given.accounts, given.seed, console))
+    except (StackFailed, PostgresFailed) as failed:
+        console.print(str(failed), style="red", highlight=False, markup=False)
+        return 1
+    return 0 if agreed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
