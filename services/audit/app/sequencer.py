@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from services.audit.app.ports import Elect, LogWriter, Observer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.entry import Event
-from services.audit.domain.errors import LogBackpressure, LogWriterElsewhere
+from services.audit.domain.errors import LogBackpressure, LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import Growth, Head, Result, conflict_reports, grow
 from services.audit.domain.signed_note import SigningKey
 from services.kernel.clock import Clock
@@ -93,6 +93,7 @@ class Sequencer:
         self._arrived = asyncio.Event()
         self._in_doubt: list[_Waiting] = []
         self._writing = False
+        self._bent: LogRootMismatch | None = None
 
     @property
     def writing(self) -> bool:
@@ -110,7 +111,10 @@ class Sequencer:
         Raises:
             LogBackpressure: Too many events wait.
             LogWriterElsewhere: This process does not hold the log.
+            LogRootMismatch: The log is not written to until a person has looked at it.
         """
+        if self._bent is not None:
+            raise LogRootMismatch(self._bent.message)
         if not self._writing:
             raise LogWriterElsewhere("this process does not hold the log; repeat in a moment", origin=self._origin)
         if self._queued_events and self._queued_events + len(events) > self._queue_events_max:
@@ -145,6 +149,9 @@ class Sequencer:
                     if again or not self._in_doubt:
                         self._refuse_waiting(lost)
                         await asyncio.wait([stopping], timeout=self._election_interval_s)
+        except LogRootMismatch as bent:
+            self._bent = bent
+            raise
         finally:
             self._writing = False
             stopping.cancel()
@@ -158,7 +165,7 @@ class Sequencer:
             checkpoint = self._signed(head)
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
         memory = _Memory(head, checkpoint)
-        self._writing = True
+        self._writing, self._bent = True, None
         self._observer.elected(checkpoint)
         while True:
             if not self._in_doubt:

@@ -1,6 +1,6 @@
 """What audit refuses, and why."""
 
-from services.kernel.errors import Corrupt, Invalid, NotFound, Overloaded, Unreachable
+from services.kernel.errors import Corrupt, Denied, Invalid, NotFound, Overloaded, Unreachable
 
 
 class EventTooLarge(Invalid):
@@ -37,3 +37,9 @@ class LogRootMismatch(Corrupt):
     """What is stored does not hash to what was signed."""
 
     reason = "LOG_ROOT_MISMATCH"
+
+
+class ProducerForeign(Denied):
+    """The event says that another service than its sender produced it."""
+
+    reason = "ROLE_MISSING"

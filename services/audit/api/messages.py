@@ -1,0 +1,125 @@
+"""Messages of `evenkeel.audit.v1` ↔ values of the log."""
+
+from collections.abc import Iterable, Sequence
+
+from evenkeel.audit.v1 import audit_service_pb2 as pb
+from services.audit.app import Appended
+from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.entry import Entry, Event, EventInvalid
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.sequencing import Result, Status
+from services.kernel.errors import Invalid, Violations
+from services.runtime.wire import instant_message, instant_of
+
+_STATUS = {
+    Status.APPENDED: pb.AppendResult.STATUS_APPENDED,
+    Status.DUPLICATE: pb.AppendResult.STATUS_DUPLICATE,
+    Status.CONFLICT: pb.AppendResult.STATUS_CONFLICT,
+}
+
+
+def events_of(messages: Sequence[pb.Event]) -> list[Event]:
+    """Return the events that `messages` tell.
+
+    Raises:
+        Invalid: One of them cannot be recorded as it is; every one that cannot is a violation.
+    """
+    events: list[Event] = []
+    violations = Violations()
+    for number, message in enumerate(messages):
+        field = f"events[{number}]"
+        try:
+            events.append(_event_of(message, field))
+        except EventInvalid as error:
+            violations.add(f"{field}.{error.field}", error.description)
+        except Invalid as error:
+            for violation in error.violations:
+                violations.add(violation.field, violation.description)
+    violations.raise_if_any(Invalid)
+    return events
+
+
+def _event_of(message: pb.Event, field: str) -> Event:
+    return Event(
+        event_id=message.event_id.lower(),
+        kind=message.kind,
+        occurred_time=instant_of(message.occurred_time, f"{field}.occurred_time"),
+        producer=message.producer,
+        actor=message.actor,
+        trace_parent=message.trace_parent,
+        subjects=_subjects_of(message.subjects, f"{field}.subjects"),
+        data=message.data,
+    )
+
+
+def filter_of(message: pb.EntryFilter) -> EntryFilter:
+    """Return the filter that `message` says; what it does not say matches everything.
+
+    Raises:
+        Invalid: A kind of subject stands in it twice, or a time is out of range.
+    """
+    return EntryFilter(
+        kind=message.kind or None,
+        subjects=_subjects_of(message.subjects, "filter.subjects"),
+        actor=message.actor or None,
+        producer=message.producer or None,
+        trace_id=message.trace_id or None,
+        start_time=instant_of(message.start_time, "filter.start_time") if message.HasField("start_time") else None,
+        end_time=instant_of(message.end_time, "filter.end_time") if message.HasField("end_time") else None,
+    )
+
+
+def append_response(appended: Appended) -> pb.AppendResponse:
+    """Return the message that says what became of the events."""
+    return pb.AppendResponse(
+        results=map(_result_message, appended.results), checkpoint=checkpoint_message(appended.checkpoint)
+    )
+
+
+def _result_message(result: Result) -> pb.AppendResult:
+    return pb.AppendResult(index=result.index, status=_STATUS[result.status])
+
+
+def entry_message(entry: Entry) -> pb.Entry:
+    """Return the message that says `entry`."""
+    event = entry.event
+    return pb.Entry(
+        index=entry.index,
+        leaf_hash=entry.leaf,
+        body=entry.body,
+        event=pb.Event(
+            event_id=event.event_id,
+            kind=event.kind,
+            occurred_time=instant_message(event.occurred_time),
+            producer=event.producer,
+            actor=event.actor,
+            trace_parent=event.trace_parent,
+            subjects=[pb.Subject(kind=kind, id=subject_id) for kind, subject_id in event.subjects.items()],
+            data=event.data,
+        ),
+        recorded_time=instant_message(entry.recorded_time),
+        account_sequence=entry.account_sequence,
+    )
+
+
+def checkpoint_message(signed: SignedCheckpoint) -> pb.Checkpoint:
+    """Return the message that says `signed`."""
+    checkpoint = signed.checkpoint
+    return pb.Checkpoint(
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        root_hash=checkpoint.root,
+        note=signed.note,
+        sign_time=instant_message(signed.sign_time),
+    )
+
+
+def _subjects_of(messages: Iterable[pb.Subject], field: str) -> dict[str, str]:
+    subjects: dict[str, str] = {}
+    violations = Violations()
+    for number, message in enumerate(messages):
+        if message.kind in subjects:
+            violations.add(f"{field}[{number}].kind", f"must stand once, {message.kind} stands twice")
+        subjects[message.kind] = message.id
+    violations.raise_if_any(Invalid)
+    return subjects

@@ -1,0 +1,137 @@
+"""`evenkeel.audit.v1.AuditService`: message → values → use case → message."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import grpc.aio
+
+from evenkeel.audit.v1 import audit_service_pb2 as pb
+from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceServicer
+from services.audit.api.messages import append_response, checkpoint_message, entry_message, events_of, filter_of
+from services.audit.app import AuditApp
+from services.audit.domain.entry import Event
+from services.audit.domain.errors import ProducerForeign
+from services.runtime.context import continued, current_caller
+from services.runtime.paging import Page, PageTokenInvalid, read_page
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+# A workload's role is its service's name and this.
+_ROLE_SUFFIX = "_service"
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AuditServicer(AuditServiceServicer):
+    """Answers callers of the log."""
+
+    def __init__(self, app: AuditApp) -> None:
+        """Answer by `app`."""
+        self._app = app
+
+    async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
+        events = events_of(request.events)
+        _require_own(events)
+        with _in_their_traces(events):
+            return append_response(await self._app.append(events))
+
+    async def GetEntry(self, request: pb.GetEntryRequest, context: _Context) -> pb.GetEntryResponse:
+        if request.WhichOneof("key") == "event_id":
+            return pb.GetEntryResponse(entry=entry_message(await self._app.entry_of_event(request.event_id)))
+        return pb.GetEntryResponse(entry=entry_message(await self._app.entry(request.index)))
+
+    async def ListEntries(self, request: pb.ListEntriesRequest, context: _Context) -> pb.ListEntriesResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        tree_size, cursor = _position(page)
+        found = await self._app.entries(
+            filter_of(request.filter),
+            limit=page.size,
+            descending=request.descending,
+            tree_size=tree_size,
+            cursor=cursor,
+        )
+        return pb.ListEntriesResponse(
+            entries=map(entry_message, found.entries),
+            next_page_token="" if found.cursor is None else page.token((found.tree_size, found.cursor)),
+            tree_size=found.tree_size,
+        )
+
+    async def StreamEntries(
+        self, request: pb.StreamEntriesRequest, context: _Context
+    ) -> AsyncIterator[pb.StreamEntriesResponse]:
+        tail = self._app.tail(filter_of(request.filter), start=request.start_index, follow=request.follow)
+        async for entries, next_index in tail:
+            yield pb.StreamEntriesResponse(entries=map(entry_message, entries), next_index=next_index)
+
+    async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: _Context) -> pb.GetCheckpointResponse:
+        signed = await self._app.checkpoint(request.size if request.HasField("size") else None)
+        return pb.GetCheckpointResponse(checkpoint=checkpoint_message(signed))
+
+    async def GetInclusionProof(
+        self, request: pb.GetInclusionProofRequest, context: _Context
+    ) -> pb.GetInclusionProofResponse:
+        size = request.tree_size if request.HasField("tree_size") else None
+        proof = await self._app.inclusion_proof(request.index, size)
+        return pb.GetInclusionProofResponse(
+            index=proof.index,
+            leaf_hash=proof.leaf,
+            hashes=proof.hashes,
+            checkpoint=checkpoint_message(proof.checkpoint),
+        )
+
+    async def GetConsistencyProof(
+        self, request: pb.GetConsistencyProofRequest, context: _Context
+    ) -> pb.GetConsistencyProofResponse:
+        second_size = request.second_size if request.HasField("second_size") else None
+        proof = await self._app.consistency_proof(request.first_size, second_size)
+        return pb.GetConsistencyProofResponse(hashes=proof.hashes, checkpoint=checkpoint_message(proof.checkpoint))
+
+
+def _require_own(events: Iterable[Event]) -> None:
+    """Refuse events that their sender says another service produced.
+
+    Raises:
+        ProducerForeign: There is one.
+    """
+    caller = current_caller()
+    roles = caller.roles if caller is not None else frozenset[str]()
+    own = {role.removesuffix(_ROLE_SUFFIX) for role in roles if role.endswith(_ROLE_SUFFIX)}
+    for event in events:
+        if event.producer not in own:
+            raise ProducerForeign(
+                f"a caller appends its own events; the producer of {event.event_id} is {event.producer}",
+                event_id=event.event_id,
+                producer=event.producer,
+            )
+
+
+@contextmanager
+def _in_their_traces(events: Sequence[Event]) -> Iterator[None]:
+    """Be a span in each trace that one of `events` happened in, so that each ends where it is recorded."""
+    counts: dict[str, int] = {}
+    parents: dict[str, str] = {}
+    for event in events:
+        if event.trace_id is not None:
+            parents.setdefault(event.trace_id, event.trace_parent)
+            counts[event.trace_id] = counts.get(event.trace_id, 0) + 1
+    with ExitStack() as spans:
+        for trace_id, trace_parent in parents.items():
+            spans.enter_context(continued(trace_parent, "audit.append", evenkeel__events=counts[trace_id]))
+        yield
+
+
+def _position(page: Page) -> tuple[int | None, int | None]:
+    """Return the log size and the cursor that the page's token says, None for the first page.
+
+    Raises:
+        PageTokenInvalid: It says something else.
+    """
+    match page.after:
+        case None:
+            return None, None
+        case (int() as tree_size, int() as cursor) if 0 <= cursor <= tree_size:
+            return tree_size, cursor
+        case _:
+            raise PageTokenInvalid("page_token: must be a token that this list gave for this filter")

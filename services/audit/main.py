@@ -1,0 +1,84 @@
+"""Builds the audit service from its settings, and serves."""
+
+from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR
+from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from services.audit.api import AuditServicer
+from services.audit.app import AuditApp, Growing, Sequencer
+from services.audit.config import AuditSettings
+from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.signed_note import SigningKey
+from services.audit.store import PostgresReader, elect
+from services.kernel.errors import Unreachable
+from services.kernel.signing import read_private_key
+from services.runtime.clock import SystemClock
+from services.runtime.database import Database
+from services.runtime.logging import get_logger
+from services.runtime.server import Servicer, serve
+from services.runtime.telemetry import counter, gauge
+from services.runtime.workers import Worker
+
+log = get_logger()
+
+
+class Watch:
+    """Wakes followers when the log grows, and shows operators what its writer does."""
+
+    def __init__(self, growing: Growing) -> None:
+        """Wake those who wait for `growing`."""
+        self._growing = growing
+        self._size: int | None = None
+        self._why_not: str | None = None
+        self._entries = counter("evenkeel.audit.entries", "{entry}", "Entries appended.")
+        self._commits = counter("evenkeel.audit.commits", "{commit}", "Commits, each of which covers many callers.")
+        gauge("evenkeel.audit.log.size", "{entry}", "Size of the log that this process holds.", lambda: self._size)
+
+    def elected(self, checkpoint: SignedCheckpoint) -> None:
+        """Say that this process holds the log."""
+        self._size = checkpoint.checkpoint.size
+        self._why_not = None
+        log.info("log held", origin=checkpoint.checkpoint.origin, size=self._size)
+
+    def committed(self, checkpoint: SignedCheckpoint, entries: int) -> None:
+        """Count the entries, and wake followers."""
+        self._size = checkpoint.checkpoint.size
+        self._entries.add(entries)
+        self._commits.add(1)
+        self._growing.announce()
+
+    def lost(self, reason: Unreachable) -> None:
+        """Say once why this process does not hold the log."""
+        self._size = None
+        if reason.message != self._why_not:
+            self._why_not = reason.message
+            cause = None if reason.__cause__ is None else f"{type(reason.__cause__).__name__}: {reason.__cause__}"
+            log.warning("log not held", why=reason.message, cause=cause)
+
+
+async def main(settings: AuditSettings) -> None:
+    """Serve until told to stop."""
+    database = Database(settings)
+    key = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+    growing = Growing(settings.follow_poll_s)
+    sequencer = Sequencer(
+        elect=lambda: elect(database, settings.log_origin),
+        origin=settings.log_origin,
+        keys=[key],
+        clock=SystemClock(),
+        observer=Watch(growing),
+        queue_events_max=settings.queue_events_max,
+        election_interval_s=settings.election_interval_s,
+    )
+    app = AuditApp(sequencer=sequencer, log=PostgresReader(database), growing=growing)
+    await serve(
+        settings,
+        name="audit",
+        servicers=[
+            Servicer(
+                DESCRIPTOR.services_by_name["AuditService"].full_name,
+                add_AuditServiceServicer_to_server,
+                AuditServicer(app),
+            )
+        ],
+        database=database,
+        workers=[Worker("sequencer", sequencer.run)],
+    )
