@@ -156,7 +156,7 @@ class Change:
         return replace(self, decided=Decided.WITHDRAWN, revision=self.revision + 1, effective_time=None)
 
     def approved(
-        self, by: str, read: PolicyVersionId, *, comment: str, at: datetime, market_time: datetime
+        self, by: str, read: PolicyVersionId, *, comment: str, at: datetime, market_time: datetime, first: bool
     ) -> "Change":
         """Return the change as approved.
 
@@ -166,10 +166,11 @@ class Change:
             comment: What the approver says.
             at: The real instant of the approval.
             market_time: The business instant of the approval; it holds from then on if no other time was requested.
+            first: Whether nothing was ever approved for the node; only then may it hold since before now.
 
         Raises:
             SelfApproval: `by` wrote it.
-            ChangeState: It does not wait for approval, or should have held since before now.
+            ChangeState: It does not wait for approval, or would rewrite history.
             ApprovalStale: Its content is not the one that was read.
         """
         self._require_other(by)
@@ -181,7 +182,7 @@ class Change:
                 approved_version_hash=read,
                 version_hash=self.version_id,
             )
-        if self.requested_time is not None and self.requested_time < market_time:
+        if self.requested_time is not None and self.requested_time < market_time and not first:
             raise ChangeState(
                 f"change {self.change_id} was to hold from {self.requested_time.isoformat()}, it is "
                 f"{market_time.isoformat()} now and history is not rewritten; edit its effective time",

@@ -15,9 +15,9 @@ from services.policy.domain.errors import PolicyContradiction
 from services.policy.domain.guardrails import Bounds
 from services.policy.domain.lint.finding import Finding, Severity
 from services.policy.domain.lint.merged import MERGED_RULES
-from services.policy.domain.lint.own import guardrails_leave_something, own_findings
+from services.policy.domain.lint.own import guardrail_findings, guardrails_leave_something, own_findings
 
-__all__ = ["Finding", "Severity", "lint_merged", "lint_own", "raise_errors"]
+__all__ = ["Finding", "Severity", "guardrail_findings", "lint_merged", "lint_own", "raise_errors"]
 
 
 def lint_own(document: Document, bounds: Bounds) -> tuple[Finding, ...]:

@@ -74,6 +74,14 @@ def guardrails_leave_something(guardrails: Iterable[Guardrail], bounds: Bounds) 
         yield from _room(guardrail, bounds, place)
 
 
+def guardrail_findings(document: Document, bounds: Bounds) -> Iterator[Finding]:
+    """Yield what the guardrails of a node's ancestors forbid it to set."""
+    for field, value in FIELDS.set_in(document):
+        for bound in bounds.get(field.path, ()):
+            if (broken := bound.violation(field, value)) is not None:
+                yield error("GUARDRAIL_EXCEEDED", (field.path,), broken)
+
+
 def _number(path: str, allowed: Number, number: Decimal) -> Iterator[Finding]:
     if (broken := allowed.violation(number)) is not None:
         yield error("OUT_OF_RANGE", (path,), broken)

@@ -1,0 +1,253 @@
+"""The use cases by which rules change."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.kernel.clock import Clock
+from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.policy.app.checking import Place, check_below, existing, place_of
+from services.policy.app.events import change_event, version_event
+from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
+from services.policy.domain.changes import Change, drafted
+from services.policy.domain.document import Document
+from services.policy.domain.errors import ChangeNotFound
+from services.policy.domain.history import Activation, following, newest
+from services.policy.domain.lint import Finding
+from services.policy.domain.tree import Node
+
+# Activations announced in one transaction.
+ANNOUNCED_AT_ONCE_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What an author wants to be different; None leaves a part as it is.
+
+    `clear_time` asks that the change holds from its approval on.
+    """
+
+    document: Document | None = None
+    reason: str | None = None
+    requested_time: datetime | None = None
+    clear_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeApp:
+    """How rules change: one person writes, another approves.
+
+    `clock` tells when things are recorded, `market_clock` when rules hold. `make_id` returns a new change's id.
+    """
+
+    read: Read
+    begin: Begin
+    clock: Clock
+    market_clock: Clock
+    make_id: Callable[[], ChangeId]
+
+    async def create_change(
+        self, node_id: PolicyNodeId, document: Document, *, reason: str, requested_time: datetime | None, author: str
+    ) -> tuple[Change, tuple[Finding, ...]]:
+        """Draft a change, and say what is odd about it.
+
+        Raises:
+            NodeNotFound: The node does not exist.
+            PolicyContradiction: The document cannot work.
+            GuardrailExceeded: A guardrail above forbids a value.
+        """
+        async with self.begin() as policies:
+            place = await self._place(policies, node_id, requested_time)
+            warnings = place.check(document)
+            change = drafted(
+                self.make_id(),
+                node_id,
+                document,
+                base_version_id=await _newest_version(policies, node_id),
+                reason=reason,
+                requested_time=requested_time,
+                author=author,
+                at=self.clock.now(),
+            )
+            await policies.add_change(change)
+            await policies.emit(change_event("created", change, place.node))
+        return change, warnings
+
+    async def edit_change(
+        self, change_id: ChangeId, edit: Edit, *, etag: str, by: str
+    ) -> tuple[Change, tuple[Finding, ...]]:
+        """Edit a change that is not decided; it is a draft then, written for the node as it is now.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+            VersionConflict: It is not the change that `etag` was read from.
+            NotTheAuthor: `by` did not write it.
+            ChangeState: It is decided.
+            PolicyContradiction: The document cannot work.
+            GuardrailExceeded: A guardrail above forbids a value.
+        """
+        async with self.begin() as policies:
+            change = await _found(policies, change_id)
+            change.check_etag(etag)
+            document = edit.document if edit.document is not None else change.document
+            requested_time = edit.requested_time if edit.requested_time is not None else change.requested_time
+            edited = change.edited(
+                by,
+                document=document,
+                reason=edit.reason if edit.reason is not None else change.reason,
+                requested_time=None if edit.clear_time else requested_time,
+                base_version_id=await _newest_version(policies, change.node_id),
+                market_time=self.market_clock.now(),
+            )
+            place = await self._place(policies, change.node_id, edited.requested_time)
+            warnings = place.check(document)
+            await policies.replace_change(edited)
+            await policies.emit(change_event("edited", edited, place.node))
+        return edited, warnings
+
+    async def submit_change(self, change_id: ChangeId, *, etag: str, by: str) -> Change:
+        """Submit a draft for approval.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+            VersionConflict: It is not the change that `etag` was read from, or its node has a newer version.
+            NotTheAuthor: `by` did not write it.
+            ChangeState: It is no draft.
+            PolicyContradiction: It could not work any more, or something below could not.
+            GuardrailExceeded: A guardrail above forbids a value by now.
+        """
+        async with self.begin() as policies:
+            change = await _found(policies, change_id)
+            change.check_etag(etag)
+            submitted = change.submitted(by, self.market_clock.now())
+            submitted.check_base(await _newest_version(policies, change.node_id))
+            place = await self._checked(policies, submitted, submitted.requested_time)
+            await policies.replace_change(submitted)
+            await policies.emit(change_event("submitted", submitted, place.node))
+        return submitted
+
+    async def approve_change(self, change_id: ChangeId, read: PolicyVersionId, *, comment: str, by: str) -> Change:
+        """Approve the content `read` of a submitted change; it holds from its effective time on.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+            SelfApproval: `by` wrote it.
+            ChangeState: It does not wait for approval, or would rewrite history.
+            ApprovalStale: Its content is not the one that was read.
+            VersionConflict: Its node has a newer version, or one that takes effect later.
+            PolicyContradiction: It could not work any more, or something below could not.
+            GuardrailExceeded: A guardrail above forbids a value by now.
+        """
+        async with self.begin() as policies:
+            await policies.decide_alone()
+            change = await _found(policies, change_id)
+            history = await policies.history(change.node_id)
+            last = newest(history)
+            now, market_time = self.clock.now(), self.market_clock.now()
+            approved = change.approved(by, read, comment=comment, at=now, market_time=market_time, first=last is None)
+            approved.check_base(None if last is None else last.version_id)
+            place = await self._checked(policies, approved, approved.effective_time)
+            activation = following(
+                history,
+                node_id=approved.node_id,
+                version_id=approved.version_id,
+                change_id=approved.change_id,
+                effective_time=approved.effective_time or market_time,
+                recorded_time=now,
+            )
+            in_force_now = activation.effective_time <= market_time
+            await policies.replace_change(approved)
+            await policies.add_activation(activation, announced=in_force_now)
+            await policies.emit(change_event("approved", approved, place.node, comment))
+            if in_force_now:
+                await _announce(policies, activation, place.node, history)
+        return approved
+
+    async def reject_change(self, change_id: ChangeId, *, comment: str, by: str) -> Change:
+        """Reject a submitted change.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+            SelfApproval: `by` wrote it.
+            ChangeState: It does not wait for approval.
+        """
+        async with self.begin() as policies:
+            change = await _found(policies, change_id)
+            rejected = change.rejected(by, comment=comment, at=self.clock.now(), market_time=self.market_clock.now())
+            await policies.replace_change(rejected)
+            await policies.emit(change_event("rejected", rejected, await existing(policies, change.node_id), comment))
+        return rejected
+
+    async def withdraw_change(self, change_id: ChangeId, *, by: str) -> Change:
+        """Take back a change that is not in force yet.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+            NotTheAuthor: `by` did not write it.
+            ChangeState: It is or was in force, or came to nothing before.
+        """
+        async with self.begin() as policies:
+            await policies.decide_alone()
+            change = await _found(policies, change_id)
+            withdrawn = change.withdrawn(by, self.market_clock.now())
+            if change.effective_time is not None:
+                await policies.revoke(change_id, self.clock.now())
+            await policies.replace_change(withdrawn)
+            await policies.emit(change_event("withdrawn", withdrawn, await existing(policies, change.node_id)))
+        return withdrawn
+
+    async def get_change(self, change_id: ChangeId) -> Change:
+        """Return a change.
+
+        Raises:
+            ChangeNotFound: It does not exist.
+        """
+        async with self.read() as policies:
+            return await _found(policies, change_id)
+
+    async def list_changes(self, wanted: ChangeFilter, *, before: int | None, limit: int) -> list[NumberedChange]:
+        """Return up to `limit` changes with numbers below `before`, newest first."""
+        async with self.read() as policies:
+            return await policies.changes(wanted, before=before, limit=limit)
+
+    async def announce_due(self) -> int:
+        """Tell of versions that have taken effect since the last look, and return of how many.
+
+        What is in force never waits for this: it follows from the clock.
+        """
+        async with self.begin() as policies:
+            await policies.decide_alone()
+            due = await policies.due(self.market_clock.now(), ANNOUNCED_AT_ONCE_MAX)
+            for activation in due:
+                await policies.announced(activation, self.clock.now())
+                node = await existing(policies, activation.node_id)
+                await _announce(policies, activation, node, await policies.history(activation.node_id))
+        return len(due)
+
+    async def _place(self, policies: PolicyReader, node_id: PolicyNodeId, requested_time: datetime | None) -> Place:
+        return await place_of(policies, node_id, requested_time or self.market_clock.now())
+
+    async def _checked(self, policies: PolicyReader, change: Change, at: datetime | None) -> Place:
+        place = await self._place(policies, change.node_id, at)
+        place.check(change.document)
+        await check_below(policies, place, change.document)
+        return place
+
+
+async def _found(policies: PolicyReader, change_id: ChangeId) -> Change:
+    change = await policies.change(change_id)
+    if change is None:
+        raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
+    return change
+
+
+async def _newest_version(policies: PolicyReader, node_id: PolicyNodeId) -> PolicyVersionId | None:
+    last = newest(await policies.history(node_id))
+    return None if last is None else last.version_id
+
+
+async def _announce(policies: PolicyWriter, activation: Activation, node: Node, history: Sequence[Activation]) -> None:
+    before = next((a for a in history if a.sequence == activation.follows), None)
+    if before is not None:
+        await policies.emit(version_event("superseded", before, node))
+    await policies.emit(version_event("activated", activation, node))

@@ -1,0 +1,105 @@
+"""May this document stand at this node?
+
+The same questions are asked of a draft, of a change that is submitted and of one that is approved, because what is
+above and below may have changed in between: is it sound by itself, do the guardrails above permit it, can it work
+together with what it inherits, and can everything below still work with it?
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.kernel.ids import ChangeId, PolicyNodeId
+from services.policy.app.ports import PolicyReader
+from services.policy.domain.content import version_id
+from services.policy.domain.document import Document
+from services.policy.domain.errors import NodeNotFound
+from services.policy.domain.guardrails import check_guardrails
+from services.policy.domain.history import AsOf
+from services.policy.domain.lint import Finding, Severity, guardrail_findings, lint_merged, lint_own, raise_errors
+from services.policy.domain.merge import Effective, Layer, effective
+from services.policy.domain.tree import Node, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node, and what it inherits at an instant."""
+
+    node: Node
+    above: Effective
+    at: datetime
+
+    def with_document(self, document: Document) -> Effective:
+        """Return what would apply to the node with `document` as its version."""
+        return self.above.below(self.layer(document))
+
+    def layer(self, document: Document) -> Layer:
+        """Return `document` as if it were in force at the node."""
+        name = version_id(self.node.node_id, document)
+        return Layer(self.node.node_id, name, document, ChangeId(""), "", "", "", self.at, self.at)
+
+    def findings(self, document: Document) -> tuple[Finding, ...]:
+        """Return what is wrong or odd about `document` here, errors first; each field's value alone, then together."""
+        own = (*lint_own(document, self.above.bounds), *guardrail_findings(document, self.above.bounds))
+        if any(finding.severity is Severity.ERROR for finding in own):
+            return own
+        return (*own, *lint_merged(self.with_document(document).document, self.at))
+
+    def check(self, document: Document) -> tuple[Finding, ...]:
+        """Return what is odd about `document`.
+
+        Raises:
+            PolicyContradiction: It cannot work, by itself or with what it inherits.
+            GuardrailExceeded: A guardrail above forbids a value.
+        """
+        own = lint_own(document, self.above.bounds)
+        raise_errors(own)
+        check_guardrails(document, self.above.bounds)
+        together = lint_merged(self.with_document(document).document, self.at)
+        raise_errors(together)
+        return (*own, *together)
+
+
+async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime) -> Place:
+    """Return the node and what it inherits at the business instant `at`.
+
+    Raises:
+        NodeNotFound: It does not exist.
+    """
+    tree = Tree.of(await policies.ancestry([node_id]))
+    chain = tree.chain(node_id)
+    layers = await policies.layers([node.node_id for node in chain[:-1]], AsOf(at))
+    return Place(chain[-1], effective(_in_order(chain[:-1], layers)), at)
+
+
+async def check_below(policies: PolicyReader, place: Place, document: Document) -> None:
+    """Refuse a document with which something below could no longer work.
+
+    Raises:
+        PolicyContradiction: Names the first node below whose rules would contradict themselves.
+    """
+    before = await policies.layers(None, AsOf(place.at))
+    after = {**before, place.node.node_id: place.layer(document)}
+    tree = Tree.of(await policies.ancestry(list(after)))
+    for node in tree.below(place.node.node_id):
+        if node.node_id in after and node.node_id != place.node.node_id:
+            chain = tree.chain(node.node_id)
+            worked = lint_merged(effective(_in_order(chain, before)).document, place.at)
+            works = lint_merged(effective(_in_order(chain, after)).document, place.at)
+            raise_errors((f for f in works if f not in worked), where=f"with this, {node.node_id} could not work: ")
+
+
+async def existing(policies: PolicyReader, node_id: PolicyNodeId) -> Node:
+    """Return the node.
+
+    Raises:
+        NodeNotFound: It does not exist.
+    """
+    node = await policies.node(node_id)
+    if node is None:
+        raise NodeNotFound(f"policy node {node_id} does not exist", node_id=node_id)
+    return node
+
+
+def _in_order(chain: tuple[Node, ...], layers: Mapping[PolicyNodeId, Layer]) -> list[Layer]:
+    return [layers[node.node_id] for node in chain if node.node_id in layers]

@@ -1,0 +1,47 @@
+"""How policy tells of what happened."""
+
+from services.kernel.canonical import JsonValue
+from services.kernel.events import Event
+from services.policy.domain.changes import Change
+from services.policy.domain.document import FIELDS
+from services.policy.domain.history import Activation
+from services.policy.domain.tree import Node, NodeKind
+
+
+def node_event(step: str, node: Node) -> Event:
+    """Return the event that `step` happened to `node`: `created` or `deleted`."""
+    data: dict[str, JsonValue] = {"kind": node.kind.value, "parent_id": node.parent_id, "name": node.display_name}
+    return Event(f"policy.node.{step}", subjects_of(node), data)
+
+
+def change_event(step: str, change: Change, node: Node, comment: str = "") -> Event:
+    """Return the event that `step` happened to `change`: `created`, `edited`, `submitted`, `approved` and so on."""
+    data: dict[str, JsonValue] = {
+        "author": change.author,
+        "reason": change.reason,
+        "version_hash": change.version_id,
+        "base_version_hash": change.base_version_id,
+        "fields": [field.path for field, _ in FIELDS.set_in(change.document)],
+        "requested_time": change.requested_time,
+        "effective_time": change.effective_time,
+        "comment": comment,
+    }
+    subjects = {**subjects_of(node), "change": change.change_id, "policy_version": change.version_id}
+    return Event(f"policy.change.{step}", subjects, data)
+
+
+def version_event(step: str, activation: Activation, node: Node) -> Event:
+    """Return the event that `step` happened to a version at its node: `activated` or `superseded`."""
+    data: dict[str, JsonValue] = {"sequence": activation.sequence, "effective_time": activation.effective_time}
+    subjects = {**subjects_of(node), "change": activation.change_id, "policy_version": activation.version_id}
+    return Event(f"policy.version.{step}", subjects, data)
+
+
+def subjects_of(node: Node) -> dict[str, str]:
+    """Return whom an event about `node` concerns."""
+    subjects: dict[str, str] = {"policy_node": node.node_id}
+    if node.kind is NodeKind.ACCOUNT:
+        subjects["account"] = node.node_id
+    if node.kind is NodeKind.HOUSEHOLD:
+        subjects["household"] = node.node_id
+    return subjects

@@ -1,0 +1,137 @@
+"""What the use cases need from the outside."""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from services.kernel.events import Event
+from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.policy.domain.changes import Change
+from services.policy.domain.history import Activation, AsOf
+from services.policy.domain.merge import Layer
+from services.policy.domain.tree import Node, NodeKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes are wanted; None for any."""
+
+    node_id: PolicyNodeId | None = None
+    author: str | None = None
+    approver: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedChange:
+    """A change, and its place in the order in which changes were created."""
+
+    number: int
+    change: Change
+
+
+class PolicyReader(Protocol):
+    """What is kept, as of one transaction."""
+
+    async def node(self, node_id: PolicyNodeId) -> Node | None:
+        """Return the node, or None."""
+        ...
+
+    async def ancestry(self, node_ids: Collection[PolicyNodeId] | None) -> list[Node]:
+        """Return those of `node_ids` that exist and everything above them, in any order; all nodes for None."""
+        ...
+
+    async def children_count(self, node_id: PolicyNodeId) -> int:
+        """Return how many nodes stand directly under `node_id`."""
+        ...
+
+    async def nodes(
+        self, *, parent_id: PolicyNodeId | None, kind: NodeKind | None, after: PolicyNodeId | None, limit: int
+    ) -> list[Node]:
+        """Return up to `limit` nodes after the id `after`, by id; only children of `parent_id`, only of `kind`."""
+        ...
+
+    async def layers(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> dict[PolicyNodeId, Layer]:
+        """Return the versions in force as of an instant, by node; of all nodes for None."""
+        ...
+
+    async def history(self, node_id: PolicyNodeId) -> list[Activation]:
+        """Return all activations of the node, in the order in which they were recorded."""
+        ...
+
+    async def change(self, change_id: ChangeId) -> Change | None:
+        """Return the change, or None; nobody else changes it until the transaction ends."""
+        ...
+
+    async def changes(self, wanted: ChangeFilter, *, before: int | None, limit: int) -> list[NumberedChange]:
+        """Return up to `limit` changes with numbers below `before`, newest first."""
+        ...
+
+    async def change_of_version(self, version_id: PolicyVersionId) -> Change | None:
+        """Return the newest approved change that brought this content, or the newest that proposes it; None if none."""
+        ...
+
+    async def in_force(self, version_ids: Collection[PolicyVersionId], as_of: AsOf) -> set[PolicyVersionId]:
+        """Return those of `version_ids` that govern their node as of an instant."""
+        ...
+
+
+class PolicyWriter(PolicyReader, Protocol):
+    """One transaction: everything in it happens, or nothing."""
+
+    async def decide_alone(self) -> None:
+        """Wait until nobody else decides what is in force, and keep it so until the transaction ends."""
+        ...
+
+    async def add_nodes(self, nodes: Sequence[Node]) -> None:
+        """Add nodes, parents before their children.
+
+        Raises:
+            NodeExists: An id is taken.
+        """
+        ...
+
+    async def delete_node(self, node_id: PolicyNodeId) -> None:
+        """Delete a node to which nothing refers."""
+        ...
+
+    async def add_change(self, change: Change) -> None:
+        """Add a new change and its content."""
+        ...
+
+    async def replace_change(self, change: Change) -> None:
+        """Replace a change by its next revision, and add its content.
+
+        Raises:
+            VersionConflict: It is no longer at the revision before.
+        """
+        ...
+
+    async def add_activation(self, activation: Activation, *, announced: bool) -> None:
+        """Add an activation that continues its node's chain.
+
+        Raises:
+            VersionConflict: Another one continued it first.
+        """
+        ...
+
+    async def revoke(self, change_id: ChangeId, at: datetime) -> None:
+        """Take back the activation of a change, which has not taken effect."""
+        ...
+
+    async def due(self, market_time: datetime, limit: int) -> list[Activation]:
+        """Return up to `limit` activations that took effect and were not announced, the oldest first."""
+        ...
+
+    async def announced(self, activation: Activation, at: datetime) -> None:
+        """Note that the activation was announced."""
+        ...
+
+    async def emit(self, *events: Event) -> None:
+        """Tell of what happens in this transaction."""
+        ...
+
+
+Read: TypeAlias = Callable[[], AbstractAsyncContextManager[PolicyReader]]
+Begin: TypeAlias = Callable[[], AbstractAsyncContextManager[PolicyWriter]]

@@ -1,0 +1,191 @@
+"""What is kept, changed in one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, exc, insert, select, text, update
+from sqlalchemy.dialects import postgresql
+
+from services.kernel.events import Event
+from services.kernel.ids import ChangeId, PolicyNodeId
+from services.policy.domain.changes import Change
+from services.policy.domain.content import canonical_bytes
+from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.history import Activation
+from services.policy.domain.tree import Node
+from services.policy.store.reader import StoredReader
+from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of
+from services.policy.tables import activation, change, node, version
+from services.runtime.database import Transaction
+
+_UNIQUE_VIOLATION = "23505"
+_FOREIGN_KEY_VIOLATION = "23503"
+
+# The advisory lock under which it is decided what is in force: "policy" as 64 bits.
+_DECIDING = 0x706F6C696379
+
+
+class StoredWriter(StoredReader):
+    """Reads and writes; see `app.ports.PolicyWriter`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Write in `transaction`."""
+        super().__init__(transaction.connection)
+        self._transaction = transaction
+
+    async def decide_alone(self) -> None:
+        """Wait until nobody else decides what is in force, and keep it so until the transaction ends."""
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _DECIDING})
+
+    async def change(self, change_id: ChangeId) -> Change | None:
+        """Return the change, or None; nobody else changes it until the transaction ends."""
+        locked = select(change.c.change_id).where(change.c.change_id == change_id).with_for_update()
+        await self._connection.execute(locked)
+        return await super().change(change_id)
+
+    async def add_nodes(self, nodes: Sequence[Node]) -> None:
+        """Add nodes, parents before their children.
+
+        Raises:
+            NodeExists: An id was taken by another transaction.
+            NodeNotFound: A parent was deleted by another transaction.
+        """
+        rows = [
+            {
+                "node_id": each.node_id,
+                "parent_id": each.parent_id,
+                "kind": each.kind.value,
+                "display_name": each.display_name,
+                "created_time": each.created_time,
+            }
+            for each in nodes
+        ]
+        try:
+            await self._connection.execute(insert(node), rows)
+        except exc.IntegrityError as error:
+            match _state(error):
+                case state if state == _UNIQUE_VIOLATION:
+                    raise NodeExists("a policy node of the request was created by another one just now") from error
+                case state if state == _FOREIGN_KEY_VIOLATION:
+                    raise NodeNotFound("the parent of a policy node was deleted just now") from error
+            raise
+
+    async def delete_node(self, node_id: PolicyNodeId) -> None:
+        """Delete a node to which nothing refers."""
+        await self._connection.execute(delete(node).where(node.c.node_id == node_id))
+
+    async def add_change(self, change_: Change) -> None:
+        """Add a new change and its content."""
+        await self._add_version(change_)
+        await self._connection.execute(insert(change).values(change_id=change_.change_id, **_row(change_)))
+
+    async def replace_change(self, change_: Change) -> None:
+        """Replace a change by its next revision, and add its content.
+
+        Raises:
+            VersionConflict: It is no longer at the revision before.
+        """
+        await self._add_version(change_)
+        replaced = await self._connection.execute(
+            update(change)
+            .where(change.c.change_id == change_.change_id, change.c.revision == change_.revision - 1)
+            .values(**_row(change_))
+        )
+        if replaced.rowcount != 1:
+            raise VersionConflict(
+                f"change {change_.change_id} is no longer at revision {change_.revision - 1}",
+                change_id=change_.change_id,
+            )
+
+    async def add_activation(self, added: Activation, *, announced: bool) -> None:
+        """Add an activation that continues its node's chain.
+
+        Raises:
+            VersionConflict: Another one continued it first.
+        """
+        follows_effective_time = (
+            select(activation.c.effective_time)
+            .where(activation.c.node_id == added.node_id, activation.c.sequence == added.follows)
+            .scalar_subquery()
+        )
+        row = {
+            "node_id": added.node_id,
+            "sequence": added.sequence,
+            "follows": added.follows,
+            "follows_effective_time": follows_effective_time,
+            "version_id": added.version_id,
+            "change_id": added.change_id,
+            "effective_time": added.effective_time,
+            "recorded_time": added.recorded_time,
+            "announced_time": added.recorded_time if announced else None,
+        }
+        try:
+            await self._connection.execute(insert(activation).values(row))
+        except exc.IntegrityError as error:
+            if _state(error) != _UNIQUE_VIOLATION:
+                raise
+            raise VersionConflict(
+                f"another version of {added.node_id} was approved before {added.version_id}", node_id=added.node_id
+            ) from error
+
+    async def revoke(self, change_id: ChangeId, at: datetime) -> None:
+        """Take back the activation of a change, which has not taken effect."""
+        await self._connection.execute(
+            update(activation).where(activation.c.change_id == change_id).values(revoked_time=at)
+        )
+
+    async def due(self, market_time: datetime, limit: int) -> list[Activation]:
+        """Return up to `limit` activations that took effect and were not announced, the oldest first."""
+        query = (
+            select(*ACTIVATION_COLUMNS)
+            .where(
+                activation.c.effective_time <= market_time,
+                activation.c.announced_time.is_(None),
+                activation.c.revoked_time.is_(None),
+            )
+            .order_by(activation.c.effective_time, activation.c.node_id)
+            .limit(limit)
+        )
+        return [activation_of(row) for row in await self._connection.execute(query)]
+
+    async def announced(self, told: Activation, at: datetime) -> None:
+        """Note that the activation was announced."""
+        await self._connection.execute(
+            update(activation)
+            .where(activation.c.node_id == told.node_id, activation.c.sequence == told.sequence)
+            .values(announced_time=at)
+        )
+
+    async def emit(self, *events: Event) -> None:
+        """Tell of what happens in this transaction."""
+        await self._transaction.emit(*events)
+
+    async def _add_version(self, proposed: Change) -> None:
+        content = canonical_bytes(proposed.document).decode()
+        await self._connection.execute(
+            postgresql.insert(version)
+            .values(version_id=proposed.version_id, node_id=proposed.node_id, document=content)
+            .on_conflict_do_nothing()
+        )
+
+
+def _row(of: Change) -> dict[str, object]:
+    return {
+        "node_id": of.node_id,
+        "base_version_id": of.base_version_id,
+        "version_id": of.version_id,
+        "reason": of.reason,
+        "requested_time": of.requested_time,
+        "decided": of.decided.value,
+        "revision": of.revision,
+        "author": of.author,
+        "created_time": of.created_time,
+        "approver": of.approver,
+        "approver_comment": of.approver_comment,
+        "decided_time": of.decided_time,
+        "effective_time": of.effective_time,
+    }
+
+
+def _state(error: exc.IntegrityError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
