@@ -1,23 +1,43 @@
-"""Keeps the book: takes snapshots in, shows accounts, books what execution reports, and reconciles.
+"""Keeps the book: takes snapshots in, shows accounts, and reconciles.
 
 A port is bound to one database transaction: what is done through it is done together, or not at all.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.decision.domain.book import AccountBook, Allocation, Booking, PlannedLot, booked
+from services.decision.app.prices import Prices
+from services.decision.domain.book import (
+    AccountBook,
+    Allocation,
+    BookColumns,
+    Booking,
+    Expected,
+    Reconciliation,
+    Snapshot,
+    SnapshotCheck,
+    SnapshotHeader,
+    SnapshotId,
+    Valuation,
+    accounts,
+    valued,
+)
 from services.decision.domain.instruments import Instrument
-from services.decision.domain.problem import ZERO, Side
-from services.kernel.errors import Conflict, NotFound
+from services.decision.domain.run import RunNotFound
+from services.kernel.clock import Clock
+from services.kernel.errors import NotFound, Rejected
 from services.kernel.events import Event
-from services.kernel.ids import AccountId, InstrumentId, PlanId
+from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, RunId
 
-# An event is at most 60 KiB; the book itself keeps every lot.
-LOTS_TOLD_MAX = 100
+# Accounts are read this many at a time where all are looked at.
+ACCOUNTS_AT_ONCE = 1_000
+# An error names this many accounts.
+ACCOUNTS_NAMED_MAX = 20
 
 
 class AccountNotFound(NotFound):
@@ -26,8 +46,20 @@ class AccountNotFound(NotFound):
     reason = "ACCOUNT_NOT_FOUND"
 
 
+class SnapshotNotFound(NotFound):
+    """No snapshot has this id."""
+
+    reason = "SNAPSHOT_NOT_FOUND"
+
+
+class SnapshotOutdated(Rejected):
+    """The snapshot is older than what an account has."""
+
+    reason = "SNAPSHOT_STALE"
+
+
 class Books(Protocol):
-    """What may be read of the book, as one instant has it."""
+    """What may be read of the book."""
 
     async def accounts(self, account_ids: Collection[AccountId], *, trades_since: date) -> Sequence[AccountBook]:
         """Return the accounts that exist, by id, with their booked trades of `trades_since` and later.
@@ -44,8 +76,30 @@ class Books(Protocol):
         """Return those ids that no account has, ascending."""
         ...
 
+    async def listed(
+        self, household_id: HouseholdId | None, after: AccountId | None, limit: int
+    ) -> Sequence[AccountBook]:
+        """Return accounts after `after` by id, of the household or of all, without recent trades."""
+        ...
+
+    async def openings(self, accounts: Collection[AccountBook]) -> Sequence[AccountBook]:
+        """Return each account as the snapshot that it rests on had it."""
+        ...
+
+    async def of_snapshot(self, snapshot_id: SnapshotId, account_id: AccountId) -> AccountBook | None:
+        """Return an account as a snapshot had it; None when the snapshot does not have it."""
+        ...
+
     async def instruments(self, instrument_ids: Collection[InstrumentId]) -> Mapping[InstrumentId, Instrument]:
         """Return the instruments that are known, by id."""
+        ...
+
+    async def snapshot(self, snapshot_id: SnapshotId) -> Snapshot | None:
+        """Return a snapshot."""
+        ...
+
+    async def snapshots(self, before: int | None, limit: int) -> Sequence[tuple[int, Snapshot]]:
+        """Return snapshots with their number, newest first, those before number `before`."""
         ...
 
     async def stream_position(self) -> int:
@@ -57,7 +111,7 @@ class Ledger(Books, Protocol):
     """What may be changed in the book, all of it in one transaction."""
 
     async def lock_stream(self) -> int:
-        """Return `stream_position`, and let nobody else book before this transaction ends."""
+        """Return `stream_position`, and let nobody else change accounts before this transaction ends."""
         ...
 
     async def advance_stream(self, *, was: int, becomes: int) -> None:
@@ -75,108 +129,246 @@ class Ledger(Books, Protocol):
         ...
 
     async def save(self, accounts: Sequence[AccountBook], bookings: Sequence[Booking]) -> None:
-        """Keep the accounts as they are now, and what was booked."""
+        """Keep the accounts, which exist, as they are now, and what was booked."""
         ...
 
-    async def emit(self, event: Event) -> None:
-        """Tell audit of a change, in this transaction."""
+    async def add_snapshot(self, snapshot: Snapshot, instruments: Sequence[Instrument]) -> None:
+        """Keep a new snapshot and its instruments; the book's own are those of the latest instant."""
+        ...
+
+    async def add_accounts(self, accounts: Sequence[AccountBook]) -> None:
+        """Keep what a new snapshot says of accounts."""
+        ...
+
+    async def ahead_of(self, snapshot: Snapshot, limit: int) -> Sequence[AccountId]:
+        """Return accounts of `snapshot` that a later snapshot, or a trade of a later day, changed already."""
+        ...
+
+    async def open_accounts(self, snapshot: Snapshot, opening_position: int) -> None:
+        """Let the book have every account of `snapshot` as the snapshot says."""
+        ...
+
+    async def emit(self, events: Sequence[Event]) -> None:
+        """Tell audit of changes, in this transaction."""
+        ...
+
+
+class Targets(Protocol):
+    """What accounts should hold."""
+
+    async def target_weights(
+        self, account_ids: Collection[AccountId]
+    ) -> Mapping[AccountId, Mapping[InstrumentId, Decimal]]:
+        """Return target weights by the policy of each account's newest plan; absent without a plan."""
+        ...
+
+
+class RunAccounts(Protocol):
+    """Which accounts a run decided for."""
+
+    async def run_account_ids(self, run_id: RunId) -> Sequence[AccountId] | None:
+        """Return the run's accounts, ascending; None when there is no such run."""
+        ...
+
+
+class Allocations(Protocol):
+    """What execution reports."""
+
+    def allocations(self, after: int) -> AsyncIterator[Sequence[Allocation]]:
+        """Yield every allocation after a position of the stream, ascending, until its present end.
+
+        Raises:
+            Unreachable: Execution does not answer.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedAllocation:
-    """An allocation, and the lots that its plan sells of the instrument, in the plan's order; none for a buy."""
+class View:
+    """What may be read together, in one transaction."""
 
-    allocation: Allocation
-    planned_lots: tuple[PlannedLot, ...] = ()
-
-
-async def book_allocations(
-    ledger: Ledger, allocations: Sequence[PlannedAllocation], *, first_position: int, last_position: int
-) -> Sequence[Booking]:
-    """Book what a piece of execution's stream, `first_position` to `last_position`, says of allocations.
-
-    Safe to repeat: what was booked before is passed over. Positions that carry no allocation count as booked.
-
-    Args:
-        ledger: In whose transaction everything happens, the stream's position included.
-        allocations: Every allocation of the piece, by ascending position.
-        first_position: First position of the piece.
-        last_position: Last position of the piece.
-
-    Returns:
-        What was booked now.
-
-    Raises:
-        Conflict: The piece begins later than right after what is booked.
-        AccountNotFound: An allocation is of an account that the book does not have.
-    """
-    position = await ledger.lock_stream()
-    if first_position > position + 1:
-        raise Conflict(f"execution's stream is booked up to {position}, the next piece begins at {first_position}")
-    if last_position <= position:
-        return ()
-    fresh = [each for each in allocations if each.allocation.position > position]
-    found = await ledger.accounts({each.allocation.account_id for each in fresh}, trades_since=date.max)
-    accounts = {account.account_id: account for account in found}
-    sold = dict(await ledger.units_sold({_sale(each.allocation) for each in fresh}))
-    bookings: list[Booking] = []
-    for each in fresh:
-        allocation = each.allocation
-        account = accounts.get(allocation.account_id)
-        if account is None:
-            raise AccountNotFound(f"account {allocation.account_id} does not exist", account_id=allocation.account_id)
-        sold_before = sold.get(_sale(allocation), ZERO)
-        accounts[account.account_id], booking = booked(account, allocation, each.planned_lots, sold_before)
-        if allocation.side is Side.SELL:
-            sold[_sale(allocation)] = sold_before + allocation.quantity
-        bookings.append(booking)
-    await ledger.save(list(accounts.values()), bookings)
-    for booking in bookings:
-        await ledger.emit(_account_booked(accounts[booking.allocation.account_id], booking))
-    await ledger.advance_stream(was=position, becomes=last_position)
-    return bookings
+    books: Books
+    prices: Prices
+    targets: Targets
+    runs: RunAccounts
 
 
-def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:
-    return allocation.plan_id, allocation.instrument_id
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account, its value, and what it should hold; `targets` is None without a plan."""
+
+    account: AccountBook
+    valuation: Valuation
+    targets: Mapping[InstrumentId, Decimal] | None
 
 
-def _account_booked(account: AccountBook, booking: Booking) -> Event:
-    allocation = booking.allocation
-    subjects = {
-        "account": str(account.account_id),
-        "plan": str(allocation.plan_id),
-        "order": str(allocation.order_id),
-        "block": str(allocation.block_id),
-        "instrument": str(allocation.instrument_id),
-        "snapshot": str(account.snapshot_id),
-    }
-    if account.household_id is not None:
-        subjects["household"] = str(account.household_id)
+@dataclass(frozen=True, slots=True)
+class BookApp:
+    """The use cases of the book."""
+
+    read: Callable[[], AbstractAsyncContextManager[View]]
+    begin: Callable[[], AbstractAsyncContextManager[Ledger]]
+    execution: Allocations
+    clock: Clock
+    market_clock: Clock
+
+    async def check_book(self, header: SnapshotHeader, parts: Iterable[BookColumns]) -> Snapshot:
+        """Return the snapshot that header and parts make. Nothing is written.
+
+        Raises:
+            BookInvalid: It contradicts itself.
+            InstrumentUnknown: It names instruments that the header does not list.
+        """
+        # In a thread: a large book takes seconds, and the event loop has others to serve.
+        return await asyncio.to_thread(_checked, header, parts, self.market_clock.now(), self.clock.now())
+
+    async def record_book(self, snapshot: Snapshot, header: SnapshotHeader, parts: Iterable[BookColumns]) -> Snapshot:
+        """Record a snapshot that `check_book` made of the same header and parts, all or nothing.
+
+        Idempotent: the same content is the same snapshot, and recording it again changes nothing.
+
+        Raises:
+            SnapshotOutdated: An account has something later.
+        """
+        async with self.begin() as ledger:
+            # What execution reported until now is in the snapshot; what it reports later is booked on top.
+            position = await ledger.lock_stream()
+            known = await ledger.snapshot(snapshot.snapshot_id)
+            if known is not None:
+                return known
+            await ledger.add_snapshot(snapshot, header.instruments)
+            rest = iter(parts)
+            while opened := await asyncio.to_thread(_opened, rest, snapshot, position):
+                await ledger.add_accounts(opened)
+            ahead = await ledger.ahead_of(snapshot, ACCOUNTS_NAMED_MAX)
+            if ahead:
+                named = ", ".join(ahead)
+                instant = snapshot.as_of_time.isoformat()
+                raise SnapshotOutdated(f"accounts have what is later than {instant}: {named}", account_ids=named)
+            await ledger.open_accounts(snapshot, position)
+            await ledger.emit([_book_ingested(snapshot, position)])
+        return snapshot
+
+    async def get_account(self, account_id: AccountId, snapshot_id: SnapshotId | None) -> AccountView:
+        """Return an account as it is now, or as a snapshot had it, at the newest prices.
+
+        Raises:
+            AccountNotFound: There is no such account, or the snapshot does not have it.
+            SnapshotNotFound: There is no such snapshot.
+        """
+        async with self.read() as view:
+            if snapshot_id is None:
+                found = await view.books.accounts([account_id], trades_since=date.max)
+                account = found[0] if found else None
+            else:
+                if await view.books.snapshot(snapshot_id) is None:
+                    raise _no_snapshot(snapshot_id)
+                account = await view.books.of_snapshot(snapshot_id, account_id)
+            if account is None:
+                raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+            return (await _views(view, [account]))[0]
+
+    async def list_accounts(
+        self, household_id: HouseholdId | None, after: AccountId | None, limit: int
+    ) -> Sequence[AccountView]:
+        """Return accounts after `after` by id, of the household or of all, at the newest prices."""
+        async with self.read() as view:
+            return await _views(view, await view.books.listed(household_id, after, limit))
+
+    async def get_snapshot(self, snapshot_id: SnapshotId) -> Snapshot:
+        """Return a snapshot.
+
+        Raises:
+            SnapshotNotFound: There is none with this id.
+        """
+        async with self.read() as view:
+            snapshot = await view.books.snapshot(snapshot_id)
+        if snapshot is None:
+            raise _no_snapshot(snapshot_id)
+        return snapshot
+
+    async def list_snapshots(self, before: int | None, limit: int) -> Sequence[tuple[int, Snapshot]]:
+        """Return snapshots with their number, newest first, those before number `before`."""
+        async with self.read() as view:
+            return await view.books.snapshots(before, limit)
+
+    async def reconcile(self, run_id: RunId | None) -> Reconciliation:
+        """Compare the accounts of a run, or all, with what snapshots and execution make of them.
+
+        What execution reported and is not booked yet differs, and is shown.
+
+        Raises:
+            RunNotFound: There is no such run.
+            Unreachable: Execution does not answer.
+        """
+        expected = Expected()
+        current: list[AccountBook] = []
+        async with self.read() as view:
+            async for account_ids in _batches(view, run_id):
+                found = await view.books.accounts(account_ids, trades_since=date.max)
+                for opening in await view.books.openings(found):
+                    expected.open(opening)
+                current += found
+        async for allocations in self.execution.allocations(expected.first_position):
+            for allocation in allocations:
+                expected.add(allocation)
+        return expected.compared(current)
+
+
+def _checked(header: SnapshotHeader, parts: Iterable[BookColumns], now: datetime, record_time: datetime) -> Snapshot:
+    check = SnapshotCheck(header, now)
+    for columns in parts:
+        check.add(columns)
+    return check.snapshot(record_time)
+
+
+def _opened(parts: Iterable[BookColumns], snapshot: Snapshot, position: int) -> list[AccountBook]:
+    """Return the accounts of the next part that has some; none after the last."""
+    for columns in parts:
+        opened = list(accounts(columns, snapshot, position))
+        if opened:
+            return opened
+    return []
+
+
+async def _views(view: View, found: Sequence[AccountBook]) -> list[AccountView]:
+    prices = await view.prices.price_set(None)
+    targets = await view.targets.target_weights([account.account_id for account in found])
+    return [
+        AccountView(account, valued(account, prices, targets.get(account.account_id)), targets.get(account.account_id))
+        for account in found
+    ]
+
+
+async def _batches(view: View, run_id: RunId | None) -> AsyncIterator[Sequence[AccountId]]:
+    if run_id is None:
+        after: AccountId | None = None
+        while account_ids := await view.books.account_ids(after, ACCOUNTS_AT_ONCE):
+            yield account_ids
+            after = account_ids[-1]
+        return
+    of_run = await view.runs.run_account_ids(run_id)
+    if of_run is None:
+        raise RunNotFound(f"run {run_id} does not exist", run_id=run_id)
+    for start in range(0, len(of_run), ACCOUNTS_AT_ONCE):
+        yield of_run[start : start + ACCOUNTS_AT_ONCE]
+
+
+def _no_snapshot(snapshot_id: SnapshotId) -> SnapshotNotFound:
+    return SnapshotNotFound(f"snapshot {snapshot_id} does not exist", snapshot_id=snapshot_id)
+
+
+def _book_ingested(snapshot: Snapshot, position: int) -> Event:
     return Event(
-        kind="decision.account.booked",
-        subjects=subjects,
+        kind="decision.book.ingested",
+        subjects={"snapshot": str(snapshot.snapshot_id)},
         data={
-            "position": allocation.position,
-            "side": allocation.side.value,
-            "quantity": allocation.quantity,
-            "value": allocation.value,
-            "fees": allocation.fees,
-            "currency": allocation.currency,
-            "cash_change": allocation.cash_change,
-            "realized_gain": booking.realized_gain,
-            "uncovered_quantity": booking.uncovered_quantity,
-            "trade_date": allocation.trade_date,
-            "lots": [
-                {
-                    "lot_id": str(lot.lot_id),
-                    "quantity": lot.quantity,
-                    "gain": lot.gain,
-                    "character": lot.character.value,
-                }
-                for lot in booking.sold_lots[:LOTS_TOLD_MAX]
-            ],
-            "lot_count": len(booking.sold_lots),
+            "source": snapshot.source,
+            "as_of_time": snapshot.as_of_time,
+            "content_hash": snapshot.content_hash,
+            "account_count": snapshot.account_count,
+            "position_count": snapshot.position_count,
+            "lot_count": snapshot.lot_count,
+            "opening_position": position,
         },
     )

@@ -60,7 +60,7 @@ class AccountBook:
     Attributes:
         household_id: None when it belongs to none.
         cash: May be used now; negative when overdrawn.
-        reserved_cash: Leaves soon and is kept free, on top of `cash`; 0 or more. Not part of the account's value.
+        reserved_cash: What of the cash leaves soon and is kept free; 0 or more.
         short_term_gain: Net gain of the calendar year `gain_year` so far; negative for a loss.
         positions: By instrument, then holding kind; each pair once.
         snapshot_id: What the account began as.

@@ -45,7 +45,7 @@ class JumpRule:
     Attributes:
         before: Price of each instrument in the newest set that is not later than this one.
         limit: A larger move either way, as a fraction of the price before, is refused; exactly this much is not.
-        confirmed: Instruments whose jump was looked at and is real.
+        confirmed: Instruments whose jump, or absence, was looked at and is real.
     """
 
     before: Mapping[InstrumentId, Decimal]
@@ -193,6 +193,9 @@ def _check_jumps(found: Violations, columns: PriceColumns, jumps: JumpRule) -> N
         if abs(price - before) > jumps.limit * before:
             limit = f"must be within {jumps.limit} of {before} as a fraction, or be confirmed"
             found.add(f"price_set.prices.units[{row}]", f"{limit}, was {price} ({instrument_id})")
+    for instrument_id in sorted(jumps.before.keys() - set(columns.instrument_ids) - set(jumps.confirmed)):
+        limit = "must have every instrument of the set before, or be confirmed to lack it"
+        found.add("price_set.instrument_ids", f"{limit}, {instrument_id} is missing")
 
 
 def _price_set(columns: PriceColumns, record_time: datetime) -> PriceSet:

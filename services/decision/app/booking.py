@@ -1,0 +1,113 @@
+"""Books what execution reports: every allocation once, in the order of its stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from services.decision.app.book import AccountNotFound, Ledger
+from services.decision.domain.book import AccountBook, Allocation, Booking, PlannedLot, booked
+from services.decision.domain.problem import ZERO, Side
+from services.kernel.errors import Conflict
+from services.kernel.events import Event
+from services.kernel.ids import InstrumentId, PlanId
+
+# An event is at most 60 KiB; the book itself keeps every lot.
+LOTS_TOLD_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAllocation:
+    """An allocation, and the lots that its plan sells of the instrument, in the plan's order; none for a buy."""
+
+    allocation: Allocation
+    planned_lots: tuple[PlannedLot, ...] = ()
+
+
+async def book_allocations(
+    ledger: Ledger, allocations: Sequence[PlannedAllocation], *, first_position: int, last_position: int
+) -> Sequence[Booking]:
+    """Book what a piece of execution's stream, `first_position` to `last_position`, says of allocations.
+
+    Safe to repeat: what was booked before is passed over. Positions that carry no allocation count as booked.
+
+    Args:
+        ledger: In whose transaction everything happens, the stream's position included.
+        allocations: Every allocation of the piece, by ascending position.
+        first_position: First position of the piece.
+        last_position: Last position of the piece.
+
+    Returns:
+        What was booked now.
+
+    Raises:
+        Conflict: The piece begins later than right after what is booked.
+        AccountNotFound: An allocation is of an account that the book does not have.
+    """
+    position = await ledger.lock_stream()
+    if first_position > position + 1:
+        raise Conflict(f"execution's stream is booked up to {position}, the next piece begins at {first_position}")
+    if last_position <= position:
+        return ()
+    fresh = [each for each in allocations if each.allocation.position > position]
+    found = await ledger.accounts({each.allocation.account_id for each in fresh}, trades_since=date.max)
+    accounts = {account.account_id: account for account in found}
+    sold = dict(await ledger.units_sold({_sale(each.allocation) for each in fresh}))
+    bookings: list[Booking] = []
+    for each in fresh:
+        allocation = each.allocation
+        account = accounts.get(allocation.account_id)
+        if account is None:
+            raise AccountNotFound(f"account {allocation.account_id} does not exist", account_id=allocation.account_id)
+        sold_before = sold.get(_sale(allocation), ZERO)
+        accounts[account.account_id], booking = booked(account, allocation, each.planned_lots, sold_before)
+        if allocation.side is Side.SELL:
+            sold[_sale(allocation)] = sold_before + allocation.quantity
+        bookings.append(booking)
+    await ledger.save(list(accounts.values()), bookings)
+    await ledger.emit([_account_booked(accounts[each.allocation.account_id], each) for each in bookings])
+    await ledger.advance_stream(was=position, becomes=last_position)
+    return bookings
+
+
+def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:
+    return allocation.plan_id, allocation.instrument_id
+
+
+def _account_booked(account: AccountBook, booking: Booking) -> Event:
+    allocation = booking.allocation
+    subjects = {
+        "account": str(account.account_id),
+        "plan": str(allocation.plan_id),
+        "order": str(allocation.order_id),
+        "block": str(allocation.block_id),
+        "instrument": str(allocation.instrument_id),
+        "snapshot": str(account.snapshot_id),
+    }
+    if account.household_id is not None:
+        subjects["household"] = str(account.household_id)
+    return Event(
+        kind="decision.account.booked",
+        subjects=subjects,
+        data={
+            "position": allocation.position,
+            "side": allocation.side.value,
+            "quantity": allocation.quantity,
+            "value": allocation.value,
+            "fees": allocation.fees,
+            "currency": allocation.currency,
+            "cash_change": allocation.cash_change,
+            "realized_gain": booking.realized_gain,
+            "uncovered_quantity": booking.uncovered_quantity,
+            "trade_date": allocation.trade_date,
+            "lots": [
+                {
+                    "lot_id": str(lot.lot_id),
+                    "quantity": lot.quantity,
+                    "gain": lot.gain,
+                    "character": lot.character.value,
+                }
+                for lot in booking.sold_lots[:LOTS_TOLD_MAX]
+            ],
+            "lot_count": len(booking.sold_lots),
+        },
+    )
