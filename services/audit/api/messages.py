@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from services.audit.app import Appended
 from services.audit.domain.checkpoint import SignedCheckpoint
-from services.audit.domain.entry import Entry, Event, EventInvalid
+from services.audit.domain.entry import Entry, Event, EventInvalid, printable
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.sequencing import Result, Status
 from services.kernel.errors import Invalid, Violations
@@ -56,8 +56,15 @@ def filter_of(message: pb.EntryFilter) -> EntryFilter:
     """Return the filter that `message` says; what it does not say matches everything.
 
     Raises:
-        Invalid: A kind of subject stands in it twice, or a time is out of range.
+        Invalid: A kind of subject stands in it twice, a time is out of range, or a text has control characters.
     """
+    violations = Violations()
+    texts = {"kind": message.kind, "actor": message.actor, "producer": message.producer}
+    texts |= {f"subjects[{number}].id": subject.id for number, subject in enumerate(message.subjects)}
+    for field, text in texts.items():
+        if not printable(text):
+            violations.add(f"filter.{field}", "must not have control characters")
+    violations.raise_if_any(Invalid)
     return EntryFilter(
         kind=message.kind or None,
         subjects=_subjects_of(message.subjects, "filter.subjects"),

@@ -51,6 +51,11 @@ class EntryInvalid(ValueError):
     """The bytes are not the body of an entry."""
 
 
+def printable(text: str) -> bool:
+    """Return whether `text` has no control characters; no name in the log has any."""
+    return _CONTROL.search(text) is None
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened, as its producer tells it.
@@ -79,7 +84,7 @@ class Event:
         if self.trace_parent and not _TRACE_PARENT.fullmatch(self.trace_parent):
             raise EventInvalid("trace_parent", f"must be a W3C traceparent, was {self.trace_parent!r}")
         for field, text in (("producer", self.producer), ("actor", self.actor), *self.subjects.items()):
-            if _CONTROL.search(text):
+            if not printable(text):
                 raise EventInvalid(field, "must not have control characters")
         _require_canonical_object(self.data)
 
