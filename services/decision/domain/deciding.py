@@ -17,6 +17,7 @@ from services.decision.domain.plan import (
     Failure,
     PlanContent,
     PlanInputs,
+    PlanLive,
     PlanOutcome,
     PlanUnsafe,
     PolicyNotInForce,
@@ -25,7 +26,7 @@ from services.decision.domain.plan import (
 )
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, LotId, RiskModel, Side
-from services.decision.domain.recorded import plain_value
+from services.decision.domain.recorded import plain_value, recorded_bytes
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.decimals import plain
@@ -36,6 +37,11 @@ from services.kernel.money import Money
 Decide = Callable[[AccountProblem, RiskModel, DecideOptions], Decision]
 # Returns what is wrong with a decision, in sentences; nothing when it may be released.
 Check = Callable[[AccountProblem, Decision], Sequence[str]]
+
+# Reason of an account that took longer than it may.
+TOO_SLOW = "DEADLINE_PASSED"
+# What a plan may fail for that does not follow from its inputs alone: time, and other plans.
+NOT_OF_INPUTS = frozenset({TOO_SLOW, PlanLive.reason})
 
 PAUSED = "The policy pauses this account: nothing is planned."
 
@@ -55,7 +61,13 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class AccountInputs:
-    """What one account is decided on. `policy` is None when none was in force; `looked_regardless` when it is due."""
+    """What one account is decided on.
+
+    Attributes:
+        policy: None when none was in force.
+        looked_regardless: Decide even inside the bands, because the account is due.
+        refused: Why nothing is to be decided, found out before.
+    """
 
     account: AccountBook
     account_hash: str
@@ -63,6 +75,7 @@ class AccountInputs:
     policy_hash: PolicyHash
     policy_version_hashes: tuple[str, ...]
     looked_regardless: bool = False
+    refused: Failure | None = None
 
 
 def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
@@ -74,6 +87,8 @@ def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check
         decide: The optimiser.
         check: The exact check of what it answers.
     """
+    if inputs.refused is not None:
+        return failed(inputs, basis, inputs.refused)
     try:
         return _decided(inputs, basis, decide, check)
     except Fact as fact:
@@ -82,8 +97,9 @@ def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check
         return failed(inputs, basis, Failure(fact.reason, fact.message, details))
 
 
-def failed(inputs: AccountInputs, basis: Basis, failure: Failure, outcome: PlanOutcome = PlanOutcome.FAILED) -> Draft:
+def failed(inputs: AccountInputs, basis: Basis, failure: Failure) -> Draft:
     """Return the plan of an account about which nothing could be decided."""
+    outcome = PlanOutcome.UNSOLVED if failure.reason == TOO_SLOW else PlanOutcome.FAILED
     return _draft(inputs, basis, outcome, PlanContent(inputs.account.currency, failure=failure))
 
 
@@ -137,6 +153,7 @@ def _draft(
         outcome=outcome,
         inputs=named,
         content=content,
+        recorded_content=recorded_bytes(content),
         plan_hash=plan_hash(inputs.account.account_id, outcome, named, content),
         review_reasons=review,
         expire_time=prices.as_of_time + life,

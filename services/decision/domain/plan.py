@@ -186,12 +186,18 @@ class PlanContent:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A plan that was decided and is not recorded yet. `expire_time`: from then on it must not be acted on."""
+    """A plan that was decided and is not recorded yet.
+
+    Attributes:
+        recorded_content: `content`, as it is recorded; made where the plan is.
+        expire_time: From then on it must not be acted on.
+    """
 
     account_id: AccountId
     outcome: PlanOutcome
     inputs: PlanInputs
     content: PlanContent
+    recorded_content: bytes
     plan_hash: str
     review_reasons: tuple[str, ...]
     expire_time: datetime

@@ -1,0 +1,208 @@
+"""Second stage of a run: decides its accounts, shard by shard.
+
+A shard is claimed, computed outside of the event loop, and written in one transaction: plans, events and counts together.
+The claim's attempt number fences: when a worker lost its claim, another decides the shard again, and the same inputs
+give the same plans.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from services.decision.app.events import plan_decided, run_event
+from services.decision.app.leases import held
+from services.decision.app.policies import with_policy
+from services.decision.app.ports import (
+    Begin,
+    Changes,
+    NewPlan,
+    PolicyClient,
+    Session,
+    ShardAccount,
+    Solved,
+    Solver,
+    Spanned,
+    Tracing,
+)
+from services.decision.domain.account_problem import RECENT_TRADES, Market, is_due
+from services.decision.domain.book import AccountBook
+from services.decision.domain.deciding import AccountInputs, Basis, failed
+from services.decision.domain.plan import Draft, Failure, PlanLive, PlanState, first_state
+from services.decision.domain.prices import PriceSetId
+from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
+from services.decision.domain.run import Run, RunState, Shard, totals
+from services.kernel.canonical import content_hash
+from services.kernel.clock import Clock
+from services.kernel.errors import Conflict
+from services.kernel.ids import AccountId, PlanId, derived_id
+
+# Who approves plans inside their policy's safety nets; the policy's hash follows.
+APPROVING_RULE = "rule:within_safety_nets"
+
+LIVE = Failure(PlanLive.reason, "the account has another plan that is not final")
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Decides one shard at a time; several may run side by side. A claim not renewed for `lease` is free for others."""
+
+    begin: Begin
+    read: Begin
+    clock: Clock
+    policy: PolicyClient
+    solver: Solver
+    tracing: Tracing
+    changes: Changes
+    lease: timedelta
+
+    async def step(self) -> bool:
+        """Decide the next shard, and return whether there was one."""
+        now = self.clock.now()
+        async with self.begin() as session:
+            shard = await session.runs.claim_shard(now, now + self.lease)
+            run = None if shard is None else await session.runs.get(shard.run_id)
+        if shard is None or run is None:
+            return False
+        with self.tracing.continued(
+            run.trace_parent,
+            "decision.shard",
+            evenkeel__run=run.run_id,
+            evenkeel__shard=shard.number,
+            evenkeel__attempt=shard.attempt,
+        ) as span:
+            try:
+                async with held(lambda: self._hold(shard), self.lease):
+                    inputs, basis, bodies = await self._inputs(run, shard)
+                    solved = await self._solved(inputs, basis, span)
+                await self._record(run, shard, inputs, basis, solved, bodies)
+            except Conflict:
+                # Another worker has the shard, or the run was canceled: nothing was written.
+                span.set_attribute("evenkeel.fenced", "true")
+        self.changes.tell()
+        return True
+
+    async def _hold(self, shard: Shard) -> None:
+        async with self.begin() as session:
+            await session.runs.hold_shard(shard, self.clock.now() + self.lease)
+
+    async def _inputs(self, run: Run, shard: Shard) -> tuple[Sequence[AccountInputs], Basis, Mapping[str, bytes]]:
+        """Return what the shard is decided on, and the accounts' content by hash."""
+        async with self.read() as session:
+            accounts = await session.runs.shard_accounts(shard)
+            ids = [each.account_id for each in accounts]
+            since = (run.as_of_time - RECENT_TRADES).date()
+            books = {each.account_id: each for each in await session.ledger.accounts(ids, trades_since=since)}
+            live = await session.plans.live_accounts(ids)
+            decided = await session.plans.decided_dates(ids)
+            basis = await _basis(session, run)
+            documents = await session.contents.get({each.policy_hash for each in accounts if each.policy_hash})
+
+        def prepared() -> tuple[Sequence[AccountInputs], Mapping[str, bytes]]:
+            bodies = {each.account_id: books[each.account_id].content() for each in accounts}
+            inputs = [
+                self._account(
+                    each,
+                    books[each.account_id],
+                    content_hash(bodies[each.account_id]),
+                    documents,
+                    live,
+                    decided.get(each.account_id),
+                    run.as_of_time,
+                )
+                for each in accounts
+            ]
+            return inputs, {each.account_hash: bodies[each.account.account_id] for each in inputs}
+
+        inputs, bodies = await asyncio.to_thread(prepared)
+        return inputs, basis, bodies
+
+    def _account(
+        self,
+        account: ShardAccount,
+        book: AccountBook,
+        account_hash: str,
+        documents: Mapping[str, bytes],
+        live: Collection[AccountId],
+        decided: date | None,
+        as_of_time: datetime,
+    ) -> AccountInputs:
+        inputs = AccountInputs(
+            account=book,
+            account_hash=account_hash,
+            policy=None,
+            policy_hash=account.policy_hash,
+            policy_version_hashes=account.version_hashes,
+        )
+        if account.policy_hash:
+            inputs = with_policy(inputs, self.policy, documents[account.policy_hash])
+        if inputs.policy is not None:
+            inputs = replace(inputs, looked_regardless=is_due(inputs.policy, decided, as_of_time.date()))
+        return replace(inputs, refused=LIVE) if account.account_id in live else inputs
+
+    async def _solved(self, inputs: Sequence[AccountInputs], basis: Basis, span: Spanned) -> Sequence[Solved]:
+        with self.tracing.span("decision.solve", evenkeel__accounts=len(inputs)) as solving:
+            solved = await self.solver.drafts(inputs, basis)
+            durations_s = sorted(each.duration_s for each in solved)
+            solving.set_attribute("evenkeel.solve.sum_s", sum(durations_s))
+            solving.set_attribute("evenkeel.solve.max_s", durations_s[-1])
+        span.set_attribute("evenkeel.accounts", len(inputs))
+        return solved
+
+    async def _record(
+        self,
+        run: Run,
+        shard: Shard,
+        inputs: Sequence[AccountInputs],
+        basis: Basis,
+        solved: Sequence[Solved],
+        bodies: Mapping[str, bytes],
+    ) -> None:
+        at = self.clock.now()
+        async with self.begin() as session:
+            # One shard of a run at a time gets here, so exactly one of them is the last.
+            locked = await session.runs.lock(run.run_id)
+            if locked is None or locked.state is not RunState.DECIDING:
+                raise Conflict(f"run {run.run_id} is not being decided any more")
+            await session.contents.put(bodies)
+            plans = [_new_plan(run, each.draft) for each in solved]
+            kept = await session.plans.add(run, plans, at)
+            # Between our look and now another run gave the account a plan.
+            by_account = {each.account.account_id: each for each in inputs}
+            late = [plan for plan in plans if plan.plan_id not in kept]
+            again = [_new_plan(run, failed(by_account[plan.draft.account_id], basis, LIVE)) for plan in late]
+            await session.plans.add(run, again, at)
+            recorded = [plan for plan in plans if plan.plan_id in kept] + again
+            drafts = [plan.draft for plan in recorded]
+            last = await session.runs.complete_shard(
+                shard, Counter(draft.outcome for draft in drafts), totals(drafts), at
+            )
+            await session.emit([plan_decided(run, plan) for plan in recorded])
+            if last:
+                decided = replace(locked, state=RunState.EXECUTING, decided_time=at, note="")
+                await session.runs.move(decided, was=RunState.DECIDING)
+                await session.emit([run_event("decided", run, {"account_count": run.account_count})])
+
+
+async def _basis(session: Session, run: Run) -> Basis:
+    prices = await session.prices.price_set(PriceSetId(run.price_set_id))
+    if prices is None or run.instruments_hash is None or run.risk_model_hash is None:
+        raise RuntimeError(f"run {run.run_id} is decided before it is pinned")
+    bodies = await session.contents.get({run.instruments_hash, run.risk_model_hash})
+    known = read_recorded(InstrumentList, bodies[run.instruments_hash]).instruments
+    return Basis(
+        market=Market(prices, {each.instrument_id: each for each in known}),
+        risk_model=read_risk_model(bodies[run.risk_model_hash]),
+        instruments_hash=run.instruments_hash,
+        risk_model_hash=run.risk_model_hash,
+        engine=run.engine,
+        as_of_time=run.as_of_time,
+        currency=run.currency,
+    )
+
+
+def _new_plan(run: Run, draft: Draft) -> NewPlan:
+    state = first_state(draft, dry_run=run.dry_run)
+    approver = f"{APPROVING_RULE}@{draft.inputs.policy_hash}" if state is PlanState.APPROVED else ""
+    return NewPlan(PlanId(derived_id("plan", run.run_id, draft.account_id)), draft, state, approver)

@@ -1,0 +1,93 @@
+"""Last stage of a run: books what execution reports.
+
+Execution's reports have dense positions that never change. What a piece of the stream says is booked in one transaction
+with the position it ends at, so each report counts once, whoever follows and however often the stream breaks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from services.decision.app.booking import PlannedAllocation, book_allocations
+from services.decision.app.events import plan_moved
+from services.decision.app.ports import Begin, Changes, ExecutionClient, Report, Tracing
+from services.kernel.clock import Clock
+
+# Reports booked in one transaction.
+REPORTS_PER_BOOKING_MAX = 500
+
+# Position of the trace id in a W3C trace context.
+_TRACE_ID = slice(3, 35)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Follows execution's reports on plans."""
+
+    begin: Begin
+    read: Begin
+    clock: Clock
+    execution: ExecutionClient
+    tracing: Tracing
+    changes: Changes
+
+    async def follow(self) -> None:
+        """Book reports as they come, until the stream ends.
+
+        Raises:
+            Unreachable: Execution does not answer.
+            Conflict: Somebody else booked the same reports; read the position again.
+        """
+        async with self.read() as session:
+            position = await session.ledger.stream_position()
+        async for reports in self.execution.reports(position):
+            for piece in _pieces(reports):
+                await self.book(piece)
+
+    async def book(self, piece: Sequence[Report]) -> None:
+        """Book a piece of the stream: consecutive reports, at least one.
+
+        Raises:
+            Conflict: The piece begins later than right after what is booked.
+        """
+        with self.tracing.continued(
+            piece[0].trace_parent,
+            "decision.book",
+            evenkeel__reports=len(piece),
+            evenkeel__position=piece[-1].position,
+        ):
+            at = self.clock.now()
+            plan_ids = {report.plan_id for report in piece}
+            async with self.begin() as session:
+                # Execution reports on a plan, so it has it, even if its answer to us was lost.
+                working = await session.plans.worked(plan_ids, at)
+                lots = await session.plans.planned_lots(plan_ids)
+                allocations = [
+                    PlannedAllocation(
+                        report.allocation, lots.get(report.plan_id, {}).get(report.allocation.instrument_id, ())
+                    )
+                    for report in piece
+                    if report.allocation is not None
+                ]
+                await book_allocations(
+                    session.ledger, allocations, first_position=piece[0].position, last_position=piece[-1].position
+                )
+                closed = [report.closed for report in piece if report.closed is not None]
+                done = await session.plans.close_orders(closed, at)
+                await session.emit([plan_moved(plan) for plan in (*working, *done)])
+        self.changes.tell()
+
+
+def _pieces(reports: Sequence[Report]) -> Iterator[Sequence[Report]]:
+    """Yield runs of reports of one trace, so that each is booked in the trace that caused it."""
+    piece: list[Report] = []
+    for report in reports:
+        if piece and (_trace(report) != _trace(piece[0]) or len(piece) == REPORTS_PER_BOOKING_MAX):
+            yield piece
+            piece = []
+        piece.append(report)
+    if piece:
+        yield piece
+
+
+def _trace(report: Report) -> str:
+    return (report.trace_parent or "")[_TRACE_ID]

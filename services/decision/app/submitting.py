@@ -1,0 +1,117 @@
+"""Third stage of a run: sends approved plans to execution, signed.
+
+Plans are put into a submission, and the bytes that travel are stored with it, before anything is sent. Whether an
+unanswered submission arrived is unknown, so it is sent again, the same bytes under the same request id, until it is
+acknowledged.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from services.decision.app.events import plan_moved
+from services.decision.app.ports import Begin, Changes, ExecutionClient, SignedPlan, Submission, Tracing
+from services.decision.domain.plan import Plan
+from services.decision.domain.run import backoff
+from services.kernel.clock import Clock
+from services.kernel.errors import Fact, Invalid
+
+# What execution takes at once.
+PLANS_PER_SUBMISSION_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Submitting:
+    """Puts plans into submissions, and sends them one at a time. A claim is free for others after `lease`.
+
+    Attributes:
+        lease: Longer than a call to execution may take.
+    """
+
+    begin: Begin
+    clock: Clock
+    market_clock: Clock
+    execution: ExecutionClient
+    tracing: Tracing
+    changes: Changes
+    lease: timedelta
+
+    async def step(self) -> bool:
+        """Prepare and send what there is, and return whether anything was done."""
+        prepared = await self._prepare()
+        return await self._send() or prepared
+
+    async def _prepare(self) -> bool:
+        """Put approved plans of one run into a submission; from then on they count as sent."""
+        at = self.clock.now()
+        async with self.begin() as session:
+            plans = await session.plans.approved(self.market_clock.now(), PLANS_PER_SUBMISSION_MAX)
+            if not plans:
+                return False
+            submission = _submission(plans[0], [self.execution.signed(plan) for plan in plans])
+            await session.plans.submit(submission, at)
+        return True
+
+    async def _send(self) -> bool:
+        now = self.clock.now()
+        async with self.begin() as session:
+            submission = await session.plans.claim_submission(now, now + self.lease)
+        if submission is None:
+            return False
+        with self.tracing.continued(
+            submission.trace_parent,
+            "decision.submit",
+            evenkeel__run=submission.run_id,
+            evenkeel__plans=len(submission.plans),
+            evenkeel__attempt=submission.attempts,
+        ):
+            try:
+                refusals = await self.execution.submit(submission.submission_id, submission.plans)
+            except Invalid as invalid:
+                await self._refused(submission, invalid)
+            except Fact as fact:
+                await self._unanswered(submission, fact)
+                return False
+            else:
+                at = self.clock.now()
+                async with self.begin() as session:
+                    moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
+                    await session.runs.note(submission.run_id, "")
+                    await session.emit([plan_moved(plan) for plan in moved])
+        self.changes.tell()
+        return True
+
+    async def _unanswered(self, submission: Submission, fact: Fact) -> None:
+        async with self.begin() as session:
+            await session.plans.postpone(submission.submission_id, self.clock.now() + backoff(submission.attempts))
+            await session.runs.note(submission.run_id, f"waits to submit plans: {fact.message}")
+        self.changes.tell()
+
+    async def _refused(self, submission: Submission, invalid: Invalid) -> None:
+        """Find the plan that makes execution refuse them all: send each by itself; a lone one is refused."""
+        at = self.clock.now()
+        async with self.begin() as session:
+            if len(submission.plans) > 1:
+                parts = [_part(submission, plan) for plan in submission.plans]
+                await session.plans.split(submission, parts, at)
+                return
+            refusals = {submission.plans[0].plan_id: f"{invalid.reason}: {invalid.message}"}
+            moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
+            await session.emit([plan_moved(plan) for plan in moved])
+
+
+def _submission(first: Plan, plans: Sequence[SignedPlan]) -> Submission:
+    return Submission(_request_id([str(plan.plan_id) for plan in plans]), first.run_id, 0, None, tuple(plans))
+
+
+def _part(submission: Submission, plan: SignedPlan) -> Submission:
+    request_id = _request_id([submission.submission_id, str(plan.plan_id)])
+    return replace(submission, submission_id=request_id, attempts=0, plans=(plan,))
+
+
+def _request_id(parts: Sequence[str]) -> str:
+    """Return the UUID that stands for `parts`; a plan is in one submission only, so none is used twice."""
+    digest = hashlib.sha256("\n".join(parts).encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
