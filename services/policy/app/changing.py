@@ -1,6 +1,6 @@
 """The use cases by which rules change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,17 +37,23 @@ class Edit:
 class ChangeApp:
     """How rules change: one person writes, another approves.
 
-    `clock` tells when things are recorded, `market_clock` when rules hold. `make_id` returns a new change's id.
+    `clock` tells when things are recorded, `market_clock` when rules hold.
     """
 
     read: Read
     begin: Begin
     clock: Clock
     market_clock: Clock
-    make_id: Callable[[], ChangeId]
 
     async def create_change(
-        self, node_id: PolicyNodeId, document: Document, *, reason: str, requested_time: datetime | None, author: str
+        self,
+        change_id: ChangeId,
+        node_id: PolicyNodeId,
+        document: Document,
+        *,
+        reason: str,
+        requested_time: datetime | None,
+        author: str,
     ) -> tuple[Change, tuple[Finding, ...]]:
         """Draft a change, and say what is odd about it.
 
@@ -60,7 +66,7 @@ class ChangeApp:
             place = await self._place(policies, node_id, requested_time)
             warnings = place.check(document)
             change = drafted(
-                self.make_id(),
+                change_id,
                 node_id,
                 document,
                 base_version_id=await _newest_version(policies, node_id),

@@ -1,0 +1,151 @@
+"""Values of policy as messages, and the other way."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from google.protobuf.message import Message
+
+from evenkeel.policy.v1 import policy_service_pb2 as pb
+from services.kernel.canonical import canonical_json, content_hash
+from services.kernel.ids import PolicyNodeId
+from services.policy.api.documents import document_bytes, document_message
+from services.policy.app.tree import NewNode, etag_of
+from services.policy.domain.changes import Change, State
+from services.policy.domain.content import plain_value
+from services.policy.domain.document import FIELDS
+from services.policy.domain.history import AsOf
+from services.policy.domain.lint import Finding, Severity
+from services.policy.domain.merge import Effective
+from services.policy.domain.tree import Node, NodeKind
+from services.runtime.wire import instant_message, instant_of
+
+_KINDS = {
+    NodeKind.FIRM: pb.PolicyNode.KIND_FIRM,
+    NodeKind.PROGRAM: pb.PolicyNode.KIND_PROGRAM,
+    NodeKind.MODEL: pb.PolicyNode.KIND_MODEL,
+    NodeKind.HOUSEHOLD: pb.PolicyNode.KIND_HOUSEHOLD,
+    NodeKind.ACCOUNT: pb.PolicyNode.KIND_ACCOUNT,
+}
+_KINDS_BY_NUMBER: dict[int, NodeKind] = {number: kind for kind, number in _KINDS.items()}
+
+_STATES = {
+    State.DRAFT: pb.PolicyChange.STATE_DRAFT,
+    State.SUBMITTED: pb.PolicyChange.STATE_SUBMITTED,
+    State.SCHEDULED: pb.PolicyChange.STATE_SCHEDULED,
+    State.ACTIVE: pb.PolicyChange.STATE_ACTIVE,
+    State.SUPERSEDED: pb.PolicyChange.STATE_SUPERSEDED,
+    State.REJECTED: pb.PolicyChange.STATE_REJECTED,
+    State.WITHDRAWN: pb.PolicyChange.STATE_WITHDRAWN,
+}
+
+_SEVERITIES = {
+    Severity.WARNING: pb.Finding.SEVERITY_WARNING,
+    Severity.ERROR: pb.Finding.SEVERITY_ERROR,
+}
+
+
+def new_node(message: pb.PolicyNode) -> NewNode:
+    """Return the node that a caller wants; what only the service says is ignored."""
+    parent_id = PolicyNodeId(message.parent_id) if message.parent_id else None
+    return NewNode(PolicyNodeId(message.node_id), _KINDS_BY_NUMBER[message.kind], parent_id, message.display_name)
+
+
+def kind_of(number: int) -> NodeKind | None:
+    """Return the kind, or None for any."""
+    return _KINDS_BY_NUMBER.get(number)
+
+
+def node_message(node: Node) -> pb.PolicyNode:
+    """Return the message that says `node`."""
+    return pb.PolicyNode(
+        node_id=node.node_id,
+        parent_id=node.parent_id or "",
+        kind=_KINDS[node.kind],
+        display_name=node.display_name,
+        etag=etag_of(node),
+        create_time=instant_message(node.created_time),
+    )
+
+
+def change_message(change: Change, market_time: datetime) -> pb.PolicyChange:
+    """Return the message that says `change`, in the state that it has at the business instant `market_time`."""
+    message = pb.PolicyChange(
+        change_id=change.change_id,
+        node_id=change.node_id,
+        document=document_message(change.document),
+        reason=change.reason,
+        version_hash=change.version_id,
+        state=_STATES[change.state(market_time)],
+        author=change.author,
+        approver=change.approver or "",
+        approver_comment=change.approver_comment,
+        etag=change.etag,
+        create_time=instant_message(change.created_time),
+    )
+    if (effective_time := change.effective_time or change.requested_time) is not None:
+        message.effective_time.CopyFrom(instant_message(effective_time))
+    if change.decided_time is not None:
+        message.decide_time.CopyFrom(instant_message(change.decided_time))
+    return message
+
+
+def version_message(change: Change) -> pb.PolicyVersion:
+    """Return the content of `change` as a version; approver and times only if it is approved."""
+    message = pb.PolicyVersion(
+        version_hash=change.version_id,
+        node_id=change.node_id,
+        document=document_message(change.document),
+        author=change.author,
+        reason=change.reason,
+        change_id=change.change_id,
+    )
+    if change.effective_time is not None and change.decided_time is not None:
+        message.approver = change.approver or ""
+        message.effective_time.CopyFrom(instant_message(change.effective_time))
+        message.approve_time.CopyFrom(instant_message(change.decided_time))
+    return message
+
+
+def finding_messages(findings: Iterable[Finding]) -> Iterator[pb.Finding]:
+    """Yield the messages that say `findings`."""
+    for finding in findings:
+        yield pb.Finding(
+            severity=_SEVERITIES[finding.severity],
+            rule=finding.rule,
+            fields=finding.fields,
+            description=finding.description,
+        )
+
+
+def effective_message(effective: Effective) -> pb.EffectivePolicy:
+    """Return the message that names an effective policy by the hash of its bytes."""
+    data = document_bytes(effective.document)
+    return pb.EffectivePolicy(policy_hash=content_hash(data), document_bytes=data, version_hashes=effective.version_ids)
+
+
+def source_messages(effective: Effective) -> Iterator[pb.FieldSource]:
+    """Yield who set each field, in the order of the fields; each contributor of a field that several fill."""
+    for field, value in FIELDS.set_in(effective.document):
+        text = canonical_json(plain_value(value)).decode()
+        for layer in effective.sources[field.path]:
+            yield pb.FieldSource(
+                field=field.path,
+                value=text,
+                node_id=layer.node_id,
+                version_hash=layer.version_id,
+                author=layer.author,
+                approver=layer.approver,
+                effective_time=instant_message(layer.effective_time),
+                reason=layer.reason,
+            )
+
+
+def as_of(request: Message, market_time: datetime) -> AsOf:
+    """Return the instants that a request asks about; the market's present as known now when it says none."""
+    valid_time = instant_in(request, "effective_time")
+    return AsOf(market_time if valid_time is None else valid_time, instant_in(request, "known_time"))
+
+
+def instant_in(request: Message, name: str) -> datetime | None:
+    """Return the instant in the field `name` of a request, or None when it is absent."""
+    return instant_of(getattr(request, name), name) if request.HasField(name) else None

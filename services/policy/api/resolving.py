@@ -1,0 +1,56 @@
+"""Many accounts' policies as parts of a stream: each different policy once, then who has it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from evenkeel.common.v1.columns_pb2 import WordColumn
+from evenkeel.policy.v1 import policy_service_pb2 as pb
+from services.kernel.ids import PolicyVersionId
+from services.policy.api.messages import effective_message
+from services.policy.app.reading import Resolved
+from services.policy.domain.merge import Effective
+
+# Accounts resolved and sent at once: enough to make the rest of a message negligible, and few enough that other calls
+# are served in between.
+ACCOUNTS_AT_ONCE = 5_000
+# Policies are sent in parts of about this size; a message must stay far below what a client takes.
+POLICY_BYTES_AT_ONCE = 1 << 20
+
+
+def parts(resolved: Iterable[Sequence[Resolved]]) -> Iterator[pb.ResolvePoliciesResponse]:
+    """Yield the stream for accounts as they are resolved, so many at a time."""
+    known: dict[tuple[PolicyVersionId, ...], str] = {(): ""}
+    sent: set[str] = set()
+    for accounts in resolved:
+        yield from _new_policies((effective for _, effective in accounts), known, sent)
+        words = sorted({known[effective.version_ids] for _, effective in accounts})
+        index = {word: place for place, word in enumerate(words)}
+        yield pb.ResolvePoliciesResponse(
+            account_ids=[account_id for account_id, _ in accounts],
+            policy_hashes=WordColumn(
+                words=words, indexes=[index[known[effective.version_ids]] for _, effective in accounts]
+            ),
+        )
+
+
+def _new_policies(
+    found: Iterable[Effective], known: dict[tuple[PolicyVersionId, ...], str], sent: set[str]
+) -> Iterator[pb.ResolvePoliciesResponse]:
+    """Yield the policies that were not sent yet, and note the name of each."""
+    part = pb.ResolvePoliciesResponse()
+    size = 0
+    for effective in found:
+        if effective.version_ids in known:
+            continue
+        policy = effective_message(effective)
+        known[effective.version_ids] = policy.policy_hash
+        if policy.policy_hash in sent:
+            continue
+        sent.add(policy.policy_hash)
+        part.policies.append(policy)
+        size += len(policy.document_bytes)
+        if size >= POLICY_BYTES_AT_ONCE:
+            yield part
+            part = pb.ResolvePoliciesResponse()
+            size = 0
+    if part.policies:
+        yield part

@@ -1,0 +1,193 @@
+"""`evenkeel.policy.v1.PolicyService`: message → values → use case → message."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+
+from evenkeel.policy.v1 import policy_service_pb2 as pb
+from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer
+from services.kernel.clock import Clock
+from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId, derived_id
+from services.policy.api.documents import document_message, document_of
+from services.policy.api.messages import (
+    as_of,
+    change_message,
+    effective_message,
+    finding_messages,
+    instant_in,
+    kind_of,
+    new_node,
+    node_message,
+    source_messages,
+    version_message,
+)
+from services.policy.api.resolving import ACCOUNTS_AT_ONCE, parts
+from services.policy.app import ChangeApp, PolicyApp, TreeApp
+from services.policy.app.changing import Edit
+from services.policy.app.ports import ChangeFilter
+from services.policy.domain.changes import Change
+from services.runtime.context import current_caller
+from services.runtime.paging import Page, cut, read_page
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+_EDITABLE = frozenset({"document", "reason", "effective_time"})
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyServicer(PolicyServiceServicer):
+    """Answers callers of policy."""
+
+    tree: TreeApp
+    changes: ChangeApp
+    policies: PolicyApp
+    market_clock: Clock
+
+    async def CreateNode(self, request: pb.CreateNodeRequest, context: _Context) -> pb.CreateNodeResponse:
+        (created,) = await self.tree.create_nodes([new_node(request.node)])
+        return pb.CreateNodeResponse(node=node_message(created))
+
+    async def CreateNodes(self, request: pb.CreateNodesRequest, context: _Context) -> pb.CreateNodesResponse:
+        created = await self.tree.create_nodes([new_node(each) for each in request.nodes])
+        return pb.CreateNodesResponse(created_count=len(created))
+
+    async def DeleteNode(self, request: pb.DeleteNodeRequest, context: _Context) -> pb.DeleteNodeResponse:
+        await self.tree.delete_node(PolicyNodeId(request.node_id), request.etag)
+        return pb.DeleteNodeResponse()
+
+    async def GetNode(self, request: pb.GetNodeRequest, context: _Context) -> pb.GetNodeResponse:
+        return pb.GetNodeResponse(node=node_message(await self.tree.get_node(PolicyNodeId(request.node_id))))
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: _Context) -> pb.ListNodesResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        found = await self.tree.list_nodes(
+            parent_id=PolicyNodeId(request.parent_id) if request.parent_id else None,
+            kind=kind_of(request.kind),
+            after=None if page.after is None else PolicyNodeId(str(page.after[0])),
+            limit=page.size + 1,
+        )
+        shown, token = cut(found, page, lambda node: (node.node_id,))
+        return pb.ListNodesResponse(nodes=map(node_message, shown), next_page_token=token)
+
+    async def LintDocument(self, request: pb.LintDocumentRequest, context: _Context) -> pb.LintDocumentResponse:
+        findings = await self.policies.lint(PolicyNodeId(request.node_id), document_of(request.document))
+        return pb.LintDocumentResponse(findings=finding_messages(findings))
+
+    async def CreateChange(self, request: pb.CreateChangeRequest, context: _Context) -> pb.CreateChangeResponse:
+        change, warnings = await self.changes.create_change(
+            ChangeId(derived_id("change", request.request_id)),
+            PolicyNodeId(request.node_id),
+            document_of(request.document),
+            reason=request.reason,
+            requested_time=instant_in(request, "effective_time"),
+            author=_caller(),
+        )
+        return pb.CreateChangeResponse(change=self._shown(change), warnings=finding_messages(warnings))
+
+    async def UpdateChange(self, request: pb.UpdateChangeRequest, context: _Context) -> pb.UpdateChangeResponse:
+        change, warnings = await self.changes.edit_change(
+            ChangeId(request.change_id), _edit(request), etag=request.etag, by=_caller()
+        )
+        return pb.UpdateChangeResponse(change=self._shown(change), warnings=finding_messages(warnings))
+
+    async def SubmitChange(self, request: pb.SubmitChangeRequest, context: _Context) -> pb.SubmitChangeResponse:
+        change = await self.changes.submit_change(ChangeId(request.change_id), etag=request.etag, by=_caller())
+        return pb.SubmitChangeResponse(change=self._shown(change))
+
+    async def ApproveChange(self, request: pb.ApproveChangeRequest, context: _Context) -> pb.ApproveChangeResponse:
+        change = await self.changes.approve_change(
+            ChangeId(request.change_id), PolicyVersionId(request.version_hash), comment=request.comment, by=_caller()
+        )
+        return pb.ApproveChangeResponse(change=self._shown(change))
+
+    async def RejectChange(self, request: pb.RejectChangeRequest, context: _Context) -> pb.RejectChangeResponse:
+        change = await self.changes.reject_change(ChangeId(request.change_id), comment=request.comment, by=_caller())
+        return pb.RejectChangeResponse(change=self._shown(change))
+
+    async def WithdrawChange(self, request: pb.WithdrawChangeRequest, context: _Context) -> pb.WithdrawChangeResponse:
+        change = await self.changes.withdraw_change(ChangeId(request.change_id), by=_caller())
+        return pb.WithdrawChangeResponse(change=self._shown(change))
+
+    async def GetChange(self, request: pb.GetChangeRequest, context: _Context) -> pb.GetChangeResponse:
+        return pb.GetChangeResponse(change=self._shown(await self.changes.get_change(ChangeId(request.change_id))))
+
+    async def ListChanges(self, request: pb.ListChangesRequest, context: _Context) -> pb.ListChangesResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        wanted = ChangeFilter(
+            node_id=PolicyNodeId(request.node_id) if request.node_id else None,
+            author=request.author or None,
+            approver=request.approver or None,
+        )
+        found = await self.changes.list_changes(wanted, before=_number(page), limit=page.size + 1)
+        shown, token = cut(found, page, lambda each: (each.number,))
+        return pb.ListChangesResponse(changes=[self._shown(each.change) for each in shown], next_page_token=token)
+
+    async def GetPolicyVersion(
+        self, request: pb.GetPolicyVersionRequest, context: _Context
+    ) -> pb.GetPolicyVersionResponse:
+        change = await self.policies.version(PolicyVersionId(request.version_hash))
+        return pb.GetPolicyVersionResponse(version=version_message(change))
+
+    async def GetEffectivePolicy(
+        self, request: pb.GetEffectivePolicyRequest, context: _Context
+    ) -> pb.GetEffectivePolicyResponse:
+        found = await self.policies.effective(PolicyNodeId(request.node_id), as_of(request, self.market_clock.now()))
+        return pb.GetEffectivePolicyResponse(
+            policy=effective_message(found),
+            document=document_message(found.document),
+            sources=source_messages(found),
+        )
+
+    async def ResolvePolicies(
+        self, request: pb.ResolvePoliciesRequest, context: _Context
+    ) -> AsyncIterator[pb.ResolvePoliciesResponse]:
+        resolved = await self.policies.resolve(
+            [PolicyNodeId(each) for each in request.account_ids],
+            as_of(request, self.market_clock.now()),
+            at_once=ACCOUNTS_AT_ONCE,
+        )
+        for part in parts(resolved):
+            yield part
+
+    async def CheckVersions(self, request: pb.CheckVersionsRequest, context: _Context) -> pb.CheckVersionsResponse:
+        asked = [PolicyVersionId(each) for each in request.version_hashes]
+        at = instant_in(request, "effective_time") or self.market_clock.now()
+        in_force = await self.policies.in_force(asked, at)
+        return pb.CheckVersionsResponse(in_force_version_hashes=[each for each in asked if each in in_force])
+
+    def _shown(self, change: Change) -> pb.PolicyChange:
+        return change_message(change, self.market_clock.now())
+
+
+def _edit(request: pb.UpdateChangeRequest) -> Edit:
+    named = set(request.update_mask.paths)
+    if not named or named - _EDITABLE:
+        description = f"must name some of {', '.join(sorted(_EDITABLE))}, was {sorted(named)}"
+        raise Invalid(f"update_mask: {description}", violations=[FieldViolation("update_mask", description)])
+    if "reason" in named and not request.reason:
+        description = "must say why, was empty"
+        raise Invalid(f"reason: {description}", violations=[FieldViolation("reason", description)])
+    requested_time = instant_in(request, "effective_time") if "effective_time" in named else None
+    return Edit(
+        document=document_of(request.document) if "document" in named else None,
+        reason=request.reason if "reason" in named else None,
+        requested_time=requested_time,
+        clear_time="effective_time" in named and requested_time is None,
+    )
+
+
+def _number(page: Page) -> int | None:
+    return None if page.after is None else int(page.after[0])
+
+
+def _caller() -> str:
+    caller = current_caller()
+    if caller is None:
+        raise RuntimeError("no call reaches a handler without a caller")
+    return caller.subject
