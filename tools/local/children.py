@@ -2,7 +2,7 @@
 
 A launcher that is killed cannot stop what it started, and a PostgreSQL or a service left behind holds its port and its
 data. So each child asks the kernel to be told when its parent dies. It does so itself, between fork and exec, in a
-small Python program: `preexec_fn` would run in a fork of a process that may have gRPC's threads.
+small Python program: `preexec_fn` and `user` of `subprocess` would fork a process that may have gRPC's threads.
 """
 
 import os
@@ -53,13 +53,10 @@ def start(
         user: Run it as this user; needs root.
         death_signal: What it gets when its parent dies.
     """
-    account = pwd.getpwnam(user) if user else None
-    identity = [str(account.pw_uid), str(account.pw_gid)] if account else ["", ""]
-    tether = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), str(int(death_signal)), *identity]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*tether, *command],
+            _tethered(command, user, death_signal),
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -68,6 +65,21 @@ def start(
             # Ctrl-C in the terminal is for the launcher, which then stops its children in order.
             process_group=0,
         )
+
+
+def run(
+    command: Sequence[str], *, environment: Mapping[str, str], directory: Path, user: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a process to its end, as `user` if one is named, and return what it said."""
+    return subprocess.run(
+        _tethered(command, user, signal.SIGTERM),
+        cwd=directory,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def stop(child: "subprocess.Popen[bytes]", *, how: signal.Signals, within_s: float) -> None:
@@ -79,3 +91,10 @@ def stop(child: "subprocess.Popen[bytes]", *, how: signal.Signals, within_s: flo
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def _tethered(command: Sequence[str], user: str | None, death_signal: signal.Signals) -> list[str]:
+    account = pwd.getpwnam(user) if user else None
+    identity = [str(account.pw_uid), str(account.pw_gid)] if account else ["", ""]
+    python = [sys.executable, "-I", "-S", "-c", _TETHER]
+    return [*python, str(os.getpid()), str(int(death_signal)), *identity, *command]

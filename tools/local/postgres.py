@@ -77,6 +77,7 @@ class Postgres:
     # Where it listens on 127.0.0.1; 0 takes a free port.
     port: int = 0
     binaries: Path | None = None
+    _found_home: Path | None = field(default=None, init=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _socket_directory: Path | None = field(default=None, init=False)
 
@@ -152,6 +153,11 @@ class Postgres:
     @property
     def _home(self) -> Path:
         """The directory, or when `nobody` cannot get into it (below a private home), one that stands for it."""
+        if self._found_home is None:
+            self._found_home = self._find_home()
+        return self._found_home
+
+    def _find_home(self) -> Path:
         directory = self.directory.resolve()
         if self._user is None or _reaches(self._user, _nearest_existing(directory)):
             return directory
@@ -190,16 +196,8 @@ class Postgres:
         # Over the socket, which only its owner can reach, the owner is trusted; over TCP everybody shows a password.
         options = ["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}"]
         layout = ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", f"--pgdata={home / 'data'}"]
-        done = subprocess.run(
-            [str(binaries / "initdb"), *options, *layout],
-            user=self._user,
-            group=pwd.getpwnam(self._user).pw_gid if self._user else None,
-            extra_groups=[] if self._user else None,
-            cwd=home,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+        done = children.run(
+            [str(binaries / "initdb"), *options, *layout], environment=_environment(), directory=home, user=self._user
         )
         if done.returncode != 0:
             raise PostgresFailed(f"initdb failed:\n{done.stdout}{done.stderr}")
@@ -313,10 +311,8 @@ def _nearest_existing(path: Path) -> Path:
 
 def _reaches(user: str, path: Path) -> bool:
     """Return whether `user` may enter a directory or run a program, through all directories above it."""
-    account = pwd.getpwnam(user)
     test = ["/bin/sh", "-c", 'test -x "$1" && test -r "$1"', "sh", str(path)]
-    done = subprocess.run(test, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/", check=False)
-    return done.returncode == 0
+    return children.run(test, environment=_environment(), directory=Path("/"), user=user).returncode == 0
 
 
 def _make_private(directory: Path, user: str | None) -> None:
