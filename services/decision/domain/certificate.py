@@ -1,10 +1,11 @@
 """How good a plan provably is: its objective, and a bound that no plan can beat, from this code and no solver's.
 
 The bound is Lagrange's. Give every coupling row of `convex` a price, replace the factor term by its tangent
-½λ‖Fᵀd‖² ≥ νᵀFᵀd − ‖ν‖²/2λ and each impact by its own, and the problem falls apart into one convex piecewise quadratic
-function per instrument, whose least value is found exactly. Whatever the prices, the sum is below every plan that keeps
-the limits; with the right ones it meets the optimum. Prices come from the solver, but wrong ones only make the bound
-weaker, never false.
+½λ‖Fᵀd‖² ≥ νᵀFᵀd − ‖ν‖²/2λ and each impact by its own, and the problem falls apart into two convex piecewise quadratic
+functions per instrument, one for selling and one for buying, whose least values are found exactly. An instrument goes
+one way, so the smaller of the two counts: the bound holds although that choice is not convex. Whatever the prices, the
+sum is below every plan that keeps the limits; with the right ones it meets the optimum. Prices come from the solver,
+but wrong ones only make the bound weaker, never false.
 """
 
 from dataclasses import dataclass
@@ -120,51 +121,63 @@ def _in_range(convex: ConvexProblem, prices: Prices) -> Prices:
 
 
 def _least(convex: ConvexProblem, slopes: Marginal) -> Floats:
-    """Return each instrument's least value over all it may do, shape (n,).
+    """Return each instrument's least value over all it may do one way or the other, shape (n,)."""
+    return np.minimum(*least_each_way(convex, slopes))
 
-    From the weight with everything sold, going up means keeping lots, then buying. Taken cheapest first, these steps
-    make a convex function of the final weight; where selling one lot and buying back pays, that too is in it.
+
+def least_each_way(convex: ConvexProblem, slopes: Marginal) -> tuple[Floats, Floats]:
+    """Return each instrument's least value over its sales and over its purchases, no trade among both, shape (n,).
+
+    Going up from the weight with everything sold means keeping lots, the dearest to sell first: a convex function.
     """
     n = len(convex.start)
-    row = np.concatenate([convex.lot_instrument, np.arange(n)])
-    length = np.concatenate([convex.lot_cap, convex.buy_cap])
-    slope = np.concatenate([-slopes.sell, slopes.buy])
-    order = np.lexsort((slope, row))
-    row, length, slope = row[order], length[order], slope[order]
-    lowest = convex.start - convex.sell_cap
+    order = np.lexsort((-slopes.sell, convex.lot_instrument))
+    row, length, slope = convex.lot_instrument[order], convex.lot_cap[order], -slopes.sell[order]
     first = np.searchsorted(row, np.arange(n))
-    left = lowest[row] + _before(length, row, first)
-    right = left + length
     all_sold = by_instrument(convex, slopes.sell * convex.lot_cap)
-    value_left = all_sold[row] + _before(slope * length, row, first)
+    left = (convex.start - convex.sell_cap)[row] + _before(length, row, first)
+    sales = _Segments(row, left, length, slope, all_sold[row] + _before(slope * length, row, first))
+    every = np.arange(n)
+    purchases = _Segments(every, convex.start, convex.buy_cap, slopes.buy, np.zeros(n))
+    none = _Segments(every, convex.start, np.zeros(n), np.zeros(n), np.zeros(n))
+    idle = _least_on(convex, slopes.there, none)
+    return tuple(np.minimum(idle, _least_on(convex, slopes.there, way)) for way in (sales, purchases))  # type: ignore[return-value]
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Segments:
+    """Pieces of the final weight on which a trade's cost is linear: where they start, with which value and slope."""
+
+    row: NDArray[np.int64]
+    left: Floats
+    length: Floats
+    slope: Floats
+    value_left: Floats
+
+
+def _least_on(convex: ConvexProblem, there: Floats, pieces: _Segments) -> Floats:
+    """Return each instrument's least value on its pieces, infinite where it has none, shape (n,)."""
+    row, left, slope = pieces.row, pieces.left, pieces.slope
     t, band, q = (
         convex.target[row],
         convex.band[row],
         BPS_PER_ONE * convex.risk_aversion * convex.specific_variance[row],
     )
     price = BPS_PER_ONE * convex.band_price
-    pull = slopes.there[row] + slope
-    corners = [left, right, t - band, t + band]
+    pull = there[row] + slope
+    corners = [left, left + pieces.length, t - band, t + band]
     if convex.risk_aversion > 0:
-        # Where the quadratic is level: inside the band, below it, above it.
-        corners += [t - pull / q, t - (pull - price) / q, t - (pull + price) / q]
-    least = np.full(n, np.inf)
-    for corner in corners:
-        w = np.clip(corner, left, right)
-        d = w - t
-        value = (
-            value_left
-            + slope * (w - left)
-            + q / 2 * d**2
-            + slopes.there[row] * d
-            + price * np.maximum(np.abs(d) - band, 0.0)
-        )
-        np.minimum.at(least, row, value)
+        # Where the quadratic is level: inside the band, above it, below it.
+        corners += [t - pull / q, t - (pull + price) / q, t - (pull - price) / q]
+    w = np.clip(np.stack(corners), left, left + pieces.length)
+    d = w - t
+    value = slope * (w - left) + q / 2 * d**2 + there[row] * d + price * np.maximum(np.abs(d) - band, 0.0)
+    least = np.full(len(convex.start), np.inf)
+    np.minimum.at(least, row, pieces.value_left + value.min(axis=0))
     return least
 
 
 def _before(values: Floats, row: NDArray[np.int64], first: NDArray[np.int64]) -> Floats:
     """Return, for each value, the sum of those before it in the same row."""
-    before: Floats = np.concatenate([[0.0], np.cumsum(values)[:-1]])
-    return before - before[first][row]
+    before: Floats = np.concatenate([[0.0], np.cumsum(values)])
+    return before[:-1] - before[first][row]

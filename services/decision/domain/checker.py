@@ -203,12 +203,11 @@ def _of_account(
             broken(Rule.GAIN_BUDGET, problem.account_id, gain, left)
     for trade in trades:
         holding = holdings[trade.instrument_id]
-        if trade.side is Side.BUY and holding.weight_max is not None:
-            # Half a cent is the rounding of the trade's own value.
-            if values[trade.instrument_id] > holding.weight_max * mix_value + CENT / 2:
-                broken(
-                    Rule.WEIGHT_MAX, trade.instrument_id, values[trade.instrument_id], holding.weight_max * mix_value
-                )
+        if trade.side is Side.SELL or holding.weight_max is None:
+            continue
+        # Half a cent is the rounding of the trade's own value.
+        if values[trade.instrument_id] > holding.weight_max * mix_value + CENT / 2:
+            broken(Rule.WEIGHT_MAX, trade.instrument_id, values[trade.instrument_id], holding.weight_max * mix_value)
     for group in problem.limits.groups:
         value = sum((values[instrument_id] for instrument_id in group.instrument_ids), ZERO)
         if value < group.weight_min * mix_value:

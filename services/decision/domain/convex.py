@@ -1,14 +1,14 @@
 """The account as the solvers see it: float64 arrays, weights as fractions of the mix value, objective in basis points.
 
-Here is the one way into floating point, `enter`, and the one way out for estimates, `exact`; trades leave by `rounding`,
-which counts them in whole increments. The arrays define the problem that
-`reference_model` states, any faster kernel solves, and `certificate` bounds:
+Here is the one way into floating point, `enter`, and the one way out for estimates, `exact`; trades leave by
+`rounding`, which counts them in whole increments. The arrays define the problem that `reference_model` states, any
+faster kernel solves, and `certificate` bounds:
 
     minimize   λ/2 (‖Fᵀd‖² + Σ D_i d_i²)  deviation d = w − t, w = start + bought − sold
-             + M Σ (|d_i| − β_i)₊          leaving the corridor
-             + M (cash − ceiling)₊         idle cash
-             + ω cost,  cost = Σ κ_i (sold_i + bought_i) + Σ ι_i (sold_i^1.5 + bought_i^1.5)   spread, commission, impact
-             + Σ γ_l s_l                   tax, negative for a credit
+             + M Σ (|d_i| − β_i)₊         leaving the corridor
+             + M (cash − ceiling)₊        idle cash
+             + ω cost                     cost = Σ κ_i (sold_i + bought_i) + Σ ι_i (sold_i^1.5 + bought_i^1.5)
+             + Σ γ_l s_l                  tax, negative for a credit
     subject to 0 ≤ s_l ≤ cap_l,  sold_i = Σ s_l over its lots,  0 ≤ bought_i ≤ buy_cap_i
                cash + Σ (sold_i − bought_i) − cost ≥ floor       [cash]
                Σ (sold_i + bought_i) ≤ turnover                  [turnover]
@@ -191,7 +191,7 @@ def by_instrument(convex: ConvexProblem, of_lots: Floats) -> Floats:
 def exact(value: float, unit: Decimal) -> Decimal:
     """Return `value` rounded half-even to a multiple of `unit`, a power of ten."""
     rounded = Decimal(value).quantize(unit, rounding=ROUND_HALF_EVEN)
-    return rounded if rounded else unit - unit  # Never minus zero: it would be another byte for the same number.
+    return rounded or unit - unit  # Never minus zero: it would be another byte for the same number.
 
 
 def ordered_holdings(problem: AccountProblem) -> list[Holding]:

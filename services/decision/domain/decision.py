@@ -139,14 +139,14 @@ class Certificate:
     """How far the plan can at most be from the best, checked by code that is not the solver.
 
     All values are basis points of the account's mix value. The bound holds for every plan within the limits,
-    whichever way each instrument is traded, whole shares and minimum trades or not.
+    whichever one way each instrument goes, whole shares and minimum trades or not.
 
     Attributes:
         primal_bps: Objective of the released trades, exactly as rounded.
         dual_bps: No plan can be below this.
         gap_bps: primal − dual: what rounding, minimum trades, chosen directions and the solver cost together, at most.
         hold_bps: Objective of doing nothing.
-        convex_gap_bps: The same gap before rounding, for the convex problem with the chosen directions: the solver's part.
+        convex_gap_bps: The same gap before rounding, with the chosen directions: the solver's own part.
         status: The solver's own word.
         options: What it was run with.
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import NewType
 
 import numpy as np
@@ -55,7 +56,7 @@ class Band:
     destination: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # Without slots, so that what is added up is kept.
 class Holding:
     """One instrument that the account holds, may hold, or has a target for.
 
@@ -68,7 +69,7 @@ class Holding:
         commission_bps: Of the traded value.
         commission_per_trade: In currency, once for every trade.
         average_daily_value: Traded in the market per day, in currency; None leaves market impact out.
-        minimum_trade: A trade is worth at least this much, in currency, or is not made. Selling the whole position is exempt.
+        minimum_trade: A trade is worth at least this much, in currency, or is not made. Selling all of it is exempt.
         held_away_value: Value of the same instrument held elsewhere: counts in the mix, is never traded.
         weight_max: Purchases never take the weight above it; None for no limit. A weight that the market took above
             it is not bought, and is brought back by its band, not by force.
@@ -92,17 +93,17 @@ class Holding:
     no_buy: str | None = None
     no_sell: str | None = None
 
-    @property
+    @cached_property
     def quantity(self) -> Decimal:
         """Units held in all lots."""
         return sum((lot.quantity for lot in self.lots), ZERO)
 
-    @property
+    @cached_property
     def value(self) -> Decimal:
         """What the lots are worth at `price`."""
         return self.quantity * self.price
 
-    @property
+    @cached_property
     def mix_value(self) -> Decimal:
         """What counts in the mix: the lots and what is held away."""
         return self.value + self.held_away_value
@@ -170,8 +171,8 @@ class Objective:
         band_excess_price: Cost of each unit of weight outside its destination band (and of cash above its ceiling).
         tax_weight: 1 counts tax in full, 0 ignores it.
         cost_weight: 1 counts spread, commission and impact in full.
-        loss_credit_weight: Part of a realized loss's tax credit that counts: 1 harvests, 0 never sells for a loss.
-        impact_coefficient: Y of the square-root law, impact = Y · daily volatility · √(value / daily value); 0 for none.
+        loss_credit_weight: Part of a realized loss's tax credit that counts: at 0 a loss has no value.
+        impact_coefficient: Y of the square-root law, impact = Y · daily volatility · √(value / daily value).
         net_benefit_min: A plan must beat doing nothing by at least this, in currency.
     """
 
@@ -202,7 +203,7 @@ class Limits:
     groups: tuple[GroupLimit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # Without slots, so that what is added up is kept.
 class AccountProblem:
     """Everything that decides what one account should trade.
 
@@ -236,12 +237,12 @@ class AccountProblem:
             found.add("holdings", f"the account's value must be positive, was {self.mix_value}")
         found.raise_if_any()
 
-    @property
+    @cached_property
     def mix_value(self) -> Decimal:
         """Cash, holdings and what is held away: what weights are fractions of."""
         return self.cash + sum((h.mix_value for h in self.holdings), ZERO)
 
-    @property
+    @cached_property
     def cash_floor(self) -> Decimal:
         """Least cash after the plan and its costs, in currency, the withdrawal included."""
         return max(self.cash_rule.floor, self.cash_rule.floor_weight * self.mix_value) + self.cash_rule.withdrawal

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices
 
 SOLVER = "CLARABEL"
-# Clarabel's own default for gap and feasibility. Tighter ones are below what its arithmetic reaches once impact is in; at
-# this one the objective, a few basis points, is known to a millionth of a basis point.
+# Clarabel's own default for gap and feasibility. Tighter ones are below what its arithmetic reaches once impact is in;
+# at this one the objective, a few basis points, is known to a millionth of a basis point.
 TOLERANCE = 1e-8
 # Compiled problems kept by one process, about a megabyte each at 20 instruments.
 SHAPES_KEPT_MAX = 64
@@ -285,7 +285,7 @@ def _parameters(n: int, m: int, k: int, g: int) -> dict[str, Any]:
 def _settings(solver: str, iterations_max: int) -> dict[str, Any]:
     if solver != SOLVER:
         return {}
-    tolerances = {name: TOLERANCE for name in ("tol_gap_abs", "tol_gap_rel", "tol_feas")}
+    tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), TOLERANCE)
     return {**tolerances, "max_iter": iterations_max, "max_threads": 1}
 
 

@@ -3,7 +3,8 @@
 A bounded search. It starts at the allowed trades nearest to the solution, mends the limits that rounding broke by the
 moves that cost the objective least for what they mend, and then walks downhill one instrument at a time: a step up
 or down, the smallest trade, or none. Among equals it prefers fewer trades, then the first by id, so the order of rows
-changes nothing. Floats guide it; whether a limit is kept is added up exactly. What it loses against the optimum is in the certificate's gap.
+changes nothing. Floats guide it; whether a limit is kept is added up exactly. What it loses against the optimum is in
+the certificate's gap.
 
 The search may end without a plan: then increments, minimum trades and limits leave none near the optimum.
 """
@@ -16,6 +17,7 @@ import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument, gain_budget_left
 from services.decision.domain.decision import LotSale, Trade
+from services.decision.domain.directions import NOISE
 from services.decision.domain.increments import Effect, Tradable, tradables
 from services.decision.domain.problem import ZERO, AccountProblem, Side
 from services.decision.domain.tax import TaxView
@@ -27,8 +29,6 @@ MOVES_PER_INSTRUMENT_MAX = 8
 EQUAL_BPS = 1e-6
 # Increments worth less than this weight are not walked one by one: rounding to them costs nothing that shows.
 FINE_STEP = 1e-7
-# In weight. Smaller trades are the solver's tolerance, not its wish.
-NOISE = 1e-7
 
 
 def rounded(
@@ -80,6 +80,7 @@ class _Search:
         self.tradables = tradables(problem, tax, convex, near.prices)
         self.turnover_max = None if problem.limits.turnover is None else problem.limits.turnover * self.mix_value
         self.gain_max = gain_budget_left(problem)
+        self.cash_min = problem.cash_floor
         self.curvature = (convex.exposures**2).sum(axis=1) + convex.specific_variance
         row_of = {tradable.holding.instrument_id: row for row, tradable in enumerate(self.tradables)}
         self.groups = [
@@ -179,10 +180,10 @@ class _Search:
         return self.convex.band_price * max(float(cash / self.mix_value) - self.convex.cash_ceiling, 0.0)
 
     def _broken(self, row: int = 0, steps: int | None = None) -> Decimal:
-        """Return by how much limits are broken in all, in currency, when `row` trades `steps` instead; zero when none is."""
+        """Return by how much, in currency, limits are broken in all when `row` trades `steps` instead."""
         old = self._effect(row, self.steps[row])
         new = old if steps is None else self._effect(row, steps)
-        over = [self.problem.cash_floor - (self.cash + new.cash - old.cash)]
+        over = [self.cash_min - (self.cash + new.cash - old.cash)]
         if self.turnover_max is not None:
             over.append(self.turnover + abs(new.value) - abs(old.value) - self.turnover_max)
         if self.gain_max is not None:

@@ -21,7 +21,7 @@ class LotTax:
 
     Attributes:
         gain_per_unit: Price minus basis of one unit, in currency; negative is a loss.
-        rate: Marginal rate of the gain, 0 to 1. Tax of a sale is quantity · gain_per_unit · rate, negative for a credit.
+        rate: Marginal rate of the gain, 0 to 1. A sale's tax is quantity · gain_per_unit · rate, negative for a credit.
         no_sell: Why tax rules forbid the sale; None when they do not.
     """
 

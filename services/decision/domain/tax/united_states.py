@@ -75,14 +75,15 @@ class UnitedStates:
         )
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
-        """Return every purchase that would disallow a loss of this plan or of the account's last 30 days, and the reverse."""
+        """Return every purchase that would disallow a loss, of this plan or of the last 30 days, and the reverse."""
         if not problem.tax.taxable:
             return ()
         holdings = {holding.instrument_id: holding for holding in problem.holdings}
         bought = {trade.instrument_id for trade in trades if trade.side is Side.BUY}
-        found: list[str] = []
-        for instrument_id in sorted(bought & _loss_sales(problem).keys()):
-            found.append(f"{instrument_id} was sold at a loss within 30 days and is bought again")
+        found = [
+            f"{instrument_id} was sold at a loss within 30 days and is bought again"
+            for instrument_id in bought & _loss_sales(problem).keys()
+        ]
         for trade in trades:
             for sale in trade.lot_sales:
                 holding = holdings[trade.instrument_id]

@@ -1,0 +1,196 @@
+"""Decides one account: problem in, decision out, the same bytes for the same inputs.
+
+The steps: ask the triggers; solve the convex problem; choose which way each instrument goes and solve again; round to
+what a venue takes; check exactly; compare with doing nothing; certify; explain.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+
+from services.decision.domain.binding import binding_constraints, conflicts
+from services.decision.domain.certificate import dual_bound
+from services.decision.domain.checker import violations
+from services.decision.domain.convex import (
+    BPS_PER_ONE,
+    ConvexProblem,
+    ConvexSolution,
+    Prices,
+    enter,
+    exact,
+    ordered_holdings,
+)
+from services.decision.domain.decision import (
+    BindingConstraint,
+    Certificate,
+    Decision,
+    Explanation,
+    NoTradeReason,
+    Outcome,
+    Trade,
+    Trigger,
+)
+from services.decision.domain.directions import Chosen, choose
+from services.decision.domain.explanation import Plan, objective_bps, plan_of, summary, trade_reasons
+from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
+from services.decision.domain.reference_model import SOLVER, TOLERANCE, Solve, SolveStatus, least_relaxation, solve
+from services.decision.domain.rounding import EQUAL_BPS, rounded
+from services.decision.domain.tax import TaxView, jurisdiction
+from services.decision.domain.triggers import triggers
+from services.decision.domain.words import CERTIFIED_BPS_UNIT
+
+NOT_SOLVED = "NOT_SOLVED"
+EVERYTHING_WITHIN = "Nothing is traded: every weight is inside its band and cash inside its corridor."
+NOT_WORTH_IT = "Nothing is traded: no trade is worth its tax and cost."
+BELOW_MINIMUM = "Nothing is traded: the trades that would help are below the smallest that may be made."
+NO_PLAN = "Nothing is traded: no plan keeps every limit."
+NO_ANSWER = "Nothing is traded: the solver gave no usable answer, and a person should look."
+
+
+def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | None = None) -> Decision:
+    """Return what the account should trade.
+
+    Args:
+        problem: The account.
+        risk: Covers every instrument of the account.
+        options: How to decide.
+
+    Raises:
+        Invalid: The jurisdiction is not known, or the risk model lacks an instrument.
+    """
+    options = options or DecideOptions()
+    tax = jurisdiction(problem.tax.jurisdiction).view(problem)
+    convex = enter(problem, risk, tax)
+    case = _Case(problem, options, tax, convex, triggers(problem, options), Chosen(convex, _nothing(convex)))
+    if not case.asked:
+        return case.without_trades(Outcome.NO_TRADE, EVERYTHING_WITHIN, NOT_SOLVED, reason=NoTradeReason.WITHIN_BANDS)
+    first = solve(convex, iterations_max=options.iterations_max)
+    if first.solution is None:
+        return _unsolved(case, first)
+    smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
+    chosen = choose(convex, first.solution, smallest, partial(_again, options))
+    case = replace(case, chosen=chosen)
+    trades = rounded(problem, tax, chosen.convex, chosen.near)
+    if trades is None:
+        # Without what was left out for being small there may be no way to keep the limits.
+        trades = rounded(problem, tax, convex, chosen.near)
+    return _released(case, first, trades)
+
+
+def _released(case: "_Case", first: Solve, trades: tuple[Trade, ...] | None) -> Decision:
+    """Return the decision to make the trades, or none when they are not worth it or do not keep the limits."""
+    problem, status = case.problem, first.detail
+    standing = violations(problem, ())
+    if trades is None:
+        if standing:
+            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, status)
+        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, status, reason=NoTradeReason.BELOW_MINIMUM)
+    broken = violations(problem, trades)
+    if broken:
+        return case.without_trades(
+            Outcome.FALLBACK_HOLD, NO_ANSWER, f"CHECK_FAILED {broken[0].rule} {broken[0].subject}"
+        )
+    plan, hold = plan_of(problem, case.convex, trades), plan_of(problem, case.convex, ())
+    needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
+    if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
+        best = case.chosen.objective
+        if objective_bps(hold) - best < needed or trades:
+            return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, status, reason=NoTradeReason.NOT_WORTH_IT)
+        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, status, reason=NoTradeReason.BELOW_MINIMUM)
+    binding = case.binding()
+    return Decision(
+        outcome=Outcome.TRADE,
+        trades=trades,
+        certificate=case.certificate(plan, status),
+        explanation=Explanation(case.asked, trade_reasons(plan, binding, case.chosen.near), binding, summary(plan)),
+    )
+
+
+def _unsolved(case: "_Case", first: Solve) -> Decision:
+    """Return the answer when the solver gave no solution: the limits in conflict, or that it failed."""
+    if first.status is SolveStatus.INFEASIBLE:
+        relaxation = least_relaxation(case.convex, iterations_max=case.options.iterations_max)
+        found = conflicts(case.problem, relaxation) if relaxation is not None else ()
+        if found:
+            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, first.detail, binding=found)
+    return case.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, first.detail)
+
+
+def _again(options: DecideOptions, convex: ConvexProblem) -> ConvexSolution | None:
+    return solve(convex, iterations_max=options.iterations_max).solution
+
+
+def _nothing(convex: ConvexProblem) -> ConvexSolution:
+    """Return the solution that trades nothing, at no prices."""
+    n, m, g = len(convex.start), len(convex.lot_cap), len(convex.group_min)
+    prices = Prices(cash=0.0, ceiling=0.0, turnover=0.0, gains=0.0, group_min=np.zeros(g), group_max=np.zeros(g))
+    return ConvexSolution(sold=np.zeros(m), bought=np.zeros(n), prices=prices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """What is known about the account while it is decided.
+
+    Attributes:
+        asked: What asks for a rebalance.
+        chosen: The problem that was solved last, each instrument going one way, and its solution.
+    """
+
+    problem: AccountProblem
+    options: DecideOptions
+    tax: TaxView
+    convex: ConvexProblem
+    asked: tuple[Trigger, ...]
+    chosen: Chosen
+
+    def without_trades(
+        self,
+        outcome: Outcome,
+        sentence: str,
+        status: str,
+        *,
+        reason: NoTradeReason | None = None,
+        binding: tuple[BindingConstraint, ...] | None = None,
+    ) -> Decision:
+        """Return the decision to trade nothing, with its reason."""
+        hold = plan_of(self.problem, self.convex, ())
+        found = self.binding() if binding is None and status != NOT_SOLVED else binding or ()
+        return Decision(
+            outcome=outcome,
+            trades=(),
+            certificate=self.certificate(hold, status),
+            explanation=Explanation(self.asked, (), found, summary(hold, sentence), reason),
+        )
+
+    def binding(self) -> tuple[BindingConstraint, ...]:
+        """Return the limits that hold the plan back."""
+        return binding_constraints(self.problem, self.tax, self.convex, self.chosen.near)
+
+    def certificate(self, plan: Plan, status: str) -> Certificate:
+        """Return how far the plan can be from the best."""
+        primal, dual = objective_bps(plan), dual_bound(self.convex, self.chosen.near)
+        hold = objective_bps(plan_of(self.problem, self.convex, ()))
+        convex_gap = self.chosen.objective - dual_bound(self.chosen.convex, self.chosen.near)
+        primal_bps, dual_bps = exact(primal, CERTIFIED_BPS_UNIT), exact(dual, CERTIFIED_BPS_UNIT)
+        return Certificate(
+            primal_bps=primal_bps,
+            dual_bps=dual_bps,
+            gap_bps=primal_bps - dual_bps,
+            hold_bps=exact(hold, CERTIFIED_BPS_UNIT),
+            convex_gap_bps=exact(convex_gap, CERTIFIED_BPS_UNIT),
+            solver=SOLVER,
+            solver_version=version(SOLVER.lower()),
+            status=status,
+            options=_options(self.options),
+        )
+
+
+def _options(options: DecideOptions) -> Mapping[str, str]:
+    return {
+        "ignore_triggers": str(options.ignore_triggers).lower(),
+        "iterations_max": str(options.iterations_max),
+        "tolerance": str(TOLERANCE),
+    }

@@ -1,0 +1,237 @@
+"""Why these trades: figures from the optimum and its prices, and sentences that show those figures and no others.
+
+A trade's benefit is measured by leaving it out: the same plan without it, its money staying in cash. Limits are
+explained by their prices, which the certificate's own arithmetic turns into money.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+
+from services.decision.domain.binding import LIMIT_WORDS
+from services.decision.domain.certificate import terms
+from services.decision.domain.convex import (
+    BPS_PER_ONE,
+    ConvexProblem,
+    ConvexSolution,
+    Floats,
+    by_instrument,
+    exact,
+    ordered_holdings,
+    ordered_lots,
+)
+from services.decision.domain.decision import (
+    CENT,
+    BindingConstraint,
+    Character,
+    ConstraintKind,
+    Summary,
+    Trade,
+    TradeReason,
+)
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side
+from services.decision.domain.words import BPS_UNIT, bps, cents, money, percent, quantity, weight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A plan as the arrays see it: weights sold per lot (m,) and bought per instrument (n,), of exact trades."""
+
+    problem: AccountProblem
+    convex: ConvexProblem
+    trades: tuple[Trade, ...]
+    sold: Floats
+    bought: Floats
+
+    @property
+    def d(self) -> Floats:
+        """Weights minus targets after the plan."""
+        return self.convex.start - by_instrument(self.convex, self.sold) + self.bought - self.convex.target
+
+    def currency(self, of_bps: float) -> Decimal:
+        """Return basis points of the account in currency, rounded half-even to the cent."""
+        return exact(of_bps / BPS_PER_ONE * float(self.problem.mix_value), CENT)
+
+
+def plan_of(problem: AccountProblem, convex: ConvexProblem, trades: tuple[Trade, ...]) -> Plan:
+    """Return exact trades with their weights."""
+    row_of = {holding.instrument_id: row for row, holding in enumerate(ordered_holdings(problem))}
+    lots = [lot.lot_id for holding in ordered_holdings(problem) for lot in ordered_lots(holding)]
+    index_of = {lot_id: index for index, lot_id in enumerate(lots)}
+    sold, bought = np.zeros(len(lots)), np.zeros(len(row_of))
+    for trade in trades:
+        if trade.side is Side.BUY:
+            bought[row_of[trade.instrument_id]] = float(trade.value / problem.mix_value)
+        for sale in trade.lot_sales:
+            sold[index_of[sale.lot_id]] = float(sale.proceeds / problem.mix_value)
+    return Plan(problem, convex, trades, sold, bought)
+
+
+def objective_bps(plan: Plan) -> float:
+    """Return the objective of exact trades: costs as they were rounded up, with commissions per trade."""
+    parts = terms(plan.convex, plan.sold, plan.bought)
+    cost = float(sum((trade.cost.total for trade in plan.trades), ZERO) / plan.problem.mix_value)
+    return parts.total - parts.cost + BPS_PER_ONE * plan.convex.cost_weight * cost
+
+
+def tracking_error_bps(convex: ConvexProblem, d: Floats) -> float:
+    """Return the yearly tracking error of deviations d, shape (n,), in basis points."""
+    factor = convex.exposures.T @ d
+    return BPS_PER_ONE * math.sqrt(float(factor @ factor + convex.specific_variance @ d**2))
+
+
+# Trades.
+
+
+def trade_reasons(plan: Plan, binding: Sequence[BindingConstraint], near: ConvexSolution) -> tuple[TradeReason, ...]:
+    """Return the reason of each trade, in the order of the trades."""
+    rows = {holding.instrument_id: row for row, holding in enumerate(ordered_holdings(plan.problem))}
+    return tuple(_reason(plan, trade, rows[trade.instrument_id], binding, near) for trade in plan.trades)
+
+
+def _reason(
+    plan: Plan, trade: Trade, row: int, binding: Sequence[BindingConstraint], near: ConvexSolution
+) -> TradeReason:
+    convex, problem = plan.convex, plan.problem
+    sold = np.where(convex.lot_instrument == row, 0.0, plan.sold)
+    bought = np.where(np.arange(len(convex.start)) == row, 0.0, plan.bought)
+    without = Plan(problem, convex, (), sold, bought)
+    with_it, without_it = terms(convex, plan.sold, plan.bought), terms(convex, sold, bought)
+    benefit = plan.currency(
+        without_it.deviation + without_it.outside_band + without_it.idle_cash
+        - with_it.deviation - with_it.outside_band - with_it.idle_cash
+    )  # fmt: skip
+    counted = plan.currency(with_it.tax - without_it.tax)
+    net = benefit - cents(problem.objective.cost_weight * trade.cost.total) - counted
+    risk = tracking_error_bps(convex, without.d) - tracking_error_bps(convex, plan.d)
+    holding = ordered_holdings(problem)[row]
+    before = weight(holding.mix_value / problem.mix_value)
+    signed = trade.value if trade.side is Side.BUY else -trade.value
+    reason = TradeReason(
+        instrument_id=trade.instrument_id,
+        side=trade.side,
+        weight_before=before,
+        weight_after=weight((holding.mix_value + signed) / problem.mix_value),
+        target_weight=weight(holding.target_weight),
+        deviation_benefit=benefit,
+        risk_benefit_bps=exact(risk, BPS_UNIT),
+        cost=trade.cost,
+        tax=trade.tax,
+        net_benefit=net,
+        required_by=_required_by(plan, trade, row, near, binding) if net < 0 else None,
+        without="",
+        sentence="",
+    )
+    return _told(reason, trade, problem.currency)
+
+
+def _required_by(
+    plan: Plan, trade: Trade, row: int, near: ConvexSolution, binding: Sequence[BindingConstraint]
+) -> ConstraintKind | None:
+    """Return the binding limit that the trade helps most, by its price; None when it helps none."""
+    prices = near.prices
+    signed = float((trade.value if trade.side is Side.BUY else -trade.value) / plan.problem.mix_value)
+    gain = float(sum((sale.gain for sale in trade.lot_sales), ZERO) / plan.problem.mix_value)
+    helped = {
+        ConstraintKind.CASH_FLOOR: -signed * prices.cash,
+        ConstraintKind.GAIN_BUDGET: -gain * prices.gains,
+        ConstraintKind.GROUP_MAX: -signed * float(plan.convex.groups[:, row] @ prices.group_max),
+        ConstraintKind.GROUP_MIN: signed * float(plan.convex.groups[:, row] @ prices.group_min),
+    }
+    kinds = {each.kind for each in binding}
+    most = max(helped, key=lambda kind: (helped[kind], kind))
+    return most if helped[most] > 0 and most in kinds else None
+
+
+def _told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
+    """Return the reason with its sentences."""
+    verb = "Buy" if trade.side is Side.BUY else "Sell"
+    weights = f"from {percent(reason.weight_before)} to {percent(reason.weight_after)}"
+    what = f"{verb} {quantity(trade.quantity)} {trade.instrument_id} for {money(trade.value, currency)}"
+    parts = [
+        f"{what}: its weight goes {weights}, with a target of {percent(reason.target_weight)}.",
+        f"Trading costs {money(trade.cost.total, currency)}.",
+    ]
+    for character, word in ((Character.SHORT, "short-term"), (Character.LONG, "long-term")):
+        sales = [sale for sale in trade.lot_sales if sale.character is character]
+        gain, tax = sum((sale.gain for sale in sales), ZERO), sum((sale.tax for sale in sales), ZERO)
+        if gain > 0:
+            parts.append(f"It realizes a {word} gain of {money(gain, currency)}, taxed with {money(tax, currency)}.")
+        elif gain < 0:
+            parts.append(
+                f"It realizes a {word} loss of {money(-gain, currency)}, worth {money(-tax, currency)} in tax."
+            )
+    if reason.required_by is not None:
+        parts.append(f"It is made because of a limit: {LIMIT_WORDS[reason.required_by]}.")
+    without = (
+        f"Without it the weight stays at {percent(reason.weight_before)}, and being off the target costs "
+        f"{money(reason.deviation_benefit, currency)} more."
+        if reason.deviation_benefit >= 0
+        else f"Without it the weight stays at {percent(reason.weight_before)}, and being off the target costs "
+        f"{money(-reason.deviation_benefit, currency)} less."
+    )
+    return replace(reason, without=without, sentence=" ".join(parts))
+
+
+# The account.
+
+
+def summary(plan: Plan, nothing: str | None = None) -> Summary:
+    """Return the account before and after; `nothing` says why there are no trades."""
+    problem, convex = plan.problem, plan.convex
+    value, currency = problem.mix_value, problem.currency
+    start, d = convex.start - convex.target, plan.d
+    bought = sum((trade.value for trade in plan.trades if trade.side is Side.BUY), ZERO)
+    sold = sum((trade.value for trade in plan.trades if trade.side is Side.SELL), ZERO)
+    cost = sum((trade.cost.total for trade in plan.trades), ZERO)
+    sales = [sale for trade in plan.trades for sale in trade.lot_sales]
+    hold = plan_of(problem, convex, ())
+    before, after = _drifts(problem, ()), _drifts(problem, plan.trades)
+    made = Summary(
+        mix_value=cents(value),
+        drift_before=weight(sum(before, ZERO) / 2),
+        drift_after=weight(sum(after, ZERO) / 2),
+        drift_max_before=weight(max(before)),
+        drift_max_after=weight(max(after)),
+        tracking_error_before_bps=exact(tracking_error_bps(convex, start), BPS_UNIT),
+        tracking_error_after_bps=exact(tracking_error_bps(convex, d), BPS_UNIT),
+        cash_before=cents(problem.cash),
+        cash_after=cents(problem.cash - bought + sold - cost),
+        bought_value=bought,
+        sold_value=sold,
+        turnover=weight((bought + sold) / value),
+        cost=cost,
+        gain_short=sum((sale.gain for sale in sales if sale.character is Character.SHORT), ZERO),
+        gain_long=sum((sale.gain for sale in sales if sale.character is Character.LONG), ZERO),
+        tax_realized=sum((sale.tax for sale in sales if sale.tax > 0), ZERO),
+        tax_saved=-sum((sale.tax for sale in sales if sale.tax < 0), ZERO) + ZERO,
+        net_benefit=plan.currency(objective_bps(hold) - objective_bps(plan)),
+        sentence="",
+    )
+    if nothing is not None:
+        sentence = f"{nothing} The largest drift is {percent(made.drift_max_before)}."
+    else:
+        sentence = (
+            f"Drift goes from {percent(made.drift_before)} to {percent(made.drift_after)} and tracking error from "
+            f"{bps(made.tracking_error_before_bps)} to {bps(made.tracking_error_after_bps)}. "
+            f"The plan buys for {money(bought, currency)} and sells for {money(sold, currency)}; trading costs "
+            f"{money(cost, currency)}, gains are taxed with {money(made.tax_realized, currency)}, and losses save "
+            f"{money(made.tax_saved, currency)} of tax."
+        )
+    return replace(made, sentence=sentence)
+
+
+def _drifts(problem: AccountProblem, trades: Sequence[Trade]) -> list[Decimal]:
+    """Return absolute deviations from target after trades, cash last; its target is what the others leave."""
+    values = {holding.instrument_id: holding.mix_value for holding in problem.holdings}
+    cash = problem.cash
+    for trade in trades:
+        signed = trade.value if trade.side is Side.BUY else -trade.value
+        values[trade.instrument_id] += signed
+        cash -= signed
+    targets = {holding.instrument_id: holding.target_weight for holding in problem.holdings}
+    drifts = [abs(values[each] / problem.mix_value - targets[each]) for each in sorted(values)]
+    return [*drifts, abs(cash / problem.mix_value - (ONE - sum(targets.values(), ZERO)))]
