@@ -1,0 +1,205 @@
+"""Rows ↔ values of the book. An account's positions and lots are columns in its row."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import RowMapping, Table
+
+from services.decision.domain.book import (
+    AccountBook,
+    Booking,
+    HoldingKind,
+    Position,
+    Snapshot,
+    SnapshotId,
+    TaxWrapper,
+)
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.problem import LotId, LotState, RecentTrade, Side
+from services.decision.tables import book as tables
+from services.kernel.ids import AccountId, HouseholdId, InstrumentId
+
+Row = dict[str, Any]
+
+# What a snapshot says of an account, and what an account has now: the columns that both tables have.
+SAID_COLUMNS = tuple(
+    column.name for column in tables.snapshot_account.columns if column.name not in ("snapshot_id", "account_id")
+)
+INSTRUMENT_COLUMNS = tuple(column.name for column in tables.snapshot_instrument.columns if column.name != "snapshot_id")
+SNAPSHOT_COLUMNS = tuple(column.name for column in tables.snapshot.columns if column.name != "sequence")
+
+
+def columns_of(table: Table, names: Sequence[str]) -> list[Any]:
+    """Return the columns of `table` with those names, in that order."""
+    return [table.c[name] for name in names]
+
+
+def said_row(account: AccountBook) -> Row:
+    """Return the columns of `SAID_COLUMNS` for `account`."""
+    lots = [(row, lot) for row, position in enumerate(account.positions) for lot in position.lots]
+    return {
+        "household_id": account.household_id,
+        "custodian": account.custodian,
+        "currency": account.currency,
+        "tax_wrapper": account.tax_wrapper.value,
+        "cash": account.cash,
+        "reserved_cash": account.reserved_cash,
+        "short_term_gain": account.short_term_gain,
+        "long_term_gain": account.long_term_gain,
+        "position_instruments": [position.instrument_id for position in account.positions],
+        "position_holdings": [position.holding.value for position in account.positions],
+        "position_quantities": [position.quantity for position in account.positions],
+        "lot_positions": [row for row, _ in lots],
+        "lot_ids": [lot.lot_id for _, lot in lots],
+        "lot_acquired_dates": [lot.acquired_date for _, lot in lots],
+        "lot_quantities": [lot.quantity for _, lot in lots],
+        "lot_bases": [lot.basis_total for _, lot in lots],
+    }
+
+
+def account_of(row: RowMapping, recent_trades: Sequence[RecentTrade] = ()) -> AccountBook:
+    """Return the account of a row of `account`."""
+    return _account(
+        row,
+        gain_year=row["gain_year"],
+        as_of_time=row["as_of_time"],
+        opening_position=row["opening_position"],
+        booked_position=row["booked_position"],
+        recent_trades=tuple(recent_trades),
+    )
+
+
+def opening_of(row: RowMapping, as_of_time: datetime, opening_position: int) -> AccountBook:
+    """Return the account of a row of `snapshot_account`, as the snapshot had it."""
+    return _account(
+        row,
+        gain_year=as_of_time.year,
+        as_of_time=as_of_time,
+        opening_position=opening_position,
+        booked_position=opening_position,
+        recent_trades=(),
+    )
+
+
+def trade_of(row: RowMapping) -> RecentTrade:
+    """Return the trade of a row of `booking`."""
+    return RecentTrade(InstrumentId(row["instrument_id"]), Side(row["side"]), row["trade_date"], row["realized_gain"])
+
+
+def booking_row(booking: Booking) -> Row:
+    """Return the row of `booking`."""
+    allocation, sold = booking.allocation, booking.sold_lots
+    return {
+        "position": allocation.position,
+        "account_id": allocation.account_id,
+        "plan_id": allocation.plan_id,
+        "order_id": allocation.order_id,
+        "block_id": allocation.block_id,
+        "instrument_id": allocation.instrument_id,
+        "side": allocation.side.value,
+        "quantity": allocation.quantity,
+        "price": allocation.price,
+        "value": allocation.value,
+        "fees": allocation.fees,
+        "currency": allocation.currency,
+        "trade_date": allocation.trade_date,
+        "settlement_date": allocation.settlement_date,
+        "bought_lot_id": booking.bought_lot_id,
+        "sold_lot_ids": [lot.lot_id for lot in sold],
+        "sold_acquired_dates": [lot.acquired_date for lot in sold],
+        "sold_quantities": [lot.quantity for lot in sold],
+        "sold_proceeds": [lot.proceeds for lot in sold],
+        "sold_bases": [lot.basis for lot in sold],
+        "sold_characters": [lot.character.value for lot in sold],
+        "realized_gain": booking.realized_gain,
+        "uncovered_quantity": booking.uncovered_quantity,
+    }
+
+
+def snapshot_of(row: RowMapping) -> Snapshot:
+    """Return the snapshot of a row of `snapshot`."""
+    return Snapshot(
+        snapshot_id=SnapshotId(row["snapshot_id"]),
+        source=row["source"],
+        as_of_time=row["as_of_time"],
+        content_hash=row["content_hash"],
+        account_count=row["account_count"],
+        position_count=row["position_count"],
+        lot_count=row["lot_count"],
+        record_time=row["record_time"],
+    )
+
+
+def snapshot_row(snapshot: Snapshot) -> Row:
+    """Return the row of `snapshot`."""
+    return {name: getattr(snapshot, name) for name in SNAPSHOT_COLUMNS}
+
+
+def instrument_of(row: RowMapping) -> Instrument:
+    """Return the instrument of a row of `instrument`."""
+    return Instrument(
+        instrument_id=InstrumentId(row["instrument_id"]),
+        currency=row["currency"],
+        quantity_increment=row["quantity_increment"],
+        asset_class=row["asset_class"],
+        issuer=row["issuer"],
+        identity_set=row["identity_set"],
+        tradable=row["tradable"],
+    )
+
+
+def instrument_row(instrument: Instrument) -> Row:
+    """Return the columns of `INSTRUMENT_COLUMNS` for `instrument`."""
+    return {name: getattr(instrument, name) for name in INSTRUMENT_COLUMNS}
+
+
+def _account(
+    row: RowMapping,
+    *,
+    gain_year: int,
+    as_of_time: datetime,
+    opening_position: int,
+    booked_position: int,
+    recent_trades: tuple[RecentTrade, ...],
+) -> AccountBook:
+    household_id: str | None = row["household_id"]
+    return AccountBook(
+        account_id=AccountId(row["account_id"]),
+        household_id=None if household_id is None else HouseholdId(household_id),
+        custodian=row["custodian"],
+        currency=row["currency"],
+        tax_wrapper=TaxWrapper(row["tax_wrapper"]),
+        cash=row["cash"],
+        reserved_cash=row["reserved_cash"],
+        short_term_gain=row["short_term_gain"],
+        long_term_gain=row["long_term_gain"],
+        gain_year=gain_year,
+        positions=_positions(row),
+        snapshot_id=SnapshotId(row["snapshot_id"]),
+        as_of_time=as_of_time,
+        opening_position=opening_position,
+        booked_position=booked_position,
+        recent_trades=recent_trades,
+    )
+
+
+def _positions(row: RowMapping) -> tuple[Position, ...]:
+    lots: dict[int, list[LotState]] = {}
+    for position, lot_id, day, quantity, basis in zip(
+        row["lot_positions"],
+        row["lot_ids"],
+        row["lot_acquired_dates"],
+        row["lot_quantities"],
+        row["lot_bases"],
+        strict=True,
+    ):
+        lots.setdefault(position, []).append(LotState(LotId(lot_id), day, quantity, basis))
+    said: zip[tuple[str, str, Decimal]] = zip(
+        row["position_instruments"], row["position_holdings"], row["position_quantities"], strict=True
+    )
+    return tuple(
+        Position(InstrumentId(instrument_id), HoldingKind(holding), quantity, tuple(lots.get(place, ())))
+        for place, (instrument_id, holding, quantity) in enumerate(said)
+    )

@@ -1,0 +1,160 @@
+"""One contract for the store of the book: what holds over PostgreSQL holds over the fake."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.decision.domain.book import SnapshotCheck, accounts, booked
+from services.decision.domain.book.booking import PlannedLot
+from services.decision.store.book import PostgresLedger
+from services.kernel.errors import Conflict
+from services.runtime.database import Database
+from tests.decision.books import CLOSE, MORNING, TRADE_DATE, a_header, an_account, an_allocation, columns, lot
+from tests.decision.memory import Memory
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def begin(request, service_database):
+    if request.param == "memory":
+        yield Memory().ledger
+        return
+    database = Database((await service_database("decision")).settings())
+
+    @asynccontextmanager
+    async def ledger():
+        async with database.begin() as transaction:
+            yield PostgresLedger(transaction)
+
+    yield ledger
+    await database.close()
+
+
+TWO = (
+    an_account("a1", cash="1000.50", household_id="h1", short_term_gain=-5).holding(
+        "VTI", lot("l1", "10.5", 1000), lot("l2", 5, 700, "2022-12-20")
+    ),
+    an_account("a2", cash=-3, tax_wrapper="TAX_WRAPPER_DEFERRED")
+    .holding("BND", units=7)
+    .holding("BND", units=2, kind="HOLDING_LOCKED"),
+)
+
+
+async def ingest(ledger, *book, header=None, position=0):
+    header = header or a_header()
+    check = SnapshotCheck(header, max(MORNING, header.as_of_time))
+    check.add(columns(*book))
+    snapshot = check.snapshot(MORNING)
+    await ledger.lock_stream()
+    await ledger.add_snapshot(snapshot, header.instruments)
+    await ledger.add_accounts(list(accounts(columns(*book), snapshot, position)))
+    await ledger.open_accounts(snapshot, position)
+    return snapshot
+
+
+async def book_of(ledger, *ids, trades_since=date.max):
+    return await ledger.accounts(ids, trades_since=trades_since)
+
+
+async def test_an_account_is_read_as_the_snapshot_said_it(begin):
+    async with begin() as ledger:
+        snapshot = await ingest(ledger, *TWO, position=4)
+    expected = list(accounts(columns(*TWO), snapshot, 4))
+
+    async with begin() as ledger:
+        assert await book_of(ledger, "a2", "a1", "a3") == expected
+        assert await ledger.account_ids(None, 10) == ["a1", "a2"]
+        assert await ledger.account_ids("a1", 10) == ["a2"]
+        assert await ledger.account_ids_missing(["a2", "b", "a0"]) == ["a0", "b"]
+        assert [each.account_id for each in await ledger.listed("h1", None, 10)] == ["a1"]
+        assert [each.account_id for each in await ledger.listed(None, "a1", 10)] == ["a2"]
+        assert await ledger.snapshot(snapshot.snapshot_id) == snapshot
+        assert await ledger.snapshot("snapshot-of-nothing") is None
+
+
+async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin):
+    async with begin() as ledger:
+        snapshot = await ingest(ledger, *TWO)
+        [before] = await book_of(ledger, "a1")
+        sale = an_allocation(1, "SELL", "VTI", 12, "1500.00", fees="0.10")
+        after, booking = booked(before, sale, [PlannedLot("l1", Decimal("10.5")), PlannedLot("l2", Decimal("1.5"))], 0)
+        await ledger.save([after], [booking])
+        await ledger.advance_stream(was=0, becomes=3)
+
+    async with begin() as ledger:
+        [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)
+        [bare] = await book_of(ledger, "a1", trades_since=TRADE_DATE + timedelta(days=1))
+        assert now == after
+        assert bare.recent_trades == ()
+        assert await ledger.openings([now]) == [before]
+        assert await ledger.of_snapshot(snapshot.snapshot_id, "a1") == before
+        assert await ledger.of_snapshot(snapshot.snapshot_id, "a9") is None
+        assert await ledger.units_sold([("p1", "VTI"), ("p1", "BND")]) == {("p1", "VTI"): 12}
+        assert await ledger.stream_position() == 3
+
+
+async def test_a_stream_that_moved_meanwhile_is_a_conflict(begin):
+    async with begin() as ledger:
+        await ledger.advance_stream(was=0, becomes=3)
+
+    with pytest.raises(Conflict):
+        async with begin() as ledger:
+            await ledger.advance_stream(was=0, becomes=4)
+
+
+async def test_a_later_snapshot_or_a_later_trade_is_ahead_of_a_snapshot(begin):
+    later = a_header(as_of_time=CLOSE + timedelta(days=1))
+    async with begin() as ledger:
+        first = await ingest(ledger, *TWO)
+        second = await ingest(ledger, TWO[0], header=later)
+        assert await ledger.ahead_of(second, 10) == []
+        assert await ledger.ahead_of(first, 10) == ["a1"]
+        [now] = await book_of(ledger, "a2")
+        bought = an_allocation(1, "BUY", "VTI", 1, 100, account_id="a2")
+        after, booking = booked(now, bought, [], 0)
+        await ledger.save([after], [booking])
+        assert await ledger.ahead_of(first, 10) == ["a1", "a2"]
+        assert await ledger.ahead_of(first, 1) == ["a1"]
+
+
+async def test_a_new_snapshot_replaces_the_account_and_keeps_what_the_old_one_said(begin):
+    later = a_header(as_of_time=CLOSE + timedelta(days=1))
+    changed = an_account("a1", cash=7).holding("AAPL", lot("x", 1, 100))
+    async with begin() as ledger:
+        first = await ingest(ledger, *TWO)
+        second = await ingest(ledger, changed, header=later, position=9)
+        [now] = await book_of(ledger, "a1")
+        old = await ledger.of_snapshot(first.snapshot_id, "a1")
+        assert now == next(iter(accounts(columns(changed), second, 9)))
+        assert (old.cash, old.household_id) == (Decimal("1000.50"), "h1")
+        assert [each.snapshot_id for _, each in await ledger.snapshots(None, 10)] == [
+            second.snapshot_id,
+            first.snapshot_id,
+        ]
+        [(number, _), *_] = await ledger.snapshots(None, 1)
+        assert [each.snapshot_id for _, each in await ledger.snapshots(number, 10)] == [first.snapshot_id]
+
+
+async def test_an_instrument_is_what_the_latest_snapshot_says(begin):
+    def with_increment(header, increment):
+        return replace(header, instruments=[replace(header.instruments[0], quantity_increment=Decimal(increment))])
+
+    late, early = a_header("VTI", as_of_time=CLOSE), a_header("VTI", as_of_time=CLOSE - timedelta(days=1))
+    async with begin() as ledger:
+        await ingest(ledger, an_account("a1"), header=with_increment(late, 1))
+        await ingest(ledger, an_account("a2"), header=with_increment(early, "0.5"))
+        found = await ledger.instruments(["VTI", "BND"])
+        assert {each: known.quantity_increment for each, known in found.items()} == {"VTI": 1}
+
+
+async def test_what_raises_leaves_nothing(begin):
+    with pytest.raises(RuntimeError):
+        async with begin() as ledger:
+            await ingest(ledger, *TWO)
+            raise RuntimeError
+
+    async with begin() as ledger:
+        assert await ledger.account_ids(None, 10) == []
+        assert await ledger.snapshots(None, 10) == []
