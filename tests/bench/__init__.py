@@ -1,0 +1,1 @@
+"""How fast is it, beside what somebody would use instead? `make bench [ONLY=prefix]`."""
