@@ -139,6 +139,24 @@ def test_a_stopped_launcher_stops_its_server(directory):
     assert not (directory / "data" / "postmaster.pid").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the server as itself, in its own home")
+async def test_as_root_in_a_private_home_the_data_is_elsewhere_until_the_directory_is_removed(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with Postgres(home / "pg", durable=True) as server:
+        await answer(server.url, "CREATE TABLE kept AS SELECT 42 AS n")
+    elsewhere = Path((home / "pg" / "data-is-elsewhere.txt").read_text().strip())
+    assert elsewhere.stat().st_mode & 0o077 == 0
+
+    with Postgres(home / "pg", durable=False) as server:
+        assert await answer(server.url, "SELECT n FROM kept") == 42
+
+    shutil.rmtree(home / "pg")
+    with Postgres(home / "pg", durable=False) as server:
+        assert await answer(server.url, "SELECT to_regclass('kept') IS NULL")
+    shutil.rmtree(elsewhere)
+
+
 def test_a_named_server_is_used_instead(directory, monkeypatch):
     monkeypatch.setenv("EVENKEEL_DATABASE_URL", "postgresql://elsewhere/postgres")
 

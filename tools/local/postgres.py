@@ -99,6 +99,7 @@ class Postgres:
         """
         home = self._home
         _make_private(home, self._user)
+        self._forget_what_was_removed(home)
         binaries = self._usable_binaries()
         if not (home / "data" / "PG_VERSION").exists():
             self._initialize(binaries)
@@ -163,6 +164,16 @@ class Postgres:
             return directory
         name = hashlib.sha256(str(directory).encode()).hexdigest()[:16]
         return Path("/var/tmp") / f"evenkeel-{name}"  # noqa: S108 - outlives a restart; `_make_private` checks the owner
+
+    def _forget_what_was_removed(self, home: Path) -> None:
+        """Start anew when the data lies elsewhere and our directory, which is its owner's handle, was removed."""
+        if home == self.directory.resolve():
+            return
+        note = self.directory / "data-is-elsewhere.txt"
+        if not note.exists():
+            shutil.rmtree(home / "data", ignore_errors=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{home}\n")
 
     def _password(self) -> str:
         return (self._home / "password").read_text().strip()

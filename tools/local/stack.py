@@ -109,7 +109,7 @@ class LocalStack:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the services in order, then the database."""
+        """Stop the services, then the database."""
         await self._closing.aclose()
 
     def start(self, service: str) -> None:

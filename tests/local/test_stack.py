@@ -1,0 +1,122 @@
+"""The four services as processes of one machine: they come up, come back, and leave nothing behind."""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tools.client.profile import SERVICES, Profile
+from tools.local.stack import ROOT, LocalStack, StackFailed
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def directory():
+    # Not `tmp_path`: as root, PostgreSQL runs as another user, who cannot enter root's own temporary directories.
+    directory = Path(tempfile.mkdtemp(prefix="evenkeel-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+async def stack(directory):
+    market_time = datetime(2022, 12, 28, 14, 30, tzinfo=UTC)
+    async with LocalStack(directory / "stack", durable=False, market_time=market_time) as stack:
+        yield stack
+
+
+async def health(profile, service, certificate=True):
+    paths = (profile.private_key_file, profile.certificate_file) if certificate else ()
+    credentials = grpc.ssl_channel_credentials(profile.ca_file.read_bytes(), *(path.read_bytes() for path in paths))
+    async with grpc.aio.secure_channel(profile.addresses[service], credentials) as channel:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_service_serves(stack, service):
+    assert await health(stack.profile, service) == "SERVING"
+
+
+async def test_a_caller_without_a_certificate_is_refused(stack):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await health(stack.profile, "policy", certificate=False)
+
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_killed_service_comes_back_at_its_address(stack):
+    address = stack.profile.addresses["policy"]
+    stack.kill("policy")
+    assert not stack.running("policy")
+
+    stack.start("policy")
+    await stack.serving("policy")
+
+    assert stack.profile.addresses["policy"] == address
+    assert await health(stack.profile, "policy") == "SERVING"
+
+
+async def test_a_stopped_service_ends_well_and_can_be_started_again(stack):
+    await stack.stop("policy")
+
+    assert await stack.ended("policy") == 0
+    stack.start("policy")
+    await stack.serving("policy")
+
+
+async def test_a_service_that_runs_is_not_started_twice(stack):
+    with pytest.raises(ValueError, match="policy runs already"):
+        stack.start("policy")
+
+
+def test_people_and_services_have_tokens_that_name_one_role(stack):
+    said = {path.name: path.stat().st_mode & 0o777 for path in (stack.directory / "tokens").iterdir()}
+
+    assert set(stack.profile.token_files) < set(said)
+    assert all(mode == 0o600 for name, mode in said.items() if name != "jwks.json")
+
+
+async def test_a_service_that_cannot_start_is_named_with_its_own_words(directory):
+    broken = LocalStack(directory / "broken", durable=False, environment={"EVENKEEL_AUDIT_LOG_ORIGIN": "two words"})
+
+    with pytest.raises(StackFailed, match=r"(?s)audit .*log_origin"):
+        async with broken:
+            pass
+
+    assert not any(broken.running(service) for service in SERVICES)
+
+
+def test_a_killed_launcher_leaves_nothing_behind(directory):
+    command = [sys.executable, "-m", "tools.local.up", "--directory", str(directory / "up")]
+    launcher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert any("Ctrl-C" in line for line in launcher.stdout), "it ended before it was up"
+    profile = Profile.load(directory / "up" / "profile.toml")
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    descriptors = {os.pidfd_open(int(child)) for child in children}
+
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    launcher.stdout.close()
+
+    assert set(profile.addresses) == set(SERVICES)
+    assert len(descriptors) == len(SERVICES) + 1
+    give_up = datetime.now(UTC) + timedelta(seconds=60)
+    alive = set(descriptors)
+    while alive and datetime.now(UTC) < give_up:
+        ended, _, _ = select.select(alive, [], [], 1)
+        alive -= set(ended)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    assert not alive
