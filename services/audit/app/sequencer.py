@@ -29,6 +29,9 @@ from services.kernel.errors import Unreachable
 # Beyond this a larger batch gains nothing and only makes callers wait.
 BATCH_EVENTS_MAX = 1_000
 
+# How often a batch is tried again whose outcome is unknown, before its callers are told to do that themselves.
+RETRIES_MAX = 3
+
 # Accounts whose last number is kept in memory, about 100 bytes each; more are looked up again.
 SEQUENCES_KEPT_MAX = 200_000
 
@@ -92,6 +95,7 @@ class Sequencer:
         self._queued_events = 0
         self._arrived = asyncio.Event()
         self._in_doubt: list[_Waiting] = []
+        self._failures = 0
         self._writing = False
         self._bent: LogRootMismatch | None = None
 
@@ -139,15 +143,17 @@ class Sequencer:
         stopping.add_done_callback(lambda _: self._arrived.set())
         try:
             while not stop.is_set():
-                again = bool(self._in_doubt)
                 try:
                     async with self._elect() as writer:
                         await self._write(writer, stop)
                 except Unreachable as lost:
                     self._writing = False
                     self._observer.lost(lost)
-                    if again or not self._in_doubt:
+                    self._failures += 1
+                    if not self._in_doubt or self._failures > RETRIES_MAX:
                         self._refuse_waiting(lost)
+                    # Most often the session was lost and another can begin at once.
+                    if self._failures > 1:
                         await asyncio.wait([stopping], timeout=self._election_interval_s)
         except LogRootMismatch as bent:
             self._bent = bent
@@ -166,6 +172,8 @@ class Sequencer:
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
         memory = _Memory(head, checkpoint)
         self._writing, self._bent = True, None
+        if not self._in_doubt:
+            self._failures = 0
         self._observer.elected(checkpoint)
         while True:
             if not self._in_doubt:
@@ -219,6 +227,7 @@ class Sequencer:
             if not waiting.done.done():
                 waiting.done.set_result(Appended(results, memory.checkpoint))
         self._in_doubt = []
+        self._failures = 0
 
     def _signed(self, head: Head) -> SignedCheckpoint:
         checkpoint = Checkpoint(self._origin, head.edge.size, head.edge.root())

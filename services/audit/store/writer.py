@@ -201,5 +201,5 @@ def _lost() -> Iterator[None]:
     """Say of any error of the driver that the hold on the log is lost; the next writer finds out what was done."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise LogWriterElsewhere("the hold on the log was lost; repeat in a moment") from error

@@ -190,13 +190,13 @@ async def test_a_commit_whose_outcome_is_unknown_is_done_again_and_happens_once(
     assert len(await check_log(log)) == 5
 
 
-async def test_a_caller_whose_commit_fails_twice_is_told_to_repeat_and_the_log_goes_on(log):
+async def test_a_caller_whose_commit_fails_again_and_again_is_told_to_repeat_and_the_log_goes_on(log):
     seen = Seen()
     async with writing(log, seen) as sequencer:
-        log.fail_before_commit = 2
+        log.fail_before_commit = 4
         with pytest.raises(Unreachable):
             await sequencer.append(some_events(2))
-        await seen.until(lambda: seen.elections == 3)
+        await seen.until(lambda: seen.elections == 5)
         repeated = await sequencer.append(some_events(2))
 
     assert [result.index for result in repeated.results] == [0, 1]

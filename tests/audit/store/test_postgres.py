@@ -1,0 +1,176 @@
+"""What PostgreSQL must do beyond the contract: refuse every change, and survive its own end."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from services.audit.app import Sequencer
+from services.audit.store import PostgresReader, elect
+from services.audit.tables import metadata
+from services.kernel.clock import FixedClock
+from services.kernel.errors import Unreachable
+from services.runtime.database import Database
+from tests.audit.app.test_sequencer import Seen
+from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
+from tests.audit.check_log import check_log, check_tables
+
+
+@pytest.fixture
+async def database(audit_database):
+    database = Database(audit_database.settings())
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def owner(audit_database):
+    connection = await asyncpg.connect(audit_database.owner_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def superuser(audit_database):
+    connection = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
+    yield connection
+    await connection.close()
+
+
+class Running:
+    """A sequencer on PostgreSQL that runs until the end of the block."""
+
+    def __init__(self, database):
+        self.seen = Seen()
+        self.sequencer = Sequencer(
+            elect=lambda: elect(database, ORIGIN),
+            origin=ORIGIN,
+            keys=[KEY],
+            clock=FixedClock(NOON),
+            observer=self.seen,
+            election_interval_s=0.01,
+        )
+        self.stop = asyncio.Event()
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.sequencer.run(self.stop))
+        await self.seen.until(lambda: self.seen.elections)
+        return self
+
+    async def __aexit__(self, *error):
+        self.stop.set()
+        await self.task
+
+
+@pytest.mark.parametrize("table", ["entry", "event_key", "tile", "checkpoint_note", "entry_0000"])
+@pytest.mark.parametrize(
+    "statement",
+    ["update audit.{table} set {column} = {column}", "delete from audit.{table}", "truncate audit.{table}",
+     "drop table audit.{table}", "alter table audit.{table} add column x int",
+     "create trigger t before insert on audit.{table} for each row execute function f()"],
+)  # fmt: skip
+async def test_the_service_has_no_right_to_change_what_is_written(audit_database, table, statement):
+    column = {"event_key": "digest", "tile": "data", "checkpoint_note": "note"}.get(table, "body")
+    connection = await asyncpg.connect(audit_database.url)
+    try:
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await connection.execute(statement.format(table=table, column=column))
+        assert refused.value.sqlstate == "42501"
+    finally:
+        await connection.close()
+
+
+async def test_the_tables_are_those_that_the_store_knows(owner):
+    for table in metadata.sorted_tables:
+        rows = await owner.fetch(
+            "select column_name, is_nullable from information_schema.columns "
+            "where table_schema = 'audit' and table_name = $1 order by ordinal_position",
+            table.name,
+        )
+        assert [tuple(row) for row in rows] == [
+            (column.name, "YES" if column.nullable else "NO") for column in table.columns
+        ]
+
+
+async def test_every_column_follows_from_the_bodies(database, owner):
+    async with Running(database) as running:
+        for size in (1, 5, 40, 300):
+            await running.sequencer.append(some_events(size, f"batch of {size}"))
+        await running.sequencer.append([an_event("odd", account=None, trace_parent="", subjects={"plan": '"{}\\,'})])
+
+    assert len(await check_log(PostgresReader(database))) == 347
+    await check_tables(owner)
+
+
+async def test_a_writer_whose_session_is_ended_loses_nothing_and_becomes_writer_again(database, owner, superuser):
+    async with Running(database) as running:
+        events = [some_events(7, f"batch {number}") for number in range(12)]
+        answers = []
+        for number, batch in enumerate(events):
+            if number % 3 == 0:
+                ended = await superuser.fetch(
+                    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted "
+                    "and database = (select oid from pg_database where datname = current_database())"
+                )
+                assert len(ended) == 1
+            answers.append(await running.sequencer.append(batch))
+
+    assert len(running.seen.losses) == 4
+    entries = await check_log(PostgresReader(database))
+    await check_tables(owner)
+    assert [entry.event for entry in entries] == [event for batch in events for event in batch]
+    assert [result.index for answer in answers for result in answer.results] == list(range(84))
+
+
+async def test_two_writers_at_once_write_one_log(database, owner):
+    async with Running(database) as first:
+        second = Running(database)
+        task = asyncio.create_task(second.sequencer.run(second.stop))
+        await second.seen.until(lambda: second.seen.losses)
+        await first.sequencer.append(some_events(50))
+        with pytest.raises(Unreachable):
+            await second.sequencer.append(some_events(60))
+    await second.seen.until(lambda: second.seen.elections)
+    answer = await second.sequencer.append(some_events(60))
+    second.stop.set()
+    await task
+
+    assert [result.index for result in answer.results] == list(range(60))
+    assert len(await check_log(PostgresReader(database))) == 60
+    await check_tables(owner)
+
+
+async def test_a_writer_without_the_lock_is_stopped_by_the_primary_key(database, owner):
+    """The election is the first line of defence. This takes it away, and lets two believe that they hold the log."""
+    async with elect(database, ORIGIN) as writer, elect(database, "another name, so another lock") as rival:
+        rival._origin = ORIGIN
+        rivals = [
+            Sequencer(elect=_given(each), origin=ORIGIN, keys=[KEY], clock=FixedClock(NOON), observer=Seen())
+            for each in (writer, rival)
+        ]
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(each.run(stop)) for each in rivals]
+        while not all(each.writing for each in rivals):
+            await asyncio.wait(tasks, timeout=0.01)
+        outcomes = await asyncio.gather(
+            *(each.append(some_events(40, f"rival {number}")) for number, each in enumerate(rivals) for _ in range(3)),
+        )
+        stop.set()
+        await asyncio.gather(*tasks)
+
+    assert len({outcome.checkpoint.checkpoint for outcome in outcomes}) == len(
+        {outcome.checkpoint.checkpoint.size for outcome in outcomes}
+    )
+    assert len(await check_log(PostgresReader(database))) == 80
+    await check_tables(owner)
+
+
+def _given(writer):
+    class Hold:
+        async def __aenter__(self):
+            return writer
+
+        async def __aexit__(self, *error):
+            return None
+
+    return Hold
