@@ -1,6 +1,6 @@
 """What does decision keep, and in which columns?"""
 
-from services.decision.tables import book, prices
+from services.decision.tables import book, prices, runs
 from services.decision.tables.metadata import metadata
 
-__all__ = ["book", "metadata", "prices"]
+__all__ = ["book", "metadata", "prices", "runs"]

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -153,6 +154,7 @@ plan = Table(
     Column("payload", LargeBinary),
     Column("signature", LargeBinary),
     Column("key_id", Text),
+    UniqueConstraint("run_id", "account_id"),
 )
 # An account has at most one plan that is not final.
 Index("plan_live", plan.c.account_id, unique=True, postgresql_where=text(LIVE))
