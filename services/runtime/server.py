@@ -125,7 +125,9 @@ class Server:
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflected = (*names, health, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(reflected, self._server)  # type: ignore[no-untyped-call] # published without types
+        self._probes: grpc.aio.Server | None = None
         self.port = 0
+        self.health_port = 0
 
     async def start(self) -> int:
         """Listen, and return the port.
@@ -139,6 +141,7 @@ class Server:
         else:
             self.port = self._server.add_insecure_port(address)
         await self.health.start()
+        await self._serve_probes()
         await self._server.start()
         self._watching = asyncio.create_task(self.health.watch(self._watch_stop), name="health")
         self._workers.start()
@@ -155,6 +158,16 @@ class Server:
         self._watch_stop.set()
         if self._watching is not None:
             await self._watching
+        if self._probes is not None:
+            await self._probes.stop(None)
+
+    async def _serve_probes(self) -> None:
+        if self._settings.health_address is None:
+            return
+        self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._probes)  # type: ignore[no-untyped-call] # published without types
+        self.health_port = self._probes.add_insecure_port(self._settings.health_address)
+        await self._probes.start()
 
 
 async def serve(
