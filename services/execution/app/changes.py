@@ -130,15 +130,13 @@ class Changes:
         for order in closed:
             self.put(order)
         await self.ledger.save_orders(self.changed)
-        await self.ledger.add_allocations(
-            self.allocations, {record.block_id: parts for record, parts in self.allocated}
-        )
+        await self.ledger.add_allocations(self.allocations)
         allocations = sorted(self.allocations, key=lambda each: (each.order_id, each.block_id))
-        await self.ledger.append_reports([*allocations, *closed])
-        parents = {order.order_id: order.trace_parent for order in self.changed}
+        parents = {order.plan_id: order.trace_parent for order in self.changed}
+        await self.ledger.append_reports([*allocations, *closed], parents)
         by_parent: dict[str, tuple[list[AllocationRecord], list[OrderRecord]]] = {}
         for allocation in allocations:
-            by_parent.setdefault(parents[allocation.order_id] or "", ([], []))[0].append(allocation)
+            by_parent.setdefault(parents[allocation.plan_id] or "", ([], []))[0].append(allocation)
         for order in closed:
             by_parent.setdefault(order.trace_parent or "", ([], []))[1].append(order)
         for parent, (given, ended) in sorted(by_parent.items()):

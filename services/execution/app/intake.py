@@ -15,7 +15,7 @@ from services.execution.app.events import plan_accepted, plan_refused, submissio
 from services.execution.app.funding import released_at_intake
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Ledger, Trace
-from services.execution.app.records import OrderRecord, PlanRecord
+from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.domain.blocks import Terms
 from services.execution.domain.plan import Plan, limit_price, order_id
 from services.execution.domain.pretrade import (
@@ -161,7 +161,7 @@ def trade_date(now: datetime) -> date:
 class _Taking:
     """Collects what one batch changes, while its plans are checked one after the other."""
 
-    def __init__(self, intake: Intake, situation: Situation, known: Mapping[PlanId, PlanRecord]) -> None:
+    def __init__(self, intake: Intake, situation: Situation, known: Mapping[PlanId, KnownPlan]) -> None:
         self._intake = intake
         self._situation = situation
         self._known = dict(known)
@@ -197,7 +197,7 @@ class _Taking:
             trace_parent=self._intake.trace.parent(),
             submit_time=self._intake.clock.now(),
         )
-        self._known[plan.plan_id] = record
+        self._known[plan.plan_id] = KnownPlan(plan.plan_id, payload_hash, refusals)
         self.plans.append(record)
         if refusals:
             return Result(plan.plan_id, Status.REFUSED, refusals)
@@ -209,8 +209,8 @@ class _Taking:
         return Result(plan.plan_id, Status.ACCEPTED)
 
 
-def _known_result(known: PlanRecord, payload_hash: str) -> Result:
-    plan_id = known.plan.plan_id
+def _known_result(known: KnownPlan, payload_hash: str) -> Result:
+    plan_id = known.plan_id
     if known.payload_hash != payload_hash:
         description = f"plan {plan_id} was submitted before with other content"
         return Result(plan_id, Status.REFUSED, (Refusal(Reason.ORDER_DUPLICATE, description),))

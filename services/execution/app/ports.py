@@ -11,12 +11,12 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    KnownPlan,
     LifeState,
     OrderRecord,
     PlanRecord,
     PlanReport,
 )
-from services.execution.domain.allocation import Part
 from services.execution.domain.order import Report
 from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.trading_state import Halt, Scope
@@ -27,12 +27,16 @@ from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanI
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order for a venue. The same `client_order_id` is the same order, however often it arrives."""
+    """An order for a venue. The same `client_order_id` is the same order, however often it arrives.
+
+    `increment` is the smallest quantity it may be filled in.
+    """
 
     client_order_id: str
     instrument_id: InstrumentId
     side: Side
     quantity: Decimal
+    increment: Decimal
     order_type: OrderType
     limit_price: Decimal | None
     time_in_force: TimeInForce
@@ -177,7 +181,7 @@ class Ledger(Protocol):
 
     # Plans and what they are checked against.
 
-    async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanRecord]:
+    async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, KnownPlan]:
         """Return the plans submitted before."""
         ...
 
@@ -279,7 +283,7 @@ class Ledger(Protocol):
         """Record how blocks changed, apart from their reports."""
         ...
 
-    async def claim_blocks(self, venue_id: VenueId, attempt: str, limit: int) -> list[BlockId]:
+    async def claim_blocks(self, venue_id: VenueId, attempt: str, now: datetime, limit: int) -> list[BlockId]:
         """Mark unsent blocks as being sent by `attempt`, sells first, and return their ids in that order."""
         ...
 
@@ -333,14 +337,14 @@ class Ledger(Protocol):
         """Record what a venue said; None for orders that are not ours."""
         ...
 
-    async def add_allocations(
-        self, allocations: Sequence[AllocationRecord], parts: Mapping[BlockId, Sequence[Part]]
-    ) -> None:
+    async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
         ...
 
-    async def append_reports(self, contents: Sequence[AllocationRecord | OrderRecord]) -> None:
-        """Put what happened at the end of the stream of plan reports, without a gap."""
+    async def append_reports(
+        self, contents: Sequence[AllocationRecord | OrderRecord], parents: Mapping[PlanId, str | None]
+    ) -> None:
+        """Put what happened at the end of the stream of plan reports, without a gap; `parents`: the plans' traces."""
         ...
 
     async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:

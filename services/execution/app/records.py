@@ -60,6 +60,15 @@ class PlanRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPlan:
+    """What we said to a plan that was submitted before."""
+
+    plan_id: PlanId
+    payload_hash: str
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRecord:
     """An account's order.
 

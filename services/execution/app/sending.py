@@ -59,7 +59,7 @@ class Sending:
         """Send what was not sent yet, and return how many blocks left."""
         attempt = self.new_attempt()
         async with self.begin() as ledger:
-            claimed = await ledger.claim_blocks(self.venue.venue_id, attempt, CLAIMED_MAX)
+            claimed = await ledger.claim_blocks(self.venue.venue_id, attempt, self.clock.now(), CLAIMED_MAX)
         sent = 0
         for start in range(0, len(claimed), SENT_PER_GATE_MAX):
             sent += await self._send(attempt, claimed[start : start + SENT_PER_GATE_MAX])
@@ -180,6 +180,7 @@ def _intent(record: BlockRecord) -> Intent:
         instrument_id=terms.instrument_id,
         side=terms.side,
         quantity=record.block.quantity,
+        increment=terms.increment,
         order_type=terms.order_type,
         limit_price=terms.limit_price,
         time_in_force=terms.time_in_force,

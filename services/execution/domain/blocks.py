@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from services.execution.domain.allocation import Share, Statement
 from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.kernel.decimals import plain
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, VenueId, derived_id
 
 
@@ -116,7 +117,7 @@ def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int]) 
     block_id = BlockId(
         derived_id(
             "block",
-            *(part for p in pieces for part in (p.order_id, f"{p.quantity:f}", f"{p.placed_before:f}")),
+            *(part for p in pieces for part in (p.order_id, plain(p.quantity), plain(p.placed_before))),
         )
     )
     shares = tuple(

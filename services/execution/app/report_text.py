@@ -1,0 +1,43 @@
+"""A venue's report as text for a journal, and back: exactly the same report."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from decimal import Decimal
+from typing import get_args
+
+from services.execution.domain.order import OrderState, Report
+
+_KINDS = {kind.__name__: kind for kind in get_args(Report)}
+
+# Fields that are not text, by name; a report's other fields are text.
+_READERS = {
+    "quantity": Decimal,
+    "price": Decimal,
+    "fee": Decimal,
+    "limit_price": Decimal,
+    "split_to": int,
+    "split_from": int,
+    "state": OrderState,
+}
+
+
+def report_text(report: Report) -> tuple[str, dict[str, str]]:
+    """Return a report's kind and its fields as text; those that say nothing are left out."""
+    values = {each.name: getattr(report, each.name) for each in fields(report)}
+    return type(report).__name__, {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def report_of(kind: str, values: Mapping[str, str]) -> Report:
+    """Return the report that `report_text` wrote.
+
+    Raises:
+        ValueError: No report is of this kind, or its fields cannot be.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"no report is a {kind}")
+    report: Report = _KINDS[kind](**{name: _READERS.get(name, str)(value) for name, value in values.items()})
+    return report
+
+
+def _text(value: object) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,290 @@
+"""Blocks: what travels together, what venues say about it, and how far each is."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, bindparam, exists, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.execution.app.ports import VenueReport
+from services.execution.app.records import BlockDetail, BlockRecord
+from services.execution.app.report_text import report_text
+from services.execution.domain.allocation import Share
+from services.execution.domain.order import OrderState, Report
+from services.execution.domain.trading_state import Scope, ScopeKind
+from services.execution.store import rows
+from services.execution.tables import (
+    account_order,
+    allocation,
+    block,
+    block_share,
+    carry,
+    venue_cursor,
+    venue_report,
+)
+from services.kernel.ids import AccountId, BlockId, RunId, VenueId
+
+AnyColumn: TypeAlias = Column[Any]
+
+_COLUMNS = tuple(block.c)
+_CHANGING = (
+    "update_time",
+    "ours",
+    "attempt",
+    "reject_reason",
+    "cancel_reason",
+    "cancel_sent",
+    "allocated",
+    "state",
+    "filled_quantity",
+    "average_price",
+    "fees",
+)
+_SAVE = (
+    update(block)
+    .where(block.c.block_id == bindparam("_block_id"))
+    .values({name: bindparam(f"_{name}") for name in _CHANGING})
+)
+_AT_VENUE = (OrderState.PENDING_NEW,)
+
+
+class Blocks:
+    """The part of the ledger with blocks."""
+
+    _connection: AsyncConnection
+
+    async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
+        """Return what earlier blocks left accounts short by; absent means 0."""
+        if not account_ids:
+            return {}
+        found = await self._connection.execute(
+            select(carry.c.account_id, carry.c.carry).where(carry.c.account_id == func.any(sorted(account_ids)))
+        )
+        return {AccountId(row.account_id): row.carry for row in found}
+
+    async def add_carries(self, changes: Mapping[AccountId, int]) -> None:
+        """Add to accounts' carries."""
+        values = [{"account_id": name, "carry": change} for name, change in sorted(changes.items()) if change]
+        if not values:
+            return
+        statement = upsert(carry)
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[carry.c.account_id], set_={"carry": carry.c.carry + statement.excluded.carry}
+            ),
+            values,
+        )
+
+    async def add_blocks(self, blocks: Sequence[BlockRecord]) -> None:
+        """Record new blocks, before anything is sent."""
+        if not blocks:
+            return
+        await self._connection.execute(insert(block), [rows.block_values(each) for each in blocks])
+        shares = [rows.share_values(each.block_id, share) for each in blocks for share in each.statement.shares]
+        await self._connection.execute(insert(block_share), shares)
+
+    async def save_blocks(self, blocks: Sequence[BlockRecord]) -> None:
+        """Record how blocks changed, apart from their reports."""
+        values = [
+            {"_block_id": each.block_id, **{f"_{name}": value for name, value in rows.block_changes(each).items()}}
+            for each in blocks
+        ]
+        if values:
+            await self._connection.execute(_SAVE, values)
+
+    async def claim_blocks(self, venue_id: VenueId, attempt: str, now: datetime, limit: int) -> list[BlockId]:
+        """Mark unsent blocks as being sent by `attempt`, sells first, and return their ids in that order."""
+        unsent = (
+            select(block.c.block_id)
+            .where(
+                ~block.c.allocated,
+                block.c.venue_id == venue_id,
+                block.c.ours == OrderState.PENDING,
+                block.c.cancel_reason == "",
+            )
+            .order_by(block.c.side.desc(), block.c.create_time, block.c.block_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = [BlockId(each) for each in (await self._connection.execute(unsent)).scalars()]
+        if found:
+            await self._connection.execute(
+                update(block)
+                .where(block.c.block_id == func.any(found))
+                .values(ours=OrderState.SENDING, state=OrderState.SENDING, attempt=attempt, update_time=now)
+            )
+        return found
+
+    async def claimed_blocks(self, attempt: str, block_ids: Collection[BlockId]) -> list[BlockRecord]:
+        """Return and lock those blocks that `attempt` still holds, in the order of `block_ids`."""
+        found = await self._blocks(
+            (block.c.block_id == func.any(list(block_ids)))
+            & (block.c.ours == OrderState.SENDING)
+            & (block.c.attempt == attempt),
+            lock="wait",
+        )
+        place = {block_id: index for index, block_id in enumerate(block_ids)}
+        return sorted(found, key=lambda record: place[record.block_id])
+
+    async def unresolved_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks whose send has had no answer since `before`; those locked by others are left out."""
+        return await self._blocks(
+            (block.c.venue_id == venue_id)
+            & ~block.c.allocated
+            & block.c.ours.in_((OrderState.SENDING, OrderState.UNKNOWN))
+            & (block.c.update_time <= before),
+            lock="skip",
+            limit=limit,
+        )
+
+    async def blocks_to_finish(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks that never reached the venue and never will: refused, or canceled before sending."""
+        never = (block.c.ours == OrderState.REJECTED) | (
+            (block.c.ours == OrderState.PENDING) & (block.c.cancel_reason != "")
+        )
+        return await self._blocks((block.c.venue_id == venue_id) & ~block.c.allocated & never, lock="wait", limit=limit)
+
+    async def blocks_to_cancel(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
+        """Return and lock blocks at the venue that we want canceled and have not asked to."""
+        return await self._blocks(
+            (block.c.venue_id == venue_id)
+            & ~block.c.allocated
+            & block.c.ours.in_(_AT_VENUE)
+            & (block.c.cancel_reason != "")
+            & ~block.c.cancel_sent,
+            lock="skip",
+            limit=limit,
+        )
+
+    async def open_blocks(self, scope: Scope | None, expired_at: datetime | None) -> list[BlockRecord]:
+        """Return and lock unfinished blocks: within a scope, or of plans that expired by then."""
+        which: ColumnElement[bool] = ~block.c.allocated
+        if scope is not None:
+            which &= _within(scope)
+        if expired_at is not None:
+            which &= block.c.expire_time <= expired_at
+        return await self._blocks(which, lock="wait")
+
+    async def blocks_at(self, venue_id: VenueId, client_order_ids: Collection[str]) -> dict[str, BlockRecord]:
+        """Return and lock blocks with all their reports, by the id the venue knows."""
+        found = await self._blocks(
+            (block.c.venue_id == venue_id) & (block.c.client_order_id == func.any(sorted(client_order_ids))),
+            lock="wait",
+        )
+        return {record.block.client_order_id: record for record in found}
+
+    async def block(self, block_id: BlockId) -> BlockDetail | None:
+        """Return a block with its reports and allocations."""
+        found = await self._blocks(block.c.block_id == block_id)
+        if not found:
+            return None
+        given = await self._connection.execute(
+            select(*allocation.c)
+            .where(allocation.c.block_id == block_id)
+            .order_by(allocation.c.account_id, allocation.c.order_id)
+        )
+        record = found[0]
+        allocations = tuple(rows.allocation_of(row, record.block.terms) for row in given)
+        return BlockDetail(record, record.statement.shares, allocations)
+
+    async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
+        """Return blocks after an id, by id, without their reports."""
+        which: ColumnElement[bool] = block.c.block_id > after
+        if run_id is not None:
+            of_run = select(account_order.c.order_id).where(account_order.c.run_id == run_id)
+            which &= exists().where(block_share.c.block_id == block.c.block_id, block_share.c.order_id.in_(of_run))
+        return await self._blocks(which, limit=limit, reports=False)
+
+    async def sent_blocks(self, venue_id: VenueId) -> list[BlockRecord]:
+        """Return every block that may have reached the venue, with its reports."""
+        return await self._blocks((block.c.venue_id == venue_id) & (block.c.ours != OrderState.PENDING))
+
+    async def cursor(self, venue_id: VenueId) -> int:
+        """Return up to which position a venue's reports are recorded."""
+        found = await self._connection.execute(
+            select(venue_cursor.c.position).where(venue_cursor.c.venue_id == venue_id)
+        )
+        return found.scalar() or 0
+
+    async def move_cursor(self, venue_id: VenueId, position: int) -> None:
+        """Record up to which position a venue's reports are recorded."""
+        statement = upsert(venue_cursor).values(venue_id=venue_id, position=position)
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[venue_cursor.c.venue_id], set_={"position": statement.excluded.position}
+            )
+        )
+
+    async def add_reports(self, venue_id: VenueId, reports: Sequence[tuple[BlockId | None, VenueReport]]) -> None:
+        """Record what a venue said; None for orders that are not ours. What was said before is kept as it was."""
+        values = []
+        for block_id, said in reports:
+            kind, content = report_text(said.report)
+            values.append(
+                {
+                    "venue_id": venue_id,
+                    "report_id": said.report.report_id,
+                    "position": said.position,
+                    "client_order_id": said.client_order_id,
+                    "block_id": block_id,
+                    "kind": kind,
+                    "content": content,
+                    "report_time": said.time,
+                }
+            )
+        if values:
+            await self._connection.execute(upsert(venue_report).on_conflict_do_nothing(), values)
+
+    async def _blocks(
+        self,
+        which: ColumnElement[bool],
+        *,
+        lock: str | None = None,
+        limit: int | None = None,
+        reports: bool = True,
+    ) -> list[BlockRecord]:
+        statement: Any = select(*_COLUMNS).where(which).order_by(block.c.block_id).limit(limit)
+        if lock is not None:
+            statement = statement.with_for_update(skip_locked=lock == "skip")
+        found = (await self._connection.execute(statement)).all()
+        ids = [row.block_id for row in found]
+        shares = await self._shares(ids)
+        said = await self._reports(ids) if reports else {}
+        return [rows.block_of(row, shares[row.block_id], said.get(row.block_id, ())) for row in found]
+
+    async def _shares(self, block_ids: Sequence[str]) -> dict[str, list[Share]]:
+        shares: dict[str, list[Share]] = {block_id: [] for block_id in block_ids}
+        for row in await self._details(block_share.c, block_share.c.block_id, block_share.c.order_id, block_ids):
+            shares[row.block_id].append(rows.share_of(row))
+        return shares
+
+    async def _reports(self, block_ids: Sequence[str]) -> dict[str, list[Report]]:
+        said: dict[str, list[Report]] = {}
+        columns = (venue_report.c.block_id, venue_report.c.kind, venue_report.c.content)
+        for row in await self._details(columns, venue_report.c.block_id, venue_report.c.seq, block_ids):
+            said.setdefault(row.block_id, []).append(rows.report_of_row(row))
+        return said
+
+    async def _details(
+        self, columns: Iterable[AnyColumn], key: AnyColumn, order: AnyColumn, block_ids: Sequence[str]
+    ) -> Sequence[rows.AnyRow]:
+        if not block_ids:
+            return ()
+        details: Any = select(*columns).where(key == func.any(list(block_ids))).order_by(key, order)
+        return (await self._connection.execute(details)).all()
+
+
+def _within(scope: Scope) -> ColumnElement[bool]:
+    match scope.kind:
+        case ScopeKind.ALL:
+            return true()
+        case ScopeKind.VENUE:
+            return block.c.venue_id == scope.subject_id
+        case ScopeKind.INSTRUMENT:
+            return block.c.instrument_id == scope.subject_id
+        case ScopeKind.ACCOUNT:
+            return exists().where(
+                block_share.c.block_id == block.c.block_id, block_share.c.account_id == scope.subject_id
+            )

@@ -1,0 +1,165 @@
+"""Plans that were submitted, and what new ones are checked against."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import and_, delete, insert, or_, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.execution.app.records import CLOSED, KnownPlan, PlanRecord
+from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
+from services.execution.domain.trading_state import Halt, Scope
+from services.execution.domain.words import ReferencePrice
+from services.execution.store import rows
+from services.execution.tables import account_order, day_usage, halt, plan, reference_price
+from services.kernel.ids import AccountId, InstrumentId, PlanId
+
+# Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
+LEDGER_LOCK = 0x6578_6563_0001
+GATE_LOCK = 0x6578_6563_0002
+
+CLOSED_STATES = tuple(sorted(CLOSED))
+OPEN_STATES = ("WAITING", "READY", "WORKING")
+
+
+class Checks:
+    """The part of the ledger that intake and the switch use."""
+
+    _connection: AsyncConnection
+
+    async def lock(self) -> None:
+        """Wait until no other transaction changes orders or limits."""
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LEDGER_LOCK})
+
+    async def pass_gate(self) -> None:
+        """Wait until no halt is being written."""
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": GATE_LOCK})
+
+    async def close_gate(self) -> None:
+        """Wait until no order is being sent."""
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": GATE_LOCK})
+
+    async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, KnownPlan]:
+        """Return the plans submitted before."""
+        if not plan_ids:
+            return {}
+        found = await self._connection.execute(
+            select(plan.c.plan_id, plan.c.payload_hash, plan.c.refusals).where(plan.c.plan_id.in_(list(plan_ids)))
+        )
+        return {known.plan_id: known for known in map(rows.known_plan, found)}
+
+    async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
+        """Record plans."""
+        if plans:
+            await self._connection.execute(insert(plan), [rows.plan_values(each) for each in plans])
+
+    async def available_cash(self, plan_ids: Collection[PlanId]) -> dict[PlanId, Decimal]:
+        """Return the cash that each plan's buys may use before anything is sold."""
+        found = await self._connection.execute(
+            select(plan.c.plan_id, plan.c.available_cash).where(plan.c.plan_id.in_(list(plan_ids)))
+        )
+        return {PlanId(row.plan_id): row.available_cash for row in found}
+
+    async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
+        """Return what was ordered on `day`."""
+        if not keys:
+            return {}
+        by_kind: dict[LimitKind, list[str]] = {}
+        for key in sorted(keys):
+            by_kind.setdefault(key.kind, []).append(key.subject_id)
+        wanted = or_(
+            *(and_(day_usage.c.kind == kind, day_usage.c.subject_id.in_(names)) for kind, names in by_kind.items())
+        )
+        found = await self._connection.execute(
+            select(day_usage.c.kind, day_usage.c.subject_id, day_usage.c.orders, day_usage.c.amount).where(
+                day_usage.c.trade_date == day, wanted
+            )
+        )
+        return {LimitKey(LimitKind(row.kind), row.subject_id): Usage(row.orders, row.amount) for row in found}
+
+    async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
+        """Count what is ordered on `day`."""
+        if not used:
+            return
+        statement = upsert(day_usage)
+        statement = statement.on_conflict_do_update(
+            index_elements=[day_usage.c.trade_date, day_usage.c.kind, day_usage.c.subject_id],
+            set_={
+                "orders": day_usage.c.orders + statement.excluded.orders,
+                "amount": day_usage.c.amount + statement.excluded.amount,
+            },
+        )
+        values = [
+            {
+                "trade_date": day,
+                "kind": key.kind,
+                "subject_id": key.subject_id,
+                "orders": used[key].orders,
+                "amount": used[key].amount,
+            }
+            for key in sorted(used)
+        ]
+        await self._connection.execute(statement, values)
+
+    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, ReferencePrice]:
+        """Return our reference prices."""
+        if not instrument_ids:
+            return {}
+        found = await self._connection.execute(
+            select(
+                reference_price.c.instrument_id,
+                reference_price.c.price,
+                reference_price.c.currency,
+                reference_price.c.as_of_time,
+                reference_price.c.source,
+            ).where(reference_price.c.instrument_id.in_(sorted(instrument_ids)))
+        )
+        return {price.instrument_id: price for price in map(rows.price_of, found)}
+
+    async def put_prices(self, prices: Sequence[ReferencePrice]) -> int:
+        """Keep those that are newer than what is known, and return how many were."""
+        if not prices:
+            return 0
+        statement = upsert(reference_price).values([rows.price_values(each) for each in prices])
+        newer = statement.on_conflict_do_update(
+            index_elements=[reference_price.c.instrument_id],
+            set_={name: statement.excluded[name] for name in ("price", "currency", "as_of_time", "source")},
+            where=reference_price.c.as_of_time < statement.excluded.as_of_time,
+        ).returning(reference_price.c.instrument_id)
+        return len((await self._connection.execute(newer)).all())
+
+    async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
+        """Return what accounts have open orders in."""
+        if not account_ids:
+            return frozenset()
+        found = await self._connection.execute(
+            select(account_order.c.account_id, account_order.c.instrument_id).where(
+                account_order.c.account_id.in_(sorted(account_ids)), account_order.c.state.in_(OPEN_STATES)
+            )
+        )
+        return frozenset((AccountId(row.account_id), InstrumentId(row.instrument_id)) for row in found)
+
+    async def halts(self) -> dict[Scope, Halt]:
+        """Return the halts in force."""
+        found = await self._connection.execute(
+            select(halt.c.kind, halt.c.subject_id, halt.c.state, halt.c.halted_by, halt.c.halt_time, halt.c.why)
+        )
+        return {each.scope: each for each in map(rows.halt_of, found)}
+
+    async def put_halt(self, each: Halt) -> None:
+        """Set a halt, in place of another of the same scope."""
+        statement = upsert(halt).values(rows.halt_values(each))
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[halt.c.kind, halt.c.subject_id],
+                set_={name: statement.excluded[name] for name in ("state", "halted_by", "halt_time", "why")},
+            )
+        )
+
+    async def remove_halt(self, scope: Scope) -> None:
+        """Lift a halt."""
+        await self._connection.execute(
+            delete(halt).where(halt.c.kind == scope.kind, halt.c.subject_id == scope.subject_id)
+        )

@@ -1,0 +1,36 @@
+"""The ledger: all of execution's record, in one transaction."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from services.execution.app.ports import Ledger
+from services.execution.store.blocks import Blocks
+from services.execution.store.checks import Checks
+from services.execution.store.orders import Orders
+from services.execution.store.stream import Stream
+from services.kernel.events import Event
+from services.runtime.database import Database, Transaction
+
+
+class PostgresLedger(Checks, Orders, Blocks, Stream):
+    """Execution's record within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Read and write through `transaction`."""
+        self._transaction = transaction
+        self._connection = transaction.connection
+
+    async def emit(self, *events: Event) -> None:
+        """Tell audit, if the transaction commits."""
+        await self._transaction.emit(*events)
+
+
+def begin_with(database: Database) -> Callable[[], AbstractAsyncContextManager[Ledger]]:
+    """Return what opens the ledger in a transaction of `database`, or joins that of the call being served."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Ledger]:
+        async with database.begin() as transaction:
+            yield PostgresLedger(transaction)
+
+    return begin

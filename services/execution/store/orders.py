@@ -1,0 +1,161 @@
+"""Accounts' orders."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.execution.app.ports import OrderFilter, Readiness
+from services.execution.app.records import LifeState, OrderRecord
+from services.execution.domain.trading_state import Scope, ScopeKind
+from services.execution.store import rows
+from services.execution.store.checks import CLOSED_STATES, OPEN_STATES
+from services.execution.tables import account_order
+from services.kernel.errors import Conflict
+from services.kernel.ids import OrderId, PlanId, RunId
+
+_COLUMNS = tuple(account_order.c)
+_CHANGING = (
+    "update_time",
+    "state",
+    "released",
+    "placed",
+    "ended",
+    "filled",
+    "filled_amount",
+    "fees",
+    "settling_amount",
+    "arrival_amount",
+    "final_price",
+    "close_reason",
+    "block_id",
+)
+# A closed order stays as it is: no code may open it again by writing over it.
+_SAVE = (
+    update(account_order)
+    .where(account_order.c.order_id == bindparam("_order_id"), account_order.c.state.in_(OPEN_STATES))
+    .values({name: bindparam(f"_{name}") for name in _CHANGING})
+)
+# Rows of one statement with their ids as one array, well below what a message may hold.
+_IDS_MAX = 10_000
+
+
+class Orders:
+    """The part of the ledger with accounts' orders."""
+
+    _connection: AsyncConnection
+
+    async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record new orders."""
+        if orders:
+            await self._connection.execute(insert(account_order), [rows.order_values(each) for each in orders])
+
+    async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record how orders changed.
+
+        Raises:
+            Conflict: One of them was closed before.
+        """
+        if not orders:
+            return
+        values = [
+            {"_order_id": each.order_id, **{f"_{name}": value for name, value in rows.order_changes(each).items()}}
+            for each in orders
+        ]
+        changed = await self._connection.execute(_SAVE, values)
+        if changed.rowcount not in (-1, len(orders)):
+            raise Conflict(f"{len(orders) - changed.rowcount} orders were closed before")
+
+    async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
+        """Return orders by id; those not known are missing."""
+        wanted = sorted(order_ids)
+        found: dict[OrderId, OrderRecord] = {}
+        for start in range(0, len(wanted), _IDS_MAX):
+            part = wanted[start : start + _IDS_MAX]
+            for order in await self._select(account_order.c.order_id == func.any(part)):
+                found[order.order_id] = order
+        return found
+
+    async def orders_of(self, plan_ids: Collection[PlanId]) -> list[OrderRecord]:
+        """Return the orders of plans, by id."""
+        return await self._select(account_order.c.plan_id == func.any(sorted(plan_ids)))
+
+    async def readiness(self) -> Readiness | None:
+        """Return what is ready to go into blocks; None when nothing is."""
+        row = (
+            await self._connection.execute(
+                select(
+                    func.count().label("orders"),
+                    func.min(account_order.c.update_time).label("oldest"),
+                    func.max(account_order.c.update_time).label("newest"),
+                ).where(account_order.c.state.in_(("READY", "WORKING")), _ready())
+            )
+        ).one()
+        return None if row.orders == 0 else Readiness(row.orders, row.oldest, row.newest)
+
+    async def ready_orders(self, limit: int) -> list[OrderRecord]:
+        """Return orders that may go into a block, oldest first."""
+        found = await self._connection.execute(
+            select(*_COLUMNS)
+            .where(account_order.c.state.in_(("READY", "WORKING")), _ready())
+            .order_by(account_order.c.create_time, account_order.c.order_id)
+            .limit(limit)
+        )
+        return [rows.order_of(row) for row in found]
+
+    async def unsent_orders(self, scope: Scope | None, expired_at: datetime | None) -> list[OrderRecord]:
+        """Return open orders with something not in a block: within a scope, or of plans that expired by then."""
+        unsent = (account_order.c.quantity > account_order.c.placed) & (account_order.c.close_reason == "")
+        which: ColumnElement[bool] = account_order.c.state.in_(OPEN_STATES) & unsent
+        if scope is not None:
+            which &= _within(scope)
+        if expired_at is not None:
+            which &= account_order.c.expire_time <= expired_at
+        return await self._select(which)
+
+    async def list_orders(self, which: OrderFilter, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders after an id, by id."""
+        wanted: ColumnElement[bool] = account_order.c.order_id > after
+        if which.plan_id is not None:
+            wanted &= account_order.c.plan_id == which.plan_id
+        if which.account_id is not None:
+            wanted &= account_order.c.account_id == which.account_id
+        if which.run_id is not None:
+            wanted &= account_order.c.run_id == which.run_id
+        if which.state is not None:
+            wanted &= account_order.c.state == which.state
+        return await self._select(wanted, limit)
+
+    async def closed_orders(self, run_id: RunId | None) -> list[OrderRecord]:
+        """Return the orders that are over."""
+        which: ColumnElement[bool] = account_order.c.state.in_(CLOSED_STATES)
+        return await self._select(which if run_id is None else which & (account_order.c.run_id == run_id))
+
+    async def orders_by_state(self) -> dict[LifeState, int]:
+        """Return how many orders are in each state."""
+        found = await self._connection.execute(
+            select(account_order.c.state, func.count().label("orders")).group_by(account_order.c.state)
+        )
+        return {LifeState(row.state): row.orders for row in found}
+
+    async def _select(self, which: ColumnElement[bool], limit: int | None = None) -> list[OrderRecord]:
+        statement: Any = select(*_COLUMNS).where(which).order_by(account_order.c.order_id).limit(limit)
+        return [rows.order_of(row) for row in await self._connection.execute(statement)]
+
+
+def _ready() -> ColumnElement[bool]:
+    return (account_order.c.released > account_order.c.placed) & (account_order.c.close_reason == "")
+
+
+def _within(scope: Scope) -> ColumnElement[bool]:
+    match scope.kind:
+        case ScopeKind.ALL:
+            return true()
+        case ScopeKind.VENUE:
+            return account_order.c.venue_id == scope.subject_id
+        case ScopeKind.INSTRUMENT:
+            return account_order.c.instrument_id == scope.subject_id
+        case ScopeKind.ACCOUNT:
+            return account_order.c.account_id == scope.subject_id

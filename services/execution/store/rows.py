@@ -1,0 +1,306 @@
+"""Rows ↔ values. Numbers come back as they went in: `numeric` is exact, and zeros at its end mean nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import Row
+
+from services.execution.app.records import (
+    AllocationRecord,
+    BlockRecord,
+    BlockSummary,
+    KnownPlan,
+    OrderRecord,
+    PlanRecord,
+    summary_of,
+)
+from services.execution.app.report_text import report_of
+from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.blocks import Block, Terms
+from services.execution.domain.order import OrderState, Report
+from services.execution.domain.pretrade import Reason, Refusal
+from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
+from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId, VenueId
+
+Values = dict[str, Any]
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+
+def plan_values(record: PlanRecord) -> Values:
+    """Return the row of a submitted plan."""
+    plan = record.plan
+    return {
+        "plan_id": plan.plan_id,
+        "payload": record.payload,
+        "payload_hash": record.payload_hash,
+        "key_id": record.signature.key_id,
+        "signature": record.signature.value,
+        "run_id": plan.run_id,
+        "account_id": plan.account_id,
+        "available_cash": plan.available_cash,
+        "currency": plan.currency,
+        "accepted": record.accepted,
+        "refusals": [[each.reason, each.description, each.instrument_id] for each in record.refusals],
+        "trace_parent": record.trace_parent,
+        "submit_time": record.submit_time,
+    }
+
+
+def known_plan(row: AnyRow) -> KnownPlan:
+    """Return what we said to a plan."""
+    refusals = tuple(
+        Refusal(Reason(reason), description, None if instrument_id is None else InstrumentId(instrument_id))
+        for reason, description, instrument_id in row.refusals
+    )
+    return KnownPlan(PlanId(row.plan_id), row.payload_hash, refusals)
+
+
+def price_values(price: ReferencePrice) -> Values:
+    """Return the row of a reference price."""
+    return {
+        "instrument_id": price.instrument_id,
+        "price": price.price,
+        "currency": price.currency,
+        "as_of_time": price.as_of_time,
+        "source": price.source,
+    }
+
+
+def price_of(row: AnyRow) -> ReferencePrice:
+    """Return a reference price."""
+    return ReferencePrice(InstrumentId(row.instrument_id), row.price, row.currency, row.as_of_time, row.source)
+
+
+def halt_values(halt: Halt) -> Values:
+    """Return the row of a halt."""
+    return {
+        "kind": halt.scope.kind,
+        "subject_id": halt.scope.subject_id,
+        "state": halt.state,
+        "halted_by": halt.halted_by,
+        "halt_time": halt.halt_time,
+        "why": halt.why,
+    }
+
+
+def halt_of(row: AnyRow) -> Halt:
+    """Return a halt."""
+    scope = Scope(ScopeKind(row.kind), row.subject_id)
+    return Halt(scope, TradingState(row.state), row.halted_by, row.halt_time, row.why)
+
+
+def terms_values(terms: Terms) -> Values:
+    """Return the columns of an order's terms."""
+    return {
+        "instrument_id": terms.instrument_id,
+        "side": terms.side,
+        "venue_id": terms.venue_id,
+        "order_type": terms.order_type,
+        "limit_price": terms.limit_price,
+        "time_in_force": terms.time_in_force,
+        "currency": terms.currency,
+        "custodian": terms.custodian,
+        "increment": terms.increment,
+    }
+
+
+def terms_of(row: AnyRow) -> Terms:
+    """Return an order's terms."""
+    return Terms(
+        instrument_id=InstrumentId(row.instrument_id),
+        side=Side(row.side),
+        venue_id=VenueId(row.venue_id),
+        order_type=OrderType(row.order_type),
+        limit_price=row.limit_price,
+        time_in_force=TimeInForce(row.time_in_force),
+        currency=row.currency,
+        custodian=row.custodian,
+        increment=row.increment,
+    )
+
+
+def order_values(order: OrderRecord) -> Values:
+    """Return the row of a new order."""
+    return {
+        "order_id": order.order_id,
+        "plan_id": order.plan_id,
+        "run_id": order.run_id,
+        "account_id": order.account_id,
+        **terms_values(order.terms),
+        "may_aggregate": order.may_aggregate,
+        "quantity": order.quantity,
+        "rank": order.rank,
+        "decision_price": order.decision_price,
+        "predicted_cost": order.predicted_cost,
+        "unit_cost_max": order.unit_cost_max,
+        "expire_time": order.expire_time,
+        "create_time": order.create_time,
+        "trace_parent": order.trace_parent,
+        **order_changes(order),
+    }
+
+
+def order_changes(order: OrderRecord) -> Values:
+    """Return the columns of an order that change."""
+    return {
+        "update_time": order.update_time,
+        "state": order.state,
+        "released": order.released,
+        "placed": order.placed,
+        "ended": order.ended,
+        "filled": order.filled,
+        "filled_amount": order.filled_amount,
+        "fees": order.fees,
+        "settling_amount": order.settling_amount,
+        "arrival_amount": order.arrival_amount,
+        "final_price": order.final_price,
+        "close_reason": order.close_reason,
+        "block_id": order.block_id,
+    }
+
+
+def order_of(row: AnyRow) -> OrderRecord:
+    """Return an order."""
+    return OrderRecord(
+        order_id=OrderId(row.order_id),
+        plan_id=PlanId(row.plan_id),
+        run_id=RunId(row.run_id),
+        account_id=AccountId(row.account_id),
+        terms=terms_of(row),
+        may_aggregate=row.may_aggregate,
+        quantity=row.quantity,
+        rank=row.rank,
+        decision_price=row.decision_price,
+        predicted_cost=row.predicted_cost,
+        unit_cost_max=row.unit_cost_max,
+        expire_time=row.expire_time,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        trace_parent=row.trace_parent,
+        released=row.released,
+        placed=row.placed,
+        ended=row.ended,
+        filled=row.filled,
+        filled_amount=row.filled_amount,
+        fees=row.fees,
+        settling_amount=row.settling_amount,
+        arrival_amount=row.arrival_amount,
+        final_price=row.final_price,
+        close_reason=row.close_reason,
+        block_id=None if row.block_id is None else BlockId(row.block_id),
+    )
+
+
+def block_values(record: BlockRecord) -> Values:
+    """Return the row of a new block."""
+    return {
+        "block_id": record.block_id,
+        "client_order_id": record.block.client_order_id,
+        **terms_values(record.block.terms),
+        "quantity": record.block.quantity,
+        "order_count": len(record.statement.shares),
+        "trade_date": record.trade_date,
+        "arrival_price": record.arrival_price,
+        "expire_time": record.expire_time,
+        "create_time": record.create_time,
+        "trace_parents": list(record.trace_parents),
+        **block_changes(record),
+    }
+
+
+def block_changes(record: BlockRecord) -> Values:
+    """Return the columns of a block that change."""
+    summary = summary_of(record)
+    return {
+        "update_time": record.update_time,
+        "ours": record.ours,
+        "attempt": record.attempt,
+        "reject_reason": record.reject_reason,
+        "cancel_reason": record.cancel_reason,
+        "cancel_sent": record.cancel_sent,
+        "allocated": record.allocated,
+        "state": summary.state,
+        "filled_quantity": summary.filled_quantity,
+        "average_price": summary.average_price,
+        "fees": summary.fees,
+    }
+
+
+def block_of(row: AnyRow, shares: Iterable[Share], reports: Sequence[Report]) -> BlockRecord:
+    """Return a block with its shares and reports."""
+    block_id, terms = BlockId(row.block_id), terms_of(row)
+    return BlockRecord(
+        block=Block(block_id, row.client_order_id, terms, Statement(block_id, terms.increment, tuple(shares))),
+        trade_date=row.trade_date,
+        arrival_price=row.arrival_price,
+        expire_time=row.expire_time,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        trace_parents=tuple(row.trace_parents),
+        ours=OrderState(row.ours),
+        attempt=row.attempt,
+        reject_reason=row.reject_reason,
+        cancel_reason=row.cancel_reason,
+        cancel_sent=row.cancel_sent,
+        allocated=row.allocated,
+        reports=tuple(reports),
+        summary=BlockSummary(OrderState(row.state), row.filled_quantity, row.average_price, row.fees),
+    )
+
+
+def share_values(block_id: BlockId, share: Share) -> Values:
+    """Return the row of a block's share."""
+    return {
+        "block_id": block_id,
+        "order_id": share.order_id,
+        "account_id": share.account_id,
+        "ordered": share.ordered,
+        "carry": share.carry,
+    }
+
+
+def share_of(row: AnyRow) -> Share:
+    """Return a block's share."""
+    return Share(OrderId(row.order_id), AccountId(row.account_id), row.ordered, row.carry)
+
+
+def report_of_row(row: AnyRow) -> Report:
+    """Return what a venue said."""
+    content: Mapping[str, str] = row.content
+    return report_of(row.kind, content)
+
+
+def allocation_values(each: AllocationRecord) -> Values:
+    """Return the row of an allocation."""
+    return {
+        "block_id": each.block_id,
+        "order_id": each.order_id,
+        "account_id": each.account_id,
+        "plan_id": each.plan_id,
+        "quantity": each.quantity,
+        "price": each.price,
+        "amount": each.amount,
+        "fees": each.fees,
+        "trade_date": each.trade_date,
+        "settlement_date": each.settlement_date,
+        "create_time": each.create_time,
+    }
+
+
+def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
+    """Return an allocation; its terms are those of its block."""
+    return AllocationRecord(
+        order_id=OrderId(row.order_id),
+        block_id=BlockId(row.block_id),
+        account_id=AccountId(row.account_id),
+        plan_id=PlanId(row.plan_id),
+        terms=terms,
+        quantity=row.quantity,
+        price=row.price,
+        amount=row.amount,
+        fees=row.fees,
+        trade_date=row.trade_date,
+        settlement_date=row.settlement_date,
+        create_time=row.create_time,
+    )

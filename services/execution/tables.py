@@ -1,0 +1,228 @@
+"""What execution keeps.
+
+`plan` is what decision signed. `account_order` is what each account asked for and got. `block` and `block_share` say
+what travels together and how it will be shared; they are written before anything is sent. `venue_report` is what venues
+said, each report once, and a block's state is a fold over it. `allocation` and `plan_report` say who got what, in one
+order that never changes. The sandbox venue's tables are in `venues.sandbox`: another party's record.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.runtime.outbox.table import outbox_table
+from services.runtime.requests import request_answer_table
+
+SCHEMA = "execution"
+
+metadata = MetaData(schema=SCHEMA)
+
+_TIME = DateTime(timezone=True)
+
+
+def _terms() -> list[Column[object]]:
+    return [
+        Column("instrument_id", Text, nullable=False),
+        Column("side", Text, nullable=False),
+        Column("venue_id", Text, nullable=False),
+        Column("order_type", Text, nullable=False),
+        Column("limit_price", Numeric),
+        Column("time_in_force", Text, nullable=False),
+        Column("currency", Text, nullable=False),
+        Column("custodian", Text, nullable=False),
+        Column("increment", Numeric, nullable=False),
+    ]
+
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    # Exactly as it was signed.
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_hash", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("available_cash", Numeric, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("refusals", JSONB, nullable=False),
+    Column("trace_parent", Text),
+    Column("submit_time", _TIME, nullable=False),
+)
+
+day_usage = Table(
+    "day_usage",
+    metadata,
+    Column("trade_date", Date, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("subject_id", Text, primary_key=True),
+    Column("orders", BigInteger, nullable=False),
+    Column("amount", Numeric, nullable=False),
+)
+
+reference_price = Table(
+    "reference_price",
+    metadata,
+    Column("instrument_id", Text, primary_key=True),
+    Column("price", Numeric, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("as_of_time", _TIME, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+halt = Table(
+    "halt",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("halted_by", Text, nullable=False),
+    Column("halt_time", _TIME, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+account_order = Table(
+    "account_order",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("plan_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    *_terms(),
+    Column("may_aggregate", Boolean, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("decision_price", Numeric, nullable=False),
+    Column("predicted_cost", Numeric, nullable=False),
+    Column("unit_cost_max", Numeric, nullable=False),
+    Column("expire_time", _TIME, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("trace_parent", Text),
+    Column("state", Text, nullable=False),
+    Column("released", Numeric, nullable=False),
+    Column("placed", Numeric, nullable=False),
+    Column("ended", Numeric, nullable=False),
+    Column("filled", Numeric, nullable=False),
+    Column("filled_amount", Numeric, nullable=False),
+    Column("fees", Numeric, nullable=False),
+    Column("settling_amount", Numeric, nullable=False),
+    Column("arrival_amount", Numeric, nullable=False),
+    Column("final_price", Numeric),
+    Column("close_reason", Text, nullable=False),
+    Column("block_id", Text),
+)
+
+# Millionths of an increment that earlier blocks left an account short by.
+carry = Table(
+    "carry",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("carry", BigInteger, nullable=False),
+)
+
+block = Table(
+    "block",
+    metadata,
+    Column("block_id", Text, primary_key=True),
+    Column("client_order_id", Text, nullable=False, unique=True),
+    *_terms(),
+    Column("quantity", Numeric, nullable=False),
+    Column("order_count", Integer, nullable=False),
+    Column("trade_date", Date, nullable=False),
+    Column("arrival_price", Numeric, nullable=False),
+    Column("expire_time", _TIME, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("trace_parents", JSONB, nullable=False),
+    # What we know before the venue has spoken; and which attempt to send holds the block.
+    Column("ours", Text, nullable=False),
+    Column("attempt", Text, nullable=False),
+    Column("reject_reason", Text, nullable=False),
+    Column("cancel_reason", Text, nullable=False),
+    Column("cancel_sent", Boolean, nullable=False),
+    Column("allocated", Boolean, nullable=False),
+    # Follow from the reports; here so that lists need not fold them.
+    Column("state", Text, nullable=False),
+    Column("filled_quantity", Numeric, nullable=False),
+    Column("average_price", Numeric),
+    Column("fees", Numeric, nullable=False),
+)
+
+block_share = Table(
+    "block_share",
+    metadata,
+    Column("block_id", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("ordered", BigInteger, nullable=False),
+    Column("carry", BigInteger, nullable=False),
+)
+
+venue_report = Table(
+    "venue_report",
+    metadata,
+    Column("venue_id", Text, primary_key=True),
+    Column("report_id", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("client_order_id", Text, nullable=False),
+    # NULL when the venue speaks of an order that is not ours.
+    Column("block_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("report_time", _TIME, nullable=False),
+    Column("seq", BigInteger, Identity(always=True), nullable=False, unique=True),
+)
+
+venue_cursor = Table(
+    "venue_cursor",
+    metadata,
+    Column("venue_id", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+allocation = Table(
+    "allocation",
+    metadata,
+    Column("block_id", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("price", Numeric, nullable=False),
+    Column("amount", Numeric, nullable=False),
+    Column("fees", Numeric, nullable=False),
+    Column("trade_date", Date, nullable=False),
+    Column("settlement_date", Date, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+
+# An allocation when it names a block, else a closed order.
+plan_report = Table(
+    "plan_report",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("plan_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("trace_parent", Text),
+    Column("order_id", Text, nullable=False),
+    Column("block_id", Text),
+)
+
+outbox = outbox_table(metadata)
+request_answer = request_answer_table(metadata)

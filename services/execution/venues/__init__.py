@@ -1,0 +1,1 @@
+"""Where are orders executed? One package per venue, each behind `VenuePort`."""

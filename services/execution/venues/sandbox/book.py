@@ -1,0 +1,62 @@
+"""Where the sandbox keeps its own record: apart from execution's, with transactions of its own.
+
+So "the venue did it and the answer was lost" is real: killing execution undoes nothing here.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from services.execution.app.ports import VenueReport
+from services.execution.domain.order import Report
+from services.execution.venues.sandbox.market import Market, RestingOrder
+from services.kernel.ids import InstrumentId
+
+
+class Book(Protocol):
+    """The sandbox's record within one transaction."""
+
+    async def lock(self) -> None:
+        """Wait for other transactions of the venue, and keep others waiting until this one ends."""
+        ...
+
+    async def market(self) -> Market | None:
+        """Return the market; None before one was loaded."""
+        ...
+
+    async def put_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+        """Load a market; instruments that are not named keep their price. Returns how many have one."""
+        ...
+
+    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
+        """Return middle prices."""
+        ...
+
+    async def order(self, client_order_id: str) -> RestingOrder | None:
+        """Return an order."""
+        ...
+
+    async def orders(self) -> list[RestingOrder]:
+        """Return all orders, by client order id."""
+        ...
+
+    async def open_orders(self, due: datetime | None) -> list[RestingOrder]:
+        """Return the open orders, by client order id: those due by then, or all."""
+        ...
+
+    async def save(self, orders: Sequence[RestingOrder]) -> None:
+        """Record new orders, or how they changed."""
+        ...
+
+    async def say(self, reports: Sequence[tuple[str, Report, datetime]]) -> None:
+        """Append reports about orders to the venue's stream, without a gap."""
+        ...
+
+    async def said(self, after: int, limit: int) -> list[VenueReport]:
+        """Return the venue's stream after a position."""
+        ...
+
+
+BeginBook = Callable[[], AbstractAsyncContextManager[Book]]

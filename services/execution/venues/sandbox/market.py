@@ -1,0 +1,131 @@
+"""How the sandbox fills orders: given prices, a spread, a fee, and a seed for everything that chance decides.
+
+A buy pays the middle price plus half the spread, a sell gets it less half; a limit order waits until that is good
+enough. An order may be filled in several executions, whose sizes follow from the seed and the order's name alone: the
+same orders against the same market make the same fills, whatever the order of their arrival.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from services.execution.app.ports import Intent
+from services.execution.domain.order import Accepted, Canceled, ChangeRefused, Expired, Filled, Report
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.kernel.money import CENT
+
+ZERO = Decimal(0)
+BPS = Decimal(10_000)
+
+# Exchanges quote to this tick at the finest; a fill rounds against whoever asked for it.
+TICK = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The market as it was loaded. `fill_share_max` is the largest part of an order in one execution, above 0 to 1."""
+
+    currency: str
+    spread_bps: Decimal
+    fee_bps: Decimal
+    seed: int
+    fill_share_max: Decimal
+    market_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RestingOrder:
+    """An order as the sandbox has it."""
+
+    intent: Intent
+    arrival_time: datetime
+    due_time: datetime
+    filled_quantity: Decimal = ZERO
+    gross_amount: Decimal = ZERO
+    fees: Decimal = ZERO
+    executions: int = 0
+    open: bool = True
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """Return what is not filled yet."""
+        return self.intent.quantity - self.filled_quantity
+
+
+def accepted(intent: Intent, *, now: datetime, due: datetime) -> tuple[RestingOrder, Report]:
+    """Return a new order in the book, and what the venue says about it."""
+    return RestingOrder(intent, now, due), Accepted(f"{intent.client_order_id}:accepted")
+
+
+def matched(order: RestingOrder, market: Market, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order after the market looked at it once: at most one execution."""
+    intent = order.intent
+    price = fill_price(intent.side, market, middle)
+    if not _good_enough(intent, price):
+        if intent.time_in_force is TimeInForce.DAY:
+            return order, []
+        return canceled(order)
+    quantity = _size(order, market)
+    amount = quantity * price
+    fee = (amount * market.fee_bps / BPS).quantize(CENT, rounding=ROUND_HALF_EVEN)
+    number = order.executions + 1
+    filled = replace(
+        order,
+        filled_quantity=order.filled_quantity + quantity,
+        gross_amount=order.gross_amount + amount,
+        fees=order.fees + fee,
+        executions=number,
+    )
+    said: list[Report] = [Filled(f"{intent.client_order_id}:{number}", quantity, price, fee)]
+    if filled.leaves_quantity == 0:
+        return replace(filled, open=False), said
+    if intent.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL:
+        rest, canceling = canceled(filled)
+        return rest, said + canceling
+    return filled, said
+
+
+def canceled(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order without what was left of it."""
+    return replace(order, open=False), [Canceled(f"{order.intent.client_order_id}:canceled")]
+
+
+def expired(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order after its day is over."""
+    return replace(order, open=False), [Expired(f"{order.intent.client_order_id}:expired")]
+
+
+def too_late(order: RestingOrder, request_id: str) -> Report:
+    """Return the answer to a request to cancel what is over."""
+    return ChangeRefused(f"{order.intent.client_order_id}:late:{request_id}", request_id, "too late to cancel")
+
+
+def fill_price(side: Side, market: Market, middle: Decimal) -> Decimal:
+    """Return what a fill of `side` costs now, to the tick, rounded against whoever asked."""
+    half = market.spread_bps / (2 * BPS)
+    if side is Side.BUY:
+        return (middle * (1 + half)).quantize(TICK, rounding=ROUND_CEILING)
+    return max((middle * (1 - half)).quantize(TICK, rounding=ROUND_FLOOR), TICK)
+
+
+def _good_enough(intent: Intent, price: Decimal) -> bool:
+    if intent.order_type is OrderType.MARKET or intent.limit_price is None:
+        return True
+    return price <= intent.limit_price if intent.side is Side.BUY else price >= intent.limit_price
+
+
+def _size(order: RestingOrder, market: Market) -> Decimal:
+    intent = order.intent
+    if market.fill_share_max >= 1 or intent.time_in_force is TimeInForce.FILL_OR_KILL:
+        return order.leaves_quantity
+    # Between half of the largest share and all of it.
+    share = market.fill_share_max * (1 + _chance(market.seed, intent.client_order_id, order.executions)) / 2
+    increments = (intent.quantity * share / intent.increment).to_integral_value(rounding=ROUND_DOWN)
+    return min(max(increments, Decimal(1)) * intent.increment, order.leaves_quantity)
+
+
+def _chance(seed: int, name: str, number: int) -> Decimal:
+    """Return a number from 0 to below 1 that `seed`, `name` and `number` decide."""
+    digest = hashlib.sha256(f"{seed}/{name}/{number}".encode()).digest()
+    return Decimal(int.from_bytes(digest[:4], "big")) / 2**32

@@ -1,0 +1,217 @@
+"""Keeps the sandbox venue's record in PostgreSQL, in transactions of its own."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from sqlalchemy import Row, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.execution.app.ports import Intent, VenueReport
+from services.execution.app.report_text import report_of, report_text
+from services.execution.domain.order import Report
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.venues.sandbox import tables
+from services.execution.venues.sandbox.book import BeginBook, Book
+from services.execution.venues.sandbox.market import Market, RestingOrder
+from services.kernel.ids import InstrumentId
+from services.runtime.database import Database
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+VENUE_LOCK = 0x6578_6563_0003
+_ORDER = tables.order.c
+
+
+class PostgresBook:
+    """The sandbox's record within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Read and write through `connection`, which has begun."""
+        self._connection = connection
+
+    async def lock(self) -> None:
+        """Wait for other transactions of the venue."""
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": VENUE_LOCK})
+
+    async def market(self) -> Market | None:
+        """Return the market; None before one was loaded."""
+        row = (
+            await self._connection.execute(
+                select(
+                    tables.market.c.currency,
+                    tables.market.c.spread_bps,
+                    tables.market.c.fee_bps,
+                    tables.market.c.seed,
+                    tables.market.c.fill_share_max,
+                    tables.market.c.market_time,
+                )
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        return Market(row.currency, row.spread_bps, row.fee_bps, int(row.seed), row.fill_share_max, row.market_time)
+
+    async def put_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+        """Load a market; instruments that are not named keep their price."""
+        values = {
+            "one": True,
+            "currency": market.currency,
+            "spread_bps": market.spread_bps,
+            "fee_bps": market.fee_bps,
+            "seed": Decimal(market.seed),
+            "fill_share_max": market.fill_share_max,
+            "market_time": market.market_time,
+        }
+        await self._connection.execute(
+            upsert(tables.market).values(values).on_conflict_do_update(index_elements=["one"], set_=values)
+        )
+        if prices:
+            statement = upsert(tables.price)
+            await self._connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["instrument_id"], set_={"price": statement.excluded.price}
+                ),
+                [{"instrument_id": name, "price": price} for name, price in sorted(prices.items())],
+            )
+        count = await self._connection.execute(select(func.count()).select_from(tables.price))
+        return int(count.scalar_one())
+
+    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
+        """Return middle prices."""
+        found = await self._connection.execute(
+            select(tables.price.c.instrument_id, tables.price.c.price).where(
+                tables.price.c.instrument_id == func.any(sorted(instrument_ids))
+            )
+        )
+        return {InstrumentId(row.instrument_id): row.price for row in found}
+
+    async def order(self, client_order_id: str) -> RestingOrder | None:
+        """Return an order."""
+        found = (
+            await self._connection.execute(select(*_ORDER).where(_ORDER.client_order_id == client_order_id))
+        ).one_or_none()
+        return None if found is None else _order_of(found)
+
+    async def orders(self) -> list[RestingOrder]:
+        """Return all orders, by client order id."""
+        found = await self._connection.execute(select(*_ORDER).order_by(_ORDER.client_order_id))
+        return [_order_of(row) for row in found]
+
+    async def open_orders(self, due: datetime | None) -> list[RestingOrder]:
+        """Return the open orders, by client order id: those due by then, or all."""
+        which = _ORDER.open if due is None else _ORDER.open & (_ORDER.due_time <= due)
+        found = await self._connection.execute(select(*_ORDER).where(which).order_by(_ORDER.client_order_id))
+        return [_order_of(row) for row in found]
+
+    async def save(self, orders: Sequence[RestingOrder]) -> None:
+        """Record new orders, or how they changed."""
+        if not orders:
+            return
+        statement = upsert(tables.order)
+        changing = ("filled_quantity", "gross_amount", "fees", "executions", "open")
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["client_order_id"], set_={name: statement.excluded[name] for name in changing}
+            ),
+            [_order_values(order) for order in orders],
+        )
+
+    async def say(self, reports: Sequence[tuple[str, Report, datetime]]) -> None:
+        """Append reports about orders to the venue's stream, without a gap."""
+        if not reports:
+            return
+        last = (await self._connection.execute(select(func.max(tables.report.c.position)))).scalar() or 0
+        values = []
+        for position, (client_order_id, report, time) in enumerate(reports, last + 1):
+            kind, content = report_text(report)
+            values.append(
+                {
+                    "position": position,
+                    "report_id": report.report_id,
+                    "client_order_id": client_order_id,
+                    "kind": kind,
+                    "content": content,
+                    "report_time": time,
+                }
+            )
+        await self._connection.execute(insert(tables.report), values)
+
+    async def said(self, after: int, limit: int) -> list[VenueReport]:
+        """Return the venue's stream after a position."""
+        found = await self._connection.execute(
+            select(
+                tables.report.c.position,
+                tables.report.c.client_order_id,
+                tables.report.c.kind,
+                tables.report.c.content,
+                tables.report.c.report_time,
+            )
+            .where(tables.report.c.position > after)
+            .order_by(tables.report.c.position)
+            .limit(limit)
+        )
+        return [
+            VenueReport(row.position, row.client_order_id, report_of(row.kind, row.content), row.report_time)
+            for row in found
+        ]
+
+
+def book_with(database: Database) -> BeginBook:
+    """Return what opens the sandbox's record in a transaction of `database`."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Book]:
+        async with database.begin() as transaction:
+            yield PostgresBook(transaction.connection)
+
+    return begin
+
+
+def _order_of(row: AnyRow) -> RestingOrder:
+    intent = Intent(
+        client_order_id=row.client_order_id,
+        instrument_id=InstrumentId(row.instrument_id),
+        side=Side(row.side),
+        quantity=row.quantity,
+        increment=row.increment,
+        order_type=OrderType(row.order_type),
+        limit_price=row.limit_price,
+        time_in_force=TimeInForce(row.time_in_force),
+        currency=row.currency,
+    )
+    return RestingOrder(
+        intent=intent,
+        arrival_time=row.arrival_time,
+        due_time=row.due_time,
+        filled_quantity=row.filled_quantity,
+        gross_amount=row.gross_amount,
+        fees=row.fees,
+        executions=row.executions,
+        open=row.open,
+    )
+
+
+def _order_values(order: RestingOrder) -> dict[str, object]:
+    intent = order.intent
+    return {
+        "client_order_id": intent.client_order_id,
+        "instrument_id": intent.instrument_id,
+        "side": intent.side,
+        "quantity": intent.quantity,
+        "increment": intent.increment,
+        "order_type": intent.order_type,
+        "limit_price": intent.limit_price,
+        "time_in_force": intent.time_in_force,
+        "currency": intent.currency,
+        "arrival_time": order.arrival_time,
+        "due_time": order.due_time,
+        "filled_quantity": order.filled_quantity,
+        "gross_amount": order.gross_amount,
+        "fees": order.fees,
+        "executions": order.executions,
+        "open": order.open,
+    }

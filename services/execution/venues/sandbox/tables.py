@@ -1,0 +1,60 @@
+"""What the sandbox venue keeps: its own market, orders and reports. Execution reads it through `VenuePort` alone."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, Numeric, Table, Text, true
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(schema="execution")
+
+_TIME = DateTime(timezone=True)
+
+market = Table(
+    "sandbox_market",
+    metadata,
+    # One row.
+    Column("one", Boolean, primary_key=True, server_default=true()),
+    Column("currency", Text, nullable=False),
+    Column("spread_bps", Numeric, nullable=False),
+    Column("fee_bps", Numeric, nullable=False),
+    Column("seed", Numeric, nullable=False),
+    Column("fill_share_max", Numeric, nullable=False),
+    Column("market_time", _TIME, nullable=False),
+)
+
+price = Table(
+    "sandbox_price",
+    metadata,
+    Column("instrument_id", Text, primary_key=True),
+    Column("price", Numeric, nullable=False),
+)
+
+order = Table(
+    "sandbox_order",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("instrument_id", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("increment", Numeric, nullable=False),
+    Column("order_type", Text, nullable=False),
+    Column("limit_price", Numeric),
+    Column("time_in_force", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("arrival_time", _TIME, nullable=False),
+    Column("due_time", _TIME, nullable=False),
+    Column("filled_quantity", Numeric, nullable=False),
+    Column("gross_amount", Numeric, nullable=False),
+    Column("fees", Numeric, nullable=False),
+    Column("executions", Integer, nullable=False),
+    Column("open", Boolean, nullable=False),
+)
+
+report = Table(
+    "sandbox_report",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("report_id", Text, nullable=False, unique=True),
+    Column("client_order_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("report_time", _TIME, nullable=False),
+)

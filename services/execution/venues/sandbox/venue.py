@@ -1,0 +1,218 @@
+"""The sandbox as a venue, and the faults it can be told to have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from services.execution.app.ports import (
+    Acknowledged,
+    Capabilities,
+    Intent,
+    NotTaken,
+    OutcomeUnknown,
+    SubmitOutcome,
+    VenueReport,
+    VenueView,
+)
+from services.execution.domain.errors import MarketInvalid, VenueUnreachable
+from services.execution.domain.order import Report
+from services.execution.domain.words import OrderType, TimeInForce
+from services.execution.venues.sandbox.book import BeginBook, Book
+from services.execution.venues.sandbox.market import (
+    Market,
+    RestingOrder,
+    accepted,
+    canceled,
+    expired,
+    matched,
+    too_late,
+)
+from services.kernel.clock import Clock
+from services.kernel.errors import Violations
+from services.kernel.ids import InstrumentId, VenueId
+
+SANDBOX = VenueId("sandbox")
+
+_CAPABILITIES = Capabilities(
+    order_types=frozenset(OrderType),
+    times_in_force=frozenset(TimeInForce),
+    quantity_decimals=9,
+    repeats_harmlessly=True,
+    replace_keeps_id=True,
+    query_settles_s=0,
+)
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong, on request of a test: the next so many calls fail, or all while `down`.
+
+    `answers_lost`: the venue takes the order, and its answer is lost. `sends_lost`: the order never arrives.
+    """
+
+    answers_lost: int = 0
+    sends_lost: int = 0
+    down: bool = False
+
+    def take(self, name: str) -> bool:
+        """Return whether the next call fails this way, and count it."""
+        left: int = getattr(self, name)
+        if left == 0:
+            return False
+        setattr(self, name, left - 1)
+        return True
+
+
+@dataclass(slots=True)
+class SandboxVenue:
+    """A matching simulator behind `VenuePort`.
+
+    `latency`: how long the market takes to look at a new order. `answers_lost_every`: the answer to every so-manieth
+    submission is lost after it took effect; 0 for none.
+    """
+
+    begin: BeginBook
+    clock: Clock
+    latency: timedelta = timedelta(0)
+    answers_lost_every: int = 0
+    faults: Faults = field(default_factory=Faults)
+    _submissions: int = 0
+
+    @property
+    def venue_id(self) -> VenueId:
+        """Return the venue's name."""
+        return SANDBOX
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue can do."""
+        return _CAPABILITIES
+
+    async def submit(self, intent: Intent) -> SubmitOutcome:
+        """Take an order into the book, once."""
+        if self.faults.down or self.faults.take("sends_lost"):
+            return OutcomeUnknown("no answer within the time limit")
+        outcome = await self._take(intent)
+        self._submissions += 1
+        lost = self.answers_lost_every > 0 and self._submissions % self.answers_lost_every == 0
+        if lost or self.faults.take("answers_lost"):
+            return OutcomeUnknown("no answer within the time limit")
+        return outcome
+
+    async def _take(self, intent: Intent) -> SubmitOutcome:
+        async with self.begin() as book:
+            await book.lock()
+            if await book.order(intent.client_order_id) is not None:
+                return Acknowledged()
+            market = await book.market()
+            if market is None or intent.instrument_id not in await book.prices({intent.instrument_id}):
+                return NotTaken(f"{intent.instrument_id} has no market here")
+            if market.currency != intent.currency:
+                return NotTaken(f"the market is in {market.currency}, the order in {intent.currency}")
+            now = self.clock.now()
+            order, said = accepted(intent, now=now, due=now + self.latency)
+            await book.save([order])
+            await book.say([(intent.client_order_id, said, market.market_time)])
+        return Acknowledged()
+
+    async def cancel(self, client_order_id: str, request_id: str) -> None:
+        """Cancel what is left of an order; an order that is over answers that it is too late."""
+        self._check_reachable()
+        async with self.begin() as book:
+            await book.lock()
+            order, market = await book.order(client_order_id), await book.market()
+            if order is None or market is None:
+                return
+            if not order.open:
+                await book.say([(client_order_id, too_late(order, request_id), market.market_time)])
+                return
+            await _record(book, [canceled(order)], market.market_time)
+
+    async def query(self, client_order_id: str) -> VenueView | None:
+        """Return an order as the venue has it."""
+        self._check_reachable()
+        async with self.begin() as book:
+            order = await book.order(client_order_id)
+        return None if order is None else _view(order)
+
+    async def mass_status(self) -> Sequence[VenueView]:
+        """Return all orders, by client order id."""
+        self._check_reachable()
+        async with self.begin() as book:
+            return [_view(order) for order in await book.orders()]
+
+    async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
+        """Let the market look at the orders that are due, and return what was said after `after`."""
+        self._check_reachable()
+        async with self.begin() as book:
+            await book.lock()
+            await self._match(book)
+            return await book.said(after, limit)
+
+    async def _match(self, book: Book) -> None:
+        market = await book.market()
+        due = await book.open_orders(self.clock.now())
+        if market is None or not due:
+            return
+        prices = await book.prices({order.intent.instrument_id for order in due})
+        looked_at = [
+            matched(order, market, prices[order.intent.instrument_id])
+            for order in due
+            if order.intent.instrument_id in prices
+        ]
+        await _record(book, looked_at, market.market_time)
+
+    async def load_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+        """Set the market, and return how many instruments can be traded. A new day ends the orders of the day before.
+
+        Raises:
+            MarketInvalid: A price is not positive, or a setting is out of range.
+        """
+        check_market(market, prices)
+        async with self.begin() as book:
+            await book.lock()
+            before = await book.market()
+            if before is not None and before.market_time.date() < market.market_time.date():
+                over = [expired(order) for order in await book.open_orders(None)]
+                await _record(book, over, before.market_time)
+            return await book.put_market(market, prices)
+
+    def _check_reachable(self) -> None:
+        if self.faults.down:
+            raise VenueUnreachable("the sandbox venue does not answer", venue_id=SANDBOX)
+
+
+def check_market(market: Market, prices: Mapping[InstrumentId, Decimal]) -> None:
+    """Check that a market can be.
+
+    Raises:
+        MarketInvalid: A price is not positive, or a setting is out of range.
+    """
+    wrong = Violations()
+    for index, (instrument_id, price) in enumerate(prices.items()):
+        if price <= 0:
+            wrong.add(f"prices[{index}]", f"price of {instrument_id} must be above 0, was {price}")
+    if not 0 <= market.spread_bps <= 1000:
+        wrong.add("spread_bps", f"must be 0 to 1000, was {market.spread_bps}")
+    if not 0 <= market.fee_bps <= 100:
+        wrong.add("fee_bps", f"must be 0 to 100, was {market.fee_bps}")
+    if not 0 < market.fill_share_max <= 1:
+        wrong.add("fill_share_max", f"must be above 0 and at most 1, was {market.fill_share_max}")
+    wrong.raise_if_any(MarketInvalid)
+
+
+async def _record(book: Book, changes: Sequence[tuple[RestingOrder, list[Report]]], time: datetime) -> None:
+    await book.save([order for order, said in changes if said])
+    await book.say([(order.intent.client_order_id, report, time) for order, said in changes for report in said])
+
+
+def _view(order: RestingOrder) -> VenueView:
+    return VenueView(
+        client_order_id=order.intent.client_order_id,
+        quantity=order.intent.quantity,
+        filled_quantity=order.filled_quantity,
+        gross_amount=order.gross_amount,
+        fees=order.fees,
+        open=order.open,
+    )
