@@ -35,7 +35,7 @@ class ServiceSettings(BaseSettings):
 
     # Where to listen, host:port; port 0 takes a free one. `unix:/path` works too.
     listen_address: str = "127.0.0.1:0"
-    # Where health alone is served too, without TLS, for probes that speak none (Kubernetes' own): host:port. None: nowhere.
+    # Where health alone is served too, without TLS, for probes that speak none, as Kubernetes does: host:port.
     health_address: str | None = None
     # A file to write the bound port to once the service listens.
     port_file: Path | None = Field(default=None, validation_alias="EVENKEEL_PORT_FILE")
