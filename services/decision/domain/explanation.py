@@ -227,7 +227,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
 def _drifts(problem: AccountProblem, trades: Sequence[Trade]) -> list[Decimal]:
     """Return absolute deviations from target after trades, cash last; its target is what the others leave."""
     values = {holding.instrument_id: holding.mix_value for holding in problem.holdings}
-    cash = problem.cash
+    cash = problem.cash - problem.cash_rule.withdrawal
     for trade in trades:
         signed = trade.value if trade.side is Side.BUY else -trade.value
         values[trade.instrument_id] += signed

@@ -1,7 +1,7 @@
 """What the optimiser is asked: one account, its rules, and the risk model it is judged by.
 
 Everything is exact (`Decimal`, `date`) and in the account's currency. Weights are fractions of the account's
-*mix value*: cash, everything held, and what is held away but counts in the mix. The values depend on
+*mix value*: cash that is free, everything held, and what is held away but counts in the mix. The values depend on
 nothing but what the caller loaded; a value that cannot be is refused here, by name.
 """
 
@@ -117,7 +117,8 @@ class CashRule:
         floor: Least cash after the plan and its costs, in currency.
         floor_weight: The same as a weight; the larger of the two holds.
         ceiling_weight: Cash above this weight is outside its corridor: it triggers, and it costs like any excess.
-        withdrawal: Money to raise on top of the floor, in currency: it leaves the account after the plan.
+        withdrawal: Money to raise on top of the floor, in currency: it leaves the account after the plan, or is spoken
+            for otherwise, so it is no part of the mix.
         flow: A deposit (positive) or withdrawal that arrived since the last decision; not zero triggers.
     """
 
@@ -239,8 +240,8 @@ class AccountProblem:
 
     @cached_property
     def mix_value(self) -> Decimal:
-        """Cash, holdings and what is held away: what weights are fractions of."""
-        return self.cash + sum((h.mix_value for h in self.holdings), ZERO)
+        """What weights are fractions of: cash without what is withdrawn, holdings, and what is held away."""
+        return self.cash - self.cash_rule.withdrawal + sum((h.mix_value for h in self.holdings), ZERO)
 
     @cached_property
     def cash_floor(self) -> Decimal:
