@@ -1,6 +1,6 @@
 """Second stage of a run: decides its accounts, shard by shard.
 
-A shard is claimed, computed outside of the event loop, and written in one transaction: plans, events and counts together.
+A shard is claimed, computed outside of the event loop, and written in one transaction: plans, events, counts.
 The claim's attempt number fences: when a worker lost its claim, another decides the shard again, and the same inputs
 give the same plans.
 """

@@ -1,6 +1,6 @@
 """First stage of a run: writes down what it rests on.
 
-The policies of all its accounts, asked for once; what is known of the instruments; and the risk model. All of it is kept
+The policies of all its accounts, asked for once; what is known of the instruments; the risk model. All of it is kept
 by hash, in one transaction. While policy does not answer, the run waits and says so.
 """
 

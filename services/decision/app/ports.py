@@ -15,7 +15,7 @@ from services.decision.app.book import Ledger
 from services.decision.app.prices import Prices
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.deciding import AccountInputs, Basis
-from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState
+from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, Release
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
@@ -164,6 +164,14 @@ class NewPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovedPlan:
+    """A plan, without its content, and what execution must know of it."""
+
+    plan: Plan
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
 class SignedPlan:
     """What travels to execution: bytes and a signature over them."""
 
@@ -247,8 +255,8 @@ class Plans(Protocol):
         """Expire plans that are too old and not being submitted, and return them without content."""
         ...
 
-    async def approved(self, market_time: datetime, limit: int) -> Sequence[Plan]:
-        """Return approved plans of one run that is decided, with content; nobody else gets them meanwhile."""
+    async def approved(self, market_time: datetime, limit: int) -> Sequence[ApprovedPlan]:
+        """Return approved plans of one run that is decided; nobody else gets them meanwhile."""
         ...
 
     async def submit(self, submission: Submission, at: datetime) -> None:
@@ -345,7 +353,7 @@ class Report:
 class ExecutionClient(Protocol):
     """The execution service."""
 
-    def signed(self, plan: Plan) -> SignedPlan:
+    def signed(self, approved: ApprovedPlan) -> SignedPlan:
         """Return what travels for a plan; the same plan gives the same bytes."""
         ...
 

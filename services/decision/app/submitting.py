@@ -7,7 +7,7 @@ acknowledged.
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,10 +16,11 @@ from services.decision.app.ports import Begin, Changes, ExecutionClient, SignedP
 from services.decision.domain.plan import Plan
 from services.decision.domain.run import backoff
 from services.kernel.clock import Clock
-from services.kernel.errors import Fact, Invalid
+from services.kernel.errors import Conflict, Fact, Invalid
+from services.kernel.ids import PlanId
 
-# What execution takes at once.
-PLANS_PER_SUBMISSION_MAX = 500
+# Execution takes 500 at once; fewer keep the event loop free while they are signed.
+PLANS_PER_SUBMISSION_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Submitting:
             plans = await session.plans.approved(self.market_clock.now(), PLANS_PER_SUBMISSION_MAX)
             if not plans:
                 return False
-            submission = _submission(plans[0], [self.execution.signed(plan) for plan in plans])
+            submission = _submission(plans[0].plan, [self.execution.signed(plan) for plan in plans])
             await session.plans.submit(submission, at)
         return True
 
@@ -75,13 +76,20 @@ class Submitting:
                 await self._unanswered(submission, fact)
                 return False
             else:
-                at = self.clock.now()
-                async with self.begin() as session:
-                    moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
-                    await session.runs.note(submission.run_id, "")
-                    await session.emit([plan_moved(plan) for plan in moved])
+                await self._acknowledged(submission, refusals)
         self.changes.tell()
         return True
+
+    async def _acknowledged(self, submission: Submission, refusals: Mapping[PlanId, str]) -> None:
+        at = self.clock.now()
+        try:
+            async with self.begin() as session:
+                moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
+                await session.runs.note(submission.run_id, "")
+                await session.emit([plan_moved(plan) for plan in moved])
+        except Conflict:
+            # Our claim ran out, and another worker sent the same request and heard the same answer before us.
+            return
 
     async def _unanswered(self, submission: Submission, fact: Fact) -> None:
         async with self.begin() as session:

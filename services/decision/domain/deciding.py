@@ -122,6 +122,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
         decision=decision,
         tax_saved=_first_in_first_out_tax(problem, decision) - _tax(decision),
         release=_release(problem, account, policy, decision) if decision.trades else None,
+        targets=policy.weights,
     )
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)

@@ -5,7 +5,8 @@ binds to it. What changes is only the plan's state, by the moves below, and each
 state it starts from.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -174,6 +175,7 @@ class PlanContent:
         currency: Of all amounts.
         tax_saved: Estimated tax of selling the same first-in first-out, less the plan's.
         release: For execution; None without trades.
+        targets: Target weights that were decided for.
     """
 
     currency: str
@@ -182,6 +184,7 @@ class PlanContent:
     note: str = ""
     tax_saved: Decimal = ZERO
     release: Release | None = None
+    targets: Mapping[InstrumentId, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

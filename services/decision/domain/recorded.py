@@ -52,7 +52,7 @@ def read_recorded(kind: type[T], data: bytes) -> T:
     Raises:
         ValueError: `data` is not such a text.
     """
-    value: T = _read(kind, json.loads(data))
+    value: T = read_value(kind, json.loads(data))
     return value
 
 
@@ -87,17 +87,22 @@ def _default(part: "dataclasses.Field[Value]") -> Value:
     return _NONE if part.default_factory is dataclasses.MISSING else part.default_factory()
 
 
-def _read(kind: Kind, plain: Value) -> Value:
+def read_value(kind: Kind, plain: Value) -> Value:
+    """Return the `kind` that `plain`, which JSON gave, stands for.
+
+    Raises:
+        ValueError: It stands for none.
+    """
     kind = _underlying(kind)
     if plain is None:
         return None
     origin: Kind = typing.get_origin(kind)
     if origin is tuple:
         item = typing.get_args(kind)[0]
-        return tuple(_read(item, each) for each in plain)
+        return tuple(read_value(item, each) for each in plain)
     if origin in (Mapping, dict):
         key_kind, part_kind = typing.get_args(kind)
-        return {_read(key_kind, key): _read(part_kind, part) for key, part in plain.items()}
+        return {read_value(key_kind, key): read_value(part_kind, part) for key, part in plain.items()}
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, plain)
     return _read_scalar(kind, plain)
@@ -124,7 +129,7 @@ def _read_dataclass(kind: Kind, plain: Mapping[str, Value]) -> Value:
     unknown = sorted(set(plain) - set(hints))
     if unknown:
         raise ValueError(f"{kind.__name__} has no {unknown[0]}")
-    return kind(**{name: _read(hints[name], part) for name, part in plain.items()})
+    return kind(**{name: read_value(hints[name], part) for name, part in plain.items()})
 
 
 def _underlying(kind: Kind) -> Kind:
@@ -142,11 +147,10 @@ def _underlying(kind: Kind) -> Kind:
 
 def risk_model_bytes(model: RiskModel) -> bytes:
     """Return the one text of a risk model: a line of JSON, then its numbers as little-endian doubles."""
-    count, factors = model.exposures.shape
+    factors = model.exposures.shape[1]
     head = {"factors": factors, "instruments": list(model.instrument_ids), "source": model.source}
     numbers = (model.exposures, model.specific_variance)
     body = b"".join(np.ascontiguousarray(each, dtype="<f8").tobytes() for each in numbers)
-    assert len(body) == 8 * count * (factors + 1)
     return canonical_json(head) + b"\n" + body
 
 

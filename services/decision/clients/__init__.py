@@ -1,0 +1,1 @@
+"""How does decision ask others: policy, execution, and the processes that compute?"""

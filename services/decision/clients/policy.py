@@ -1,0 +1,231 @@
+"""Asks policy which rules hold for accounts, and reads them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+from google.type import decimal_pb2, money_pb2
+
+from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from evenkeel.policy.v1 import policy_service_pb2 as pb
+from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+from services.decision.app.ports import EffectivePolicies
+from services.decision.domain.policy import (
+    AGE_MAX_DEFAULT,
+    PLAN_LIFE_DEFAULT,
+    Distance,
+    ExecutionPreferences,
+    LotMethod,
+    Policy,
+    Restriction,
+    RestrictionKind,
+    SafetyNets,
+    TargetLine,
+    TaxSettings,
+    flattened,
+)
+from services.decision.domain.problem import ONE, ZERO
+from services.kernel.canonical import content_hash
+from services.kernel.errors import FieldViolation, Invalid, NotFound
+from services.kernel.ids import AccountId, InstrumentId, PolicyHash
+from services.kernel.money import Money
+from services.runtime.client import peer_errors
+from services.runtime.wire import decimal_of, instant_message, instant_of, money_of, words_of
+
+# Groups inside groups deeper than this are a mistake.
+GROUP_DEPTH_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcPolicy:
+    """The policy service over gRPC."""
+
+    channel: grpc.aio.Channel
+
+    async def resolve(self, account_ids: Sequence[AccountId], effective_time: datetime) -> EffectivePolicies:
+        """Return the policies in force at `effective_time`, for each of the accounts.
+
+        Accounts that the tree does not have are without a policy, like those for which none is in force.
+        """
+        try:
+            return await self._resolve(account_ids, account_ids, effective_time)
+        except NotFound:
+            # Policy refuses the whole call for one unknown account; it knows all that it knows without being told.
+            return await self._resolve((), account_ids, effective_time)
+
+    def read(self, document: bytes) -> Policy:
+        """Return what a document says.
+
+        Raises:
+            Invalid: It is no document, or says what cannot be.
+        """
+        return read_policy(document)
+
+    async def _resolve(
+        self, asked: Sequence[AccountId], account_ids: Sequence[AccountId], effective_time: datetime
+    ) -> EffectivePolicies:
+        request = pb.ResolvePoliciesRequest(account_ids=asked, effective_time=instant_message(effective_time))
+        documents: dict[PolicyHash, bytes] = {}
+        versions: dict[PolicyHash, tuple[str, ...]] = {}
+        policy_of = dict.fromkeys(account_ids, PolicyHash(""))
+        with peer_errors("policy"):
+            async for part in PolicyServiceStub(self.channel).ResolvePolicies(request):
+                for policy in part.policies:
+                    _check_hash(policy)
+                    documents[PolicyHash(policy.policy_hash)] = policy.document_bytes
+                    versions[PolicyHash(policy.policy_hash)] = tuple(policy.version_hashes)
+                hashes = words_of(part.policy_hashes, "policy_hashes")
+                for account_id, policy_hash in zip(part.account_ids, hashes, strict=True):
+                    if account_id in policy_of:
+                        policy_of[AccountId(account_id)] = PolicyHash(policy_hash)
+        used = set(policy_of.values())
+        return EffectivePolicies(
+            documents={name: body for name, body in documents.items() if name in used},
+            version_hashes={name: hashes for name, hashes in versions.items() if name in used},
+            policy_of=policy_of,
+        )
+
+
+def read_policy(document: bytes) -> Policy:
+    """Return what a serialized `PolicyDocument` says to decision.
+
+    Raises:
+        Invalid: It is no document, or says what cannot be.
+    """
+    try:
+        said = document_pb.PolicyDocument.FromString(document)
+    except DecodeError as error:
+        raise _invalid("policy", "must be a serialized PolicyDocument") from error
+    objective, cost, risk = said.objective, said.cost, said.risk
+    return Policy(
+        weights=flattened(_lines(said.targets.weights, "targets.weights", 0)),
+        cash_weight=_number(said.targets, "cash_weight", "targets") or ZERO,
+        trigger=_distance(said.bands.trigger, "bands.trigger"),
+        destination=_distance(said.bands.destination, "bands.destination"),
+        minimum_trade=_money(said.bands, "minimum_trade", "bands"),
+        drift_triggers=said.triggers.drift if said.triggers.HasField("drift") else True,
+        cash_drift=_number(said.triggers, "cash_drift", "triggers"),
+        calendar_days=said.triggers.calendar_days or None,
+        tracking_variance_price_bps=_number(objective, "tracking_variance_price_bps", "objective") or ZERO,
+        band_excess_price_bps=_number(objective, "band_excess_price_bps", "objective") or ZERO,
+        tax_importance=_or_one(_number(objective, "tax_importance", "objective")),
+        cost_importance=_or_one(_number(objective, "cost_importance", "objective")),
+        horizon_years=_or_one(_number(objective, "horizon_years", "objective")),
+        tax=_tax(said.tax),
+        spread_bps=_number(cost, "spread_bps", "cost") or ZERO,
+        commission=_money(cost, "commission", "cost"),
+        turnover_limit=_number(cost, "turnover_limit", "cost"),
+        instrument_weight_limit=_number(risk, "instrument_weight_limit", "risk"),
+        tracking_error_limit=_number(risk, "tracking_error_limit", "risk"),
+        cash_floor=_number(risk, "cash_floor", "risk") or ZERO,
+        cash_ceiling=_number(risk, "cash_ceiling", "risk"),
+        restrictions=tuple(
+            _restriction(item, f"restrictions.items[{row}]") for row, item in enumerate(said.restrictions.items)
+        ),
+        safety=_safety(said.safety),
+        execution=_execution(said.execution),
+        price_age_max=_seconds(said.data.price_age_max_s, AGE_MAX_DEFAULT),
+        snapshot_age_max=_seconds(said.data.snapshot_age_max_s, AGE_MAX_DEFAULT),
+        plan_life=_seconds(said.data.plan_life_s, PLAN_LIFE_DEFAULT),
+    )
+
+
+def _check_hash(policy: pb.EffectivePolicy) -> None:
+    found = content_hash(policy.document_bytes)
+    if found != policy.policy_hash:
+        raise _invalid("policies.policy_hash", f"must be {found}, the document's hash, was {policy.policy_hash}")
+
+
+def _lines(lines: Sequence[document_pb.TargetWeight], field: str, depth: int) -> tuple[TargetLine, ...]:
+    if depth > GROUP_DEPTH_MAX:
+        raise _invalid(field, f"must be at most {GROUP_DEPTH_MAX} groups deep")
+    read: list[TargetLine] = []
+    for row, line in enumerate(lines):
+        at = f"{field}[{row}]"
+        weight = decimal_of(line.weight, f"{at}.weight")
+        if line.WhichOneof("item") == "instrument_id":
+            read.append(TargetLine(weight, instrument_id=InstrumentId(line.instrument_id)))
+        else:
+            read.append(TargetLine(weight, members=_lines(line.group.members, f"{at}.group.members", depth + 1)))
+    return tuple(read)
+
+
+def _distance(said: document_pb.Distance, field: str) -> Distance:
+    return Distance(
+        absolute=_number(said, "absolute", field) or ZERO, relative=_number(said, "relative", field) or ZERO
+    )
+
+
+def _tax(said: document_pb.TaxSettings) -> TaxSettings:
+    method = document_pb.LotMethod.Name(said.lot_method).removeprefix("LOT_METHOD_")
+    return TaxSettings(
+        jurisdiction=said.jurisdiction or None,
+        short_term_rate=_number(said, "short_term_rate", "tax"),
+        long_term_rate=_number(said, "long_term_rate", "tax"),
+        lot_method=LotMethod.LOWEST_TAX if method == "UNSPECIFIED" else LotMethod(method),
+        harvest_losses=said.harvest_losses if said.HasField("harvest_losses") else True,
+        harvest_minimum=_money(said, "harvest_minimum", "tax"),
+        gain_budget=_money(said, "gain_budget", "tax"),
+    )
+
+
+def _restriction(said: document_pb.Restriction, field: str) -> Restriction:
+    kind = document_pb.Restriction.Kind.Name(said.kind).removeprefix("KIND_")
+    if kind == "UNSPECIFIED":
+        raise _invalid(f"{field}.kind", "must be specified")
+    return Restriction(
+        instrument_id=InstrumentId(said.instrument_id),
+        kind=RestrictionKind(kind),
+        reason=said.reason,
+        expire_time=instant_of(said.expire_time, f"{field}.expire_time") if said.HasField("expire_time") else None,
+    )
+
+
+def _safety(said: document_pb.SafetyNets) -> SafetyNets:
+    return SafetyNets(
+        review_turnover=_number(said, "review_turnover", "safety"),
+        review_value=_money(said, "review_value", "safety"),
+        review_gain=_money(said, "review_gain", "safety"),
+        daily_orders_limit=said.daily_orders_limit if said.HasField("daily_orders_limit") else None,
+        daily_value_limit=_money(said, "daily_value_limit", "safety"),
+        paused=said.paused,
+    )
+
+
+def _execution(said: document_pb.ExecutionPreferences) -> ExecutionPreferences:
+    limited = said.order_kind == document_pb.ORDER_KIND_LIMIT
+    return ExecutionPreferences(
+        limit_distance_bps=_number(said, "limit_distance_bps", "execution") or ZERO if limited else None,
+        aggregation_consent=said.aggregation_consent,
+        venue_id=said.venue_id,
+    )
+
+
+def _number(said: Message, name: str, field: str) -> Decimal | None:
+    if not said.HasField(name):
+        return None
+    message: decimal_pb2.Decimal = getattr(said, name)
+    return decimal_of(message, f"{field}.{name}")
+
+
+def _money(said: Message, name: str, field: str) -> Money | None:
+    if not said.HasField(name):
+        return None
+    message: money_pb2.Money = getattr(said, name)
+    return money_of(message, f"{field}.{name}")
+
+
+def _or_one(value: Decimal | None) -> Decimal:
+    return ONE if value is None else value
+
+
+def _seconds(seconds: int, otherwise: timedelta) -> timedelta:
+    # The contract allows 1 or more, so 0 is absent.
+    return timedelta(seconds=seconds) if seconds else otherwise
+
+
+def _invalid(field: str, description: str) -> Invalid:
+    return Invalid(f"{field} {description}", violations=[FieldViolation(field, description)])
