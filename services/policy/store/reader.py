@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Select, Text, and_, any_, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
@@ -75,7 +75,7 @@ class StoredReader:
                 change.c.approver,
                 change.c.reason,
             )
-            .distinct(activation.c.node_id)
+            .ext(distinct_on(activation.c.node_id))
             .join(version, version.c.version_id == activation.c.version_id)
             .join(change, change.c.change_id == activation.c.change_id)
             .where(_governs(as_of))
@@ -121,7 +121,7 @@ class StoredReader:
         concerned = select(activation.c.node_id).where(_among(activation.c.version_id, version_ids))
         governing = (
             select(activation.c.node_id, activation.c.version_id)
-            .distinct(activation.c.node_id)
+            .ext(distinct_on(activation.c.node_id))
             .where(activation.c.node_id.in_(concerned), _governs(as_of))
             .order_by(activation.c.node_id, activation.c.effective_time.desc())
             .subquery()

@@ -20,8 +20,8 @@ from tests.policy.strategies import documents
 ANY_DOCUMENT = bands(trigger="0.05")
 
 
-def approve(change, by="bob", read=None, market_time=NOON):
-    return change.approved(by, read or change.version_id, comment="yes", at=NOON, market_time=market_time)
+def approve(change, by="bob", read=None, market_time=NOON, first=False):
+    return change.approved(by, read or change.version_id, comment="yes", at=NOON, market_time=market_time, first=first)
 
 
 def edit(change, document, by="ann", requested_time=None):
@@ -94,6 +94,12 @@ def test_history_is_not_rewritten():
     assert approve(late, market_time=NOON).state(NOON) is State.ACTIVE
     with pytest.raises(ChangeState, match="history is not rewritten"):
         approve(late, market_time=NOON + timedelta(microseconds=1))
+
+
+def test_the_first_version_of_a_node_may_hold_since_before_its_approval():
+    first = approve(submitted(requested_time=NOON - DAY), first=True)
+
+    assert (first.effective_time, first.state(NOON)) == (NOON - DAY, State.ACTIVE)
 
 
 def test_a_scheduled_change_can_be_withdrawn_and_an_active_one_cannot():

@@ -64,7 +64,7 @@ def test_the_text_of_a_document_never_changes():
     [b'{"unknown":{}}', b'{"safety":{"paused":1}}', b'{"risk":{"cash_floor":0.1}}', b'{"data":{"plan_life_s":true}}'],
 )
 def test_a_text_that_is_no_document_is_refused(text):
-    with pytest.raises(ValueError, match="must be|has no"):
+    with pytest.raises(ValueError, match=r"must be|has no"):
         document_from_bytes(text)
 
 

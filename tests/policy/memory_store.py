@@ -1,0 +1,177 @@
+"""A store of policies in memory. The contract test shows that it behaves as the one in PostgreSQL."""
+
+import asyncio
+import copy
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from services.policy.app.ports import NumberedChange
+from services.policy.domain.changes import Decided
+from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.history import in_force
+from services.policy.domain.merge import Layer
+
+
+@dataclass
+class Kept:
+    nodes: dict = field(default_factory=dict)
+    changes: dict = field(default_factory=dict)
+    numbers: dict = field(default_factory=dict)
+    activations: list = field(default_factory=list)
+    announced: set = field(default_factory=set)
+    events: list = field(default_factory=list)
+
+
+class MemoryStore:
+    """Transactions one after the other; one that fails leaves no trace."""
+
+    def __init__(self):
+        self.kept = Kept()
+        self._alone = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self):
+        yield MemoryPolicies(copy.deepcopy(self.kept))
+
+    @asynccontextmanager
+    async def begin(self):
+        async with self._alone:
+            changed = copy.deepcopy(self.kept)
+            yield MemoryPolicies(changed)
+            self.kept = changed
+
+
+class MemoryPolicies:
+    def __init__(self, kept):
+        self._kept = kept
+
+    async def node(self, node_id):
+        return self._kept.nodes.get(node_id)
+
+    async def ancestry(self, node_ids):
+        if node_ids is None:
+            return list(self._kept.nodes.values())
+        found = {}
+        for node_id in node_ids:
+            node = self._kept.nodes.get(node_id)
+            while node is not None:
+                found[node.node_id] = node
+                node = self._kept.nodes.get(node.parent_id)
+        return list(found.values())
+
+    async def children_count(self, node_id):
+        return sum(1 for node in self._kept.nodes.values() if node.parent_id == node_id)
+
+    async def nodes(self, *, parent_id, kind, after, limit):
+        found = [
+            node
+            for node_id, node in sorted(self._kept.nodes.items())
+            if parent_id in (None, node.parent_id) and kind in (None, node.kind) and (after is None or node_id > after)
+        ]
+        return found[:limit]
+
+    async def layers(self, node_ids, as_of):
+        found = {}
+        for node_id in {a.node_id for a in self._kept.activations}:
+            activation = in_force(await self.history(node_id), as_of)
+            if activation is not None and (node_ids is None or node_id in node_ids):
+                found[node_id] = self._layer(activation)
+        return found
+
+    async def history(self, node_id):
+        return sorted((a for a in self._kept.activations if a.node_id == node_id), key=lambda a: a.sequence)
+
+    async def change(self, change_id):
+        change = self._kept.changes.get(change_id)
+        return None if change is None else self._shown(change)
+
+    async def changes(self, wanted, *, before, limit):
+        found = [
+            NumberedChange(self._kept.numbers[change.change_id], self._shown(change))
+            for change in self._kept.changes.values()
+            if wanted.node_id in (None, change.node_id)
+            and wanted.author in (None, change.author)
+            and wanted.approver in (None, change.approver)
+        ]
+        newest_first = sorted(found, key=lambda each: -each.number)
+        return [each for each in newest_first if before is None or each.number < before][:limit]
+
+    async def change_of_version(self, version_id):
+        found = [change for change in self._kept.changes.values() if change.version_id == version_id]
+        newest = sorted(found, key=lambda c: (c.decided is Decided.APPROVED, self._kept.numbers[c.change_id]))
+        return self._shown(newest[-1]) if newest else None
+
+    async def in_force(self, version_ids, as_of):
+        return {layer.version_id for layer in (await self.layers(None, as_of)).values()} & set(version_ids)
+
+    async def decide_alone(self):
+        pass
+
+    async def add_nodes(self, nodes):
+        for node in nodes:
+            if node.node_id in self._kept.nodes:
+                raise NodeExists("exists")
+            if node.parent_id is not None and node.parent_id not in self._kept.nodes:
+                raise NodeNotFound("no parent")
+            self._kept.nodes[node.node_id] = node
+
+    async def delete_node(self, node_id):
+        del self._kept.nodes[node_id]
+
+    async def add_change(self, change):
+        self._kept.numbers[change.change_id] = len(self._kept.numbers) + 1
+        self._kept.changes[change.change_id] = change
+
+    async def replace_change(self, change):
+        if self._kept.changes[change.change_id].revision != change.revision - 1:
+            raise VersionConflict("another revision")
+        self._kept.changes[change.change_id] = change
+
+    async def add_activation(self, activation, *, announced):
+        for other in await self.history(activation.node_id):
+            if other.sequence == activation.sequence:
+                raise VersionConflict("another activation has this sequence")
+            if other.follows == activation.follows and other.revoked_time is None:
+                raise VersionConflict("another activation follows")
+        self._kept.activations.append(activation)
+        if announced:
+            self._kept.announced.add(activation.change_id)
+
+    async def revoke(self, change_id, at):
+        self._kept.activations = [
+            replace(a, revoked_time=at) if a.change_id == change_id else a for a in self._kept.activations
+        ]
+
+    async def due(self, market_time, limit):
+        found = [
+            a
+            for a in self._kept.activations
+            if a.effective_time <= market_time and a.revoked_time is None and a.change_id not in self._kept.announced
+        ]
+        return sorted(found, key=lambda a: (a.effective_time, a.node_id))[:limit]
+
+    async def announced(self, activation, at):
+        self._kept.announced.add(activation.change_id)
+
+    async def emit(self, *events):
+        self._kept.events.extend(events)
+
+    def _layer(self, activation):
+        change = self._kept.changes[activation.change_id]
+        return Layer(
+            activation.node_id,
+            activation.version_id,
+            change.document,
+            change.change_id,
+            change.author,
+            change.approver,
+            change.reason,
+            activation.effective_time,
+            activation.recorded_time,
+        )
+
+    def _shown(self, change):
+        standing = [a for a in self._kept.activations if a.node_id == change.node_id and a.revoked_time is None]
+        mine = next((a for a in standing if a.change_id == change.change_id), None)
+        later = None if mine is None else next((a for a in standing if a.follows == mine.sequence), None)
+        return replace(change, superseded_time=None if later is None else later.effective_time)

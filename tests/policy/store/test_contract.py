@@ -1,0 +1,404 @@
+"""What every store of policies does: the one in memory, which other tests use, and the one in PostgreSQL."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, exc, insert, select, text, update
+
+from services.kernel.events import Event
+from services.policy.app.ports import ChangeFilter
+from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.history import AsOf, following, in_force
+from services.policy.domain.tree import NodeKind
+from services.policy.store import PolicyStore
+from services.policy.tables import activation, change, outbox, version
+from services.runtime.database import Database
+from tests.policy.builders import DAY, NOON, a_change, a_firm, a_node, bands, submitted, targets
+from tests.policy.memory_store import MemoryStore
+
+TREE = [
+    a_firm(),
+    a_node("growth"),
+    a_node("family", NodeKind.HOUSEHOLD, under="growth"),
+    a_node("acc-1", NodeKind.ACCOUNT, under="family"),
+    a_node("acc-2", NodeKind.ACCOUNT, under="family"),
+]
+
+
+@pytest.fixture
+async def stored(policy_database):
+    database = Database(policy_database.settings())
+    yield PolicyStore(database)
+    await database.close()
+
+
+@pytest.fixture(params=["memory", "postgresql"])
+def store(request):
+    return MemoryStore() if request.param == "memory" else request.getfixturevalue("stored")
+
+
+async def planted(store, nodes=TREE):
+    async with store.begin() as policies:
+        await policies.add_nodes(nodes)
+
+
+async def approve(store, node_id="firm", document=None, *, name="1", effective=NOON, recorded=NOON, announced=False):
+    """Keep an approved change of `node_id`, and return it."""
+    document = bands(trigger=f"0.0{name}") if document is None else document
+    waiting = submitted(document=document, node_id=node_id, change_id=f"change-{name}", requested_time=effective)
+    approved = waiting.approved(
+        "bob", waiting.version_id, comment="yes", at=recorded, market_time=effective, first=False
+    )
+    async with store.begin() as policies:
+        await policies.add_change(approved)
+        added = following(
+            await policies.history(node_id),
+            node_id=node_id,
+            version_id=approved.version_id,
+            change_id=approved.change_id,
+            effective_time=effective,
+            recorded_time=recorded,
+        )
+        await policies.add_activation(added, announced=announced)
+    return approved
+
+
+async def test_nodes_come_back_as_they_were(store):
+    await planted(store)
+
+    async with store.read() as policies:
+        assert await policies.node("acc-1") == TREE[3]
+        assert await policies.node("nobody") is None
+        assert await policies.children_count("family") == 2
+        assert await policies.children_count("acc-1") == 0
+
+
+async def test_an_ancestry_is_everything_above(store):
+    await planted(store)
+
+    async with store.read() as policies:
+        found = await policies.ancestry(["acc-1", "nobody"])
+        everything = await policies.ancestry(None)
+
+    assert {node.node_id for node in found} == {"acc-1", "family", "growth", "firm"}
+    assert len(found) == 4
+    assert sorted(everything, key=lambda n: n.node_id) == sorted(TREE, key=lambda n: n.node_id)
+
+
+async def test_nodes_are_listed_by_id_in_pages(store):
+    await planted(store)
+
+    async with store.read() as policies:
+        first = await policies.nodes(parent_id=None, kind=None, after=None, limit=2)
+        second = await policies.nodes(parent_id=None, kind=None, after=first[-1].node_id, limit=10)
+        accounts = await policies.nodes(parent_id=None, kind=NodeKind.ACCOUNT, after="acc-1", limit=10)
+        children = await policies.nodes(parent_id="family", kind=None, after=None, limit=10)
+
+    assert [n.node_id for n in first + second] == ["acc-1", "acc-2", "family", "firm", "growth"]
+    assert [n.node_id for n in accounts] == ["acc-2"]
+    assert [n.node_id for n in children] == ["acc-1", "acc-2"]
+
+
+async def test_an_id_is_taken_once_and_a_parent_exists(store):
+    await planted(store)
+
+    with pytest.raises(NodeExists):
+        await planted(store, [a_node("new"), a_node("growth")])
+    with pytest.raises(NodeNotFound):
+        await planted(store, [a_node("new", under="nobody")])
+    async with store.read() as policies:
+        assert await policies.node("new") is None
+
+
+async def test_a_deleted_node_is_gone(store):
+    await planted(store)
+
+    async with store.begin() as policies:
+        await policies.delete_node("acc-2")
+    async with store.read() as policies:
+        assert await policies.node("acc-2") is None
+
+
+async def test_a_change_comes_back_as_it_was(store):
+    await planted(store)
+    drafted = a_change(targets(cash="0.1", VTI="0.9"), requested_time=NOON + DAY)
+    async with store.begin() as policies:
+        await policies.add_change(drafted)
+        await policies.replace_change(drafted.submitted("ann", NOON))
+
+    async with store.read() as policies:
+        assert await policies.change("change-1") == drafted.submitted("ann", NOON)
+        assert await policies.change("change-2") is None
+
+
+async def test_of_two_steps_from_one_revision_one_conflicts(store):
+    await planted(store)
+    drafted = a_change()
+    async with store.begin() as policies:
+        await policies.add_change(drafted)
+        await policies.replace_change(drafted.submitted("ann", NOON))
+
+    with pytest.raises(VersionConflict):
+        async with store.begin() as policies:
+            await policies.replace_change(drafted.withdrawn("ann", NOON))
+    async with store.read() as policies:
+        assert (await policies.change("change-1")).decided == "submitted"
+
+
+async def test_changes_are_listed_newest_first_in_pages(store):
+    await planted(store)
+    async with store.begin() as policies:
+        for number in range(1, 5):
+            await policies.add_change(
+                a_change(change_id=f"change-{number}", node_id="firm" if number < 4 else "growth")
+            )
+        await policies.add_change(a_change(change_id="change-5", author="cy"))
+
+    async with store.read() as policies:
+        first = await policies.changes(ChangeFilter(node_id="firm"), before=None, limit=2)
+        second = await policies.changes(ChangeFilter(node_id="firm"), before=first[-1].number, limit=9)
+        by_cy = await policies.changes(ChangeFilter(author="cy"), before=None, limit=9)
+        decided = await policies.changes(ChangeFilter(approver="bob"), before=None, limit=9)
+
+    assert [each.change.change_id for each in first + second] == ["change-5", "change-3", "change-2", "change-1"]
+    assert [each.change.change_id for each in by_cy] == ["change-5"]
+    assert decided == []
+
+
+async def test_what_governs_is_what_the_history_says(store):
+    await planted(store)
+    await approve(store, name="1", effective=NOON, recorded=NOON - DAY)
+    await approve(store, name="2", effective=NOON + 2 * DAY, recorded=NOON + DAY)
+    await approve(store, name="3", effective=NOON + 4 * DAY, recorded=NOON + DAY)
+    async with store.begin() as policies:
+        await policies.revoke("change-3", NOON + 3 * DAY)
+    await approve(store, name="4", effective=NOON + 5 * DAY, recorded=NOON + 3 * DAY)
+    half_days = [NOON + timedelta(hours=12 * n) for n in range(-3, 14)]
+
+    async with store.read() as policies:
+        history = await policies.history("firm")
+        assert [a.sequence for a in history] == [1, 2, 3, 4]
+        assert [a.follows for a in history] == [None, 1, 2, 2]
+        for valid in half_days:
+            for known in (None, *half_days):
+                governing = in_force(history, AsOf(valid, known))
+                found = await policies.layers(["firm"], AsOf(valid, known))
+                assert {n: layer.change_id for n, layer in found.items()} == (
+                    {} if governing is None else {"firm": governing.change_id}
+                ), (valid, known)
+                names = [a.version_id for a in history]
+                assert await policies.in_force(names, AsOf(valid, known)) == (
+                    set() if governing is None else {governing.version_id}
+                )
+
+
+async def test_a_layer_says_who_is_responsible(store):
+    await planted(store)
+    approved = await approve(store, effective=NOON, recorded=NOON - DAY)
+    await approve(store, "growth", name="2")
+
+    async with store.read() as policies:
+        every = await policies.layers(None, AsOf(NOON))
+        one = await policies.layers(["firm", "acc-1"], AsOf(NOON))
+
+    assert every.keys() == {"firm", "growth"}
+    assert one.keys() == {"firm"}
+    layer = one["firm"]
+    assert layer.document == approved.document
+    assert layer.version_id == approved.version_id
+    assert (layer.author, layer.approver, layer.reason, layer.change_id) == ("ann", "bob", "because", "change-1")
+    assert (layer.effective_time, layer.approved_time) == (NOON, NOON - DAY)
+
+
+async def test_a_change_knows_since_when_another_governs(store):
+    await planted(store)
+    await approve(store, name="1")
+    await approve(store, name="2", effective=NOON + DAY)
+
+    async with store.read() as policies:
+        assert (await policies.change("change-1")).superseded_time == NOON + DAY
+        assert (await policies.change("change-2")).superseded_time is None
+    async with store.begin() as policies:
+        await policies.revoke("change-2", NOON)
+    async with store.read() as policies:
+        assert (await policies.change("change-1")).superseded_time is None
+
+
+async def test_the_same_content_may_come_again(store):
+    await planted(store)
+    for name, trigger in (("1", "0.05"), ("2", "0.06"), ("3", "0.05")):
+        await approve(store, document=bands(trigger=trigger), name=name, effective=NOON + int(name) * DAY)
+    async with store.begin() as policies:
+        await policies.add_change(a_change(bands(trigger="0.06"), change_id="change-4"))
+        await policies.add_change(a_change(bands(trigger="0.07"), change_id="change-5"))
+
+    async with store.read() as policies:
+        first, second, third, _ = [(await policies.change(f"change-{n}")) for n in range(1, 5)]
+        assert first.version_id == third.version_id
+        assert (await policies.change_of_version(first.version_id)).change_id == "change-3"
+        assert (await policies.change_of_version(second.version_id)).change_id == "change-2"
+        assert (await policies.change_of_version(a_change(bands(trigger="0.07")).version_id)).change_id == "change-5"
+        assert await policies.change_of_version("sha256:none") is None
+        assert await policies.in_force([first.version_id], AsOf(NOON + 2 * DAY)) == set()
+        assert await policies.in_force([first.version_id], AsOf(NOON + 3 * DAY)) == {first.version_id}
+
+
+async def test_of_two_activations_that_follow_one_the_second_conflicts(store):
+    await planted(store)
+    await approve(store, name="1")
+    async with store.read() as policies:
+        seen = await policies.history("firm")
+    await approve(store, name="2", effective=NOON + DAY)
+    late = following(
+        seen,
+        node_id="firm",
+        version_id=a_change().version_id,
+        change_id="change-3",
+        effective_time=NOON + 2 * DAY,
+        recorded_time=NOON,
+    )
+
+    async def come_late():
+        async with store.begin() as policies:
+            await policies.add_change(a_change(change_id="change-3"))
+            await policies.add_activation(replace(late, sequence=3), announced=False)
+
+    with pytest.raises(VersionConflict):
+        await come_late()
+    async with store.read() as policies:
+        assert await policies.change("change-3") is None
+
+
+async def test_activations_are_due_once_they_take_effect_until_they_are_announced(store):
+    await planted(store)
+    await approve(store, name="1", announced=True)
+    await approve(store, name="2", effective=NOON + DAY)
+    await approve(store, "growth", name="3", effective=NOON + 2 * DAY)
+
+    async with store.begin() as policies:
+        assert await policies.due(NOON + DAY - timedelta(microseconds=1), 9) == []
+        (due,) = await policies.due(NOON + 3 * DAY, 1)
+        await policies.announced(due, NOON)
+        (last,) = await policies.due(NOON + 3 * DAY, 9)
+    assert (due.change_id, last.change_id) == ("change-2", "change-3")
+
+
+async def test_a_transaction_that_fails_leaves_no_trace(store):
+    async def fail():
+        async with store.begin() as policies:
+            await policies.add_nodes(TREE)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+
+    async with store.read() as policies:
+        assert await policies.ancestry(None) == []
+
+
+# What only a database can promise, whatever the code above it believes.
+
+
+async def test_events_are_written_with_what_they_tell_of(stored):
+    async with stored.begin() as policies:
+        await policies.emit(Event("policy.node.created", {"policy_node": "firm"}, {}))
+
+    async with stored.database.read() as connection:
+        assert (await connection.execute(select(outbox.c.kind))).scalars().all() == ["policy.node.created"]
+
+
+@pytest.fixture
+async def governed(stored):
+    await planted(stored)
+    await approve(stored, name="1")
+    return stored
+
+
+async def refused(store, statement, match):
+    with pytest.raises(exc.DBAPIError, match=match):
+        async with store.database.begin() as transaction:
+            await transaction.connection.execute(statement)
+
+
+async def test_no_row_can_say_that_an_author_approved(governed):
+    await refused(governed, update(change).values(approver="ann"), "change_check")
+
+
+async def test_an_approved_content_cannot_be_exchanged(governed):
+    async with governed.begin() as policies:
+        await policies.add_change(a_change(bands(trigger="0.5"), change_id="change-2"))
+
+    other = select(change.c.version_id).where(change.c.change_id == "change-2").scalar_subquery()
+    await refused(
+        governed, update(change).where(change.c.change_id == "change-1").values(version_id=other), "foreign key"
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update(version).values(document="{}"),
+        delete(version),
+        delete(activation),
+        update(activation).values(effective_time=NOON - DAY),
+        update(activation).values(version_id="sha256:other"),
+    ],
+)
+async def test_history_cannot_be_changed(governed, statement):
+    await refused(governed, statement, "is history and cannot be changed")
+
+
+@pytest.mark.parametrize(
+    ("follows", "follows_time", "effective", "constraint"),
+    [
+        (None, None, NOON + DAY, "activation_one_successor"),
+        (1, NOON, NOON, "activation_check"),
+        (1, NOON - DAY, NOON + DAY, "foreign key"),
+        (7, NOON, NOON + DAY, "activation_check"),
+    ],
+)
+async def test_no_row_can_make_two_versions_govern_at_one_instant(
+    governed, follows, follows_time, effective, constraint
+):
+    async with governed.begin() as policies:
+        await policies.add_change(a_change(bands(trigger="0.5"), change_id="change-2"))
+    row = {
+        "node_id": "firm",
+        "sequence": 2,
+        "follows": follows,
+        "follows_effective_time": follows_time,
+        "version_id": a_change(bands(trigger="0.5")).version_id,
+        "change_id": "change-2",
+        "effective_time": effective,
+        "recorded_time": NOON,
+    }
+
+    await refused(governed, insert(activation).values(row), constraint)
+
+
+async def test_deciding_happens_one_at_a_time(stored):
+    order = []
+
+    async def decide(name, entered, leave):
+        async with stored.begin() as policies:
+            await policies.decide_alone()
+            order.append(name)
+            entered.set()
+            await leave.wait()
+            order.append(name)
+
+    first_in, second_in, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(decide("first", first_in, go))
+    await first_in.wait()
+    second = asyncio.create_task(decide("second", second_in, go))
+    async with stored.database.dedicated() as connection:
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        async with asyncio.timeout(20):
+            while (await connection.execute(waiting)).scalar_one() == 0:  # noqa: ASYNC110 - another session waits
+                await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(first, second)
+
+    assert order == ["first", "first", "second", "second"]
