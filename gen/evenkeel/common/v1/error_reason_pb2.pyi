@@ -78,6 +78,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No policy was in force for the account at that instant."""
     ERROR_REASON_POLICY_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 111
     """No policy version has this hash."""
+    ERROR_REASON_POLICY_CHANGE_AUTHOR: _ErrorReason.ValueType  # 112
+    """Only the author of the change may do this."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No account has this id."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 201
@@ -221,6 +223,8 @@ ERROR_REASON_POLICY_NOT_IN_FORCE: ErrorReason.ValueType  # 110
 """No policy was in force for the account at that instant."""
 ERROR_REASON_POLICY_VERSION_NOT_FOUND: ErrorReason.ValueType  # 111
 """No policy version has this hash."""
+ERROR_REASON_POLICY_CHANGE_AUTHOR: ErrorReason.ValueType  # 112
+"""Only the author of the change may do this."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 200
 """No account has this id."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 201

@@ -160,7 +160,7 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteNode(self, request, context):
-        """Deletes a node that has no children and never had a version in force.
+        """Deletes a node that has no children and for which no change was ever written.
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
         `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
@@ -209,7 +209,8 @@ class PolicyServiceServicer:
         then and has no approvals.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
+        `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+        `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,7 +220,9 @@ class PolicyServiceServicer:
         """Submits a draft for approval. Only its author may.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`.
+        `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+        `ABORTED` / `VERSION_CONFLICT` (of the change, or another version of the node
+        was approved since it was written); as `CreateChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,10 +231,11 @@ class PolicyServiceServicer:
     def ApproveChange(self, request, context):
         """Approves a submitted change, whose version is in force from its effective
         time on. The approver is never the author, and names the content that was read.
+        Only the first version of a node may hold since before its approval.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-        `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,18 +244,18 @@ class PolicyServiceServicer:
     def RejectChange(self, request, context):
         """Rejects a submitted change, with a reason.
 
-        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+        `SELF_APPROVAL`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawChange(self, request, context):
-        """Withdraws a change that is not approved. Only its author may.
+        """Withdraws a change that is not in force yet. Only its author may.
 
-        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

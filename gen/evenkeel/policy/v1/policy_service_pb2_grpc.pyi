@@ -51,7 +51,7 @@ class PolicyServiceStub:
     Errors: as `CreateNode`.
     """
     DeleteNode: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.DeleteNodeRequest, _policy_service_pb2.DeleteNodeResponse]
-    """Deletes a node that has no children and never had a version in force.
+    """Deletes a node that has no children and for which no change was ever written.
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
     `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
@@ -79,33 +79,37 @@ class PolicyServiceStub:
     then and has no approvals.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
+    `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+    `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
     """
     SubmitChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.SubmitChangeRequest, _policy_service_pb2.SubmitChangeResponse]
     """Submits a draft for approval. Only its author may.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`.
+    `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+    `ABORTED` / `VERSION_CONFLICT` (of the change, or another version of the node
+    was approved since it was written); as `CreateChange`.
     """
     ApproveChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ApproveChangeRequest, _policy_service_pb2.ApproveChangeResponse]
     """Approves a submitted change, whose version is in force from its effective
     time on. The approver is never the author, and names the content that was read.
+    Only the first version of a node may hold since before its approval.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-    `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
     """
     RejectChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]
     """Rejects a submitted change, with a reason.
 
-    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+    `SELF_APPROVAL`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
     WithdrawChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.WithdrawChangeRequest, _policy_service_pb2.WithdrawChangeResponse]
-    """Withdraws a change that is not approved. Only its author may.
+    """Withdraws a change that is not in force yet. Only its author may.
 
-    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
     GetChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetChangeRequest, _policy_service_pb2.GetChangeResponse]
     """Returns a change.
@@ -158,7 +162,7 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Errors: as `CreateNode`.
     """
     DeleteNode: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.DeleteNodeRequest, _policy_service_pb2.DeleteNodeResponse]  # type: ignore[assignment]
-    """Deletes a node that has no children and never had a version in force.
+    """Deletes a node that has no children and for which no change was ever written.
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
     `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
@@ -186,33 +190,37 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     then and has no approvals.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
+    `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+    `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
     """
     SubmitChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.SubmitChangeRequest, _policy_service_pb2.SubmitChangeResponse]  # type: ignore[assignment]
     """Submits a draft for approval. Only its author may.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`.
+    `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+    `ABORTED` / `VERSION_CONFLICT` (of the change, or another version of the node
+    was approved since it was written); as `CreateChange`.
     """
     ApproveChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ApproveChangeRequest, _policy_service_pb2.ApproveChangeResponse]  # type: ignore[assignment]
     """Approves a submitted change, whose version is in force from its effective
     time on. The approver is never the author, and names the content that was read.
+    Only the first version of a node may hold since before its approval.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-    `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
     """
     RejectChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]  # type: ignore[assignment]
     """Rejects a submitted change, with a reason.
 
-    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+    `SELF_APPROVAL`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
     WithdrawChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.WithdrawChangeRequest, _policy_service_pb2.WithdrawChangeResponse]  # type: ignore[assignment]
-    """Withdraws a change that is not approved. Only its author may.
+    """Withdraws a change that is not in force yet. Only its author may.
 
-    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-    `POLICY_CHANGE_STATE`.
+    Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
     GetChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetChangeRequest, _policy_service_pb2.GetChangeResponse]  # type: ignore[assignment]
     """Returns a change.
@@ -280,7 +288,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.DeleteNodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.DeleteNodeResponse, _abc.Awaitable[_policy_service_pb2.DeleteNodeResponse]]:
-        """Deletes a node that has no children and never had a version in force.
+        """Deletes a node that has no children and for which no change was ever written.
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
         `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
@@ -338,7 +346,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         then and has no approvals.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
+        `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+        `ABORTED` / `VERSION_CONFLICT`; as `CreateChange`.
         """
 
     @_abc_1.abstractmethod
@@ -350,7 +359,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Submits a draft for approval. Only its author may.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`; `ABORTED` / `VERSION_CONFLICT`.
+        `POLICY_CHANGE_STATE`; `PERMISSION_DENIED` / `POLICY_CHANGE_AUTHOR`;
+        `ABORTED` / `VERSION_CONFLICT` (of the change, or another version of the node
+        was approved since it was written); as `CreateChange`.
         """
 
     @_abc_1.abstractmethod
@@ -361,10 +372,11 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_service_pb2.ApproveChangeResponse, _abc.Awaitable[_policy_service_pb2.ApproveChangeResponse]]:
         """Approves a submitted change, whose version is in force from its effective
         time on. The approver is never the author, and names the content that was read.
+        Only the first version of a node may hold since before its approval.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-        `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
         """
 
     @_abc_1.abstractmethod
@@ -375,8 +387,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_service_pb2.RejectChangeResponse, _abc.Awaitable[_policy_service_pb2.RejectChangeResponse]]:
         """Rejects a submitted change, with a reason.
 
-        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+        `SELF_APPROVAL`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
         """
 
     @_abc_1.abstractmethod
@@ -385,10 +397,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.WithdrawChangeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.WithdrawChangeResponse, _abc.Awaitable[_policy_service_pb2.WithdrawChangeResponse]]:
-        """Withdraws a change that is not approved. Only its author may.
+        """Withdraws a change that is not in force yet. Only its author may.
 
-        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `FAILED_PRECONDITION` /
-        `POLICY_CHANGE_STATE`.
+        Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
+        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
         """
 
     @_abc_1.abstractmethod
