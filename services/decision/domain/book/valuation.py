@@ -1,6 +1,6 @@
 """What is an account worth, and how far is it from its targets?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
@@ -22,13 +22,14 @@ class Valuation:
     Attributes:
         value: Of positions and cash, to the cent, half to even; None when a price is missing.
         prices: Of the instruments held, those that are known.
-        weights: Of the instruments held, as fractions of the value; empty when a price is missing or the value is 0.
+        weights: Of each position, in the account's order, as fractions of the value; empty when a price is missing or
+            the value is not above 0.
         drift: Half the sum of absolute deviations from the targets, cash included; None without targets or weights.
     """
 
     value: Decimal | None
     prices: Mapping[InstrumentId, Decimal]
-    weights: Mapping[InstrumentId, Decimal]
+    weights: Sequence[Decimal]
     drift: Decimal | None
 
 
@@ -46,16 +47,16 @@ def valued(
     known = {each: price_set.price(each) for each in units} if price_set is not None else {}
     prices = {each: price for each, price in known.items() if price is not None}
     if len(prices) < len(units):
-        return Valuation(None, prices, {}, None)
+        return Valuation(None, prices, (), None)
     with localcontext(EXACT) as context:
         context.clear_traps()
         values = {each: quantity * prices[each] for each, quantity in units.items()}
         value = sum(values.values(), account.cash)
         cents = value.quantize(CENT, rounding=ROUND_HALF_EVEN)
         if value <= 0:
-            return Valuation(cents, prices, {}, None)
+            return Valuation(cents, prices, (), None)
         weights = {each: held / value for each, held in values.items()}
-        shown = {each: _shown(weight) for each, weight in weights.items()}
+        shown = tuple(_shown(each.quantity * prices[each.instrument_id] / value) for each in account.positions)
         if targets is None:
             return Valuation(cents, prices, shown, None)
         cash = abs(account.cash / value - (ONE - sum(targets.values(), ZERO)))
