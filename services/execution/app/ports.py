@@ -103,6 +103,21 @@ class VenueView:
     open: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MarketSetting:
+    """The market that a simulated venue fills against.
+
+    `fill_share_max` is the largest part of an order in one execution, above 0 to 1.
+    """
+
+    currency: str
+    spread_bps: Decimal
+    fee_bps: Decimal
+    seed: int
+    fill_share_max: Decimal
+    market_time: datetime
+
+
 class VenuePort(Protocol):
     """A place where orders are executed.
 

@@ -1,11 +1,12 @@
 """What execution remembers: plans, orders, blocks, and who got what."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.allocation import Statement
 from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
@@ -245,8 +246,8 @@ class VenueBreak:
 
 @dataclass(frozen=True, slots=True)
 class BlockDetail:
-    """A block with what each order got."""
+    """A block with what each order got, and when the venue said what."""
 
     record: BlockRecord
-    shares: tuple[Share, ...]
     allocations: tuple[AllocationRecord, ...]
+    report_times: Mapping[str, datetime]

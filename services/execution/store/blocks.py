@@ -187,7 +187,10 @@ class Blocks:
         )
         record = found[0]
         allocations = tuple(rows.allocation_of(row, record.block.terms) for row in given)
-        return BlockDetail(record, record.statement.shares, allocations)
+        said = await self._connection.execute(
+            select(venue_report.c.report_id, venue_report.c.report_time).where(venue_report.c.block_id == block_id)
+        )
+        return BlockDetail(record, allocations, {row.report_id: row.report_time for row in said})
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks after an id, by id, without their reports."""

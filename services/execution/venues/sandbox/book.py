@@ -9,9 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.execution.app.ports import VenueReport
+from services.execution.app.ports import MarketSetting, VenueReport
 from services.execution.domain.order import Report
-from services.execution.venues.sandbox.market import Market, RestingOrder
+from services.execution.venues.sandbox.market import RestingOrder
 from services.kernel.ids import InstrumentId
 
 
@@ -22,11 +22,11 @@ class Book(Protocol):
         """Wait for other transactions of the venue, and keep others waiting until this one ends."""
         ...
 
-    async def market(self) -> Market | None:
+    async def market(self) -> MarketSetting | None:
         """Return the market; None before one was loaded."""
         ...
 
-    async def put_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+    async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
         """Load a market; instruments that are not named keep their price. Returns how many have one."""
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-from services.execution.app.ports import Intent
+from services.execution.app.ports import Intent, MarketSetting
 from services.execution.domain.order import Accepted, Canceled, ChangeRefused, Expired, Filled, Report
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.kernel.money import CENT
@@ -20,18 +20,6 @@ BPS = Decimal(10_000)
 
 # Exchanges quote to this tick at the finest; a fill rounds against whoever asked for it.
 TICK = Decimal("0.0001")
-
-
-@dataclass(frozen=True, slots=True)
-class Market:
-    """The market as it was loaded. `fill_share_max` is the largest part of an order in one execution, above 0 to 1."""
-
-    currency: str
-    spread_bps: Decimal
-    fee_bps: Decimal
-    seed: int
-    fill_share_max: Decimal
-    market_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ def accepted(intent: Intent, *, now: datetime, due: datetime) -> tuple[RestingOr
     return RestingOrder(intent, now, due), Accepted(f"{intent.client_order_id}:accepted")
 
 
-def matched(order: RestingOrder, market: Market, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
+def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
     """Return an open order after the market looked at it once: at most one execution."""
     intent = order.intent
     price = fill_price(intent.side, market, middle)
@@ -101,7 +89,7 @@ def too_late(order: RestingOrder, request_id: str) -> Report:
     return ChangeRefused(f"{order.intent.client_order_id}:late:{request_id}", request_id, "too late to cancel")
 
 
-def fill_price(side: Side, market: Market, middle: Decimal) -> Decimal:
+def fill_price(side: Side, market: MarketSetting, middle: Decimal) -> Decimal:
     """Return what a fill of `side` costs now, to the tick, rounded against whoever asked."""
     half = market.spread_bps / (2 * BPS)
     if side is Side.BUY:
@@ -115,7 +103,7 @@ def _good_enough(intent: Intent, price: Decimal) -> bool:
     return price <= intent.limit_price if intent.side is Side.BUY else price >= intent.limit_price
 
 
-def _size(order: RestingOrder, market: Market) -> Decimal:
+def _size(order: RestingOrder, market: MarketSetting) -> Decimal:
     intent = order.intent
     if market.fill_share_max >= 1 or intent.time_in_force is TimeInForce.FILL_OR_KILL:
         return order.leaves_quantity

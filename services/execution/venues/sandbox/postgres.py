@@ -10,13 +10,13 @@ from sqlalchemy import Row, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import Intent, VenueReport
+from services.execution.app.ports import Intent, MarketSetting, VenueReport
 from services.execution.app.report_text import report_of, report_text
 from services.execution.domain.order import Report
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox import tables
 from services.execution.venues.sandbox.book import BeginBook, Book
-from services.execution.venues.sandbox.market import Market, RestingOrder
+from services.execution.venues.sandbox.market import RestingOrder
 from services.kernel.ids import InstrumentId
 from services.runtime.database import Database
 
@@ -37,7 +37,7 @@ class PostgresBook:
         """Wait for other transactions of the venue."""
         await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": VENUE_LOCK})
 
-    async def market(self) -> Market | None:
+    async def market(self) -> MarketSetting | None:
         """Return the market; None before one was loaded."""
         row = (
             await self._connection.execute(
@@ -53,9 +53,11 @@ class PostgresBook:
         ).one_or_none()
         if row is None:
             return None
-        return Market(row.currency, row.spread_bps, row.fee_bps, int(row.seed), row.fill_share_max, row.market_time)
+        return MarketSetting(
+            row.currency, row.spread_bps, row.fee_bps, int(row.seed), row.fill_share_max, row.market_time
+        )
 
-    async def put_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+    async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
         """Load a market; instruments that are not named keep their price."""
         values = {
             "one": True,

@@ -9,6 +9,7 @@ from services.execution.app.ports import (
     Acknowledged,
     Capabilities,
     Intent,
+    MarketSetting,
     NotTaken,
     OutcomeUnknown,
     SubmitOutcome,
@@ -20,7 +21,6 @@ from services.execution.domain.order import Report
 from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.venues.sandbox.book import BeginBook, Book
 from services.execution.venues.sandbox.market import (
-    Market,
     RestingOrder,
     accepted,
     canceled,
@@ -68,8 +68,8 @@ class Faults:
 class SandboxVenue:
     """A matching simulator behind `VenuePort`.
 
-    `latency`: how long the market takes to look at a new order. `answers_lost_every`: the answer to every so-manieth
-    submission is lost after it took effect; 0 for none.
+    `latency`: how long the market takes to look at a new order. `answers_lost_every`: of so many submissions, the
+    answer to the last is lost after it took effect; 0 for none.
     """
 
     begin: BeginBook
@@ -163,7 +163,7 @@ class SandboxVenue:
         ]
         await _record(book, looked_at, market.market_time)
 
-    async def load_market(self, market: Market, prices: Mapping[InstrumentId, Decimal]) -> int:
+    async def load_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
         """Set the market, and return how many instruments can be traded. A new day ends the orders of the day before.
 
         Raises:
@@ -183,7 +183,7 @@ class SandboxVenue:
             raise VenueUnreachable("the sandbox venue does not answer", venue_id=SANDBOX)
 
 
-def check_market(market: Market, prices: Mapping[InstrumentId, Decimal]) -> None:
+def check_market(market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:
     """Check that a market can be.
 
     Raises:

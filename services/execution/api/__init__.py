@@ -1,0 +1,6 @@
+"""How do callers reach execution over gRPC?"""
+
+from services.execution.api.sandbox import SandboxServicer
+from services.execution.api.servicer import ExecutionServicer
+
+__all__ = ["ExecutionServicer", "SandboxServicer"]

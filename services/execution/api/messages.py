@@ -1,0 +1,227 @@
+"""Orders, blocks, allocations, halts and costs as messages."""
+
+from decimal import Decimal
+
+from google.type import money_pb2
+
+from evenkeel.common.v1 import values_pb2
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from services.execution.app.queries import CostReport
+from services.execution.app.records import (
+    AllocationRecord,
+    BlockDetail,
+    BlockRecord,
+    LifeState,
+    OrderRecord,
+    PlanReport,
+    VenueBreak,
+    summary_of,
+)
+from services.execution.domain.order import OrderState
+from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
+from services.execution.domain.words import Side
+from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.money import Money
+from services.runtime.wire import date_message, decimal_message, instant_message, money_message
+
+SIDE = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
+
+ORDER_STATE = {
+    LifeState.WAITING: pb.Order.STATE_WAITING,
+    LifeState.READY: pb.Order.STATE_READY,
+    LifeState.WORKING: pb.Order.STATE_WORKING,
+    LifeState.FILLED: pb.Order.STATE_FILLED,
+    LifeState.CANCELED: pb.Order.STATE_CANCELED,
+    LifeState.REJECTED: pb.Order.STATE_REJECTED,
+}
+
+BLOCK_STATE = {
+    OrderState.PENDING: pb.Block.STATE_PENDING,
+    OrderState.SENDING: pb.Block.STATE_UNKNOWN,
+    OrderState.UNKNOWN: pb.Block.STATE_UNKNOWN,
+    OrderState.PENDING_NEW: pb.Block.STATE_NEW,
+    OrderState.NEW: pb.Block.STATE_NEW,
+    OrderState.PARTIALLY_FILLED: pb.Block.STATE_PARTIALLY_FILLED,
+    OrderState.FILLED: pb.Block.STATE_FILLED,
+    OrderState.DONE_FOR_DAY: pb.Block.STATE_PARTIALLY_FILLED,
+    OrderState.PENDING_CANCEL: pb.Block.STATE_PENDING_CANCEL,
+    OrderState.PENDING_REPLACE: pb.Block.STATE_NEW,
+    OrderState.STOPPED: pb.Block.STATE_NEW,
+    OrderState.SUSPENDED: pb.Block.STATE_NEW,
+    OrderState.CALCULATED: pb.Block.STATE_FILLED,
+    OrderState.CANCELED: pb.Block.STATE_CANCELED,
+    OrderState.EXPIRED: pb.Block.STATE_CANCELED,
+    OrderState.REJECTED: pb.Block.STATE_REJECTED,
+}
+
+_FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
+
+_MODE = {
+    TradingState.ACTIVE: pb.TRADING_MODE_ACTIVE,
+    TradingState.REDUCING: pb.TRADING_MODE_REDUCING,
+    TradingState.HALTED: pb.TRADING_MODE_HALTED,
+}
+MODES = {message: state for state, message in _MODE.items()}
+
+_SCOPE = {
+    ScopeKind.ALL: pb.TradingScope.KIND_ALL,
+    ScopeKind.VENUE: pb.TradingScope.KIND_VENUE,
+    ScopeKind.INSTRUMENT: pb.TradingScope.KIND_INSTRUMENT,
+    ScopeKind.ACCOUNT: pb.TradingScope.KIND_ACCOUNT,
+}
+_SCOPES = {message: kind for kind, message in _SCOPE.items()}
+
+
+def order_message(order: OrderRecord) -> pb.Order:
+    """Return the message of an account's order."""
+    currency = order.terms.currency
+    return pb.Order(
+        order_id=order.order_id,
+        plan_id=order.plan_id,
+        run_id=order.run_id,
+        account_id=order.account_id,
+        instrument_id=order.instrument_id,
+        side=SIDE[order.terms.side],
+        quantity=decimal_message(order.quantity),
+        filled_quantity=decimal_message(order.filled),
+        filled_value=_money(order.filled_amount, currency),
+        fees=_money(order.fees, currency),
+        state=ORDER_STATE[order.state],
+        close_reason=order.close_reason,
+        block_id=order.block_id or "",
+        create_time=instant_message(order.create_time),
+        update_time=instant_message(order.update_time),
+    )
+
+
+def block_message(record: BlockRecord) -> pb.Block:
+    """Return the message of a block."""
+    terms, summary = record.block.terms, record.summary or summary_of(record)
+    canceling = record.cancel_reason and summary.state not in _FINAL
+    return pb.Block(
+        block_id=record.block_id,
+        venue_id=terms.venue_id,
+        client_order_id=record.block.client_order_id,
+        instrument_id=terms.instrument_id,
+        side=SIDE[terms.side],
+        quantity=decimal_message(record.block.quantity),
+        limit_price=None if terms.limit_price is None else _money(terms.limit_price, terms.currency),
+        filled_quantity=decimal_message(summary.filled_quantity),
+        average_price=None if summary.average_price is None else _money(summary.average_price, terms.currency),
+        fees=_money(summary.fees, terms.currency),
+        state=pb.Block.STATE_PENDING_CANCEL if canceling else BLOCK_STATE[summary.state],
+        order_count=len(record.statement.shares),
+        arrival_price=_money(record.arrival_price, terms.currency),
+        create_time=instant_message(record.create_time),
+        update_time=instant_message(record.update_time),
+        reject_reason=record.reject_reason,
+    )
+
+
+def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
+    """Return a block with its fills, oldest first, and its allocations, by account."""
+    record = detail.record
+    currency = record.block.terms.currency
+    fills = sorted(record.order.fills.values(), key=lambda fill: (detail.report_times[fill.report_id], fill.report_id))
+    return pb.GetBlockResponse(
+        block=block_message(record),
+        fills=[
+            pb.Fill(
+                execution_id=fill.report_id,
+                quantity=decimal_message(fill.quantity),
+                price=_money(fill.price, currency),
+                fees=_money(fill.fee, currency),
+                execute_time=instant_message(detail.report_times[fill.report_id]),
+            )
+            for fill in fills
+        ],
+        allocations=[allocation_message(each) for each in detail.allocations],
+    )
+
+
+def allocation_message(each: AllocationRecord) -> pb.Allocation:
+    """Return the message of an allocation."""
+    currency = each.terms.currency
+    return pb.Allocation(
+        order_id=each.order_id,
+        block_id=each.block_id,
+        account_id=each.account_id,
+        plan_id=each.plan_id,
+        instrument_id=each.terms.instrument_id,
+        side=SIDE[each.terms.side],
+        quantity=decimal_message(each.quantity),
+        price=_money(each.price, currency),
+        value=_money(each.amount, currency),
+        fees=_money(each.fees, currency),
+        trade_date=date_message(each.trade_date),
+        settlement_date=date_message(each.settlement_date),
+        create_time=instant_message(each.create_time),
+    )
+
+
+def report_message(report: PlanReport) -> pb.PlanReport:
+    """Return the message of what happened to a plan."""
+    message = pb.PlanReport(
+        position=report.position,
+        plan_id=report.plan_id,
+        account_id=report.account_id,
+        trace_parent=report.trace_parent or "",
+    )
+    if isinstance(report.content, AllocationRecord):
+        message.allocation.CopyFrom(allocation_message(report.content))
+    else:
+        message.closed_order.CopyFrom(order_message(report.content))
+    return message
+
+
+def cost_response(report: CostReport) -> pb.GetCostReportResponse:
+    """Return the message of what trading cost."""
+    return pb.GetCostReportResponse(
+        order_count=report.order_count,
+        traded_value=_money(report.traded_amount, report.currency),
+        delay=_money(report.delay, report.currency),
+        trading=_money(report.trading, report.currency),
+        opportunity=_money(report.opportunity, report.currency),
+        fees=_money(report.fees, report.currency),
+        shortfall=_money(report.total, report.currency),
+        predicted_cost=_money(report.predicted, report.currency),
+    )
+
+
+def break_message(each: VenueBreak) -> pb.VenueBreak:
+    """Return the message of a difference between our record and the venue's."""
+    return pb.VenueBreak(
+        block_id=each.block_id or "",
+        client_order_id=each.client_order_id,
+        kind=each.kind,
+        ours=each.ours,
+        venues=each.venues,
+    )
+
+
+def scope_of(message: pb.TradingScope) -> Scope:
+    """Return the scope that a message names.
+
+    Raises:
+        Invalid: It names a subject and covers everything, or the other way round.
+    """
+    try:
+        return Scope(_SCOPES[message.kind], message.id)
+    except ValueError as error:
+        violation = FieldViolation("scope.id", str(error))
+        raise Invalid(f"scope.id: {error}", violations=[violation]) from error
+
+
+def halt_message(halt: Halt) -> pb.TradingHalt:
+    """Return the message of a halt."""
+    return pb.TradingHalt(
+        scope=pb.TradingScope(kind=_SCOPE[halt.scope.kind], id=halt.scope.subject_id),
+        mode=_MODE[halt.state],
+        actor=halt.halted_by,
+        reason=halt.why,
+        start_time=instant_message(halt.halt_time),
+    )
+
+
+def _money(amount: Decimal, currency: str) -> money_pb2.Money:
+    return money_message(Money(amount, currency))

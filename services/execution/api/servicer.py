@@ -1,0 +1,191 @@
+"""`evenkeel.execution.v1.ExecutionService`: message → values → use case → message."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
+from services.execution.api.messages import (
+    MODES,
+    ORDER_STATE,
+    block_message,
+    block_response,
+    break_message,
+    cost_response,
+    halt_message,
+    order_message,
+    report_message,
+    scope_of,
+)
+from services.execution.api.plans import PlanReader, result_message
+from services.execution.app import ExecutionApp
+from services.execution.app.bell import Bell
+from services.execution.app.ports import OrderFilter
+from services.execution.domain.errors import MarketInvalid
+from services.execution.domain.words import ReferencePrice
+from services.kernel.errors import Violations
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId
+from services.runtime.context import current_caller
+from services.runtime.paging import Page, cut, read_page
+from services.runtime.wire import decimals_of, instant_of
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+# Reports of one message of the stream.
+REPORTS_MAX = 500
+
+_STATES = {message: state for state, message in ORDER_STATE.items()}
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionServicer(ExecutionServiceServicer):
+    """Answers callers of execution.
+
+    `work` is rung when there is something new for the workers; `reported` rings when plan reports were written. Another
+    process may write them too, so a follower looks every `look_s` seconds anyhow.
+    """
+
+    app: ExecutionApp
+    work: Bell
+    reported: Bell
+    look_s: float
+    reader: PlanReader = field(default_factory=PlanReader)
+
+    async def SubmitPlans(self, request: pb.SubmitPlansRequest, context: _Context) -> pb.SubmitPlansResponse:
+        results = await self.app.intake.submit_plans([self.reader.submission_of(each) for each in request.plans])
+        self.work.ring()
+        return pb.SubmitPlansResponse(results=[result_message(each) for each in results])
+
+    async def StreamPlanReports(
+        self, request: pb.StreamPlanReportsRequest, context: _Context
+    ) -> AsyncIterator[pb.StreamPlanReportsResponse]:
+        position = request.after_position
+        while True:
+            rung = self.reported.rung
+            reports = await self.app.queries.plan_reports(position, REPORTS_MAX)
+            if reports:
+                position = reports[-1].position
+                yield pb.StreamPlanReportsResponse(reports=[report_message(each) for each in reports])
+            if len(reports) == REPORTS_MAX:
+                continue
+            if not request.follow:
+                return
+            await _wait(rung, self.look_s)
+
+    async def GetOrder(self, request: pb.GetOrderRequest, context: _Context) -> pb.GetOrderResponse:
+        return pb.GetOrderResponse(order=order_message(await self.app.queries.get_order(OrderId(request.order_id))))
+
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: _Context) -> pb.ListOrdersResponse:
+        page = _page(request)
+        which = OrderFilter(
+            plan_id=PlanId(request.plan_id) if request.plan_id else None,
+            account_id=AccountId(request.account_id) if request.account_id else None,
+            run_id=RunId(request.run_id) if request.run_id else None,
+            state=_STATES.get(request.state),
+        )
+        found = await self.app.queries.list_orders(which, _after(page), page.size + 1)
+        shown, token = cut(found, page, lambda order: (order.order_id,))
+        return pb.ListOrdersResponse(orders=[order_message(each) for each in shown], next_page_token=token)
+
+    async def GetBlock(self, request: pb.GetBlockRequest, context: _Context) -> pb.GetBlockResponse:
+        return block_response(await self.app.queries.get_block(BlockId(request.block_id)))
+
+    async def ListBlocks(self, request: pb.ListBlocksRequest, context: _Context) -> pb.ListBlocksResponse:
+        page = _page(request)
+        run_id = RunId(request.run_id) if request.run_id else None
+        found = await self.app.queries.list_blocks(run_id, _after(page), page.size + 1)
+        shown, token = cut(found, page, lambda record: (record.block_id,))
+        return pb.ListBlocksResponse(blocks=[block_message(each) for each in shown], next_page_token=token)
+
+    async def GetCostReport(self, request: pb.GetCostReportRequest, context: _Context) -> pb.GetCostReportResponse:
+        return cost_response(await self.app.queries.cost_report(RunId(request.run_id) if request.run_id else None))
+
+    async def ListBreaks(self, request: pb.ListBreaksRequest, context: _Context) -> pb.ListBreaksResponse:
+        page = _page(request)
+        after = page.after or ("", "")
+        breaks = [each for each in await self.app.queries.list_breaks() if (each.client_order_id, each.kind) > after]
+        shown, token = cut(breaks[: page.size + 1], page, lambda each: (each.client_order_id, each.kind))
+        return pb.ListBreaksResponse(breaks=[break_message(each) for each in shown], next_page_token=token)
+
+    async def IngestReferencePrices(
+        self, request: pb.IngestReferencePricesRequest, context: _Context
+    ) -> pb.IngestReferencePricesResponse:
+        count = await self.app.trading.ingest_prices(_prices(request))
+        return pb.IngestReferencePricesResponse(updated_count=count)
+
+    async def Halt(self, request: pb.HaltRequest, context: _Context) -> pb.HaltResponse:
+        halted = await self.app.trading.halt(
+            scope_of(request.scope), MODES[request.mode], by=_caller(), why=request.reason
+        )
+        self.work.ring()
+        return pb.HaltResponse(halt=halt_message(halted.halt), canceling_block_count=halted.canceling_blocks)
+
+    async def Resume(self, request: pb.ResumeRequest, context: _Context) -> pb.ResumeResponse:
+        await self.app.trading.resume(scope_of(request.scope), by=_caller(), why=request.reason)
+        self.work.ring()
+        return pb.ResumeResponse()
+
+    async def GetTradingState(
+        self, request: pb.GetTradingStateRequest, context: _Context
+    ) -> pb.GetTradingStateResponse:
+        return pb.GetTradingStateResponse(halts=[halt_message(each) for each in await self.app.trading.halts()])
+
+
+def check_columns(instrument_ids: list[str], units: int, what: str, wrong: Violations) -> None:
+    """Note what is wrong with a column that says one thing of each instrument."""
+    if len(instrument_ids) != units:
+        wrong.add(f"{what}.units", f"must have {len(instrument_ids)} rows, one per instrument, was {units}")
+    seen: set[str] = set()
+    for index, instrument_id in enumerate(instrument_ids):
+        if not instrument_id:
+            wrong.add(f"instrument_ids[{index}]", "must not be empty")
+        elif instrument_id in seen:
+            wrong.add(f"instrument_ids[{index}]", f"must name each instrument once, {instrument_id} was named before")
+        seen.add(instrument_id)
+
+
+def _prices(request: pb.IngestReferencePricesRequest) -> list[ReferencePrice]:
+    wrong = Violations()
+    check_columns(list(request.instrument_ids), len(request.prices.units), "prices", wrong)
+    if not request.provenance.HasField("as_of_time"):
+        wrong.add("provenance.as_of_time", "must say when the prices were true, was absent")
+    prices = decimals_of(request.prices, "prices")
+    for index, price in enumerate(prices):
+        if price <= 0:
+            wrong.add(f"prices.units[{index}]", f"must be above 0, was {price}")
+    wrong.raise_if_any(MarketInvalid)
+    at = instant_of(request.provenance.as_of_time, "provenance.as_of_time")
+    return [
+        ReferencePrice(InstrumentId(name), price, request.currency, at, request.provenance.source)
+        for name, price in zip(request.instrument_ids, prices, strict=True)
+    ]
+
+
+async def _wait(rung: asyncio.Event, at_most_s: float) -> None:
+    try:
+        async with asyncio.timeout(at_most_s):
+            await rung.wait()
+    except TimeoutError:
+        # Nobody here wrote anything; the caller looks whether others did.
+        return
+
+
+def _page(request: Any) -> Page:  # noqa: ANN401 - any request with a page_size and a page_token
+    return read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+
+
+def _after(page: Page) -> str:
+    return "" if page.after is None else str(page.after[0])
+
+
+def _caller() -> str:
+    caller = current_caller()
+    if caller is None:
+        raise RuntimeError("every call has a caller")
+    return caller.subject

@@ -1,0 +1,76 @@
+"""What the execution service can be told by its environment."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.runtime.settings import ServiceSettings
+
+
+class ExecutionSettings(ServiceSettings):
+    """Environment variables `EVENKEEL_EXECUTION_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="EVENKEEL_EXECUTION_")
+
+    # The schema that `store/` reads and writes by this name.
+    database_schema: str = Field(default="execution", pattern="^execution$")
+
+    # Decision's public keys, one PEM file each, named `<key id>.pem`; a new key may come before the old one goes.
+    plan_keys_directory: Path
+
+    # Where policy listens, as gRPC names targets.
+    policy_address: str = Field(min_length=1)
+    # Policy's answers are asked for again after this long, in seconds.
+    policy_fresh_s: float = Field(default=5.0, ge=0, le=60)
+    # While policy does not answer, its last answer counts until it is this old, in seconds; then plans are refused.
+    policy_age_max_s: float = Field(default=300.0, ge=0, le=3600)
+
+    # Blocks are formed when nothing new came for this long, in seconds.
+    block_quiet_s: float = Field(default=0.5, ge=0, le=60)
+    # Or when the oldest order has waited this long, in seconds.
+    block_wait_max_s: float = Field(default=5.0, ge=0, le=600)
+    # Orders looked at when blocks are formed, and in one block.
+    block_formation_orders_max: int = Field(default=50_000, ge=1, le=1_000_000)
+    block_orders_max: int = Field(default=5_000, ge=1, le=100_000)
+
+    # How often workers look for what nobody told them of, in seconds.
+    look_s: float = Field(default=0.1, gt=0, le=60)
+    # A send without an answer is asked about after this long, in seconds; longer than a send can take.
+    resolve_after_s: float = Field(default=2.0, ge=0, le=600)
+    # Reports of a venue applied in one transaction.
+    reports_max: int = Field(default=200, ge=1, le=10_000)
+
+    # Kept back of what unfinished sells brought, before buys may use it, in basis points.
+    proceeds_haircut_bps: Decimal = Field(default=Decimal(100), ge=0, le=10_000)
+    # Set aside for a buy above its reference or limit, fees included, in basis points.
+    cost_buffer_bps: Decimal = Field(default=Decimal(200), ge=0, le=10_000)
+    # The least that part of a buy is worth sending alone, in the account's currency.
+    buy_part_amount_min: Decimal = Field(default=Decimal(1_000), ge=0)
+
+    # How far a price may be from our reference, either way, in basis points.
+    price_collar_bps: Decimal = Field(default=Decimal(500), gt=0, le=10_000)
+    # Oldest reference price on which an order may leave, in seconds of the market's clock.
+    price_age_max_s: float = Field(default=86_400.0, gt=0, le=604_800)
+
+    # Instruments that must not be traded, as a JSON list.
+    restricted_instruments: frozenset[str] = frozenset()
+
+    # Limits of one order: units, and value in the account's currency.
+    order_quantity_max: Decimal = Field(default=Decimal(10_000_000), gt=0)
+    order_amount_max: Decimal = Field(default=Decimal(5_000_000), gt=0)
+    # Trades in one plan.
+    plan_trades_max: int = Field(default=250, ge=1, le=300)
+    # Limits of one day: orders and value, of the firm, of one account, of one instrument.
+    firm_day_orders_max: int = Field(default=2_000_000, ge=0)
+    firm_day_amount_max: Decimal = Field(default=Decimal(50_000_000_000), ge=0)
+    account_day_orders_max: int = Field(default=2_000, ge=0)
+    account_day_amount_max: Decimal = Field(default=Decimal(50_000_000), ge=0)
+    instrument_day_orders_max: int = Field(default=1_000_000, ge=0)
+    instrument_day_amount_max: Decimal = Field(default=Decimal(10_000_000_000), ge=0)
+
+    # The sandbox venue looks at a new order after this long, in seconds.
+    sandbox_latency_s: float = Field(default=0.0, ge=0, le=60)
+    # The answer to the n-th, 2n-th… order sent to the sandbox is lost after it took effect; 0 for none.
+    sandbox_answers_lost_every: int = Field(default=0, ge=0)

@@ -1,0 +1,270 @@
+"""Builds the execution service from its settings, and serves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4  # noqa: TID251 - an attempt to send names nothing but itself
+
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
+from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
+from evenkeel.execution.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
+from evenkeel.execution.v1.sandbox_service_pb2 import DESCRIPTOR as SANDBOX
+from evenkeel.execution.v1.sandbox_service_pb2_grpc import add_SandboxServiceServicer_to_server
+from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
+from services.execution.api import ExecutionServicer, SandboxServicer
+from services.execution.app import ExecutionApp
+from services.execution.app.bell import Bell
+from services.execution.app.fills import Fills
+from services.execution.app.forming import Forming
+from services.execution.app.funding import FundingRules
+from services.execution.app.intake import Intake
+from services.execution.app.policies import PoliciesInForce
+from services.execution.app.ports import Policies
+from services.execution.app.queries import Queries
+from services.execution.app.records import LifeState
+from services.execution.app.sending import Sending
+from services.execution.app.trading import Trading
+from services.execution.clients import PolicyClient
+from services.execution.config import ExecutionSettings
+from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
+from services.execution.store import begin_with
+from services.execution.venues.sandbox.postgres import book_with
+from services.execution.venues.sandbox.venue import SandboxVenue
+from services.kernel.clock import Clock
+from services.kernel.ids import InstrumentId
+from services.kernel.signing import PublicKey, read_public_key
+from services.runtime.client import connect
+from services.runtime.clock import ShiftedClock, SystemClock
+from services.runtime.context import continued, trace_parent
+from services.runtime.database import Database
+from services.runtime.outbox import relay
+from services.runtime.server import Servicer, serve
+from services.runtime.telemetry import meter
+from services.runtime.workers import Worker, wait
+
+# How often orders are counted by state, and expired plans are looked for, in seconds.
+COUNT_S = 5.0
+EXPIRE_S = 1.0
+
+
+async def main(settings: ExecutionSettings) -> None:
+    """Serve until told to stop."""
+    database = Database(settings)
+    policy = POLICY.services_by_name["PolicyService"].full_name
+    channel = connect(settings.policy_address, settings.peer_credentials, services=[policy])
+    built = build(
+        settings,
+        database,
+        PolicyClient(channel),
+        clock=SystemClock(),
+        market_clock=ShiftedClock(timedelta(seconds=settings.clock_offset_s)),
+    )
+    workers = built.workers
+    if settings.audit_address is not None:
+        audit = AUDIT.services_by_name["AuditService"].full_name
+        shipping = connect(settings.audit_address, settings.peer_credentials, services=[audit])
+        workers = [*workers, relay(database, shipping)]
+    await serve(settings, name="execution", servicers=built.servicers, database=database, workers=workers)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The service, put together."""
+
+    app: ExecutionApp
+    venue: SandboxVenue
+    servicers: Sequence[Servicer]
+    workers: Sequence[Worker]
+
+
+def build(
+    settings: ExecutionSettings, database: Database, policies: Policies, *, clock: Clock, market_clock: Clock
+) -> Built:
+    """Return the service over `database`: its use cases, what is served, and what runs beside the calls."""
+    venue = SandboxVenue(
+        begin=book_with(database),
+        clock=clock,
+        latency=timedelta(seconds=settings.sandbox_latency_s),
+        answers_lost_every=settings.sandbox_answers_lost_every,
+    )
+    app = _app(settings, database, policies, venue, clock, market_clock)
+    work, reported = Bell(), Bell()
+    names = EXECUTION.services_by_name["ExecutionService"], SANDBOX.services_by_name["SandboxService"]
+    servicers = [
+        Servicer(
+            names[0].full_name,
+            add_ExecutionServiceServicer_to_server,
+            ExecutionServicer(app=app, work=work, reported=reported, look_s=settings.look_s),
+        ),
+        Servicer(
+            names[1].full_name,
+            add_SandboxServiceServicer_to_server,
+            SandboxServicer(load_market=venue.load_market, work=work),
+        ),
+    ]
+    return Built(app, venue, servicers, _workers(app, settings, work, reported))
+
+
+def _app(
+    settings: ExecutionSettings,
+    database: Database,
+    policies: Policies,
+    venue: SandboxVenue,
+    clock: Clock,
+    market_clock: Clock,
+) -> ExecutionApp:
+    begin, trace = begin_with(database), RuntimeTrace()
+    funding = FundingRules(settings.proceeds_haircut_bps, settings.buy_part_amount_min)
+    return ExecutionApp(
+        intake=Intake(
+            begin=begin,
+            policies=PoliciesInForce(
+                policies,
+                clock=clock,
+                fresh=timedelta(seconds=settings.policy_fresh_s),
+                age_max=timedelta(seconds=settings.policy_age_max_s),
+            ),
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            keys=read_keys(settings.plan_keys_directory),
+            limits=limits_of(settings),
+            restricted=frozenset(map(InstrumentId, settings.restricted_instruments)),
+            venue_id=venue.venue_id,
+        ),
+        forming=Forming(
+            begin=begin,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            quiet=timedelta(seconds=settings.block_quiet_s),
+            wait_max=timedelta(seconds=settings.block_wait_max_s),
+            orders_max=settings.block_formation_orders_max,
+            orders_per_block_max=settings.block_orders_max,
+        ),
+        sending=Sending(
+            begin=begin,
+            venue=venue,
+            trace=trace,
+            clock=clock,
+            new_attempt=lambda: str(uuid4()),
+            resolve_after=timedelta(seconds=settings.resolve_after_s),
+        ),
+        fills=Fills(
+            begin=begin,
+            venue=venue,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            reports_max=settings.reports_max,
+            funding=funding,
+        ),
+        trading=Trading(begin=begin, trace=trace, clock=clock, market_clock=market_clock, funding=funding),
+        queries=Queries(begin=begin, venue=venue),
+    )
+
+
+def limits_of(settings: ExecutionSettings) -> Limits:
+    """Return the pre-trade limits that the settings say."""
+    return Limits(
+        order_quantity_max=settings.order_quantity_max,
+        order_amount_max=settings.order_amount_max,
+        trades_per_plan_max=settings.plan_trades_max,
+        days={
+            LimitKind.FIRM: DayLimit(settings.firm_day_orders_max, settings.firm_day_amount_max),
+            LimitKind.ACCOUNT: DayLimit(settings.account_day_orders_max, settings.account_day_amount_max),
+            LimitKind.INSTRUMENT: DayLimit(settings.instrument_day_orders_max, settings.instrument_day_amount_max),
+        },
+        collar_bps=settings.price_collar_bps,
+        price_age_max=timedelta(seconds=settings.price_age_max_s),
+        cost_buffer_bps=settings.cost_buffer_bps,
+    )
+
+
+def read_keys(directory: Path) -> Mapping[str, PublicKey]:
+    """Return decision's public keys by their ids.
+
+    Raises:
+        ValueError: There is none, or one is no Ed25519 key.
+    """
+    keys = {file.stem: read_public_key(file.read_bytes()) for file in sorted(directory.glob("*.pem"))}
+    if not keys:
+        raise ValueError(f"{directory} must hold decision's public keys as <key id>.pem, was empty")
+    return keys
+
+
+class RuntimeTrace:
+    """Ties what is done to the trace in which it was ordered."""
+
+    def continued(
+        self, trace_parent: str | None, name: str, *, also: Sequence[str] = (), **attributes: str | int
+    ) -> AbstractContextManager[object]:
+        """Do the work within as a span of the trace `trace_parent`."""
+        return continued(trace_parent, name, also=also, **attributes)
+
+    def parent(self) -> str | None:
+        """Return the present trace context."""
+        return trace_parent()
+
+
+def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reported: Bell) -> list[Worker]:
+    counts: dict[LifeState, int] = {}
+
+    def observe(_: CallbackOptions) -> list[Observation]:
+        return [Observation(orders, {"evenkeel.order.state": state}) for state, orders in counts.items()]
+
+    meter().create_observable_gauge("evenkeel.orders", [observe], "{order}", "Accounts' orders by state.")
+
+    async def apply() -> int:
+        done = await app.fills.finish_blocks() + await app.fills.apply_reports()
+        if done:
+            work.ring()
+            reported.ring()
+        return done
+
+    async def send() -> int:
+        return await app.sending.send_blocks() + await app.sending.cancel_blocks()
+
+    async def form() -> int:
+        formed = await app.forming.form_blocks()
+        if formed:
+            work.ring()
+        return formed
+
+    async def expire() -> int:
+        expired = await app.trading.expire_plans()
+        if expired:
+            work.ring()
+            reported.ring()
+        return 0
+
+    async def count() -> int:
+        counts.update(dict.fromkeys(LifeState, 0) | await app.queries.orders_by_state())
+        return 0
+
+    look_s = settings.look_s
+    return [
+        repeating("form blocks", form, look_s, work),
+        repeating("send blocks", send, look_s, work),
+        repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2)),
+        repeating("apply reports", apply, look_s, work),
+        repeating("expire plans", expire, EXPIRE_S),
+        repeating("count orders", count, COUNT_S),
+    ]
+
+
+def repeating(name: str, step: Callable[[], Awaitable[int]], look_s: float, wake: Bell | None = None) -> Worker:
+    """Return a worker that repeats `step` while it finds something to do, and else looks every `look_s` seconds."""
+
+    async def run(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            rung = () if wake is None else (wake.rung,)
+            if await step() == 0:
+                await wait(stop, look_s, *rung)
+
+    return Worker(name, run)
