@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 # The package's own interface of `HealthServicer` for asyncio.
 from grpc_health.v1._async import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.kernel.errors import Fact
 from services.runtime.database import Database
@@ -62,7 +63,8 @@ class Health:
                             well = migrated and (self._ready is None or await self._ready())
                         await self._say(well, None if well else "not migrated or not ready")
                         await _pause(stop, self._period_s)
-            except (Fact, TimeoutError) as error:
+            except (Fact, TimeoutError, SQLAlchemyError) as error:
+                # Whatever it is, without an answer the service does not serve; the next question may get one.
                 await self._say(False, str(error) or "no answer in time")
                 await _pause(stop, self._period_s)
 

@@ -32,6 +32,7 @@ from services.runtime.interceptors.access import Access
 from services.runtime.interceptors.admission import Admission
 from services.runtime.interceptors.deadline import Deadline
 from services.runtime.interceptors.errors import Errors, answer_unknown
+from services.runtime.interceptors.parsing import Parsing
 from services.runtime.interceptors.request_id import RequestIds
 from services.runtime.interceptors.stages import Stage, Staged, methods_of
 from services.runtime.interceptors.telemetry import Telemetry as MeasureCalls
@@ -94,11 +95,9 @@ class Server:
             clock: Judges tokens; the computer's when None.
         """
         self._settings = settings
-        self._workers = Workers(workers)
         names = [each.service_full_name for each in servicers]
         self.health = Health(database, package, names, ready, settings.health_period_s)
-        self._watch_stop = asyncio.Event()
-        self._watching: asyncio.Task[None] | None = None
+        self._workers = Workers((Worker("health", self.health.watch), *workers))
         tokens = Tokens(
             Keys(settings.jwks_url),
             issuer=settings.token_issuer,
@@ -112,6 +111,7 @@ class Server:
             self.admission,
             Deadline(settings.call_s_max, settings.stream_s_max),
             Access(tokens),
+            Parsing(),
             Validation(),
             RequestIds(database),
         ]
@@ -143,7 +143,6 @@ class Server:
         await self.health.start()
         await self._serve_probes()
         await self._server.start()
-        self._watching = asyncio.create_task(self.health.watch(self._watch_stop), name="health")
         self._workers.start()
         log.info("listening", address=address, port=self.port, tls=self._settings.tls)
         return self.port
@@ -155,9 +154,6 @@ class Server:
         await asyncio.sleep(self._settings.drain_notice_s)
         await self._server.stop(self._settings.drain_s)
         await self._workers.stop(self._settings.drain_s)
-        self._watch_stop.set()
-        if self._watching is not None:
-            await self._watching
         if self._probes is not None:
             await self._probes.stop(None)
 

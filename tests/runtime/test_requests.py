@@ -13,9 +13,13 @@ from tests.runtime.counter.tables import counter as counter_table
 from tests.runtime.counter.tables import outbox, request_answer
 
 
-async def count(running, table):
+async def written(running):
+    """Return how many counters, events and answers there are."""
     async with running.database.read() as connection:
-        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+        return [
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in (counter_table, outbox, request_answer)
+        ]
 
 
 async def test_a_repeat_gets_the_first_answer_and_does_nothing(counter):
@@ -76,18 +80,14 @@ async def test_a_failed_call_stores_nothing_and_may_be_repeated(counter, failure
     stub = counter.stub()
     await refused(stub.Add(add(request_id=request_id, then_fail=failure)))
 
-    assert (
-        await count(counter, counter_table) == await count(counter, outbox) == await count(counter, request_answer) == 0
-    )
+    assert await written(counter) == [0, 0, 0]
     assert (await stub.Add(add(request_id=request_id, amount=2))).total == 2
 
 
 async def test_change_event_and_answer_are_written_together(counter):
     await counter.stub().Add(add())
 
-    assert (
-        await count(counter, counter_table) == await count(counter, outbox) == await count(counter, request_answer) == 1
-    )
+    assert await written(counter) == [1, 1, 1]
 
 
 async def test_twenty_at_once_do_it_once(counter):

@@ -33,7 +33,7 @@ class Recorded:
         """The labels and the value, or for a histogram the count, of each series of a metric."""
         data = self._reader.get_metrics_data()
         return [
-            (dict(point.attributes or {}), float(getattr(point, "value", None) or getattr(point, "count", 0)))
+            (dict(point.attributes or {}), float(point.value if hasattr(point, "value") else point.count))
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for found in scope.metrics

@@ -92,7 +92,10 @@ class Staged(grpc.aio.ServerInterceptor):
         for stage in reversed(self._stages):
             run = stage.around(method, run)
         made: grpc.RpcMethodHandler[Any, Any] = make(
-            _outermost(method, run), served.request_deserializer, served.response_serializer
+            # Requests come as bytes; a stage reads them.
+            _outermost(method, run),
+            None,
+            served.response_serializer,
         )
         return made
 

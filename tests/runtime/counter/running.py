@@ -83,5 +83,5 @@ async def until(condition, within_s=20):
         return await found if asyncio.iscoroutine(found) else found
 
     async with asyncio.timeout(within_s):
-        while not await look():
+        while not await look():  # noqa: ASYNC110 - what is waited for is in another task or in the database
             await asyncio.sleep(0.01)

@@ -44,6 +44,10 @@ FAILURES = {
 }
 
 
+def failure(kind):
+    return FAILURES[kind]()
+
+
 class Counters(rpc.CounterServiceServicer):
     def __init__(self, database):
         self.database = database
@@ -57,7 +61,7 @@ class Counters(rpc.CounterServiceServicer):
         await self.go.wait()
         total = await self.add(request.name, request.amount)
         if request.then_fail:
-            raise FAILURES[request.then_fail]()
+            raise failure(request.then_fail)
         return pb.AddResponse(total=total)
 
     async def add(self, name, amount):
@@ -77,7 +81,7 @@ class Counters(rpc.CounterServiceServicer):
         return pb.GetResponse(total=total or 0, caller=current_caller().subject)
 
     async def Fail(self, request, context):
-        raise FAILURES[request.kind]()
+        raise failure(request.kind)
 
     async def Sleep(self, request, context):
         open_one = self.database.begin() if request.write else self.database.read()
@@ -91,7 +95,7 @@ class Counters(rpc.CounterServiceServicer):
         for number in range(1, request.up_to + 1):
             yield pb.WatchResponse(number=number)
         if request.then_fail:
-            raise FAILURES[request.then_fail]()
+            raise failure(request.then_fail)
 
     async def AddAll(self, request_iterator, context):
         requests = [request async for request in request_iterator]
