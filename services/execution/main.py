@@ -24,7 +24,7 @@ from services.execution.app.forming import Forming
 from services.execution.app.funding import FundingRules
 from services.execution.app.intake import Intake
 from services.execution.app.policies import PoliciesInForce
-from services.execution.app.ports import Policies
+from services.execution.app.ports import Begin, Policies, VenuePort
 from services.execution.app.queries import Queries
 from services.execution.app.records import LifeState
 from services.execution.app.sending import Sending
@@ -92,7 +92,7 @@ def build(
         latency=timedelta(seconds=settings.sandbox_latency_s),
         answers_lost_every=settings.sandbox_answers_lost_every,
     )
-    app = _app(settings, database, policies, venue, clock, market_clock)
+    app = build_app(settings, begin_with(database), venue, policies, clock=clock, market_clock=market_clock)
     work, reported = Bell(), Bell()
     names = EXECUTION.services_by_name["ExecutionService"], SANDBOX.services_by_name["SandboxService"]
     servicers = [
@@ -110,15 +110,17 @@ def build(
     return Built(app, venue, servicers, _workers(app, settings, work, reported))
 
 
-def _app(
+def build_app(
     settings: ExecutionSettings,
-    database: Database,
+    begin: Begin,
+    venue: VenuePort,
     policies: Policies,
-    venue: SandboxVenue,
+    *,
     clock: Clock,
     market_clock: Clock,
 ) -> ExecutionApp:
-    begin, trace = begin_with(database), RuntimeTrace()
+    """Return the use cases over a ledger and a venue."""
+    trace = RuntimeTrace()
     funding = FundingRules(settings.proceeds_haircut_bps, settings.buy_part_amount_min)
     return ExecutionApp(
         intake=Intake(

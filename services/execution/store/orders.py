@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, true, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import OrderFilter, Readiness
@@ -35,7 +35,10 @@ _CHANGING = (
 # A closed order stays as it is: no code may open it again by writing over it.
 _SAVE = (
     update(account_order)
-    .where(account_order.c.order_id == bindparam("_order_id"), account_order.c.state.in_(OPEN_STATES))
+    .where(
+        account_order.c.order_id == bindparam("_order_id"),
+        or_(*(account_order.c.state == each for each in OPEN_STATES)),
+    )
     .values({name: bindparam(f"_{name}") for name in _CHANGING})
 )
 # Rows of one statement with their ids as one array, well below what a message may hold.

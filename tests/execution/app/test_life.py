@@ -1,0 +1,122 @@
+"""A plan's life from submission to allocation, through the real ledger and the sandbox venue."""
+
+from collections import Counter
+from decimal import Decimal
+
+from services.execution.app.intake import Status
+from services.execution.app.records import AllocationRecord, LifeState
+from services.execution.domain.words import Side
+from tests.execution.builders import a_plan, a_trade
+
+SELL = Side.SELL
+
+
+async def test_a_plan_becomes_orders_blocks_fills_and_allocations(world):
+    await world.market(VTI=100, BND=80, spread_bps=10, fee_bps=2)
+
+    (result,) = await world.submit(a_plan(a_trade("VTI", quantity=10), a_trade("BND", SELL, 5, price=80)))
+    await world.run()
+
+    assert result.status is Status.ACCEPTED
+    buy, sell = await world.order("VTI"), await world.order("BND")
+    assert (buy.state, buy.filled, buy.filled_amount, buy.fees) == (
+        LifeState.FILLED,
+        10,
+        Decimal("1000.50"),
+        Decimal("0.20"),
+    )
+    assert (sell.state, sell.filled, sell.filled_amount, sell.fees) == (
+        LifeState.FILLED,
+        5,
+        Decimal("399.80"),
+        Decimal("0.08"),
+    )
+    reports = await world.reports()
+    assert [each.position for each in reports] == [1, 2, 3, 4]
+    assert await world.app.queries.list_breaks() == []
+
+
+async def test_accounts_share_a_block_and_its_price(world):
+    await world.market(VTI=100, spread_bps=7, fee_bps=1, share="0.3")
+    plans = [a_plan(a_trade(quantity=n), plan=f"plan-{n}", account=f"acc-{n}") for n in (7, 11, 13)]
+
+    await world.submit(*plans)
+    await world.run()
+
+    (detail,) = await world.blocks()
+    assert len(detail.record.order.fills) >= 4
+    assert {each.account_id: each.quantity for each in detail.allocations} == {"acc-7": 7, "acc-11": 11, "acc-13": 13}
+    assert len({each.price for each in detail.allocations}) == 1
+    assert sum(each.amount for each in detail.allocations) == detail.record.order.gross_amount.quantize(Decimal("0.01"))
+    assert sum(each.fees for each in detail.allocations) == detail.record.order.fees
+
+
+async def test_what_did_not_fill_is_given_up_when_the_plan_expires(world):
+    await world.market(VTI=100)
+    plan = a_plan(a_trade(quantity=10, price=97), limit_bps=100)
+    await world.submit(plan)
+    await world.run()
+    assert (await world.order("VTI")).state is LifeState.WORKING
+
+    world.market_clock.advance(plan.expire_time - world.market_clock.now())
+    await world.run()
+
+    order = await world.order("VTI")
+    assert (order.state, order.filled, order.close_reason) == (LifeState.CANCELED, 0, "PLAN_EXPIRED")
+    (detail,) = await world.blocks()
+    assert detail.record.order.state == "CANCELED"
+
+
+async def test_buys_wait_for_the_proceeds_of_sells(world):
+    await world.market(VTI=100, BND=100, share="0.5")
+    await world.submit(a_plan(a_trade("BND", SELL, 100), a_trade("VTI", quantity=98), cash=100))
+    assert (await world.order("VTI")).state is LifeState.WAITING
+
+    await world.run()
+
+    assert (await world.order("VTI")).state is LifeState.FILLED
+    sides = Counter(detail.record.block.terms.side for detail in await world.blocks())
+    assert sides[SELL] == 1
+    assert sides[Side.BUY] >= 1
+
+
+async def test_a_buy_that_money_does_not_cover_is_cut_and_never_overdraws(world):
+    await world.market(VTI=104, BND=100)
+    await world.prices(VTI=100)
+    plan = a_plan(a_trade("BND", SELL, 100), a_trade("VTI", quantity=100, price=100), cash=0)
+    await world.market(VTI=104, BND=96)
+    await world.submit(plan)
+    await world.run()
+
+    buy, sell = await world.order("VTI"), await world.order("BND")
+    assert buy.state is LifeState.CANCELED
+    assert buy.close_reason == "CASH_INSUFFICIENT"
+    assert buy.filled_amount <= sell.filled_amount
+    assert buy.filled == 92
+
+
+async def test_every_order_and_allocation_is_told_to_audit_once(world):
+    await world.market(VTI=100, BND=80)
+    await world.submit(*(a_plan(a_trade(quantity=3), plan=f"plan-{n}", account=f"acc-{n}") for n in range(5)))
+    await world.run()
+
+    kinds = Counter(kind for kind, _, _ in await world.events())
+    assert kinds["execution.plan.accepted"] == 5
+    assert kinds["execution.block.formed"] == 1
+    assert kinds["execution.block.sent"] == 1
+    assert kinds["execution.block.finished"] == 1
+    assert kinds["execution.order.allocated"] == 5
+    assert kinds["execution.order.closed"] == 5
+
+
+async def test_the_stream_tells_each_thing_once_in_commit_order(world):
+    await world.market(VTI=100)
+    for number in range(3):
+        await world.submit(a_plan(a_trade(quantity=number + 1), plan=f"plan-{number}", account=f"acc-{number}"))
+        await world.run()
+
+    reports = await world.reports()
+    assert [each.position for each in reports] == list(range(1, 7))
+    kinds = [isinstance(each.content, AllocationRecord) for each in reports]
+    assert kinds == [True, False] * 3
+    assert await world.app.queries.plan_reports(4, 1) == reports[4:5]
