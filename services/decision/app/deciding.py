@@ -19,6 +19,7 @@ from services.decision.app.ports import (
     Changes,
     NewPlan,
     PolicyClient,
+    Read,
     Session,
     ShardAccount,
     Solved,
@@ -49,7 +50,7 @@ class Deciding:
     """Decides one shard at a time; several may run side by side. A claim not renewed for `lease` is free for others."""
 
     begin: Begin
-    read: Begin
+    read: Read
     clock: Clock
     policy: PolicyClient
     solver: Solver
@@ -93,7 +94,7 @@ class Deciding:
             accounts = await session.runs.shard_accounts(shard)
             ids = [each.account_id for each in accounts]
             since = (run.as_of_time - RECENT_TRADES).date()
-            books = {each.account_id: each for each in await session.ledger.accounts(ids, trades_since=since)}
+            books = {each.account_id: each for each in await session.books.accounts(ids, trades_since=since)}
             live = await session.plans.live_accounts(ids)
             decided = await session.plans.decided_dates(ids)
             basis = await _basis(session, run)

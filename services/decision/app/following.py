@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.app.events import plan_moved
-from services.decision.app.ports import Begin, Changes, ExecutionClient, Report, Tracing
+from services.decision.app.ports import Begin, Changes, ExecutionClient, Read, Report, Tracing
 from services.kernel.clock import Clock
 
 # Reports booked in one transaction.
@@ -24,7 +24,7 @@ class Following:
     """Follows execution's reports on plans."""
 
     begin: Begin
-    read: Begin
+    read: Read
     clock: Clock
     execution: ExecutionClient
     tracing: Tracing
@@ -38,7 +38,7 @@ class Following:
             Conflict: Somebody else booked the same reports; read the position again.
         """
         async with self.read() as session:
-            position = await session.ledger.stream_position()
+            position = await session.books.stream_position()
         async for reports in self.execution.reports(position):
             for piece in _pieces(reports):
                 await self.book(piece)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from services.decision.app.events import run_event
 from services.decision.app.leases import held
-from services.decision.app.ports import Begin, Changes, EffectivePolicies, Pins, PolicyClient, Solver, Tracing
+from services.decision.app.ports import Begin, Changes, EffectivePolicies, Pins, PolicyClient, Read, Solver, Tracing
 from services.decision.domain.prices import PriceHistoryId, PriceSetId
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.run import Run, backoff
@@ -24,7 +24,7 @@ class Pinning:
     """Pins one run at a time. A claim that is not renewed for `lease` is free for another worker."""
 
     begin: Begin
-    read: Begin
+    read: Read
     clock: Clock
     policy: PolicyClient
     solver: Solver
@@ -87,7 +87,7 @@ class Pinning:
             prices = await session.prices.price_set(PriceSetId(run.price_set_id))
             if prices is None:
                 raise RuntimeError(f"run {run.run_id} is pinned to prices {run.price_set_id}, which are not stored")
-            known = await session.ledger.instruments(prices.quotes.keys())
+            known = await session.books.instruments(prices.quotes.keys())
             risk_model_hash = await session.runs.risk_model_hash(run.price_history_id, run.engine)
         policies: EffectivePolicies = await self.policy.resolve(account_ids, run.as_of_time)
         instruments = recorded_bytes(InstrumentList(tuple(known[each] for each in sorted(known))))

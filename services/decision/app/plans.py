@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from services.decision.app.events import plan_moved
 from services.decision.app.policies import with_policy
-from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Session, Solver
+from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Session, Solver
 from services.decision.domain.account_problem import Market
 from services.decision.domain.book import account_from_content
 from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis
@@ -36,7 +36,7 @@ class PlanApp:
     """The use cases of plans. `engine` is what computes in this build."""
 
     begin: Begin
-    read: Begin
+    read: Read
     clock: Clock
     market_clock: Clock
     changes: Changes

@@ -1,6 +1,6 @@
 """What running and planning need of the outside, as Protocols.
 
-A `Session` is one database transaction: everything done through its ports happens together, or not at all.
+A session is one database transaction: everything done through its ports happens together, or not at all.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.decision.app.book import Ledger
+from services.decision.app.book import Books, Ledger
 from services.decision.app.prices import Prices
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.deciding import AccountInputs, Basis
@@ -296,18 +296,27 @@ class Plans(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One database transaction."""
+    """One database transaction, to read in."""
 
     runs: Runs
     plans: Plans
     contents: Contents
-    ledger: Ledger
+    books: Books
     prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSession(Session):
+    """One database transaction, to write in. `emit` tells audit of changes, if it commits."""
+
+    ledger: Ledger
     emit: Callable[[Sequence[Event]], Awaitable[None]]
 
 
+# Opens a transaction in which nothing is changed.
+Read = Callable[[], AbstractAsyncContextManager[Session]]
 # Opens a transaction that commits when the block ends and rolls back when it raises.
-Begin = Callable[[], AbstractAsyncContextManager[Session]]
+Begin = Callable[[], AbstractAsyncContextManager[WriteSession]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from services.decision.app.book import AccountNotFound, Books
 from services.decision.app.events import plan_moved, run_event
-from services.decision.app.ports import Begin, Changes, Session
+from services.decision.app.ports import Begin, Changes, Read, Session
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.domain.account_problem import PricesStale
 from services.decision.domain.prices import PriceSetId
@@ -53,7 +53,7 @@ class RunApp:
     """
 
     begin: Begin
-    read: Begin
+    read: Read
     clock: Clock
     market_clock: Clock
     changes: Changes
@@ -92,7 +92,7 @@ class RunApp:
             history = await session.prices.history(None)
             if history is None:
                 raise PriceSetNotFound("a price history does not exist; risk cannot be estimated")
-            account_ids = await _accounts(session.ledger, wish.account_ids)
+            account_ids = await _accounts(session.books, wish.account_ids)
             run = Run(
                 run_id=RunId(derived_id("run", actor, request_id)),
                 state=RunState.DECIDING,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.decision.app.events import plan_moved
+from services.decision.app.leases import held
 from services.decision.app.ports import Begin, Changes, ExecutionClient, SignedPlan, Submission, Tracing
 from services.decision.domain.plan import Plan
 from services.decision.domain.run import backoff
@@ -25,11 +26,7 @@ PLANS_PER_SUBMISSION_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
-    """Puts plans into submissions, and sends them one at a time. A claim is free for others after `lease`.
-
-    Attributes:
-        lease: Longer than a call to execution may take.
-    """
+    """Puts plans into submissions, and sends them one at a time. A claim not renewed for `lease` is free for others."""
 
     begin: Begin
     clock: Clock
@@ -69,7 +66,8 @@ class Submitting:
             evenkeel__attempt=submission.attempts,
         ):
             try:
-                refusals = await self.execution.submit(submission.submission_id, submission.plans)
+                async with held(lambda: self._hold(submission, self.lease), self.lease):
+                    refusals = await self.execution.submit(submission.submission_id, submission.plans)
             except Invalid as invalid:
                 await self._refused(submission, invalid)
             except Fact as fact:
@@ -91,9 +89,13 @@ class Submitting:
             # Our claim ran out, and another worker sent the same request and heard the same answer before us.
             return
 
-    async def _unanswered(self, submission: Submission, fact: Fact) -> None:
+    async def _hold(self, submission: Submission, lease: timedelta) -> None:
         async with self.begin() as session:
-            await session.plans.postpone(submission.submission_id, self.clock.now() + backoff(submission.attempts))
+            await session.plans.postpone(submission.submission_id, self.clock.now() + lease)
+
+    async def _unanswered(self, submission: Submission, fact: Fact) -> None:
+        await self._hold(submission, backoff(submission.attempts))
+        async with self.begin() as session:
             await session.runs.note(submission.run_id, f"waits to submit plans: {fact.message}")
         self.changes.tell()
 

@@ -11,6 +11,7 @@ from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from services.decision.app.ports import ApprovedPlan, ClosedOrder, Report, SignedPlan
+from services.decision.clients.peers import facts_of
 from services.decision.domain.book import Allocation
 from services.decision.domain.plan import ReleasedTrade
 from services.decision.domain.problem import Side
@@ -18,7 +19,6 @@ from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId
 from services.kernel.money import Money
 from services.kernel.signing import PrivateKey, sign
-from services.runtime.client import peer_errors
 from services.runtime.wire import date_of, decimal_message, decimal_of, instant_message, money_message, money_of
 
 _SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
@@ -51,7 +51,7 @@ class GrpcExecution:
                 for plan in plans
             ],
         )
-        with peer_errors("execution"):
+        with facts_of("execution"):
             response = await ExecutionServiceStub(self.channel).SubmitPlans(request)
         if len(response.results) != len(plans):
             description = f"must be one for each of {len(plans)} plans, were {len(response.results)}"
@@ -74,7 +74,7 @@ class GrpcExecution:
 
     async def _stream(self, after: int, *, follow: bool) -> AsyncIterator[Sequence[Report]]:
         request = pb.StreamPlanReportsRequest(after_position=after, follow=follow)
-        with peer_errors("execution"):
+        with facts_of("execution"):
             async for response in ExecutionServiceStub(self.channel).StreamPlanReports(request):
                 if response.reports:
                     yield [_report(report) for report in response.reports]

@@ -13,6 +13,7 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.decision.app.ports import EffectivePolicies
+from services.decision.clients.peers import facts_of
 from services.decision.domain.policy import (
     AGE_MAX_DEFAULT,
     PLAN_LIFE_DEFAULT,
@@ -32,7 +33,6 @@ from services.kernel.canonical import content_hash
 from services.kernel.errors import FieldViolation, Invalid, NotFound
 from services.kernel.ids import AccountId, InstrumentId, PolicyHash
 from services.kernel.money import Money
-from services.runtime.client import peer_errors
 from services.runtime.wire import decimal_of, instant_message, instant_of, money_of, words_of
 
 # Groups inside groups deeper than this are a mistake.
@@ -71,7 +71,7 @@ class GrpcPolicy:
         documents: dict[PolicyHash, bytes] = {}
         versions: dict[PolicyHash, tuple[str, ...]] = {}
         policy_of = dict.fromkeys(account_ids, PolicyHash(""))
-        with peer_errors("policy"):
+        with facts_of("policy"):
             async for part in PolicyServiceStub(self.channel).ResolvePolicies(request):
                 for policy in part.policies:
                     _check_hash(policy)

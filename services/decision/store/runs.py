@@ -155,6 +155,11 @@ class RunStore:
         found = await self.connection.execute(wanted.order_by(run_account.c.account_id))
         return [AccountId(each) for each in found.scalars()]
 
+    async def run_account_ids(self, run_id: RunId) -> Sequence[AccountId] | None:
+        """Return the run's accounts, ascending; None when there is no such run."""
+        # Every run has accounts.
+        return await self.account_ids(run_id) or None
+
     async def pin(self, claimed: Run, pins: Pins, at: datetime) -> None:
         """Keep what a claimed run is pinned to; Conflict when somebody else claimed it since, or it is canceled."""
         await self._one(
@@ -176,9 +181,13 @@ class RunStore:
             ],
         )
         account_ids = sorted(pins.policy_of)
-        given = func.unnest(
-            literal(account_ids, ARRAY(Text)), literal([pins.policy_of[each] for each in account_ids], ARRAY(Text))
-        ).table_valued("account_id", "policy_hash", name="given").render_derived()
+        given = (
+            func.unnest(
+                literal(account_ids, ARRAY(Text)), literal([pins.policy_of[each] for each in account_ids], ARRAY(Text))
+            )
+            .table_valued("account_id", "policy_hash", name="given")
+            .render_derived()
+        )
         await self.connection.execute(
             update(run_account)
             .where(run_account.c.run_id == claimed.run_id, run_account.c.account_id == given.c.account_id)

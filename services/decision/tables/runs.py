@@ -1,7 +1,7 @@
 """Tables of runs and plans.
 
-A run's accounts are listed once, with their shard. What plans rest on is in `content`, by its hash. A plan's state changes;
-everything else about it is written once.
+A run's accounts are listed once, with their shard. What plans rest on is in `content`, by its hash. A plan's state
+changes; everything else about it is written once.
 """
 
 from sqlalchemy import (

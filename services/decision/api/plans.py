@@ -1,0 +1,61 @@
+"""`evenkeel.decision.v1.PlanService`: message → values → use case → message."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+
+from evenkeel.decision.v1 import plan_service_pb2 as pb
+from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceServicer
+from services.decision.api.callers import subject
+from services.decision.api.plan_messages import plan_message, state_of
+from services.decision.app.plans import PlanApp
+from services.decision.app.ports import PlanFilter
+from services.kernel.ids import AccountId, PlanId, RunId
+from services.runtime.paging import cut, read_page
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanServicer(PlanServiceServicer):
+    """Answers callers of plans."""
+
+    app: PlanApp
+
+    async def GetPlan(self, request: pb.GetPlanRequest, context: _Context) -> pb.GetPlanResponse:
+        return pb.GetPlanResponse(plan=plan_message(await self.app.get_plan(PlanId(request.plan_id))))
+
+    async def ListPlans(self, request: pb.ListPlansRequest, context: _Context) -> pb.ListPlansResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        which = PlanFilter(
+            run_id=RunId(request.run_id) if request.run_id else None,
+            account_id=AccountId(request.account_id) if request.account_id else None,
+            state=state_of(request.state),
+        )
+        after = None if page.after is None else PlanId(str(page.after[0]))
+        found = await self.app.list_plans(which, after, page.size + 1)
+        shown, token = cut(found, page, lambda plan: (plan.plan_id,))
+        return pb.ListPlansResponse(plans=[plan_message(each) for each in shown], next_page_token=token)
+
+    async def ApprovePlan(self, request: pb.ApprovePlanRequest, context: _Context) -> pb.ApprovePlanResponse:
+        approved = await self.app.approve_plan(
+            PlanId(request.plan_id), plan_hash=request.plan_hash, approver=subject(), comment=request.comment
+        )
+        return pb.ApprovePlanResponse(plan=plan_message(approved))
+
+    async def WithdrawPlan(self, request: pb.WithdrawPlanRequest, context: _Context) -> pb.WithdrawPlanResponse:
+        withdrawn = await self.app.withdraw_plan(PlanId(request.plan_id), request.comment)
+        return pb.WithdrawPlanResponse(plan=plan_message(withdrawn))
+
+    async def ReplayPlan(self, request: pb.ReplayPlanRequest, context: _Context) -> pb.ReplayPlanResponse:
+        replay = await self.app.replay_plan(PlanId(request.plan_id))
+        return pb.ReplayPlanResponse(
+            identical=replay.identical,
+            recorded_hash=replay.recorded_hash,
+            recomputed_hash=replay.recomputed_hash,
+            engine=replay.engine,
+        )

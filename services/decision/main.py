@@ -1,0 +1,248 @@
+"""Builds the decision service from its settings, and serves."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+
+import grpc.aio
+from google.longrunning.operations_pb2 import DESCRIPTOR as OPERATIONS
+from google.longrunning.operations_pb2_grpc import add_OperationsServicer_to_server
+
+from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
+from evenkeel.decision.v1.book_service_pb2 import DESCRIPTOR as BOOK
+from evenkeel.decision.v1.book_service_pb2_grpc import add_BookServiceServicer_to_server
+from evenkeel.decision.v1.plan_service_pb2 import DESCRIPTOR as PLAN
+from evenkeel.decision.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
+from evenkeel.decision.v1.price_service_pb2 import DESCRIPTOR as PRICE
+from evenkeel.decision.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
+from evenkeel.decision.v1.run_service_pb2 import DESCRIPTOR as RUN
+from evenkeel.decision.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
+from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
+from services.decision.api.book import BookServicer
+from services.decision.api.operations import PERMISSIONS, RunOperations
+from services.decision.api.plans import PlanServicer
+from services.decision.api.prices import PriceServicer
+from services.decision.api.runs import RunServicer
+from services.decision.app.book import BookApp
+from services.decision.app.deciding import Deciding
+from services.decision.app.following import Following
+from services.decision.app.keeping import Keeping
+from services.decision.app.pinning import Pinning
+from services.decision.app.plans import PlanApp
+from services.decision.app.ports import Changes, Spanned
+from services.decision.app.prices import PriceApp
+from services.decision.app.runs import RunApp
+from services.decision.app.submitting import Submitting
+from services.decision.clients.execution import GrpcExecution
+from services.decision.clients.policy import GrpcPolicy
+from services.decision.clients.solvers import SolverProcesses
+from services.decision.config import DecisionSettings
+from services.decision.store.sessions import DecisionStore
+from services.kernel.clock import Clock
+from services.kernel.errors import Conflict, Unreachable
+from services.kernel.signing import read_private_key
+from services.runtime.client import connect
+from services.runtime.clock import ShiftedClock, SystemClock
+from services.runtime.context import continued
+from services.runtime.database import Database
+from services.runtime.logging import get_logger
+from services.runtime.migrations import run_migrations
+from services.runtime.outbox import relay
+from services.runtime.server import Servicer, run, serve
+from services.runtime.telemetry import span
+from services.runtime.workers import Backoff, Worker, wait
+
+log = get_logger()
+
+# What computes a plan; its version is part of what the plan is a function of.
+ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numpy")
+
+# Waits between attempts to follow execution, in seconds.
+FOLLOW_AGAIN_S_MIN = 0.1
+FOLLOW_AGAIN_S_MAX = 3.0
+
+
+class RuntimeTracing:
+    """Spans of the runtime, for use cases."""
+
+    def continued(
+        self, trace_parent: str | None, name: str, **attributes: str | float
+    ) -> AbstractContextManager[Spanned]:
+        """Open a span called `name` in the trace that ordered the work."""
+        return continued(trace_parent, name, also=(), **attributes)
+
+    def span(self, name: str, **attributes: str | float) -> AbstractContextManager[Spanned]:
+        """Open a span called `name` inside the present one."""
+        return span(name, **attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The service, put together."""
+
+    servicers: Sequence[Servicer]
+    workers: Sequence[Worker]
+    solver: SolverProcesses
+
+
+async def main(settings: DecisionSettings) -> None:
+    """Serve until told to stop."""
+    database = Database(settings)
+    built = build(
+        settings,
+        database,
+        clock=SystemClock(),
+        market_clock=ShiftedClock(timedelta(seconds=settings.clock_offset_s)),
+        policy=_channel(settings, settings.policy_address, POLICY.services_by_name["PolicyService"].full_name),
+        execution=_channel(
+            settings, settings.execution_address, EXECUTION.services_by_name["ExecutionService"].full_name
+        ),
+    )
+    workers = list(built.workers)
+    if settings.audit_address is not None:
+        audit = AUDIT.services_by_name["AuditService"].full_name
+        workers.append(relay(database, _channel(settings, settings.audit_address, audit)))
+    built.solver.start()
+    try:
+        await serve(settings, name="decision", servicers=built.servicers, database=database, workers=workers)
+    finally:
+        built.solver.stop()
+
+
+def build(
+    settings: DecisionSettings,
+    database: Database,
+    *,
+    clock: Clock,
+    market_clock: Clock,
+    policy: grpc.aio.Channel,
+    execution: grpc.aio.Channel,
+) -> Built:
+    """Return what is served, and what runs beside it, over `database` and the channels to the peers."""
+    store = DecisionStore(database)
+    changes = Changes()
+    engine = " ".join(f"{package}/{version(package)}" for package in ENGINE_PACKAGES)
+    processes = settings.solver_processes or os.cpu_count() or 1
+    solver = SolverProcesses(processes, settings.solve_s_max)
+    asks_policy = GrpcPolicy(policy)
+    key = read_private_key(settings.plan_key_file.read_bytes())
+    asks_execution = GrpcExecution(execution, key, settings.plan_key_id)
+    runs = RunApp(
+        begin=store.begin,
+        read=store.read,
+        clock=clock,
+        market_clock=market_clock,
+        changes=changes,
+        engine=engine,
+        currency=settings.currency,
+        shard_size=settings.shard_size,
+    )
+    plans = PlanApp(
+        begin=store.begin,
+        read=store.read,
+        clock=clock,
+        market_clock=market_clock,
+        changes=changes,
+        solver=solver,
+        policy=asks_policy,
+        engine=engine,
+    )
+    books = BookApp(
+        read=store.view, begin=store.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
+    )
+    prices = PriceApp(read=store.prices, begin=store.market, clock=clock, market_clock=market_clock)
+    servicers = (
+        Servicer(RUN.services_by_name["RunService"].full_name, add_RunServiceServicer_to_server, RunServicer(runs)),
+        Servicer(
+            PLAN.services_by_name["PlanService"].full_name, add_PlanServiceServicer_to_server, PlanServicer(plans)
+        ),
+        Servicer(
+            BOOK.services_by_name["BookService"].full_name,
+            add_BookServiceServicer_to_server,
+            BookServicer(books, database),
+        ),
+        Servicer(
+            PRICE.services_by_name["PriceService"].full_name, add_PriceServiceServicer_to_server, PriceServicer(prices)
+        ),
+        Servicer(
+            OPERATIONS.services_by_name["Operations"].full_name,
+            add_OperationsServicer_to_server,
+            RunOperations(runs),
+            PERMISSIONS,
+        ),
+    )
+    tracing = RuntimeTracing()
+    lease = timedelta(seconds=settings.lease_s)
+    pinning = Pinning(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
+    deciding = Deciding(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
+    submitting = Submitting(store.begin, clock, market_clock, asks_execution, tracing, changes, lease)
+    following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)
+    keeping = Keeping(store.begin, clock, market_clock, tracing, changes)
+    workers = (
+        _stepping("pin", pinning.step, changes, settings.poll_s),
+        *(_stepping(f"decide-{number}", deciding.step, changes, settings.poll_s) for number in range(processes)),
+        _stepping("submit", submitting.step, changes, settings.poll_s),
+        _stepping("keep", keeping.step, changes, settings.poll_s),
+        _following(following),
+    )
+    return Built(servicers, workers, solver)
+
+
+def command_line() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m services.decision", description="The decision service.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve until SIGTERM")
+    commands.add_parser("migrate", help="bring the schema to the newest revision")
+    settings = DecisionSettings.from_environment()
+    if parser.parse_args().command == "serve":
+        run(main(settings))
+    else:
+        asyncio.run(run_migrations(settings, "services.decision"))
+
+
+def _channel(settings: DecisionSettings, address: str, service: str) -> grpc.aio.Channel:
+    return connect(address, settings.peer_credentials, services=[service])
+
+
+def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, poll_s: float) -> Worker:
+    """Return the worker that takes one step after another, and waits when there is nothing to do."""
+
+    async def run_steps(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if not await step():
+                await changes.wait(poll_s)
+
+    return Worker(name, run_steps)
+
+
+def _following(following: Following) -> Worker:
+    """Return the worker that follows execution's reports, again and again, as execution comes and goes."""
+
+    async def follow(stop: asyncio.Event) -> None:
+        backoff = Backoff(FOLLOW_AGAIN_S_MIN, FOLLOW_AGAIN_S_MAX)
+        ending = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            reading = asyncio.create_task(following.follow())
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+                return
+            try:
+                reading.result()
+                backoff.reset()
+            except Conflict:
+                # Another replica booked the same reports; go on from where it is.
+                log.info("reports were booked elsewhere")
+            except Unreachable as unreachable:
+                log.info("execution does not answer", error=unreachable.message)
+            await wait(stop, backoff.next_s())
+
+    return Worker("follow", follow)
