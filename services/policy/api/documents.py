@@ -55,9 +55,29 @@ def document_message(document: Document) -> PolicyDocument:
     return message
 
 
-def document_bytes(document: Document) -> bytes:
-    """Return the message that says `document`, serialized; equal documents have equal bytes."""
-    return document_message(document).SerializeToString(deterministic=True)
+class SharedSections:
+    """Writes many documents that have sections in common, as merged ones do: each section is written once."""
+
+    def __init__(self) -> None:
+        """Start with nothing written."""
+        # By identity, because comparing a section costs as much as writing it. The section is kept with its message, so
+        # that no other can take its identity.
+        self._written: dict[int, tuple[object, PolicyDocument]] = {}
+
+    def document_message(self, document: Document) -> PolicyDocument:
+        """Return what `document_message` does."""
+        message = PolicyDocument()
+        for item in dataclasses.fields(document):
+            section = getattr(document, item.name)
+            if section is item.default:
+                continue
+            found = self._written.get(id(section))
+            if found is None:
+                alone = PolicyDocument()
+                _fill(alone, Document(**{item.name: section}))
+                found = self._written[id(section)] = (section, alone)
+            message.MergeFrom(found[1])
+        return message
 
 
 def _section_of(kind: Hint, message: Message, path: str) -> Part:

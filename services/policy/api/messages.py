@@ -1,18 +1,19 @@
 """Values of policy as messages, and the other way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from google.protobuf.message import Message
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
+from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.ids import PolicyNodeId
-from services.policy.api.documents import document_bytes, document_message
+from services.policy.api.documents import document_message
 from services.policy.app.tree import NewNode, etag_of
 from services.policy.domain.changes import Change, State
 from services.policy.domain.content import plain_value
-from services.policy.domain.document import FIELDS
+from services.policy.domain.document import FIELDS, Document
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity
 from services.policy.domain.merge import Effective
@@ -117,9 +118,20 @@ def finding_messages(findings: Iterable[Finding]) -> Iterator[pb.Finding]:
         )
 
 
-def effective_message(effective: Effective) -> pb.EffectivePolicy:
+def effective_document(
+    effective: Effective, message_of: Callable[[Document], PolicyDocument] = document_message
+) -> PolicyDocument:
+    """Return the merged rules, with the versions that they were merged of."""
+    message = message_of(effective.document)
+    message.merged_version_hashes.extend(effective.version_ids)
+    return message
+
+
+def effective_message(
+    effective: Effective, message_of: Callable[[Document], PolicyDocument] = document_message
+) -> pb.EffectivePolicy:
     """Return the message that names an effective policy by the hash of its bytes."""
-    data = document_bytes(effective.document)
+    data = effective_document(effective, message_of).SerializeToString(deterministic=True)
     return pb.EffectivePolicy(policy_hash=content_hash(data), document_bytes=data, version_hashes=effective.version_ids)
 
 

@@ -11,10 +11,11 @@ from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer
 from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId, derived_id
-from services.policy.api.documents import document_message, document_of
+from services.policy.api.documents import document_of
 from services.policy.api.messages import (
     as_of,
     change_message,
+    effective_document,
     effective_message,
     finding_messages,
     instant_in,
@@ -140,7 +141,7 @@ class PolicyServicer(PolicyServiceServicer):
         found = await self.policies.effective(PolicyNodeId(request.node_id), as_of(request, self.market_clock.now()))
         return pb.GetEffectivePolicyResponse(
             policy=effective_message(found),
-            document=document_message(found.document),
+            document=effective_document(found),
             sources=source_messages(found),
         )
 

@@ -2,23 +2,34 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from evenkeel.policy.v1 import policy_document_pb2 as pb
 from services.kernel.errors import Invalid
-from services.policy.api.documents import document_bytes, document_message, document_of
+from services.policy.api.documents import SharedSections, document_message, document_of
 from services.policy.domain.document import EMPTY, FIELDS
+from services.policy.domain.merge import effective
+from tests.policy.builders import a_layer
 from tests.policy.strategies import documents
 
 
 @given(documents())
 def test_a_document_comes_back_from_its_message(document):
     assert document_of(document_message(document)) == document
-    assert document_of(pb.PolicyDocument.FromString(document_bytes(document))) == document
 
 
 @given(documents(), documents())
-def test_equal_documents_have_equal_bytes_and_others_have_others(one, other):
-    assert (document_bytes(one) == document_bytes(other)) == (one == other)
+def test_equal_documents_have_equal_messages_and_others_have_others(one, other):
+    assert (document_message(one) == document_message(other)) == (one == other)
+
+
+@given(st.lists(documents(), max_size=4))
+def test_documents_that_share_sections_are_written_as_each_alone(several):
+    sections = SharedSections()
+    merged = effective([a_layer(f"n{place}", document) for place, document in enumerate(several)]).document
+
+    for document in (*several, merged, *several):
+        assert sections.document_message(document) == document_message(document)
 
 
 def leaves(descriptor, above=()):
@@ -33,7 +44,9 @@ def leaves(descriptor, above=()):
 
 
 def test_contract_and_domain_have_the_same_fields():
-    assert set(leaves(pb.PolicyDocument.DESCRIPTOR)) == {field.path for field in FIELDS}
+    said_by_the_service_only = {"merged_version_hashes"}
+
+    assert set(leaves(pb.PolicyDocument.DESCRIPTOR)) - said_by_the_service_only == {field.path for field in FIELDS}
 
 
 def test_every_word_of_the_contract_is_a_word_of_the_domain():

@@ -165,6 +165,7 @@ async def test_what_one_person_writes_and_another_approves_is_in_force(service):
     assert found.policy.policy_hash == content_hash(found.policy.document_bytes)
     assert pbd.PolicyDocument.FromString(found.policy.document_bytes) == found.document
     assert found.policy.version_hashes[1] == approved.version_hash
+    assert found.document.merged_version_hashes == found.policy.version_hashes
     version = await service.reading.GetPolicyVersion(pb.GetPolicyVersionRequest(version_hash=approved.version_hash))
     assert (version.version.approver, version.version.change_id) == ("bob", approved.change_id)
 
@@ -624,6 +625,19 @@ async def test_many_accounts_are_resolved_as_each_alone(service):
     async with refused(NOT_FOUND, "POLICY_NODE_NOT_FOUND") as said:
         await resolve(service, "a1", "nobody")
     assert "nobody" in said[""]
+
+
+async def test_equal_rules_from_different_versions_are_different_policies(service):
+    await service.plant(a1=("account", "firm"), a2=("account", "firm"))
+    one = await service.enact(risk(cash_floor="0.01"), "a1")
+    other = await service.enact(risk(cash_floor="0.01"), "a2")
+
+    hashes, policies = await resolve(service)
+
+    assert {account: list(policies[name].version_hashes) for account, name in hashes} == {
+        "a1": [one.version_hash],
+        "a2": [other.version_hash],
+    }
 
 
 async def test_only_versions_in_force_are_in_force(service):

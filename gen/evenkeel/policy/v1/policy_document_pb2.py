@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(evenkeel/policy/v1/policy_document.proto\x12\x12\x65venkeel.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xed\x04\n\x0ePolicyDocument\x12,\n\x07targets\x18\x01 \x01(\x0b\x32\x1b.evenkeel.policy.v1.Targets\x12(\n\x05\x62\x61nds\x18\x02 \x01(\x0b\x32\x19.evenkeel.policy.v1.Bands\x12.\n\x08triggers\x18\x03 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Triggers\x12\x30\n\tobjective\x18\x04 \x01(\x0b\x32\x1d.evenkeel.policy.v1.Objective\x12,\n\x03tax\x18\x05 \x01(\x0b\x32\x1f.evenkeel.policy.v1.TaxSettings\x12.\n\x04\x63ost\x18\x06 \x01(\x0b\x32 .evenkeel.policy.v1.CostSettings\x12,\n\x04risk\x18\x07 \x01(\x0b\x32\x1e.evenkeel.policy.v1.RiskLimits\x12\x36\n\x0crestrictions\x18\x08 \x01(\x0b\x32 .evenkeel.policy.v1.Restrictions\x12.\n\x06safety\x18\t \x01(\x0b\x32\x1e.evenkeel.policy.v1.SafetyNets\x12;\n\texecution\x18\n \x01(\x0b\x32(.evenkeel.policy.v1.ExecutionPreferences\x12\x32\n\x04\x64\x61ta\x18\x0b \x01(\x0b\x32$.evenkeel.policy.v1.DataRequirements\x12<\n\nguardrails\x18\x0c \x03(\x0b\x32\x1d.evenkeel.policy.v1.GuardrailB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\"\x90\x01\n\x07Targets\x12<\n\x07weights\x18\x01 \x03(\x0b\x32 .evenkeel.policy.v1.TargetWeightB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\x12)\n\x0b\x63\x61sh_weight\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1c\n\nmodel_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa1\x01\n\x0cTargetWeight\x12\"\n\rinstrument_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x30\n\x05group\x18\x02 \x01(\x0b\x32\x1f.evenkeel.policy.v1.TargetGroupH\x00\x12,\n\x06weight\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x42\r\n\x04item\x12\x05\xbaH\x02\x08\x01\"f\n\x0bTargetGroup\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12>\n\x07members\x18\x02 \x03(\x0b\x32 .evenkeel.policy.v1.TargetWeightB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xd0\x0f\"Z\n\x08\x44istance\x12&\n\x08\x61\x62solute\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08relative\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\"\x94\x01\n\x05\x42\x61nds\x12-\n\x07trigger\x18\x01 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Distance\x12\x31\n\x0b\x64\x65stination\x18\x02 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Distance\x12)\n\rminimum_trade\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"\x8c\x01\n\x08Triggers\x12\x12\n\x05\x64rift\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12(\n\ncash_drift\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\rcalendar_days\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xcc\x1c(\x01H\x01\x88\x01\x01\x42\x08\n\x06_driftB\x10\n\x0e_calendar_days\"\xa2\x02\n\tObjective\x12\x39\n\x1btracking_variance_price_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12\x33\n\x15\x62\x61nd_excess_price_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0etax_importance\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12-\n\x0f\x63ost_importance\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rhorizon_years\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1b\n\nphilosophy\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd9\x02\n\x0bTaxSettings\x12*\n\x0cjurisdiction\x18\x01 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{2}$\xd8\x01\x01\x12-\n\x0fshort_term_rate\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0elong_term_rate\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12;\n\nlot_method\x18\x04 \x01(\x0e\x32\x1d.evenkeel.policy.v1.LotMethodB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x0eharvest_losses\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12+\n\x0fharvest_minimum\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12\'\n\x0bgain_budget\x18\x07 \x01(\x0b\x32\x12.google.type.MoneyB\x11\n\x0f_harvest_losses\"\x8e\x01\n\x0c\x43ostSettings\x12(\n\nspread_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\ncommission\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12,\n\x0eturnover_limit\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\"\xcd\x01\n\nRiskLimits\x12\x35\n\x17instrument_weight_limit\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x14tracking_error_limit\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\ncash_floor\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0c\x63\x61sh_ceiling\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\"I\n\x0cRestrictions\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1f.evenkeel.policy.v1.RestrictionB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\"\xa3\x02\n\x0bRestriction\x12 \n\rinstrument_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12>\n\x04kind\x18\x02 \x01(\x0e\x32$.evenkeel.policy.v1.Restriction.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_NO_BUY\x10\x01\x12\x10\n\x0cKIND_NO_SELL\x10\x02\x12\x11\n\rKIND_NO_TRADE\x10\x03\x12\x11\n\rKIND_EXCLUDED\x10\x04\"\x95\x02\n\nSafetyNets\x12-\n\x0freview_turnover\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\x0creview_value\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\'\n\x0breview_gain\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x12\x64\x61ily_orders_limit\x18\x04 \x01(\rH\x00\x88\x01\x01\x12-\n\x11\x64\x61ily_value_limit\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x06paused\x18\x06 \x01(\x08H\x01\x88\x01\x01\x42\x15\n\x13_daily_orders_limitB\t\n\x07_paused\"\xda\x01\n\x14\x45xecutionPreferences\x12;\n\norder_kind\x18\x01 \x01(\x0e\x32\x1d.evenkeel.policy.v1.OrderKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x30\n\x12limit_distance_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12 \n\x13\x61ggregation_consent\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x08venue_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x16\n\x14_aggregation_consent\"\xc1\x01\n\x10\x44\x61taRequirements\x12%\n\x0fprice_age_max_s\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x00\x88\x01\x01\x12(\n\x12snapshot_age_max_s\x18\x02 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x01\x88\x01\x01\x12!\n\x0bplan_life_s\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x02\x88\x01\x01\x42\x12\n\x10_price_age_max_sB\x15\n\x13_snapshot_age_max_sB\x0e\n\x0c_plan_life_s\"\xd3\x01\n\tGuardrail\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x18\x80\x01\x32\x19^[a-z_]+(\\.[a-z_]+){1,4}$\x12%\n\x07minimum\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12%\n\x07maximum\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1a\n\x07\x61llowed\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x0e\n\x06locked\x18\x05 \x01(\x08\x12\x18\n\x06reason\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04*\x82\x01\n\tLotMethod\x12\x1a\n\x16LOT_METHOD_UNSPECIFIED\x10\x00\x12\x19\n\x15LOT_METHOD_LOWEST_TAX\x10\x01\x12!\n\x1dLOT_METHOD_FIRST_IN_FIRST_OUT\x10\x02\x12\x1b\n\x17LOT_METHOD_HIGHEST_COST\x10\x03*T\n\tOrderKind\x12\x1a\n\x16ORDER_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_KIND_MARKET\x10\x01\x12\x14\n\x10ORDER_KIND_LIMIT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(evenkeel/policy/v1/policy_document.proto\x12\x12\x65venkeel.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\x9a\x05\n\x0ePolicyDocument\x12,\n\x07targets\x18\x01 \x01(\x0b\x32\x1b.evenkeel.policy.v1.Targets\x12(\n\x05\x62\x61nds\x18\x02 \x01(\x0b\x32\x19.evenkeel.policy.v1.Bands\x12.\n\x08triggers\x18\x03 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Triggers\x12\x30\n\tobjective\x18\x04 \x01(\x0b\x32\x1d.evenkeel.policy.v1.Objective\x12,\n\x03tax\x18\x05 \x01(\x0b\x32\x1f.evenkeel.policy.v1.TaxSettings\x12.\n\x04\x63ost\x18\x06 \x01(\x0b\x32 .evenkeel.policy.v1.CostSettings\x12,\n\x04risk\x18\x07 \x01(\x0b\x32\x1e.evenkeel.policy.v1.RiskLimits\x12\x36\n\x0crestrictions\x18\x08 \x01(\x0b\x32 .evenkeel.policy.v1.Restrictions\x12.\n\x06safety\x18\t \x01(\x0b\x32\x1e.evenkeel.policy.v1.SafetyNets\x12;\n\texecution\x18\n \x01(\x0b\x32(.evenkeel.policy.v1.ExecutionPreferences\x12\x32\n\x04\x64\x61ta\x18\x0b \x01(\x0b\x32$.evenkeel.policy.v1.DataRequirements\x12<\n\nguardrails\x18\x0c \x03(\x0b\x32\x1d.evenkeel.policy.v1.GuardrailB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12+\n\x15merged_version_hashes\x18\r \x03(\tB\x0c\xe2\x41\x01\x03\xbaH\x05\x92\x01\x02\x10 \"\x90\x01\n\x07Targets\x12<\n\x07weights\x18\x01 \x03(\x0b\x32 .evenkeel.policy.v1.TargetWeightB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\x12)\n\x0b\x63\x61sh_weight\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1c\n\nmodel_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa1\x01\n\x0cTargetWeight\x12\"\n\rinstrument_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x30\n\x05group\x18\x02 \x01(\x0b\x32\x1f.evenkeel.policy.v1.TargetGroupH\x00\x12,\n\x06weight\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x42\r\n\x04item\x12\x05\xbaH\x02\x08\x01\"f\n\x0bTargetGroup\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12>\n\x07members\x18\x02 \x03(\x0b\x32 .evenkeel.policy.v1.TargetWeightB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xd0\x0f\"Z\n\x08\x44istance\x12&\n\x08\x61\x62solute\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08relative\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\"\x94\x01\n\x05\x42\x61nds\x12-\n\x07trigger\x18\x01 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Distance\x12\x31\n\x0b\x64\x65stination\x18\x02 \x01(\x0b\x32\x1c.evenkeel.policy.v1.Distance\x12)\n\rminimum_trade\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"\x8c\x01\n\x08Triggers\x12\x12\n\x05\x64rift\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12(\n\ncash_drift\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\rcalendar_days\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xcc\x1c(\x01H\x01\x88\x01\x01\x42\x08\n\x06_driftB\x10\n\x0e_calendar_days\"\xa2\x02\n\tObjective\x12\x39\n\x1btracking_variance_price_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12\x33\n\x15\x62\x61nd_excess_price_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0etax_importance\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12-\n\x0f\x63ost_importance\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rhorizon_years\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1b\n\nphilosophy\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd9\x02\n\x0bTaxSettings\x12*\n\x0cjurisdiction\x18\x01 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{2}$\xd8\x01\x01\x12-\n\x0fshort_term_rate\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0elong_term_rate\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12;\n\nlot_method\x18\x04 \x01(\x0e\x32\x1d.evenkeel.policy.v1.LotMethodB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x0eharvest_losses\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12+\n\x0fharvest_minimum\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12\'\n\x0bgain_budget\x18\x07 \x01(\x0b\x32\x12.google.type.MoneyB\x11\n\x0f_harvest_losses\"\x8e\x01\n\x0c\x43ostSettings\x12(\n\nspread_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\ncommission\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12,\n\x0eturnover_limit\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\"\xcd\x01\n\nRiskLimits\x12\x35\n\x17instrument_weight_limit\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x14tracking_error_limit\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\ncash_floor\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0c\x63\x61sh_ceiling\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\"I\n\x0cRestrictions\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1f.evenkeel.policy.v1.RestrictionB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\"\xa3\x02\n\x0bRestriction\x12 \n\rinstrument_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12>\n\x04kind\x18\x02 \x01(\x0e\x32$.evenkeel.policy.v1.Restriction.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_NO_BUY\x10\x01\x12\x10\n\x0cKIND_NO_SELL\x10\x02\x12\x11\n\rKIND_NO_TRADE\x10\x03\x12\x11\n\rKIND_EXCLUDED\x10\x04\"\x95\x02\n\nSafetyNets\x12-\n\x0freview_turnover\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\x0creview_value\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\'\n\x0breview_gain\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x12\x64\x61ily_orders_limit\x18\x04 \x01(\rH\x00\x88\x01\x01\x12-\n\x11\x64\x61ily_value_limit\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x06paused\x18\x06 \x01(\x08H\x01\x88\x01\x01\x42\x15\n\x13_daily_orders_limitB\t\n\x07_paused\"\xda\x01\n\x14\x45xecutionPreferences\x12;\n\norder_kind\x18\x01 \x01(\x0e\x32\x1d.evenkeel.policy.v1.OrderKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x30\n\x12limit_distance_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12 \n\x13\x61ggregation_consent\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x08venue_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x16\n\x14_aggregation_consent\"\xc1\x01\n\x10\x44\x61taRequirements\x12%\n\x0fprice_age_max_s\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x00\x88\x01\x01\x12(\n\x12snapshot_age_max_s\x18\x02 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x01\x88\x01\x01\x12!\n\x0bplan_life_s\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01H\x02\x88\x01\x01\x42\x12\n\x10_price_age_max_sB\x15\n\x13_snapshot_age_max_sB\x0e\n\x0c_plan_life_s\"\xd3\x01\n\tGuardrail\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x18\x80\x01\x32\x19^[a-z_]+(\\.[a-z_]+){1,4}$\x12%\n\x07minimum\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12%\n\x07maximum\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x1a\n\x07\x61llowed\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x0e\n\x06locked\x18\x05 \x01(\x08\x12\x18\n\x06reason\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04*\x82\x01\n\tLotMethod\x12\x1a\n\x16LOT_METHOD_UNSPECIFIED\x10\x00\x12\x19\n\x15LOT_METHOD_LOWEST_TAX\x10\x01\x12!\n\x1dLOT_METHOD_FIRST_IN_FIRST_OUT\x10\x02\x12\x1b\n\x17LOT_METHOD_HIGHEST_COST\x10\x03*T\n\tOrderKind\x12\x1a\n\x16ORDER_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_KIND_MARKET\x10\x01\x12\x14\n\x10ORDER_KIND_LIMIT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_POLICYDOCUMENT'].fields_by_name['guardrails']._loaded_options = None
   _globals['_POLICYDOCUMENT'].fields_by_name['guardrails']._serialized_options = b'\272H\006\222\001\003\020\200\002'
+  _globals['_POLICYDOCUMENT'].fields_by_name['merged_version_hashes']._loaded_options = None
+  _globals['_POLICYDOCUMENT'].fields_by_name['merged_version_hashes']._serialized_options = b'\342A\001\003\272H\005\222\001\002\020 '
   _globals['_TARGETS'].fields_by_name['weights']._loaded_options = None
   _globals['_TARGETS'].fields_by_name['weights']._serialized_options = b'\272H\006\222\001\003\020\320\017'
   _globals['_TARGETS'].fields_by_name['model_name']._loaded_options = None
@@ -83,44 +86,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GUARDRAIL'].fields_by_name['allowed']._serialized_options = b'\272H\006\222\001\003\020\200\002'
   _globals['_GUARDRAIL'].fields_by_name['reason']._loaded_options = None
   _globals['_GUARDRAIL'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_LOTMETHOD']._serialized_start=3878
-  _globals['_LOTMETHOD']._serialized_end=4008
-  _globals['_ORDERKIND']._serialized_start=4010
-  _globals['_ORDERKIND']._serialized_end=4094
-  _globals['_POLICYDOCUMENT']._serialized_start=179
-  _globals['_POLICYDOCUMENT']._serialized_end=800
-  _globals['_TARGETS']._serialized_start=803
-  _globals['_TARGETS']._serialized_end=947
-  _globals['_TARGETWEIGHT']._serialized_start=950
-  _globals['_TARGETWEIGHT']._serialized_end=1111
-  _globals['_TARGETGROUP']._serialized_start=1113
-  _globals['_TARGETGROUP']._serialized_end=1215
-  _globals['_DISTANCE']._serialized_start=1217
-  _globals['_DISTANCE']._serialized_end=1307
-  _globals['_BANDS']._serialized_start=1310
-  _globals['_BANDS']._serialized_end=1458
-  _globals['_TRIGGERS']._serialized_start=1461
-  _globals['_TRIGGERS']._serialized_end=1601
-  _globals['_OBJECTIVE']._serialized_start=1604
-  _globals['_OBJECTIVE']._serialized_end=1894
-  _globals['_TAXSETTINGS']._serialized_start=1897
-  _globals['_TAXSETTINGS']._serialized_end=2242
-  _globals['_COSTSETTINGS']._serialized_start=2245
-  _globals['_COSTSETTINGS']._serialized_end=2387
-  _globals['_RISKLIMITS']._serialized_start=2390
-  _globals['_RISKLIMITS']._serialized_end=2595
-  _globals['_RESTRICTIONS']._serialized_start=2597
-  _globals['_RESTRICTIONS']._serialized_end=2670
-  _globals['_RESTRICTION']._serialized_start=2673
-  _globals['_RESTRICTION']._serialized_end=2964
-  _globals['_RESTRICTION_KIND']._serialized_start=2863
-  _globals['_RESTRICTION_KIND']._serialized_end=2964
-  _globals['_SAFETYNETS']._serialized_start=2967
-  _globals['_SAFETYNETS']._serialized_end=3244
-  _globals['_EXECUTIONPREFERENCES']._serialized_start=3247
-  _globals['_EXECUTIONPREFERENCES']._serialized_end=3465
-  _globals['_DATAREQUIREMENTS']._serialized_start=3468
-  _globals['_DATAREQUIREMENTS']._serialized_end=3661
-  _globals['_GUARDRAIL']._serialized_start=3664
-  _globals['_GUARDRAIL']._serialized_end=3875
+  _globals['_LOTMETHOD']._serialized_start=3956
+  _globals['_LOTMETHOD']._serialized_end=4086
+  _globals['_ORDERKIND']._serialized_start=4088
+  _globals['_ORDERKIND']._serialized_end=4172
+  _globals['_POLICYDOCUMENT']._serialized_start=212
+  _globals['_POLICYDOCUMENT']._serialized_end=878
+  _globals['_TARGETS']._serialized_start=881
+  _globals['_TARGETS']._serialized_end=1025
+  _globals['_TARGETWEIGHT']._serialized_start=1028
+  _globals['_TARGETWEIGHT']._serialized_end=1189
+  _globals['_TARGETGROUP']._serialized_start=1191
+  _globals['_TARGETGROUP']._serialized_end=1293
+  _globals['_DISTANCE']._serialized_start=1295
+  _globals['_DISTANCE']._serialized_end=1385
+  _globals['_BANDS']._serialized_start=1388
+  _globals['_BANDS']._serialized_end=1536
+  _globals['_TRIGGERS']._serialized_start=1539
+  _globals['_TRIGGERS']._serialized_end=1679
+  _globals['_OBJECTIVE']._serialized_start=1682
+  _globals['_OBJECTIVE']._serialized_end=1972
+  _globals['_TAXSETTINGS']._serialized_start=1975
+  _globals['_TAXSETTINGS']._serialized_end=2320
+  _globals['_COSTSETTINGS']._serialized_start=2323
+  _globals['_COSTSETTINGS']._serialized_end=2465
+  _globals['_RISKLIMITS']._serialized_start=2468
+  _globals['_RISKLIMITS']._serialized_end=2673
+  _globals['_RESTRICTIONS']._serialized_start=2675
+  _globals['_RESTRICTIONS']._serialized_end=2748
+  _globals['_RESTRICTION']._serialized_start=2751
+  _globals['_RESTRICTION']._serialized_end=3042
+  _globals['_RESTRICTION_KIND']._serialized_start=2941
+  _globals['_RESTRICTION_KIND']._serialized_end=3042
+  _globals['_SAFETYNETS']._serialized_start=3045
+  _globals['_SAFETYNETS']._serialized_end=3322
+  _globals['_EXECUTIONPREFERENCES']._serialized_start=3325
+  _globals['_EXECUTIONPREFERENCES']._serialized_end=3543
+  _globals['_DATAREQUIREMENTS']._serialized_start=3546
+  _globals['_DATAREQUIREMENTS']._serialized_end=3739
+  _globals['_GUARDRAIL']._serialized_start=3742
+  _globals['_GUARDRAIL']._serialized_end=3953
 # @@protoc_insertion_point(module_scope)

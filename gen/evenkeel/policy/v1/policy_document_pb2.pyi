@@ -99,6 +99,7 @@ class PolicyDocument(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     GUARDRAILS_FIELD_NUMBER: _builtins.int
+    MERGED_VERSION_HASHES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def targets(self) -> Global___Targets:
         """The mix the portfolio should have."""
@@ -149,6 +150,13 @@ class PolicyDocument(_message.Message):
         once; they are never replaced.
         """
 
+    @_builtins.property
+    def merged_version_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The versions that were merged into this document, root first; said by
+        effective policies only, and ignored in a document that is proposed. So
+        accounts whose rules came from different versions never share a policy hash.
+        """
+
     def __init__(
         self,
         *,
@@ -164,10 +172,11 @@ class PolicyDocument(_message.Message):
         execution: Global___ExecutionPreferences | None = ...,
         data: Global___DataRequirements | None = ...,
         guardrails: _abc.Iterable[Global___Guardrail] | None = ...,
+        merged_version_hashes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "cost", b"cost", "data", b"data", "execution", b"execution", "objective", b"objective", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "cost", b"cost", "data", b"data", "execution", b"execution", "guardrails", b"guardrails", "objective", b"objective", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "cost", b"cost", "data", b"data", "execution", b"execution", "guardrails", b"guardrails", "merged_version_hashes", b"merged_version_hashes", "objective", b"objective", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
