@@ -1,0 +1,66 @@
+"""Each service is killed in the middle of a run, as a power cut would, and started again: nothing is lost or doubled."""
+
+import pytest
+
+from evenkeel.decision.v1 import run_service_pb2 as run
+from tests.support.system import check_invariants, running_system
+
+ACCOUNTS = 30
+
+
+def decided_some(found: run.Run) -> bool:
+    return found.decided_count > 0
+
+
+def trading(found: run.Run) -> bool:
+    return found.state != run.Run.STATE_DECIDING
+
+
+def at_once(found: run.Run) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("service", "when"),
+    [
+        ("policy", at_once),
+        ("decision", decided_some),
+        ("decision", trading),
+        ("execution", trading),
+        ("audit", decided_some),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+async def test_a_killed_service_comes_back_and_the_run_ends_as_if_nothing_had_happened(fresh_directory, service, when):
+    async with running_system(fresh_directory, ACCOUNTS) as system:
+        started = await system.start_run()
+        await system.run_when(started.run_id, when)
+
+        system.stack.kill(service)
+        system.stack.start(service)
+        await system.stack.serving(service)
+
+        await check_invariants(system, await system.finished(started.run_id))
+
+
+@pytest.mark.parametrize("service", ["policy", "decision", "execution", "audit"])
+async def test_while_a_service_is_down_the_others_serve_and_the_work_goes_on_when_it_is_back(fresh_directory, service):
+    async with running_system(fresh_directory, ACCOUNTS) as system:
+        others = {"policy", "decision", "execution", "audit"} - {service}
+        if service == "decision":
+            system.stack.kill(service)
+            for other in others:
+                await system.stack.serving(other)
+            system.stack.start(service)
+            await system.stack.serving(service)
+            started = await system.start_run()
+        else:
+            system.stack.kill(service)
+            started = await system.start_run()
+            for other in others:
+                await system.stack.serving(other)
+            assert not system.stack.running(service)
+            system.stack.start(service)
+            await system.stack.serving(service)
+
+        await check_invariants(system, await system.finished(started.run_id))

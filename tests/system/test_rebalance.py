@@ -1,0 +1,126 @@
+"""One rebalance through all four services: what it must leave behind."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from evenkeel.audit.v1 import audit_service_pb2 as audit
+from evenkeel.decision.v1 import plan_service_pb2 as plan
+from evenkeel.decision.v1 import run_service_pb2 as run
+from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from tests.support.system import System, check_invariants, running_system
+from tools.client.values import amount, decimal, new_request_id
+from tools.local.traces import Span
+
+ACCOUNTS = 40
+START_ID = new_request_id()
+
+
+@pytest.fixture(scope="module")
+async def system(directory) -> AsyncIterator[System]:
+    async with running_system(directory, ACCOUNTS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def finished(system) -> run.Run:
+    started = await system.start_run(START_ID)
+    return await system.finished(started.run_id)
+
+
+async def test_every_invariant_holds(system, finished):
+    await check_invariants(system, finished)
+
+
+async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
+    assert decimal(finished.summary.drift_after) < decimal(finished.summary.drift_before)
+    for each in await system.plans(finished.run_id):
+        if each.outcome == plan.Plan.OUTCOME_TRADE:
+            assert Decimal(0) <= decimal(each.certificate.gap_bps) <= Decimal("0.1"), each.plan_id
+
+
+async def test_starting_the_same_run_again_answers_the_first(system, finished):
+    again = await system.start_run(START_ID)
+
+    assert again.run_id == finished.run_id
+
+
+async def test_plans_replay_byte_for_byte(system, finished):
+    for each in (await system.plans(finished.run_id))[:5]:
+        replayed = await system.advisor.plans.ReplayPlan(plan.ReplayPlanRequest(plan_id=each.plan_id))
+
+        assert replayed.identical, each.plan_id
+        assert replayed.recorded_hash == each.plan_hash
+
+
+async def test_every_sentence_of_a_trade_speaks_of_its_instrument_and_sold_lots_sum_to_it(system, finished):
+    traded = [each for each in await system.plans(finished.run_id) if each.outcome == plan.Plan.OUTCOME_TRADE]
+    whole = (await system.advisor.plans.GetPlan(plan.GetPlanRequest(plan_id=traded[0].plan_id))).plan
+
+    assert whole.explanation.summary
+    for trade in whole.trades:
+        assert trade.instrument_id in trade.sentence
+        if trade.lots:
+            assert sum(decimal(lot.quantity) for lot in trade.lots) == decimal(trade.quantity)
+            assert sum(amount(lot.tax) for lot in trade.lots) == amount(trade.tax)
+
+
+async def test_the_large_plan_waits_for_a_person_other_than_who_started_the_run(system, finished):
+    held = [each for each in await system.plans(finished.run_id) if each.state == plan.Plan.STATE_HELD]
+
+    assert [each.account_id for each in held] == [system.scenario.clients[-1].account_id]
+    assert held[0].review_reasons
+
+
+async def test_anyone_can_check_that_an_entry_is_in_the_log(system, finished):
+    entries = await system.told("decision.plan.decided", ACCOUNTS, finished.run_id)
+    officer = system.people["compliance_officer"].audit
+    proof = await officer.GetInclusionProof(audit.GetInclusionProofRequest(index=entries[0].index))
+
+    assert leaf_hash(entries[0].body) == proof.leaf_hash
+    verify_inclusion(
+        index=proof.index,
+        size=proof.checkpoint.size,
+        leaf=proof.leaf_hash,
+        proof=list(proof.hashes),
+        root=proof.checkpoint.root_hash,
+    )
+
+
+async def test_a_rebalance_is_one_trace_through_all_four_services_to_the_audit_entry(system, finished):
+    trace_id = finished.trace_parent.split("-")[1]
+    await system.told("decision.plan.done", 1, finished.run_id)
+
+    def names(spans: list[Span]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for span in spans:
+            found.setdefault(span.service, set()).add(span.name)
+        return found
+
+    await system.receiver.wait_for(
+        lambda received: (
+            {"evenkeel-policy", "evenkeel-decision", "evenkeel-execution", "evenkeel-audit"}
+            <= set(names(received.trace(trace_id)))
+        ),
+        within_s=30,
+    )
+    spans = system.receiver.trace(trace_id)
+    by_id = {span.span_id: span for span in spans}
+    edges = {(by_id[span.parent_id].service, span.service) for span in spans if span.parent_id in by_id}
+
+    assert {
+        ("evenkeel-decision", "evenkeel-policy"),
+        ("evenkeel-decision", "evenkeel-execution"),
+        ("evenkeel-decision", "evenkeel-audit"),
+        ("evenkeel-execution", "evenkeel-audit"),
+    } <= edges
+    entries = await system.entries(trace_id=trace_id)
+    kinds = {entry.event.kind for entry in entries}
+    assert {"decision.run.started", "decision.plan.decided", "execution.order.allocated"} <= kinds
+
+
+async def test_no_span_carries_an_account_in_its_name(system, finished):
+    accounts = {client.account_id for client in system.scenario.clients}
+
+    assert not [span.name for span in system.receiver.spans if any(account in span.name for account in accounts)]
