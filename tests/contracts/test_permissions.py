@@ -3,31 +3,10 @@
 from itertools import combinations
 
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 
-from evenkeel.audit.v1 import audit_service_pb2
-from evenkeel.common.v1 import permission_pb2
-from evenkeel.decision.v1 import book_service_pb2, plan_service_pb2, price_service_pb2, run_service_pb2
-from evenkeel.execution.v1 import execution_service_pb2, sandbox_service_pb2
-from evenkeel.policy.v1 import policy_service_pb2
 from services.runtime.auth.roles import PERMISSIONS_BY_ROLE, permissions_of
+from tests.support.contracts import METHODS, permission
 
-CONTRACTS = (
-    audit_service_pb2,
-    book_service_pb2,
-    execution_service_pb2,
-    plan_service_pb2,
-    policy_service_pb2,
-    price_service_pb2,
-    run_service_pb2,
-    sandbox_service_pb2,
-)
-METHODS: list[MethodDescriptor] = [
-    method
-    for contract in CONTRACTS
-    for service in contract.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
 WORKLOADS = {"policy_service", "decision_service", "execution_service", "audit_service"}
 
 # Two permissions that no role may hold together, and why.
@@ -37,10 +16,6 @@ APART = (
     ("decision.plan.approve", "execution.submit", "nobody who approves plans can send them"),
     ("audit.append", "audit.read", "a producer does not read the record"),
 )
-
-
-def permission(method: MethodDescriptor) -> str:
-    return method.GetOptions().Extensions[permission_pb2.permission]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)

@@ -1,4 +1,4 @@
-"""Each service is killed in the middle of a run, as a power cut would, and started again: nothing is lost or doubled."""
+"""Each service is killed in the middle of a run and started again: nothing is lost or done twice."""
 
 import pytest
 

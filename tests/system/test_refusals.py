@@ -9,7 +9,6 @@ import grpc.aio
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
-from evenkeel.common.v1 import permission_pb2
 from evenkeel.common.v1.values_pb2 import Provenance
 from evenkeel.decision.v1 import book_service_pb2 as book
 from evenkeel.decision.v1 import plan_service_pb2 as plan
@@ -19,7 +18,7 @@ from evenkeel.execution.v1 import execution_service_pb2 as execution
 from evenkeel.policy.v1 import policy_service_pb2 as policy
 from services.runtime.auth.roles import PERMISSIONS_BY_ROLE
 from services.runtime.wire import date_column, decimal_column, decimal_message, instant_message, word_column
-from tests.contracts.test_permissions import METHODS
+from tests.support.contracts import METHODS, permission
 from tests.support.system import Refused, System, a_token, running_system
 from tools.cli.documents import document_from_yaml
 from tools.client.profile import SERVICES
@@ -35,16 +34,11 @@ async def system(directory) -> AsyncIterator[System]:
         yield started
 
 
-def permission(method: MethodDescriptor) -> str:
-    return method.GetOptions().Extensions[permission_pb2.permission]
-
-
 def bare_channel(system: System, service: str) -> grpc.aio.Channel:
     """A channel with a certificate and nothing else."""
     profile = system.stack.profile
-    assert profile.ca_file and profile.private_key_file and profile.certificate_file
     files = (profile.ca_file, profile.private_key_file, profile.certificate_file)
-    credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
+    credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files if file))
     return grpc.aio.secure_channel(profile.addresses[service], credentials)
 
 
@@ -102,11 +96,13 @@ async def test_a_forged_token_and_a_message_beyond_the_limit_are_refused(system)
     get_node = next(method for method in METHODS if method.name == "GetNode")
 
     forged = await raw_call(system, get_node, b"", "eyJhbGciOiJub25lIn0.e30.")
-    assert forged is not None and (forged.code, forged.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+    assert forged is not None
+    assert (forged.code, forged.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
 
     token = a_token(system, "ada", "policy_author")
     large = await raw_call(system, get_node, b"\x0a" + b"x" * (17 * 1024 * 1024), token)
-    assert large is not None and large.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert large is not None
+    assert large.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     for service in SERVICES:
         await system.stack.serving(service, within_s=5)
 
@@ -135,17 +131,20 @@ async def test_an_author_who_also_is_an_approver_still_cannot_approve_their_own_
     assert (answer.code, answer.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SELF_APPROVAL")
 
 
+EXCLUDED_TARGET = """
+targets: {cash_weight: 0, weights: [{instrument_id: MTUM, weight: 1}]}
+restrictions: {items: [{instrument_id: MTUM, kind: KIND_EXCLUDED, reason: No.}]}
+"""
+HALF_A_MIX = "targets: {cash_weight: 0.1, weights: [{instrument_id: MTUM, weight: 0.5}]}"
+OUTSIDE = "bands: {trigger: {absolute: 0.01}, destination: {absolute: 0.02}}"
+# What is wrong, a part of the field's path, and a value that the description names.
 CONTRADICTIONS = {
-    "weights that do not sum to one": (
-        "targets: {cash_weight: 0.1, weights: [{instrument_id: MTUM, weight: 0.5}]}", "targets", "0.6"),
-    "a destination outside its trigger": (
-        "bands: {trigger: {absolute: 0.01}, destination: {absolute: 0.02}}", "bands.destination", "0.02"),
+    "weights that do not sum to one": (HALF_A_MIX, "targets", "0.6"),
+    "a destination outside its trigger": (OUTSIDE, "bands.destination", "0.02"),
     "a floor above its ceiling": ("risk: {cash_floor: 0.1, cash_ceiling: 0.05}", "risk.cash_floor", "0.05"),
     "a weight above one": ("risk: {instrument_weight_limit: 1.5}", "risk.instrument_weight_limit", "1.5"),
-    "a target that is excluded": (
-        "{targets: {cash_weight: 0, weights: [{instrument_id: MTUM, weight: 1}]}, restrictions: {items: "
-        "[{instrument_id: MTUM, kind: KIND_EXCLUDED, reason: No.}]}}", "restrictions", "MTUM"),
-}  # fmt: skip
+    "a target that is excluded": (EXCLUDED_TARGET, "restrictions", "MTUM"),
+}
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
