@@ -46,7 +46,7 @@ class MemoryLedger:
         return sorted(set(account_ids) - self.state.accounts.keys())
 
     async def listed(self, household_id, after, limit):
-        ids = [each for each in await self.account_ids(after, len(self.state.accounts))]
+        ids = await self.account_ids(after, len(self.state.accounts))
         found = await self.accounts(ids, trades_since=date.max)
         return [each for each in found if household_id in (None, each.household_id)][:limit]
 

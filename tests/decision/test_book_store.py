@@ -150,10 +150,13 @@ async def test_an_instrument_is_what_the_latest_snapshot_says(begin):
 
 
 async def test_what_raises_leaves_nothing(begin):
-    with pytest.raises(RuntimeError):
+    async def ingest_and_fail():
         async with begin() as ledger:
             await ingest(ledger, *TWO)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await ingest_and_fail()
 
     async with begin() as ledger:
         assert await ledger.account_ids(None, 10) == []

@@ -37,4 +37,4 @@ def plain_number(units: int, scale: int) -> str:
     """Return `units * 10 ** -scale` in plain digits."""
     sign = "-" if units < 0 else ""
     whole, part = divmod(abs(units), 10**scale)
-    return f"{sign}{whole}.{part:0{scale}d}" if part else f"{sign}{whole}"
+    return f"{sign}{whole}.{part:0{scale}d}".rstrip("0") if part else f"{sign}{whole}"
