@@ -1,14 +1,18 @@
 """Execution put together for a test: its use cases over a ledger, a sandbox venue, and clocks that stand still."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
 
+from evenkeel.common.v1.values_pb2 import Signature
+from evenkeel.decision.v1.signed_plan_pb2 import SignedPlan
 from services.execution.api.plans import PlanReader
-from services.execution.app.intake import Submission
 from services.execution.app.ports import MarketSetting, OrderFilter
 from services.execution.config import ExecutionSettings
 from services.execution.domain.words import ReferencePrice
@@ -60,16 +64,11 @@ def submission_of(payload, signature):
 
 
 def signed_plan(payload, signature):
-    from evenkeel.common.v1.values_pb2 import Signature
-    from evenkeel.decision.v1.signed_plan_pb2 import SignedPlan
-
     return SignedPlan(payload=payload, signature=Signature(key_id=signature.key_id, value=signature.value))
 
 
 def settings_for(values, keys_directory, **changed):
     """Settings of a test: `values` say where the database is, `changed` what the test is about."""
-    from cryptography.hazmat.primitives import serialization
-
     keys_directory.mkdir(exist_ok=True)
     (keys_directory / f"{KEY_ID}.pem").write_bytes(
         PRIVATE_KEY.public_key().public_bytes(
@@ -162,10 +161,6 @@ class World:
 
 async def events_of(ledger):
     """What audit will be told, in order: kind, subjects and data."""
-    import json
-
-    from sqlalchemy import text
-
     if hasattr(ledger, "events"):
         return list(ledger.events)
     found = await ledger._connection.execute(text("SELECT kind, subjects, body FROM execution.outbox ORDER BY seq"))
