@@ -7,7 +7,7 @@ log.info("order sent", order_id=order_id, venue=venue)
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from opentelemetry import trace
@@ -21,13 +21,15 @@ def get_logger() -> Logger:
     return logger
 
 
-def configure_logging(service: str, level: str = "info") -> None:
-    """Write everything logged, ours and the libraries', as JSON lines to standard output.
+def configure_logging(service: str, level: str = "info", to: TextIO | None = None) -> None:
+    """Write everything logged, ours and the libraries', as JSON lines.
 
     Args:
         service: Named in every line.
         level: The least important level that is still written; libraries are heard from `warning` on.
+        to: Standard output when None.
     """
+    out = to or sys.stdout
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -42,11 +44,11 @@ def configure_logging(service: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

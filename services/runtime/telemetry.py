@@ -13,6 +13,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
+from opentelemetry.metrics import _Gauge as Gauge
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -99,8 +100,13 @@ def duration(name: str, description: str) -> Histogram:
     return meter().create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=DURATION_EDGES_S)
 
 
+def level(name: str, unit: str, description: str) -> Gauge:
+    """Return a gauge that is told its value whenever it changes."""
+    return meter().create_gauge(name, unit, description)
+
+
 def gauge(name: str, unit: str, description: str, read: Callable[[], float | None]) -> None:
-    """Have `read` asked at each export; None means there is nothing to say."""
+    """Have `read` asked at each export; None means there is nothing to say. Once per process and name."""
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         value = read()

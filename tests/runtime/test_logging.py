@@ -1,5 +1,6 @@
 """Logs are lines of JSON that traces can be found by."""
 
+import io
 import json
 import logging
 
@@ -11,11 +12,12 @@ from services.runtime.telemetry import span
 
 
 @pytest.fixture
-def lines(capsys):
+def lines():
     """Log as a service does, and return what was written."""
     handlers, level = logging.root.handlers, logging.root.level
-    configure_logging("counter")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = io.StringIO()
+    configure_logging("counter", to=written)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     logging.root.handlers, logging.root.level = handlers, level

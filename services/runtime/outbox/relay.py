@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -26,7 +25,7 @@ from services.kernel.errors import Fact
 from services.runtime import context
 from services.runtime.client.errors import peer_errors
 from services.runtime.logging import get_logger
-from services.runtime.telemetry import counter, gauge
+from services.runtime.telemetry import counter, level
 from services.runtime.wire import instant_message
 from services.runtime.workers import Backoff, Worker, wait
 
@@ -82,13 +81,10 @@ class _Relay:
         self._stub = stub
         self._producer = producer
         self._refused: set[UUID] = set()
-        # Unknown while another replica is the active one.
-        self._rows: int | None = None
-        self._oldest: datetime | None = None
         self._shipped = counter("evenkeel.outbox.shipped", "{event}", "Events that audit has acknowledged.")
         self._failures = counter("evenkeel.outbox.failures", "{event}", "Events that audit refused.")
-        gauge("evenkeel.outbox.lag", "{event}", "Events that audit does not have yet.", lambda: self._rows)
-        gauge("evenkeel.outbox.age", "s", "Age of the oldest event that audit does not have yet.", self._age_s)
+        self._lag = level("evenkeel.outbox.lag", "{event}", "Events that audit does not have yet.")
+        self._age = level("evenkeel.outbox.age", "s", "Age of the oldest event that audit does not have yet.")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Become the active relay, then ship until `stop` is set."""
@@ -96,7 +92,6 @@ class _Relay:
             async with self._database.dedicated() as connection:
                 if await self._leads(connection):
                     await self._ship(connection, stop)
-            self._rows = self._oldest = None
             await wait(stop, LEAD_AGAIN_S)
 
     async def _leads(self, connection: AsyncConnection) -> bool:
@@ -115,11 +110,11 @@ class _Relay:
                 for chunk in _chunks(rows):
                     await self._append(connection, chunk)
             except Fact as fact:
-                await self._measure(connection)
+                lag = await self._measure(connection)
                 if stop.is_set():
                     return
                 wait_s = backoff.next_s()
-                log.warning("audit does not take events", reason=fact.reason, lag=self._rows, again_in_s=wait_s)
+                log.warning("audit does not take events", reason=fact.reason, lag=lag, again_in_s=wait_s)
                 await wait(stop, wait_s)
                 continue
             backoff.reset()
@@ -201,15 +196,13 @@ class _Relay:
         )
         await connection.execute(marked, marks)
 
-    async def _measure(self, connection: AsyncConnection) -> None:
+    async def _measure(self, connection: AsyncConnection) -> int:
         c = self._outbox.c
         lag = select(func.count(), func.min(c.occurred_time)).where(c.shipped_time.is_(None))
-        self._rows, self._oldest = (await connection.execute(lag)).tuples().one()
-
-    def _age_s(self) -> float | None:
-        if self._rows is None:
-            return None
-        return 0.0 if self._oldest is None else (self._database.clock.now() - self._oldest).total_seconds()
+        rows, oldest = (await connection.execute(lag)).one()
+        self._lag.set(rows)
+        self._age.set(0.0 if oldest is None else (self._database.clock.now() - oldest).total_seconds())
+        return int(rows)
 
 
 def _chunks(rows: Sequence[_Row]) -> list[list[_Row]]:
