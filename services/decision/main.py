@@ -43,7 +43,8 @@ from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.solvers import SolverProcesses
 from services.decision.config import DecisionSettings
-from services.decision.store.sessions import DecisionStore
+from services.decision.store.book_sessions import BookSessions
+from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Unreachable
 from services.kernel.signing import read_private_key
@@ -153,10 +154,11 @@ def build(
         policy=asks_policy,
         engine=engine,
     )
+    sessions = BookSessions(database, PlansOfBooks)
     books = BookApp(
-        read=store.view, begin=store.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
+        read=sessions.view, begin=sessions.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
     )
-    prices = PriceApp(read=store.prices, begin=store.market, clock=clock, market_clock=market_clock)
+    prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
     servicers = (
         Servicer(RUN.services_by_name["RunService"].full_name, add_RunServiceServicer_to_server, RunServicer(runs)),
         Servicer(

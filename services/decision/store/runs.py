@@ -155,11 +155,6 @@ class RunStore:
         found = await self.connection.execute(wanted.order_by(run_account.c.account_id))
         return [AccountId(each) for each in found.scalars()]
 
-    async def run_account_ids(self, run_id: RunId) -> Sequence[AccountId] | None:
-        """Return the run's accounts, ascending; None when there is no such run."""
-        # Every run has accounts.
-        return await self.account_ids(run_id) or None
-
     async def pin(self, claimed: Run, pins: Pins, at: datetime) -> None:
         """Keep what a claimed run is pinned to; Conflict when somebody else claimed it since, or it is canceled."""
         await self._one(

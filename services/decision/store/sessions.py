@@ -1,17 +1,20 @@
 """The ways into the store: to read, and to write."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 
-from services.decision.app.book import View
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.decision.app.ports import Session, WriteSession
 from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.contents import ContentStore
 from services.decision.store.plans import PlanStore
-from services.decision.store.prices import PostgresMarket, PostgresPrices
+from services.decision.store.prices import PostgresPrices
 from services.decision.store.runs import RunStore
 from services.kernel.events import Event
+from services.kernel.ids import AccountId, InstrumentId, RunId
 from services.runtime.database import Database
 
 
@@ -52,31 +55,20 @@ class DecisionStore:
                 emit=emit,
             )
 
-    @asynccontextmanager
-    async def view(self) -> AsyncIterator[View]:
-        """Open a transaction in which the book is shown."""
-        async with self.database.read() as connection:
-            yield View(
-                books=PostgresBooks(connection),
-                prices=PostgresPrices(connection),
-                targets=PlanStore(connection),
-                runs=RunStore(connection),
-            )
 
-    @asynccontextmanager
-    async def ledger(self) -> AsyncIterator[PostgresLedger]:
-        """Open a transaction, or join the one of the call being served, in which the book is changed."""
-        async with self.database.begin() as transaction:
-            yield PostgresLedger(transaction)
+@dataclass(frozen=True, slots=True)
+class PlansOfBooks:
+    """What the book asks of runs and plans, through one connection."""
 
-    @asynccontextmanager
-    async def prices(self) -> AsyncIterator[PostgresPrices]:
-        """Open a transaction in which market data is shown."""
-        async with self.database.read() as connection:
-            yield PostgresPrices(connection)
+    connection: AsyncConnection
 
-    @asynccontextmanager
-    async def market(self) -> AsyncIterator[PostgresMarket]:
-        """Open a transaction, or join the one of the call being served, in which market data is added."""
-        async with self.database.begin() as transaction:
-            yield PostgresMarket(transaction)
+    async def target_weights(
+        self, account_ids: Collection[AccountId]
+    ) -> Mapping[AccountId, Mapping[InstrumentId, Decimal]]:
+        """Return target weights by the policy of each account's newest plan; absent without a plan."""
+        return await PlanStore(self.connection).target_weights(account_ids)
+
+    async def run_account_ids(self, run_id: RunId) -> Sequence[AccountId] | None:
+        """Return the run's accounts, ascending; None when there is no such run."""
+        # Every run has accounts.
+        return await RunStore(self.connection).account_ids(run_id) or None
