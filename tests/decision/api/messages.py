@@ -1,14 +1,16 @@
 """The builders' accounts and prices as messages."""
 
 from dataclasses import fields
+from decimal import Decimal
 from uuid import uuid4
 
 from evenkeel.common.v1.columns_pb2 import DateColumn, DecimalColumn
 from evenkeel.common.v1.values_pb2 import Provenance
 from evenkeel.decision.v1 import book_service_pb2 as pb
+from evenkeel.decision.v1 import price_service_pb2
 from services.decision.domain.columns import Numbers
-from services.runtime.wire import decimal_message, instant_message, word_column
-from tests.decision.books import a_header, columns
+from services.runtime.wire import decimal_column, decimal_message, instant_message, word_column
+from tests.decision.books import CLOSE, a_header, columns
 
 PLAIN = {"account_ids", "position_accounts", "lot_positions", "lot_ids"}
 
@@ -55,3 +57,15 @@ def book_requests(*parts, header=None, request_id=None):
     first = pb.IngestBookRequest(request_id=request_id, header=header_message(header or a_header()))
     rest = [part if isinstance(part, pb.BookPart) else part_message(*part) for part in parts]
     return [first, *(pb.IngestBookRequest(request_id=request_id, part=part) for part in rest)]
+
+
+def price_request(*, as_of_time=CLOSE, **prices):
+    """Return the message of `IngestPrices`: `price_request(VTI="191.50")`."""
+    return price_service_pb2.IngestPricesRequest(
+        request_id=a_request_id(),
+        price_set=price_service_pb2.PriceSet(
+            provenance=Provenance(source="vendor-a", as_of_time=instant_message(as_of_time)),
+            instrument_ids=list(prices),
+            prices=decimal_column((Decimal(price) for price in prices.values()), 3),
+        ),
+    )
