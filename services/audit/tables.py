@@ -1,31 +1,31 @@
 """What the log is kept in: tables that are only ever inserted into.
 
-Nothing here is the truth but `entry.body`. `leaf`, `tile` and `event_key` follow from the bodies, and the other columns
-of `entry` are an index over them. The migrations create the tables; the store reads and writes them.
+Nothing here is the truth but `entry.body`; everything else follows from the bodies and can be made again. The
+migrations create the tables; the store reads and writes them.
 """
 
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
 
 SCHEMA = "audit"
 
 metadata = MetaData(schema=SCHEMA)
 
-# One line of the log.
+# One line of the log, and its leaf's hash.
 entry = Table(
     "entry",
     metadata,
     Column("idx", BigInteger, primary_key=True),
     Column("leaf", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("producer", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("account", Text),
-    Column("account_sequence", BigInteger, nullable=False),
-    Column("trace_id", Uuid(as_uuid=False)),
-    # Each as `kind:id`.
-    Column("subjects", ARRAY(Text), nullable=False),
+)
+
+# Where entries with a term are: of one commit, whose first entry is `start`, the numbers from there, two bytes each.
+posting = Table(
+    "posting",
+    metadata,
+    Column("term", BigInteger, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("positions", LargeBinary, nullable=False),
 )
 
 # Which events the log has.

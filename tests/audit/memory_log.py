@@ -63,7 +63,7 @@ class MemoryLog:
         return self.keys[event_id].index if event_id in self.keys else None
 
     async def bodies(self, wanted, *, start, stop, limit, descending=False):
-        found = [entry.body for entry in self.entries[start:stop] if _matches(wanted, entry)]
+        found = [entry.body for entry in self.entries[start:stop] if wanted.matches(entry)]
         return (found[::-1] if descending else found)[:limit]
 
     async def tiles(self, wanted):
@@ -124,20 +124,3 @@ class MemoryWriter:
     def _held(self):
         if self.log.holder is not self:
             raise LogWriterElsewhere("the hold on the log was lost")
-
-
-def _matches(wanted, entry):
-    event = entry.event
-    return (
-        (wanted.kind is None or event.kind == wanted.kind or _below(wanted.kind_prefix, event.kind))
-        and wanted.subjects.items() <= event.subjects.items()
-        and wanted.actor in (None, event.actor)
-        and wanted.producer in (None, event.producer)
-        and wanted.trace_id in (None, event.trace_id)
-        and (wanted.start_time is None or entry.recorded_time >= wanted.start_time)
-        and (wanted.end_time is None or entry.recorded_time < wanted.end_time)
-    )
-
-
-def _below(prefix, kind):
-    return prefix is not None and kind.startswith(prefix)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.audit.domain.entry import Entry
+
 _BELOW = ".*"
 
 
@@ -22,7 +24,20 @@ class EntryFilter:
     start_time: datetime | None = None
     end_time: datetime | None = None
 
-    @property
-    def kind_prefix(self) -> str | None:
-        """What the wanted kinds begin with, when more than one is wanted."""
-        return self.kind[: -len("*")] if self.kind is not None and self.kind.endswith(_BELOW) else None
+    def matches(self, entry: Entry) -> bool:
+        """Return whether `entry` is wanted."""
+        event = entry.event
+        return (
+            self._matches_kind(event.kind)
+            and all(event.subjects.get(kind) == subject_id for kind, subject_id in self.subjects.items())
+            and self.actor in (None, event.actor)
+            and self.producer in (None, event.producer)
+            and self.trace_id in (None, event.trace_id)
+            and (self.start_time is None or entry.recorded_time >= self.start_time)
+            and (self.end_time is None or entry.recorded_time < self.end_time)
+        )
+
+    def _matches_kind(self, kind: str) -> bool:
+        if self.kind is None or self.kind == kind:
+            return True
+        return self.kind.endswith(_BELOW) and kind.startswith(self.kind.removesuffix("*"))

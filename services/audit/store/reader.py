@@ -3,19 +3,21 @@
 What a reader sees is committed, and each commit carries the checkpoint that covers it: everything here is published.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, select, tuple_
+from sqlalchemy import BigInteger, and_, any_, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import ACCOUNT
+from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import HASH_BYTES
+from services.audit.domain.terms import POSITIONS_MAX, positions, term_number, terms_wanted
 from services.audit.domain.tiles import TILE_WIDTH, TileId, TileRange
-from services.audit.tables import checkpoint_note, entry, event_key, tile
+from services.audit.tables import checkpoint_note, entry, event_key, posting, tile
 from services.runtime.database import Database
 
 # PostgreSQL's bigint: no log is longer, and a caller may ask about any number.
@@ -57,6 +59,7 @@ class PostgresReader:
         self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
     ) -> Sequence[bytes]:
         """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
+        terms = [term_number(term) for term in terms_wanted(wanted)]
         async with self._database.read() as connection:
             if wanted.start_time is not None:
                 start = max(start, await _size_before(connection, wanted.start_time))
@@ -64,17 +67,18 @@ class PostgresReader:
                 stop = min(stop, await _size_before(connection, wanted.end_time))
             if start >= stop:
                 return []
-            order = entry.c.idx.desc() if descending else entry.c.idx
-            matches = and_(entry.c.idx >= start, entry.c.idx < stop, *_conditions(wanted))
-            query = select(entry.c.body).order_by(order).limit(limit)
-            if wanted.subjects.keys() - {ACCOUNT}:
-                # Subjects are found through an index that has no order. Left alone, the planner would at times rather
-                # walk the whole log in order, hoping to meet enough matches soon.
-                found = select(entry.c.idx).where(matches).cte("found").prefix_with("materialized")
-                query = query.join(found, found.c.idx == entry.c.idx)
-            else:
-                query = query.where(matches)
-            return list((await connection.execute(query)).scalars())
+            if not terms:
+                return await _range(connection, start, stop, limit, descending)
+            found: list[bytes] = []
+            ahead: list[int] = []
+            async for indexes in _common(connection, terms, start, stop, limit, descending):
+                ahead += indexes
+                while len(ahead) >= limit - len(found) > 0:
+                    step, ahead = ahead[: limit - len(found)], ahead[limit - len(found) :]
+                    found += await _wanted_bodies(connection, wanted, step, descending)
+                if len(found) == limit:
+                    return found
+            return found + await _wanted_bodies(connection, wanted, ahead, descending)
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
         """Return the hashes of the tiles `wanted`, each as wide as asked.
@@ -99,25 +103,71 @@ async def _size_before(connection: AsyncConnection, instant: datetime) -> int:
     return (await connection.execute(query)).scalar_one_or_none() or 0
 
 
-def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.kind_prefix is not None:
-        # The column sorts by byte, so what begins with `a.` is from `a.` to `a/`, the next byte after the dot.
-        conditions += [entry.c.kind >= wanted.kind_prefix, entry.c.kind < wanted.kind_prefix[:-1] + "/"]
-    elif wanted.kind is not None:
-        conditions.append(entry.c.kind == wanted.kind)
-    if wanted.actor is not None:
-        conditions.append(entry.c.actor == wanted.actor)
-    if wanted.producer is not None:
-        conditions.append(entry.c.producer == wanted.producer)
-    if wanted.trace_id is not None:
-        conditions.append(entry.c.trace_id == wanted.trace_id)
-    if ACCOUNT in wanted.subjects:
-        conditions.append(entry.c.account == wanted.subjects[ACCOUNT])
-    others = [f"{kind}:{subject_id}" for kind, subject_id in sorted(wanted.subjects.items()) if kind != ACCOUNT]
-    if others:
-        conditions.append(entry.c.subjects.contains(others))
-    return conditions
+async def _range(connection: AsyncConnection, start: int, stop: int, limit: int, descending: bool) -> list[bytes]:
+    """Return the bodies of the first `limit` entries from `start` to `stop`, or of the last ones, backwards."""
+    query = (
+        select(entry.c.body)
+        .where(entry.c.idx >= start, entry.c.idx < stop)
+        .order_by(entry.c.idx.desc() if descending else entry.c.idx)
+        .limit(limit)
+    )
+    return list((await connection.execute(query)).scalars())
+
+
+async def _wanted_bodies(
+    connection: AsyncConnection, wanted: EntryFilter, indexes: Sequence[int], descending: bool
+) -> list[bytes]:
+    """Return the bodies of those of the entries at `indexes` that are indeed wanted."""
+    query = (
+        select(entry.c.body)
+        .where(entry.c.idx == any_(literal(list(indexes), ARRAY(BigInteger))))
+        .order_by(entry.c.idx.desc() if descending else entry.c.idx)
+    )
+    bodies = (await connection.execute(query)).scalars()
+    return [body for body in bodies if wanted.matches(parse_entry(body))]
+
+
+async def _common(
+    connection: AsyncConnection, terms: Sequence[int], start: int, stop: int, step: int, descending: bool
+) -> AsyncIterator[list[int]]:
+    """Yield the indexes from `start` to `stop` that have all of `terms`, those of one commit together.
+
+    The commits of the first term are read `step` at a time, by its index and no other: how long that takes depends on
+    how many commits have it, not on what the planner believes.
+    """
+    first, *others = terms
+    # A commit that began earlier may reach beyond `start`.
+    after, before = start - POSITIONS_MAX, stop
+    while True:
+        query = (
+            select(posting.c.start, posting.c.positions)
+            .where(posting.c.term == first, posting.c.start > after, posting.c.start < before)
+            .order_by(posting.c.start.desc() if descending else posting.c.start)
+            .limit(step)
+        )
+        rows = (await connection.execute(query)).all()
+        also = await _postings(connection, others, [row.start for row in rows])
+        for row in rows:
+            indexes = {row.start + at for at in positions(row.positions)}
+            for term in others:
+                indexes &= {row.start + at for at in positions(also.get((term, row.start), b""))}
+            yield sorted((index for index in indexes if start <= index < stop), reverse=descending)
+        if len(rows) < step:
+            return
+        after, before = (after, rows[-1].start) if descending else (rows[-1].start, before)
+
+
+async def _postings(
+    connection: AsyncConnection, terms: Sequence[int], starts: Sequence[int]
+) -> Mapping[tuple[int, int], bytes]:
+    """Return where `terms` stand in the commits that begin at `starts`."""
+    if not terms or not starts:
+        return {}
+    query = select(posting.c.term, posting.c.start, posting.c.positions).where(
+        posting.c.term == any_(literal(list(terms), ARRAY(BigInteger))),
+        posting.c.start == any_(literal(list(starts), ARRAY(BigInteger))),
+    )
+    return {(row.term, row.start): row.positions for row in await connection.execute(query)}
 
 
 async def _partial_tile(connection: AsyncConnection, wanted: TileRange) -> bytes:

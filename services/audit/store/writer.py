@@ -8,40 +8,28 @@ This is the one place that speaks to the driver directly: COPY and arrays are th
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import Entry
+from services.audit.domain.entry import ACCOUNT, parse_entry
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import Growth, Head, Known
+from services.audit.domain.terms import positions, postings, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
 from services.audit.tables import SCHEMA
 from services.runtime.database import Database
 
+# PostgreSQL's bigint.
+_INDEX_MAX = 2**63 - 1
+
 # From here on COPY is faster than arrays.
 COPY_ENTRIES_MIN = 32
 
-_ENTRY_COLUMNS = (
-    "idx", "leaf", "body", "kind", "producer", "actor", "account", "account_sequence", "trace_id", "subjects",
-)  # fmt: skip
-
-# An array of arrays must be a rectangle, so each entry's subjects travel as the text of an array.
-_ENTRIES = """
-    entries as (
-        insert into audit.entry
-            (idx, leaf, body, kind, producer, actor, account, account_sequence, trace_id, subjects)
-        select idx, leaf, body, kind, producer, actor, account, account_sequence, trace_id, subjects::text[]
-        from unnest(
-            $13::bigint[], $14::bytea[], $15::bytea[], $16::text[], $17::text[], $18::text[], $19::text[],
-            $20::bigint[], $21::uuid[], $22::text[]
-        ) as given (idx, leaf, body, kind, producer, actor, account, account_sequence, trace_id, subjects)
-    ),
-"""
-# What a commit stores beside its entries: their keys, the tiles they fill, the checkpoint that covers them.
+# What a commit stores beside entries and postings: the events' keys, the tiles that became full, the checkpoint.
 _REST = """
     keys as (
         insert into audit.event_key (event_id, idx, digest)
@@ -53,17 +41,31 @@ _REST = """
     )
     insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($8, $9, $10, $11, $12)
 """
+_ENTRIES = """
+    entries as (
+        insert into audit.entry (idx, leaf, body)
+        select * from unnest($13::bigint[], $14::bytea[], $15::bytea[])
+    ),
+    postings as (
+        insert into audit.posting (term, start, positions)
+        select * from unnest($16::bigint[], $17::bigint[], $18::bytea[])
+    ),
+"""
 _INSERT_REST = "with" + _REST
+# A small commit is one statement, and so one round trip: it begins and commits by itself.
 _INSERT_ALL = "with" + _ENTRIES + _REST
 _KNOWN = "select event_id::text, idx, digest from audit.event_key where event_id = any($1::uuid[])"
-_LAST_SEQUENCES = """
-    select wanted.account, last.account_sequence
-    from unnest($1::text[]) as wanted (account)
+_LAST_POSTINGS = """
+    select wanted.term, last.start, last.positions
+    from unnest($1::bigint[]) as wanted (term)
     cross join lateral (
-        select account_sequence from audit.entry
-        where entry.account = wanted.account order by idx desc limit 1
+        select start, positions from audit.posting where posting.term = wanted.term order by start desc limit 1
     ) as last
 """
+_POSTING_BEFORE = """
+    select start, positions from audit.posting where term = $1 and start < $2 order by start desc limit 1
+"""
+_BODIES = "select body from audit.entry where idx = any($1::bigint[])"
 _NEWEST_CHECKPOINT = "select origin, size, root, note, sign_time from audit.checkpoint_note order by size desc limit 1"
 _LAST_INDEX = "select idx from audit.entry order by idx desc limit 1"
 _LEAVES = "select leaf from audit.entry where idx >= $1 order by idx"
@@ -135,8 +137,34 @@ class PostgresWriter:
 
     async def sequences(self, accounts: Collection[str]) -> Mapping[str, int]:
         """Return the last number of each of `accounts` that has an entry."""
+        terms = {account: term_number(subject_term(ACCOUNT, account)) for account in accounts}
         with _lost():
-            return dict(await self._driver.fetch(_LAST_SEQUENCES, list(accounts)))
+            last = {row["term"]: row for row in await self._driver.fetch(_LAST_POSTINGS, list(set(terms.values())))}
+            indexes = [start + max(positions(posting)) for _, start, posting in last.values()]
+            bodies = await self._driver.fetch(_BODIES, indexes)
+        entries = map(parse_entry, (body for (body,) in bodies))
+        found = {entry.event.account: entry.account_sequence for entry in entries}
+        sequences = {account: found[account] for account in accounts if account in found}
+        for account, term in terms.items():
+            if term in last and account not in sequences:
+                # Another term has the same number, and stands later in the log.
+                sequences[account] = await self._sequence_among(account, term)
+        return sequences
+
+    async def _sequence_among(self, account: str, term: int) -> int:
+        """Return the last number of `account`, 0 if it has none, where another term has its number too."""
+        before = _INDEX_MAX
+        while True:
+            with _lost():
+                row = await self._driver.fetchrow(_POSTING_BEFORE, term, before)
+                if row is None:
+                    return 0
+                before = row["start"]
+                bodies = await self._driver.fetch(_BODIES, [before + at for at in positions(row["positions"])])
+            entries = [parse_entry(body) for (body,) in bodies]
+            own = [entry.account_sequence for entry in entries if entry.event.account == account]
+            if own:
+                return max(own)
 
     async def commit(self, growth: Growth, checkpoint: SignedCheckpoint) -> None:
         """Store `growth` and the checkpoint that covers it, all or nothing, durably."""
@@ -154,41 +182,25 @@ class PostgresWriter:
             checkpoint.note,
             checkpoint.sign_time,
         )
-        rows = [_row(entry) for entry in growth.entries]
+        entries = [(entry.index, entry.leaf, entry.body) for entry in growth.entries]
+        start = growth.head.edge.size - len(entries)
+        found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
         with _lost():
-            if len(rows) < COPY_ENTRIES_MIN:
-                columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in _ENTRY_COLUMNS]
-                columns[-1] = [_array_text(subjects) for subjects in columns[-1]]
-                await self._driver.execute(_INSERT_ALL, *rest, *columns)
+            if len(entries) < COPY_ENTRIES_MIN:
+                await self._driver.execute(_INSERT_ALL, *rest, *_columns(entries), *_columns(found))
                 return
             async with self._driver.transaction():
-                await self._driver.copy_records_to_table(
-                    "entry", schema_name=SCHEMA, columns=_ENTRY_COLUMNS, records=rows
-                )
+                await self._copy("entry", ("idx", "leaf", "body"), entries)
+                await self._copy("posting", ("term", "start", "positions"), found)
                 await self._driver.execute(_INSERT_REST, *rest)
 
-
-def _row(entry: Entry) -> tuple[object, ...]:
-    """Return the entry's row: its bytes, and the columns by which it is found."""
-    event = entry.event
-    return (
-        entry.index,
-        entry.leaf,
-        entry.body,
-        event.kind,
-        event.producer,
-        event.actor,
-        event.account,
-        entry.account_sequence,
-        event.trace_id,
-        [f"{kind}:{subject_id}" for kind, subject_id in event.subjects.items()],
-    )
+    async def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
+        await self._driver.copy_records_to_table(table, schema_name=SCHEMA, columns=columns, records=rows)
 
 
-def _array_text(values: Collection[str]) -> str:
-    """Return `values` as the text of a PostgreSQL array."""
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+def _columns(rows: Sequence[tuple[object, object, object]]) -> list[list[object]]:
+    """Return the three columns of `rows`."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
 
 
 def _lock_number(origin: str) -> int:

@@ -62,7 +62,7 @@ class Running:
         await self.task
 
 
-@pytest.mark.parametrize("table", ["entry", "event_key", "tile", "checkpoint_note", "entry_0000"])
+@pytest.mark.parametrize("table", ["entry", "entry_0000", "posting", "event_key", "tile", "checkpoint_note"])
 @pytest.mark.parametrize(
     "statement",
     ["update audit.{table} set {column} = {column}", "delete from audit.{table}", "truncate audit.{table}",
@@ -70,7 +70,9 @@ class Running:
      "create trigger t before insert on audit.{table} for each row execute function f()"],
 )  # fmt: skip
 async def test_the_service_has_no_right_to_change_what_is_written(audit_database, table, statement):
-    column = {"event_key": "digest", "tile": "data", "checkpoint_note": "note"}.get(table, "body")
+    column = {"posting": "positions", "event_key": "digest", "tile": "data", "checkpoint_note": "note"}.get(
+        table, "body"
+    )
     connection = await asyncpg.connect(audit_database.url)
     try:
         with pytest.raises(asyncpg.PostgresError) as refused:
@@ -92,7 +94,7 @@ async def test_the_tables_are_those_that_the_store_knows(owner):
         ]
 
 
-async def test_every_column_follows_from_the_bodies(database, owner):
+async def test_every_row_follows_from_the_bodies(database, owner):
     async with Running(database) as running:
         for size in (1, 5, 40, 300):
             await running.sequencer.append(some_events(size, f"batch of {size}"))

@@ -1,4 +1,4 @@
-"""The log: entries, the ids of their events, the tree's tiles, signed checkpoints."""
+"""The log: entries, where they are found, the ids of their events, the tree's tiles, signed checkpoints."""
 
 from alembic import op
 
@@ -18,28 +18,24 @@ def upgrade() -> None:
         create table audit.entry (
             idx bigint not null primary key check (idx >= 0),
             leaf bytea not null check (octet_length(leaf) = 32),
-            body bytea not null check (octet_length(body) <= 65535),
-            kind text collate "C" not null,
-            producer text not null,
-            actor text not null,
-            account text,
-            account_sequence bigint not null check ((account_sequence = 0) = (account is null)),
-            trace_id uuid,
-            subjects text[] not null
+            body bytea not null check (octet_length(body) <= 65535)
         ) partition by range (idx)
+    """)
+    op.execute("""
+        create table audit.posting (
+            term bigint not null,
+            start bigint not null check (start >= 0),
+            positions bytea not null check (octet_length(positions) > 0 and octet_length(positions) % 2 = 0),
+            primary key (term, start)
+        ) partition by range (start)
     """)
     for number in range(PARTITIONS):
         start = number * PARTITION_ENTRIES
-        op.execute(
-            f"create table audit.entry_{number:04d} partition of audit.entry "
-            f"for values from ({start}) to ({start + PARTITION_ENTRIES})"
-        )
-    # Each ends in `idx`, so that the newest of anything is read backwards from the index without sorting.
-    op.execute("create index entry_account on audit.entry (account, idx) where account is not null")
-    op.execute("create index entry_kind on audit.entry (kind, idx)")
-    op.execute("create index entry_actor on audit.entry (actor, idx)")
-    op.execute("create index entry_trace on audit.entry (trace_id, idx) where trace_id is not null")
-    op.execute("create index entry_subjects on audit.entry using gin (subjects)")
+        for table in ("entry", "posting"):
+            op.execute(
+                f"create table audit.{table}_{number:04d} partition of audit.{table} "
+                f"for values from ({start}) to ({start + PARTITION_ENTRIES})"
+            )
 
     op.execute("""
         create table audit.event_key (

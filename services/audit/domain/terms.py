@@ -1,0 +1,76 @@
+"""By which words is an entry found again?
+
+A *term* is one thing that an entry says and a reader may ask for: `actor:alice`, `subject:plan:plan-7`. The store
+keeps, for each term, where its entries are; a reader looks up the terms of what is wanted and keeps what they have in
+common. Terms are stored as numbers, two of which may once in a long while be equal, so what is found is compared with
+what was wanted before it is shown.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from services.audit.domain.entry import Event
+from services.audit.domain.filter import EntryFilter
+
+# Entries that one posting can tell of: their numbers are two bytes.
+POSITIONS_MAX = 1 << 16
+
+# Kinds of subjects that an entry shares with many others; better looked up last.
+_COMMON_SUBJECTS = frozenset({"instrument", "policy_node", "policy_version", "run", "snapshot"})
+
+
+def terms_of(event: Event) -> Iterator[str]:
+    """Yield the terms of `event`, each once."""
+    yield f"actor:{event.actor}"
+    yield f"producer:{event.producer}"
+    if event.trace_id is not None:
+        yield f"trace:{event.trace_id}"
+    for kind, subject_id in event.subjects.items():
+        yield subject_term(kind, subject_id)
+    yield f"kind:{event.kind}"
+    above = event.kind
+    while "." in above:
+        above = above.rpartition(".")[0]
+        yield f"kind:{above}.*"
+
+
+def terms_wanted(wanted: EntryFilter) -> tuple[str, ...]:
+    """Return the terms that an entry must have to match `wanted`, those that are likely rare first."""
+    subjects = sorted(wanted.subjects.items(), key=lambda subject: (subject[0] in _COMMON_SUBJECTS, subject))
+    terms = [subject_term(kind, subject_id) for kind, subject_id in subjects]
+    if wanted.trace_id is not None:
+        terms.append(f"trace:{wanted.trace_id}")
+    if wanted.actor is not None:
+        terms.append(f"actor:{wanted.actor}")
+    if wanted.kind is not None:
+        terms.append(f"kind:{wanted.kind}")
+    if wanted.producer is not None:
+        terms.append(f"producer:{wanted.producer}")
+    return tuple(terms)
+
+
+def subject_term(kind: str, subject_id: str) -> str:
+    """Return the term of entries about one subject."""
+    return f"subject:{kind}:{subject_id}"
+
+
+@lru_cache(maxsize=20_000)
+def term_number(term: str) -> int:
+    """Return the number that stands for `term`, which fits 64 bits with a sign."""
+    return int.from_bytes(hashlib.sha256(term.encode()).digest()[:8], "big", signed=True)
+
+
+def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
+    """Return, by term, at which of `events` it stands: their numbers from 0, each as two bytes, big end first."""
+    found: dict[int, bytearray] = {}
+    for number, event in enumerate(events):
+        position = number.to_bytes(2, "big")
+        for term in terms_of(event):
+            found.setdefault(term_number(term), bytearray()).extend(position)
+    return {term: bytes(positions) for term, positions in found.items()}
+
+
+def positions(posting: bytes) -> Iterator[int]:
+    """Yield the numbers that `posting` lists."""
+    return (int.from_bytes(posting[at : at + 2], "big") for at in range(0, len(posting), 2))
