@@ -17,13 +17,17 @@ from services.execution.domain.costs import Execution, Shortfall, implementation
 from services.execution.domain.errors import BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
 from services.kernel.ids import BlockId, OrderId, RunId
+from services.kernel.money import Money
 
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """What closed orders cost. The parts sum to `total`; `predicted` is decision's own figure for what was filled."""
+    """What closed orders cost. The parts sum to `total`.
+
+    `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even.
+    """
 
     order_count: int
     currency: str
@@ -104,7 +108,7 @@ class Queries:
             trading=sum((cost.trading for cost in costs), ZERO),
             opportunity=sum((cost.opportunity for cost in costs), ZERO),
             fees=sum((cost.fees for cost in costs), ZERO),
-            predicted=sum((order.predicted_cost * order.filled / order.quantity for order in orders), ZERO),
+            predicted=sum((_predicted(order) for order in orders), ZERO),
         )
 
     async def list_breaks(self) -> list[VenueBreak]:
@@ -177,3 +181,8 @@ def _shortfall(order: OrderRecord) -> Shortfall:
             fees=order.fees,
         )
     )
+
+
+def _predicted(order: OrderRecord) -> Decimal:
+    filled = order.predicted_cost * order.filled / order.quantity
+    return Money(filled, order.terms.currency).to_cents().amount
