@@ -47,13 +47,16 @@ class MemoryLedger:
 
     async def listed(self, household_id, after, limit):
         ids = await self.account_ids(after, len(self.state.accounts))
-        found = await self.accounts(ids, trades_since=date.max)
+        found = await self.holdings(ids)
         return [each for each in found if household_id in (None, each.household_id)][:limit]
+
+    async def holdings(self, account_ids):
+        return [_without_lots(each) for each in await self.accounts(account_ids, trades_since=date.max)]
 
     async def openings(self, accounts):
         found = [
             replace(
-                self.state.said[each.snapshot_id, each.account_id],
+                _without_lots(self.state.said[each.snapshot_id, each.account_id]),
                 opening_position=each.opening_position,
                 booked_position=each.opening_position,
             )
@@ -223,6 +226,10 @@ class Memory:
         except BaseException:
             self.state.__dict__.update(before)
             raise
+
+
+def _without_lots(account):
+    return replace(account, positions=tuple(replace(each, lots=()) for each in account.positions))
 
 
 def _newest(found):

@@ -34,8 +34,8 @@ from services.kernel.errors import NotFound, Rejected
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, RunId
 
-# Accounts are read this many at a time where all are looked at.
-ACCOUNTS_AT_ONCE = 1_000
+# Accounts are read this many at a time where all are looked at; the event loop has others to serve in between.
+ACCOUNTS_AT_ONCE = 500
 # An error names this many accounts.
 ACCOUNTS_NAMED_MAX = 20
 
@@ -79,11 +79,15 @@ class Books(Protocol):
     async def listed(
         self, household_id: HouseholdId | None, after: AccountId | None, limit: int
     ) -> Sequence[AccountBook]:
-        """Return accounts after `after` by id, of the household or of all, without recent trades."""
+        """Return accounts after `after` by id, of the household or of all, without lots and recent trades."""
+        ...
+
+    async def holdings(self, account_ids: Collection[AccountId]) -> Sequence[AccountBook]:
+        """Return the accounts that exist, by id, without lots and recent trades."""
         ...
 
     async def openings(self, accounts: Collection[AccountBook]) -> Sequence[AccountBook]:
-        """Return each account as the snapshot that it rests on had it."""
+        """Return each account as the snapshot that it rests on had it, by id, without lots."""
         ...
 
     async def of_snapshot(self, snapshot_id: SnapshotId, account_id: AccountId) -> AccountBook | None:
@@ -305,7 +309,7 @@ class BookApp:
         current: list[AccountBook] = []
         async with self.read() as view:
             async for account_ids in _batches(view, run_id):
-                found = await view.books.accounts(account_ids, trades_since=date.max)
+                found = await view.books.holdings(account_ids)
                 for opening in await view.books.openings(found):
                     expected.open(opening)
                 current += found

@@ -27,6 +27,8 @@ Row = dict[str, Any]
 SAID_COLUMNS = tuple(
     column.name for column in tables.snapshot_account.columns if column.name not in ("snapshot_id", "account_id")
 )
+# The same without lots, which are most of an account.
+HELD_COLUMNS = tuple(name for name in SAID_COLUMNS if not name.startswith("lot_"))
 INSTRUMENT_COLUMNS = tuple(column.name for column in tables.snapshot_instrument.columns if column.name != "snapshot_id")
 SNAPSHOT_COLUMNS = tuple(column.name for column in tables.snapshot.columns if column.name != "sequence")
 
@@ -186,6 +188,18 @@ def _account(
 
 
 def _positions(row: RowMapping) -> tuple[Position, ...]:
+    lots = _lots(row) if "lot_ids" in row else {}
+    said: zip[tuple[str, str, Decimal]] = zip(
+        row["position_instruments"], row["position_holdings"], row["position_quantities"], strict=True
+    )
+    return tuple(
+        Position(InstrumentId(instrument_id), HoldingKind(holding), quantity, tuple(lots.get(place, ())))
+        for place, (instrument_id, holding, quantity) in enumerate(said)
+    )
+
+
+def _lots(row: RowMapping) -> dict[int, list[LotState]]:
+    """Return the lots of each position, by its place."""
     lots: dict[int, list[LotState]] = {}
     for position, lot_id, day, quantity, basis in zip(
         row["lot_positions"],
@@ -196,10 +210,4 @@ def _positions(row: RowMapping) -> tuple[Position, ...]:
         strict=True,
     ):
         lots.setdefault(position, []).append(LotState(LotId(lot_id), day, quantity, basis))
-    said: zip[tuple[str, str, Decimal]] = zip(
-        row["position_instruments"], row["position_holdings"], row["position_quantities"], strict=True
-    )
-    return tuple(
-        Position(InstrumentId(instrument_id), HoldingKind(holding), quantity, tuple(lots.get(place, ())))
-        for place, (instrument_id, holding, quantity) in enumerate(said)
-    )
+    return lots

@@ -1,5 +1,6 @@
 """The book in PostgreSQL. Whatever changes accounts first locks the row of `execution_stream`, so it takes turns."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -14,6 +15,7 @@ from services.decision.domain.book import AccountBook, Booking, Snapshot, Snapsh
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import RecentTrade, Side
 from services.decision.store.account_rows import (
+    HELD_COLUMNS,
     INSTRUMENT_COLUMNS,
     SAID_COLUMNS,
     SNAPSHOT_COLUMNS,
@@ -37,6 +39,8 @@ from services.runtime.database import Transaction
 
 _NOW_COLUMNS = ("gain_year", "snapshot_id", "as_of_time", "opening_position", "booked_position")
 _ACCOUNT = columns_of(tables.account, ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS))
+_HELD = columns_of(tables.account, ("account_id", *HELD_COLUMNS, *_NOW_COLUMNS))
+_OPENING_HELD = columns_of(tables.snapshot_account, ("snapshot_id", "account_id", *HELD_COLUMNS))
 _OPENING = columns_of(tables.snapshot_account, ("snapshot_id", "account_id", *SAID_COLUMNS))
 _SNAPSHOT = columns_of(tables.snapshot, SNAPSHOT_COLUMNS)
 
@@ -64,7 +68,9 @@ class PostgresBooks:
         recent: dict[str, list[RecentTrade]] = {}
         for trade in traded.mappings():
             recent.setdefault(trade["account_id"], []).append(trade_of(trade))
-        return [account_of(row, recent.get(row["account_id"], ())) for row in rows.mappings()]
+        found = rows.mappings().all()
+        # In a thread: lots are many, and the event loop has others to serve.
+        return await asyncio.to_thread(lambda: [account_of(row, recent.get(row["account_id"], ())) for row in found])
 
     async def account_ids(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""
@@ -83,17 +89,23 @@ class PostgresBooks:
     async def listed(
         self, household_id: HouseholdId | None, after: AccountId | None, limit: int
     ) -> Sequence[AccountBook]:
-        """Return accounts after `after` by id, of the household or of all, without recent trades."""
+        """Return accounts after `after` by id, of the household or of all, without lots and recent trades."""
         table = tables.account
-        query = select(*_ACCOUNT).order_by(table.c.account_id).limit(limit)
+        query = select(*_HELD).order_by(table.c.account_id).limit(limit)
         if household_id is not None:
             query = query.where(table.c.household_id == household_id)
         if after is not None:
             query = query.where(table.c.account_id > after)
         return [account_of(row) for row in (await self._connection.execute(query)).mappings()]
 
+    async def holdings(self, account_ids: Collection[AccountId]) -> Sequence[AccountBook]:
+        """Return the accounts that exist, by id, without lots and recent trades."""
+        column = tables.account.c.account_id
+        query = select(*_HELD).where(_among(column, account_ids)).order_by(column)
+        return [account_of(row) for row in (await self._connection.execute(query)).mappings()]
+
     async def openings(self, accounts: Collection[AccountBook]) -> Sequence[AccountBook]:
-        """Return each account as the snapshot that it rests on had it."""
+        """Return each account as the snapshot that it rests on had it, by id, without lots."""
         table = tables.snapshot_account
         known = {(account.snapshot_id, account.account_id): account for account in accounts}
         wanted = (
@@ -105,7 +117,7 @@ class PostgresBooks:
             .render_derived()
         )
         query = (
-            select(*_OPENING)
+            select(*_OPENING_HELD)
             .join(wanted, (table.c.snapshot_id == wanted.c.snapshot_id) & (table.c.account_id == wanted.c.account_id))
             .order_by(table.c.account_id)
         )
