@@ -264,6 +264,11 @@ class Guardrail:
         object.__setattr__(self, "allowed", tuple(sorted(set(self.allowed))))
 
 
+def _bounded(guardrail: Guardrail) -> tuple[str, ...]:
+    said = (guardrail.minimum, guardrail.maximum, guardrail.locked, guardrail.allowed, guardrail.reason)
+    return (guardrail.field, *map(str, said))
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """The rules of one node, or, merged from root to leaf, of one account."""
@@ -280,6 +285,12 @@ class Document:
     execution: ExecutionPreferences = ExecutionPreferences()
     data: DataRequirements = DataRequirements()
     guardrails: Annotated[tuple[Guardrail, ...], Merge.GATHER] = ()
+
+    def __post_init__(self) -> None:
+        """Sort the guardrails, each once."""
+        guardrails = tuple(sorted(set(self.guardrails), key=_bounded))
+        if guardrails != self.guardrails:
+            object.__setattr__(self, "guardrails", guardrails)
 
 
 FIELDS = Fields(Document)

@@ -91,6 +91,14 @@ class Fields(Generic[D]):
         """Yield the fields."""
         return iter(self._by_path.values())
 
+    def __getitem__(self, path: str) -> Field:
+        """Return the field at `path`.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._by_path[path]
+
     def get(self, path: str) -> Field | None:
         """Return the field at `path`, or None."""
         return self._by_path.get(path)

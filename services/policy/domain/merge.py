@@ -79,7 +79,7 @@ class Effective:
         for found, value in FIELDS.set_in(layer.document):
             path = found.path
             if found.merge is Merge.GATHER:
-                set_here[path] = tuple(dict.fromkeys((*found.read(self.document), *value)))
+                set_here[path] = (*found.read(self.document), *value)
                 sources[path] = (*sources.get(path, ()), layer)
                 continue
             broken = next((b for b in self.bounds.get(path, ()) if b.violation(found, value) is not None), None)

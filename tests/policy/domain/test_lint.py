@@ -129,16 +129,18 @@ def test_groups_have_unique_names_and_do_not_nest_without_end():
     ],
 )
 def test_a_guardrail_bounds_a_field_that_can_be_bounded(guardrail, rule):
-    assert own(Document(guardrails=(guardrail,))) == [(rule, ("guardrails[0]",))]
+    assert own(Document(guardrails=(guardrail,))) == [(rule, (f"guardrails[{guardrail.field}]",))]
 
 
 def test_guardrails_of_a_path_leave_something():
     above = guarded("risk.cash_floor", maximum="0.1")
 
     assert own(guarded("risk.cash_floor", minimum="0.1"), above) == []
-    assert own(guarded("risk.cash_floor", minimum="0.11"), above) == [("GUARDRAIL_NOTHING_LEFT", ("guardrails[0]",))]
+    assert own(guarded("risk.cash_floor", minimum="0.11"), above) == [
+        ("GUARDRAIL_NOTHING_LEFT", ("guardrails[risk.cash_floor]",))
+    ]
     assert own(guarded("tax.jurisdiction", allowed=["US"]), guarded("tax.jurisdiction", allowed=["DE"])) == [
-        ("GUARDRAIL_NOTHING_LEFT", ("guardrails[0]",))
+        ("GUARDRAIL_NOTHING_LEFT", ("guardrails[tax.jurisdiction]",))
     ]
 
 

@@ -64,8 +64,8 @@ def guardrails_leave_something(guardrails: Iterable[Guardrail], bounds: Bounds) 
         guardrails: A document's own.
         bounds: Those of its node's ancestors, which hold at the same time.
     """
-    for index, guardrail in enumerate(guardrails):
-        place = (f"guardrails[{index}]",)
+    for guardrail in guardrails:
+        place = (f"guardrails[{guardrail.field}]",)
         field = FIELDS.get(guardrail.field)
         if field is None or field.merge is Merge.GATHER:
             yield error("GUARDRAIL_FIELD", place, f"{guardrail.field!r} is not a field that can be bounded")
