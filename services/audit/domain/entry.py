@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import cached_property
 
 from services.audit.domain.merkle import leaf_hash
-from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, rfc3339
+from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json, rfc3339
 
 # C2SP tlog-tiles: an entry's length is two bytes.
 BODY_BYTES_MAX = 65_535
@@ -102,10 +102,10 @@ class Event:
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The event's members of the body, as they stand between the log's own."""
         return (
-            b'"actor":%b,"data":%b,"event_id":"%b"' % (_text(self.actor), self.data, self.event_id.encode()),
+            b'"actor":%b,"data":%b,"event_id":"%b"' % (_json(self.actor), self.data, self.event_id.encode()),
             b'"kind":%b,"occurred_time":"%b","producer":%b'
-            % (_text(self.kind), rfc3339(self.occurred_time).encode(), _text(self.producer)),
-            b'"subjects":%b,"trace_parent":"%b"' % (canonical_json(self.subjects), self.trace_parent.encode()),
+            % (_json(self.kind), rfc3339(self.occurred_time).encode(), _json(self.producer)),
+            b'"subjects":%b,"trace_parent":"%b"' % (_json(dict(self.subjects)), self.trace_parent.encode()),
         )
 
     @cached_property
@@ -174,7 +174,7 @@ def parse_entry(body: bytes) -> Entry:
             actor=members["actor"],
             trace_parent=members["trace_parent"],
             subjects=members["subjects"],
-            data=_ENCODER.encode(members["data"]).encode() if max(body) < 0xF0 else canonical_json(members["data"]),
+            data=_json(members["data"]),
         )
         entry = new_entry(
             event,
@@ -202,19 +202,21 @@ def _no_float(digits: str) -> float:
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float)
 
-# Sorts keys by code point. RFC 8785 sorts by UTF-16 unit, which differs only where a character is beyond U+FFFF; those
-# have a byte of 0xF0 or more in UTF-8, and `canonical_json`, which is slower, is asked instead.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _text(value: str) -> bytes:
-    return _ENCODER.encode(value).encode()
+def _json(value: JsonValue) -> bytes:
+    """Return `canonical_json(value)`, for what JSON itself can hold, several times faster."""
+    text = _ENCODER.encode(value).encode()
+    # The encoder sorts keys by code point, RFC 8785 by UTF-16 unit. That differs only where a character is beyond
+    # U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
+    return text if max(text) < 0xF0 else canonical_json(value)
 
 
 def _require_canonical_object(data: bytes) -> None:
     try:
         value = _DECODER.decode(data.decode())
-        canonical = _ENCODER.encode(value).encode() if max(data) < 0xF0 else canonical_json(value)
+        canonical = _json(value)
     except RecursionError as error:
         raise EventInvalid("data", "is nested too deeply") from error
     except ValueError as error:

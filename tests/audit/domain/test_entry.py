@@ -23,13 +23,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
+names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
 any_event = st.builds(
     an_event,
     st.integers(),
-    account=st.none() | st.text(min_size=1, max_size=20),
-    subjects=st.dictionaries(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=5), st.text(), max_size=3),
+    account=st.none() | names,
+    subjects=st.dictionaries(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=5), names, max_size=3),
     data=st.dictionaries(st.text(), json_values, max_size=5),
-    actor=st.text(min_size=1, max_size=30),
+    actor=names,
     occurred_time=st.just(NOON) | st.just(NOON.replace(microsecond=0)),
     trace_parent=st.sampled_from(["", TRACE_PARENT]),
 )
@@ -108,6 +109,13 @@ def test_data_that_is_not_a_canonical_json_object_is_refused(data):
 @pytest.mark.parametrize("data", [b"{}", '{"\U00010000":2,"\uffff":1}'.encode(), '{"a":"ä–\\u0001\\n"}'.encode()])
 def test_canonical_data_is_taken_as_it_is(data):
     assert with_data(data).data == data
+
+
+@pytest.mark.parametrize("text", ["nul\0", "line\nbreak", "\x1b[31mred", "del\x7f"])
+def test_names_have_no_control_characters(text):
+    for changes in ({"actor": text}, {"producer": text}, {"account": text}, {"subjects": {"plan": text}}):
+        with pytest.raises(EventInvalid, match="control characters"):
+            an_event(**changes)
 
 
 @pytest.mark.parametrize("event_id", ["", "x", an_event_id(1).upper(), an_event_id(1).replace("-", ""), "{0}"])

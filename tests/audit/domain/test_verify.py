@@ -41,15 +41,15 @@ def test_an_empty_log_is_whole():
     assert verify_log([], [Checkpoint(ORIGIN, 0, EMPTY_ROOT)]).size == 0
 
 
-def test_every_single_changed_bit_of_every_body_is_found_and_located():
-    for index in (0, 6, 7, 19):
-        for bit in range(len(BODIES[index]) * 8):
-            changed = bytearray(BODIES[index])
-            changed[bit // 8] ^= 1 << bit % 8
-            with pytest.raises(
-                Unproven, match=rf"entry ({index}|{index + 1}) |entry {index}:|first {7 if index < 7 else 20} "
-            ):
-                verify_log([*BODIES[:index], bytes(changed), *BODIES[index + 1 :]], CHECKPOINTS)
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_every_single_changed_bit_of_a_body_is_found_and_located(index):
+    bodies, checkpoints = log_of(*GROWTH.entries[:3])
+    for bit in range(len(bodies[index]) * 8):
+        changed = bytearray(bodies[index])
+        changed[bit // 8] ^= 1 << bit % 8
+        # A time that was moved back or forth contradicts its neighbour.
+        with pytest.raises(Unproven, match=rf"entry {index}:|entry ({index}|{index + 1}) |the first 3 entries"):
+            verify_log([*bodies[:index], bytes(changed), *bodies[index + 1 :]], checkpoints)
 
 
 @pytest.mark.parametrize("index", [0, 10, 19])
