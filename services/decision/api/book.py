@@ -1,8 +1,9 @@
 """`evenkeel.decision.v1.BookService`: message → values → use case → message."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
@@ -19,6 +20,7 @@ from services.decision.api.book_messages import (
 )
 from services.decision.app.book import BookApp
 from services.decision.domain.book import SnapshotHeader, SnapshotId
+from services.kernel.errors import Overloaded
 from services.kernel.ids import AccountId, HouseholdId, RunId
 from services.runtime.database import Database
 from services.runtime.paging import cut, read_page
@@ -29,8 +31,17 @@ PAGE_MAX = 1_000
 
 # A snapshot is held in memory while it is checked: about 50,000 accounts of 80 lots. More accounts are more snapshots.
 SNAPSHOT_BYTES_MAX = 128 * 1024 * 1024
+# So many are held at once; they are recorded one after another anyway.
+SNAPSHOTS_AT_ONCE_MAX = 4
+RETRY_AFTER_S = 2.0
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class TooManySnapshots(Overloaded):
+    """As many snapshots are being received as fit into memory."""
+
+    reason = "CALLS_EXCEED_LIMIT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +50,18 @@ class BookServicer(BookServiceServicer):
 
     app: BookApp
     database: Database
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SNAPSHOTS_AT_ONCE_MAX))
 
     async def IngestBook(
         self, request_iterator: AsyncIterator[pb.IngestBookRequest], context: _Context
     ) -> pb.IngestBookResponse:
+        if self._places.locked():
+            limit = f"at most {SNAPSHOTS_AT_ONCE_MAX} snapshots are received at once"
+            raise TooManySnapshots(limit, retry_after_s=RETRY_AFTER_S)
+        async with self._places:
+            return await self._ingest(request_iterator)
+
+    async def _ingest(self, request_iterator: AsyncIterator[pb.IngestBookRequest]) -> pb.IngestBookResponse:
         # Received and checked before any transaction begins, so a slow sender holds no lock.
         request_id, digest, header, parts = await _received(request_iterator)
         snapshot = await self.app.check_book(header, parts)

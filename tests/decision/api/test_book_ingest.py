@@ -1,5 +1,6 @@
 """`IngestBook`: what comes in whole is kept whole, and what is wrong is named and leaves nothing."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import grpc
 from sqlalchemy import text
 
 from evenkeel.decision.v1 import book_service_pb2 as pb
+from services.decision.api.book import SNAPSHOTS_AT_ONCE_MAX
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import a_request_id, book_requests, header_message, part_message
 from tests.decision.books import CLOSE, a_header, an_account, lot
@@ -164,6 +166,28 @@ async def test_a_header_that_cannot_be_is_refused(service):
     async with refused(BAD, "FIELD_INVALID") as fields:
         await service.books().IngestBook(iter(requests))
     assert fields.keys() == {"header.instruments[0].quantity_increment"}
+
+
+async def test_more_snapshots_than_fit_into_memory_are_told_to_wait(service):
+    header, part = book_requests((ONE,))
+    going_on = asyncio.Event()
+
+    async def slowly():
+        yield header
+        await going_on.wait()
+        yield part
+
+    async def send():
+        return await service.books().IngestBook(slowly())
+
+    sending = [asyncio.create_task(send()) for _ in range(SNAPSHOTS_AT_ONCE_MAX + 1)]
+    [first], others = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+    async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "CALLS_EXCEED_LIMIT"):
+        await first
+    going_on.set()
+    answers = await asyncio.gather(*others)
+
+    assert {each.snapshot.account_count for each in answers} == {1}
 
 
 async def test_an_advisor_may_read_the_book_and_not_write_it(service):

@@ -1,14 +1,17 @@
 """What a book must be, and that everything wrong with it is named by field, value and limit."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
-from services.decision.domain.book import BookInvalid, SnapshotCheck
+from services.decision.domain.book import BookInvalid, SnapshotCheck, accounts
 from services.decision.domain.columns import Numbers
 from services.decision.domain.instruments import InstrumentUnknown
 from services.kernel.errors import Invalid
+from services.kernel.money import CENT
 from tests.decision.books import CLOSE, MORNING, a_header, an_account, columns, lot
 
 GOOD = an_account("a1", cash=5).holding("VTI", lot("l1", 2, 100), lot("l2", 1, 80))
@@ -162,6 +165,44 @@ def test_a_part_that_is_wrong_does_not_hide_the_next():
     second = columns(an_account("a2").holding("VTI", units=0))
 
     assert wrong(first, second).keys() == {"part.reserved_cash.units[0]", "part.position_quantities.units[0]"}
+
+
+TEXTS = st.sampled_from(
+    ["a1", "a2", "", "VTI", "BND", "USD", "EUR", "TAX_WRAPPER_TAXABLE", "HOLDING_TRADED", "é", "x" * 65]
+)
+NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 100, 20_000, 2**63 - 1, -(2**63)])
+
+
+@st.composite
+def parts(draw):
+    """A right part with a few things changed, some of which make it wrong."""
+    part = columns(GOOD, an_account("a2").holding("BND", units=3))
+    for name in draw(st.lists(st.sampled_from([each.name for each in fields(part)]), max_size=3)):
+        before = getattr(part, name)
+        rows = list(before.units if isinstance(before, Numbers) else before)
+        values = TEXTS if rows and isinstance(rows[0], str) else NUMBERS
+        for row in range(len(rows)):
+            if draw(st.booleans()):
+                rows[row] = draw(values)
+        rows = rows[draw(st.integers(0, 1)) :] + draw(st.lists(values, max_size=1))
+        after = Numbers(rows, draw(st.integers(0, 12))) if isinstance(before, Numbers) else rows
+        part = replace(part, **{name: after})
+    return part
+
+
+@given(parts())
+def test_a_part_that_is_not_refused_is_whole(part):
+    try:
+        snapshot = snapshot_of(part)
+    except Invalid as refused:
+        event(type(refused).__name__)
+        return
+    for account in accounts(part, snapshot, 0):
+        assert account.cash == account.cash.quantize(CENT)
+        for position in account.positions:
+            assert position.quantity > 0
+            assert not position.lots or sum(each.quantity for each in position.lots) == position.quantity
+            assert all(each.quantity > 0 and each.basis_total >= 0 for each in position.lots)
 
 
 def test_violations_are_counted_and_only_so_many_shown():
