@@ -1,6 +1,8 @@
 """Execution put together for a test: its use cases over a ledger, a sandbox venue, and clocks that stand still."""
 
+import inspect
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -85,6 +87,59 @@ def settings_for(values, keys_directory, **changed):
     return ExecutionSettings.from_environment(**{**values, **given, **changed})
 
 
+class Killed(BaseException):
+    """The process ends here, as by SIGKILL: nobody catches it, and what was not committed is gone."""
+
+
+class Points:
+    """Counts everything the process does with its ledger and its venue, and ends it at one of them."""
+
+    def __init__(self):
+        self.passed = 0
+        self.kill_at = None
+
+    def passing(self):
+        self.passed += 1
+        if self.passed == self.kill_at:
+            raise Killed(f"killed at point {self.passed}")
+
+    def each_call_of(self, target):
+        return _Watched(target, self)
+
+    def begin(self, begin):
+        """Return `begin` with points before every call, before the commit and after it."""
+
+        @asynccontextmanager
+        async def watched():
+            async with begin() as ledger:
+                yield _Watched(ledger, self)
+                self.passing()
+            self.passing()
+
+        return watched
+
+
+class _Watched:
+    """Anything whose calls are points: before it does something, and after, when only we do not know yet."""
+
+    def __init__(self, target, points):
+        self._target = target
+        self._points = points
+
+    def __getattr__(self, name):
+        found = getattr(self._target, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def called(*values, **named):
+            self._points.passing()
+            answer = await found(*values, **named)
+            self._points.passing()
+            return answer
+
+        return called
+
+
 class World:
     """One execution service, without its server."""
 
@@ -95,6 +150,7 @@ class World:
         self.clock = FixedClock(NOON)
         self.market_clock = FixedClock(NOON)
         self.policies = FakePolicies()
+        self.points = Points()
         self.start()
 
     def start(self):
@@ -107,8 +163,8 @@ class World:
         )
         self.app = build_app(
             self.settings,
-            self.begin,
-            self.venue,
+            self.points.begin(self.begin),
+            self.points.each_call_of(self.venue),
             self.policies,
             clock=self.clock,
             market_clock=self.market_clock,

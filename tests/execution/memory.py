@@ -1,0 +1,445 @@
+"""The ledger and the sandbox's book in memory: the fakes that the use cases are tested with.
+
+The contract test runs over them and over PostgreSQL, so that they can be trusted.
+"""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from itertools import pairwise
+
+from services.execution.app.ports import Readiness, VenueReport
+from services.execution.app.records import (
+    AllocationRecord,
+    BlockDetail,
+    KnownPlan,
+    LifeState,
+    PlanReport,
+    summary_of,
+)
+from services.execution.domain.order import OrderState
+from services.execution.domain.pretrade import Usage
+from services.execution.domain.trading_state import ScopeKind
+from services.execution.domain.words import Side
+from services.kernel.errors import Conflict
+
+OPEN = {LifeState.WAITING, LifeState.READY, LifeState.WORKING}
+AT_VENUE = {OrderState.PENDING_NEW}
+
+
+@dataclass
+class State:
+    """Everything that a transaction may change."""
+
+    plans: dict = field(default_factory=dict)
+    usage: dict = field(default_factory=dict)
+    prices: dict = field(default_factory=dict)
+    halts: dict = field(default_factory=dict)
+    orders: dict = field(default_factory=dict)
+    carries: dict = field(default_factory=dict)
+    blocks: dict = field(default_factory=dict)
+    reports: dict = field(default_factory=dict)
+    cursors: dict = field(default_factory=dict)
+    allocations: dict = field(default_factory=dict)
+    stream: list = field(default_factory=list)
+    events: list = field(default_factory=list)
+
+    def copy(self):
+        return State(**{each.name: getattr(self, each.name).copy() for each in fields(self)})
+
+
+class MemoryDatabase:
+    """One transaction at a time; a failed one leaves nothing."""
+
+    def __init__(self):
+        self.state = State()
+        self._one = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self):
+        async with self._one:
+            ledger = MemoryLedger(self.state.copy())
+            yield ledger
+            self.state = ledger.state
+
+
+class MemoryLedger:
+    def __init__(self, state):
+        self.state = state
+
+    @property
+    def events(self):
+        return [(event.kind, dict(event.subjects), dict(event.data)) for event in self.state.events]
+
+    async def lock(self):
+        pass
+
+    async def pass_gate(self):
+        pass
+
+    async def close_gate(self):
+        pass
+
+    async def emit(self, *events):
+        self.state.events.extend(events)
+
+    # Plans and checks.
+
+    async def plans(self, plan_ids):
+        found = (self.state.plans.get(plan_id) for plan_id in plan_ids)
+        return {
+            each.plan.plan_id: KnownPlan(each.plan.plan_id, each.payload_hash, each.refusals)
+            for each in found
+            if each is not None
+        }
+
+    async def add_plans(self, plans):
+        for each in plans:
+            assert each.plan.plan_id not in self.state.plans
+            self.state.plans[each.plan.plan_id] = each
+
+    async def available_cash(self, plan_ids):
+        return {plan_id: self.state.plans[plan_id].plan.available_cash for plan_id in plan_ids}
+
+    async def usage(self, day, keys):
+        return {key: self.state.usage[day, key] for key in keys if (day, key) in self.state.usage}
+
+    async def add_usage(self, day, used):
+        for key, adds in used.items():
+            self.state.usage[day, key] = self.state.usage.get((day, key), Usage()).plus(adds)
+
+    async def prices(self, instrument_ids):
+        return {name: self.state.prices[name] for name in instrument_ids if name in self.state.prices}
+
+    async def put_prices(self, prices):
+        newer = [
+            price
+            for price in prices
+            if price.instrument_id not in self.state.prices
+            or self.state.prices[price.instrument_id].as_of_time < price.as_of_time
+        ]
+        self.state.prices |= {price.instrument_id: price for price in newer}
+        return len(newer)
+
+    async def open_instruments(self, account_ids):
+        return frozenset(
+            (order.account_id, order.instrument_id)
+            for order in self.state.orders.values()
+            if order.account_id in account_ids and order.state in OPEN
+        )
+
+    # Trading state.
+
+    async def halts(self):
+        return dict(self.state.halts)
+
+    async def put_halt(self, halt):
+        self.state.halts[halt.scope] = halt
+
+    async def remove_halt(self, scope):
+        self.state.halts.pop(scope, None)
+
+    # Orders.
+
+    def _orders(self, which):
+        return [self.state.orders[key] for key in sorted(self.state.orders) if which(self.state.orders[key])]
+
+    async def add_orders(self, orders):
+        for each in orders:
+            assert each.order_id not in self.state.orders
+            self.state.orders[each.order_id] = each
+
+    async def save_orders(self, orders):
+        closed = [each for each in orders if self.state.orders[each.order_id].state not in OPEN]
+        if closed:
+            raise Conflict(f"{len(closed)} orders were closed before")
+        for each in orders:
+            chain = (0, each.filled, each.ended, each.placed, each.released, each.quantity)
+            assert all(one <= next_one for one, next_one in pairwise(chain)), each
+            self.state.orders[each.order_id] = each
+
+    async def orders(self, order_ids):
+        return {key: self.state.orders[key] for key in order_ids if key in self.state.orders}
+
+    async def orders_of(self, plan_ids):
+        return self._orders(lambda order: order.plan_id in plan_ids)
+
+    async def readiness(self):
+        ready = self._orders(lambda order: order.ready > 0)
+        if not ready:
+            return None
+        times = [order.update_time for order in ready]
+        return Readiness(len(ready), min(times), max(times))
+
+    async def ready_orders(self, limit):
+        ready = self._orders(lambda order: order.ready > 0)
+        return sorted(ready, key=lambda order: (order.create_time, order.order_id))[:limit]
+
+    async def unsent_orders(self, scope, expired_at):
+        return self._orders(
+            lambda order: (
+                order.state in OPEN
+                and order.quantity > order.placed
+                and not order.close_reason
+                and (scope is None or _order_within(order, scope))
+                and (expired_at is None or order.expire_time <= expired_at)
+            )
+        )
+
+    async def list_orders(self, which, after, limit):
+        def wanted(order):
+            return (
+                order.order_id > after
+                and which.plan_id in (None, order.plan_id)
+                and which.account_id in (None, order.account_id)
+                and which.run_id in (None, order.run_id)
+                and which.state in (None, order.state)
+            )
+
+        return self._orders(wanted)[:limit]
+
+    async def closed_orders(self, run_id):
+        return self._orders(lambda order: order.closed and run_id in (None, order.run_id))
+
+    async def orders_by_state(self):
+        counts = {}
+        for order in self.state.orders.values():
+            counts[order.state] = counts.get(order.state, 0) + 1
+        return counts
+
+    # Blocks.
+
+    async def carries(self, account_ids):
+        return {name: self.state.carries[name] for name in account_ids if name in self.state.carries}
+
+    async def add_carries(self, changes):
+        for name, change in changes.items():
+            if change:
+                self.state.carries[name] = self.state.carries.get(name, 0) + change
+
+    async def add_blocks(self, blocks):
+        for each in blocks:
+            assert each.block_id not in self.state.blocks
+            self.state.blocks[each.block_id] = replace(each, summary=summary_of(each))
+
+    async def save_blocks(self, blocks):
+        for each in blocks:
+            stored = replace(each, reports=self.state.blocks[each.block_id].reports, summary=summary_of(each))
+            self.state.blocks[each.block_id] = stored
+
+    def _blocks(self, which, limit=None, reports=True):
+        found = [self.state.blocks[key] for key in sorted(self.state.blocks)]
+        shown = [each for each in found if which(each)][:limit]
+        return [replace(each, reports=tuple(self._said(each.block_id)) if reports else ()) for each in shown]
+
+    def _said(self, block_id):
+        return [said.report for of_block, said in self.state.reports.values() if of_block == block_id]
+
+    async def claim_blocks(self, venue_id, attempt, now, limit):
+        unsent = self._blocks(
+            lambda each: (
+                not each.allocated
+                and each.block.terms.venue_id == venue_id
+                and each.ours is OrderState.PENDING
+                and not each.cancel_reason
+            )
+        )
+        unsent.sort(key=lambda each: (each.block.terms.side is Side.BUY, each.create_time, each.block_id))
+        for each in unsent[:limit]:
+            claimed = replace(each, ours=OrderState.SENDING, attempt=attempt, update_time=now, reports=())
+            self.state.blocks[each.block_id] = replace(
+                claimed, summary=replace(summary_of(each), state=OrderState.SENDING)
+            )
+        return [each.block_id for each in unsent[:limit]]
+
+    async def claimed_blocks(self, attempt, block_ids):
+        found = self._blocks(
+            lambda each: each.block_id in block_ids and each.ours is OrderState.SENDING and each.attempt == attempt
+        )
+        return sorted(found, key=lambda each: list(block_ids).index(each.block_id))
+
+    async def unresolved_blocks(self, venue_id, before, limit):
+        return self._blocks(
+            lambda each: (
+                each.block.terms.venue_id == venue_id
+                and not each.allocated
+                and each.ours in (OrderState.SENDING, OrderState.UNKNOWN)
+                and each.update_time <= before
+            ),
+            limit,
+        )
+
+    async def blocks_to_finish(self, venue_id, limit):
+        return self._blocks(
+            lambda each: (
+                each.block.terms.venue_id == venue_id
+                and not each.allocated
+                and (each.ours is OrderState.REJECTED or (each.ours is OrderState.PENDING and each.cancel_reason != ""))
+            ),
+            limit,
+        )
+
+    async def blocks_to_cancel(self, venue_id, limit):
+        return self._blocks(
+            lambda each: (
+                each.block.terms.venue_id == venue_id
+                and not each.allocated
+                and each.ours in AT_VENUE
+                and each.cancel_reason != ""
+                and not each.cancel_sent
+            ),
+            limit,
+        )
+
+    async def open_blocks(self, scope, expired_at):
+        return self._blocks(
+            lambda each: (
+                not each.allocated
+                and (scope is None or _block_within(each, scope))
+                and (expired_at is None or each.expire_time <= expired_at)
+            )
+        )
+
+    async def blocks_at(self, venue_id, client_order_ids):
+        found = self._blocks(
+            lambda each: each.block.terms.venue_id == venue_id and each.block.client_order_id in client_order_ids
+        )
+        return {each.block.client_order_id: each for each in found}
+
+    async def block(self, block_id):
+        if block_id not in self.state.blocks:
+            return None
+        (record,) = self._blocks(lambda each: each.block_id == block_id)
+        given = [each for (_, of_block), each in self.state.allocations.items() if of_block == block_id]
+        times = {
+            said.report.report_id: said.time for of_block, said in self.state.reports.values() if of_block == block_id
+        }
+        given.sort(key=lambda each: (each.account_id, each.order_id))
+        return BlockDetail(record, tuple(given), times)
+
+    async def list_blocks(self, run_id, after, limit):
+        def of_run(each):
+            return any(self.state.orders[share.order_id].run_id == run_id for share in each.statement.shares)
+
+        return self._blocks(
+            lambda each: each.block_id > after and (run_id is None or of_run(each)), limit, reports=False
+        )
+
+    async def sent_blocks(self, venue_id):
+        return self._blocks(lambda each: each.block.terms.venue_id == venue_id and each.ours is not OrderState.PENDING)
+
+    # What venues say, and what follows.
+
+    async def cursor(self, venue_id):
+        return self.state.cursors.get(venue_id, 0)
+
+    async def move_cursor(self, venue_id, position):
+        self.state.cursors[venue_id] = position
+
+    async def add_reports(self, venue_id, reports):
+        for block_id, said in reports:
+            self.state.reports.setdefault((venue_id, said.report.report_id), (block_id, said))
+
+    async def add_allocations(self, allocations):
+        for each in allocations:
+            assert (each.order_id, each.block_id) not in self.state.allocations
+            self.state.allocations[each.order_id, each.block_id] = each
+
+    async def append_reports(self, contents, parents):
+        for each in contents:
+            block_id = each.block_id if isinstance(each, AllocationRecord) else None
+            key = (each.order_id, block_id)
+            assert all(key != known for _, _, _, known in self.state.stream)
+            self.state.stream.append((each.plan_id, each.account_id, parents.get(each.plan_id), key))
+
+    async def plan_reports(self, after, limit):
+        return [
+            PlanReport(
+                position,
+                plan_id,
+                account_id,
+                parent,
+                self.state.orders[key[0]] if key[1] is None else self.state.allocations[key],
+            )
+            for position, (plan_id, account_id, parent, key) in enumerate(self.state.stream, 1)
+            if after < position <= after + limit
+        ]
+
+
+def _order_within(order, scope):
+    match scope.kind:
+        case ScopeKind.ALL:
+            return True
+        case ScopeKind.VENUE:
+            return order.terms.venue_id == scope.subject_id
+        case ScopeKind.INSTRUMENT:
+            return order.instrument_id == scope.subject_id
+        case ScopeKind.ACCOUNT:
+            return order.account_id == scope.subject_id
+
+
+def _block_within(record, scope):
+    match scope.kind:
+        case ScopeKind.ALL:
+            return True
+        case ScopeKind.VENUE:
+            return record.block.terms.venue_id == scope.subject_id
+        case ScopeKind.INSTRUMENT:
+            return record.block.terms.instrument_id == scope.subject_id
+        case ScopeKind.ACCOUNT:
+            return any(share.account_id == scope.subject_id for share in record.statement.shares)
+
+
+class MemoryVenueBook:
+    """The sandbox's book in memory; one transaction at a time, and a failed one leaves nothing."""
+
+    def __init__(self):
+        self._market = None
+        self._prices: dict[str, Decimal] = {}
+        self._orders = {}
+        self._said = []
+        self._one = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self):
+        async with self._one:
+            before = self._market, self._prices.copy(), self._orders.copy(), self._said.copy()
+            try:
+                yield self
+            except BaseException:
+                self._market, self._prices, self._orders, self._said = before
+                raise
+
+    async def lock(self):
+        pass
+
+    async def market(self):
+        return self._market
+
+    async def put_market(self, market, prices):
+        self._market = market
+        self._prices |= prices
+        return len(self._prices)
+
+    async def prices(self, instrument_ids):
+        return {name: self._prices[name] for name in instrument_ids if name in self._prices}
+
+    async def order(self, client_order_id):
+        return self._orders.get(client_order_id)
+
+    async def orders(self):
+        return [self._orders[name] for name in sorted(self._orders)]
+
+    async def open_orders(self, due):
+        return [order for order in await self.orders() if order.open and (due is None or order.due_time <= due)]
+
+    async def save(self, orders):
+        self._orders |= {order.intent.client_order_id: order for order in orders}
+
+    async def say(self, reports):
+        for client_order_id, report, time in reports:
+            self._said.append(VenueReport(len(self._said) + 1, client_order_id, report, time))
+
+    async def said(self, after, limit):
+        return self._said[after : after + limit]
