@@ -1,0 +1,195 @@
+"""A run from its start to its end, over PostgreSQL, with the real optimiser."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.app.book import AccountNotFound
+from services.decision.app.prices import PriceSetNotFound
+from services.decision.domain.account_problem import PricesStale
+from services.decision.domain.plan import PlanOutcome, PlanState
+from services.decision.domain.run import RunState
+from services.decision.tables import runs as tables
+from services.kernel.errors import Invalid
+from tests.decision.books import CLOSE, MORNING
+from tests.decision.stages.world import a_policy, needs_trades, number, on_target
+
+
+async def test_a_run_decides_every_account_submits_what_is_approved_and_books_what_is_filled(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), needs_trades("a3"), on_target("a4"), needs_trades("a5"))
+
+    done = await world.run_to_the_end()
+
+    assert done.run.state is RunState.DONE
+    assert done.decided_count == 5
+    assert done.outcome_counts == {PlanOutcome.TRADE: 4, PlanOutcome.NO_TRADE: 1}
+    assert done.plan_counts == {PlanState.DONE: 4, PlanState.IDLE: 1}
+    assert done.totals.turnover > 0
+    assert done.totals.drift_after_value < done.totals.drift_before_value
+    assert all(times == 1 for times in world.execution.taken.values())
+    assert len(world.execution.taken) == 4
+    reconciled = await world.books.reconcile(done.run.run_id)
+    assert not reconciled.breaks
+
+
+async def test_each_change_of_state_is_told_once(world):
+    await world.ingest(needs_trades("a1"), on_target("a2"))
+
+    await world.run_to_the_end()
+
+    assert await world.events("decision.run.") == [
+        "decision.run.started",
+        "decision.run.pinned",
+        "decision.run.decided",
+        "decision.run.done",
+    ]
+    assert await world.events("decision.plan.") == [
+        "decision.plan.decided",
+        "decision.plan.decided",
+        "decision.plan.submitted",
+        "decision.plan.done",
+    ]
+
+
+async def test_a_dry_run_computes_plans_and_sends_none(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"))
+
+    done = await world.run_to_the_end(dry_run=True)
+
+    assert done.run.state is RunState.DONE
+    assert done.plan_counts == {PlanState.WITHDRAWN: 2}
+    assert world.execution.requests == []
+
+
+async def test_an_account_that_cannot_be_decided_fails_by_itself_and_says_why(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), needs_trades("a3"), needs_trades("a4"))
+    world.policy.own["a1"] = a_policy({"VTI": "0.6", "AAPL": "0.38"})
+    world.policy.own["a2"] = b"\xff\xff"
+    world.policy.without.add("a3")
+
+    run_id = await world.start()
+    await world.decide_all()
+
+    failures = [(await world.plan_of(run_id, each)).content.failure for each in ("a1", "a2", "a3")]
+    assert [each.reason for each in failures] == ["FIELD_INVALID", "FIELD_INVALID", "POLICY_NOT_IN_FORCE"]
+    assert failures[0].details == ("policy.targets: weights and cash must sum to 1, were 0.99",)
+    assert (await world.plan_of(run_id, "a4")).outcome is PlanOutcome.TRADE
+
+
+async def test_stale_prices_and_books_are_refused_account_by_account(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), needs_trades("a3"))
+    world.policy.own["a1"] = a_policy(data=document_pb.DataRequirements(price_age_max_s=3600))
+    world.policy.own["a2"] = a_policy(data=document_pb.DataRequirements(snapshot_age_max_s=3600))
+
+    run_id = await world.start()
+    await world.decide_all()
+
+    assert (await world.plan_of(run_id, "a1")).content.failure.reason == "PRICES_STALE"
+    assert (await world.plan_of(run_id, "a2")).content.failure.reason == "SNAPSHOT_STALE"
+    assert (await world.plan_of(run_id, "a3")).outcome is PlanOutcome.TRADE
+
+
+async def test_a_paused_account_is_left_alone(world):
+    await world.ingest(needs_trades("a1"))
+    world.policy.document = a_policy(safety=document_pb.SafetyNets(paused=True))
+
+    done = await world.run_to_the_end()
+
+    plan = await world.plan_of(done.run.run_id, "a1")
+    assert (plan.outcome, plan.state) == (PlanOutcome.NO_TRADE, PlanState.IDLE)
+    assert "pauses" in plan.content.note
+
+
+async def test_an_account_with_a_live_plan_gets_no_second_one(world):
+    await world.ingest(needs_trades("a1"), on_target("a2"))
+    world.policy.document = a_policy(safety=document_pb.SafetyNets(review_turnover=number("0.0001")))
+    first = await world.start(request_id="r-1")
+    await world.settle()
+
+    second = await world.start(request_id="r-2")
+    await world.settle()
+
+    assert (await world.plan_of(first, "a1")).state is PlanState.HELD
+    refused = await world.plan_of(second, "a1")
+    assert (refused.outcome, refused.content.failure.reason) == (PlanOutcome.FAILED, "PLAN_LIVE")
+    assert (await world.runs.get_run(second)).run.state is RunState.DONE
+
+
+async def test_two_runs_that_decide_one_account_at_the_same_time_leave_it_one_live_plan(world):
+    await world.ingest(needs_trades("a1"))
+    first, second = await world.start(request_id="r-1"), await world.start(request_id="r-2")
+    await world.pinning.step()
+    await world.pinning.step()
+    both = asyncio.Barrier(2)
+    world.solver.gate = both.wait
+
+    await asyncio.gather(world.deciding.step(), world.deciding.step())
+
+    reasons = {
+        failure.reason if (failure := (await world.plan_of(run, "a1")).content.failure) else None
+        for run in (first, second)
+    }
+    assert reasons == {None, "PLAN_LIVE"}
+    assert await world.live_accounts_once()
+
+
+async def test_prices_and_accounts_that_do_not_exist_are_refused_at_the_door(world):
+    await world.ingest(needs_trades("a1"))
+
+    with pytest.raises(AccountNotFound, match="a9"):
+        await world.start("a1", "a9")
+    with pytest.raises(PriceSetNotFound):
+        await world.start("a1", price_set_id="prices-none")
+    with pytest.raises(Invalid, match="named once"):
+        await world.start("a1", "a1")
+    with pytest.raises(Invalid, match="as_of_time"):
+        await world.start("a1", as_of_time=MORNING + timedelta(seconds=1))
+    with pytest.raises(PricesStale):
+        await world.start("a1", as_of_time=CLOSE - timedelta(seconds=1))
+    assert await world.events("decision.run.") == []
+
+
+async def test_a_plan_computed_again_from_its_recorded_inputs_is_the_same(world):
+    await world.ingest(needs_trades("a1"), on_target("a2"))
+    done = await world.run_to_the_end()
+    # The book, the newest prices and the policy are others by now.
+    world.policy.document = a_policy({"AAPL": "0.99"})
+
+    for account_id in ("a1", "a2"):
+        replay = await world.plans.replay_plan((await world.plan_of(done.run.run_id, account_id)).plan_id)
+
+        assert replay.identical, account_id
+
+
+async def test_a_plan_whose_record_was_changed_is_not_the_same(world):
+    await world.ingest(needs_trades("a1"))
+    done = await world.run_to_the_end()
+    plan = await world.plan_of(done.run.run_id, "a1")
+    async with world.database.begin() as transaction:
+        await transaction.connection.execute(
+            update(tables.plan).values(plan_hash="sha256:0").where(tables.plan.c.plan_id == plan.plan_id)
+        )
+
+    assert not (await world.plans.replay_plan(plan.plan_id)).identical
+
+
+async def test_who_watches_sees_each_change_and_the_end(world):
+    await world.ingest(needs_trades("a1"))
+    run_id = await world.start()
+    seen = []
+
+    async def watch():
+        async for progress in world.runs.watch_run(run_id):
+            seen.append(progress.run.state)
+
+    watching = asyncio.create_task(watch())
+    await world.settle()
+    await world.fill_all(run_id)
+    await world.settle()
+    await asyncio.wait_for(watching, 10)
+
+    assert seen[-1] is RunState.DONE
+    assert seen == sorted(seen, key=list(RunState).index)
