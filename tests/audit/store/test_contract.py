@@ -1,6 +1,7 @@
 """What the ports promise, asked of the log in memory and of PostgreSQL alike."""
 
 import dataclasses
+import random
 
 import pytest
 
@@ -221,6 +222,35 @@ async def test_filters_match_what_they_say(log):
         assert await names(log, wanted, start=1, stop=4) == [index for index in expected if 1 <= index < 4]
         assert await names(log, wanted, limit=1) == expected[:1]
         assert await names(log, wanted, limit=1, descending=True) == expected[-1:]
+
+
+async def test_matches_are_found_across_many_commits_from_any_place_in_either_direction(log):
+    rnd = random.Random(3)
+    events = [
+        an_event(n, actor=rnd.choice(["x", "y"]), account=rnd.choice(["a", "b", None]), kind=rnd.choice(["k.l", "k.m"]))
+        for n in range(240)
+    ]
+    batches, at = [], 0
+    while at < len(events):
+        size = rnd.choice([1, 2, 3, 40])
+        batches.append(events[at : at + size])
+        at += size
+    await append(log, *batches)
+
+    for wanted in (EntryFilter(actor="x"), EntryFilter(actor="y", kind="k.m", subjects={"account": "b"})):
+        expected = [
+            number
+            for number, event in enumerate(events)
+            if event.actor == wanted.actor
+            and wanted.kind in (None, event.kind)
+            and wanted.subjects.get("account") in (None, event.account)
+        ]
+        for start, stop in ((0, 240), (17, 18), (100, 180), (239, 240)):
+            within = [index for index in expected if start <= index < stop]
+            for limit in (1, 2, 7, 500):
+                assert await names(log, wanted, start=start, stop=stop, limit=limit) == within[:limit]
+                backwards = await names(log, wanted, start=start, stop=stop, limit=limit, descending=True)
+                assert backwards == within[::-1][:limit]
 
 
 async def test_tiles_are_as_wide_as_asked_and_what_is_missing_is_not_invented(log):

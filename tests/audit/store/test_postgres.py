@@ -6,6 +6,10 @@ import asyncpg
 import pytest
 
 from services.audit.app import Sequencer
+from services.audit.domain.entry import parse_entry
+from services.audit.domain.errors import LogRootMismatch
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.terms import subject_term, term_number
 from services.audit.store import PostgresReader, elect
 from services.audit.tables import metadata
 from services.kernel.clock import FixedClock
@@ -102,6 +106,33 @@ async def test_every_row_follows_from_the_bodies(database, owner):
 
     assert len(await check_log(PostgresReader(database))) == 347
     await check_tables(owner)
+
+
+async def test_where_entries_are_said_to_be_is_never_believed(database, superuser):
+    """Two terms may have one number, and a superuser may bend the index: what an entry says is in its body alone."""
+    async with Running(database) as running:
+        await running.sequencer.append([an_event(1, account="a"), an_event(2, account="a")])
+        await running.sequencer.append([an_event(3, account="b"), an_event(4, account="b")])
+        term = term_number(subject_term("account", "a"))
+        await superuser.execute("insert into audit.posting values ($1, 2, $2)", term, bytes([0, 0, 0, 1]))
+    async with elect(database, ORIGIN) as writer:
+        sequences = await writer.sequences(["a", "b", "c"])
+
+    bodies = await PostgresReader(database).bodies(EntryFilter(subjects={"account": "a"}), start=0, stop=4, limit=9)
+    assert [parse_entry(body).index for body in bodies] == [0, 1]
+    assert sequences == {"a": 2, "b": 2}
+
+
+async def test_a_log_that_was_bent_is_not_written_to_and_says_so(database, superuser):
+    async with Running(database) as running:
+        await running.sequencer.append(some_events(3))
+    await superuser.execute("update audit.entry set leaf = sha256('another') where idx = 1")
+
+    bent = Running(database)
+    with pytest.raises(LogRootMismatch):
+        await bent.sequencer.run(bent.stop)
+    with pytest.raises(LogRootMismatch):
+        await bent.sequencer.append(some_events(1, "more"))
 
 
 async def test_a_writer_whose_session_is_ended_loses_nothing_and_becomes_writer_again(database, owner, superuser):
