@@ -1,0 +1,265 @@
+"""What execution relies on in any venue. An adapter passes all of it, or it is not used.
+
+To put another adapter under the contract, add a fixture that yields a `Case`: the venue, and how to make its market do
+what a test needs.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.execution.app.ports import Acknowledged, Intent, MarketSetting, NotTaken, OutcomeUnknown, VenuePort
+from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.order import OrderState, VenueOrder, fold
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.venues.sandbox.postgres import book_with
+from services.execution.venues.sandbox.venue import SandboxVenue
+from services.kernel.clock import FixedClock
+from services.runtime.database import Database
+from tests.execution.builders import NOON
+from tests.execution.memory import MemoryVenueBook
+
+
+@dataclass
+class Case:
+    """A venue under test, with VTI traded at 100, and what can be done to it."""
+
+    venue: VenuePort
+    # Moves VTI's price.
+    move: Callable[[str], Awaitable[object]]
+    # Ends the trading day.
+    next_day: Callable[[], Awaitable[object]]
+    # From now on one execution fills at most this share of an order.
+    share: Callable[[str], Awaitable[object]]
+    # The venue takes the next order, and its answer is lost; or the order itself is lost.
+    lose_answer: Callable[[], None]
+    lose_order: Callable[[], None]
+    # The venue stops answering, and answers again.
+    down: Callable[[bool], None]
+
+
+def sandbox_case(begin):
+    clock = FixedClock(NOON)
+    venue = SandboxVenue(begin=begin, clock=clock)
+    setting = {"share": "1", "price": "100", "days": 0}
+
+    async def load(**changed):
+        setting.update(changed)
+        market = MarketSetting(
+            "USD", Decimal(0), Decimal(1), 7, Decimal(setting["share"]), NOON + timedelta(days=setting["days"])
+        )
+        await venue.load_market(market, {"VTI": Decimal(setting["price"])})
+
+    case = Case(
+        venue=venue,
+        move=lambda price: load(price=price),
+        next_day=lambda: load(days=setting["days"] + 1),
+        share=lambda share: load(share=share),
+        lose_answer=lambda: setattr(venue.faults, "answers_lost", 1),
+        lose_order=lambda: setattr(venue.faults, "sends_lost", 1),
+        down=lambda down: setattr(venue.faults, "down", down),
+    )
+    return case, load
+
+
+@pytest.fixture
+async def sandbox_in_memory():
+    case, load = sandbox_case(MemoryVenueBook().begin)
+    await load()
+    return case
+
+
+@pytest.fixture
+async def sandbox_in_postgres(execution_database):
+    database = Database(execution_database.settings())
+    case, load = sandbox_case(book_with(database))
+    await load()
+    yield case
+    await database.close()
+
+
+@pytest.fixture(params=["sandbox_in_memory", "sandbox_in_postgres"])
+def case(request):
+    return request.getfixturevalue(request.param)
+
+
+def an_order(name="c-1", quantity=10, side=Side.BUY, limit=None, tif=TimeInForce.DAY, instrument="VTI"):
+    return Intent(
+        client_order_id=name,
+        instrument_id=instrument,
+        side=side,
+        quantity=Decimal(quantity),
+        increment=Decimal(1),
+        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        limit_price=None if limit is None else Decimal(limit),
+        time_in_force=tif,
+        currency="USD",
+    )
+
+
+async def said(venue, after=0):
+    """Read the venue's stream until nothing more comes."""
+    reports = []
+    while more := await venue.reports(reports[-1].position if reports else after, 3):
+        reports.extend(more)
+    return reports
+
+
+async def the_order(venue, name="c-1", quantity=10):
+    reports = [each.report for each in await said(venue) if each.client_order_id == name]
+    return fold(VenueOrder(Decimal(quantity)), reports)
+
+
+async def test_an_order_is_taken_and_filled(case):
+    assert await case.venue.submit(an_order()) == Acknowledged()
+
+    order = await the_order(case.venue)
+    assert (order.state, order.average_price, order.fees) == (OrderState.FILLED, 100, Decimal("0.10"))
+
+
+async def test_the_same_order_twice_is_one_order(case):
+    assert await case.venue.submit(an_order()) == Acknowledged()
+    await said(case.venue)
+    assert await case.venue.submit(an_order()) == Acknowledged()
+
+    assert (await the_order(case.venue)).filled_quantity == 10
+    assert len(await case.venue.mass_status()) == 1
+
+
+async def test_an_order_for_what_nobody_trades_is_not_taken(case):
+    assert isinstance(await case.venue.submit(an_order(instrument="NONE")), NotTaken)
+    assert await case.venue.query("c-1") is None
+
+
+async def test_a_lost_answer_is_unknown_and_asking_tells(case):
+    case.lose_answer()
+    assert isinstance(await case.venue.submit(an_order()), OutcomeUnknown)
+
+    assert (await case.venue.query("c-1")).quantity == 10
+
+
+async def test_a_lost_order_is_unknown_and_asking_tells(case):
+    case.lose_order()
+    assert isinstance(await case.venue.submit(an_order()), OutcomeUnknown)
+
+    assert await case.venue.query("c-1") is None
+    assert await case.venue.submit(an_order()) == Acknowledged()
+
+
+async def test_the_stream_has_no_gap_and_is_the_same_when_read_again(case):
+    await case.share("0.3")
+    for number in range(3):
+        await case.venue.submit(an_order(f"c-{number}"))
+    first = await said(case.venue)
+
+    assert [each.position for each in first] == list(range(1, len(first) + 1))
+    assert await said(case.venue) == first
+    assert await said(case.venue, after=4) == first[4:]
+    assert len({each.report.report_id for each in first}) == len(first)
+
+
+async def test_fills_come_in_parts_that_sum_to_the_order(case):
+    await case.share("0.3")
+    await case.venue.submit(an_order(quantity=100))
+
+    order = await the_order(case.venue, quantity=100)
+    assert len(order.fills) >= 4
+    assert (order.state, order.filled_quantity) == (OrderState.FILLED, 100)
+    assert all(fill.quantity % 1 == 0 for fill in order.fills.values())
+
+
+async def test_a_limit_waits_for_its_price(case):
+    await case.venue.submit(an_order("buy", limit="99"))
+    await case.venue.submit(an_order("sell", side=Side.SELL, limit="101"))
+    assert [(await the_order(case.venue, name)).state for name in ("buy", "sell")] == [OrderState.NEW] * 2
+
+    await case.move("99")
+    assert (await the_order(case.venue, "buy")).average_price == 99
+    await case.move("101")
+    assert (await the_order(case.venue, "sell")).average_price == 101
+
+
+async def test_a_cancel_ends_what_is_left(case):
+    await case.venue.submit(an_order(limit="99"))
+    await case.venue.cancel("c-1", "r-1")
+
+    order = await the_order(case.venue)
+    assert (order.state, order.leaves_quantity) == (OrderState.CANCELED, 0)
+    await case.move("98")
+    assert (await the_order(case.venue)).filled_quantity == 0
+
+
+async def test_a_cancel_that_comes_too_late_changes_nothing(case):
+    await case.venue.submit(an_order())
+    await said(case.venue)
+    await case.venue.cancel("c-1", "r-1")
+
+    assert (await the_order(case.venue)).state is OrderState.FILLED
+
+
+async def test_a_cancel_of_an_unknown_order_is_harmless(case):
+    await case.venue.cancel("nobody", "r-1")
+
+    assert await said(case.venue) == []
+
+
+async def test_a_day_order_ends_with_its_day(case):
+    await case.venue.submit(an_order(limit="99"))
+    await said(case.venue)
+    await case.next_day()
+
+    assert (await the_order(case.venue)).state is OrderState.EXPIRED
+
+
+async def test_fill_or_kill_is_filled_whole_or_not_at_all(case):
+    await case.share("0.1")
+    await case.venue.submit(an_order("whole", quantity=100, tif=TimeInForce.FILL_OR_KILL))
+    await case.venue.submit(an_order("none", limit="99", tif=TimeInForce.FILL_OR_KILL))
+
+    assert len((await the_order(case.venue, "whole", 100)).fills) == 1
+    assert (await the_order(case.venue, "none")).state is OrderState.CANCELED
+
+
+async def test_immediate_or_cancel_leaves_nothing_open(case):
+    await case.share("0.5")
+    await case.venue.submit(an_order(quantity=100, tif=TimeInForce.IMMEDIATE_OR_CANCEL))
+
+    order = await the_order(case.venue, quantity=100)
+    assert order.state is OrderState.CANCELED
+    assert 0 < order.filled_quantity < 100
+
+
+async def test_the_venues_own_view_agrees_with_what_it_said(case):
+    await case.share("0.4")
+    for number in range(3):
+        await case.venue.submit(an_order(f"c-{number}", quantity=50 + number))
+    await said(case.venue)
+
+    for view in await case.venue.mass_status():
+        order = await the_order(case.venue, view.client_order_id, view.quantity)
+        assert (view.filled_quantity, view.gross_amount, view.fees, view.open) == (
+            order.filled_quantity,
+            order.gross_amount,
+            order.fees,
+            False,
+        )
+
+
+async def test_a_venue_that_is_down_says_so_and_forgets_nothing(case):
+    await case.venue.submit(an_order())
+    case.down(True)
+    assert isinstance(await case.venue.submit(an_order("c-2")), OutcomeUnknown)
+    for call in (
+        case.venue.query("c-1"),
+        case.venue.reports(0, 1),
+        case.venue.mass_status(),
+        case.venue.cancel("c-1", "r"),
+    ):
+        with pytest.raises(VenueUnreachable):
+            await call
+    case.down(False)
+
+    assert (await the_order(case.venue)).state is OrderState.FILLED
