@@ -4,13 +4,16 @@ A service subclasses `ServiceSettings` in its `config.py`, with its own prefix (
 once, in `main.py`, and checked there; a missing optional one means the safe behaviour.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.credentials import ClientCredentials
+
+_SCHEMA = re.compile(r"[a-z][a-z_]{0,30}")
 
 
 class ServiceSettings(BaseSettings):
@@ -21,7 +24,7 @@ class ServiceSettings(BaseSettings):
     # Where the service keeps its state: postgresql://role:password@host:port/database.
     database_url: SecretStr
     # The schema that belongs to this service alone; also its name in records.
-    database_schema: str = Field(pattern=r"^[a-z][a-z_]{0,30}$")
+    database_schema: str
     # Who may change tables, when that is another login than the one above; used by `migrate` only.
     database_owner_url: SecretStr | None = None
     # Connections for requests and workers together; health has one of its own.
@@ -103,6 +106,14 @@ class ServiceSettings(BaseSettings):
             certificate_file=self.tls_certificate_file,
             private_key_file=self.tls_private_key_file,
         )
+
+    @field_validator("database_schema")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        # It becomes part of statements, where nothing is quoted for us.
+        if not _SCHEMA.fullmatch(value):
+            raise ValueError("must be 1 to 31 lower-case letters and underscores, a letter first")
+        return value
 
     @model_validator(mode="after")
     def _all_of_tls_or_none(self) -> Self:

@@ -6,7 +6,7 @@ from sqlalchemy import MetaData
 from tests.runtime.counter import tables
 
 revision = "0001"
-down_revision = None
+down_revision = "0000"
 
 
 def upgrade():
