@@ -55,7 +55,7 @@ class VerifierKey:
         """
         name, _, rest = line.partition("+")
         key_id, _, encoded = rest.partition("+")
-        raw = _decoded(encoded)
+        raw = decode_base64(encoded)
         if not raw or raw[0] != Algorithm.ED25519:
             raise NoteInvalid("the key is not an Ed25519 key")
         key = cls(name, raw[1:])
@@ -169,14 +169,18 @@ def _parsed_line(line: str) -> Signature:
     if len(parts) != 3 or parts[0] != _DASH:
         raise NoteInvalid("a line of the signatures is malformed")
     _require_name(parts[1])
-    raw = _decoded(parts[2])
+    raw = decode_base64(parts[2])
     if len(raw) <= _KEY_ID_BYTES:
         raise NoteInvalid("a signature is too short")
     return Signature(parts[1], raw[:_KEY_ID_BYTES], raw[_KEY_ID_BYTES:])
 
 
-def _decoded(encoded: str) -> bytes:
-    """Return the bytes of the one spelling of base64 that has them."""
+def decode_base64(encoded: str) -> bytes:
+    """Return the bytes that `encoded` says in their one spelling.
+
+    Raises:
+        NoteInvalid: It is not base64, or another spelling.
+    """
     try:
         raw = base64.b64decode(encoded.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
