@@ -77,12 +77,12 @@ def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | No
     if trades is None:
         # Without what was left out for being small there may be no way to keep the limits.
         trades = rounded(problem, tax, convex, chosen.near)
-    return _released(case, first, trades)
+    return _released(case, first.solution, first.detail, trades)
 
 
-def _released(case: "_Case", first: Solve, trades: tuple[Trade, ...] | None) -> Decision:
+def _released(case: "_Case", relaxed: ConvexSolution, status: str, trades: tuple[Trade, ...] | None) -> Decision:
     """Return the decision to make the trades, or none when they are not worth it or do not keep the limits."""
-    problem, status = case.problem, first.detail
+    problem = case.problem
     standing = violations(problem, ())
     if trades is None:
         if standing:
@@ -96,8 +96,9 @@ def _released(case: "_Case", first: Solve, trades: tuple[Trade, ...] | None) -> 
     plan, hold = plan_of(problem, case.convex, trades), plan_of(problem, case.convex, ())
     needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
     if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
-        best = case.chosen.objective
-        if objective_bps(hold) - best < needed or trades:
+        # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
+        proven = objective_bps(hold) - dual_bound(case.convex, relaxed) < needed
+        if proven or trades:
             return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, status, reason=NoTradeReason.NOT_WORTH_IT)
         return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, status, reason=NoTradeReason.BELOW_MINIMUM)
     binding = case.binding()

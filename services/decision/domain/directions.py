@@ -59,7 +59,9 @@ def choose(convex: ConvexProblem, relaxed: ConvexSolution, smallest: Floats, sol
         The best found. Where closing a way leaves no solution, the ways stay open, and the net of each instrument's
         trades is its trade.
     """
-    torn = (by_instrument(convex, convex.lot_cap * (convex.lot_gain < 0)) > 0) & (convex.buy_cap > 0)
+    # A round trip can only pay where a loss does: by its credit, or by the room it makes in the gain budget.
+    pays = (convex.lot_gain < 0) & ((convex.lot_tax < 0) | np.isfinite(convex.gain_budget))
+    torn = (by_instrument(convex, convex.lot_cap * pays) > 0) & (convex.buy_cap > 0)
     small = _small(relaxed, convex, smallest)
     if not (torn | small).any():
         return Chosen(convex, relaxed)

@@ -30,6 +30,8 @@ TOLERANCE = 1e-8
 SHAPES_KEPT_MAX = 64
 # Stands for "no limit": sales and purchases together never exceed twice the account.
 NO_LIMIT = 4.0
+# Which limit gives way first when they conflict, weight for weight: what an owner gives up most easily, cash last.
+RELAXATION_PRICES = {"turnover": 1.0, "gains": 2.0, "group_min": 3.0, "group_max": 3.0, "cash": 4.0}
 # Padding every instrument to the largest number of lots may waste this factor before each gets its own size.
 PADDING_MAX = 4
 
@@ -53,7 +55,7 @@ class Solve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relaxation:
-    """The least total change of limits, as weights, that leaves some plan possible; zero or more each."""
+    """The cheapest change of limits, as weights, that leaves some plan possible; zero or more each."""
 
     cash: float
     turnover: float
@@ -137,7 +139,7 @@ class ReferenceModel:
         # The same limits, each loosened by as little as possible: the answer to "what stands in the way?".
         self.loosened = {name: cp.Variable(excess.shape, nonneg=True) for name, excess in over.items()}
         self.elastic = cp.Problem(
-            cp.Minimize(sum(cp.sum(by) for by in self.loosened.values())),
+            cp.Minimize(sum(RELAXATION_PRICES[name] * cp.sum(by) for name, by in self.loosened.items())),
             [*definitions, *(excess <= self.loosened[name] for name, excess in over.items())],
         )
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument, gain_budget_left
-from services.decision.domain.decision import LotSale, Trade
+from services.decision.domain.decision import CENT, LotSale, Trade
 from services.decision.domain.directions import NOISE
 from services.decision.domain.increments import Effect, Tradable, tradables
 from services.decision.domain.problem import ZERO, AccountProblem, Side
@@ -134,8 +134,9 @@ class _Search:
     def _mending(self, row: int, broken: Decimal) -> set[int]:
         """Return the trades of one instrument that may mend: a step, just enough, or none at all."""
         tradable, now = self.tradables[row], self.steps[row]
-        # A step moves cash by its value less its cost, which is far below a hundredth of it.
-        enough = math.ceil(1.01 * float(broken / self.mix_value) / self.unit[row]) + 1
+        # A trade moves cash by its value less its cost, which is far below a hundredth of it, and both in whole cents.
+        needed = Decimal("1.01") * broken + 2 * CENT
+        enough = math.ceil(float(needed / self.mix_value) / self.unit[row])
         wanted = {now - enough, now + enough, now - 1, now + 1, 0}
         return {tradable.snapped(steps, away=away) for steps in wanted for away in (True, False)} - {now}
 

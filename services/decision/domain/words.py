@@ -37,7 +37,7 @@ def money(amount: Decimal, currency: str) -> str:
 
 def bps(kept: Decimal) -> str:
     """Return basis points as text."""
-    return f"{kept:.2f} basis points"
+    return f"{kept:,.2f} basis points"
 
 
 def quantity(units: Decimal) -> str:
