@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import grpc.aio
@@ -89,19 +90,28 @@ def test_people_and_services_have_tokens_that_name_one_role(stack):
 
 
 async def test_a_service_that_cannot_start_is_named_with_its_own_words(directory):
-    broken = LocalStack(directory / "broken", durable=False, environment={"EVENKEEL_AUDIT_LOG_ORIGIN": "two words"})
+    broken = LocalStack(directory / "broken", durable=False, environment={"EVENKEEL_AUDIT_LOG_KEY_FILE": "/nowhere"})
 
-    with pytest.raises(StackFailed, match=r"(?s)audit .*log_origin"):
+    with pytest.raises(StackFailed, match=r"(?s)audit ended by itself.*/nowhere"):
         async with broken:
             pass
 
     assert not any(broken.running(service) for service in SERVICES)
 
 
+async def test_settings_that_make_no_sense_stop_the_start(directory):
+    broken = LocalStack(directory / "broken", durable=False, environment={"EVENKEEL_AUDIT_LOG_ORIGIN": "two words"})
+
+    with pytest.raises(StackFailed, match=r"(?s)migrate .*log_origin"):
+        async with broken:
+            pass
+
+
 def test_a_killed_launcher_leaves_nothing_behind(directory):
     command = [sys.executable, "-m", "tools.local.up", "--directory", str(directory / "up")]
     launcher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert any("Ctrl-C" in line for line in launcher.stdout), "it ended before it was up"
+    said = list(takewhile(lambda line: "Ctrl-C" not in line, launcher.stdout))
+    assert launcher.poll() is None, "".join(said)
     profile = Profile.load(directory / "up" / "profile.toml")
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     descriptors = {os.pidfd_open(int(child)) for child in children}
