@@ -234,7 +234,7 @@ class AccountProblem:
         found = Violations()
         _check_holdings(self, found)
         _check_rules(self, found)
-        if self.mix_value <= 0:
+        if not len(found) and self.mix_value <= 0:
             found.add("holdings", f"the account's value must be positive, was {self.mix_value}")
         found.raise_if_any()
 
@@ -335,7 +335,7 @@ def _check_holdings(problem: AccountProblem, found: Violations) -> None:
             _not_negative(found, f"{where}.basis_total", lot.basis_total)
             if lot.acquired_date > problem.as_of_date:
                 found.add(f"{where}.acquired_date", f"must not be after {problem.as_of_date}, was {lot.acquired_date}")
-    targets = sum((h.target_weight for h in problem.holdings), ZERO)
+    targets = sum((h.target_weight for h in problem.holdings if h.target_weight.is_finite()), ZERO)
     if targets > ONE:
         found.add("holdings", f"target weights must sum to at most 1, were {targets}")
 

@@ -51,9 +51,9 @@ def estimate(instrument_ids: Sequence[InstrumentId], prices: Floats) -> RiskMode
     vectors = vectors[:, ::-1][:, :count]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
     loadings = vectors * signs * np.sqrt(values[::-1][:count])
-    explained = (loadings**2).sum(axis=1)
     # Scaled down where the factors would explain more than they may.
-    loadings *= np.sqrt(np.minimum(1.0, (1.0 - SPECIFIC_SHARE_MIN) / explained))[:, None]
+    explained_max = 1.0 - SPECIFIC_SHARE_MIN
+    loadings *= np.sqrt(explained_max / np.maximum((loadings**2).sum(axis=1), explained_max))[:, None]
     yearly = volatility * np.sqrt(TRADING_DAYS_PER_YEAR)
     return RiskModel(
         instrument_ids=tuple(instrument_ids),
