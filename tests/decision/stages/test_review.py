@@ -16,7 +16,7 @@ from services.decision.domain.plan import (
 )
 from services.decision.domain.run import RunState
 from services.kernel.ids import PlanId
-from tests.decision.stages.world import a_policy, dollars, needs_trades
+from tests.decision.stages.world import a_policy, dollars, needs_trades, on_target
 
 
 @pytest.fixture
@@ -125,8 +125,6 @@ async def test_plans_are_listed_by_run_account_and_state_page_by_page(world, hel
 
 
 async def test_an_account_due_by_the_calendar_is_decided_although_it_is_in_its_bands(world):
-    from tests.decision.stages.world import on_target
-
     await world.ingest(on_target("a1"))
     world.policy.document = a_policy(triggers=document_pb.Triggers(calendar_days=30))
     first = await world.run_to_the_end(request_id="r-1")

@@ -182,8 +182,7 @@ async def test_who_watches_sees_each_change_and_the_end(world):
     seen = []
 
     async def watch():
-        async for progress in world.runs.watch_run(run_id):
-            seen.append(progress.run.state)
+        seen.extend([progress.run.state async for progress in world.runs.watch_run(run_id)])
 
     watching = asyncio.create_task(watch())
     await world.settle()

@@ -1,16 +1,16 @@
 """A small world for the stages of a run: a real database and optimiser; policy and execution as fakes that can fail."""
 
-import asyncio
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.type import decimal_pb2, money_pb2
+from sqlalchemy import select
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import BookApp
@@ -27,6 +27,7 @@ from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import read_policy
 from services.decision.clients.solving import check
 from services.decision.domain.columns import EPOCH, Numbers
+from services.decision.domain.decide import decide
 from services.decision.domain.deciding import draft_plan
 from services.decision.domain.plan import LIVE_STATES, PlanState
 from services.decision.domain.prices import HistoryColumns, PriceColumns
@@ -35,7 +36,7 @@ from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.kernel.canonical import content_hash
 from services.kernel.clock import FixedClock
-from services.kernel.errors import Unreachable
+from services.kernel.errors import Invalid, Unreachable
 from services.kernel.ids import OrderId, RunId
 from services.runtime.database import Database
 from tests.decision.books import CLOSE, MORNING, TRADE_DATE, a_header, an_account, an_allocation, columns, lot
@@ -59,7 +60,7 @@ def dollars(amount):
 
 
 def a_policy(weights=None, **changes):
-    """Return the bytes of a policy: 60 % VTI, 39 % BND, 1 % cash, unless said otherwise; `changes` set whole sections."""
+    """Return the bytes of a policy: 60 % VTI, 39 % BND, 1 % cash, unless said; `changes` set whole sections."""
     mix = weights or {"VTI": "0.6", "BND": "0.39"}
     sections = {
         "targets": document_pb.Targets(
@@ -146,8 +147,6 @@ class FakeExecution:
         self.requests.append((request_id, [(each.plan_id, each.payload, each.signature) for each in plans]))
         for each in plans:
             if each.plan_id in self.refuses_requests_with:
-                from services.kernel.errors import Invalid
-
                 raise Invalid(f"plans: {each.plan_id} is broken")
         for each in plans:
             if each.plan_id not in self.refusals:
@@ -193,8 +192,6 @@ class InlineSolver:
     """Computes here; `broken` accounts make it fail as the optimiser might."""
 
     def __init__(self):
-        from services.decision.domain.decide import decide
-
         self.decide = decide
         self.calls = 0
         # A test holds the solver here, to do something meanwhile.
@@ -349,8 +346,6 @@ class World:
         """Return the kinds of all events, in order."""
         outbox = self.database.outbox
         async with self.database.read() as connection:
-            from sqlalchemy import select
-
             rows = await connection.execute(select(outbox.c.kind).order_by(outbox.c.seq))
             return [each for each in rows.scalars() if each.startswith(prefix)]
 
@@ -362,6 +357,3 @@ class World:
             if each.state in LIVE_STATES
         ]
         return len(live) == len(set(live))
-
-
-__all__ = ["World", "a_policy", "asyncio", "needs_trades", "on_target", "replace"]

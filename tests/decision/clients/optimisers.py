@@ -1,0 +1,22 @@
+"""Optimisers that misbehave, for computing processes: they must be importable by name."""
+
+import os
+import time
+
+from services.decision.domain.decide import decide
+
+
+def slow_or_deadly():
+    """Return an optimiser that sleeps for account `slow`, dies with `deadly`, and breaks at `broken`."""
+
+    def misbehaving(problem, risk, options):
+        match problem.account_id:
+            case "slow":
+                time.sleep(60)
+            case "deadly":
+                os._exit(9)
+            case "broken":
+                raise ZeroDivisionError("no such number")
+        return decide(problem, risk, options)
+
+    return misbehaving
