@@ -1,0 +1,139 @@
+"""The switch: after its acknowledgement not one new order leaves."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.execution.app.records import LifeState
+from services.execution.domain.trading_state import EVERYTHING, Scope, ScopeKind, TradingState
+from services.execution.domain.words import Side
+from tests.execution.builders import a_plan, a_trade
+
+VTI = Scope(ScopeKind.INSTRUMENT, "VTI")
+HALTED, REDUCING = TradingState.HALTED, TradingState.REDUCING
+
+
+async def halt(world, scope=EVERYTHING, state=HALTED, by="ruth"):
+    return await world.app.trading.halt(scope, state, by=by, why="storm")
+
+
+async def test_what_was_not_sent_is_given_up(world):
+    await world.market(VTI=100)
+    await world.submit(a_plan())
+    await halt(world)
+    await world.run()
+
+    order = await world.order("VTI")
+    assert (order.state, order.close_reason) == (LifeState.CANCELED, "TRADING_HALTED")
+    assert await world.venue.mass_status() == []
+
+
+async def test_blocks_that_were_formed_and_not_sent_never_leave(world):
+    await world.market(VTI=100)
+    await world.submit(a_plan())
+    assert await world.app.forming.form_blocks() == 1
+    assert (await halt(world)).canceling_blocks == 1
+    await world.run()
+
+    assert (await world.order("VTI")).close_reason == "TRADING_HALTED"
+    assert await world.venue.mass_status() == []
+
+
+async def test_what_is_at_the_venue_is_canceled_and_what_was_filled_counts(world):
+    await world.market(VTI=100, share="0.4")
+    await world.submit(a_plan(a_trade(quantity=10)))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.fills.apply_reports()
+    before = (await world.blocks())[0].record.order.filled_quantity
+    assert 0 < before < 10
+
+    await halt(world)
+    await world.app.sending.cancel_blocks()
+    await world.run()
+
+    order = await world.order("VTI")
+    assert (order.state, order.filled, order.close_reason) == (LifeState.CANCELED, before, "TRADING_HALTED")
+    assert [each.open for each in await world.venue.mass_status()] == [False]
+
+
+async def test_an_instrument_that_is_halted_leaves_the_others_alone(world):
+    await world.market(VTI=100, BND=80)
+    await world.submit(a_plan(a_trade("VTI", quantity=1), a_trade("BND", quantity=1, price=80)))
+    await halt(world, VTI)
+    await world.run()
+
+    assert (await world.order("VTI")).state is LifeState.CANCELED
+    assert (await world.order("BND")).state is LifeState.FILLED
+
+
+async def test_an_account_that_is_halted_leaves_the_others_of_its_block_alone(world):
+    await world.market(VTI=100)
+    await world.submit(*(a_plan(plan=f"plan-{n}", account=f"acc-{n}") for n in range(3)))
+    await world.app.forming.form_blocks()
+    await halt(world, Scope(ScopeKind.ACCOUNT, "acc-1"))
+    await world.run()
+
+    states = {order.account_id: order.state for order in await world.orders()}
+    assert states == {"acc-0": LifeState.FILLED, "acc-1": LifeState.CANCELED, "acc-2": LifeState.FILLED}
+
+
+async def test_reducing_lets_sells_go_and_buys_not(world):
+    await world.market(VTI=100, BND=80)
+    await world.submit(a_plan(a_trade("VTI", quantity=1), a_trade("BND", Side.SELL, 5, price=80)))
+    await world.app.forming.form_blocks()
+    await halt(world, state=REDUCING)
+    await world.run()
+
+    assert (await world.order("VTI")).close_reason == "TRADING_HALTED"
+    assert (await world.order("BND")).state is LifeState.FILLED
+
+
+async def test_a_buy_whose_sell_was_halted_is_given_up(world):
+    await world.market(VTI=100, BND=80)
+    await world.submit(a_plan(a_trade("VTI", quantity=4), a_trade("BND", Side.SELL, 5, price=80), cash=0))
+    await halt(world, Scope(ScopeKind.INSTRUMENT, "BND"))
+    await world.run()
+
+    assert (await world.order("BND")).close_reason == "TRADING_HALTED"
+    assert (await world.order("VTI")).close_reason == "CASH_INSUFFICIENT"
+
+
+async def test_a_halt_replaces_one_of_the_same_scope(world):
+    await halt(world, state=REDUCING, by="ruth")
+    await halt(world, state=HALTED, by="omar")
+
+    (found,) = await world.app.trading.halts()
+    assert (found.state, found.halted_by) == (HALTED, "omar")
+
+
+async def test_both_sides_of_the_switch_are_told_to_audit(world):
+    await halt(world, VTI, by="ruth")
+    await world.app.trading.resume(VTI, by="omar", why="over")
+
+    told = [(kind, subjects, data.get("halted_by")) for kind, subjects, data in await world.events()]
+    assert told == [
+        ("execution.trading.halted", {"instrument": "VTI"}, None),
+        ("execution.trading.resumed", {"instrument": "VTI"}, "ruth"),
+    ]
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5, 20, 60])
+async def test_after_the_acknowledgement_nothing_leaves_while_sends_are_under_way(make_postgres_world, delay_ms):
+    world = await make_postgres_world()
+    await world.market(**{f"I{n}": 100 for n in range(30)})
+    await world.submit(*(a_plan(a_trade(f"I{n}", quantity=1), plan=f"p-{n}", account=f"a-{n}") for n in range(30)))
+    await world.app.forming.form_blocks()
+
+    async def halt_soon():
+        await asyncio.sleep(delay_ms / 1000)
+        await halt(world)
+        return len(await world.venue.mass_status())
+
+    at_acknowledgement, _ = await asyncio.gather(halt_soon(), world.app.sending.send_blocks())
+    world.clock.advance(timedelta(seconds=10))
+    await world.run()
+
+    assert len(await world.venue.mass_status()) == at_acknowledgement
+    assert all(order.closed for order in await world.orders())
