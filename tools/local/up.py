@@ -27,14 +27,16 @@ from tools.local.traces import TraceReceiver
 PORTS = {service: 50051 + number for number, service in enumerate(SERVICES)}
 # The day of the sample prices' last close, before the open in New York plus an hour.
 MARKET_TIME = "2022-12-28T14:30:00Z"
+# Where the command-line client looks by itself.
+DIRECTORY = Path(".state/up")
 PROFILE = "profile.toml"
 
 TRY = (
-    ("evenkeel --help", "every command"),
-    ("evenkeel policy list", "the policy tree"),
-    ("evenkeel run list", "rebalances, newest first"),
-    ("evenkeel trading", "whether orders may leave"),
-    ("evenkeel audit verify", "recompute the whole log and check its signature"),
+    ("status", "which services serve"),
+    ("account list", "what clients hold"),
+    ("run list", "rebalances, newest first"),
+    ("trading", "whether orders may leave"),
+    ("audit verify", "recompute the whole log"),
 )
 
 
@@ -67,8 +69,10 @@ def _welcome(stack: LocalStack, console: Console) -> None:
         table.add_row(service, stack.profile.addresses[service], _shown(stack.log_file(service)))
     console.print(table)
     console.print()
+    if stack.directory != DIRECTORY.resolve():
+        console.print(f"  [bold]export EVENKEEL_PROFILE={_shown(stack.directory / PROFILE)}[/]", highlight=False)
     for command, what in TRY:
-        console.print(f"  [bold].venv/bin/{command:<24}[/] {what}", highlight=False)
+        console.print(f"  [bold].venv/bin/evenkeel {command:<14}[/] {what}", highlight=False)
     console.print(f"\nProfile: {_shown(stack.directory / PROFILE)}. Ctrl-C stops everything; the data stays.")
 
 
@@ -94,7 +98,7 @@ def _shown(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until stopped and return the exit code."""
     parser = argparse.ArgumentParser(prog="make up", description="The four services on this machine, until Ctrl-C.")
-    parser.add_argument("--directory", type=Path, default=Path(".state/up"), help="where everything is kept")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where everything is kept")
     parser.add_argument(
         "--market-time", type=datetime.fromisoformat, default=MARKET_TIME, help="what time the market has at the start"
     )
