@@ -103,7 +103,7 @@ def parse_decimal(text: str) -> Decimal:
         raise ValueError(f"must be a decimal number, was {text[:40]!r}") from error
     if value and not -EXPONENT_MAX <= value.adjusted() <= EXPONENT_MAX:
         raise ValueError(f"exponent must be within {-EXPONENT_MAX} and {EXPONENT_MAX}, was {value.adjusted()}")
-    return value if value else Decimal(0)
+    return value or Decimal(0)
 
 
 def plain(value: Decimal) -> str:

@@ -37,7 +37,7 @@ def test_a_conversion_is_exact_or_refused(value, scale):
 
 
 def test_what_does_not_fit_is_refused_with_the_limit():
-    with pytest.raises(ValueError, match="at most 2 decimal places, was 0.001"):
+    with pytest.raises(ValueError, match=r"at most 2 decimal places, was 0\.001"):
         to_units([Decimal("0.001")], 2)
     with pytest.raises(ValueError, match="64 bits"):
         to_units([Decimal(UNITS_MAX) + 1], 0)
