@@ -261,7 +261,7 @@ WITNESS_KEY = vkey(witness_key(WITNESSES[0]))
      f"{OURS}{OURS}quorum none\n", f"log {KEY.verifier_key} a b\nquorum none\n", "nonsense\nquorum none\n",
      f"log {WITNESS_KEY}\nquorum none\n", f"{GROUPS}witness w9 {WITNESS_KEY}\nquorum none\n",
      *(f"{GROUPS}group {group}\nquorum none\n" for group in
-       ("g 3 w1 w2", "g 0 w1 w2", "g -1 w1", "g some w1", "g 1", "g any w1 w1", "g any g", "w1 any w2", "none any w1"))],
+       ("g 3 w1 w2", "g 0 w1", "g -1 w1", "g some w1", "g 1", "g any w1 w1", "g any g", "w1 any w2", "none any w1"))],
 )  # fmt: skip
 def test_a_policy_that_is_none_is_refused(text):
     with pytest.raises(audit_verify.NotProven):
