@@ -106,14 +106,20 @@ def acting_as(caller: Caller) -> Iterator[None]:
         _caller.reset(token)
 
 
-@contextmanager
-def serving(call: Call) -> Iterator[None]:
-    """Make `call` the one that the code within serves."""
-    token = _call.set(call)
-    try:
-        yield
-    finally:
-        _call.reset(token)
+class serving:  # noqa: N801 - read as a context manager; a class, because it is entered on every call
+    """Makes a call the one that the code within serves."""
+
+    __slots__ = ("_call", "_token")
+
+    def __init__(self, call: Call) -> None:
+        """Serve `call`."""
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._token = _call.set(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        _call.reset(self._token)
 
 
 def trace_parent() -> str | None:

@@ -186,7 +186,7 @@ class Database:
     @property
     def connections_in_use(self) -> int:
         """Return how many connections of the pool are taken."""
-        return int(self._engine.pool.checkedout())  # type: ignore[attr-defined]
+        return int(self._engine.pool.checkedout())  # type: ignore[attr-defined] # of the queue pool, which this one is
 
     def _joined(self) -> Transaction | None:
         call = current_call()
@@ -198,7 +198,8 @@ class Database:
         try:
             with _database_errors():
                 await connection.start()
-        except (OSError, PostgresError) as error:
+        except (OSError, PostgresError, exc.DBAPIError) as error:
+            # Refused by the network or by the server, whose words may name our login: they stay in the log.
             raise DatabaseUnreachable("the database does not answer") from error
         try:
             yield connection

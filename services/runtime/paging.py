@@ -14,7 +14,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -61,8 +61,9 @@ def read_page(request: Message, *, default: int, most: int) -> Page:
         Invalid: `page_size` is negative.
         PageTokenInvalid: The token is not of this method and filter.
     """
-    size = request.page_size  # type: ignore[attr-defined]
-    token = request.page_token  # type: ignore[attr-defined]
+    paged: Any = request
+    size: int = paged.page_size
+    token: str = paged.page_token
     if size < 0:
         description = f"must be at least 0, was {size}"
         raise Invalid(f"page_size: {description}", violations=[FieldViolation("page_size", description)])

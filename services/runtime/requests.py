@@ -7,7 +7,7 @@ repeat gets the stored answer. The same id with another body, method or caller i
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -50,12 +50,13 @@ def request_answer_table(metadata: MetaData) -> Table:
 def request_digest(request: Message) -> bytes:
     """Return the SHA-256 of `request` without its `request_id`."""
     # Taken out and put back, because a copy of a bulk request costs more than its hash.
-    request_id = request.request_id  # type: ignore[attr-defined]
-    request.ClearField("request_id")
+    keyed: Any = request
+    request_id = keyed.request_id
+    keyed.ClearField("request_id")
     try:
         return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
     finally:
-        request.request_id = request_id  # type: ignore[attr-defined]
+        keyed.request_id = request_id
 
 
 async def once(database: "Database", request_id: str, digest: bytes, run: Callable[[], Awaitable[M]]) -> M:

@@ -94,7 +94,10 @@ class Keys:
                 log.warning("signing keys not fetched", url=self._url, error=str(error))
 
     def _take(self, content: bytes) -> None:
-        keys = PyJWKSet.from_dict(json.loads(content)).keys
+        published = json.loads(content)
+        if not isinstance(published, dict):
+            raise ValueError("keys must be published as a JSON object")
+        keys = PyJWKSet.from_dict(published).keys
         self._keys = {key.key_id: key for key in keys if key.key_id}
         self.version += 1
 

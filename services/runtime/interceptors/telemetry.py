@@ -7,6 +7,9 @@ import asyncio
 import time
 
 import grpc
+from google.protobuf.message import Message
+from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -41,40 +44,37 @@ class Telemetry:
         # What a call that went well is counted under; made once.
         well = {**always, "rpc.response.status_code": "OK"}
 
-        async def measured(call: Call) -> object:
+        async def measured(call: Call) -> Message | None:
             started_s = time.perf_counter()
             carrier = {key: value for key, value in call.context.invocation_metadata() or () if key in _TRACE_HEADERS}
             parent = extract(carrier) if carrier else None
-            with self._tracer.start_as_current_span(
-                name,
-                context=parent,
-                kind=SpanKind.SERVER,
-                attributes=always,
-                record_exception=False,
-                set_status_on_exception=False,
-            ) as span:
-                try:
-                    return await handler(call)
-                except asyncio.CancelledError:
-                    call.code = grpc.StatusCode.CANCELLED
-                    raise
-                except BaseException:
-                    if call.code is grpc.StatusCode.OK:
-                        call.code = grpc.StatusCode.UNKNOWN
-                    raise
-                finally:
-                    code = call.code.name
-                    labels = well
-                    span.set_attribute("rpc.response.status_code", code)
-                    if call.code is not grpc.StatusCode.OK:
-                        labels = {**always, "rpc.response.status_code": code}
-                        if call.code in SERVER_FAULTS:
-                            labels["error.type"] = code
-                            span.set_attribute("error.type", code)
-                            span.set_status(Status(StatusCode.ERROR))
-                    self._duration.record(time.perf_counter() - started_s, labels)
+            # By hand, because `start_as_current_span` costs as much again as the span.
+            span = self._tracer.start_span(name, parent, SpanKind.SERVER, always)
+            token = attach(trace.set_span_in_context(span, parent))
+            try:
+                return await handler(call)
+            except asyncio.CancelledError:
+                call.code = grpc.StatusCode.CANCELLED
+                raise
+            except BaseException:
+                if call.code is grpc.StatusCode.OK:
+                    call.code = grpc.StatusCode.UNKNOWN
+                raise
+            finally:
+                code = call.code.name
+                labels = well
+                span.set_attribute("rpc.response.status_code", code)
+                if call.code is not grpc.StatusCode.OK:
+                    labels = {**always, "rpc.response.status_code": code}
+                    if call.code in SERVER_FAULTS:
+                        labels["error.type"] = code
+                        span.set_attribute("error.type", code)
+                        span.set_status(Status(StatusCode.ERROR))
+                span.end()
+                self._duration.record(time.perf_counter() - started_s, labels)
+                detach(token)
 
-        return measured  # type: ignore[return-value] # passes on what the handler returns
+        return measured
 
 
 _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})

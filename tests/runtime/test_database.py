@@ -1,0 +1,151 @@
+"""Transactions join the call they are in, and errors say what to do."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from services.runtime.context import Call, Method, serving
+from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict
+from services.runtime.deadlines import DeadlinePassed
+from tests.runtime.counter.stubs import pb
+from tests.runtime.counter.tables import counter
+
+
+@pytest.fixture
+async def database(counter_settings):
+    database = Database(counter_settings)
+    yield database
+    await database.close()
+
+
+def insert(name, total=1):
+    return counter.insert().values(name=name, total=total)
+
+
+async def names(database):
+    async with database.read() as connection:
+        return sorted((await connection.execute(select(counter.c.name))).scalars())
+
+
+async def test_a_transaction_of_a_worker_commits_by_itself(database):
+    async with database.begin() as transaction:
+        await transaction.connection.execute(insert("a"))
+
+    assert await names(database) == ["a"]
+
+
+async def test_a_transaction_within_a_call_joins_the_calls(database):
+    call = Call(Method("/a.B/C", None, pb.AddRequest, pb.AddResponse), None, None)
+
+    class Stopped(Exception):
+        pass
+
+    async def handle():
+        async with database.begin() as outer:
+            call.transaction = outer
+            with serving(call):
+                async with database.begin() as inner:
+                    await inner.connection.execute(insert("a"))
+                assert await names(database) == ["a"]
+                assert inner is outer
+            call.transaction = None
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await handle()
+
+    assert await names(database) == []
+
+
+async def test_a_read_changes_nothing(database):
+    async with database.read() as connection:
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            await connection.execute(insert("a"))
+    async with database.begin() as transaction:
+        await transaction.connection.execute(insert("b"))
+
+    assert await names(database) == ["b"]
+
+
+async def test_a_broken_rule_of_the_schema_is_a_fault_and_rolls_back(database):
+
+    async def change():
+        async with database.begin() as transaction:
+            await transaction.connection.execute(insert("a"))
+            await transaction.connection.execute(insert("b", total=-1))
+
+    with pytest.raises(IntegrityError):
+        await change()
+
+    assert await names(database) == []
+
+
+async def test_of_two_that_wait_for_each_other_one_is_told_to_do_it_again(database):
+    async with database.begin() as transaction:
+        await transaction.connection.execute(insert("a"))
+        await transaction.connection.execute(insert("b"))
+    first_has, second_has = asyncio.Event(), asyncio.Event()
+
+    async def change(mine, other, have, wait_for):
+        async with database.begin() as transaction:
+            await transaction.connection.execute(counter.update().where(counter.c.name == mine).values(total=2))
+            have.set()
+            await wait_for.wait()
+            await transaction.connection.execute(counter.update().where(counter.c.name == other).values(total=3))
+
+    done = await asyncio.gather(
+        change("a", "b", first_has, second_has), change("b", "a", second_has, first_has), return_exceptions=True
+    )
+
+    assert sorted(type(each) for each in done if each is not None) == [TransactionConflict]
+
+
+async def test_a_statement_that_runs_too_long_is_ended(counter_settings):
+    database = Database(counter_settings.model_copy(update={"database_statement_s_max": 0.1}))
+
+    async def sleep():
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    with pytest.raises(DeadlinePassed):
+        await sleep()
+    await database.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "name.invalid:5432"])
+async def test_a_database_that_is_not_there_is_unreachable(counter_settings, address):
+    secret = type(counter_settings.database_url)
+    database = Database(counter_settings.model_copy(update={"database_url": secret(f"postgresql://a:b@{address}/c")}))
+
+    for open_one in (database.begin, database.read, database.dedicated):
+        with pytest.raises(DatabaseUnreachable):
+            async with open_one():
+                pass
+    await database.close()
+
+
+async def test_a_login_that_is_refused_is_unreachable_and_tells_no_password(counter_settings):
+    secret = type(counter_settings.database_url)
+    url = counter_settings.database_url.get_secret_value().replace("policy-test", "wrong-secret")
+    database = Database(counter_settings.model_copy(update={"database_url": secret(url)}))
+
+    with pytest.raises(DatabaseUnreachable) as caught:
+        async with database.read():
+            pass
+    assert "wrong-secret" not in str(caught.value)
+    await database.close()
+
+
+async def test_with_a_pooler_nothing_is_prepared_by_name(counter_settings):
+    database = Database(counter_settings.model_copy(update={"database_pooler": "pgbouncer"}))
+    for name in ("a", "b"):
+        async with database.begin() as transaction:
+            await transaction.connection.execute(insert(name))
+    async with database.read() as connection:
+        kept = (await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))).scalar_one()
+
+    assert kept <= 1
+    assert await names(database) == ["a", "b"]
+    await database.close()
