@@ -16,3 +16,5 @@ class PolicySettings(ServiceSettings):
 
     # How often the service looks for versions that have taken effect, to tell of them, in seconds.
     announce_period_s: float = Field(default=1.0, gt=0, le=60)
+    # How often a follower of `WatchPolicies` looks for what was decided, in seconds.
+    watch_period_s: float = Field(default=0.5, gt=0, le=60)

@@ -24,7 +24,7 @@ async def main(settings: PolicySettings) -> None:
     """Serve until told to stop."""
     database = Database(settings)
     market_clock = ShiftedClock(timedelta(seconds=settings.clock_offset_s))
-    changes, servicer = build(database, SystemClock(), market_clock)
+    changes, servicer = build(database, SystemClock(), market_clock, watch_period_s=settings.watch_period_s)
     workers = [announcer(changes, settings.announce_period_s)]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name
@@ -33,7 +33,9 @@ async def main(settings: PolicySettings) -> None:
     await serve(settings, name="policy", servicers=[servicer], database=database, workers=workers)
 
 
-def build(database: Database, clock: Clock, market_clock: Clock) -> tuple[ChangeApp, Servicer]:
+def build(
+    database: Database, clock: Clock, market_clock: Clock, *, watch_period_s: float
+) -> tuple[ChangeApp, Servicer]:
     """Return the use cases by which rules change, and what is served, over `database`."""
     store = PolicyStore(database)
     changes = ChangeApp(store.read, store.begin, clock, market_clock)
@@ -42,6 +44,7 @@ def build(database: Database, clock: Clock, market_clock: Clock) -> tuple[Change
         changes=changes,
         policies=PolicyApp(store.read, market_clock),
         market_clock=market_clock,
+        watch_period_s=watch_period_s,
     )
     name = POLICY.services_by_name["PolicyService"].full_name
     return changes, Servicer(name, add_PolicyServiceServicer_to_server, servicer)

@@ -6,6 +6,7 @@ which each takes effect after the one it follows, so that no instant can have tw
 """
 
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.runtime.outbox.table import outbox_table
 from services.runtime.requests import request_answer_table
@@ -31,6 +32,8 @@ version = Table(
     Column("node_id", Text, nullable=False),
     # Canonical JSON; its hash with the node's id is the version's id.
     Column("document", Text, nullable=False),
+    # The fields that it sets, and the sections they are in.
+    Column("fields", ARRAY(Text), nullable=False),
 )
 
 change = Table(
@@ -70,6 +73,19 @@ activation = Table(
     Column("revoked_time", DateTime(timezone=True)),
     # When its taking effect was told; null until then.
     Column("announced_time", DateTime(timezone=True)),
+)
+
+# What became of versions, for those who follow; see `domain.notices`.
+notice = Table(
+    "notice",
+    metadata,
+    Column("position", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("version_id", Text, nullable=False),
+    Column("change_id", Text, nullable=False),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
 )
 
 outbox = outbox_table(metadata)

@@ -19,6 +19,7 @@ class Kept:
     numbers: dict = field(default_factory=dict)
     activations: list = field(default_factory=list)
     announced: set = field(default_factory=set)
+    notices: list = field(default_factory=list)
     events: list = field(default_factory=list)
 
 
@@ -92,6 +93,10 @@ class MemoryPolicies:
             if wanted.node_id in (None, change.node_id)
             and wanted.author in (None, change.author)
             and wanted.approver in (None, change.approver)
+            and (wanted.state is None or self._shown(change).state(wanted.market_time) is wanted.state)
+            and (wanted.field is None or wanted.field in change.document.paths())
+            and (wanted.created_from is None or change.created_time >= wanted.created_from)
+            and (wanted.created_before is None or change.created_time < wanted.created_before)
         ]
         newest_first = sorted(found, key=lambda each: -each.number)
         return [each for each in newest_first if before is None or each.number < before][:limit]
@@ -100,6 +105,15 @@ class MemoryPolicies:
         found = [change for change in self._kept.changes.values() if change.version_id == version_id]
         newest = sorted(found, key=lambda c: (c.decided is Decided.APPROVED, self._kept.numbers[c.change_id]))
         return self._shown(newest[-1]) if newest else None
+
+    async def notices(self, after, limit):
+        return [notice for notice in self._kept.notices if notice.position > after][:limit]
+
+    async def last_position(self):
+        return len(self._kept.notices)
+
+    async def add_notice(self, notice):
+        self._kept.notices.append(notice)
 
     async def in_force(self, version_ids, as_of):
         return {layer.version_id for layer in (await self.layers(None, as_of)).values()} & set(version_ids)

@@ -19,10 +19,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.type import decimal_pb2, money_pb2
 
+from evenkeel.policy.v1.policy_document_pb2 import Guardrail as GuardrailMessage
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.kernel.money import Money
-from services.policy.domain.document import Document
+from services.policy.domain.document import Document, Guardrail
 from services.policy.domain.fields import Hint, only_type
 from services.runtime.wire import decimal_message, decimal_of, instant_message, instant_of, money_message, money_of
 
@@ -52,6 +53,13 @@ def document_message(document: Document) -> PolicyDocument:
     """Return the message that says `document`."""
     message = PolicyDocument()
     _fill(message, document)
+    return message
+
+
+def guardrail_message(guardrail: Guardrail) -> GuardrailMessage:
+    """Return the message that says `guardrail`."""
+    message = GuardrailMessage()
+    _fill(message, guardrail)
     return message
 
 

@@ -9,14 +9,17 @@ from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.ids import PolicyNodeId
-from services.policy.api.documents import document_message
+from services.policy.api.documents import document_message, guardrail_message
 from services.policy.app.tree import NewNode, etag_of
 from services.policy.domain.changes import Change, State
 from services.policy.domain.content import plain_value
+from services.policy.domain.diff import Difference, Step
 from services.policy.domain.document import FIELDS, Document
+from services.policy.domain.explain import Explanation, Outcome
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity
-from services.policy.domain.merge import Effective
+from services.policy.domain.merge import Effective, Layer
+from services.policy.domain.notices import Notice, NoticeKind
 from services.policy.domain.tree import Node, NodeKind
 from services.runtime.wire import instant_message, instant_of
 
@@ -39,6 +42,28 @@ _STATES = {
     State.WITHDRAWN: pb.PolicyChange.STATE_WITHDRAWN,
 }
 
+_STATES_BY_NUMBER: dict[int, State] = {number: state for state, number in _STATES.items()}
+
+_OUTCOMES = {
+    Outcome.HOLDS: pb.FieldStatement.OUTCOME_HOLDS,
+    Outcome.REPLACED: pb.FieldStatement.OUTCOME_REPLACED,
+    Outcome.OVERRULED: pb.FieldStatement.OUTCOME_OVERRULED,
+}
+
+_STEPS = {
+    Step.SET: pb.PolicyDifference.STEP_SET,
+    Step.CLEARED: pb.PolicyDifference.STEP_CLEARED,
+    Step.RAISED: pb.PolicyDifference.STEP_RAISED,
+    Step.LOWERED: pb.PolicyDifference.STEP_LOWERED,
+    Step.CHANGED: pb.PolicyDifference.STEP_CHANGED,
+}
+
+_NOTICES = {
+    NoticeKind.SCHEDULED: pb.PolicyNotice.KIND_SCHEDULED,
+    NoticeKind.ACTIVATED: pb.PolicyNotice.KIND_ACTIVATED,
+    NoticeKind.WITHDRAWN: pb.PolicyNotice.KIND_WITHDRAWN,
+}
+
 _SEVERITIES = {
     Severity.WARNING: pb.Finding.SEVERITY_WARNING,
     Severity.ERROR: pb.Finding.SEVERITY_ERROR,
@@ -54,6 +79,11 @@ def new_node(message: pb.PolicyNode) -> NewNode:
 def kind_of(number: int) -> NodeKind | None:
     """Return the kind, or None for any."""
     return _KINDS_BY_NUMBER.get(number)
+
+
+def state_of(number: int) -> State | None:
+    """Return the state, or None for any."""
+    return _STATES_BY_NUMBER.get(number)
 
 
 def node_message(node: Node) -> pb.PolicyNode:
@@ -138,18 +168,48 @@ def effective_message(
 def source_messages(effective: Effective) -> Iterator[pb.FieldSource]:
     """Yield who set each field, in the order of the fields; each contributor of a field that several fill."""
     for field, value in FIELDS.set_in(effective.document):
-        text = canonical_json(plain_value(value)).decode()
         for layer in effective.sources[field.path]:
-            yield pb.FieldSource(
-                field=field.path,
-                value=text,
-                node_id=layer.node_id,
-                version_hash=layer.version_id,
-                author=layer.author,
-                approver=layer.approver,
-                effective_time=instant_message(layer.effective_time),
-                reason=layer.reason,
-            )
+            yield _source(field.path, value, layer)
+
+
+def explanation_message(explanation: Explanation) -> pb.ExplainPolicyResponse:
+    """Return the message that says why a field has its value."""
+    response = pb.ExplainPolicyResponse(
+        value=_text(explanation.value), guardrails=[guardrail_message(bound.guardrail) for bound in explanation.bounds]
+    )
+    for said in explanation.said:
+        statement = response.statements.add(
+            source=_source(explanation.path, said.value, said.layer), outcome=_OUTCOMES[said.outcome]
+        )
+        if said.bound is not None:
+            statement.guardrail.CopyFrom(guardrail_message(said.bound.guardrail))
+            statement.guardrail_node_id = said.bound.node_id
+    return response
+
+
+def difference_message(difference: Difference) -> pb.PolicyDifference:
+    """Return the message that says `difference`."""
+    return pb.PolicyDifference(
+        field=difference.path,
+        item=difference.item,
+        step=_STEPS[difference.step],
+        before=_text(difference.before),
+        after=_text(difference.after),
+        description=difference.description,
+    )
+
+
+def notice_message(notice: Notice) -> pb.PolicyNotice:
+    """Return the message that says `notice`."""
+    return pb.PolicyNotice(
+        position=notice.position,
+        kind=_NOTICES[notice.kind],
+        node_id=notice.node_id,
+        version_hash=notice.version_id,
+        change_id=notice.change_id,
+        effective_time=instant_message(notice.effective_time),
+        record_time=instant_message(notice.recorded_time),
+    )
 
 
 def as_of(request: Message, market_time: datetime) -> AsOf:
@@ -161,3 +221,20 @@ def as_of(request: Message, market_time: datetime) -> AsOf:
 def instant_in(request: Message, name: str) -> datetime | None:
     """Return the instant in the field `name` of a request, or None when it is absent."""
     return instant_of(getattr(request, name), name) if request.HasField(name) else None
+
+
+def _source(path: str, value: object, layer: Layer) -> pb.FieldSource:
+    return pb.FieldSource(
+        field=path,
+        value=_text(value),
+        node_id=layer.node_id,
+        version_hash=layer.version_id,
+        author=layer.author,
+        approver=layer.approver,
+        effective_time=instant_message(layer.effective_time),
+        reason=layer.reason,
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else canonical_json(plain_value(value)).decode()

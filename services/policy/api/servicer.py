@@ -1,5 +1,6 @@
 """`evenkeel.policy.v1.PolicyService`: message → values → use case → message."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,26 +16,32 @@ from services.policy.api.documents import document_of
 from services.policy.api.messages import (
     as_of,
     change_message,
+    difference_message,
     effective_document,
     effective_message,
+    explanation_message,
     finding_messages,
     instant_in,
     kind_of,
     new_node,
     node_message,
+    notice_message,
     source_messages,
+    state_of,
     version_message,
 )
 from services.policy.api.resolving import ACCOUNTS_AT_ONCE, parts
 from services.policy.app import ChangeApp, PolicyApp, TreeApp
-from services.policy.app.changing import Edit
+from services.policy.app.changing import Edit, Proposal
 from services.policy.app.ports import ChangeFilter
+from services.policy.app.reading import ChangePoint, NodePoint, Point, VersionPoint
 from services.policy.domain.changes import Change
 from services.runtime.context import current_caller
 from services.runtime.paging import Page, cut, read_page
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+NOTICES_AT_ONCE = 500
 
 _EDITABLE = frozenset({"document", "reason", "effective_time"})
 
@@ -49,6 +56,8 @@ class PolicyServicer(PolicyServiceServicer):
     changes: ChangeApp
     policies: PolicyApp
     market_clock: Clock
+    # How often a follower looks for what other processes decided, in seconds.
+    watch_period_s: float
 
     async def CreateNode(self, request: pb.CreateNodeRequest, context: _Context) -> pb.CreateNodeResponse:
         (created,) = await self.tree.create_nodes([new_node(request.node)])
@@ -82,12 +91,14 @@ class PolicyServicer(PolicyServiceServicer):
 
     async def CreateChange(self, request: pb.CreateChangeRequest, context: _Context) -> pb.CreateChangeResponse:
         change, warnings = await self.changes.create_change(
-            ChangeId(derived_id("change", request.request_id)),
-            PolicyNodeId(request.node_id),
-            document_of(request.document),
-            reason=request.reason,
-            requested_time=instant_in(request, "effective_time"),
-            author=_caller(),
+            Proposal(
+                change_id=_change_id(request),
+                node_id=PolicyNodeId(request.node_id),
+                document=document_of(request.document),
+                reason=request.reason,
+                author=_caller(),
+                requested_time=instant_in(request, "effective_time"),
+            )
         )
         return pb.CreateChangeResponse(change=self._shown(change), warnings=finding_messages(warnings))
 
@@ -115,6 +126,16 @@ class PolicyServicer(PolicyServiceServicer):
         change = await self.changes.withdraw_change(ChangeId(request.change_id), by=_caller())
         return pb.WithdrawChangeResponse(change=self._shown(change))
 
+    async def RollBackPolicy(self, request: pb.RollBackPolicyRequest, context: _Context) -> pb.RollBackPolicyResponse:
+        change = await self.changes.roll_back(
+            _change_id(request),
+            PolicyNodeId(request.node_id),
+            PolicyVersionId(request.version_hash),
+            reason=request.reason,
+            author=_caller(),
+        )
+        return pb.RollBackPolicyResponse(change=self._shown(change))
+
     async def GetChange(self, request: pb.GetChangeRequest, context: _Context) -> pb.GetChangeResponse:
         return pb.GetChangeResponse(change=self._shown(await self.changes.get_change(ChangeId(request.change_id))))
 
@@ -124,6 +145,11 @@ class PolicyServicer(PolicyServiceServicer):
             node_id=PolicyNodeId(request.node_id) if request.node_id else None,
             author=request.author or None,
             approver=request.approver or None,
+            state=state_of(request.state),
+            market_time=self.market_clock.now(),
+            field=request.field or None,
+            created_from=instant_in(request, "start_time"),
+            created_before=instant_in(request, "end_time"),
         )
         found = await self.changes.list_changes(wanted, before=_number(page), limit=page.size + 1)
         shown, token = cut(found, page, lambda each: (each.number,))
@@ -156,11 +182,42 @@ class PolicyServicer(PolicyServiceServicer):
         for part in parts(resolved):
             yield part
 
+    async def DiffPolicies(self, request: pb.DiffPoliciesRequest, context: _Context) -> pb.DiffPoliciesResponse:
+        found = await self.policies.differences(self._point(request.before), self._point(request.after))
+        return pb.DiffPoliciesResponse(differences=map(difference_message, found))
+
+    async def ExplainPolicy(self, request: pb.ExplainPolicyRequest, context: _Context) -> pb.ExplainPolicyResponse:
+        asked = as_of(request, self.market_clock.now())
+        return explanation_message(await self.policies.explain(PolicyNodeId(request.node_id), request.field, asked))
+
+    async def WatchPolicies(
+        self, request: pb.WatchPoliciesRequest, context: _Context
+    ) -> AsyncIterator[pb.WatchPoliciesResponse]:
+        position = request.after_position
+        while True:
+            notices = await self.policies.notices(position, NOTICES_AT_ONCE)
+            if notices:
+                position = notices[-1].position
+                yield pb.WatchPoliciesResponse(notices=map(notice_message, notices))
+            else:
+                await asyncio.sleep(self.watch_period_s)
+
     async def CheckVersions(self, request: pb.CheckVersionsRequest, context: _Context) -> pb.CheckVersionsResponse:
         asked = [PolicyVersionId(each) for each in request.version_hashes]
         at = instant_in(request, "effective_time") or self.market_clock.now()
         in_force = await self.policies.in_force(asked, at)
         return pb.CheckVersionsResponse(in_force_version_hashes=[each for each in asked if each in in_force])
+
+    def _point(self, message: pb.PolicyPoint) -> Point:
+        match message.WhichOneof("document"):
+            case "version_hash":
+                return VersionPoint(PolicyVersionId(message.version_hash))
+            case "change_id":
+                return ChangePoint(ChangeId(message.change_id))
+            case kind:
+                merged = kind == "effective_node_id"
+                node_id = message.effective_node_id if merged else message.node_id
+                return NodePoint(PolicyNodeId(node_id), as_of(message, self.market_clock.now()), merged)
 
     def _shown(self, change: Change) -> pb.PolicyChange:
         return change_message(change, self.market_clock.now())
@@ -181,6 +238,10 @@ def _edit(request: pb.UpdateChangeRequest) -> Edit:
         requested_time=requested_time,
         clear_time="effective_time" in named and requested_time is None,
     )
+
+
+def _change_id(request: pb.CreateChangeRequest | pb.RollBackPolicyRequest) -> ChangeId:
+    return ChangeId(derived_id("change", request.request_id))
 
 
 def _number(page: Page) -> int | None:

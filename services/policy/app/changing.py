@@ -9,15 +9,28 @@ from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import Place, check_below, existing, place_of
 from services.policy.app.events import change_event, version_event
 from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
-from services.policy.domain.changes import Change, drafted
-from services.policy.domain.document import Document
-from services.policy.domain.errors import ChangeNotFound
+from services.policy.domain.changes import Change, Decided, drafted
+from services.policy.domain.document import EMPTY, Document
+from services.policy.domain.errors import ChangeNotFound, VersionNotFound
 from services.policy.domain.history import Activation, following, newest
 from services.policy.domain.lint import Finding
+from services.policy.domain.notices import NoticeKind, noticed
 from services.policy.domain.tree import Node
 
 # Activations announced in one transaction.
 ANNOUNCED_AT_ONCE_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change as its author writes it; `requested_time` None asks that it holds from its approval on."""
+
+    change_id: ChangeId
+    node_id: PolicyNodeId
+    document: Document
+    reason: str
+    author: str
+    requested_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +58,7 @@ class ChangeApp:
     clock: Clock
     market_clock: Clock
 
-    async def create_change(
-        self,
-        change_id: ChangeId,
-        node_id: PolicyNodeId,
-        document: Document,
-        *,
-        reason: str,
-        requested_time: datetime | None,
-        author: str,
-    ) -> tuple[Change, tuple[Finding, ...]]:
+    async def create_change(self, proposal: Proposal) -> tuple[Change, tuple[Finding, ...]]:
         """Draft a change, and say what is odd about it.
 
         Raises:
@@ -63,21 +67,7 @@ class ChangeApp:
             GuardrailExceeded: A guardrail above forbids a value.
         """
         async with self.begin() as policies:
-            place = await self._place(policies, node_id, requested_time)
-            warnings = place.check(document)
-            change = drafted(
-                change_id,
-                node_id,
-                document,
-                base_version_id=await _newest_version(policies, node_id),
-                reason=reason,
-                requested_time=requested_time,
-                author=author,
-                at=self.clock.now(),
-            )
-            await policies.add_change(change)
-            await policies.emit(change_event("created", change, place.node))
-        return change, warnings
+            return await self._drafted(policies, proposal)
 
     async def edit_change(
         self, change_id: ChangeId, edit: Edit, *, etag: str, by: str
@@ -125,12 +115,28 @@ class ChangeApp:
         async with self.begin() as policies:
             change = await _found(policies, change_id)
             change.check_etag(etag)
-            submitted = change.submitted(by, self.market_clock.now())
-            submitted.check_base(await _newest_version(policies, change.node_id))
-            place = await self._checked(policies, submitted, submitted.requested_time)
-            await policies.replace_change(submitted)
-            await policies.emit(change_event("submitted", submitted, place.node))
-        return submitted
+            return await self._submitted(policies, change, by)
+
+    async def roll_back(
+        self, change_id: ChangeId, node_id: PolicyNodeId, version_id: PolicyVersionId, *, reason: str, author: str
+    ) -> Change:
+        """Propose that a node says again what an earlier approved version of it said; it waits for an approver.
+
+        Raises:
+            NodeNotFound: The node does not exist.
+            VersionNotFound: The version was never approved for the node.
+            PolicyContradiction: The document cannot work any more, or something below could not.
+            GuardrailExceeded: A guardrail above forbids a value by now.
+        """
+        async with self.begin() as policies:
+            await existing(policies, node_id)
+            earlier = await policies.change_of_version(version_id)
+            if earlier is None or earlier.node_id != node_id or earlier.decided is not Decided.APPROVED:
+                raise VersionNotFound(
+                    f"no version {version_id} was ever approved for {node_id}", node_id=node_id, version_hash=version_id
+                )
+            change, _ = await self._drafted(policies, Proposal(change_id, node_id, earlier.document, reason, author))
+            return await self._submitted(policies, change, author)
 
     async def approve_change(self, change_id: ChangeId, read: PolicyVersionId, *, comment: str, by: str) -> Change:
         """Approve the content `read` of a submitted change; it holds from its effective time on.
@@ -152,6 +158,7 @@ class ChangeApp:
             now, market_time = self.clock.now(), self.market_clock.now()
             approved = change.approved(by, read, comment=comment, at=now, market_time=market_time, first=last is None)
             approved.check_base(None if last is None else last.version_id)
+            before = EMPTY if last is None else (await _found(policies, last.change_id)).document
             place = await self._checked(policies, approved, approved.effective_time)
             activation = following(
                 history,
@@ -164,9 +171,11 @@ class ChangeApp:
             in_force_now = activation.effective_time <= market_time
             await policies.replace_change(approved)
             await policies.add_activation(activation, announced=in_force_now)
-            await policies.emit(change_event("approved", approved, place.node, comment))
+            await policies.emit(change_event("approved", approved, place.node, comment, against=before))
             if in_force_now:
-                await _announce(policies, activation, place.node, history)
+                await _announce(policies, activation, place.node, history, now)
+            else:
+                await _note(policies, NoticeKind.SCHEDULED, activation, now)
         return approved
 
     async def reject_change(self, change_id: ChangeId, *, comment: str, by: str) -> Change:
@@ -197,7 +206,10 @@ class ChangeApp:
             change = await _found(policies, change_id)
             withdrawn = change.withdrawn(by, self.market_clock.now())
             if change.effective_time is not None:
-                await policies.revoke(change_id, self.clock.now())
+                now = self.clock.now()
+                history = await policies.history(change.node_id)
+                await policies.revoke(change_id, now)
+                await _note(policies, NoticeKind.WITHDRAWN, next(a for a in history if a.change_id == change_id), now)
             await policies.replace_change(withdrawn)
             await policies.emit(change_event("withdrawn", withdrawn, await existing(policies, change.node_id)))
         return withdrawn
@@ -224,11 +236,37 @@ class ChangeApp:
         async with self.begin() as policies:
             await policies.decide_alone()
             due = await policies.due(self.market_clock.now(), ANNOUNCED_AT_ONCE_MAX)
+            now = self.clock.now()
             for activation in due:
-                await policies.announced(activation, self.clock.now())
+                await policies.announced(activation, now)
                 node = await existing(policies, activation.node_id)
-                await _announce(policies, activation, node, await policies.history(activation.node_id))
+                await _announce(policies, activation, node, await policies.history(activation.node_id), now)
         return len(due)
+
+    async def _drafted(self, policies: PolicyWriter, proposal: Proposal) -> tuple[Change, tuple[Finding, ...]]:
+        place = await self._place(policies, proposal.node_id, proposal.requested_time)
+        warnings = place.check(proposal.document)
+        change = drafted(
+            proposal.change_id,
+            proposal.node_id,
+            proposal.document,
+            base_version_id=await _newest_version(policies, proposal.node_id),
+            reason=proposal.reason,
+            requested_time=proposal.requested_time,
+            author=proposal.author,
+            at=self.clock.now(),
+        )
+        await policies.add_change(change)
+        await policies.emit(change_event("created", change, place.node))
+        return change, warnings
+
+    async def _submitted(self, policies: PolicyWriter, change: Change, by: str) -> Change:
+        submitted = change.submitted(by, self.market_clock.now())
+        submitted.check_base(await _newest_version(policies, change.node_id))
+        place = await self._checked(policies, submitted, submitted.requested_time)
+        await policies.replace_change(submitted)
+        await policies.emit(change_event("submitted", submitted, place.node))
+        return submitted
 
     async def _place(self, policies: PolicyReader, node_id: PolicyNodeId, requested_time: datetime | None) -> Place:
         return await place_of(policies, node_id, requested_time or self.market_clock.now())
@@ -252,8 +290,15 @@ async def _newest_version(policies: PolicyReader, node_id: PolicyNodeId) -> Poli
     return None if last is None else last.version_id
 
 
-async def _announce(policies: PolicyWriter, activation: Activation, node: Node, history: Sequence[Activation]) -> None:
+async def _announce(
+    policies: PolicyWriter, activation: Activation, node: Node, history: Sequence[Activation], now: datetime
+) -> None:
     before = next((a for a in history if a.sequence == activation.follows), None)
     if before is not None:
         await policies.emit(version_event("superseded", before, node))
     await policies.emit(version_event("activated", activation, node))
+    await _note(policies, NoticeKind.ACTIVATED, activation, now)
+
+
+async def _note(policies: PolicyWriter, kind: NoticeKind, activation: Activation, now: datetime) -> None:
+    await policies.add_notice(noticed(kind, activation, last=await policies.last_position(), at=now))

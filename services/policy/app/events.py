@@ -3,9 +3,13 @@
 from services.kernel.canonical import JsonValue
 from services.kernel.events import Event
 from services.policy.domain.changes import Change
-from services.policy.domain.document import FIELDS
+from services.policy.domain.diff import differences
+from services.policy.domain.document import FIELDS, Document
 from services.policy.domain.history import Activation
 from services.policy.domain.tree import Node, NodeKind
+
+# An event has room for this many sentences; all differences follow from the two versions, which it names.
+DIFFERENCES_TOLD_MAX = 100
 
 
 def node_event(step: str, node: Node) -> Event:
@@ -14,8 +18,11 @@ def node_event(step: str, node: Node) -> Event:
     return Event(f"policy.node.{step}", subjects_of(node), data)
 
 
-def change_event(step: str, change: Change, node: Node, comment: str = "") -> Event:
-    """Return the event that `step` happened to `change`: `created`, `edited`, `submitted`, `approved` and so on."""
+def change_event(step: str, change: Change, node: Node, comment: str = "", *, against: Document | None = None) -> Event:
+    """Return the event that `step` happened to `change`: `created`, `edited`, `submitted`, `approved` and so on.
+
+    It says what is different from `against`, when that is given.
+    """
     data: dict[str, JsonValue] = {
         "author": change.author,
         "reason": change.reason,
@@ -26,6 +33,10 @@ def change_event(step: str, change: Change, node: Node, comment: str = "") -> Ev
         "effective_time": change.effective_time,
         "comment": comment,
     }
+    if against is not None:
+        found = differences(against, change.document)
+        data["difference_count"] = len(found)
+        data["differences"] = [difference.description for difference in found[:DIFFERENCES_TOLD_MAX]]
     subjects = {**subjects_of(node), "change": change.change_id, "policy_version": change.version_id}
     return Event(f"policy.change.{step}", subjects, data)
 

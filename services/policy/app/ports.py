@@ -8,19 +8,32 @@ from typing import Protocol, TypeAlias
 
 from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.domain.changes import Change
+from services.policy.domain.changes import Change, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.merge import Layer
+from services.policy.domain.notices import Notice
 from services.policy.domain.tree import Node, NodeKind
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which changes are wanted; None for any."""
+    """Which changes are wanted; None for any.
+
+    Attributes:
+        state: At the business instant `market_time`, which must be given with it.
+        field: A field or a section that the document sets.
+        created_from: Drafted at this instant or later.
+        created_before: Drafted before this instant.
+    """
 
     node_id: PolicyNodeId | None = None
     author: str | None = None
     approver: str | None = None
+    state: State | None = None
+    market_time: datetime | None = None
+    field: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,10 @@ class PolicyReader(Protocol):
         """Return the newest approved change that brought this content, or the newest that proposes it; None if none."""
         ...
 
+    async def notices(self, after: int, limit: int) -> list[Notice]:
+        """Return up to `limit` notices after the position `after`, in order."""
+        ...
+
     async def in_force(self, version_ids: Collection[PolicyVersionId], as_of: AsOf) -> set[PolicyVersionId]:
         """Return those of `version_ids` that govern their node as of an instant."""
         ...
@@ -118,6 +135,14 @@ class PolicyWriter(PolicyReader, Protocol):
 
     async def revoke(self, change_id: ChangeId, at: datetime) -> None:
         """Take back the activation of a change, which has not taken effect."""
+        ...
+
+    async def last_position(self) -> int:
+        """Return the position of the last notice, 0 if there is none; stays so for whoever decides alone."""
+        ...
+
+    async def add_notice(self, notice: Notice) -> None:
+        """Add a notice at the next position."""
         ...
 
     async def due(self, market_time: datetime, limit: int) -> list[Activation]:

@@ -3,21 +3,52 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias, assert_never
 
 from services.kernel.clock import Clock
-from services.kernel.ids import PolicyNodeId, PolicyVersionId
-from services.policy.app.checking import place_of
-from services.policy.app.ports import Read
+from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.policy.app.checking import existing, place_of
+from services.policy.app.ports import PolicyReader, Read
 from services.policy.domain.changes import Change
-from services.policy.domain.document import Document
-from services.policy.domain.errors import NodeNotFound, PolicyNotInForce, VersionNotFound
+from services.policy.domain.diff import Difference, differences
+from services.policy.domain.document import EMPTY, FIELDS, Document
+from services.policy.domain.errors import ChangeNotFound, NodeNotFound, PolicyNotInForce, VersionNotFound
+from services.policy.domain.explain import Explanation, explain
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding
 from services.policy.domain.merge import Effective
+from services.policy.domain.notices import Notice
 from services.policy.domain.resolve import Resolver, first_unknown
 from services.policy.domain.tree import NodeKind
 
 Resolved = tuple[PolicyNodeId, Effective]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPoint:
+    """The content of a version."""
+
+    version_id: PolicyVersionId
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """The content of a change, as it is now."""
+
+    change_id: ChangeId
+
+
+@dataclass(frozen=True, slots=True)
+class NodePoint:
+    """What a node's own version in force says, or what applies to it when `merged`."""
+
+    node_id: PolicyNodeId
+    as_of: AsOf
+    merged: bool
+
+
+Point: TypeAlias = VersionPoint | ChangePoint | NodePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +66,7 @@ class PolicyApp:
             PolicyNotInForce: Nothing was in force on its path.
         """
         async with self.read() as policies:
-            path = {node.node_id: node.parent_id for node in await policies.ancestry([node_id])}
-            layers = await policies.layers(list(path), as_of)
-        found = Resolver(path, layers).effective(node_id)
+            found = await _merged(policies, node_id, as_of)
         if not found.layers:
             known = "" if as_of.known_time is None else f", as known at {as_of.known_time.isoformat()}"
             raise PolicyNotInForce(
@@ -63,6 +92,35 @@ class PolicyApp:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
         wanted = account_ids or sorted(node.node_id for node in nodes if node.kind is NodeKind.ACCOUNT)
         return Resolver(parents, layers).many(wanted, at_once)
+
+    async def explain(self, node_id: PolicyNodeId, path: str, as_of: AsOf) -> Explanation:
+        """Return why a node has its value of the field at `path`.
+
+        Raises:
+            Invalid: There is no such field.
+            NodeNotFound: The node does not exist.
+        """
+        if FIELDS.get(path) is None:
+            description = f"must be the path of a field, such as risk.cash_floor, was {path!r}"
+            raise Invalid(f"field: {description}", violations=[FieldViolation("field", description)])
+        async with self.read() as policies:
+            return explain(await _merged(policies, node_id, as_of), path)
+
+    async def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
+        """Return what `after` says otherwise than `before`.
+
+        Raises:
+            NodeNotFound: A node does not exist.
+            ChangeNotFound: A change does not exist.
+            VersionNotFound: A version does not exist.
+        """
+        async with self.read() as policies:
+            return differences(await _document(policies, before), await _document(policies, after))
+
+    async def notices(self, after: int, limit: int) -> list[Notice]:
+        """Return up to `limit` notices after the position `after`, in order."""
+        async with self.read() as policies:
+            return await policies.notices(after, limit)
 
     async def in_force(self, version_ids: Collection[PolicyVersionId], at: datetime) -> set[PolicyVersionId]:
         """Return those of `version_ids` that govern their node at the business instant `at`."""
@@ -90,3 +148,30 @@ class PolicyApp:
         async with self.read() as policies:
             place = await place_of(policies, node_id, self.market_clock.now())
         return place.findings(document)
+
+
+async def _merged(policies: PolicyReader, node_id: PolicyNodeId, as_of: AsOf) -> Effective:
+    path = {node.node_id: node.parent_id for node in await policies.ancestry([node_id])}
+    return Resolver(path, await policies.layers(list(path), as_of)).effective(node_id)
+
+
+async def _document(policies: PolicyReader, point: Point) -> Document:
+    match point:
+        case VersionPoint(version_id):
+            brought = await policies.change_of_version(version_id)
+            if brought is None:
+                raise VersionNotFound(f"policy version {version_id} does not exist", version_hash=version_id)
+            return brought.document
+        case ChangePoint(change_id):
+            change = await policies.change(change_id)
+            if change is None:
+                raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
+            return change.document
+        case NodePoint(node_id, as_of, merged=True):
+            return (await _merged(policies, node_id, as_of)).document
+        case NodePoint(node_id, as_of):
+            await existing(policies, node_id)
+            layer = (await policies.layers([node_id], as_of)).get(node_id)
+            return EMPTY if layer is None else layer.document
+        case _:
+            assert_never(point)

@@ -292,6 +292,14 @@ class Document:
         if guardrails != self.guardrails:
             object.__setattr__(self, "guardrails", guardrails)
 
+    def paths(self) -> frozenset[str]:
+        """Return the paths of the fields that are set, and of the sections they are in."""
+        found: set[str] = set()
+        for field, _ in FIELDS.set_in(self):
+            names = field.path.split(".")
+            found.update(".".join(names[:depth]) for depth in range(1, len(names) + 1))
+        return frozenset(found)
+
 
 FIELDS = Fields(Document)
 """Every field of a document."""

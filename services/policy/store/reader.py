@@ -1,26 +1,30 @@
 """What is kept, read in one transaction."""
 
 from collections.abc import Collection
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, Text, and_, any_, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.ports import ChangeFilter, NumberedChange
-from services.policy.domain.changes import Change, Decided
+from services.policy.domain.changes import Change, Decided, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.merge import Layer
+from services.policy.domain.notices import Notice
 from services.policy.domain.tree import Node, NodeKind
 from services.policy.store.rows import (
     ACTIVATION_COLUMNS,
     NODE_COLUMNS,
+    NOTICE_COLUMNS,
     activation_of,
     change_of,
     layer_of,
     node_of,
+    notice_of,
 )
-from services.policy.tables import activation, change, node, version
+from services.policy.tables import activation, change, node, notice, version
 
 
 class StoredReader:
@@ -105,6 +109,14 @@ class StoredReader:
             query = query.where(change.c.author == wanted.author)
         if wanted.approver is not None:
             query = query.where(change.c.approver == wanted.approver)
+        if wanted.field is not None:
+            query = query.where(version.c.fields.contains([wanted.field]))
+        if wanted.created_from is not None:
+            query = query.where(change.c.created_time >= wanted.created_from)
+        if wanted.created_before is not None:
+            query = query.where(change.c.created_time < wanted.created_before)
+        if wanted.state is not None:
+            query = query.where(_in_state(wanted.state, wanted.market_time))
         if before is not None:
             query = query.where(change.c.number < before)
         return [NumberedChange(row.number, change_of(row)) for row in await self._connection.execute(query)]
@@ -115,6 +127,11 @@ class StoredReader:
         query = _changes().where(change.c.version_id == version_id).order_by(approved_first, change.c.number.desc())
         row = (await self._connection.execute(query.limit(1))).one_or_none()
         return None if row is None else change_of(row)
+
+    async def notices(self, after: int, limit: int) -> list[Notice]:
+        """Return up to `limit` notices after the position `after`, in order."""
+        query = select(*NOTICE_COLUMNS).where(notice.c.position > after).order_by(notice.c.position).limit(limit)
+        return [notice_of(row) for row in await self._connection.execute(query)]
 
     async def in_force(self, version_ids: Collection[PolicyVersionId], as_of: AsOf) -> set[PolicyVersionId]:
         """Return those of `version_ids` that govern their node as of an instant."""
@@ -130,16 +147,35 @@ class StoredReader:
         return {PolicyVersionId(found) for found in (await self._connection.execute(query)).scalars()}
 
 
-def _changes() -> Select[*tuple[object, ...]]:
-    """Select changes with their content, and since when a later version governs the node."""
+def _superseded_time() -> ScalarSelect[datetime]:
+    """Select since when a later version governs the node of a change; null while none is approved."""
     mine = activation.alias("mine")
     later = activation.alias("later")
-    superseded_time = (
+    return (
         select(later.c.effective_time)
         .join(mine, and_(mine.c.node_id == later.c.node_id, mine.c.sequence == later.c.follows))
         .where(mine.c.change_id == change.c.change_id, mine.c.revoked_time.is_(None), later.c.revoked_time.is_(None))
+        .correlate(change)
         .scalar_subquery()
     )
+
+
+def _in_state(state: State, market_time: datetime | None) -> ColumnElement[bool]:
+    """Return the condition that a change is in `state`, as `Change.state` says it."""
+    match state:
+        case State.SCHEDULED:
+            return change.c.effective_time > market_time
+        case State.ACTIVE:
+            later = _superseded_time()
+            return and_(change.c.effective_time <= market_time, or_(later.is_(None), later > market_time))
+        case State.SUPERSEDED:
+            return and_(change.c.effective_time <= market_time, _superseded_time() <= market_time)
+        case _:
+            return change.c.decided == state.value
+
+
+def _changes() -> Select[*tuple[object, ...]]:
+    """Select changes with their content, and since when a later version governs the node."""
     return select(
         change.c.number,
         change.c.change_id,
@@ -157,7 +193,7 @@ def _changes() -> Select[*tuple[object, ...]]:
         change.c.decided_time,
         change.c.effective_time,
         version.c.document,
-        superseded_time.label("superseded_time"),
+        _superseded_time().label("superseded_time"),
     ).join(version, version.c.version_id == change.c.version_id)
 
 

@@ -10,8 +10,9 @@ from services.policy.domain.content import document_from_bytes
 from services.policy.domain.document import Document
 from services.policy.domain.history import Activation
 from services.policy.domain.merge import Layer
+from services.policy.domain.notices import Notice, NoticeKind
 from services.policy.domain.tree import Node, NodeKind
-from services.policy.tables import activation, node
+from services.policy.tables import activation, node, notice
 
 NODE_COLUMNS = (node.c.node_id, node.c.parent_id, node.c.kind, node.c.display_name, node.c.created_time)
 
@@ -24,6 +25,16 @@ ACTIVATION_COLUMNS = (
     activation.c.effective_time,
     activation.c.recorded_time,
     activation.c.revoked_time,
+)
+
+NOTICE_COLUMNS = (
+    notice.c.position,
+    notice.c.kind,
+    notice.c.node_id,
+    notice.c.version_id,
+    notice.c.change_id,
+    notice.c.effective_time,
+    notice.c.recorded_time,
 )
 
 # Contents are immutable and few are used at any time; parsing one costs more than fetching it.
@@ -47,6 +58,19 @@ def activation_of(row: Row[*tuple[object, ...]]) -> Activation:
         effective_time=row.effective_time,
         recorded_time=row.recorded_time,
         revoked_time=row.revoked_time,
+    )
+
+
+def notice_of(row: Row[*tuple[object, ...]]) -> Notice:
+    """Return the notice in a row of `NOTICE_COLUMNS`."""
+    return Notice(
+        position=row.position,
+        kind=NoticeKind(row.kind),
+        node_id=PolicyNodeId(row.node_id),
+        version_id=PolicyVersionId(row.version_id),
+        change_id=ChangeId(row.change_id),
+        effective_time=row.effective_time,
+        recorded_time=row.recorded_time,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, exc, insert, select, text, update
+from sqlalchemy import delete, exc, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from services.kernel.events import Event
@@ -12,10 +12,11 @@ from services.policy.domain.changes import Change
 from services.policy.domain.content import canonical_bytes
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import Activation
+from services.policy.domain.notices import Notice
 from services.policy.domain.tree import Node
 from services.policy.store.reader import StoredReader
 from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of
-from services.policy.tables import activation, change, node, version
+from services.policy.tables import activation, change, node, notice, version
 from services.runtime.database import Transaction
 
 _UNIQUE_VIOLATION = "23505"
@@ -134,6 +135,24 @@ class StoredWriter(StoredReader):
             update(activation).where(activation.c.change_id == change_id).values(revoked_time=at)
         )
 
+    async def last_position(self) -> int:
+        """Return the position of the last notice, 0 if there is none; stays so for whoever decides alone."""
+        last = await self._connection.execute(select(func.coalesce(func.max(notice.c.position), 0)))
+        return int(last.scalar_one())
+
+    async def add_notice(self, added: Notice) -> None:
+        """Add a notice at the next position."""
+        row = {
+            "position": added.position,
+            "kind": added.kind.value,
+            "node_id": added.node_id,
+            "version_id": added.version_id,
+            "change_id": added.change_id,
+            "effective_time": added.effective_time,
+            "recorded_time": added.recorded_time,
+        }
+        await self._connection.execute(insert(notice).values(row))
+
     async def due(self, market_time: datetime, limit: int) -> list[Activation]:
         """Return up to `limit` activations that took effect and were not announced, the oldest first."""
         query = (
@@ -164,7 +183,12 @@ class StoredWriter(StoredReader):
         content = canonical_bytes(proposed.document).decode()
         await self._connection.execute(
             postgresql.insert(version)
-            .values(version_id=proposed.version_id, node_id=proposed.node_id, document=content)
+            .values(
+                version_id=proposed.version_id,
+                node_id=proposed.node_id,
+                document=content,
+                fields=sorted(proposed.document.paths()),
+            )
             .on_conflict_do_nothing()
         )
 

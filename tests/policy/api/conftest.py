@@ -32,13 +32,13 @@ class Service:
         self.changes = changes
         self.market_clock = market_clock
         self._issuer = issuer
-        self._channels = []
+        self._channels = {}
 
     def stub(self, subject, *roles):
-        token = self._issuer.token(subject, roles, timedelta(minutes=5))
-        channel = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
-        self._channels.append(channel)
-        return PolicyServiceStub(channel)
+        if (subject, roles) not in self._channels:
+            token = self._issuer.token(subject, roles, timedelta(minutes=5))
+            self._channels[subject, roles] = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
+        return PolicyServiceStub(self._channels[subject, roles])
 
     @property
     def engineer(self):
@@ -97,7 +97,7 @@ class Service:
         return await self.reading.GetEffectivePolicy(request)
 
     async def close(self):
-        for channel in self._channels:
+        for channel in self._channels.values():
             await channel.close()
 
 
@@ -128,7 +128,7 @@ async def service(policy_database, tmp_path):
     settings = policy_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER)
     database = Database(settings)
     market_clock = FixedClock(NOON)
-    changes, servicer = build(database, SystemClock(), market_clock)
+    changes, servicer = build(database, SystemClock(), market_clock, watch_period_s=0.01)
     server = Server(settings, servicers=[servicer], database=database, package="services.policy")
     await server.start()
     running = Service(server, database, changes, market_clock, issuer)

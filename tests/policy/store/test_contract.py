@@ -9,13 +9,15 @@ from sqlalchemy import delete, exc, insert, select, text, update
 
 from services.kernel.events import Event
 from services.policy.app.ports import ChangeFilter
+from services.policy.domain.changes import State
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import AsOf, following, in_force
+from services.policy.domain.notices import NoticeKind, noticed
 from services.policy.domain.tree import NodeKind
 from services.policy.store import PolicyStore
 from services.policy.tables import activation, change, outbox, version
 from services.runtime.database import Database
-from tests.policy.builders import DAY, NOON, a_change, a_firm, a_node, bands, submitted, targets
+from tests.policy.builders import DAY, NOON, a_change, a_firm, a_node, bands, risk, submitted, targets
 from tests.policy.memory_store import MemoryStore
 
 TREE = [
@@ -165,6 +167,61 @@ async def test_changes_are_listed_newest_first_in_pages(store):
     assert [each.change.change_id for each in first + second] == ["change-5", "change-3", "change-2", "change-1"]
     assert [each.change.change_id for each in by_cy] == ["change-5"]
     assert decided == []
+
+
+async def test_changes_are_found_by_state_as_the_domain_says_it(store):
+    await planted(store)
+    await approve(store, name="1")
+    await approve(store, name="2", effective=NOON + DAY)
+    await approve(store, name="3", effective=NOON + 2 * DAY)
+    async with store.begin() as policies:
+        await policies.add_change(a_change(change_id="change-4"))
+        await policies.add_change(submitted(change_id="change-5"))
+
+    async with store.read() as policies:
+        everything = await policies.changes(ChangeFilter(), before=None, limit=9)
+        for at in (NOON - DAY, NOON, NOON + DAY, NOON + 3 * DAY):
+            for state in State:
+                found = await policies.changes(ChangeFilter(state=state, market_time=at), before=None, limit=9)
+                assert found == [each for each in everything if each.change.state(at) is state], (at, state)
+
+
+async def test_changes_are_found_by_field_and_time(store):
+    await planted(store)
+    async with store.begin() as policies:
+        await policies.add_change(a_change(risk(cash_floor="0.1"), change_id="change-1"))
+        await policies.add_change(a_change(bands(trigger="0.1"), change_id="change-2"))
+
+    async def found(**wanted):
+        async with store.read() as policies:
+            changes = await policies.changes(ChangeFilter(**wanted), before=None, limit=9)
+        return [each.change.change_id for each in changes]
+
+    assert await found(field="risk") == ["change-1"]
+    assert await found(field="risk.cash_floor") == ["change-1"]
+    assert await found(field="bands.trigger") == ["change-2"]
+    assert await found(field="risk.cash") == []
+    assert await found(created_from=NOON) == ["change-2", "change-1"]
+    assert await found(created_from=NOON + DAY) == []
+    assert await found(created_before=NOON) == []
+
+
+async def test_notices_come_in_order_after_a_position(store):
+    await planted(store)
+    await approve(store, name="1")
+    async with store.read() as policies:
+        (activated,) = await policies.history("firm")
+    async with store.begin() as policies:
+        assert await policies.last_position() == 0
+        for kind in NoticeKind:
+            await policies.add_notice(noticed(kind, activated, last=await policies.last_position(), at=NOON))
+
+    async with store.read() as policies:
+        everything = await policies.notices(0, 9)
+        assert [(n.position, n.kind) for n in everything] == list(enumerate(NoticeKind, start=1))
+        assert await policies.notices(1, 1) == everything[1:2]
+        assert await policies.notices(3, 9) == []
+    assert (everything[0].change_id, everything[0].effective_time) == ("change-1", NOON)
 
 
 async def test_what_governs_is_what_the_history_says(store):

@@ -1119,6 +1119,64 @@ class WithdrawChangeResponse(_message.Message):
 Global___WithdrawChangeResponse: _TypeAlias = WithdrawChangeResponse  # noqa: Y015
 
 @_typing.final
+class RollBackPolicyRequest(_message.Message):
+    """Request of `RollBackPolicy`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    VERSION_HASH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    node_id: _builtins.str
+    """Which node."""
+    version_hash: _builtins.str
+    """The version to go back to."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        node_id: _builtins.str = ...,
+        version_hash: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "reason", b"reason", "request_id", b"request_id", "version_hash", b"version_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackPolicyRequest: _TypeAlias = RollBackPolicyRequest  # noqa: Y015
+
+@_typing.final
+class RollBackPolicyResponse(_message.Message):
+    """Response of `RollBackPolicy`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___PolicyChange:
+        """The change, which waits for an approver."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___PolicyChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackPolicyResponse: _TypeAlias = RollBackPolicyResponse  # noqa: Y015
+
+@_typing.final
 class GetChangeRequest(_message.Message):
     """Request of `GetChange`."""
 
@@ -1175,6 +1233,10 @@ class ListChangesRequest(_message.Message):
     APPROVER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Only of this node; of all when empty."""
     author: _builtins.str
@@ -1185,6 +1247,22 @@ class ListChangesRequest(_message.Message):
     """Changes per page, at most 1,000; 100 when 0."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    state: Global___PolicyChange.State.ValueType
+    """Only those in this state at the market's present instant; in any when
+    unspecified.
+    """
+    field: _builtins.str
+    """Only those whose document sets this field or section, for instance
+    `risk.cash_floor` or `risk`; any when empty.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those drafted at this instant or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those drafted before this instant."""
+
     def __init__(
         self,
         *,
@@ -1193,10 +1271,14 @@ class ListChangesRequest(_message.Message):
         approver: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: Global___PolicyChange.State.ValueType = ...,
+        field: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "author", b"author", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "author", b"author", "end_time", b"end_time", "field", b"field", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1417,6 +1499,445 @@ class ResolvePoliciesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolvePoliciesResponse: _TypeAlias = ResolvePoliciesResponse  # noqa: Y015
+
+@_typing.final
+class PolicyPoint(_message.Message):
+    """A document to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_HASH_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_NODE_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    version_hash: _builtins.str
+    """The content of a version."""
+    change_id: _builtins.str
+    """The content of a change, as it is now."""
+    node_id: _builtins.str
+    """What a node's own version in force says; nothing if it has none."""
+    effective_node_id: _builtins.str
+    """What applies to a node, merged from its whole path."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """For nodes: the instant asked about; the market's present when absent."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """For nodes: as it was known at this instant; as known now when absent."""
+
+    def __init__(
+        self,
+        *,
+        version_hash: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+        node_id: _builtins.str = ...,
+        effective_node_id: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "document", b"document", "effective_node_id", b"effective_node_id", "effective_time", b"effective_time", "known_time", b"known_time", "node_id", b"node_id", "version_hash", b"version_hash"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "document", b"document", "effective_node_id", b"effective_node_id", "effective_time", b"effective_time", "known_time", b"known_time", "node_id", b"node_id", "version_hash", b"version_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_document: _TypeAlias = _typing.Literal["version_hash", "change_id", "node_id", "effective_node_id"]  # noqa: Y015
+    _WhichOneofArgType_document: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_document) -> _WhichOneofReturnType_document | None: ...
+
+Global___PolicyPoint: _TypeAlias = PolicyPoint  # noqa: Y015
+
+@_typing.final
+class PolicyDifference(_message.Message):
+    """One thing that is different."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Step:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PolicyDifference._Step.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STEP_UNSPECIFIED: PolicyDifference._Step.ValueType  # 0
+        """Never sent."""
+        STEP_SET: PolicyDifference._Step.ValueType  # 1
+        """It was not set before."""
+        STEP_CLEARED: PolicyDifference._Step.ValueType  # 2
+        """It is not set any more."""
+        STEP_RAISED: PolicyDifference._Step.ValueType  # 3
+        """The number is larger."""
+        STEP_LOWERED: PolicyDifference._Step.ValueType  # 4
+        """The number is smaller."""
+        STEP_CHANGED: PolicyDifference._Step.ValueType  # 5
+        """It is another value."""
+
+    class Step(_Step, metaclass=_StepEnumTypeWrapper):
+        """How a value became another. New values may be added."""
+
+    STEP_UNSPECIFIED: PolicyDifference.Step.ValueType  # 0
+    """Never sent."""
+    STEP_SET: PolicyDifference.Step.ValueType  # 1
+    """It was not set before."""
+    STEP_CLEARED: PolicyDifference.Step.ValueType  # 2
+    """It is not set any more."""
+    STEP_RAISED: PolicyDifference.Step.ValueType  # 3
+    """The number is larger."""
+    STEP_LOWERED: PolicyDifference.Step.ValueType  # 4
+    """The number is smaller."""
+    STEP_CHANGED: PolicyDifference.Step.ValueType  # 5
+    """It is another value."""
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path of the field, for instance `targets.weights`."""
+    item: _builtins.str
+    """Which line of a list, for instance `stocks/VTI`; empty for other fields."""
+    step: Global___PolicyDifference.Step.ValueType
+    """How the value changed."""
+    before: _builtins.str
+    """The value before, as canonical JSON; empty if it was not set."""
+    after: _builtins.str
+    """The value after, as canonical JSON; empty if it is not set any more."""
+    description: _builtins.str
+    """The difference as a sentence."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        item: _builtins.str = ...,
+        step: Global___PolicyDifference.Step.ValueType = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "description", b"description", "field", b"field", "item", b"item", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyDifference: _TypeAlias = PolicyDifference  # noqa: Y015
+
+@_typing.final
+class DiffPoliciesRequest(_message.Message):
+    """Request of `DiffPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> Global___PolicyPoint:
+        """The one."""
+
+    @_builtins.property
+    def after(self) -> Global___PolicyPoint:
+        """The other."""
+
+    def __init__(
+        self,
+        *,
+        before: Global___PolicyPoint | None = ...,
+        after: Global___PolicyPoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffPoliciesRequest: _TypeAlias = DiffPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class DiffPoliciesResponse(_message.Message):
+    """Response of `DiffPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyDifference]:
+        """What `after` says otherwise than `before`, in the order of the fields."""
+
+    def __init__(
+        self,
+        *,
+        differences: _abc.Iterable[Global___PolicyDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffPoliciesResponse: _TypeAlias = DiffPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class FieldStatement(_message.Message):
+    """What one level of a path said about a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[FieldStatement._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: FieldStatement._Outcome.ValueType  # 0
+        """Never sent."""
+        OUTCOME_HOLDS: FieldStatement._Outcome.ValueType  # 1
+        """It is, or is part of, the value."""
+        OUTCOME_REPLACED: FieldStatement._Outcome.ValueType  # 2
+        """A level below said something else."""
+        OUTCOME_OVERRULED: FieldStatement._Outcome.ValueType  # 3
+        """A guardrail above forbids it."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """What became of what a level said. New values may be added."""
+
+    OUTCOME_UNSPECIFIED: FieldStatement.Outcome.ValueType  # 0
+    """Never sent."""
+    OUTCOME_HOLDS: FieldStatement.Outcome.ValueType  # 1
+    """It is, or is part of, the value."""
+    OUTCOME_REPLACED: FieldStatement.Outcome.ValueType  # 2
+    """A level below said something else."""
+    OUTCOME_OVERRULED: FieldStatement.Outcome.ValueType  # 3
+    """A guardrail above forbids it."""
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    GUARDRAIL_FIELD_NUMBER: _builtins.int
+    GUARDRAIL_NODE_ID_FIELD_NUMBER: _builtins.int
+    outcome: Global___FieldStatement.Outcome.ValueType
+    """What became of it."""
+    guardrail_node_id: _builtins.str
+    """The node that set that guardrail; empty otherwise."""
+    @_builtins.property
+    def source(self) -> Global___FieldSource:
+        """Who said what; `value` is what this level said."""
+
+    @_builtins.property
+    def guardrail(self) -> _policy_document_pb2.Guardrail:
+        """The guardrail that overruled it; absent otherwise."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___FieldSource | None = ...,
+        outcome: Global___FieldStatement.Outcome.ValueType = ...,
+        guardrail: _policy_document_pb2.Guardrail | None = ...,
+        guardrail_node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["guardrail", b"guardrail", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guardrail", b"guardrail", "guardrail_node_id", b"guardrail_node_id", "outcome", b"outcome", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldStatement: _TypeAlias = FieldStatement  # noqa: Y015
+
+@_typing.final
+class ExplainPolicyRequest(_message.Message):
+    """Request of `ExplainPolicy`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """The account, or any other node."""
+    field: _builtins.str
+    """Path of the field, for instance `tax.long_term_rate`."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant asked about; the market's present when absent."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was known at this instant; as known now when absent."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "field", b"field", "known_time", b"known_time", "node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPolicyRequest: _TypeAlias = ExplainPolicyRequest  # noqa: Y015
+
+@_typing.final
+class ExplainPolicyResponse(_message.Message):
+    """Response of `ExplainPolicy`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
+    GUARDRAILS_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value, as canonical JSON; empty if nobody set it."""
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldStatement]:
+        """What the levels said, root first; those that said nothing are left out."""
+
+    @_builtins.property
+    def guardrails(self) -> _containers.RepeatedCompositeFieldContainer[_policy_document_pb2.Guardrail]:
+        """The guardrails that bind what a descendant of the node may set, root first."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        statements: _abc.Iterable[Global___FieldStatement] | None = ...,
+        guardrails: _abc.Iterable[_policy_document_pb2.Guardrail] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guardrails", b"guardrails", "statements", b"statements", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPolicyResponse: _TypeAlias = ExplainPolicyResponse  # noqa: Y015
+
+@_typing.final
+class WatchPoliciesRequest(_message.Message):
+    """Request of `WatchPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    after_position: _builtins.int
+    """Only what came after this position; everything from the beginning when 0."""
+    def __init__(
+        self,
+        *,
+        after_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPoliciesRequest: _TypeAlias = WatchPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class WatchPoliciesResponse(_message.Message):
+    """A part of the answer of `WatchPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyNotice]:
+        """What became of versions, in the order in which it was decided."""
+
+    def __init__(
+        self,
+        *,
+        notices: _abc.Iterable[Global___PolicyNotice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notices", b"notices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPoliciesResponse: _TypeAlias = WatchPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class PolicyNotice(_message.Message):
+    """What became of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PolicyNotice._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: PolicyNotice._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_SCHEDULED: PolicyNotice._Kind.ValueType  # 1
+        """It was approved, and will be in force from `effective_time` on."""
+        KIND_ACTIVATED: PolicyNotice._Kind.ValueType  # 2
+        """It is in force."""
+        KIND_WITHDRAWN: PolicyNotice._Kind.ValueType  # 3
+        """It was scheduled, and was withdrawn before it was in force."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What happened. New values may be added."""
+
+    KIND_UNSPECIFIED: PolicyNotice.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_SCHEDULED: PolicyNotice.Kind.ValueType  # 1
+    """It was approved, and will be in force from `effective_time` on."""
+    KIND_ACTIVATED: PolicyNotice.Kind.ValueType  # 2
+    """It is in force."""
+    KIND_WITHDRAWN: PolicyNotice.Kind.ValueType  # 3
+    """It was scheduled, and was withdrawn before it was in force."""
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    VERSION_HASH_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Its place in the stream: 1 for the first, without gaps."""
+    kind: Global___PolicyNotice.Kind.ValueType
+    """What happened."""
+    node_id: _builtins.str
+    """The node whose version it is. Everything under it is concerned."""
+    version_hash: _builtins.str
+    """The version."""
+    change_id: _builtins.str
+    """The change that brought it."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds, or would have held."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        kind: Global___PolicyNotice.Kind.ValueType = ...,
+        node_id: _builtins.str = ...,
+        version_hash: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "effective_time", b"effective_time", "kind", b"kind", "node_id", b"node_id", "position", b"position", "record_time", b"record_time", "version_hash", b"version_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyNotice: _TypeAlias = PolicyNotice  # noqa: Y015
 
 @_typing.final
 class CheckVersionsRequest(_message.Message):

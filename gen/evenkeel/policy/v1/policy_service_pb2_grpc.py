@@ -99,6 +99,11 @@ class PolicyServiceStub:
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WithdrawChangeRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WithdrawChangeResponse.FromString,
                 _registered_method=True)
+        self.RollBackPolicy = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/RollBackPolicy',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyResponse.FromString,
+                _registered_method=True)
         self.GetChange = channel.unary_unary(
                 '/evenkeel.policy.v1.PolicyService/GetChange',
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetChangeRequest.SerializeToString,
@@ -123,6 +128,21 @@ class PolicyServiceStub:
                 '/evenkeel.policy.v1.PolicyService/ResolvePolicies',
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesResponse.FromString,
+                _registered_method=True)
+        self.DiffPolicies = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/DiffPolicies',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ExplainPolicy = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/ExplainPolicy',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyResponse.FromString,
+                _registered_method=True)
+        self.WatchPolicies = channel.unary_stream(
+                '/evenkeel.policy.v1.PolicyService/WatchPolicies',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.FromString,
                 _registered_method=True)
         self.CheckVersions = channel.unary_unary(
                 '/evenkeel.policy.v1.PolicyService/CheckVersions',
@@ -261,6 +281,18 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollBackPolicy(self, request, context):
+        """Proposes to go back: drafts and submits a change whose document is that of an
+        earlier approved version of the node. Like any change, it holds once another
+        person has approved it.
+
+        Errors: `NOT_FOUND` / `POLICY_VERSION_NOT_FOUND` (or never approved for the
+        node); as `CreateChange` and `SubmitChange`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetChange(self, request, context):
         """Returns a change.
 
@@ -302,6 +334,36 @@ class PolicyServiceServicer:
         once, before the first account that has it.
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffPolicies(self, request, context):
+        """Says what is different between two documents, line by line, for people and
+        for programs.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`, `POLICY_CHANGE_NOT_FOUND`,
+        `POLICY_VERSION_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainPolicy(self, request, context):
+        """Explains why a node has its value of a field: what every level of its path
+        said, what became of it, and what a descendant could still set.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `INVALID_ARGUMENT` /
+        `FIELD_INVALID` (there is no such field).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchPolicies(self, request, context):
+        """Streams what becomes of versions, from a position on, and goes on as it
+        happens. A reader that was cut off resumes after the last position it saw.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -377,6 +439,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WithdrawChangeRequest.FromString,
                     response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WithdrawChangeResponse.SerializeToString,
             ),
+            'RollBackPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackPolicy,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyResponse.SerializeToString,
+            ),
             'GetChange': grpc.unary_unary_rpc_method_handler(
                     servicer.GetChange,
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetChangeRequest.FromString,
@@ -401,6 +468,21 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.ResolvePolicies,
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesRequest.FromString,
                     response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesResponse.SerializeToString,
+            ),
+            'DiffPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffPolicies,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesResponse.SerializeToString,
+            ),
+            'ExplainPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainPolicy,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyResponse.SerializeToString,
+            ),
+            'WatchPolicies': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPolicies,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.SerializeToString,
             ),
             'CheckVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckVersions,
@@ -748,6 +830,33 @@ class PolicyService:
             _registered_method=True)
 
     @staticmethod
+    def RollBackPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/RollBackPolicy',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RollBackPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetChange(request,
             target,
             options=(),
@@ -872,6 +981,87 @@ class PolicyService:
             '/evenkeel.policy.v1.PolicyService/ResolvePolicies',
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesRequest.SerializeToString,
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/DiffPolicies',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/ExplainPolicy',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ExplainPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/WatchPolicies',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

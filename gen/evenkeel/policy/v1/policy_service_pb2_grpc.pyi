@@ -111,6 +111,14 @@ class PolicyServiceStub:
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
+    RollBackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollBackPolicyRequest, _policy_service_pb2.RollBackPolicyResponse]
+    """Proposes to go back: drafts and submits a change whose document is that of an
+    earlier approved version of the node. Like any change, it holds once another
+    person has approved it.
+
+    Errors: `NOT_FOUND` / `POLICY_VERSION_NOT_FOUND` (or never approved for the
+    node); as `CreateChange` and `SubmitChange`.
+    """
     GetChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetChangeRequest, _policy_service_pb2.GetChangeResponse]
     """Returns a change.
 
@@ -135,6 +143,24 @@ class PolicyServiceStub:
     once, before the first account that has it.
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+    """
+    DiffPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPoliciesRequest, _policy_service_pb2.DiffPoliciesResponse]
+    """Says what is different between two documents, line by line, for people and
+    for programs.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`, `POLICY_CHANGE_NOT_FOUND`,
+    `POLICY_VERSION_NOT_FOUND`.
+    """
+    ExplainPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainPolicyRequest, _policy_service_pb2.ExplainPolicyResponse]
+    """Explains why a node has its value of a field: what every level of its path
+    said, what became of it, and what a descendant could still set.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `INVALID_ARGUMENT` /
+    `FIELD_INVALID` (there is no such field).
+    """
+    WatchPolicies: _grpc.UnaryStreamMultiCallable[_policy_service_pb2.WatchPoliciesRequest, _policy_service_pb2.WatchPoliciesResponse]
+    """Streams what becomes of versions, from a position on, and goes on as it
+    happens. A reader that was cut off resumes after the last position it saw.
     """
     CheckVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CheckVersionsRequest, _policy_service_pb2.CheckVersionsResponse]
     """Says which of the given version hashes are in force at an instant."""
@@ -222,6 +248,14 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
     """
+    RollBackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollBackPolicyRequest, _policy_service_pb2.RollBackPolicyResponse]  # type: ignore[assignment]
+    """Proposes to go back: drafts and submits a change whose document is that of an
+    earlier approved version of the node. Like any change, it holds once another
+    person has approved it.
+
+    Errors: `NOT_FOUND` / `POLICY_VERSION_NOT_FOUND` (or never approved for the
+    node); as `CreateChange` and `SubmitChange`.
+    """
     GetChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetChangeRequest, _policy_service_pb2.GetChangeResponse]  # type: ignore[assignment]
     """Returns a change.
 
@@ -246,6 +280,24 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     once, before the first account that has it.
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+    """
+    DiffPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPoliciesRequest, _policy_service_pb2.DiffPoliciesResponse]  # type: ignore[assignment]
+    """Says what is different between two documents, line by line, for people and
+    for programs.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`, `POLICY_CHANGE_NOT_FOUND`,
+    `POLICY_VERSION_NOT_FOUND`.
+    """
+    ExplainPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainPolicyRequest, _policy_service_pb2.ExplainPolicyResponse]  # type: ignore[assignment]
+    """Explains why a node has its value of a field: what every level of its path
+    said, what became of it, and what a descendant could still set.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `INVALID_ARGUMENT` /
+    `FIELD_INVALID` (there is no such field).
+    """
+    WatchPolicies: _aio.UnaryStreamMultiCallable[_policy_service_pb2.WatchPoliciesRequest, _policy_service_pb2.WatchPoliciesResponse]  # type: ignore[assignment]
+    """Streams what becomes of versions, from a position on, and goes on as it
+    happens. A reader that was cut off resumes after the last position it saw.
     """
     CheckVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CheckVersionsRequest, _policy_service_pb2.CheckVersionsResponse]  # type: ignore[assignment]
     """Says which of the given version hashes are in force at an instant."""
@@ -404,6 +456,20 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RollBackPolicy(
+        self,
+        request: _policy_service_pb2.RollBackPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.RollBackPolicyResponse, _abc.Awaitable[_policy_service_pb2.RollBackPolicyResponse]]:
+        """Proposes to go back: drafts and submits a change whose document is that of an
+        earlier approved version of the node. Like any change, it holds once another
+        person has approved it.
+
+        Errors: `NOT_FOUND` / `POLICY_VERSION_NOT_FOUND` (or never approved for the
+        node); as `CreateChange` and `SubmitChange`.
+        """
+
+    @_abc_1.abstractmethod
     def GetChange(
         self,
         request: _policy_service_pb2.GetChangeRequest,
@@ -456,6 +522,42 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         once, before the first account that has it.
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+        """
+
+    @_abc_1.abstractmethod
+    def DiffPolicies(
+        self,
+        request: _policy_service_pb2.DiffPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.DiffPoliciesResponse, _abc.Awaitable[_policy_service_pb2.DiffPoliciesResponse]]:
+        """Says what is different between two documents, line by line, for people and
+        for programs.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`, `POLICY_CHANGE_NOT_FOUND`,
+        `POLICY_VERSION_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainPolicy(
+        self,
+        request: _policy_service_pb2.ExplainPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ExplainPolicyResponse, _abc.Awaitable[_policy_service_pb2.ExplainPolicyResponse]]:
+        """Explains why a node has its value of a field: what every level of its path
+        said, what became of it, and what a descendant could still set.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `INVALID_ARGUMENT` /
+        `FIELD_INVALID` (there is no such field).
+        """
+
+    @_abc_1.abstractmethod
+    def WatchPolicies(
+        self,
+        request: _policy_service_pb2.WatchPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_policy_service_pb2.WatchPoliciesResponse], _abc.AsyncIterator[_policy_service_pb2.WatchPoliciesResponse]]:
+        """Streams what becomes of versions, from a position on, and goes on as it
+        happens. A reader that was cut off resumes after the last position it saw.
         """
 
     @_abc_1.abstractmethod
