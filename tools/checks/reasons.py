@@ -1,20 +1,24 @@
-"""Do the error reasons of the contracts and of the code agree, both ways?
+"""Do the error reasons of the contracts, the code and docs/errors.md agree?
 
 A reason that only the code knows reaches callers as a name they cannot look up; one that only the contract knows is a
-promise nobody keeps.
+promise nobody keeps; one that is not explained leaves whoever meets it alone. Most reasons are an error's; some are
+told as data, for instance why one order of many was not sent, and those must be named in the code as a text.
 
     python -m tools.checks.reasons
 """
 
+import ast
 import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import services
 from evenkeel.common.v1 import error_reason_pb2
 from services.kernel.errors import Fact
 
+ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "ERROR_REASON_"
 UNSPECIFIED = "UNSPECIFIED"
 
@@ -35,17 +39,39 @@ def raised() -> dict[str, str]:
     return {error.reason: f"{error.__module__}.{error.__qualname__}" for error in _with_reason(Fact)}
 
 
-def disagreements(in_contracts: set[str], in_code: dict[str, str]) -> list[str]:
-    """Return what either side lacks, ordered by reason."""
+def named() -> set[str]:
+    """Return every text that the services' code names as it stands."""
+    return {
+        node.value
+        for file in (ROOT / "services").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def disagreements(in_contracts: set[str], in_code: dict[str, str], as_data: set[str], explained: str) -> list[str]:
+    """Return what any side lacks, ordered by reason.
+
+    Args:
+        in_contracts: The reasons of the contracts.
+        in_code: The reasons of errors, each with one class that carries it.
+        as_data: Texts that the code names.
+        explained: docs/errors.md.
+    """
     unknown = [
         f"{in_code[reason]} has the reason {reason}: add {PREFIX}{reason} to error_reason.proto"
         for reason in sorted(in_code.keys() - in_contracts)
     ]
     unused = [
         f"{PREFIX}{reason} is no error's reason: raise it somewhere, or reserve its number"
-        for reason in sorted(in_contracts - in_code.keys())
+        for reason in sorted(in_contracts - in_code.keys() - as_data)
     ]
-    return unknown + unused
+    unexplained = [
+        f"docs/errors.md does not say what to do about {reason}"
+        for reason in sorted(in_contracts)
+        if f"`{reason}`" not in explained
+    ]
+    return unknown + unused + unexplained
 
 
 def _modules(package: str, path: list[str]) -> Iterator[str]:
@@ -66,7 +92,7 @@ def _with_reason(error: type[Fact]) -> Iterator[type[Fact]]:
 
 def main() -> int:
     """Print the disagreements and return the exit code."""
-    found = disagreements(promised(), raised())
+    found = disagreements(promised(), raised(), named(), (ROOT / "docs" / "errors.md").read_text())
     sys.stdout.write("".join(f"{line}\n" for line in found))
     return 1 if found else 0
 
