@@ -9,7 +9,7 @@ from services.decision.domain.book import AccountBook, Allocation, Booking, Plan
 from services.decision.domain.problem import ZERO, Side
 from services.kernel.errors import Conflict
 from services.kernel.events import Event
-from services.kernel.ids import InstrumentId, PlanId
+from services.kernel.ids import InstrumentId, PlanId, RunId
 
 # An event is at most 60 KiB; the book itself keeps every lot.
 LOTS_TOLD_MAX = 100
@@ -17,10 +17,15 @@ LOTS_TOLD_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class PlannedAllocation:
-    """An allocation, and the lots that its plan sells of the instrument, in the plan's order; none for a buy."""
+    """An allocation, and what its plan says.
+
+    `planned_lots` are those that the plan sells of the instrument, in the plan's order; none for a buy. `run_id` is the
+    plan's run; None for an allocation of a plan that we do not know.
+    """
 
     allocation: Allocation
     planned_lots: tuple[PlannedLot, ...] = ()
+    run_id: RunId | None = None
 
 
 async def book_allocations(
@@ -53,6 +58,7 @@ async def book_allocations(
     accounts = {account.account_id: account for account in found}
     sold = dict(await ledger.units_sold({_sale(each.allocation) for each in fresh}))
     bookings: list[Booking] = []
+    told: list[Event] = []
     for each in fresh:
         allocation = each.allocation
         account = accounts.get(allocation.account_id)
@@ -63,8 +69,9 @@ async def book_allocations(
         if allocation.side is Side.SELL:
             sold[_sale(allocation)] = sold_before + allocation.quantity
         bookings.append(booking)
+        told.append(_account_booked(account, booking, each.run_id))
     await ledger.save(list(accounts.values()), bookings)
-    await ledger.emit([_account_booked(accounts[each.allocation.account_id], each) for each in bookings])
+    await ledger.emit(told)
     await ledger.advance_stream(was=position, becomes=last_position)
     return bookings
 
@@ -73,7 +80,7 @@ def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:
     return allocation.plan_id, allocation.instrument_id
 
 
-def _account_booked(account: AccountBook, booking: Booking) -> Event:
+def _account_booked(account: AccountBook, booking: Booking, run_id: RunId | None) -> Event:
     allocation = booking.allocation
     subjects = {
         "account": str(account.account_id),
@@ -83,6 +90,8 @@ def _account_booked(account: AccountBook, booking: Booking) -> Event:
         "instrument": str(allocation.instrument_id),
         "snapshot": str(account.snapshot_id),
     }
+    if run_id is not None:
+        subjects["run"] = str(run_id)
     if account.household_id is not None:
         subjects["household"] = str(account.household_id)
     return Event(

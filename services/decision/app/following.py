@@ -61,9 +61,12 @@ class Following:
                 # Execution reports on a plan, so it has it, even if its answer to us was lost.
                 working = await session.plans.worked(plan_ids, at)
                 lots = await session.plans.planned_lots(plan_ids)
+                run_ids = await session.plans.run_ids(plan_ids)
                 allocations = [
                     PlannedAllocation(
-                        report.allocation, lots.get(report.plan_id, {}).get(report.allocation.instrument_id, ())
+                        report.allocation,
+                        lots.get(report.plan_id, {}).get(report.allocation.instrument_id, ()),
+                        run_ids.get(report.plan_id),
                     )
                     for report in piece
                     if report.allocation is not None

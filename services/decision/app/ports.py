@@ -289,6 +289,10 @@ class Plans(Protocol):
         """Return the lots that plans sell, by instrument, in the plan's order."""
         ...
 
+    async def run_ids(self, plan_ids: Collection[PlanId]) -> Mapping[PlanId, RunId]:
+        """Return the run of each plan; plans that do not exist are left out."""
+        ...
+
     async def close_orders(self, orders: Sequence[ClosedOrder], at: datetime) -> Sequence[Plan]:
         """Count closed orders, each once, and return the plans that are DONE by it."""
         ...

@@ -159,6 +159,11 @@ class PlanStore(SubmissionStore):
         wanted = select(plan.c.plan_id, plan.c.content).where(plan.c.plan_id == any_(_texts(plan_ids)))
         return {PlanId(row.plan_id): planned_lots(row.content) for row in await self.connection.execute(wanted)}
 
+    async def run_ids(self, plan_ids: Collection[PlanId]) -> Mapping[PlanId, RunId]:
+        """Return the run of each plan; plans that do not exist are left out."""
+        wanted = select(plan.c.plan_id, plan.c.run_id).where(plan.c.plan_id == any_(_texts(plan_ids)))
+        return {PlanId(row.plan_id): RunId(row.run_id) for row in await self.connection.execute(wanted)}
+
     async def target_weights(
         self, account_ids: Collection[AccountId]
     ) -> Mapping[AccountId, Mapping[InstrumentId, Decimal]]:

@@ -146,7 +146,8 @@ class Changes:
                 evenkeel__allocations=len(given),
                 evenkeel__closed_orders=len(ended),
             ):
-                await self.ledger.emit(*map(order_allocated, given), *map(order_closed, ended))
+                told = [order_allocated(allocation, self._orders[allocation.order_id]) for allocation in given]
+                await self.ledger.emit(*told, *map(order_closed, ended))
 
     def _newly_closed(self) -> list[OrderRecord]:
         """Return the orders that this transaction closed, by id."""

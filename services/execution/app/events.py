@@ -129,13 +129,14 @@ def order_unknown(venue_id: str, said: VenueReport) -> Event:
     )
 
 
-def order_allocated(allocation: AllocationRecord) -> Event:
-    """Say what an account got of a block."""
+def order_allocated(allocation: AllocationRecord, order: OrderRecord) -> Event:
+    """Say what an account got of a block, by its order."""
     return Event(
         "execution.order.allocated",
         {
             "account": allocation.account_id,
             "plan": allocation.plan_id,
+            "run": order.run_id,
             "order": allocation.order_id,
             "block": allocation.block_id,
             "instrument": allocation.terms.instrument_id,
