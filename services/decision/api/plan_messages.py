@@ -10,6 +10,7 @@ from evenkeel.decision.v1 import plan_service_pb2 as pb
 from services.decision.domain import decision as domain
 from services.decision.domain.plan import Plan, PlanContent, PlanInputs, PlanOutcome, PlanState
 from services.decision.domain.problem import Side
+from services.decision.domain.totals import Totals
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
 from services.runtime.wire import date_message, decimal_message, instant_message, money_message
@@ -53,7 +54,7 @@ def state_of(state: pb.Plan.State.ValueType) -> PlanState | None:
 
 
 def plan_message(plan: Plan) -> pb.Plan:
-    """Return the message of a plan; without content it has no trades and no explanation."""
+    """Return the message of a plan; without content it has no trades, and of the explanation only figures."""
     message = pb.Plan(
         plan_id=plan.plan_id,
         account_id=plan.account_id,
@@ -69,8 +70,34 @@ def plan_message(plan: Plan) -> pb.Plan:
         expire_time=instant_message(plan.expire_time),
         update_time=instant_message(plan.update_time),
     )
+    if plan.figures.value:
+        message.explanation.CopyFrom(_figures(plan.figures, plan.currency))
     if plan.content is not None:
         _add_content(message, plan.content)
+    return message
+
+
+def _figures(figures: Totals, currency: str) -> pb.Explanation:
+    def money(amount: Decimal) -> Money:
+        return Money(amount, currency).to_cents()
+
+    return pb.Explanation(
+        drift_before=_weight(figures.drift_before_value / figures.value),
+        drift_after=_weight(figures.drift_after_value / figures.value),
+        account_value=money_message(money(figures.value)),
+        turnover=money_message(money(figures.turnover)),
+        trading_cost=money_message(money(figures.trading_cost)),
+        tax=money_message(money(figures.tax)),
+        tax_saved=money_message(money(figures.tax_saved)),
+        realised_gain=money_message(money(figures.realized_gain)),
+    )
+
+
+def listed_message(plan: Plan) -> pb.Plan:
+    """Return the message of a plan as lists show it: the figures, without trades and limits."""
+    message = plan_message(plan)
+    message.ClearField("trades")
+    message.explanation.ClearField("binding_constraints")
     return message
 
 

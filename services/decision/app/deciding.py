@@ -33,7 +33,8 @@ from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.plan import Draft, Failure, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
-from services.decision.domain.run import Run, RunState, Shard, totals
+from services.decision.domain.run import Run, RunState, Shard
+from services.decision.domain.totals import Totals
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict
@@ -177,7 +178,7 @@ class Deciding:
             recorded = [plan for plan in plans if plan.plan_id in kept] + again
             drafts = [plan.draft for plan in recorded]
             last = await session.runs.complete_shard(
-                shard, Counter(draft.outcome for draft in drafts), totals(drafts), at
+                shard, Counter(draft.outcome for draft in drafts), sum((draft.figures for draft in drafts), Totals()), at
             )
             await session.emit([plan_decided(run, plan) for plan in recorded])
             if last:

@@ -19,7 +19,8 @@ from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, R
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
-from services.decision.domain.run import Run, RunProgress, RunState, Shard, Totals
+from services.decision.domain.run import Run, RunProgress, RunState, Shard
+from services.decision.domain.totals import Totals
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
 
@@ -228,7 +229,7 @@ class Plans(Protocol):
         ...
 
     async def listed(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
-        """Return plans after `after` by id, without content."""
+        """Return plans after `after` by id."""
         ...
 
     async def move(self, plan: Plan, was: PlanState) -> None:

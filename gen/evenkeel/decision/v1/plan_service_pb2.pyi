@@ -698,7 +698,7 @@ class ListPlansResponse(_message.Message):
     """Token of the next page; empty on the last."""
     @_builtins.property
     def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Plan]:
-        """The plans of this page, by id, without trades."""
+        """The plans of this page, by id, without trades and binding constraints."""
 
     def __init__(
         self,

@@ -78,7 +78,7 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPlans(self, request, context):
-        """Lists plans by id, without trades and explanation.
+        """Lists plans by id, without trades and binding constraints.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

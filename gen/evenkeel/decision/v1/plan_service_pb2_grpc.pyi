@@ -41,7 +41,7 @@ class PlanServiceStub:
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`.
     """
     ListPlans: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]
-    """Lists plans by id, without trades and explanation."""
+    """Lists plans by id, without trades and binding constraints."""
     ApprovePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ApprovePlanRequest, _plan_service_pb2.ApprovePlanResponse]
     """Approves a plan that is held for review, so that execution may act on it.
 
@@ -75,7 +75,7 @@ class PlanServiceAsyncStub(PlanServiceStub):
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`.
     """
     ListPlans: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]  # type: ignore[assignment]
-    """Lists plans by id, without trades and explanation."""
+    """Lists plans by id, without trades and binding constraints."""
     ApprovePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ApprovePlanRequest, _plan_service_pb2.ApprovePlanResponse]  # type: ignore[assignment]
     """Approves a plan that is held for review, so that execution may act on it.
 
@@ -118,7 +118,7 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.ListPlansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_service_pb2.ListPlansResponse, _abc.Awaitable[_plan_service_pb2.ListPlansResponse]]:
-        """Lists plans by id, without trades and explanation."""
+        """Lists plans by id, without trades and binding constraints."""
 
     @_abc_1.abstractmethod
     def ApprovePlan(
