@@ -10,6 +10,7 @@ from evenkeel.audit.v1 import audit_service_pb2 as pb
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
 from tools.cli.text import time
+from tools.client.bundle import export_log, export_proof
 from tools.client.log import verify_log
 from tools.client.session import Evenkeel
 
@@ -71,9 +72,7 @@ def verify(
     """Read the whole log, compute its tree anew, and compare with the signed checkpoint."""
 
     async def work(services: Evenkeel) -> str:
-        verifier_key = key or services.profile.verifier_key
-        if not verifier_key:
-            raise Invalid("the log's public key is not in the profile: give it by --key")
+        verifier_key = _key(key, services)
         if export is None:
             return (await verify_log(services, verifier_key)).sentence
         with export.open("wb") as file:
@@ -81,6 +80,37 @@ def verify(
 
     sentence = call(context, "compliance_officer", work)
     out.print(f"[green]log verified[/] {sentence}", highlight=False)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="A new folder for the log.")],
+    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+) -> None:
+    """Write the whole log to a folder that anybody can check offline, with `audit_verify.py` or any C2SP tool."""
+
+    async def work(services: Evenkeel) -> int:
+        return (await export_log(services, _key(key, services), directory)).size
+
+    size = call(context, "compliance_officer", work)
+    out.print(f"[green]exported and verified[/] {size:,} entries to {directory}", highlight=False)
+
+
+@app.command()
+def prove(
+    context: typer.Context,
+    index: Annotated[int, typer.Argument(min=0, help="Index of an entry.")],
+    directory: Annotated[Path, typer.Option("--to", help="Folder for the two files.")] = Path(),
+    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+) -> None:
+    """Write one entry and the proof that it is in the log, for `audit_verify.py` or any C2SP tool."""
+
+    async def work(services: Evenkeel) -> tuple[Path, Path]:
+        return await export_proof(services, _key(key, services), index, directory)
+
+    record, proof = call(context, "compliance_officer", work)
+    out.print(f"[green]proven[/] {record} by {proof}", highlight=False)
 
 
 @app.command()
@@ -103,6 +133,13 @@ def tail(
             err.print(f"resume by --start {next_index}", highlight=False)
 
     call(context, "compliance_officer", work)
+
+
+def _key(given: str, services: Evenkeel) -> str:
+    verifier_key = given or services.profile.verifier_key
+    if not verifier_key:
+        raise Invalid("the log's public key is not in the profile: give it by --key")
+    return verifier_key
 
 
 def _subject(text: str) -> pb.Subject:

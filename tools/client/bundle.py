@@ -1,0 +1,72 @@
+"""The audit log, or one entry's proof, as files that others can check without us (`tools/verifier/audit_verify.py`)."""
+
+import asyncio
+from pathlib import Path
+
+from evenkeel.audit.v1 import audit_service_pb2 as pb
+from services.audit.domain.checkpoint import open_checkpoint
+from services.audit.domain.export import TileExport
+from services.audit.domain.signed_note import VerifierKey
+from services.audit.domain.tlog_proof import FILE_SUFFIX, TlogProof
+from services.audit.domain.verify import LogReport, LogVerifier
+from tools.client.session import Evenkeel
+
+# What the verifier is told to trust; whoever checks should have the key from somewhere else than from us.
+POLICY_FILE = "policy.txt"
+
+
+async def export_log(services: Evenkeel, verifier_key: str, directory: Path) -> LogReport:
+    """Write the whole log to `directory`, as C2SP tlog-tiles lays it out, and verify it on the way.
+
+    Raises:
+        FileExistsError: `directory` holds a log already.
+        NoteInvalid: The checkpoint is not signed by `verifier_key`.
+        Unproven: What the service gave is not what it signed. The files do not have a checkpoint then.
+    """
+    if (directory / "checkpoint").exists():
+        raise FileExistsError(f"{directory} holds a log already; give an empty folder")
+    key = VerifierKey.parse(verifier_key)
+    signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest())).checkpoint
+    checkpoint = open_checkpoint(signed.note, origin=key.name, keys=[key])
+    verifier, export = LogVerifier([checkpoint]), TileExport()
+    if checkpoint.size:
+        async for batch in services.audit.StreamEntries(pb.StreamEntriesRequest()):
+            for entry in batch.entries[: checkpoint.size - verifier.size]:
+                verifier.add(entry.body)
+                for path, content in export.add(entry.body):
+                    await asyncio.to_thread(_write, directory / path, content)
+            if verifier.size == checkpoint.size:
+                break
+    report = verifier.report()
+    for path, content in export.finish(signed.note):
+        await asyncio.to_thread(_write, directory / path, content)
+    await asyncio.to_thread(_write, directory / POLICY_FILE, _policy(verifier_key))
+    return report
+
+
+async def export_proof(services: Evenkeel, verifier_key: str, index: int, directory: Path) -> tuple[Path, Path]:
+    """Write entry `index` and the proof that it is in the log to `directory`; return the two files.
+
+    Raises:
+        NoteInvalid: The checkpoint is not signed by `verifier_key`.
+        Unproven: The proof that the service gave does not hold.
+    """
+    key = VerifierKey.parse(verifier_key)
+    entry = (await services.audit.GetEntry(pb.GetEntryRequest(index=index))).entry
+    answer = await services.audit.GetInclusionProof(pb.GetInclusionProofRequest(index=index))
+    proof = TlogProof(index, tuple(answer.hashes), answer.checkpoint.note)
+    proof.verify(entry.body, origin=key.name, keys=[key])
+    record, proof_file = directory / f"{index}.json", directory / f"{index}{FILE_SUFFIX}"
+    _write(record, entry.body)
+    _write(proof_file, proof.text().encode())
+    _write(directory / POLICY_FILE, _policy(verifier_key))
+    return record, proof_file
+
+
+def _policy(verifier_key: str) -> bytes:
+    return f"log {verifier_key}\nquorum none\n".encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
