@@ -8,9 +8,9 @@ from google.type import decimal_pb2
 from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from services.decision.domain import decision as domain
-from services.decision.domain.plan import Plan, PlanContent, PlanInputs, PlanOutcome, PlanState
+from services.decision.domain.outline import Outline
+from services.decision.domain.plan import Plan, PlanInputs, PlanOutcome, PlanState
 from services.decision.domain.problem import Side
-from services.decision.domain.totals import Totals
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
 from services.runtime.wire import date_message, decimal_message, instant_message, money_message
@@ -54,7 +54,7 @@ def state_of(state: pb.Plan.State.ValueType) -> PlanState | None:
 
 
 def plan_message(plan: Plan) -> pb.Plan:
-    """Return the message of a plan; without content it has no trades, and of the explanation only figures."""
+    """Return the message of a plan; without content it has no trades and no binding constraints."""
     message = pb.Plan(
         plan_id=plan.plan_id,
         account_id=plan.account_id,
@@ -62,6 +62,7 @@ def plan_message(plan: Plan) -> pb.Plan:
         state=STATES[plan.state],
         outcome=_OUTCOMES[plan.outcome],
         inputs=_inputs(plan.inputs),
+        explanation=_explanation(plan.outline),
         plan_hash=plan.plan_hash,
         review_reasons=plan.review_reasons,
         approver=plan.approver,
@@ -70,52 +71,17 @@ def plan_message(plan: Plan) -> pb.Plan:
         expire_time=instant_message(plan.expire_time),
         update_time=instant_message(plan.update_time),
     )
-    if plan.figures.value:
-        message.explanation.CopyFrom(_figures(plan.figures, plan.currency))
-    if plan.content is not None:
-        _add_content(message, plan.content)
+    if plan.outline.certificate is not None:
+        message.certificate.CopyFrom(_certificate(plan.outline.certificate))
+    decision = None if plan.content is None else plan.content.decision
+    if decision is not None:
+        explained, currency = decision.explanation, plan.outline.currency
+        reasons = {each.instrument_id: each for each in explained.trades}
+        trades = sorted(decision.trades, key=lambda trade: trade.instrument_id)
+        value = explained.summary.mix_value
+        message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, currency) for each in trades)
+        message.explanation.binding_constraints.extend(_binding(each) for each in explained.binding)
     return message
-
-
-def _figures(figures: Totals, currency: str) -> pb.Explanation:
-    def money(amount: Decimal) -> Money:
-        return Money(amount, currency).to_cents()
-
-    return pb.Explanation(
-        drift_before=_weight(figures.drift_before_value / figures.value),
-        drift_after=_weight(figures.drift_after_value / figures.value),
-        account_value=money_message(money(figures.value)),
-        turnover=money_message(money(figures.turnover)),
-        trading_cost=money_message(money(figures.trading_cost)),
-        tax=money_message(money(figures.tax)),
-        tax_saved=money_message(money(figures.tax_saved)),
-        realised_gain=money_message(money(figures.realized_gain)),
-    )
-
-
-def listed_message(plan: Plan) -> pb.Plan:
-    """Return the message of a plan as lists show it: the figures, without trades and limits."""
-    message = plan_message(plan)
-    message.ClearField("trades")
-    message.explanation.ClearField("binding_constraints")
-    return message
-
-
-def _add_content(message: pb.Plan, content: PlanContent) -> None:
-    if content.failure is not None:
-        details = "".join(f"\n{each}" for each in content.failure.details)
-        message.explanation.summary = f"{content.failure.reason}: {content.failure.message}{details}"
-        return
-    decision = content.decision
-    if decision is None:
-        message.explanation.summary = content.note
-        return
-    message.certificate.CopyFrom(_certificate(decision.certificate))
-    message.explanation.CopyFrom(_explanation(decision, content))
-    reasons = {each.instrument_id: each for each in decision.explanation.trades}
-    value = decision.explanation.summary.mix_value
-    trades = sorted(decision.trades, key=lambda trade: trade.instrument_id)
-    message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, content.currency) for each in trades)
 
 
 def _inputs(inputs: PlanInputs) -> pb.PlanInputs:
@@ -176,29 +142,27 @@ def _certificate(certificate: domain.Certificate) -> pb.Certificate:
     )
 
 
-def _explanation(decision: domain.Decision, content: PlanContent) -> pb.Explanation:
-    explained = decision.explanation
-    summary = explained.summary
+def _explanation(outline: Outline) -> pb.Explanation:
+    message = pb.Explanation(trigger=outline.trigger, summary=outline.sentence)
+    summary = outline.summary
+    if summary is None:
+        return message
 
     def money(amount: Decimal) -> Money:
-        return Money(amount, content.currency).to_cents()
+        return Money(amount, outline.currency).to_cents()
 
-    return pb.Explanation(
-        drift_before=_weight(summary.drift_before),
-        drift_after=_weight(summary.drift_after),
-        tracking_error_before=_weight(summary.tracking_error_before_bps / _BPS_PER_ONE),
-        tracking_error_after=_weight(summary.tracking_error_after_bps / _BPS_PER_ONE),
-        account_value=money_message(money(summary.mix_value)),
-        turnover=money_message(money(summary.bought_value + summary.sold_value)),
-        trading_cost=money_message(money(summary.cost)),
-        tax=money_message(money(summary.tax_realized - summary.tax_saved)),
-        tax_saved=money_message(money(content.tax_saved)),
-        realised_gain=money_message(money(summary.gain_short + summary.gain_long)),
-        cash_after=money_message(money(summary.cash_after)),
-        binding_constraints=[_binding(each) for each in explained.binding],
-        trigger=explained.triggers[0].kind.value if explained.triggers else "NONE",
-        summary=summary.sentence,
-    )
+    message.drift_before.CopyFrom(_weight(summary.drift_before))
+    message.drift_after.CopyFrom(_weight(summary.drift_after))
+    message.tracking_error_before.CopyFrom(_weight(summary.tracking_error_before_bps / _BPS_PER_ONE))
+    message.tracking_error_after.CopyFrom(_weight(summary.tracking_error_after_bps / _BPS_PER_ONE))
+    message.account_value.CopyFrom(money_message(money(summary.mix_value)))
+    message.turnover.CopyFrom(money_message(money(summary.bought_value + summary.sold_value)))
+    message.trading_cost.CopyFrom(money_message(money(summary.cost)))
+    message.tax.CopyFrom(money_message(money(summary.tax_realized - summary.tax_saved)))
+    message.tax_saved.CopyFrom(money_message(money(outline.tax_saved)))
+    message.realised_gain.CopyFrom(money_message(money(summary.gain_short + summary.gain_long)))
+    message.cash_after.CopyFrom(money_message(money(summary.cash_after)))
+    return message
 
 
 def _binding(binding: domain.BindingConstraint) -> pb.BindingConstraint:

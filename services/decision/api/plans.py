@@ -8,7 +8,7 @@ import grpc.aio
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceServicer
 from services.decision.api.callers import subject
-from services.decision.api.plan_messages import listed_message, plan_message, state_of
+from services.decision.api.plan_messages import plan_message, state_of
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import PlanFilter
 from services.kernel.ids import AccountId, PlanId, RunId
@@ -39,7 +39,7 @@ class PlanServicer(PlanServiceServicer):
         after = None if page.after is None else PlanId(str(page.after[0]))
         found = await self.app.list_plans(which, after, page.size + 1)
         shown, token = cut(found, page, lambda plan: (plan.plan_id,))
-        return pb.ListPlansResponse(plans=[listed_message(each) for each in shown], next_page_token=token)
+        return pb.ListPlansResponse(plans=[plan_message(each) for each in shown], next_page_token=token)
 
     async def ApprovePlan(self, request: pb.ApprovePlanRequest, context: _Context) -> pb.ApprovePlanResponse:
         approved = await self.app.approve_plan(

@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
 
 from evenkeel.decision.v1 import run_service_pb2 as pb
+from services.decision.domain.outline import Totals
 from services.decision.domain.run import RunProgress, RunState
-from services.decision.domain.totals import Totals
 from services.kernel.money import Money
 from services.runtime.wire import decimal_message, instant_message, money_message
 

@@ -30,11 +30,11 @@ from services.decision.app.ports import (
 from services.decision.domain.account_problem import RECENT_TRADES, Market, is_due
 from services.decision.domain.book import AccountBook
 from services.decision.domain.deciding import AccountInputs, Basis, failed
+from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import Draft, Failure, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
 from services.decision.domain.run import Run, RunState, Shard
-from services.decision.domain.totals import Totals
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict
@@ -177,9 +177,9 @@ class Deciding:
             await session.plans.add(run, again, at)
             recorded = [plan for plan in plans if plan.plan_id in kept] + again
             drafts = [plan.draft for plan in recorded]
-            last = await session.runs.complete_shard(
-                shard, Counter(draft.outcome for draft in drafts), sum((draft.figures for draft in drafts), Totals()), at
-            )
+            outcomes = Counter(draft.outcome for draft in drafts)
+            totals = sum((draft.outline.totals for draft in drafts), NO_TOTALS)
+            last = await session.runs.complete_shard(shard, outcomes, totals, at)
             await session.emit([plan_decided(run, plan) for plan in recorded])
             if last:
                 decided = replace(locked, state=RunState.EXECUTING, decided_time=at, note="")

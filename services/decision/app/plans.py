@@ -54,7 +54,7 @@ class PlanApp:
             return _found(await session.plans.get(plan_id), plan_id)
 
     async def list_plans(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
-        """Return plans after `after` by id."""
+        """Return plans after `after` by id, without content."""
         async with self.read() as session:
             return await session.plans.listed(which, after, limit)
 

@@ -15,12 +15,12 @@ from services.decision.app.book import Books, Ledger
 from services.decision.app.prices import Prices
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.deciding import AccountInputs, Basis
+from services.decision.domain.outline import Totals
 from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, Release
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
 from services.decision.domain.run import Run, RunProgress, RunState, Shard
-from services.decision.domain.totals import Totals
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
 
@@ -229,7 +229,7 @@ class Plans(Protocol):
         ...
 
     async def listed(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
-        """Return plans after `after` by id."""
+        """Return plans after `after` by id, without content."""
         ...
 
     async def move(self, plan: Plan, was: PlanState) -> None:

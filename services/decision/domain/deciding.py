@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from services.decision.domain.account_problem import Market, account_problem
 from services.decision.domain.book import AccountBook
 from services.decision.domain.decision import CENT, Decision, Outcome, Trade
+from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,
     Failure,
@@ -155,10 +156,20 @@ def _draft(
         inputs=named,
         content=content,
         recorded_content=recorded_bytes(content),
+        outline=_outline(content),
         plan_hash=plan_hash(inputs.account.account_id, outcome, named, content),
         review_reasons=review,
         expire_time=prices.as_of_time + life,
     )
+
+
+def _outline(content: PlanContent) -> Outline:
+    if content.decision is not None:
+        return outline_of(content.decision, content.currency, content.tax_saved)
+    failure = content.failure
+    if failure is None:
+        return Outline(content.currency, content.note)
+    return Outline(content.currency, "\n".join((f"{failure.reason}: {failure.message}", *failure.details)))
 
 
 def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content: PlanContent) -> str:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from services.decision.domain.decision import Decision
+from services.decision.domain.outline import Outline
 from services.decision.domain.problem import ZERO, Side
 from services.kernel.canonical import rfc3339
 from services.kernel.errors import Conflict, Denied, NotFound, Rejected
@@ -193,6 +194,7 @@ class Draft:
 
     Attributes:
         recorded_content: `content`, as it is recorded; made where the plan is.
+        outline: `content` in short.
         expire_time: From then on it must not be acted on.
     """
 
@@ -201,6 +203,7 @@ class Draft:
     inputs: PlanInputs
     content: PlanContent
     recorded_content: bytes
+    outline: Outline
     plan_hash: str
     review_reasons: tuple[str, ...]
     expire_time: datetime
@@ -208,7 +211,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A recorded plan. `content` is None in lists."""
+    """A recorded plan. `content` is None in lists, which show the outline."""
 
     plan_id: PlanId
     run_id: RunId
@@ -223,6 +226,7 @@ class Plan:
     create_time: datetime
     expire_time: datetime
     update_time: datetime
+    outline: Outline
     content: PlanContent | None = None
     # The submission it is part of: from then on execution may have it.
     submission_id: str | None = None

@@ -7,11 +7,10 @@ leased to whoever decides them; the attempt number fences off a worker that lost
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 
-from services.decision.domain.plan import Draft, PlanOutcome
-from services.decision.domain.problem import ZERO
+from services.decision.domain.outline import NO_TOTALS, Totals
+from services.decision.domain.plan import PlanOutcome
 from services.kernel.errors import NotFound, Rejected
 from services.kernel.ids import AccountId, RunId
 
@@ -43,58 +42,6 @@ class RunState(StrEnum):
 
 
 FINAL_STATES = (RunState.DONE, RunState.CANCELED)
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What plans do, summed over accounts. Money is in the run's currency; drifts are multiplied by account value."""
-
-    value: Decimal = ZERO
-    drift_before_value: Decimal = ZERO
-    drift_after_value: Decimal = ZERO
-    turnover: Decimal = ZERO
-    trading_cost: Decimal = ZERO
-    tax: Decimal = ZERO
-    tax_saved: Decimal = ZERO
-    realized_gain: Decimal = ZERO
-    gap_max_bps: Decimal = ZERO
-
-    def __add__(self, other: "Totals") -> "Totals":
-        """Return what both do together."""
-        return Totals(
-            value=self.value + other.value,
-            drift_before_value=self.drift_before_value + other.drift_before_value,
-            drift_after_value=self.drift_after_value + other.drift_after_value,
-            turnover=self.turnover + other.turnover,
-            trading_cost=self.trading_cost + other.trading_cost,
-            tax=self.tax + other.tax,
-            tax_saved=self.tax_saved + other.tax_saved,
-            realized_gain=self.realized_gain + other.realized_gain,
-            gap_max_bps=max(self.gap_max_bps, other.gap_max_bps),
-        )
-
-
-def totals(drafts: Sequence[Draft]) -> Totals:
-    """Return what the plans do together; those without a decision count for nothing."""
-    return sum((_totals(draft) for draft in drafts), Totals())
-
-
-def _totals(draft: Draft) -> Totals:
-    decision = draft.content.decision
-    if decision is None:
-        return Totals()
-    summary = decision.explanation.summary
-    return Totals(
-        value=summary.mix_value,
-        drift_before_value=summary.drift_before * summary.mix_value,
-        drift_after_value=summary.drift_after * summary.mix_value,
-        turnover=summary.bought_value + summary.sold_value,
-        trading_cost=summary.cost,
-        tax=summary.tax_realized - summary.tax_saved,
-        tax_saved=draft.content.tax_saved,
-        realized_gain=summary.gain_short + summary.gain_long,
-        gap_max_bps=decision.certificate.gap_bps if draft.outcome is PlanOutcome.TRADE else ZERO,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +96,7 @@ class RunProgress:
     decided_count: int = 0
     outcome_counts: Mapping[PlanOutcome, int] = field(default_factory=dict)
     plan_counts: Mapping[str, int] = field(default_factory=dict)
-    totals: Totals = Totals()
+    totals: Totals = NO_TOTALS
 
     def stage_durations(self, now: datetime) -> Mapping[str, timedelta]:
         """Return the time spent by stage; a stage that is not over counts until `now`."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from services.decision.domain.outline import Outline
 from services.decision.domain.plan import Plan, PlanContent, PlanInputs, PlanOutcome, PlanState
 from services.decision.domain.recorded import read_recorded
-from services.decision.domain.totals import Totals
 from services.decision.tables.runs import plan
 from services.kernel.ids import AccountId, PlanId, RunId
 
@@ -24,8 +24,7 @@ LISTED = [
     plan.c.expire_time,
     plan.c.update_time,
     plan.c.submission_id,
-    plan.c.currency,
-    plan.c.figures,
+    plan.c.outline,
 ]
 
 
@@ -45,8 +44,7 @@ def plan_of(row: Any, content: bytes | None = None) -> Plan:  # noqa: ANN401 - r
         create_time=row.create_time,
         expire_time=row.expire_time,
         update_time=row.update_time,
-        figures=read_recorded(Totals, row.figures),
-        currency=row.currency,
+        outline=read_recorded(Outline, row.outline),
         content=None if content is None else read_recorded(PlanContent, content),
         submission_id=row.submission_id,
     )

@@ -63,8 +63,8 @@ class PlanStore(SubmissionStore):
         return await self._with_content(wanted.with_for_update())
 
     async def listed(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
-        """Return plans after `after` by id, with their content."""
-        wanted = select(*LISTED, plan.c.content).order_by(plan.c.plan_id).limit(limit)
+        """Return plans after `after` by id, without content."""
+        wanted = select(*LISTED).order_by(plan.c.plan_id).limit(limit)
         if which.run_id is not None:
             wanted = wanted.where(plan.c.run_id == which.run_id)
         if which.account_id is not None:
@@ -73,7 +73,7 @@ class PlanStore(SubmissionStore):
             wanted = wanted.where(plan.c.state == which.state.value)
         if after is not None:
             wanted = wanted.where(plan.c.plan_id > after)
-        return [plan_of(row, row.content) for row in await self.connection.execute(wanted)]
+        return [plan_of(row) for row in await self.connection.execute(wanted)]
 
     async def move(self, moved: Plan, was: PlanState) -> None:
         """Keep state, approver, refusal and update time of a plan; Conflict when its state is not `was`."""
@@ -238,8 +238,7 @@ def _new_row(of: Run, new: NewPlan, at: datetime) -> dict[str, Any]:
         "outcome": draft.outcome.value,
         "inputs": recorded_bytes(draft.inputs),
         "content": draft.recorded_content,
-        "currency": draft.content.currency,
-        "figures": recorded_bytes(draft.figures),
+        "outline": recorded_bytes(draft.outline),
         "plan_hash": draft.plan_hash,
         "review_reasons": list(draft.review_reasons),
         "approver": new.approver,

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decision.app.ports import Pins, ShardAccount
+from services.decision.domain.outline import Totals
 from services.decision.domain.plan import PlanOutcome
 from services.decision.domain.run import Run, RunProgress, RunState, Shard, shards
-from services.decision.domain.totals import Totals
 from services.decision.tables.book import snapshot
 from services.decision.tables.runs import plan, run, run_account, run_policy, run_shard
 from services.kernel.errors import Conflict

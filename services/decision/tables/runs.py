@@ -139,6 +139,8 @@ plan = Table(
     Column("inputs", LargeBinary, nullable=False),
     # `PlanContent`, as recorded.
     Column("content", LargeBinary, nullable=False),
+    # `Outline`, as recorded: what lists show.
+    Column("outline", LargeBinary, nullable=False),
     Column("plan_hash", Text, nullable=False),
     Column("review_reasons", ARRAY(Text), nullable=False),
     Column("approver", Text, nullable=False, server_default=""),

@@ -111,6 +111,7 @@ def _plans() -> None:
             outcome text NOT NULL CHECK (outcome IN ('TRADE', 'NO_TRADE', 'INFEASIBLE', 'UNSOLVED', 'FAILED')),
             inputs bytea NOT NULL,
             content bytea NOT NULL,
+            outline bytea NOT NULL,
             plan_hash text NOT NULL,
             review_reasons text[] NOT NULL,
             approver text NOT NULL DEFAULT '',
