@@ -31,6 +31,7 @@ from services.runtime.health import Health
 from services.runtime.interceptors.access import Access
 from services.runtime.interceptors.admission import Admission
 from services.runtime.interceptors.deadline import Deadline
+from services.runtime.interceptors.draining import Draining
 from services.runtime.interceptors.errors import Errors, answer_unknown
 from services.runtime.interceptors.parsing import Parsing
 from services.runtime.interceptors.request_id import RequestIds
@@ -51,6 +52,9 @@ KEEPALIVE_ANSWER_MS = 10_000
 CONNECTION_AGE_MS_MAX = 300_000
 # A stream that is longer than this is cut with its old connection; its reader resumes.
 CONNECTION_AGE_GRACE_MS = 300_000
+
+# How long streams go on after the drain began; one that ends by itself mostly does so within this.
+STREAM_GRACE_S = 1.0
 
 AddToServer = Callable[[Any, grpc.aio.Server], None]
 
@@ -105,9 +109,11 @@ class Server:
             clock=clock or SystemClock(),
         )
         self.admission = Admission(settings.concurrent_calls_max)
+        self._draining = Draining()
         stages: list[Stage] = [
             MeasureCalls(),
             Errors(),
+            self._draining,
             self.admission,
             Deadline(settings.call_s_max, settings.stream_s_max),
             Access(tokens),
@@ -152,7 +158,10 @@ class Server:
         log.info("draining", calls=self.admission.admitted)
         await self.health.drain()
         await asyncio.sleep(self._settings.drain_notice_s)
-        await self._server.stop(self._settings.drain_s)
+        stopping = asyncio.ensure_future(self._server.stop(self._settings.drain_s))
+        await asyncio.wait([stopping], timeout=STREAM_GRACE_S)
+        self._draining.end_streams()
+        await stopping
         await self._workers.stop(self._settings.drain_s)
         if self._probes is not None:
             await self._probes.stop(None)

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -17,7 +18,7 @@ from services.runtime.credentials import ClientCredentials
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
 from services.runtime.workers import Worker
-from tests.runtime.counter.running import HOUR, Refused, add, until
+from tests.runtime.counter.running import HOUR, add, refused, until
 from tests.runtime.counter.service import FULL_NAME, Counters
 from tests.runtime.counter.stubs import pb, rpc
 from tools.local.certificates import Authority
@@ -71,19 +72,22 @@ async def test_an_older_schema_is_waited_for_and_a_newer_one_served(start, count
     await becomes(counter, wanted)
 
 
-async def test_a_server_whose_database_goes_away_says_so_and_comes_back(start, counter_settings, tmp_path):
-    elsewhere = counter_settings.model_copy(
-        update={"database_url": type(counter_settings.database_url)("postgresql://nobody@127.0.0.1:1/nothing")}
-    )
-    database = Database(elsewhere)
-    counter = await start(database_url=elsewhere.database_url)
-    await database.close()
+async def test_a_server_whose_database_goes_away_says_so_and_comes_back(counter, empty_database):
+    await becomes(counter, SERVING)
+    stub = counter.stub()
+    administrator = await asyncpg.connect(empty_database.admin_server_url)
+    name = empty_database.name
+    await administrator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    await administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 
-    assert await health(counter) == NOT_SERVING
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await counter.stub().Get(pb.GetRequest())
-    got = Refused(caught.value)
+    await becomes(counter, NOT_SERVING)
+    got = await refused(stub.Get(pb.GetRequest()))
     assert (got.code, got.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNREACHABLE")
+
+    await administrator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    await administrator.close()
+    await becomes(counter, SERVING)
+    assert (await stub.Get(pb.GetRequest())).total == 0
 
 
 async def test_connections_that_the_database_cuts_are_replaced(counter):
@@ -178,9 +182,7 @@ async def test_a_drain_finishes_the_calls_in_flight_and_takes_no_new_ones(counte
     await database.close()
 
 
-async def test_with_mutual_tls_a_stranger_gets_no_answer_and_a_new_certificate_is_used_at_once(
-    start, tmp_path, monkeypatch
-):
+async def test_mutual_tls_keeps_strangers_out_and_takes_new_certificates(start, tmp_path, monkeypatch):
     monkeypatch.setattr("services.runtime.credentials.LOOK_AGAIN_S", 0)
     authority = Authority.at(tmp_path / "authority")
     mine, theirs = authority.issue("counter"), authority.issue("caller")
@@ -215,6 +217,18 @@ async def test_with_mutual_tls_a_stranger_gets_no_answer_and_a_new_certificate_i
         private_key_file=new_theirs.private_key_file,
     )
     assert (await counter.stub(credentials=new_shown).Get(pb.GetRequest())).total == 0
+
+
+async def test_a_drain_ends_the_streams_that_would_go_on(start):
+    counter = await start(drain_s=60)
+    counter.handlers.go.clear()
+    call = counter.stub().Watch(pb.WatchRequest(up_to=1))
+    assert (await call.read()).number == 1
+    async with asyncio.timeout(20):
+        await counter.server.drain()
+
+    got = await refused(call.read())
+    assert (got.code, got.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVICE_STOPPING")
 
 
 PROGRAM = """

@@ -94,6 +94,7 @@ class Counters(rpc.CounterServiceServicer):
     async def Watch(self, request, context):
         for number in range(1, request.up_to + 1):
             yield pb.WatchResponse(number=number)
+        await self.go.wait()
         if request.then_fail:
             raise failure(request.then_fail)
 
