@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from services.execution.app.ports import Readiness, VenueReport
+from services.execution.app.ports import Readiness, ShortPlan, VenueReport
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
@@ -20,6 +20,7 @@ from services.execution.app.records import (
 )
 from services.execution.domain.order import OrderState
 from services.execution.domain.pretrade import Usage
+from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import ScopeKind
 from services.execution.domain.words import Side
 from services.kernel.errors import Conflict
@@ -99,9 +100,6 @@ class MemoryLedger:
             assert each.plan.plan_id not in self.state.plans
             self.state.plans[each.plan.plan_id] = each
 
-    async def available_cash(self, plan_ids):
-        return {plan_id: self.state.plans[plan_id].plan.available_cash for plan_id in plan_ids}
-
     async def usage(self, day, keys):
         return {key: self.state.usage[day, key] for key in keys if (day, key) in self.state.usage}
 
@@ -162,8 +160,36 @@ class MemoryLedger:
     async def orders(self, order_ids):
         return {key: self.state.orders[key] for key in order_ids if key in self.state.orders}
 
-    async def orders_of(self, plan_ids):
-        return self._orders(lambda order: order.plan_id in plan_ids)
+    async def short_plans(self, plan_ids):
+        short = []
+        for plan_id in sorted(plan_ids):
+            orders = self._orders(lambda order, plan_id=plan_id: order.plan_id == plan_id)
+            waiting = tuple(order for order in orders if _waits(order))
+            if not waiting:
+                continue
+            sells = [order for order in orders if order.terms.side is Side.SELL]
+            buys = [order for order in orders if order.terms.side is Side.BUY]
+            settling = sum((order.settling_amount for order in sells), Decimal(0))
+            final = sum((order.filled_amount - order.fees for order in sells), Decimal(0))
+            committed = sum(
+                (
+                    order.filled_amount + order.fees + (order.released - order.ended) * order.unit_cost_max
+                    for order in buys
+                ),
+                Decimal(0),
+            )
+            cash = self.state.plans[plan_id].plan.available_cash
+            more = any(order.in_flight > 0 or order.ready > 0 for order in orders)
+            short.append(ShortPlan(plan_id, Funding(cash, final + settling, settling, committed), more, waiting))
+        return short
+
+    async def awaited_orders(self, block_id):
+        short = {order.plan_id for order in self.state.orders.values() if _waits(order)}
+        return {
+            share.order_id
+            for share in self.state.blocks[block_id].statement.shares
+            if self.state.orders[share.order_id].plan_id in short
+        }
 
     async def readiness(self):
         ready = self._orders(lambda order: order.ready > 0)
@@ -365,6 +391,10 @@ class MemoryLedger:
             for position, (plan_id, account_id, parent, key) in enumerate(self.state.stream, 1)
             if after < position <= after + limit
         ]
+
+
+def _waits(order):
+    return order.state in OPEN and order.terms.side is Side.BUY and order.waiting > 0
 
 
 def _order_within(order, scope):

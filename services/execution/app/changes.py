@@ -17,7 +17,7 @@ from services.execution.domain.allocation import Allocation, Part, carries
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
-from services.kernel.ids import OrderId, PlanId
+from services.kernel.ids import OrderId
 
 
 class Changes:
@@ -33,6 +33,7 @@ class Changes:
         self._orders: dict[OrderId, OrderRecord] = {}
         self._changed: dict[OrderId, OrderRecord] = {}
         self._was_closed: set[OrderId] = set()
+        self._closed: dict[OrderId, OrderRecord] = {}
         self._halts: dict[Scope, Halt] | None = None
 
     async def orders(self, order_ids: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
@@ -89,50 +90,35 @@ class Changes:
             for each in allocations
         )
 
-    @property
-    def changed(self) -> list[OrderRecord]:
-        """Return the orders that changed, by id."""
-        return [self._changed[order_id] for order_id in sorted(self._changed)]
-
     async def finish(self, trace: Trace) -> None:
-        """Release buys whose money came, and write down everything that changed."""
-        await self._release_buys()
-        await self._write(trace)
+        """Write down what changed, then what follows: buys whose money came, or never will."""
+        await self._save(self._changed.values())
+        changed = {order.plan_id for order in self._changed.values()}
+        following: list[OrderRecord] = []
+        for short in await self.ledger.short_plans(changed):
+            self.know(short.waiting)
+            following += released_orders(short, rules=self._rules, now=self.now)
+        await self._save(following)
+        await self.ledger.add_allocations(self.allocations)
+        await self._tell(trace)
         for record, parts in self.allocated:
             before = {share.account_id: share.carry for share in record.statement.shares}
             await self.ledger.add_carries(carries(parts, before))
 
-    async def _release_buys(self) -> None:
-        """Release or give up buys of the plans whose orders changed."""
-        plan_ids = {order.plan_id for order in self.changed}
-        if not plan_ids:
-            return
-        stored = await self.ledger.orders_of(plan_ids)
-        self.know(stored)
-        by_plan: dict[PlanId, list[OrderRecord]] = {}
-        for order in stored:
-            by_plan.setdefault(order.plan_id, []).append(self._orders[order.order_id])
-        cash = await self.ledger.available_cash(plan_ids)
-        for plan_id in sorted(by_plan):
-            for order in released_orders(
-                by_plan[plan_id],
-                available_cash=cash[plan_id],
-                rules=self._rules,
-                now=self.now,
-            ):
-                self.put(order)
-
-    async def _write(self, trace: Trace) -> None:
-        """Write orders and allocations, and tell decision and audit, plan by plan in the traces they came from."""
-        over = self._newly_closed()
+    async def _save(self, orders: Iterable[OrderRecord]) -> None:
+        """Write orders as they are now; those that closed get their final price first."""
+        saving = {order.order_id: order for order in orders}
+        over = [order for order in saving.values() if order.closed and order.order_id not in self._was_closed]
         prices = await self.ledger.prices({order.instrument_id for order in over if order.filled < order.quantity})
-        closed = [_priced(order, prices.get(order.instrument_id)) for order in over]
-        for order in closed:
-            self.put(order)
-        await self.ledger.save_orders(self.changed)
-        await self.ledger.add_allocations(self.allocations)
+        for order in over:
+            saving[order.order_id] = self._closed[order.order_id] = _priced(order, prices.get(order.instrument_id))
+        await self.ledger.save_orders([saving[order_id] for order_id in sorted(saving)])
+
+    async def _tell(self, trace: Trace) -> None:
+        """Tell decision and audit who got what and what ended, in the traces it came from."""
         allocations = sorted(self.allocations, key=lambda each: (each.order_id, each.block_id))
-        parents = {order.plan_id: order.trace_parent for order in self.changed}
+        closed = [self._closed[order_id] for order_id in sorted(self._closed)]
+        parents = {order.plan_id: order.trace_parent for order in self._orders.values()}
         await self.ledger.append_reports([*allocations, *closed], parents)
         by_parent: dict[str, tuple[list[AllocationRecord], list[OrderRecord]]] = {}
         for allocation in allocations:
@@ -148,10 +134,6 @@ class Changes:
             ):
                 told = [order_allocated(allocation, self._orders[allocation.order_id]) for allocation in given]
                 await self.ledger.emit(*told, *map(order_closed, ended))
-
-    def _newly_closed(self) -> list[OrderRecord]:
-        """Return the orders that this transaction closed, by id."""
-        return [order for order in self.changed if order.closed and order.order_id not in self._was_closed]
 
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:

@@ -7,6 +7,7 @@ nothing happened and the same reports are read again; killed after, they are beh
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.execution.app.changes import Changes
@@ -128,11 +129,11 @@ class Fills:
         for part, share in zip(parts, record.statement.shares, strict=True):
             account_order = orders[part.order_id]
             asked = share.ordered * record.statement.increment
-            ended = _ended(account_order, record, asked, got.get(part.order_id))
+            ended = _ended(account_order, record, asked, got.get(part.order_id), changes.now)
             rest = asked - part.filled * record.statement.increment
             if rest > 0:
                 ended = self._unfilled(ended, record, order, rest, halts)
-            changes.put(replace(ended, update_time=changes.now))
+            changes.put(ended)
         changes.allocate(record, allocations, parts, orders)
         await changes.ledger.emit(
             block_event(
@@ -185,24 +186,29 @@ class Fills:
         certain = certain_increments(record.statement, increments)
         # A bust may leave nothing.
         shared_by = max(increments, 1)
-        orders = await changes.orders(certain.keys())
-        for order_id, least in certain.items():
+        orders = await changes.orders(await changes.ledger.awaited_orders(record.block_id))
+        for order_id in orders:
+            least = certain[order_id]
             gross = (order.gross_amount * least / shared_by).quantize(CENT, rounding=ROUND_FLOOR)
             fee = (order.fees * least / shared_by).quantize(CENT, rounding=ROUND_CEILING)
             changes.put(replace(orders[order_id], settling_amount=max(gross - fee, ZERO), update_time=changes.now))
 
 
-def _ended(order: OrderRecord, record: BlockRecord, asked: Decimal, got: Allocation | None) -> OrderRecord:
+def _ended(
+    order: OrderRecord, record: BlockRecord, asked: Decimal, got: Allocation | None, now: datetime
+) -> OrderRecord:
     """Return an order after one of its blocks is finished."""
-    ended = replace(order, ended=order.ended + asked, settling_amount=ZERO)
     if got is None:
-        return ended
+        return replace(order, ended=order.ended + asked, settling_amount=ZERO, update_time=now)
     return replace(
-        ended,
-        filled=ended.filled + got.quantity,
-        filled_amount=ended.filled_amount + got.gross_amount,
-        fees=ended.fees + got.fee,
-        arrival_amount=ended.arrival_amount + got.quantity * record.arrival_price,
+        order,
+        ended=order.ended + asked,
+        settling_amount=ZERO,
+        filled=order.filled + got.quantity,
+        filled_amount=order.filled_amount + got.gross_amount,
+        fees=order.fees + got.fee,
+        arrival_amount=order.arrival_amount + got.quantity * record.arrival_price,
+        update_time=now,
     )
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from services.execution.app.ports import ShortPlan
 from services.execution.app.records import CloseReason, OrderRecord
-from services.execution.domain.sequencing import Funding, WaitingBuy, release
+from services.execution.domain.sequencing import WaitingBuy, release
 from services.execution.domain.words import Side
 
 ZERO = Decimal(0)
@@ -37,53 +38,23 @@ def released_at_intake(orders: Sequence[OrderRecord], available_cash: Decimal) -
     return sells + [replace(order, released=released.get(order.order_id, ZERO)) for order in buys]
 
 
-def released_orders(
-    orders: Sequence[OrderRecord],
-    *,
-    available_cash: Decimal,
-    rules: FundingRules,
-    now: datetime,
-) -> list[OrderRecord]:
-    """Return those orders of one plan that change because money came in, or because no more will come.
-
-    Args:
-        orders: All orders of the plan.
-        available_cash: What its buys may use before anything is sold.
-        rules: How careful to be with money that is not there yet.
-        now: When it changes.
-    """
-    waiting = [order for order in orders if order.terms.side is Side.BUY and order.waiting > 0]
-    if not waiting:
-        return []
-    sells = [order for order in orders if order.terms.side is Side.SELL]
+def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> list[OrderRecord]:
+    """Return those waiting buys of a plan that change because money came in, or because no more will come."""
     # While more is to come a part must be worth sending; at the end every increment that is covered goes.
-    more_to_come = any(order.in_flight > 0 or order.ready > 0 for order in orders)
-    budget = _funding(orders, sells, available_cash).budget(rules.haircut_bps)
     released = release(
-        [_waiting(order) for order in waiting],
-        budget=budget,
-        part_amount_min=rules.part_amount_min if more_to_come else ZERO,
+        [_waiting(order) for order in short.waiting],
+        budget=short.funding.budget(rules.haircut_bps),
+        part_amount_min=rules.part_amount_min if short.more_to_come else ZERO,
     )
-    by_id = {order.order_id: order for order in waiting}
+    by_id = {order.order_id: order for order in short.waiting}
     if released:
         return [
             replace(by_id[each.order_id], released=by_id[each.order_id].released + each.quantity, update_time=now)
             for each in released
         ]
-    if more_to_come:
+    if short.more_to_come:
         return []
-    return [replace(order, close_reason=CloseReason.CASH_INSUFFICIENT, update_time=now) for order in waiting]
-
-
-def _funding(orders: Sequence[OrderRecord], sells: Sequence[OrderRecord], available_cash: Decimal) -> Funding:
-    settling = sum((order.settling_amount for order in sells), ZERO)
-    final = sum((order.filled_amount - order.fees for order in sells), ZERO)
-    committed = ZERO
-    for order in orders:
-        if order.terms.side is Side.BUY:
-            under_way = order.released - order.ended
-            committed += order.filled_amount + order.fees + under_way * order.unit_cost_max
-    return Funding(available_cash, proceeds=final + settling, settling=settling, committed=committed)
+    return [replace(order, close_reason=CloseReason.CASH_INSUFFICIENT, update_time=now) for order in short.waiting]
 
 
 def _waiting(order: OrderRecord) -> WaitingBuy:

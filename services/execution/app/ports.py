@@ -19,6 +19,7 @@ from services.execution.app.records import (
 )
 from services.execution.domain.order import Report
 from services.execution.domain.pretrade import LimitKey, Usage
+from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
 from services.kernel.events import Event
@@ -175,6 +176,19 @@ class Readiness:
     newest_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ShortPlan:
+    """A plan with buys that wait for money.
+
+    `more_to_come`: some of its orders are under way or about to be, and may bring money or give some back.
+    """
+
+    plan_id: PlanId
+    funding: Funding
+    more_to_come: bool
+    waiting: tuple[OrderRecord, ...]
+
+
 class Ledger(Protocol):
     """Execution's record within one transaction: all of it is written, or none."""
 
@@ -252,12 +266,12 @@ class Ledger(Protocol):
         """Return orders by id; those not known are missing."""
         ...
 
-    async def orders_of(self, plan_ids: Collection[PlanId]) -> list[OrderRecord]:
-        """Return the orders of plans, by id."""
+    async def short_plans(self, plan_ids: Collection[PlanId]) -> list[ShortPlan]:
+        """Return those of the plans that have buys waiting for money, by id, and how much there is."""
         ...
 
-    async def available_cash(self, plan_ids: Collection[PlanId]) -> dict[PlanId, Decimal]:
-        """Return the cash that each plan's buys may use before anything is sold."""
+    async def awaited_orders(self, block_id: BlockId) -> set[OrderId]:
+        """Return the orders of a block whose plans have buys waiting for money."""
         ...
 
     async def readiness(self) -> Readiness | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.ports import Begin, OrderFilter, VenuePort, VenueView
 from services.execution.app.records import (
@@ -17,14 +17,14 @@ from services.execution.domain.costs import Execution, Shortfall, implementation
 from services.execution.domain.errors import BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
 from services.kernel.ids import BlockId, OrderId, RunId
-from services.kernel.money import Money
+from services.kernel.money import CENT, Money
 
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """What closed orders cost. The parts sum to `total`.
+    """What closed orders cost: each part in whole cents, half to even, and `total` their sum.
 
     `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even.
     """
@@ -104,9 +104,9 @@ class Queries:
             order_count=len(orders),
             currency=orders[0].terms.currency if orders else "USD",
             traded_amount=sum((order.filled_amount for order in orders), ZERO),
-            delay=sum((cost.delay for cost in costs), ZERO),
-            trading=sum((cost.trading for cost in costs), ZERO),
-            opportunity=sum((cost.opportunity for cost in costs), ZERO),
+            delay=_cents(sum((cost.delay for cost in costs), ZERO)),
+            trading=_cents(sum((cost.trading for cost in costs), ZERO)),
+            opportunity=_cents(sum((cost.opportunity for cost in costs), ZERO)),
             fees=sum((cost.fees for cost in costs), ZERO),
             predicted=sum((_predicted(order) for order in orders), ZERO),
         )
@@ -176,11 +176,15 @@ def _shortfall(order: OrderRecord) -> Shortfall:
             filled_quantity=order.filled,
             gross_amount=order.filled_amount,
             decision_price=order.decision_price,
-            arrival_price=order.arrival_amount / order.filled if order.filled else order.decision_price,
+            arrival_amount=order.arrival_amount,
             final_price=order.final_price or order.decision_price,
             fees=order.fees,
         )
     )
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
 def _predicted(order: OrderRecord) -> Decimal:

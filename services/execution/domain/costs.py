@@ -26,14 +26,17 @@ BPS_QUANTUM = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What is known of one order or block when it is over."""
+    """What is known of one order or block when it is over.
+
+    `gross_amount` is what the fills moved, `arrival_amount` what they would have moved at the price on arrival.
+    """
 
     side: Side
     ordered_quantity: Decimal
     filled_quantity: Decimal
     gross_amount: Decimal
     decision_price: Decimal
-    arrival_price: Decimal
+    arrival_amount: Decimal
     final_price: Decimal
     fees: Decimal
 
@@ -45,7 +48,7 @@ class Execution:
         """
         if not 0 <= self.filled_quantity <= self.ordered_quantity or self.ordered_quantity == 0:
             raise ValueError(f"filled must be 0 to {self.ordered_quantity} ordered, was {self.filled_quantity}")
-        for price in (self.decision_price, self.arrival_price, self.final_price):
+        for price in (self.decision_price, self.final_price):
             if price <= 0:
                 raise ValueError(f"a price is positive, was {price}")
 
@@ -76,8 +79,8 @@ def implementation_shortfall(execution: Execution) -> Shortfall:
     sign = 1 if execution.side is Side.BUY else -1
     filled, left = execution.filled_quantity, execution.ordered_quantity - execution.filled_quantity
     return Shortfall(
-        delay=sign * filled * (execution.arrival_price - execution.decision_price),
-        trading=sign * (execution.gross_amount - filled * execution.arrival_price),
+        delay=sign * (execution.arrival_amount - filled * execution.decision_price),
+        trading=sign * (execution.gross_amount - execution.arrival_amount),
         opportunity=sign * left * (execution.final_price - execution.decision_price),
         fees=execution.fees,
         paper_amount=execution.ordered_quantity * execution.decision_price,

@@ -15,6 +15,7 @@ from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import rows
+from services.execution.store.bulk import insert_rows
 from services.execution.tables import (
     account_order,
     allocation,
@@ -83,7 +84,7 @@ class Blocks:
             return
         await self._connection.execute(insert(block), [rows.block_values(each) for each in blocks])
         shares = [rows.share_values(each.block_id, share) for each in blocks for share in each.statement.shares]
-        await self._connection.execute(insert(block_share), shares)
+        await insert_rows(self._connection, block_share, shares)
 
     async def save_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record how blocks changed, apart from their reports."""

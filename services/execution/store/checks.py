@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 
 from sqlalchemy import and_, delete, insert, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -54,13 +53,6 @@ class Checks:
         """Record plans."""
         if plans:
             await self._connection.execute(insert(plan), [rows.plan_values(each) for each in plans])
-
-    async def available_cash(self, plan_ids: Collection[PlanId]) -> dict[PlanId, Decimal]:
-        """Return the cash that each plan's buys may use before anything is sold."""
-        found = await self._connection.execute(
-            select(plan.c.plan_id, plan.c.available_cash).where(plan.c.plan_id.in_(list(plan_ids)))
-        )
-        return {PlanId(row.plan_id): row.available_cash for row in found}
 
     async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
         """Return what was ordered on `day`."""

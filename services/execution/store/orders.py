@@ -4,43 +4,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import OrderFilter, Readiness
+from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
 from services.execution.app.records import LifeState, OrderRecord
+from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Scope, ScopeKind
+from services.execution.domain.words import Side
 from services.execution.store import rows
+from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.store.checks import CLOSED_STATES, OPEN_STATES
-from services.execution.tables import account_order
+from services.execution.tables import account_order, block_share, plan
 from services.kernel.errors import Conflict
-from services.kernel.ids import OrderId, PlanId, RunId
+from services.kernel.ids import BlockId, OrderId, PlanId, RunId
 
 _COLUMNS = tuple(account_order.c)
-_CHANGING = (
-    "update_time",
-    "state",
-    "released",
-    "placed",
-    "ended",
-    "filled",
-    "filled_amount",
-    "fees",
-    "settling_amount",
-    "arrival_amount",
-    "final_price",
-    "close_reason",
-    "block_id",
-)
 # A closed order stays as it is: no code may open it again by writing over it.
-_SAVE = (
-    update(account_order)
-    .where(
-        account_order.c.order_id == bindparam("_order_id"),
-        or_(*(account_order.c.state == each for each in OPEN_STATES)),
-    )
-    .values({name: bindparam(f"_{name}") for name in _CHANGING})
-)
+_STILL_OPEN = f"was.state IN ({', '.join(repr(each) for each in OPEN_STATES)})"
 # Rows of one statement with their ids as one array, well below what a message may hold.
 _IDS_MAX = 10_000
 
@@ -52,8 +33,7 @@ class Orders:
 
     async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record new orders."""
-        if orders:
-            await self._connection.execute(insert(account_order), [rows.order_values(each) for each in orders])
+        await insert_rows(self._connection, account_order, [rows.order_values(each) for each in orders])
 
     async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record how orders changed.
@@ -61,15 +41,10 @@ class Orders:
         Raises:
             Conflict: One of them was closed before.
         """
-        if not orders:
-            return
-        values = [
-            {"_order_id": each.order_id, **{f"_{name}": value for name, value in rows.order_changes(each).items()}}
-            for each in orders
-        ]
-        changed = await self._connection.execute(_SAVE, values)
-        if changed.rowcount not in (-1, len(orders)):
-            raise Conflict(f"{len(orders) - changed.rowcount} orders were closed before")
+        values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
+        saved = await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
+        if saved != len(orders):
+            raise Conflict(f"{len(orders) - saved} orders were closed before")
 
     async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders by id; those not known are missing."""
@@ -81,9 +56,56 @@ class Orders:
                 found[order.order_id] = order
         return found
 
-    async def orders_of(self, plan_ids: Collection[PlanId]) -> list[OrderRecord]:
-        """Return the orders of plans, by id."""
-        return await self._select(account_order.c.plan_id == func.any(sorted(plan_ids)))
+    async def short_plans(self, plan_ids: Collection[PlanId]) -> list[ShortPlan]:
+        """Return those of the plans that have buys waiting for money, and how much there is."""
+        if not plan_ids:
+            return []
+        found = await self._select(_waiting_buy() & (account_order.c.plan_id == func.any(sorted(plan_ids))))
+        buys: dict[PlanId, list[OrderRecord]] = {}
+        for order in found:
+            buys.setdefault(order.plan_id, []).append(order)
+        if not buys:
+            return []
+        under_way = account_order.c.released - account_order.c.ended
+        sums = await self._connection.execute(
+            select(
+                account_order.c.plan_id,
+                plan.c.available_cash,
+                _sum(account_order.c.filled_amount - account_order.c.fees, Side.SELL).label("final"),
+                _sum(account_order.c.settling_amount, Side.SELL).label("settling"),
+                _sum(
+                    account_order.c.filled_amount + account_order.c.fees + under_way * account_order.c.unit_cost_max,
+                    Side.BUY,
+                ).label("committed"),
+                func.bool_or((account_order.c.placed > account_order.c.ended) | _ready()).label("more_to_come"),
+            )
+            .join(plan, plan.c.plan_id == account_order.c.plan_id)
+            .where(account_order.c.plan_id == func.any(sorted(buys)))
+            .group_by(account_order.c.plan_id, plan.c.available_cash)
+            .order_by(account_order.c.plan_id)
+        )
+        return [
+            ShortPlan(
+                plan_id=PlanId(row.plan_id),
+                funding=Funding(row.available_cash, row.final + row.settling, row.settling, row.committed),
+                more_to_come=row.more_to_come,
+                waiting=tuple(buys[PlanId(row.plan_id)]),
+            )
+            for row in sums
+        ]
+
+    async def awaited_orders(self, block_id: BlockId) -> set[OrderId]:
+        """Return the orders of a block whose plans have buys waiting for money."""
+        member = account_order.alias()
+        found = await self._connection.execute(
+            select(block_share.c.order_id)
+            .join(member, member.c.order_id == block_share.c.order_id)
+            .where(
+                block_share.c.block_id == block_id,
+                member.c.plan_id.in_(select(account_order.c.plan_id).where(_waiting_buy())),
+            )
+        )
+        return {OrderId(row.order_id) for row in found}
 
     async def readiness(self) -> Readiness | None:
         """Return what is ready to go into blocks; None when nothing is."""
@@ -146,6 +168,19 @@ class Orders:
     async def _select(self, which: ColumnElement[bool], limit: int | None = None) -> list[OrderRecord]:
         statement: Any = select(*_COLUMNS).where(which).order_by(account_order.c.order_id).limit(limit)
         return [rows.order_of(row) for row in await self._connection.execute(statement)]
+
+
+def _waiting_buy() -> ColumnElement[bool]:
+    return (
+        account_order.c.state.in_(OPEN_STATES)
+        & (account_order.c.side == Side.BUY)
+        & (account_order.c.quantity > account_order.c.released)
+        & (account_order.c.close_reason == "")
+    )
+
+
+def _sum(amount: ColumnElement[Any], side: Side) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(amount).filter(account_order.c.side == side), 0)
 
 
 def _ready() -> ColumnElement[bool]:

@@ -1,6 +1,8 @@
 """Rows ↔ values. Numbers come back as they went in: `numeric` is exact, and zeros at its end mean nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Row
@@ -107,16 +109,42 @@ def terms_values(terms: Terms) -> Values:
 
 def terms_of(row: AnyRow) -> Terms:
     """Return an order's terms."""
+    return _terms(
+        row.instrument_id,
+        row.side,
+        row.venue_id,
+        row.order_type,
+        row.limit_price,
+        row.time_in_force,
+        row.currency,
+        row.custodian,
+        row.increment,
+    )
+
+
+# Thousands of orders share few terms.
+@lru_cache(maxsize=16_384)
+def _terms(
+    instrument_id: str,
+    side: str,
+    venue_id: str,
+    order_type: str,
+    limit_price: Decimal | None,
+    time_in_force: str,
+    currency: str,
+    custodian: str,
+    increment: Decimal,
+) -> Terms:
     return Terms(
-        instrument_id=InstrumentId(row.instrument_id),
-        side=Side(row.side),
-        venue_id=VenueId(row.venue_id),
-        order_type=OrderType(row.order_type),
-        limit_price=row.limit_price,
-        time_in_force=TimeInForce(row.time_in_force),
-        currency=row.currency,
-        custodian=row.custodian,
-        increment=row.increment,
+        instrument_id=InstrumentId(instrument_id),
+        side=Side(side),
+        venue_id=VenueId(venue_id),
+        order_type=OrderType(order_type),
+        limit_price=limit_price,
+        time_in_force=TimeInForce(time_in_force),
+        currency=currency,
+        custodian=custodian,
+        increment=increment,
     )
 
 

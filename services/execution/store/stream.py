@@ -6,11 +6,12 @@ Positions have no gaps, and a reader who has seen position n will never see a sm
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.records import AllocationRecord, OrderRecord, PlanReport
 from services.execution.store import rows
+from services.execution.store.bulk import insert_rows
 from services.execution.tables import account_order, allocation, plan_report
 from services.kernel.ids import AccountId, PlanId
 
@@ -22,8 +23,7 @@ class Stream:
 
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
-        if allocations:
-            await self._connection.execute(insert(allocation), [rows.allocation_values(each) for each in allocations])
+        await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
 
     async def append_reports(
         self, contents: Sequence[AllocationRecord | OrderRecord], parents: Mapping[PlanId, str | None]
@@ -43,7 +43,7 @@ class Stream:
             }
             for position, each in enumerate(contents, last + 1)
         ]
-        await self._connection.execute(insert(plan_report), values)
+        await insert_rows(self._connection, plan_report, values)
 
     async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
         """Return the stream of plan reports after a position."""

@@ -9,6 +9,7 @@ from services.execution.domain.words import Side
 
 
 def an_execution(side=Side.BUY, ordered=100, filled=80, gross=8160, decided=100, arrived=101, final=104, fees=4):
+    arrived *= filled
     return Execution(
         side,
         *(Decimal(value) for value in (ordered, filled, gross, decided, arrived, final, fees)),
