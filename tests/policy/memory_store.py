@@ -79,6 +79,11 @@ class MemoryPolicies:
                 found[node_id] = self._layer(activation)
         return found
 
+    async def scheduled_times(self, after):
+        return sorted(
+            {a.effective_time for a in self._kept.activations if a.effective_time > after and a.revoked_time is None}
+        )
+
     async def history(self, node_id):
         return sorted((a for a in self._kept.activations if a.node_id == node_id), key=lambda a: a.sequence)
 

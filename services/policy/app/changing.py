@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.kernel.clock import Clock
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.app.checking import Place, check_below, existing, place_of
+from services.policy.app.checking import Place, check_from_then_on, existing, place_of
 from services.policy.app.events import change_event, version_event
 from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
 from services.policy.domain.changes import Change, Decided, drafted
@@ -274,7 +274,7 @@ class ChangeApp:
     async def _checked(self, policies: PolicyReader, change: Change, at: datetime | None) -> Place:
         place = await self._place(policies, change.node_id, at)
         place.check(change.document)
-        await check_below(policies, place, change.document)
+        await check_from_then_on(policies, place, change.document)
         return place
 
 

@@ -2,7 +2,7 @@
 
 The same questions are asked of a draft, of a change that is submitted and of one that is approved, because what is
 above and below may have changed in between: is it sound by itself, do the guardrails above permit it, can it work
-together with what it inherits, and can everything below still work with it?
+together with what it inherits, and can it and everything below still work on every later day?
 """
 
 from collections.abc import Mapping
@@ -72,21 +72,32 @@ async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime) 
     return Place(chain[-1], effective(_in_order(chain[:-1], layers)), at)
 
 
-async def check_below(policies: PolicyReader, place: Place, document: Document) -> None:
-    """Refuse a document with which something below could no longer work.
+async def check_from_then_on(policies: PolicyReader, place: Place, document: Document) -> None:
+    """Refuse a document with which this node, or something below it, could not work some day.
+
+    It is judged for the instant from which it would hold, and for every later one at which another approved version of
+    some node takes effect.
 
     Raises:
-        PolicyContradiction: Names the first node below whose rules would contradict themselves.
+        PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
     """
-    before = await policies.layers(None, AsOf(place.at))
+    for at in (place.at, *await policies.scheduled_times(place.at)):
+        await _check_below(policies, place, document, at)
+
+
+async def _check_below(policies: PolicyReader, place: Place, document: Document, at: datetime) -> None:
+    before = await policies.layers(None, AsOf(at))
     after = {**before, place.node.node_id: place.layer(document)}
     tree = Tree.of(await policies.ancestry(list(after)))
     for node in tree.below(place.node.node_id):
-        if node.node_id in after and node.node_id != place.node.node_id:
+        if node.node_id in after:
             chain = tree.chain(node.node_id)
-            worked = lint_merged(effective(_in_order(chain, before)).document, place.at)
-            works = lint_merged(effective(_in_order(chain, after)).document, place.at)
-            raise_errors((f for f in works if f not in worked), where=f"with this, {node.node_id} could not work: ")
+            worked = lint_merged(effective(_in_order(chain, before)).document, at)
+            works = lint_merged(effective(_in_order(chain, after)).document, at)
+            raise_errors(
+                (finding for finding in works if finding not in worked),
+                where=f"with this, {node.node_id} could not work from {at.isoformat()} on: ",
+            )
 
 
 async def existing(policies: PolicyReader, node_id: PolicyNodeId) -> Node:

@@ -69,6 +69,10 @@ class PolicyReader(Protocol):
         """Return the versions in force as of an instant, by node; of all nodes for None."""
         ...
 
+    async def scheduled_times(self, after: datetime) -> list[datetime]:
+        """Return the instants after `after` at which approved versions of any node take effect, each once, in order."""
+        ...
+
     async def history(self, node_id: PolicyNodeId) -> list[Activation]:
         """Return all activations of the node, in the order in which they were recorded."""
         ...

@@ -90,6 +90,16 @@ class StoredReader:
         rows = await self._connection.execute(query)
         return {found.node_id: found for found in map(layer_of, rows)}
 
+    async def scheduled_times(self, after: datetime) -> list[datetime]:
+        """Return the instants after `after` at which approved versions of any node take effect, each once, in order."""
+        query = (
+            select(activation.c.effective_time)
+            .distinct()
+            .where(activation.c.effective_time > after, activation.c.revoked_time.is_(None))
+            .order_by(activation.c.effective_time)
+        )
+        return list((await self._connection.execute(query)).scalars())
+
     async def history(self, node_id: PolicyNodeId) -> list[Activation]:
         """Return all activations of the node, in the order in which they were recorded."""
         query = select(*ACTIVATION_COLUMNS).where(activation.c.node_id == node_id).order_by(activation.c.sequence)

@@ -522,6 +522,16 @@ async def test_a_rule_with_which_something_below_could_not_work_is_refused(servi
     assert "with this, growth could not work" in fields["document.targets.weights"]
 
 
+async def test_a_rule_that_could_not_work_with_what_is_scheduled_is_refused(service):
+    await service.plant(growth=("model", "firm"))
+    await service.enact(risk(cash_ceiling="0.2"), effective_time=NOON + DAY)
+    later = await service.draft(risk(cash_floor="0.3"), "growth")
+
+    async with refused(INVALID, "POLICY_CONTRADICTION") as fields:
+        await service.submit(later)
+    assert "growth could not work from 2026-03-04" in fields["document.risk.cash_floor"]
+
+
 async def test_lint_says_everything_and_writes_nothing(service):
     await service.plant(growth=("model", "firm"))
     await service.enact(guarded("risk.instrument_weight_limit", maximum="0.4"))

@@ -251,6 +251,21 @@ async def test_what_governs_is_what_the_history_says(store):
                 )
 
 
+async def test_scheduled_times_are_those_to_come(store):
+    await planted(store)
+    await approve(store, name="1")
+    await approve(store, name="2", effective=NOON + DAY)
+    await approve(store, "growth", name="3", effective=NOON + DAY)
+    await approve(store, "family", name="4", effective=NOON + 2 * DAY)
+    await approve(store, "acc-1", name="5", effective=NOON + 3 * DAY)
+    async with store.begin() as policies:
+        await policies.revoke("change-5", NOON)
+
+    async with store.read() as policies:
+        assert await policies.scheduled_times(NOON) == [NOON + DAY, NOON + 2 * DAY]
+        assert await policies.scheduled_times(NOON + DAY) == [NOON + 2 * DAY]
+
+
 async def test_a_layer_says_who_is_responsible(store):
     await planted(store)
     approved = await approve(store, effective=NOON, recorded=NOON - DAY)
