@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.kernel.clock import Clock
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.app.checking import Place, check_from_then_on, existing, place_of
+from services.policy.app.checking import Place, check_from_then_on, existing, outlook, place_of, refuse_worse
 from services.policy.app.events import change_event, version_event
 from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
 from services.policy.domain.changes import Change, Decided, drafted
@@ -200,6 +200,7 @@ class ChangeApp:
             ChangeNotFound: It does not exist.
             NotTheAuthor: `by` did not write it.
             ChangeState: It is or was in force, or came to nothing before.
+            PolicyContradiction: Something that was approved since could not work without it.
         """
         async with self.begin() as policies:
             await policies.decide_alone()
@@ -208,7 +209,9 @@ class ChangeApp:
             if change.effective_time is not None:
                 now = self.clock.now()
                 history = await policies.history(change.node_id)
+                before = await outlook(policies, change.node_id, change.effective_time)
                 await policies.revoke(change_id, now)
+                refuse_worse(before, await outlook(policies, change.node_id, change.effective_time))
                 await _note(policies, NoticeKind.WITHDRAWN, next(a for a in history if a.change_id == change_id), now)
             await policies.replace_change(withdrawn)
             await policies.emit(change_event("withdrawn", withdrawn, await existing(policies, change.node_id)))

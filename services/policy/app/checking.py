@@ -8,6 +8,7 @@ together with what it inherits, and can it and everything below still work on ev
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.app.ports import PolicyReader
@@ -19,6 +20,9 @@ from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity, guardrail_findings, lint_merged, lint_own, raise_errors
 from services.policy.domain.merge import Effective, Layer, effective
 from services.policy.domain.tree import Node, Tree
+
+Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId], tuple[Finding, ...]]
+"""What lint finds, by instant and node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +85,46 @@ async def check_from_then_on(policies: PolicyReader, place: Place, document: Doc
     Raises:
         PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
     """
-    for at in (place.at, *await policies.scheduled_times(place.at)):
-        await _check_below(policies, place, document, at)
+    before = await outlook(policies, place.node.node_id, place.at)
+    refuse_worse(before, await outlook(policies, place.node.node_id, place.at, place.layer(document)))
 
 
-async def _check_below(policies: PolicyReader, place: Place, document: Document, at: datetime) -> None:
-    before = await policies.layers(None, AsOf(at))
-    after = {**before, place.node.node_id: place.layer(document)}
-    tree = Tree.of(await policies.ancestry(list(after)))
-    for node in tree.below(place.node.node_id):
-        if node.node_id in after:
-            chain = tree.chain(node.node_id)
-            worked = lint_merged(effective(_in_order(chain, before)).document, at)
-            works = lint_merged(effective(_in_order(chain, after)).document, at)
-            raise_errors(
-                (finding for finding in works if finding not in worked),
-                where=f"with this, {node.node_id} could not work from {at.isoformat()} on: ",
-            )
+async def outlook(
+    policies: PolicyReader, node_id: PolicyNodeId, start: datetime, version: Layer | None = None
+) -> Outlook:
+    """Return what is wrong with a node and everything below it, at `start` and whenever something takes effect later.
+
+    Args:
+        policies: What is approved so far.
+        node_id: The node.
+        start: The first business instant to look at.
+        version: In place of the node's own version; None for what is approved.
+    """
+    found: Outlook = {}
+    for at in (start, *await policies.scheduled_times(start)):
+        layers = await policies.layers(None, AsOf(at))
+        if version is not None:
+            layers[node_id] = version
+        tree = Tree.of(await policies.ancestry([node_id, *layers]))
+        for node in tree.below(node_id):
+            if node.node_id in layers or node.node_id == node_id:
+                merged = effective(_in_order(tree.chain(node.node_id), layers))
+                found[at, node.node_id] = lint_merged(merged.document, at)
+    return found
+
+
+def refuse_worse(before: Outlook, after: Outlook) -> None:
+    """Refuse a step after which something is wrong that was not wrong before it.
+
+    Raises:
+        PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
+    """
+    for (at, node_id), findings in after.items():
+        known = before.get((at, node_id), ())
+        raise_errors(
+            (finding for finding in findings if finding not in known),
+            where=f"with this, {node_id} could not work from {at.isoformat()} on: ",
+        )
 
 
 async def existing(policies: PolicyReader, node_id: PolicyNodeId) -> Node:

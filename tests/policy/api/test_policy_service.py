@@ -532,6 +532,19 @@ async def test_a_rule_that_could_not_work_with_what_is_scheduled_is_refused(serv
     assert "growth could not work from 2026-03-04" in fields["document.risk.cash_floor"]
 
 
+async def test_what_later_rules_rest_on_cannot_be_withdrawn(service):
+    await service.plant(growth=("model", "firm"))
+    await service.enact(risk(cash_ceiling="0.2"))
+    wider = await service.enact(risk(cash_ceiling="0.5"), effective_time=NOON + DAY)
+    await service.enact(risk(cash_floor="0.3"), "growth", effective_time=NOON + 2 * DAY)
+    withdrawal = pb.WithdrawChangeRequest(request_id=a_request_id(), change_id=wider.change_id)
+
+    async with refused(INVALID, "POLICY_CONTRADICTION") as fields:
+        await service.author().WithdrawChange(withdrawal)
+    assert "growth could not work from 2026-03-05" in fields["document.risk.cash_floor"]
+    assert (await service.get(wider)).state == SCHEDULED
+
+
 async def test_lint_says_everything_and_writes_nothing(service):
     await service.plant(growth=("model", "firm"))
     await service.enact(guarded("risk.instrument_weight_limit", maximum="0.4"))

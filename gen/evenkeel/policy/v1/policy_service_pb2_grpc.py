@@ -275,7 +275,9 @@ class PolicyServiceServicer:
         """Withdraws a change that is not in force yet. Only its author may.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
+        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`;
+        `INVALID_ARGUMENT` / `POLICY_CONTRADICTION` (something approved since could not
+        work without it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -109,7 +109,9 @@ class PolicyServiceStub:
     """Withdraws a change that is not in force yet. Only its author may.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
+    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`;
+    `INVALID_ARGUMENT` / `POLICY_CONTRADICTION` (something approved since could not
+    work without it).
     """
     RollBackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollBackPolicyRequest, _policy_service_pb2.RollBackPolicyResponse]
     """Proposes to go back: drafts and submits a change whose document is that of an
@@ -246,7 +248,9 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """Withdraws a change that is not in force yet. Only its author may.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
+    `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`;
+    `INVALID_ARGUMENT` / `POLICY_CONTRADICTION` (something approved since could not
+    work without it).
     """
     RollBackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollBackPolicyRequest, _policy_service_pb2.RollBackPolicyResponse]  # type: ignore[assignment]
     """Proposes to go back: drafts and submits a change whose document is that of an
@@ -452,7 +456,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Withdraws a change that is not in force yet. Only its author may.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
-        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`.
+        `POLICY_CHANGE_AUTHOR`; `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`;
+        `INVALID_ARGUMENT` / `POLICY_CONTRADICTION` (something approved since could not
+        work without it).
         """
 
     @_abc_1.abstractmethod
