@@ -30,6 +30,8 @@ from tools.local.traces import TraceReceiver
 
 # Longest that a run of the tests' size may take on a busy machine.
 RUN_S_MAX = 90.0
+# Longest that an event may take to reach audit.
+TOLD_S_MAX = 30.0
 ASK_EACH_S = 0.1
 PAGE = 1000
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -144,12 +146,16 @@ class System:
 
     async def told(self, kind: str, count: int, run_id: str) -> list[audit.Entry]:
         """Return the entries of `kind` about a run when there are `count` of them: the outbox ships by itself."""
-        async with asyncio.timeout(RUN_S_MAX):
-            while True:
-                found = await self.entries(kind=kind, subjects=[audit.Subject(kind="run", id=run_id)])
-                if len(found) >= count:
-                    return found
-                await asyncio.sleep(ASK_EACH_S)
+        found: list[audit.Entry] = []
+        try:
+            async with asyncio.timeout(TOLD_S_MAX):
+                while True:
+                    found = await self.entries(kind=kind, subjects=[audit.Subject(kind="run", id=run_id)])
+                    if len(found) >= count:
+                        return found
+                    await asyncio.sleep(ASK_EACH_S)
+        except TimeoutError:
+            raise AssertionError(f"audit has {len(found)} entries of {kind} about {run_id}, not {count}") from None
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """One rebalance through all four services: what it must leave behind."""
 
 from collections.abc import AsyncIterator
-from decimal import Decimal
 
 import pytest
 
@@ -37,7 +36,9 @@ async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
     assert decimal(finished.summary.drift_after) < decimal(finished.summary.drift_before)
     for each in await system.plans(finished.run_id):
         if each.outcome == plan.Plan.OUTCOME_TRADE:
-            assert Decimal(0) <= decimal(each.certificate.gap_bps) <= Decimal("0.1"), each.plan_id
+            proof = each.certificate
+            assert decimal(proof.dual_bound_bps) <= decimal(proof.primal_bps) <= decimal(proof.idle_bps), each.plan_id
+            assert decimal(proof.gap_bps) == decimal(proof.primal_bps) - decimal(proof.dual_bound_bps), each.plan_id
 
 
 async def test_starting_the_same_run_again_answers_the_first(system, finished):

@@ -1,7 +1,8 @@
 """A thousand clients who bought real shares on real days, made from a seed.
 
 Each account put money in on several past days, at that day's closes and about in its model's proportions, and was
-never rebalanced since; so its drift, its gains and its losses are those that the market made.
+never rebalanced since; so its drift, its gains and its losses are those that the market made. Some put in all of it in
+the last weeks, and need nothing.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ CENT = Decimal("0.01")
 FACTOR_SHARE = 0.6
 # Share of accounts that are pension wrappers.
 DEFERRED_SHARE = 0.15
+# Share of accounts that are new, and how many trading days old those are at most.
+NEW_SHARE = 0.2
+NEW_DAYS = 15
+# How far a purchase is from the model's proportions, in percent of each weight.
+JITTER, NEW_JITTER = 20, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +114,15 @@ def _client(number: int, random: Random, prices: DailyPrices, days: Sequence[dat
     model = FACTOR_ETFS if random.random() < FACTOR_SHARE and not large else DIRECT_INDEX
     deferred = random.random() < DEFERRED_SHARE and not large
     invested = Decimal("2500000") if large else _cents(Decimal(str(round(random.lognormvariate(11.9, 0.7), 2))))
-    first_day = random.randrange(len(days) // 4, len(days) - 5)
+    new = random.random() < NEW_SHARE and not large
+    first_day = len(days) - NEW_DAYS if new else random.randrange(len(days) // 4, len(days) - NEW_DAYS)
     purchase_days = sorted(random.sample(range(first_day, len(days)), k=random.randint(2, 6)))
     parts = _shares_of_one(random, len(purchase_days))
     lots: list[LotBought] = []
     cash = _cents(invested * Decimal(random.randint(2, 20)) / 1000)
     for day_row, part in zip(purchase_days, parts, strict=True):
-        lots += _purchase(len(lots), random, model, prices, days[day_row], invested * part)
+        jitter = NEW_JITTER if new else JITTER
+        lots += _purchase(len(lots), random, model, prices, days[day_row], invested * part, jitter)
     if large:
         cash += Decimal("900000")
     elif random.random() < 0.05:
@@ -134,12 +142,12 @@ def _client(number: int, random: Random, prices: DailyPrices, days: Sequence[dat
 
 
 def _purchase(
-    first_lot: int, random: Random, model: Model, prices: DailyPrices, day: date, money: Decimal
+    first_lot: int, random: Random, model: Model, prices: DailyPrices, day: date, money: Decimal, jitter: int
 ) -> list[LotBought]:
     bought: list[LotBought] = []
     for instrument_id, weight in model.weights.items():
         price = prices.close(instrument_id, day)
-        wanted = money * weight * Decimal(random.randint(80, 120)) / 100 / price
+        wanted = money * weight * Decimal(random.randint(100 - jitter, 100 + jitter)) / 100 / price
         quantity = wanted.quantize(model.quantity_increment, rounding=ROUND_DOWN)
         if quantity > 0:
             lot_id = f"lot-{first_lot + len(bought) + 1:03d}"

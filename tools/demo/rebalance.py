@@ -1,7 +1,7 @@
 """The demo's main job, as its people would do it: rules, book and prices in, a run, a person's word, and the proof."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,8 @@ async def rebalance(scenario: Scenario, people: People, stage: Stage, console: C
         cost = await people.trader.execution.GetCostReport(execution.GetCostReportRequest(run_id=found.run_id))
         breaks = await people.trader.execution.ListBreaks(execution.ListBreaksRequest(page_size=PAGE))
         blocks = await all_blocks(people.trader, found.run_id)
-        explained = [approved, await loss_harvest(people.advisor, found.run_id, approved)]
+        plans = await all_plans(people.advisor, found.run_id)
+        explained = [approved, await most_tax_saved(people.advisor, plans, approved)]
         with audit_file.open("wb") as file:
             log = await verify_log(people.compliance_officer, _verifier_key(people), file)
     return Outcome(
@@ -88,6 +89,7 @@ async def rebalance(scenario: Scenario, people: People, stage: Stage, console: C
         books=books,
         venue_breaks=len(breaks.breaks),
         log=log,
+        plans=plans,
         explained=explained,
         approver=approved.approver,
     )
@@ -137,18 +139,24 @@ async def until_done(advisor: Evenkeel, approved: plan.Plan) -> None:
             await asyncio.sleep(ASK_EACH_S)
 
 
-async def loss_harvest(advisor: Evenkeel, run_id: str, other: plan.Plan) -> plan.Plan:
-    """Return the plan of the run, other than `other`, that saves most tax."""
-    best, token = plan.Plan(), ""
+async def most_tax_saved(advisor: Evenkeel, plans: Sequence[plan.Plan], other: plan.Plan) -> plan.Plan:
+    """Return the plan, other than `other`, that saves most tax, with its trades."""
+    best = max(
+        (each for each in plans if each.plan_id != other.plan_id), key=lambda each: amount(each.explanation.tax_saved)
+    )
+    return (await advisor.plans.GetPlan(plan.GetPlanRequest(plan_id=best.plan_id))).plan
+
+
+async def all_plans(advisor: Evenkeel, run_id: str) -> list[plan.Plan]:
+    """Return every plan of the run, without trades."""
+    plans: list[plan.Plan] = []
+    token = ""
     while True:
         page = await advisor.plans.ListPlans(plan.ListPlansRequest(run_id=run_id, page_size=PAGE, page_token=token))
-        best = max(
-            [best, *(each for each in page.plans if each.plan_id != other.plan_id)],
-            key=lambda each: amount(each.explanation.tax_saved),
-        )
+        plans += page.plans
         token = page.next_page_token
         if not token:
-            return (await advisor.plans.GetPlan(plan.GetPlanRequest(plan_id=best.plan_id))).plan
+            return plans
 
 
 async def all_blocks(trader: Evenkeel, run_id: str) -> list[execution.Block]:

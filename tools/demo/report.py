@@ -14,7 +14,7 @@ from evenkeel.decision.v1 import run_service_pb2 as run
 from evenkeel.execution.v1 import execution_service_pb2 as execution
 from tools.cli.text import money, percent
 from tools.client.log import VerifiedLog
-from tools.client.values import amount
+from tools.client.values import amount, decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Outcome:
     books: book.GetReconciliationResponse
     venue_breaks: int
     log: VerifiedLog
+    plans: Sequence[plan.Plan]
     explained: Sequence[plan.Plan]
     approver: str
 
@@ -84,11 +85,20 @@ def _decided(outcome: Outcome) -> list[tuple[str, str]]:
     outcomes = ", ".join(f"{count:,} {name.lower().replace('_', ' ')}" for name, count in found.outcome_counts.items())
     return [
         ("accounts", f"{found.account_count:,} with {outcome.lots:,} tax lots, worth {money(total.value)}"),
-        ("decided", f"{outcomes}; every plan certified within {total.gap_max_bps.value or '0'} bp of the optimum"),
+        ("decided", outcomes),
+        ("certified", f"{_gaps(outcome.plans)}; the worst within {total.gap_max_bps.value or '0'} bp"),
         ("drift", f"{percent(total.drift_before)} before, {percent(total.drift_after)} after"),
         ("turnover", f"{money(total.turnover)}, net gain realized {money(total.realised_gain)}"),
         ("tax", f"{money(total.tax)} estimated; {money(total.tax_saved)} less than first-in first-out"),
     ]
+
+
+def _gaps(plans: Sequence[plan.Plan]) -> str:
+    gaps = sorted(decimal(each.certificate.gap_bps) for each in plans if each.outcome == plan.Plan.OUTCOME_TRADE)
+    if not gaps:
+        return "no trades"
+    near = sum(gap <= 1 for gap in gaps)
+    return f"half of the plans within {gaps[len(gaps) // 2]:.2f} bp of the best possible, {near / len(gaps):.0%} within 1 bp"
 
 
 def _executed(outcome: Outcome) -> list[tuple[str, str]]:
