@@ -35,6 +35,8 @@ START_S_MAX = 60.0
 # PostgreSQL's fast shutdown rolls back what runs and writes a checkpoint.
 STOP_S_MAX = 30.0
 POLL_S = 0.01
+# What `sockaddr_un` holds on every system we know, its closing zero left out.
+SOCKET_PATH_MAX = 103
 # Four services with their pools, their migrations, and tests beside them.
 CONNECTIONS_MAX = 300
 
@@ -237,19 +239,27 @@ class Postgres:
             if _exists(pid):
                 lock.unlink()
 
+    def _make_socket_directory(self) -> Path:
+        """Make the directory of the server's socket: beside the data, or where its path is short enough."""
+        directory = self._home / "socket"
+        if len(str(directory)) + len("/.s.PGSQL.65535.lock") > SOCKET_PATH_MAX:
+            directory = Path(tempfile.mkdtemp(prefix="evenkeel-"))
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if self._user:
+            shutil.chown(directory, self._user)
+        self._socket_directory = directory
+        return directory
+
     def _drop_socket_directory(self) -> None:
         if self._socket_directory is not None:
             shutil.rmtree(self._socket_directory, ignore_errors=True)
             self._socket_directory = None
 
     def _launch(self, binaries: Path) -> "subprocess.Popen[bytes]":
-        self._socket_directory = Path(tempfile.mkdtemp(prefix="evenkeel-"))
-        if self._user:
-            shutil.chown(self._socket_directory, self._user)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": str(self._socket_directory),
+            "unix_socket_directories": str(self._make_socket_directory()),
             "max_connections": str(CONNECTIONS_MAX),
             "timezone": "UTC",
             "log_timezone": "UTC",
