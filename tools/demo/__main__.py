@@ -29,7 +29,9 @@ from tools.local.stack import LocalStack, StackFailed
 from tools.local.traces import TraceReceiver, render
 
 # How many levels of the trace are printed; the folder keeps all of it.
-TRACE_DEPTH = 5
+TRACE_DEPTH = 6
+# The attribute that a span of a database statement has.
+SQL = "db.system.name"
 TRACE_WAIT_S = 15.0
 
 
@@ -79,7 +81,8 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> bo
     spans = receiver.trace(trace_id)
     console.print()
     report.show(console, outcome, stages.seconds)
-    console.print(render(spans, depth=TRACE_DEPTH))
+    # Statements are many and short; the folder has them.
+    console.print(render([span for span in spans if SQL not in span.attributes], depth=TRACE_DEPTH))
     with (directory / "trace.txt").open("w") as file:
         Console(file=file, width=200).print(render(spans))
     (directory / "summary.json").write_text(json.dumps(report.as_json(outcome, stages.seconds), indent=2) + "\n")
@@ -90,7 +93,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> bo
 def _farewell(console: Console, directory: Path) -> None:
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     console.print(
-        f"\nIn {shown}/: summary.json, trace.txt, audit.jsonl, logs/ of the services, pg/ the database.\n"
+        f"\nIn {shown}/: summary.json, trace.txt with every statement, audit.jsonl, logs/ of the services, pg/ the database.\n"
         "Next: [bold]make up[/] leaves the same system running for calls of your own; "
         "docs/architecture.md says how it works.",
         highlight=False,

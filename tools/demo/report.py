@@ -98,7 +98,8 @@ def _gaps(plans: Sequence[plan.Plan]) -> str:
     if not gaps:
         return "no trades"
     near = sum(gap <= 1 for gap in gaps)
-    return f"half of the plans within {gaps[len(gaps) // 2]:.2f} bp of the best possible, {near / len(gaps):.0%} within 1 bp"
+    half = gaps[len(gaps) // 2]
+    return f"half of the plans within {half:.2f} bp of the best possible, {near / len(gaps):.0%} within 1 bp"
 
 
 def _executed(outcome: Outcome) -> list[tuple[str, str]]:
