@@ -1,6 +1,6 @@
 """Messages of `evenkeel.audit.v1` ↔ values of the log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from services.audit.app import Appended
@@ -121,12 +121,15 @@ def checkpoint_message(signed: SignedCheckpoint) -> pb.Checkpoint:
     )
 
 
-def _subjects_of(messages: Iterable[pb.Subject], field: str) -> dict[str, str]:
-    subjects: dict[str, str] = {}
+def _subjects_of(messages: Sequence[pb.Subject], field: str) -> dict[str, str]:
+    subjects = {message.kind: message.id for message in messages}
+    if len(subjects) == len(messages):
+        return subjects
     violations = Violations()
+    seen: set[str] = set()
     for number, message in enumerate(messages):
-        if message.kind in subjects:
+        if message.kind in seen:
             violations.add(f"{field}[{number}].kind", f"must stand once, {message.kind} stands twice")
-        subjects[message.kind] = message.id
+        seen.add(message.kind)
     violations.raise_if_any(Invalid)
     return subjects

@@ -97,6 +97,8 @@ class Sequencer:
         self._in_doubt: list[_Waiting] = []
         self._failures = 0
         self._writing = False
+        # Callers may also wait for an election that is likely to succeed: the first, and one after a lost session.
+        self._accepting = True
         self._bent: LogRootMismatch | None = None
 
     @property
@@ -119,7 +121,7 @@ class Sequencer:
         """
         if self._bent is not None:
             raise LogRootMismatch(self._bent.message)
-        if not self._writing:
+        if not self._accepting:
             raise LogWriterElsewhere("this process does not hold the log; repeat in a moment", origin=self._origin)
         if self._queued_events and self._queued_events + len(events) > self._queue_events_max:
             raise LogBackpressure(
@@ -171,7 +173,7 @@ class Sequencer:
             checkpoint = self._signed(head)
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
         memory = _Memory(head, checkpoint)
-        self._writing, self._bent = True, None
+        self._writing, self._accepting, self._bent = True, True, None
         if not self._in_doubt:
             self._failures = 0
         self._observer.elected(checkpoint)
@@ -236,6 +238,7 @@ class Sequencer:
         )
 
     def _refuse_waiting(self, reason: Unreachable) -> None:
+        self._accepting = False
         waiting, self._in_doubt = [*self._in_doubt, *self._queue], []
         self._queue.clear()
         self._queued_events = 0

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from services.audit.domain.merkle import leaf_hash
 from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json, rfc3339
@@ -102,9 +102,9 @@ class Event:
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The event's members of the body, as they stand between the log's own."""
         return (
-            b'"actor":%b,"data":%b,"event_id":"%b"' % (_json(self.actor), self.data, self.event_id.encode()),
+            b'"actor":%b,"data":%b,"event_id":"%b"' % (_name(self.actor), self.data, self.event_id.encode()),
             b'"kind":%b,"occurred_time":"%b","producer":%b'
-            % (_json(self.kind), rfc3339(self.occurred_time).encode(), _json(self.producer)),
+            % (_name(self.kind), _instant(self.occurred_time), _name(self.producer)),
             b'"subjects":%b,"trace_parent":"%b"' % (_json(dict(self.subjects)), self.trace_parent.encode()),
         )
 
@@ -131,11 +131,8 @@ class Entry:
     recorded_time: datetime
     event: Event
     body: bytes
-
-    @property
-    def leaf(self) -> bytes:
-        """The hash by which the tree commits to the entry."""
-        return leaf_hash(self.body)
+    # The hash by which the tree commits to the body.
+    leaf: bytes
 
 
 def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time: datetime) -> Entry:
@@ -152,10 +149,10 @@ def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time:
         actor_to_id,
         index,
         kind_to_producer,
-        rfc3339(recorded_time).encode(),
+        _instant(recorded_time),
         subjects_to_trace,
     )
-    return Entry(index, account_sequence, recorded_time, event, body)
+    return Entry(index, account_sequence, recorded_time, event, body, leaf_hash(body))
 
 
 def parse_entry(body: bytes) -> Entry:
@@ -210,7 +207,19 @@ def _json(value: JsonValue) -> bytes:
     text = _ENCODER.encode(value).encode()
     # The encoder sorts keys by code point, RFC 8785 by UTF-16 unit. That differs only where a character is beyond
     # U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
-    return text if max(text) < 0xF0 else canonical_json(value)
+    return text if text.isascii() or max(text) < 0xF0 else canonical_json(value)
+
+
+@lru_cache(maxsize=4096)
+def _name(name: str) -> bytes:
+    """Return a name as JSON; there are few, and each stands in many events."""
+    return _json(name)
+
+
+@lru_cache(maxsize=256)
+def _instant(instant: datetime) -> bytes:
+    """Return an instant as it is written; events that are recorded together share it."""
+    return rfc3339(instant).encode()
 
 
 def _require_canonical_object(data: bytes) -> None:

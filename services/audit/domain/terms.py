@@ -20,19 +20,22 @@ POSITIONS_MAX = 1 << 16
 _COMMON_SUBJECTS = frozenset({"instrument", "policy_node", "policy_version", "run", "snapshot"})
 
 
-def terms_of(event: Event) -> Iterator[str]:
-    """Yield the terms of `event`, each once."""
-    yield f"actor:{event.actor}"
-    yield f"producer:{event.producer}"
-    if event.trace_id is not None:
-        yield f"trace:{event.trace_id}"
-    for kind, subject_id in event.subjects.items():
-        yield subject_term(kind, subject_id)
-    yield f"kind:{event.kind}"
-    above = event.kind
-    while "." in above:
-        above = above.rpartition(".")[0]
-        yield f"kind:{above}.*"
+def terms_of(event: Event) -> tuple[str, ...]:
+    """Return the terms of `event`, each once."""
+    about = (subject_term(kind, subject_id) for kind, subject_id in event.subjects.items())
+    return (*_common_terms(event.actor, event.producer, event.trace_id, event.kind), *about)
+
+
+def _common_terms(actor: str, producer: str, trace_id: str | None, kind: str) -> Iterator[str]:
+    """Yield the terms that do not say what an event is about."""
+    yield f"actor:{actor}"
+    yield f"producer:{producer}"
+    if trace_id is not None:
+        yield f"trace:{trace_id}"
+    yield f"kind:{kind}"
+    while "." in kind:
+        kind = kind.rpartition(".")[0]
+        yield f"kind:{kind}.*"
 
 
 def terms_wanted(wanted: EntryFilter) -> tuple[str, ...]:
@@ -66,9 +69,17 @@ def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
     found: dict[int, bytearray] = {}
     for number, event in enumerate(events):
         position = number.to_bytes(2, "big")
-        for term in terms_of(event):
-            found.setdefault(term_number(term), bytearray()).extend(position)
+        for term in _common_numbers(event.actor, event.producer, event.trace_id, event.kind):
+            found.setdefault(term, bytearray()).extend(position)
+        for kind, subject_id in event.subjects.items():
+            found.setdefault(term_number(subject_term(kind, subject_id)), bytearray()).extend(position)
     return {term: bytes(positions) for term, positions in found.items()}
+
+
+@lru_cache(maxsize=4096)
+def _common_numbers(actor: str, producer: str, trace_id: str | None, kind: str) -> tuple[int, ...]:
+    """Return the numbers of `_common_terms`; events that come together mostly share them."""
+    return tuple(map(term_number, _common_terms(actor, producer, trace_id, kind)))
 
 
 def positions(posting: bytes) -> Iterator[int]:

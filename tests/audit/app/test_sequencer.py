@@ -112,6 +112,17 @@ async def test_the_first_writer_signs_the_empty_log(log):
         assert (await log.checkpoint()).checkpoint.size == 0
 
 
+async def test_callers_that_come_before_the_first_election_wait_for_it(log):
+    sequencer = sequencer_of(log)
+    (early,) = await called(sequencer, some_events(3))
+    stop = asyncio.Event()
+    task = asyncio.create_task(sequencer.run(stop))
+
+    assert [result.index for result in (await early).results] == [0, 1, 2]
+    stop.set()
+    await task
+
+
 async def test_a_caller_is_told_the_index_of_each_event_and_a_checkpoint_that_covers_them(log):
     async with writing(log) as sequencer:
         first = await sequencer.append(some_events(3))
