@@ -28,7 +28,8 @@ _NAME = "evenkeel"
 # Bucket edges of every duration in seconds, as the RPC conventions advise.
 DURATION_EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
-FLUSH_MS_MAX = 5_000
+# A collector that is gone must not keep a stopping service.
+FLUSH_MS_MAX = 2_000
 
 
 class Telemetry:

@@ -32,9 +32,11 @@ from services.runtime.telemetry import current_trace_id
 DOMAIN = "evenkeel"
 STATUS_METADATA = "grpc-status-details-bin"
 
-# gRPC refuses metadata beyond 8 KiB by default; longer texts and further violations are left out.
-TEXT_LENGTH_MAX = 500
-DETAILS_BYTES_MAX = 6_000
+# A client of gRPC may refuse metadata beyond 8 KiB, in which the details are a third longer than they are, and the
+# message stands twice. What does not fit is left out; the message says how many violations there are.
+TEXT_BYTES_MAX = 400
+FACTS_BYTES_MAX = 1_200
+VIOLATIONS_BYTES_MAX = 2_400
 
 _CODES: dict[type[Fact], grpc.StatusCode] = {
     Invalid: grpc.StatusCode.INVALID_ARGUMENT,
@@ -94,8 +96,7 @@ def code_of(fact: Fact) -> grpc.StatusCode:
 
 def status_of(fact: Fact) -> status_pb2.Status:
     """Return what a caller is told of `fact`."""
-    metadata = {name: _clipped(str(value)) for name, value in fact.facts.items()}
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=fact.reason, domain=DOMAIN, metadata=metadata)]
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=fact.reason, domain=DOMAIN, metadata=_facts(fact))]
     match fact:
         case Overloaded():
             delay = Duration()
@@ -118,13 +119,25 @@ def internal_status() -> status_pb2.Status:
     return _status(grpc.StatusCode.INTERNAL, f"the service failed{where}", [info])
 
 
+def _facts(fact: Fact) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    size = 0
+    for name, value in fact.facts.items():
+        said = _clipped(str(value))
+        size += len(name) + len(said.encode()) + 8
+        if size > FACTS_BYTES_MAX:
+            break
+        metadata[name] = said
+    return metadata
+
+
 def _bad_request(fact: Invalid) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest()
     size = 0
     for violation in fact.violations:
         field, description = _clipped(violation.field), _clipped(violation.description)
         size += len(field.encode()) + len(description.encode()) + 8
-        if size > DETAILS_BYTES_MAX:
+        if size > VIOLATIONS_BYTES_MAX:
             break
         bad.field_violations.add(field=field, description=description)
     return bad
@@ -140,7 +153,8 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> stat
 
 
 def _clipped(text: str) -> str:
-    return text if len(text) <= TEXT_LENGTH_MAX else f"{text[: TEXT_LENGTH_MAX - 1]}…"
+    data = text.encode(errors="replace")
+    return text if len(data) <= TEXT_BYTES_MAX else f"{data[: TEXT_BYTES_MAX - 3].decode(errors='ignore')}…"
 
 
 def _log_fact(fact: Fact, call: Call) -> None:

@@ -5,8 +5,8 @@ from grpc import StatusCode
 
 from evenkeel.common.v1.error_reason_pb2 import ErrorReason
 from services.kernel.errors import Fact, FieldViolation, Invalid
-from services.runtime.interceptors.errors import status_of
 from tests.runtime.counter.running import HOUR, add, refused
+from tests.runtime.counter.service import FAILURES
 from tests.runtime.counter.stubs import pb
 
 
@@ -82,14 +82,18 @@ async def test_bytes_that_are_no_message_are_answered_and_harm_nothing(counter):
     assert (await counter.stub().Get(pb.GetRequest(name="apples"))).total == 0
 
 
-def test_a_status_never_outgrows_the_metadata_that_carries_it():
-    long = "x" * 10_000
-    fact = Invalid(long, violations=[FieldViolation(long, long)] * 100, value=long)
+@pytest.mark.parametrize("letter", ["x", "é", "語"])
+async def test_a_status_never_outgrows_the_metadata_that_carries_it(counter, letter):
+    long = letter * 10_000
+    FAILURES["huge"] = lambda: Invalid(
+        long, violations=[FieldViolation(f"lots[{row}]", long) for row in range(100)], **dict.fromkeys("abcdefgh", long)
+    )
 
-    status = status_of(fact)
+    got = await refused(counter.stub().Fail(pb.FailRequest(kind="huge")))
 
-    assert len(status.SerializeToString()) < 8_000
-    assert len(status.message) == 500
+    assert (got.code, got.reason) == (StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
+    assert got.message.startswith(letter * 100)
+    assert "lots[0]" in got.fields
 
 
 def test_every_reason_of_the_runtime_is_in_the_contract():
