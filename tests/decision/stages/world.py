@@ -166,7 +166,7 @@ class FakeExecution:
     async def allocations(self, after):
         yield [each.allocation for each in self.stream if each.position > after and each.allocation is not None]
 
-    def fill(self, plan):
+    def fill(self, plan, trace_parent=None):
         """Report a fill and a closed order for every trade of a plan."""
         for trade in plan.content.decision.trades:
             order_id = OrderId(f"order-{plan.plan_id}-{trade.instrument_id}")
@@ -183,9 +183,9 @@ class FakeExecution:
                 order_id=order_id,
                 trade_date=TRADE_DATE,
             )
-            self.stream.append(Report(position, plan.plan_id, None, allocation=allocation))
+            self.stream.append(Report(position, plan.plan_id, trace_parent, allocation=allocation))
             closed = ClosedOrder(order_id, plan.plan_id, "FILLED", trade.quantity, "")
-            self.stream.append(Report(position + 1, plan.plan_id, None, closed=closed))
+            self.stream.append(Report(position + 1, plan.plan_id, trace_parent, closed=closed))
 
 
 class InlineSolver:
@@ -232,6 +232,8 @@ class World:
 
     def __init__(self, database: Database, shard_size=2):
         self.database = database
+        # The trace in which runs are started, and in which execution reports.
+        self.trace_parent = None
         self.store = DecisionStore(database)
         self.clock = FixedClock(START)
         self.market_clock = FixedClock(MORNING)
@@ -304,7 +306,7 @@ class World:
 
     async def start(self, *account_ids, actor="erin", request_id="r-1", **wish):
         started = await self.runs.start_run(
-            RunWish(account_ids, **wish), actor=actor, request_id=request_id, trace_parent=None
+            RunWish(account_ids, **wish), actor=actor, request_id=request_id, trace_parent=self.trace_parent
         )
         return started.run.run_id
 
@@ -329,7 +331,7 @@ class World:
     async def fill_all(self, run_id):
         for plan in await self.plans_of(run_id):
             if plan.state is PlanState.WORKING:
-                self.execution.fill(await self.plans.get_plan(plan.plan_id))
+                self.execution.fill(await self.plans.get_plan(plan.plan_id), self.trace_parent)
         await self.following.follow()
 
     async def plans_of(self, run_id: RunId):

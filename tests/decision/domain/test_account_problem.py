@@ -1,0 +1,296 @@
+"""From book, policy and market to what the optimiser is asked."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.clients.policy import read_policy
+from services.decision.domain.account_problem import (
+    Market,
+    PricesStale,
+    SnapshotStale,
+    account_problem,
+    check_ages,
+    is_due,
+)
+from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.policy import Policy
+from services.decision.domain.prices import PriceSet, Quote
+from services.decision.domain.problem import LotState, RecentTrade, Side
+from services.kernel.errors import Invalid
+from services.runtime.wire import instant_message
+from tests.decision.books import CLOSE, MORNING
+from tests.decision.stages.world import a_policy, dollars, number
+
+TODAY = MORNING.date()
+
+
+def a_position(instrument_id, units, *, kind=HoldingKind.TRADED, acquired=date(2020, 1, 2), lots=True):
+    lot = LotState(f"{instrument_id}-{kind}-1", acquired, Decimal(units), Decimal(units) * 50)
+    return Position(instrument_id, kind, Decimal(units), (lot,) if lots else ())
+
+
+def an_account(*positions, **changes):
+    account = AccountBook(
+        account_id="a1",
+        household_id=None,
+        custodian="custodian-a",
+        currency="USD",
+        tax_wrapper=TaxWrapper.TAXABLE,
+        cash=Decimal(1000),
+        reserved_cash=Decimal(0),
+        short_term_gain=Decimal(0),
+        long_term_gain=Decimal(0),
+        gain_year=2022,
+        positions=positions,
+        snapshot_id="snapshot-1",
+        as_of_time=CLOSE,
+    )
+    return replace(account, **changes)
+
+
+def a_market(as_of=CLOSE, instruments=(), **prices):
+    prices = {"VTI": "100", "BND": "100", "AAPL": "100"} | prices
+    quotes = {each: Quote(Decimal(price)) for each, price in prices.items() if price is not None}
+    known = {each: Instrument(each, "USD", Decimal(1)) for each in prices} | {
+        each.instrument_id: each for each in instruments
+    }
+    return Market(PriceSet("prices-1", "sha256:c", "vendor-a", as_of, as_of, quotes), known)
+
+
+def problem_of(account, policy=None, market=None):
+    return account_problem(account, policy or read_policy(a_policy()), market or a_market(), MORNING)
+
+
+def holding(problem, instrument_id):
+    (found,) = (each for each in problem.holdings if each.instrument_id == instrument_id)
+    return found
+
+
+def violations(account, policy=None, market=None):
+    with pytest.raises(Invalid) as caught:
+        problem_of(account, policy, market)
+    return {each.field: each.description for each in caught.value.violations}
+
+
+def test_everything_held_or_targeted_is_a_holding_with_its_target():
+    problem = problem_of(an_account(a_position("AAPL", 10), a_position("VTI", 5)))
+
+    targets = {each.instrument_id: each.target_weight for each in problem.holdings}
+    assert targets == {"AAPL": 0, "BND": Decimal("0.39"), "VTI": Decimal("0.6")}
+    assert problem.mix_value == 1000 + 1500
+
+
+def test_groups_are_multiplied_out():
+    group = document_pb.TargetGroup(
+        name="stocks",
+        members=[
+            document_pb.TargetWeight(instrument_id="VTI", weight=number("0.75")),
+            document_pb.TargetWeight(instrument_id="AAPL", weight=number("0.25")),
+        ],
+    )
+    targets = document_pb.Targets(
+        weights=[
+            document_pb.TargetWeight(group=group, weight=number("0.8")),
+            document_pb.TargetWeight(instrument_id="BND", weight=number("0.2")),
+        ],
+        cash_weight=number(0),
+    )
+
+    policy = read_policy(a_policy(targets=targets))
+
+    assert policy.weights == {"VTI": Decimal("0.6"), "AAPL": Decimal("0.2"), "BND": Decimal("0.2")}
+
+
+def test_a_band_is_the_larger_of_its_parts_and_a_trigger_never_inside_its_destination():
+    bands = document_pb.Bands(
+        trigger=document_pb.Distance(absolute=number("0.01"), relative=number("0.2")),
+        destination=document_pb.Distance(absolute=number("0.15")),
+    )
+
+    problem = problem_of(an_account(a_position("VTI", 5)), read_policy(a_policy(bands=bands)))
+
+    assert holding(problem, "VTI").band.trigger == Decimal("0.15")
+    assert holding(problem, "VTI").band.destination == Decimal("0.15")
+    relative = replace(read_policy(a_policy(bands=bands)).trigger)
+    assert relative.at(Decimal("0.6")) == Decimal("0.12")
+    assert relative.at(Decimal("0.02")) == Decimal("0.01")
+
+
+def test_prices_of_risk_and_of_leaving_the_band_are_turned_into_the_objective():
+    objective = problem_of(an_account(a_position("VTI", 5))).objective
+
+    # 50,000 bps for a variance of 1: a tracking error of 1 % costs 5 bps, and half of 10 · 0.01² is 5 bps.
+    assert objective.risk_aversion == 10
+    assert objective.band_excess_price == Decimal("0.1")
+
+
+def test_what_cannot_be_traded_counts_in_the_mix_and_stays():
+    account = an_account(
+        a_position("VTI", 5, kind=HoldingKind.HELD_AWAY), a_position("BND", 3, kind=HoldingKind.LOCKED)
+    )
+
+    problem = problem_of(account)
+
+    assert holding(problem, "VTI").held_away_value == 500
+    assert holding(problem, "VTI").lots == ()
+    assert holding(problem, "BND").held_away_value == 300
+    assert problem.mix_value == 1800
+
+
+def test_units_of_unknown_cost_stay_where_gains_are_taxed_and_are_one_lot_where_they_are_not():
+    taxed = problem_of(an_account(a_position("VTI", 5, lots=False)))
+    exempt = problem_of(an_account(a_position("VTI", 5, lots=False), tax_wrapper=TaxWrapper.EXEMPT))
+
+    assert holding(taxed, "VTI").held_away_value == 500
+    assert holding(taxed, "VTI").no_buy == "the cost of what is held is unknown"
+    assert holding(exempt, "VTI").quantity == 5
+    assert holding(exempt, "VTI").lots[0].basis_total == 500
+
+
+def restricted(kind, **more):
+    item = document_pb.Restriction(instrument_id="VTI", kind=kind, reason="the client asked", **more)
+    return read_policy(a_policy(restrictions=document_pb.Restrictions(items=[item])))
+
+
+@pytest.mark.parametrize(
+    ("kind", "no_buy", "no_sell"),
+    [
+        (document_pb.Restriction.KIND_NO_BUY, True, False),
+        (document_pb.Restriction.KIND_NO_SELL, False, True),
+        (document_pb.Restriction.KIND_NO_TRADE, True, True),
+        (document_pb.Restriction.KIND_EXCLUDED, True, False),
+    ],
+)
+def test_a_restriction_forbids_what_it_says(kind, no_buy, no_sell):
+    found = holding(problem_of(an_account(a_position("VTI", 5)), restricted(kind)), "VTI")
+
+    assert (found.no_buy == "the client asked", found.no_sell == "the client asked") == (no_buy, no_sell)
+
+
+def test_a_restriction_ends_at_its_expire_time_and_not_before():
+    kind = document_pb.Restriction.KIND_NO_BUY
+    ends_now = restricted(kind, expire_time=instant_message(MORNING))
+    ends_later = restricted(kind, expire_time=instant_message(MORNING + timedelta(microseconds=1)))
+
+    assert holding(problem_of(an_account(a_position("VTI", 5)), ends_now), "VTI").no_buy is None
+    assert holding(problem_of(an_account(a_position("VTI", 5)), ends_later), "VTI").no_buy is not None
+
+
+def test_what_is_excluded_is_sold_and_its_weight_goes_to_the_others():
+    problem = problem_of(an_account(a_position("VTI", 5)), restricted(document_pb.Restriction.KIND_EXCLUDED))
+
+    assert holding(problem, "VTI").target_weight == 0
+    assert holding(problem, "BND").target_weight == Decimal("0.99")
+    (limit,) = problem.limits.groups
+    assert (limit.instrument_ids, limit.weight_max) == (("VTI",), 0)
+
+
+def test_of_what_is_excluded_a_part_of_an_increment_and_units_held_away_stay():
+    account = an_account(a_position("VTI", "5.5"), a_position("VTI", 2, kind=HoldingKind.HELD_AWAY))
+
+    (limit,) = problem_of(account, restricted(document_pb.Restriction.KIND_EXCLUDED)).limits.groups
+
+    assert abs(limit.weight_max - Decimal(250) / Decimal(1750)) < Decimal("1e-11")
+
+
+def test_purchases_of_identical_instruments_and_locked_lots_count_for_wash_sales():
+    recent = TODAY - timedelta(days=5)
+    instruments = [
+        Instrument("VTI", "USD", Decimal(1), identity_set="us"),
+        Instrument("AAPL", "USD", Decimal(1), identity_set="us"),
+    ]
+    account = an_account(
+        a_position("VTI", 5, acquired=recent),
+        a_position("BND", 3, kind=HoldingKind.LOCKED, acquired=recent),
+        a_position("AAPL", 1),
+        recent_trades=(RecentTrade("VTI", Side.SELL, recent, Decimal(-7)),),
+    )
+
+    trades = set(problem_of(account, market=a_market(instruments=instruments)).recent_trades)
+
+    assert trades == {
+        RecentTrade("VTI", Side.SELL, recent, Decimal(-7)),
+        RecentTrade("AAPL", Side.SELL, recent, Decimal(-7)),
+        RecentTrade("AAPL", Side.BUY, recent),
+        RecentTrade("BND", Side.BUY, recent),
+    }
+
+
+def test_cash_that_leaves_soon_is_kept_and_its_corridor_is_the_narrower_of_both():
+    policy = read_policy(
+        a_policy(
+            risk=document_pb.RiskLimits(cash_floor=number("0.002"), cash_ceiling=number("0.05")),
+            triggers=document_pb.Triggers(cash_drift=number("0.01")),
+        )
+    )
+
+    rule = problem_of(an_account(a_position("VTI", 5), reserved_cash=Decimal(100)), policy).cash_rule
+
+    assert (rule.floor_weight, rule.ceiling_weight, rule.withdrawal) == (Decimal("0.002"), Decimal("0.02"), 100)
+
+
+def test_prices_and_books_are_fresh_at_exactly_the_greatest_age_and_not_beyond():
+    policy = Policy({}, price_age_max=timedelta(hours=1), snapshot_age_max=timedelta(hours=2))
+    prices = a_market(as_of=MORNING - timedelta(hours=1)).prices
+    account = an_account(as_of_time=MORNING - timedelta(hours=2))
+
+    check_ages(account, policy, prices, MORNING)
+    moment = timedelta(microseconds=1)
+    with pytest.raises(PricesStale):
+        check_ages(account, policy, replace(prices, as_of_time=prices.as_of_time - moment), MORNING)
+    with pytest.raises(PricesStale):
+        check_ages(account, policy, replace(prices, as_of_time=MORNING + moment), MORNING)
+    with pytest.raises(SnapshotStale):
+        check_ages(replace(account, as_of_time=account.as_of_time - moment), policy, prices, MORNING)
+
+
+def test_an_account_is_due_when_it_was_not_decided_for_as_long_as_the_calendar_says():
+    policy = Policy({}, calendar_days=30)
+
+    assert not is_due(policy, TODAY - timedelta(days=29), TODAY)
+    assert is_due(policy, TODAY - timedelta(days=30), TODAY)
+    assert is_due(policy, None, TODAY)
+    assert not is_due(Policy({}), None, TODAY)
+
+
+def test_inputs_that_contradict_each_other_are_refused_together_by_field_value_and_limit():
+    market = a_market(instruments=[Instrument("BND", "EUR", Decimal(1))], AAPL=None)
+    policy = read_policy(
+        a_policy(
+            tax=document_pb.TaxSettings(jurisdiction="US", short_term_rate=number("0.4")),
+            bands=document_pb.Bands(minimum_trade={"currency_code": "EUR", "units": 5}),
+        )
+    )
+
+    assert violations(an_account(a_position("AAPL", 5)), policy, market) == {
+        "policy.tax.long_term_rate": "must be set for an account that is taxed",
+        "prices[AAPL]": "has no price in prices-1",
+        "instruments[BND].currency": "must be USD, was EUR",
+        "policy.bands.minimum_trade": "must be in USD, was 5 EUR",
+    }
+
+
+def test_what_this_build_cannot_do_is_refused_and_not_ignored():
+    tax = document_pb.TaxSettings(
+        jurisdiction="US",
+        short_term_rate=number("0.4"),
+        long_term_rate=number("0.2"),
+        lot_method=document_pb.LOT_METHOD_FIRST_IN_FIRST_OUT,
+        harvest_minimum=dollars(100),
+    )
+
+    found = violations(an_account(a_position("VTI", 5)), read_policy(a_policy(tax=tax)))
+
+    assert found.keys() == {"policy.tax.lot_method", "policy.tax.harvest_minimum"}
+
+
+def test_a_document_that_is_none_or_says_what_cannot_be_is_refused():
+    with pytest.raises(Invalid, match="must be a serialized PolicyDocument"):
+        read_policy(b"\xff\xff\xff")
+    with pytest.raises(Invalid, match=r"risk\.cash_floor"):
+        read_policy(a_policy(risk=document_pb.RiskLimits(cash_floor=number("lots"))))
