@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.checks.manifests import OVERLAYS, RENDERED, find_problems
+from tools.checks.manifests import OVERLAYS, RENDERED, find_problems, settings_problems
 
 
 def rendered() -> list[dict[str, Any]]:
@@ -63,3 +63,18 @@ def test_a_service_whose_pods_no_network_policy_selects_is_found():
     manifests = [each for each in rendered() if each["metadata"]["name"] != "audit-edges"]
 
     assert list(find_problems(manifests)) == ["no NetworkPolicy selects the pods of audit"]
+
+
+def test_the_committed_settings_are_those_that_the_services_know_and_need():
+    assert list(settings_problems(rendered())) == []
+
+
+def test_a_misspelled_setting_and_a_missing_one_are_found():
+    manifests = deepcopy(rendered())
+    settings = next(each for each in manifests if each["metadata"]["name"].startswith("policy-settings"))["data"]
+    settings["EVENKEEL_POLICY_TOKEN_ISUER"] = settings.pop("EVENKEEL_POLICY_TOKEN_ISSUER")
+
+    assert list(settings_problems(manifests)) == [
+        "EVENKEEL_POLICY_TOKEN_ISUER is not a setting of the policy service",
+        "EVENKEEL_POLICY_TOKEN_ISSUER is not set",
+    ]

@@ -21,8 +21,6 @@ from typing import Any, TypeAlias
 import kubernetes_validate
 import yaml
 
-from services.runtime.settings import ServiceSettings
-
 ROOT = Path(__file__).parents[2]
 OVERLAYS = (ROOT / "deploy" / "k8s" / "production",)
 RENDERED = "rendered.yaml"
@@ -45,7 +43,7 @@ def main() -> None:
         problems += render(overlay, write=arguments.write)
         manifests = list(yaml.safe_load_all((overlay / RENDERED).read_text()))
         problems += [f"{overlay.name}: {problem}" for problem in find_problems(manifests)]
-    problems += settings_problems(ROOT / "deploy" / "k8s")
+        problems += [f"{overlay.name}: {problem}" for problem in settings_problems(manifests)]
     sys.stderr.write("".join(f"{problem}\n" for problem in problems))
     sys.exit(1 if problems else 0)
 
@@ -91,16 +89,23 @@ def find_problems(manifests: list[Manifest]) -> Iterator[str]:
     yield from _edge_problems(manifests)
 
 
-def settings_problems(directory: Path) -> Iterator[str]:
-    """Yield settings in the manifests that the services do not know."""
+def settings_problems(manifests: list[Manifest]) -> Iterator[str]:
+    """Yield settings in the manifests that a service does not know, and those it needs that are not there."""
     for service in SERVICES:
         prefix = f"EVENKEEL_{service.upper()}_"
-        settings: type[ServiceSettings] = import_module(f"services.{service}.config").Settings
-        known = {prefix + name.upper() for name in settings.model_fields}
-        for line in (directory / service / "settings.env").read_text().splitlines():
-            name, _, _ = line.partition("=")
-            if name and name not in known:
-                yield f"{service}/settings.env: {name} is not a setting of the {service} service"
+        config = import_module(f"services.{service}.config")
+        fields = getattr(config, f"{service.capitalize()}Settings").model_fields
+        known = {prefix + name.upper() for name in fields}
+        needed = {prefix + name.upper() for name, field in fields.items() if field.is_required()}
+        given: set[str] = set()
+        for manifest in manifests:
+            if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"].startswith(f"{service}-settings"):
+                given |= set(manifest["data"])
+        for name in sorted(given - known):
+            yield f"{name} is not a setting of the {service} service"
+        # The database's address has a password in it and comes from a Secret.
+        for name in sorted(needed - given - {f"{prefix}DATABASE_URL"}):
+            yield f"{name} is not set"
 
 
 def _pod_problems(pod: Manifest, *, serves: bool) -> Iterator[str]:
