@@ -103,6 +103,8 @@ class _Relay:
         waiting = self._database.events_waiting
         backoff = Backoff(RETRY_S_MIN, RETRY_S_MAX)
         while True:
+            # Asked before the look, so that what was committed before the stop is still shipped.
+            ending = stop.is_set()
             # Cleared before the look: what is committed from here on sets it again.
             waiting.clear()
             rows = await self._waiting_rows(connection)
@@ -121,7 +123,7 @@ class _Relay:
             if len(rows) == BATCH_ROWS_MAX:
                 continue
             await self._measure(connection)
-            if stop.is_set():
+            if ending:
                 return
             await wait(stop, LOOK_S, waiting)
 
