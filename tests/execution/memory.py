@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from services.execution.app.ports import Readiness, ShortPlan, VenueReport
+from services.execution.app.ports import Allocated, Readiness, ShortPlan, VenueReport
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
@@ -371,6 +371,16 @@ class MemoryLedger:
         for each in allocations:
             assert (each.order_id, each.block_id) not in self.state.allocations
             self.state.allocations[each.order_id, each.block_id] = each
+
+    async def allocated(self, venue_id):
+        sums = {}
+        for each in self.state.allocations.values():
+            if each.terms.venue_id == venue_id:
+                one = sums.get(each.block_id, Allocated(Decimal(0), Decimal(0), Decimal(0)))
+                sums[each.block_id] = Allocated(
+                    one.quantity + each.quantity, one.amount + each.amount, one.fees + each.fees
+                )
+        return sums
 
     async def append_reports(self, contents, parents):
         for each in contents:

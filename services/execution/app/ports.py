@@ -177,6 +177,15 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Allocated:
+    """What was shared out of a block, in all."""
+
+    quantity: Decimal
+    amount: Decimal
+    fees: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ShortPlan:
     """A plan with buys that wait for money.
 
@@ -368,6 +377,10 @@ class Ledger(Protocol):
 
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
+        ...
+
+    async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
+        """Return what was shared out of each of a venue's blocks."""
         ...
 
     async def append_reports(

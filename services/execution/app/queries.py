@@ -1,10 +1,10 @@
 """Answers what became of things: orders, blocks, the stream of reports, costs, and breaks with the venue."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from services.execution.app.ports import Begin, OrderFilter, VenuePort, VenueView
+from services.execution.app.ports import Allocated, Begin, OrderFilter, VenuePort, VenueView
 from services.execution.app.records import (
     BlockDetail,
     BlockRecord,
@@ -16,10 +16,12 @@ from services.execution.app.records import (
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
 from services.execution.domain.errors import BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
+from services.kernel.decimals import plain
 from services.kernel.ids import BlockId, OrderId, RunId
 from services.kernel.money import CENT, Money
 
 ZERO = Decimal(0)
+NOTHING = Allocated(ZERO, ZERO, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,13 @@ class Queries:
         views = {view.client_order_id: view for view in await self.venue.mass_status()}
         async with self.begin() as ledger:
             records = await ledger.sent_blocks(self.venue.venue_id)
-        return compare(records, views)
+            allocated = await ledger.allocated(self.venue.venue_id)
+        return compare(records, views, allocated)
 
 
-def compare(records: list[BlockRecord], views: Mapping[str, VenueView]) -> list[VenueBreak]:
+def compare(
+    records: Sequence[BlockRecord], views: Mapping[str, VenueView], allocated: Mapping[BlockId, Allocated]
+) -> list[VenueBreak]:
     """Return the differences between our blocks and the venue's orders, by client order id and kind."""
     found: list[VenueBreak] = []
     known: set[str] = set()
@@ -138,6 +143,7 @@ def compare(records: list[BlockRecord], views: Mapping[str, VenueView]) -> list[
                 found.append(VenueBreak(record.block_id, name, "MISSING_ORDER", str(order.state), "unknown"))
             continue
         found.extend(_differences(record, order, view))
+        found.extend(_misallocated(record, order, allocated.get(record.block_id, NOTHING)))
     found.extend(
         VenueBreak(None, name, "UNKNOWN_ORDER", "unknown", f"filled {view.filled_quantity} of {view.quantity}")
         for name, view in views.items()
@@ -155,7 +161,7 @@ def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> lis
     ]
     name = record.block.client_order_id
     found = [
-        VenueBreak(record.block_id, name, kind, f"{ours:f}", f"{venues:f}")
+        VenueBreak(record.block_id, name, kind, plain(ours), plain(venues))
         for kind, ours, venues in pairs
         if ours != venues
     ]
@@ -163,9 +169,26 @@ def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> lis
         found.append(VenueBreak(record.block_id, name, "STILL_OPEN", str(order.state), "open"))
     if order.overfilled_quantity > 0:
         found.append(
-            VenueBreak(record.block_id, name, "OVERFILLED", f"{order.quantity:f}", f"{order.filled_quantity:f}")
+            VenueBreak(record.block_id, name, "OVERFILLED", plain(order.quantity), plain(order.filled_quantity))
         )
     return found
+
+
+def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated) -> list[VenueBreak]:
+    """A correction or bust that came after a block was shared out leaves accounts with what never happened."""
+    if not record.allocated:
+        return []
+    pairs = [
+        ("ALLOCATED_QUANTITY", allocated.quantity, order.filled_quantity),
+        ("ALLOCATED_AMOUNT", allocated.amount, _cents(order.gross_amount)),
+        ("ALLOCATED_FEES", allocated.fees, _cents(order.fees)),
+    ]
+    name = record.block.client_order_id
+    return [
+        VenueBreak(record.block_id, name, kind, plain(ours), plain(venues))
+        for kind, ours, venues in pairs
+        if ours != venues
+    ]
 
 
 def _shortfall(order: OrderRecord) -> Shortfall:

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.execution.app.ports import Allocated
 from services.execution.app.records import AllocationRecord, OrderRecord, PlanReport
 from services.execution.store import rows
 from services.execution.store.bulk import insert_rows
-from services.execution.tables import account_order, allocation, plan_report
-from services.kernel.ids import AccountId, PlanId
+from services.execution.tables import account_order, allocation, block, plan_report
+from services.kernel.ids import AccountId, BlockId, PlanId, VenueId
 
 
 class Stream:
@@ -24,6 +25,21 @@ class Stream:
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
         await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
+
+    async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
+        """Return what was shared out of each of a venue's blocks."""
+        found = await self._connection.execute(
+            select(
+                allocation.c.block_id,
+                func.sum(allocation.c.quantity).label("quantity"),
+                func.sum(allocation.c.amount).label("amount"),
+                func.sum(allocation.c.fees).label("fees"),
+            )
+            .join(block, block.c.block_id == allocation.c.block_id)
+            .where(block.c.venue_id == venue_id)
+            .group_by(allocation.c.block_id)
+        )
+        return {BlockId(row.block_id): Allocated(row.quantity, row.amount, row.fees) for row in found}
 
     async def append_reports(
         self, contents: Sequence[AllocationRecord | OrderRecord], parents: Mapping[PlanId, str | None]
