@@ -10,6 +10,8 @@ from services.policy.domain.changes import Decided
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import in_force
 from services.policy.domain.merge import Layer
+from services.policy.domain.resolve import Lineage
+from services.policy.domain.tree import NodeKind
 
 
 @dataclass
@@ -59,6 +61,11 @@ class MemoryPolicies:
                 found[node.node_id] = node
                 node = self._kept.nodes.get(node.parent_id)
         return list(found.values())
+
+    async def lineage(self, node_ids):
+        nodes = await self.ancestry(node_ids)
+        accounts = sorted(node.node_id for node in nodes if node.kind is NodeKind.ACCOUNT)
+        return Lineage({node.node_id: node.parent_id for node in nodes}, accounts)
 
     async def children_count(self, node_id):
         return sum(1 for node in self._kept.nodes.values() if node.parent_id == node_id)

@@ -12,6 +12,7 @@ from services.policy.domain.changes import Change, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.merge import Layer
 from services.policy.domain.notices import Notice
+from services.policy.domain.resolve import Lineage
 from services.policy.domain.tree import Node, NodeKind
 
 
@@ -53,6 +54,10 @@ class PolicyReader(Protocol):
 
     async def ancestry(self, node_ids: Collection[PolicyNodeId] | None) -> list[Node]:
         """Return those of `node_ids` that exist and everything above them, in any order; all nodes for None."""
+        ...
+
+    async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
+        """Return the paths of those of `node_ids` that exist; of all nodes for None."""
         ...
 
     async def children_count(self, node_id: PolicyNodeId) -> int:

@@ -20,7 +20,6 @@ from services.policy.domain.lint import Finding
 from services.policy.domain.merge import Effective
 from services.policy.domain.notices import Notice
 from services.policy.domain.resolve import Resolver, first_unknown
-from services.policy.domain.tree import NodeKind
 
 Resolved = tuple[PolicyNodeId, Effective]
 
@@ -85,13 +84,11 @@ class PolicyApp:
             NodeNotFound: Names the first that does not exist.
         """
         async with self.read() as policies:
-            nodes = await policies.ancestry(account_ids or None)
-            parents = {node.node_id: node.parent_id for node in nodes}
-            layers = await policies.layers(list(parents) if account_ids else None, as_of)
-        if (unknown := first_unknown(account_ids, parents)) is not None:
+            lineage = await policies.lineage(account_ids or None)
+            layers = await policies.layers(lineage.parents.keys() if account_ids else None, as_of)
+        if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
-        wanted = account_ids or sorted(node.node_id for node in nodes if node.kind is NodeKind.ACCOUNT)
-        return Resolver(parents, layers).many(wanted, at_once)
+        return Resolver(lineage, layers).many(account_ids or lineage.account_ids, at_once)
 
     async def explain(self, node_id: PolicyNodeId, path: str, as_of: AsOf) -> Explanation:
         """Return why a node has its value of the field at `path`.
@@ -151,8 +148,8 @@ class PolicyApp:
 
 
 async def _merged(policies: PolicyReader, node_id: PolicyNodeId, as_of: AsOf) -> Effective:
-    path = {node.node_id: node.parent_id for node in await policies.ancestry([node_id])}
-    return Resolver(path, await policies.layers(list(path), as_of)).effective(node_id)
+    path = await policies.lineage([node_id])
+    return Resolver(path, await policies.layers(path.parents.keys(), as_of)).effective(node_id)
 
 
 async def _document(policies: PolicyReader, point: Point) -> Document:

@@ -5,25 +5,37 @@ merged once and kept. Work and memory grow with the nodes that have a version, a
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from services.kernel.ids import PolicyNodeId
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.merge import NOTHING, Effective, Layer
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Who stands under whom, and nothing else: what a million accounts need.
+
+    Attributes:
+        parents: The node above each node, None for roots; a tree.
+        account_ids: The accounts among them, by id.
+    """
+
+    parents: Mapping[PolicyNodeId, PolicyNodeId | None]
+    account_ids: Sequence[PolicyNodeId]
+
+
 class Resolver:
     """Knows what applies to every node of a tree, as of one instant."""
 
-    def __init__(
-        self, parents: Mapping[PolicyNodeId, PolicyNodeId | None], layers: Mapping[PolicyNodeId, Layer]
-    ) -> None:
+    def __init__(self, lineage: Lineage, layers: Mapping[PolicyNodeId, Layer]) -> None:
         """Start with nothing merged.
 
         Args:
-            parents: The node above each node, None for roots; a tree.
+            lineage: The tree, or the paths of the nodes that are asked about.
             layers: The versions in force, by node.
         """
-        self._parents = parents
+        self._parents = lineage.parents
         self._layers = layers
         self._inner: dict[PolicyNodeId | None, Effective] = {None: NOTHING}
 
@@ -64,8 +76,6 @@ class Resolver:
         return merged
 
 
-def first_unknown(
-    node_ids: Iterable[PolicyNodeId], parents: Mapping[PolicyNodeId, PolicyNodeId | None]
-) -> PolicyNodeId | None:
+def first_unknown(node_ids: Iterable[PolicyNodeId], lineage: Lineage) -> PolicyNodeId | None:
     """Return the first of `node_ids` that is not in the tree, or None."""
-    return next((node_id for node_id in node_ids if node_id not in parents), None)
+    return next((node_id for node_id in node_ids if node_id not in lineage.parents), None)

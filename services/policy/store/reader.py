@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
@@ -13,6 +14,7 @@ from services.policy.domain.changes import Change, Decided, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.merge import Layer
 from services.policy.domain.notices import Notice
+from services.policy.domain.resolve import Lineage
 from services.policy.domain.tree import Node, NodeKind
 from services.policy.store.rows import (
     ACTIVATION_COLUMNS,
@@ -41,11 +43,20 @@ class StoredReader:
 
     async def ancestry(self, node_ids: Collection[PolicyNodeId] | None) -> list[Node]:
         """Return those of `node_ids` that exist and everything above them, in any order; all nodes for None."""
-        if node_ids is None:
-            return [node_of(row) for row in await self._connection.execute(select(*NODE_COLUMNS))]
-        path = select(*NODE_COLUMNS).where(_among(node.c.node_id, node_ids)).cte("path", recursive=True)
-        path = path.union(select(*NODE_COLUMNS).join(path, node.c.node_id == path.c.parent_id))
-        return [node_of(row) for row in await self._connection.execute(select(path))]
+        return [node_of(row) for row in await self._connection.execute(_paths(NODE_COLUMNS, node_ids))]
+
+    async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
+        """Return the paths of those of `node_ids` that exist; of all nodes for None."""
+        query = _paths((node.c.node_id, node.c.parent_id, node.c.kind), node_ids)
+        parents: dict[PolicyNodeId, PolicyNodeId | None] = {}
+        account_ids: list[PolicyNodeId] = []
+        account = NodeKind.ACCOUNT.value
+        for node_id, parent_id, kind in await self._connection.execute(query):
+            parents[node_id] = parent_id
+            if kind == account:
+                account_ids.append(node_id)
+        account_ids.sort()
+        return Lineage(parents, account_ids)
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
         """Return how many nodes stand directly under `node_id`."""
@@ -155,6 +166,16 @@ class StoredReader:
         )
         query = select(governing.c.version_id).where(_among(governing.c.version_id, version_ids))
         return {PolicyVersionId(found) for found in (await self._connection.execute(query)).scalars()}
+
+
+def _paths(
+    columns: tuple[ColumnElement[Any], ...], node_ids: Collection[PolicyNodeId] | None
+) -> Select[*tuple[Any, ...]]:
+    """Select `node_ids` and everything above them; everything for None. The columns hold id and parent."""
+    if node_ids is None:
+        return select(*columns)
+    path = select(*columns).where(_among(node.c.node_id, node_ids)).cte("path", recursive=True)
+    return select(path.union(select(*columns).join(path, node.c.node_id == path.c.parent_id)))
 
 
 def _superseded_time() -> ScalarSelect[datetime]:

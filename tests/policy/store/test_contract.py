@@ -89,6 +89,19 @@ async def test_an_ancestry_is_everything_above(store):
     assert sorted(everything, key=lambda n: n.node_id) == sorted(TREE, key=lambda n: n.node_id)
 
 
+async def test_a_lineage_is_who_stands_under_whom(store):
+    await planted(store)
+
+    async with store.read() as policies:
+        one = await policies.lineage(["acc-2", "nobody"])
+        everything = await policies.lineage(None)
+
+    assert one.parents == {"acc-2": "family", "family": "growth", "growth": "firm", "firm": None}
+    assert one.account_ids == ["acc-2"]
+    assert everything.parents == {node.node_id: node.parent_id for node in TREE}
+    assert everything.account_ids == ["acc-1", "acc-2"]
+
+
 async def test_nodes_are_listed_by_id_in_pages(store):
     await planted(store)
 
