@@ -48,8 +48,7 @@ def document_from_yaml(text: str) -> PolicyDocument:
         DocumentUnreadable: It is not YAML, or has a field or value that the contract does not know.
     """
     try:
-        # The loader is PyYAML's safe one, less its guesses about numbers.
-        tree = yaml.load(text, Loader=_Plain)  # noqa: S506
+        tree = yaml.load(text, Loader=_Plain)  # noqa: S506 - the safe loader, less its guesses about numbers
     except yaml.YAMLError as error:
         raise DocumentUnreadable(f"the document is not YAML: {error}") from error
     if not isinstance(tree, dict):

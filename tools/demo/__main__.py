@@ -93,7 +93,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> bo
 def _farewell(console: Console, directory: Path) -> None:
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     console.print(
-        f"\nIn {shown}/: summary.json, trace.txt with every statement, audit.jsonl, the services' logs/, the database pg/.\n"
+        f"\nIn {shown}/: summary.json, trace.txt with every statement, audit.jsonl, logs/ and the database pg/.\n"
         "Next: [bold]make up[/] leaves the same system running for calls of your own; "
         "docs/architecture.md says how it works.",
         highlight=False,
