@@ -22,7 +22,7 @@ async def check_log(log, *, proofs_max=40):
 
     entries = [parse_entry(body) for body in bodies]
     checkpoints = []
-    for at in range(size + 1):
+    for at in range(0, size + 1, max(1, size // 500)):
         signed = await log.checkpoint(at)
         if signed is not None:
             opened = open_checkpoint(signed.note, origin=ORIGIN, keys=[KEY.verifier_key])

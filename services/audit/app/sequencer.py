@@ -107,6 +107,11 @@ class Sequencer:
         return self._writing
 
     @property
+    def committing(self) -> bool:
+        """Whether callers' events are being committed just now."""
+        return bool(self._in_doubt)
+
+    @property
     def queued_events(self) -> int:
         """How many events wait."""
         return self._queued_events

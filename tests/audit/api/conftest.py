@@ -88,7 +88,7 @@ async def service(audit_database, tmp_path):
         keys=[KEY],
         clock=SystemClock(),
         observer=Telling(growing),
-        queue_events_max=2_000,
+        queue_events_max=100,
     )
     reader = PostgresReader(database)
     app = AuditApp(sequencer=sequencer, log=reader, growing=growing)

@@ -263,9 +263,9 @@ async def test_tiles_are_as_wide_as_asked_and_what_is_missing_is_not_invented(lo
             await log.reader.tiles([missing])
 
 
-@pytest.mark.parametrize("index", [1, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
-async def test_what_lies_beyond_the_log_is_absent_however_far(log, index):
+async def test_what_lies_beyond_the_log_is_absent_however_far(log):
     await append(log, some_events(1))
 
-    assert await log.reader.body(index) is None
-    assert await log.reader.checkpoint(index + 1) is None
+    for index in (1, 2**31, 2**63 - 1, 2**63, 2**64 - 1):
+        assert await log.reader.body(index) is None
+        assert await log.reader.checkpoint(index + 1) is None
