@@ -4,7 +4,8 @@ Execution's reports have dense positions that never change. What a piece of the 
 with the position it ends at, so each report counts once, whoever follows and however often the stream breaks.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
@@ -14,6 +15,8 @@ from services.kernel.clock import Clock
 
 # Reports booked in one transaction.
 REPORTS_PER_BOOKING_MAX = 500
+# Batches that were heard and not booked; then execution has to wait.
+BATCHES_WAITING_MAX = 200
 
 # Position of the trace id in a W3C trace context.
 _TRACE_ID = slice(3, 35)
@@ -39,9 +42,16 @@ class Following:
         """
         async with self.read() as session:
             position = await session.books.stream_position()
-        async for reports in self.execution.reports(position):
-            for piece in _pieces(reports):
-                await self.book(piece)
+        heard: asyncio.Queue[Sequence[Report]] = asyncio.Queue(BATCHES_WAITING_MAX)
+        listening = asyncio.create_task(_listen(self.execution.reports(position), heard))
+        try:
+            while not (listening.done() and heard.empty()):
+                for piece in _pieces(await _waiting(heard, listening)):
+                    await self.book(piece)
+            await listening
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def book(self, piece: Sequence[Report]) -> None:
         """Book a piece of the stream: consecutive reports, at least one.
@@ -78,6 +88,32 @@ class Following:
                 done = await session.plans.close_orders(closed, at)
                 await session.emit([plan_moved(plan) for plan in (*working, *done)])
         self.changes.tell()
+
+
+async def _listen(reports: AsyncIterator[Sequence[Report]], heard: asyncio.Queue[Sequence[Report]]) -> None:
+    async for batch in reports:
+        await heard.put(batch)
+
+
+async def _waiting(heard: asyncio.Queue[Sequence[Report]], listening: asyncio.Task[None]) -> Sequence[Report]:
+    """Return all reports that wait, some at least; nothing when the stream has ended.
+
+    Execution says each thing as it happens. What came while the last piece was booked is booked together.
+    """
+    if heard.empty():
+        hearing = asyncio.ensure_future(heard.get())
+        try:
+            await asyncio.wait({hearing, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                return ()
+            waiting = list(hearing.result())
+        finally:
+            hearing.cancel()
+    else:
+        waiting = []
+    while not heard.empty():
+        waiting += heard.get_nowait()
+    return waiting
 
 
 def _pieces(reports: Sequence[Report]) -> Iterator[Sequence[Report]]:
