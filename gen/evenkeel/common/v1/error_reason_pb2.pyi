@@ -158,9 +158,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The log takes no more events just now."""
     ERROR_REASON_LOG_ROOT_MISMATCH: _ErrorReason.ValueType  # 404
     """What is stored does not hash to the signed root."""
-    ERROR_REASON_EVENT_CONFLICT: _ErrorReason.ValueType  # 405
-    """The event id was used before for another event."""
-    ERROR_REASON_LOG_WRITER_ELSEWHERE: _ErrorReason.ValueType  # 406
+    ERROR_REASON_LOG_WRITER_ELSEWHERE: _ErrorReason.ValueType  # 405
     """Another writer holds the log."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -305,8 +303,6 @@ ERROR_REASON_LOG_BACKPRESSURE: ErrorReason.ValueType  # 403
 """The log takes no more events just now."""
 ERROR_REASON_LOG_ROOT_MISMATCH: ErrorReason.ValueType  # 404
 """What is stored does not hash to the signed root."""
-ERROR_REASON_EVENT_CONFLICT: ErrorReason.ValueType  # 405
-"""The event id was used before for another event."""
-ERROR_REASON_LOG_WRITER_ELSEWHERE: ErrorReason.ValueType  # 406
+ERROR_REASON_LOG_WRITER_ELSEWHERE: ErrorReason.ValueType  # 405
 """Another writer holds the log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
