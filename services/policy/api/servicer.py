@@ -114,7 +114,11 @@ class PolicyServicer(PolicyServiceServicer):
 
     async def ApproveChange(self, request: pb.ApproveChangeRequest, context: _Context) -> pb.ApproveChangeResponse:
         change = await self.changes.approve_change(
-            ChangeId(request.change_id), PolicyVersionId(request.version_hash), comment=request.comment, by=_caller()
+            ChangeId(request.change_id),
+            PolicyVersionId(request.version_hash),
+            comment=request.comment,
+            by=_caller(),
+            etag=request.etag or None,
         )
         return pb.ApproveChangeResponse(change=self._shown(change))
 

@@ -138,21 +138,28 @@ class ChangeApp:
             change, _ = await self._drafted(policies, Proposal(change_id, node_id, earlier.document, reason, author))
             return await self._submitted(policies, change, author)
 
-    async def approve_change(self, change_id: ChangeId, read: PolicyVersionId, *, comment: str, by: str) -> Change:
+    async def approve_change(
+        self, change_id: ChangeId, read: PolicyVersionId, *, comment: str, by: str, etag: str | None = None
+    ) -> Change:
         """Approve the content `read` of a submitted change; it holds from its effective time on.
+
+        With `etag`, nothing else of the change may differ from what was read either.
 
         Raises:
             ChangeNotFound: It does not exist.
             SelfApproval: `by` wrote it.
             ChangeState: It does not wait for approval, or would rewrite history.
             ApprovalStale: Its content is not the one that was read.
-            VersionConflict: Its node has a newer version, or one that takes effect later.
+            VersionConflict: It is not the change that `etag` was read from, or its node has a newer version or one that
+                takes effect later.
             PolicyContradiction: It could not work any more, or something below could not.
             GuardrailExceeded: A guardrail above forbids a value by now.
         """
         async with self.begin() as policies:
             await policies.decide_alone()
             change = await _found(policies, change_id)
+            if etag is not None:
+                change.check_etag(etag)
             history = await policies.history(change.node_id)
             last = newest(history)
             now, market_time = self.clock.now(), self.market_clock.now()

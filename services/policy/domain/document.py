@@ -197,15 +197,19 @@ class Restriction:
         return self.expire_time is None or at < self.expire_time
 
 
+def _restricted(item: Restriction) -> tuple[str, ...]:
+    return (item.instrument_id, item.kind, item.reason, str(item.expire_time))
+
+
 @dataclass(frozen=True, slots=True)
 class Restrictions:
     """What may not be bought, sold or held."""
 
-    items: tuple[Restriction, ...] = ()
+    items: Annotated[tuple[Restriction, ...], Merge.GATHER] = ()
 
     def __post_init__(self) -> None:
-        """Sort the items."""
-        object.__setattr__(self, "items", tuple(sorted(self.items, key=lambda r: (r.instrument_id, r.kind, r.reason))))
+        """Sort the items, each once."""
+        object.__setattr__(self, "items", tuple(sorted(set(self.items), key=_restricted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,7 @@ class Guardrail:
         field: Path of the bounded field.
         minimum: Smallest number allowed, edge inside; for money, the amount.
         maximum: Largest number allowed, edge inside.
-        allowed: The only values allowed, as text; for lists, the only instruments. Any when empty.
+        allowed: The only values allowed, as text; for targets, the only instruments. Any when empty.
         locked: Descendants may not set the field at all.
         reason: For people.
     """

@@ -253,6 +253,23 @@ async def test_an_approval_and_an_edit_that_race_never_approve_what_was_not_read
             assert (now.state, now.document) == (DRAFT, other)
 
 
+async def test_an_approver_can_insist_that_nothing_at_all_has_changed(service):
+    await service.plant()
+    read = await service.submit(await service.draft(risk(cash_floor="0.01"), effective_time=NOON + DAY))
+    sooner = editing(read, ["effective_time"], effective_time=instant_message(NOON + SECOND))
+    again = await service.submit((await service.author().UpdateChange(sooner)).change)
+    assert again.version_hash == read.version_hash
+
+    def approval(change):
+        return pb.ApproveChangeRequest(
+            request_id=a_request_id(), change_id=change.change_id, version_hash=change.version_hash, etag=change.etag
+        )
+
+    async with refused(CONFLICT, "VERSION_CONFLICT"):
+        await service.approver().ApproveChange(approval(read))
+    assert (await service.approver().ApproveChange(approval(again))).change.state == SCHEDULED
+
+
 async def test_only_the_author_may_edit_submit_and_withdraw(service):
     await service.plant()
     change = await service.draft(risk(cash_floor="0.01"), author="ann")

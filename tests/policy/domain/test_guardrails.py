@@ -15,7 +15,7 @@ from services.policy.domain.document import (
 )
 from services.policy.domain.errors import GuardrailExceeded
 from services.policy.domain.guardrails import check_guardrails, with_guardrails
-from tests.policy.builders import a_group, both, guarded, restricted, risk, targets
+from tests.policy.builders import a_group, both, guarded, risk, targets
 
 
 def refused(document, *guarding):
@@ -71,7 +71,6 @@ def test_money_is_bounded_by_its_amount():
         (risk(cash_floor="0.10"), ["0.2"], False),
         (targets(VTI="0.5", BND="0.5"), ["BND", "VTI", "VXUS"], True),
         (targets(VTI="0.5", GME="0.5"), ["BND", "VTI", "VXUS"], False),
-        (restricted("GME"), ["GME"], True),
     ],
 )
 def test_only_allowed_values_are_allowed(document, allowed, fits):

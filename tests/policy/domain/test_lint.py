@@ -120,6 +120,7 @@ def test_groups_have_unique_names_and_do_not_nest_without_end():
     [
         (Guardrail("no.such_field", locked=True), "GUARDRAIL_FIELD"),
         (Guardrail("guardrails", locked=True), "GUARDRAIL_FIELD"),
+        (Guardrail("restrictions.items", locked=True), "GUARDRAIL_FIELD"),
         (Guardrail("risk.cash_floor"), "GUARDRAIL_EMPTY"),
         (Guardrail("tax.lot_method", minimum=Decimal(1)), "GUARDRAIL_KIND"),
         (Guardrail("triggers.drift", maximum=Decimal(1)), "GUARDRAIL_KIND"),

@@ -7,7 +7,7 @@ from services.policy.domain.document import FIELDS
 from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import violation
 from services.policy.domain.merge import effective
-from tests.policy.builders import a_layer, bands, both, guarded, risk, targets
+from tests.policy.builders import NOON, a_layer, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 
 
@@ -82,6 +82,16 @@ def test_a_list_replaces_the_inherited_one_as_a_whole():
     merged = effective([a_layer("firm", targets(VTI="1")), a_layer("account", targets(BND="1"))])
 
     assert merged.document == targets(BND="1")
+
+
+def test_restrictions_add_up_and_cannot_be_lifted():
+    firm = a_layer("firm", restricted("GME"))
+    account = a_layer("account", restricted("AMC", until=NOON))
+
+    merged = effective([firm, account, a_layer("below", restricted("GME"))])
+
+    assert [item.instrument_id for item in merged.document.restrictions.items] == ["AMC", "GME"]
+    assert [layer.node_id for layer in merged.sources["restrictions.items"]] == ["firm", "account", "below"]
 
 
 def test_a_value_that_a_younger_guardrail_forbids_gives_way_to_the_one_above():

@@ -80,7 +80,8 @@ class PolicyDocument(_message.Message):
     one account.
 
     Every field may be absent: then an ancestor's value holds. A field that is
-    present replaces the ancestor's, as a whole for the lists that say so.
+    present replaces the ancestor's, a list as a whole; only restrictions and
+    guardrails add to those of the ancestors.
     Weights are fractions of account value from 0 to 1; `_bps` are hundredths of a
     percent.
     """
@@ -599,7 +600,9 @@ class Restrictions(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Restriction]:
-        """The list replaces the ancestor's as a whole."""
+        """Those of all nodes on a path hold at once: a descendant can add some, and
+        cannot lift what an ancestor forbids.
+        """
 
     def __init__(
         self,

@@ -966,6 +966,7 @@ class ApproveChangeRequest(_message.Message):
     CHANGE_ID_FIELD_NUMBER: _builtins.int
     VERSION_HASH_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     change_id: _builtins.str
@@ -974,6 +975,10 @@ class ApproveChangeRequest(_message.Message):
     """Hash of the content that the approver read."""
     comment: _builtins.str
     """What the approver says."""
+    etag: _builtins.str
+    """The change's etag, as read. When given, the change must still be at it, so
+    that its reason and effective time, too, are those that were read.
+    """
     def __init__(
         self,
         *,
@@ -981,10 +986,11 @@ class ApproveChangeRequest(_message.Message):
         change_id: _builtins.str = ...,
         version_hash: _builtins.str = ...,
         comment: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "comment", b"comment", "request_id", b"request_id", "version_hash", b"version_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "comment", b"comment", "etag", b"etag", "request_id", b"request_id", "version_hash", b"version_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
