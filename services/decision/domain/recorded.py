@@ -72,13 +72,19 @@ def plain_value(value: Value) -> JsonValue:
         case Mapping():
             return {str(key): plain_value(part) for key, part in value.items()}
         case _ if dataclasses.is_dataclass(value):
-            parts = ((part.name, getattr(value, part.name), _default(part)) for part in dataclasses.fields(value))
+            parts = ((name, getattr(value, name), default) for name, default in _parts(type(value)))
             return {name: plain_value(part) for name, part, default in parts if default is _NONE or part != default}
         case _:
             raise TypeError(f"{type(value).__name__} has no exact text")
 
 
 _NONE = object()
+
+
+@cache
+def _parts(kind: Kind) -> tuple[tuple[str, Value], ...]:
+    """Return the fields of a dataclass, each with its default or `_NONE`. Defaults are immutable, or only compared."""
+    return tuple((part.name, _default(part)) for part in dataclasses.fields(kind))
 
 
 def _default(part: "dataclasses.Field[Value]") -> Value:
