@@ -72,7 +72,8 @@ def plain_value(value: Value) -> JsonValue:
         case Mapping():
             return {str(key): plain_value(part) for key, part in value.items()}
         case _ if dataclasses.is_dataclass(value):
-            parts = ((name, getattr(value, name), default) for name, default in _parts(type(value)))
+            kind: Kind = type(value)
+            parts = ((name, getattr(value, name), default) for name, default in _parts(kind))
             return {name: plain_value(part) for name, part, default in parts if default is _NONE or part != default}
         case _:
             raise TypeError(f"{type(value).__name__} has no exact text")
