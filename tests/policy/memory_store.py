@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from services.policy.app.ports import NumberedChange
 from services.policy.domain.changes import Decided
@@ -24,6 +24,10 @@ class Kept:
     notices: list = field(default_factory=list)
     events: list = field(default_factory=list)
 
+    def copied(self):
+        # What is kept is immutable, so the containers are all there is to copy.
+        return Kept(**{each.name: copy.copy(getattr(self, each.name)) for each in fields(self)})
+
 
 class MemoryStore:
     """Transactions one after the other; one that fails leaves no trace."""
@@ -34,12 +38,12 @@ class MemoryStore:
 
     @asynccontextmanager
     async def read(self):
-        yield MemoryPolicies(copy.deepcopy(self.kept))
+        yield MemoryPolicies(self.kept)
 
     @asynccontextmanager
     async def begin(self):
         async with self._alone:
-            changed = copy.deepcopy(self.kept)
+            changed = self.kept.copied()
             yield MemoryPolicies(changed)
             self.kept = changed
 

@@ -164,4 +164,4 @@ class Governance(RuleBasedStateMachine):
 
 
 TestGovernance = Governance.TestCase
-TestGovernance.settings = settings(max_examples=40, stateful_step_count=40)
+TestGovernance.settings = settings(max_examples=25, stateful_step_count=40)

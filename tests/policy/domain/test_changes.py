@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -196,3 +196,4 @@ class ChangeMachine(RuleBasedStateMachine):
 
 
 TestChangeMachine = ChangeMachine.TestCase
+TestChangeMachine.settings = settings(max_examples=50, stateful_step_count=20)
