@@ -27,3 +27,5 @@ class AuditSettings(ServiceSettings):
     election_interval_s: float = Field(default=1.0, gt=0, le=60)
     # How often a follower looks for entries that another process wrote, in seconds.
     follow_poll_s: float = Field(default=0.5, gt=0, le=60)
+    # How often the process that holds the log checks everything that is stored, in seconds.
+    scrub_interval_s: float = Field(default=86_400.0, ge=1, le=31 * 86_400)

@@ -3,11 +3,11 @@
 from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR
 from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from services.audit.api import AuditServicer
-from services.audit.app import AuditApp, Growing, Sequencer
+from services.audit.app import AuditApp, Growing, Scrubber, ScrubReport, Sequencer
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.signed_note import SigningKey
-from services.audit.store import PostgresReader, elect
+from services.audit.store import PostgresContents, PostgresReader, elect
 from services.kernel.errors import Unreachable
 from services.kernel.signing import read_private_key
 from services.runtime.clock import SystemClock
@@ -18,6 +18,9 @@ from services.runtime.telemetry import counter, gauge
 from services.runtime.workers import Worker
 
 log = get_logger()
+
+# The first say where to look.
+FINDINGS_LOGGED_MAX = 100
 
 
 class Watch:
@@ -30,6 +33,7 @@ class Watch:
         self._why_not: str | None = None
         self._entries = counter("evenkeel.audit.entries", "{entry}", "Entries appended.")
         self._commits = counter("evenkeel.audit.commits", "{commit}", "Commits, each of which covers many callers.")
+        self._findings = counter("evenkeel.audit.scrub.findings", "{finding}", "What is stored and must not be so.")
         gauge("evenkeel.audit.log.size", "{entry}", "Size of the log that this process holds.", lambda: self._size)
 
     def elected(self, checkpoint: SignedCheckpoint) -> None:
@@ -53,20 +57,40 @@ class Watch:
             cause = None if reason.__cause__ is None else f"{type(reason.__cause__).__name__}: {reason.__cause__}"
             log.warning("log not held", why=reason.message, cause=cause)
 
+    def scrubbed(self, report: ScrubReport) -> None:
+        """Say what a scrub found; anything at all needs a person."""
+        self._findings.add(report.finding_count)
+        if not report.finding_count:
+            log.info("log scrubbed", size=report.size, root=report.root.hex())
+            return
+        for finding in report.findings[:FINDINGS_LOGGED_MAX]:
+            log.error("log bent", where=finding.where, what=finding.what)
+        log.error("log scrubbed", size=report.size, root=report.root.hex(), findings=report.finding_count)
+
 
 async def main(settings: AuditSettings) -> None:
     """Serve until told to stop."""
     database = Database(settings)
     key = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
     growing = Growing(settings.follow_poll_s)
+    watch = Watch(growing)
     sequencer = Sequencer(
         elect=lambda: elect(database, settings.log_origin),
         origin=settings.log_origin,
         keys=[key],
         clock=SystemClock(),
-        observer=Watch(growing),
+        observer=watch,
         queue_events_max=settings.queue_events_max,
         election_interval_s=settings.election_interval_s,
+    )
+    scrubber = Scrubber(
+        log=PostgresContents(database),
+        origin=settings.log_origin,
+        keys=[key.verifier_key],
+        sequencer=sequencer,
+        clock=SystemClock(),
+        interval_s=settings.scrub_interval_s,
+        on_report=watch.scrubbed,
     )
     app = AuditApp(sequencer=sequencer, log=PostgresReader(database), growing=growing)
     await serve(
@@ -80,5 +104,5 @@ async def main(settings: AuditSettings) -> None:
             )
         ],
         database=database,
-        workers=[Worker("sequencer", sequencer.run)],
+        workers=[Worker("sequencer", sequencer.run), Worker("scrubber", scrubber.run)],
     )

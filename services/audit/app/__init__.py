@@ -2,6 +2,7 @@
 
 from services.audit.app.audit import AuditApp, EntryPage, Growing, InclusionProof, Proof
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
+from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
 from services.audit.app.sequencer import Appended, Sequencer
 
 __all__ = [
@@ -11,9 +12,13 @@ __all__ = [
     "EntryPage",
     "Growing",
     "InclusionProof",
+    "LogContents",
     "LogReader",
     "LogWriter",
     "Observer",
     "Proof",
+    "ScrubReport",
+    "Scrubber",
     "Sequencer",
+    "scrub",
 ]

@@ -1,6 +1,7 @@
 """Where is the log kept? In PostgreSQL, by a role that can insert and select and nothing else."""
 
+from services.audit.store.contents import PostgresContents
 from services.audit.store.reader import PostgresReader
 from services.audit.store.writer import elect
 
-__all__ = ["PostgresReader", "elect"]
+__all__ = ["PostgresContents", "PostgresReader", "elect"]

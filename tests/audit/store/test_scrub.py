@@ -1,0 +1,189 @@
+"""A superuser bends the log behind the service's back, one bit at a time. Does a scrub find it, and say where?"""
+
+import asyncio
+import os
+import random
+import re
+
+import asyncpg
+import pytest
+
+from services.audit.app import Scrubber, scrub
+from services.audit.store import PostgresContents, PostgresReader
+from services.kernel.clock import FixedClock
+from services.runtime.database import Database
+from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
+from tests.audit.check_log import check_log
+from tests.audit.store.test_postgres import Running
+
+BITS_A_COLUMN = int(os.environ.get("EVENKEEL_AUDIT_BITS", "2"))
+
+
+@pytest.fixture
+async def database(audit_database):
+    database = Database(audit_database.settings())
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def superuser(audit_database):
+    connection = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
+    yield connection
+    await connection.close()
+
+
+async def filled(database):
+    """A log with commits of several sizes, a full tile of each of two levels' worth, and a conflict."""
+    async with Running(database) as running:
+        for number, size in enumerate((1, 3, 40, 300)):
+            await running.sequencer.append(some_events(size, f"batch {number}"))
+        await running.sequencer.append([an_event("batch 1 1", actor="mallory")])
+
+
+async def scrubbed(database):
+    return await scrub(PostgresContents(database), ORIGIN, [KEY.verifier_key])
+
+
+async def test_a_log_as_it_was_written_has_nothing_to_find(database):
+    assert (await scrubbed(database)).size == 0
+    await filled(database)
+
+    report = await scrubbed(database)
+
+    assert (report.size, report.findings, report.finding_count) == (345, (), 0)
+    assert report.root == (await PostgresReader(database).checkpoint()).checkpoint.root
+
+
+# How one bit, or the like, of a value is changed.
+_BIT = "{bit} % (8 * octet_length({column}))"
+BYTES = f"set_bit({{column}}, {_BIT}, 1 - get_bit({{column}}, {_BIT}))"
+NUMBER = "{column} # (1::bigint << ({bit} % 40))"
+NEXT = "{column} + 1"
+TEXT = "convert_from(overlay(convert_to({column}, 'utf8') placing '\\x58'::bytea from 1 + {bit} % 60), 'utf8')"
+UUID = "uuid_in(overlay({column}::text placing '0f' from 1 + {bit} % 6)::cstring)"
+LATER = "{column} + interval '1 us'"
+# By table: its key, and each column with how it is changed.
+COLUMNS = {
+    "entry": ("idx", {"idx": NUMBER, "leaf": BYTES, "body": BYTES}),
+    "posting": ("(term, start)", {"term": NUMBER, "start": NEXT, "positions": BYTES}),
+    "event_key": ("event_id", {"event_id": UUID, "idx": NUMBER, "digest": BYTES}),
+    "tile": ("(level, idx)", {"level": NEXT, "idx": NEXT, "root": BYTES, "data": BYTES}),
+    "checkpoint_note": ("size", {"size": NEXT, "root": BYTES, "origin": TEXT, "note": TEXT, "sign_time": LATER}),
+}
+
+
+async def test_every_bit_that_is_changed_in_any_column_is_found_and_located(database, superuser):
+    await filled(database)
+    await keep(superuser)
+    rnd = random.Random(9)
+    found = 0
+    for table, (key, columns) in COLUMNS.items():
+        keys = [row[0] for row in await superuser.fetch(f"select {key}::text from audit.{table} order by {key}")]
+        for column, flip in columns.items():
+            for _ in range(BITS_A_COLUMN):
+                where = f"where {key}::text = $1"
+                chosen, bit = rnd.choice(keys), rnd.randrange(1 << 30)
+                before = await superuser.fetchrow(f"select * from audit.{table} {where}", chosen)
+                bend = f"update audit.{table} set {column} = {flip.format(column=column, bit=bit)} {where}"
+                try:
+                    await superuser.execute(bend, chosen)
+                except asyncpg.IntegrityConstraintViolationError:
+                    # A constraint refused it: nothing is bent.
+                    continue
+                if await superuser.fetchrow(f"select * from audit.{table} {where}", chosen) == before:
+                    continue
+
+                report = await scrubbed(database)
+
+                places = " ".join(f"{each.where}: {each.what}" for each in report.findings)
+                assert re.search(_place(table, before), places), (table, column, chosen, places)
+                await restore(superuser, table)
+                found += 1
+    assert found > BITS_A_COLUMN * 12
+    assert (await scrubbed(database)).findings == ()
+    await check_log(PostgresReader(database))
+
+
+def _place(table, row):
+    match table:
+        case "entry":
+            return rf"entry {row['idx']}\b"
+        case "posting":
+            return rf"posting {row['term']} {row['start']}:"
+        case "event_key":
+            return f"event_key {row['event_id']}:"
+        case "tile":
+            return rf"tile {row['level']} {row['idx']}:"
+        case _:
+            return rf"checkpoint_note {row['size']}:|entry \d+: was not recorded|checkpoint_note {row['size'] + 1}:"
+
+
+async def keep(superuser):
+    """Keep a copy of every table as it is good."""
+    await superuser.execute("create schema good")
+    for table in COLUMNS:
+        await superuser.execute(f"create table good.{table} as select * from audit.{table}")
+
+
+async def restore(superuser, table):
+    async with superuser.transaction():
+        await superuser.execute(f"truncate audit.{table}")
+        await superuser.execute(f"insert into audit.{table} select * from good.{table}")
+
+
+async def test_rows_that_were_added_or_removed_are_found(database, superuser):
+    await filled(database)
+    await keep(superuser)
+    fake_key = "insert into audit.event_key values (gen_random_uuid(), 3, sha256('x'))"
+    for table, change, place in (
+        ("posting", "delete from audit.posting where start = 44", r"posting -?\d+ 44: is missing"),
+        ("posting", "insert into audit.posting values (1, 2, '\\x0000')", r"posting: has \d+ rows"),
+        ("event_key", fake_key, r"event_key: has \d+ rows"),
+        ("event_key", "delete from audit.event_key where idx = 7", r"event_key [0-9a-f-]+: is missing"),
+        ("tile", "delete from audit.tile", "tile 0 0: is missing"),
+        (
+            "tile",
+            "insert into audit.tile select 1, 0, root, data from audit.tile",
+            r"tile: has 1 rows for entries that no",
+        ),
+        ("entry", "delete from audit.entry where idx = 5", "entry 5: is missing"),
+        ("entry", "delete from audit.entry where idx >= 340", "entry 340: is missing"),
+        ("checkpoint_note", "delete from audit.checkpoint_note where size = 4", "entry 1: was not recorded|posting"),
+        (
+            "checkpoint_note",
+            "delete from audit.checkpoint_note where size = 345",
+            "entry: has 1 rows for entries that no checkpoint covers",
+        ),
+    ):
+        await superuser.execute(change)
+        report = await scrubbed(database)
+        places = " ".join(f"{each.where}: {each.what}" for each in report.findings)
+        assert re.search(place, places), (change, places)
+        await restore(superuser, table)
+
+
+async def test_a_scrub_records_its_result_in_the_log(database):
+    reports = []
+    async with Running(database) as running:
+        await running.sequencer.append(some_events(5))
+        scrubber = Scrubber(
+            log=PostgresContents(database),
+            origin=ORIGIN,
+            keys=[KEY.verifier_key],
+            sequencer=running.sequencer,
+            clock=FixedClock(NOON),
+            interval_s=0.001,
+            on_report=reports.append,
+        )
+        task = asyncio.create_task(scrubber.run(running.stop))
+        await running.seen.until(lambda: len(running.seen.commits) > 2)
+        running.stop.set()
+        await task
+
+    entries = await check_log(PostgresReader(database))
+    assert [report.size for report in reports[:2]] == [5, 6]
+    assert entries[5].event.kind == "audit.log.scrubbed"
+    assert (
+        f'"finding_count":0,"findings":[],"root":"sha256:{reports[0].root.hex()}","size":5'.encode() in entries[5].body
+    )
