@@ -219,7 +219,7 @@ def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, 
     async def run_steps(stop: asyncio.Event) -> None:
         while not stop.is_set():
             if not await step():
-                await changes.wait(poll_s)
+                await changes.wait_for_work(poll_s)
 
     return Worker(name, run_steps)
 

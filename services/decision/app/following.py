@@ -87,7 +87,7 @@ class Following:
                 closed = [report.closed for report in piece if report.closed is not None]
                 done = await session.plans.close_orders(closed, at)
                 await session.emit([plan_moved(plan) for plan in (*working, *done)])
-        self.changes.tell()
+        self.changes.tell(work=False)
 
 
 async def _listen(reports: AsyncIterator[Sequence[Report]], heard: asyncio.Queue[Sequence[Report]]) -> None:

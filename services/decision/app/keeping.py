@@ -32,5 +32,5 @@ class Keeping:
                 with self.tracing.continued(run.trace_parent, "decision.finish", evenkeel__run=run.run_id):
                     await session.emit([run_event("done", run, {"account_count": run.account_count})])
         if expired or done:
-            self.changes.tell()
+            self.changes.tell(work=False)
         return bool(expired or done)

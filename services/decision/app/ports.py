@@ -432,20 +432,32 @@ class Tracing(Protocol):
 
 
 class Changes:
-    """Tells waiting readers, in this process, that a run may have changed."""
+    """Tells those who wait, in this process, that something changed. Other replicas' changes are seen by looking again."""
 
     def __init__(self) -> None:
         """Nobody waits yet."""
         self._changed = asyncio.Event()
+        self._work = asyncio.Event()
 
-    def tell(self) -> None:
-        """Wake everybody who waits."""
+    def tell(self, *, work: bool = True) -> None:
+        """Wake everybody who watches a run; and, if there may be `work` for another stage, those who do it."""
         self._changed.set()
         self._changed = asyncio.Event()
+        if work:
+            self._work.set()
+            self._work = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for the next change, or for `seconds`: another replica's changes are seen only then."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return
+        """Wait for the next change, or for `seconds`."""
+        await _wait(self._changed, seconds)
+
+    async def wait_for_work(self, seconds: float) -> None:
+        """Wait until there may be work, or for `seconds`."""
+        await _wait(self._work, seconds)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
