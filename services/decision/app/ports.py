@@ -432,7 +432,7 @@ class Tracing(Protocol):
 
 
 class Changes:
-    """Tells those who wait, in this process, that something changed. Other replicas' changes are seen by looking again."""
+    """Tells those who wait, in this process, that something changed; what other replicas change is seen by looking."""
 
     def __init__(self) -> None:
         """Nobody waits yet."""
