@@ -66,13 +66,17 @@ class Growing:
         self._grown.set()
         self._grown = asyncio.Event()
 
-    async def wait(self) -> None:
-        """Return when the log may have grown."""
-        grown = asyncio.ensure_future(self._grown.wait())
+    def next(self) -> asyncio.Event:
+        """Return what is set when the log next grows; ask before looking at the log, so that nothing is missed."""
+        return self._grown
+
+    async def wait(self, grown: asyncio.Event) -> None:
+        """Return when the log may have grown since `grown` was asked for."""
+        waiting = asyncio.ensure_future(grown.wait())
         try:
-            await asyncio.wait([grown], timeout=self._poll_s)
+            await asyncio.wait([waiting], timeout=self._poll_s)
         finally:
-            grown.cancel()
+            waiting.cancel()
 
 
 class AuditApp:
@@ -140,6 +144,9 @@ class AuditApp:
             descending: Whether the newest come first.
             tree_size: How much of the log to look at; all of it when None.
             cursor: Where the page before ended.
+
+        Raises:
+            TreeSizeUnknown: Nobody has written to the log yet.
         """
         size = (await self._newest()).size if tree_size is None else tree_size
         start, stop = (0, size if cursor is None else cursor) if descending else (cursor or 0, size)
@@ -166,6 +173,7 @@ class AuditApp:
         """Yield matching entries from `start` on, with the index to resume from; with `follow`, as the log grows."""
         at = start
         while True:
+            grown = self._growing.next()
             page = await self.entries(wanted, limit=_STEP_ENTRIES, cursor=at)
             after = max(at, page.tree_size) if page.cursor is None else page.cursor
             if page.entries or after > at:
@@ -174,7 +182,7 @@ class AuditApp:
             if page.cursor is None:
                 if not follow:
                     return
-                await self._growing.wait()
+                await self._growing.wait(grown)
 
     async def checkpoint(self, size: int | None = None) -> SignedCheckpoint:
         """Return the newest checkpoint, or that of `size`.
