@@ -95,6 +95,8 @@ def _section_of(kind: Hint, message: Message, path: str) -> Part:
         found = _value_of(hint, message, fields[name], f"{path}.{name}", required)
         if found is not None:
             arguments[name] = found
+        elif required:
+            raise _invalid(f"{path}.{name}", "must be given, was absent")
     try:
         return kind(**arguments)
     except ValueError as error:

@@ -21,8 +21,8 @@ from services.policy.domain.document import (
     Document,
     Guardrail,
     Restriction,
+    TargetGroup,
     TargetWeight,
-    instrument_weights,
 )
 from services.policy.domain.errors import GuardrailExceeded
 from services.policy.domain.fields import Field
@@ -128,10 +128,10 @@ def instruments_of(items: tuple[object, ...]) -> Iterator[InstrumentId]:
     """Yield the instruments that a list of target weights or restrictions names."""
     for item in items:
         match item:
-            case TargetWeight():
-                yield from (instrument for instrument, _ in instrument_weights((item,)))
-            case Restriction():
-                yield item.instrument_id
+            case TargetWeight(group=TargetGroup() as group):
+                yield from instruments_of(group.members)
+            case TargetWeight(instrument_id=str() as instrument_id) | Restriction(instrument_id=instrument_id):
+                yield instrument_id
 
 
 def allowed_text(field: Field, text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,8 +60,8 @@ class StoredReader:
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
         """Return how many nodes stand directly under `node_id`."""
-        found = await self._connection.execute(select(node.c.node_id).where(node.c.parent_id == node_id))
-        return len(found.all())
+        query = select(func.count()).select_from(node).where(node.c.parent_id == node_id)
+        return int((await self._connection.execute(query)).scalar_one())
 
     async def nodes(
         self, *, parent_id: PolicyNodeId | None, kind: NodeKind | None, after: PolicyNodeId | None, limit: int
