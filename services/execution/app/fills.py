@@ -13,13 +13,15 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from services.execution.app.changes import Changes
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
-from services.execution.app.ports import Begin, Trace, VenuePort, VenueReport, by_trace
+from services.execution.app.ports import Begin, Trace, VenuePort, VenueReport
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
+from services.execution.app.traces import by_trace
 from services.execution.domain.allocation import Allocation, allocate, certain_increments
 from services.execution.domain.order import Canceled, OrderState, Refused, Report, VenueOrder
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import Side
 from services.kernel.clock import Clock
+from services.kernel.events import Event
 from services.kernel.ids import BlockId
 from services.kernel.money import CENT
 
@@ -65,9 +67,7 @@ class Fills:
                 else:
                     await ledger.emit(order_unknown(venue_id, each))
             changes = Changes(ledger, self.clock.now(), self.funding)
-            for client_order_id in sorted(by_block):
-                await self._apply(changes, blocks[client_order_id], by_block[client_order_id])
-            await changes.finish(self.trace)
+            await self._apply(changes, [(blocks[name], by_block[name]) for name in sorted(by_block)])
             await ledger.move_cursor(venue_id, said[-1].position)
         return len(said)
 
@@ -77,44 +77,60 @@ class Fills:
             await ledger.lock()
             finishing = await ledger.blocks_to_finish(self.venue.venue_id, FINISHED_MAX)
             changes = Changes(ledger, self.clock.now(), self.funding)
-            for record in finishing:
-                # Nobody else speaks for an order that was never taken, so we do.
-                ending: Report = (
-                    Refused(f"{record.block.client_order_id}:refused", record.reject_reason)
-                    if record.ours is OrderState.REJECTED
-                    else Canceled(f"{record.block.client_order_id}:unsent")
-                )
-                said = VenueReport(0, record.block.client_order_id, ending, self.market_clock.now())
-                await ledger.add_reports(self.venue.venue_id, [(record.block_id, said)])
-                await self._apply(changes, record, [said])
-            await changes.finish(self.trace)
+            endings = [(record, [self._ending(record)]) for record in finishing]
+            reports = [(record.block_id, each) for record, said in endings for each in said]
+            await ledger.add_reports(self.venue.venue_id, reports)
+            await self._apply(changes, endings)
         return len(finishing)
 
-    async def _apply(self, changes: "Changes", record: BlockRecord, said: Sequence[VenueReport]) -> None:
-        ledger = changes.ledger
-        before = record.order
-        known = before.seen
-        fresh = [each for each in said if each.report.report_id not in known]
-        after = replace(record, reports=record.reports + tuple(e.report for e in fresh), update_time=changes.now)
-        parent, also = by_trace(record.trace_parents)
-        with self.trace.continued(
-            parent, "execution.block.fill", also=also, evenkeel__block_id=record.block_id, evenkeel__reports=len(fresh)
-        ):
-            await ledger.emit(*(venue_reported(after, each) for each in fresh))
-            order = after.order
-            if record.allocated:
-                if order.fills != before.fills:
-                    await ledger.emit(block_event("changed_after_allocation", after))
-            elif order.overfilled_quantity > 0:
-                # More than we asked for is nobody's: the block waits for a person, and shows as a break.
-                await ledger.emit(block_event("overfilled", after, quantity=order.overfilled_quantity))
-            elif order.final:
-                after = await self._allocate(changes, after, order)
-            elif order.fills != before.fills and record.block.terms.side is Side.SELL:
-                await self._settle_part(changes, after, order)
-            await ledger.save_blocks([after])
+    def _ending(self, record: BlockRecord) -> VenueReport:
+        """Return how a block ended that the venue never had: nobody else speaks for it, so we do."""
+        name = record.block.client_order_id
+        ending: Report = (
+            Refused(f"{name}:refused", record.reject_reason)
+            if record.ours is OrderState.REJECTED
+            else Canceled(f"{name}:unsent")
+        )
+        return VenueReport(0, name, ending, self.market_clock.now())
 
-    async def _allocate(self, changes: "Changes", record: BlockRecord, order: VenueOrder) -> BlockRecord:
+    async def _apply(self, changes: Changes, news: Sequence[tuple[BlockRecord, Sequence[VenueReport]]]) -> None:
+        """Apply what was said about each block, and everything that follows from it."""
+        said = {record.block_id: reports for record, reports in news}
+        for group in by_trace(record for record, _ in news):
+            with self.trace.continued(
+                group.parent, "execution.block.fill", also=group.also, evenkeel__blocks=len(group.records)
+            ):
+                events: list[Event] = []
+                records = [
+                    await self._after(changes, record, said[record.block_id], events) for record in group.records
+                ]
+                await changes.ledger.save_blocks(records)
+                await changes.ledger.emit(*events)
+        await changes.finish(self.trace)
+
+    async def _after(
+        self, changes: Changes, record: BlockRecord, said: Sequence[VenueReport], events: list[Event]
+    ) -> BlockRecord:
+        """Return a block after what was said about it; adds to `changes` and `events` what follows."""
+        before = record.order
+        fresh = [each for each in said if each.report.report_id not in before.seen]
+        after = replace(record, reports=record.reports + tuple(e.report for e in fresh), update_time=changes.now)
+        events.extend(venue_reported(after, each) for each in fresh)
+        order = after.order
+        if record.allocated:
+            if order.fills != before.fills:
+                events.append(block_event("changed_after_allocation", after))
+        elif order.overfilled_quantity > 0:
+            # More than we asked for is nobody's: the block waits for a person, and shows as a break.
+            events.append(block_event("overfilled", after, quantity=order.overfilled_quantity))
+        elif order.final:
+            after = await self._allocate(changes, after, order)
+            events.append(_finished(after, order))
+        elif order.fills != before.fills and record.block.terms.side is Side.SELL:
+            await self._settle_part(changes, after, order)
+        return after
+
+    async def _allocate(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> BlockRecord:
         """Share out a finished block's fills, and end its part in its orders."""
         allocations, parts = allocate(
             record.statement,
@@ -135,17 +151,6 @@ class Fills:
                 ended = self._unfilled(ended, record, order, rest, halts)
             changes.put(ended)
         changes.allocate(record, allocations, parts, orders)
-        await changes.ledger.emit(
-            block_event(
-                "finished",
-                record,
-                state=order.state,
-                filled_quantity=order.filled_quantity,
-                average_price=order.average_price,
-                amount=order.gross_amount,
-                fees=order.fees,
-            )
-        )
         return replace(record, allocated=True)
 
     def _unfilled(
@@ -180,7 +185,7 @@ class Fills:
             return CloseReason.PLAN_EXPIRED
         return None
 
-    async def _settle_part(self, changes: "Changes", record: BlockRecord, order: VenueOrder) -> None:
+    async def _settle_part(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> None:
         """Note what the fills of an unfinished sell have brought for certain, so that buys may use it."""
         increments = int(order.filled_quantity / record.statement.increment)
         certain = certain_increments(record.statement, increments)
@@ -192,6 +197,18 @@ class Fills:
             gross = (order.gross_amount * least / shared_by).quantize(CENT, rounding=ROUND_FLOOR)
             fee = (order.fees * least / shared_by).quantize(CENT, rounding=ROUND_CEILING)
             changes.put(replace(orders[order_id], settling_amount=max(gross - fee, ZERO), update_time=changes.now))
+
+
+def _finished(record: BlockRecord, order: VenueOrder) -> Event:
+    return block_event(
+        "finished",
+        record,
+        state=order.state,
+        filled_quantity=order.filled_quantity,
+        average_price=order.average_price,
+        amount=order.gross_amount,
+        fees=order.fees,
+    )
 
 
 def _ended(

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from services.execution.app.events import block_formed
 from services.execution.app.intake import trade_date
-from services.execution.app.ports import Begin, Ledger, Trace, by_trace
+from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
+from services.execution.app.traces import by_trace, distinct
 from services.execution.domain.blocks import Block, form_blocks
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
@@ -50,16 +51,11 @@ class Forming:
             records = [self._record(block, orders, prices) for block in blocks]
             await ledger.add_blocks(records)
             await ledger.save_orders([order for block in blocks for order in self._placed(block, orders)])
-            for record in records:
-                parent, also = by_trace(record.trace_parents)
+            for group in by_trace(records):
                 with self.trace.continued(
-                    parent,
-                    "execution.block.form",
-                    also=also,
-                    evenkeel__block_id=record.block_id,
-                    evenkeel__orders=len(record.statement.shares),
+                    group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
                 ):
-                    await ledger.emit(*block_formed(record))
+                    await ledger.emit(*(event for record in group.records for event in block_formed(record)))
         return len(records)
 
     async def _due(self, ledger: Ledger) -> bool:
@@ -78,7 +74,6 @@ class Forming:
     ) -> BlockRecord:
         members = _members(block, orders)
         reference = prices.get(block.terms.instrument_id)
-        parent, also = by_trace(order.trace_parent for order in members)
         now = self.clock.now()
         return BlockRecord(
             block=block,
@@ -88,7 +83,7 @@ class Forming:
             expire_time=min(order.expire_time for order in members),
             create_time=now,
             update_time=now,
-            trace_parents=() if parent is None else (parent, *also),
+            trace_parents=distinct(order.trace_parent for order in members),
         )
 
     def _placed(self, block: Block, orders: dict[OrderId, OrderRecord]) -> list[OrderRecord]:

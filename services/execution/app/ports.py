@@ -1,6 +1,6 @@
 """What the use cases need from outside: a ledger, venues, policy, and the trace of what they do."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -425,19 +425,3 @@ class Trace(Protocol):
     def parent(self) -> str | None:
         """Return the present trace context, to be stored with a row."""
         ...
-
-
-def by_trace(trace_parents: Iterable[str | None]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the trace that work for several rows belongs to, and the other traces it is linked with.
-
-    Rows of one run share a trace; the first of them is continued, and further spans of the same trace add nothing.
-    """
-    first: str | None = None
-    others: dict[str, str] = {}
-    for each in sorted(parent for parent in trace_parents if parent is not None):
-        trace_id = each.split("-")[1]
-        if first is None:
-            first = each
-        elif trace_id != first.split("-")[1]:
-            others.setdefault(trace_id, each)
-    return first, tuple(others.values())

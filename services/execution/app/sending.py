@@ -22,21 +22,20 @@ from services.execution.app.ports import (
     Ledger,
     NotTaken,
     OutcomeUnknown,
-    SubmitOutcome,
     Trace,
     VenuePort,
-    by_trace,
 )
 from services.execution.app.records import BlockRecord, CloseReason
+from services.execution.app.traces import by_trace
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
 from services.kernel.clock import Clock
+from services.kernel.events import Event
 from services.kernel.ids import BlockId
 
-# Blocks claimed by one attempt, and sent while a halt has to wait.
-CLAIMED_MAX = 500
-SENT_PER_GATE_MAX = 10
+# Blocks that one attempt claims, and sends while a halt has to wait.
+SENT_PER_GATE_MAX = 20
 # Blocks asked about, or canceled, in one transaction.
 ASKED_MAX = 50
 
@@ -57,69 +56,71 @@ class Sending:
 
     async def send_blocks(self) -> int:
         """Send what was not sent yet, and return how many blocks left."""
+        sent = 0
+        while claimed := await self._claim():
+            attempt, block_ids = claimed
+            sent += await self._send(attempt, block_ids)
+        return sent
+
+    async def _claim(self) -> tuple[str, list[BlockId]] | None:
+        # Few at a time: what is claimed must be sent before others have reason to ask what became of it.
         attempt = self.new_attempt()
         async with self.begin() as ledger:
-            claimed = await ledger.claim_blocks(self.venue.venue_id, attempt, self.clock.now(), CLAIMED_MAX)
-        sent = 0
-        for start in range(0, len(claimed), SENT_PER_GATE_MAX):
-            sent += await self._send(attempt, claimed[start : start + SENT_PER_GATE_MAX])
-        return sent
+            claimed = await ledger.claim_blocks(self.venue.venue_id, attempt, self.clock.now(), SENT_PER_GATE_MAX)
+        return (attempt, claimed) if claimed else None
 
     async def _send(self, attempt: str, block_ids: list[BlockId]) -> int:
         sent = 0
         async with self.begin() as ledger:
             await ledger.pass_gate()
             halts = await ledger.halts()
-            for record in await ledger.claimed_blocks(attempt, block_ids):
-                halt = _halt_of(record, halts)
-                if halt is not None:
-                    await self._held_back(ledger, record)
-                    continue
-                parent, also = by_trace(record.trace_parents)
+            for group in by_trace(await ledger.claimed_blocks(attempt, block_ids)):
                 with self.trace.continued(
-                    parent, "execution.block.send", also=also, evenkeel__block_id=record.block_id
+                    group.parent, "execution.block.send", also=group.also, evenkeel__blocks=len(group.records)
                 ):
-                    outcome = await self.venue.submit(_intent(record))
-                    await self._record(ledger, record, outcome)
-                sent += 1
+                    outcomes = [await self._send_one(record, halts) for record in group.records]
+                    await ledger.save_blocks([record for record, _ in outcomes])
+                    await ledger.emit(*(event for _, event in outcomes))
+                sent += sum(record.cancel_reason == "" for record, _ in outcomes)
         return sent
 
-    async def _held_back(self, ledger: Ledger, record: BlockRecord) -> None:
-        held = replace(
-            record,
-            ours=OrderState.PENDING,
-            attempt="",
-            cancel_reason=CloseReason.TRADING_HALTED,
-            update_time=self.clock.now(),
-        )
-        await ledger.save_blocks([held])
-        await ledger.emit(block_event("held_back", held, reason=CloseReason.TRADING_HALTED))
-
-    async def _record(self, ledger: Ledger, record: BlockRecord, outcome: SubmitOutcome) -> None:
+    async def _send_one(self, record: BlockRecord, halts: Mapping[Scope, Halt]) -> tuple[BlockRecord, Event]:
+        """Send a block, unless a halt covers it, and return what we know of it then."""
+        if _halt_of(record, halts) is not None:
+            held = replace(
+                record,
+                ours=OrderState.PENDING,
+                attempt="",
+                cancel_reason=CloseReason.TRADING_HALTED,
+                update_time=self.clock.now(),
+            )
+            return held, block_event("held_back", held, reason=CloseReason.TRADING_HALTED)
+        outcome = await self.venue.submit(_intent(record))
+        now = self.clock.now()
         match outcome:
             case Acknowledged():
-                known = replace(record, ours=OrderState.PENDING_NEW, update_time=self.clock.now())
-                event = block_event("sent", known, quantity=record.block.quantity)
+                known = replace(record, ours=OrderState.PENDING_NEW, update_time=now)
+                return known, block_event("sent", known, quantity=record.block.quantity)
             case NotTaken(why):
-                known = replace(record, ours=OrderState.REJECTED, reject_reason=why, update_time=self.clock.now())
-                event = block_event("refused_by_venue", known, why=why)
+                known = replace(record, ours=OrderState.REJECTED, reject_reason=why, update_time=now)
+                return known, block_event("refused_by_venue", known, why=why)
             case OutcomeUnknown(why):
-                known = replace(record, ours=OrderState.UNKNOWN, update_time=self.clock.now())
-                event = block_event("outcome_unknown", known, why=why)
+                known = replace(record, ours=OrderState.UNKNOWN, update_time=now)
+                return known, block_event("outcome_unknown", known, why=why)
             case _:
                 assert_never(outcome)
-        await ledger.save_blocks([known])
-        await ledger.emit(event)
 
     async def resolve_blocks(self) -> int:
         """Ask the venue about sends without an answer, and return how many are known now."""
         resolved = 0
         async with self.begin() as ledger:
             before = self.clock.now() - self.resolve_after
-            for record in await ledger.unresolved_blocks(self.venue.venue_id, before, ASKED_MAX):
-                parent, also = by_trace(record.trace_parents)
-                with self.trace.continued(parent, "execution.block.ask", also=also, evenkeel__block_id=record.block_id):
-                    resolved += await self._resolve(ledger, record)
+            for group in by_trace(await ledger.unresolved_blocks(self.venue.venue_id, before, ASKED_MAX)):
+                with self.trace.continued(
+                    group.parent, "execution.block.ask", also=group.also, evenkeel__blocks=len(group.records)
+                ):
+                    for record in group.records:
+                        resolved += await self._resolve(ledger, record)
         return resolved
 
     async def _resolve(self, ledger: Ledger, record: BlockRecord) -> bool:

@@ -11,7 +11,7 @@ from services.execution.app.changes import Changes
 from services.execution.app.events import block_event, halted, resumed
 from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Ledger, Trace
-from services.execution.app.records import CloseReason, OrderRecord
+from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.domain.errors import HaltNotFound
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave
 from services.execution.domain.words import ReferencePrice
@@ -46,10 +46,7 @@ class Trading:
             await ledger.emit(halted(halt))
             open_blocks = await ledger.open_blocks(scope, None)
             concerned = [each for each in open_blocks if not may_leave(halt, each.block.terms.side)]
-            for record in concerned:
-                marked = replace(record, cancel_reason=CloseReason.TRADING_HALTED, update_time=self.clock.now())
-                await ledger.save_blocks([marked])
-                await ledger.emit(block_event("cancel_wanted", marked, reason=CloseReason.TRADING_HALTED))
+            await self._want_canceled(ledger, concerned, CloseReason.TRADING_HALTED)
             unsent = await ledger.unsent_orders(scope, None)
             await self._give_up(
                 ledger,
@@ -88,10 +85,7 @@ class Trading:
         async with self.begin() as ledger:
             await ledger.lock()
             expired = [each for each in await ledger.open_blocks(None, now) if not each.cancel_reason]
-            for record in expired:
-                marked = replace(record, cancel_reason=CloseReason.PLAN_EXPIRED, update_time=self.clock.now())
-                await ledger.save_blocks([marked])
-                await ledger.emit(block_event("cancel_wanted", marked, reason=CloseReason.PLAN_EXPIRED))
+            await self._want_canceled(ledger, expired, CloseReason.PLAN_EXPIRED)
             orders = await ledger.unsent_orders(None, now)
             await self._give_up(ledger, orders, CloseReason.PLAN_EXPIRED)
         return len(expired) + len(orders)
@@ -100,6 +94,11 @@ class Trading:
         """Keep reference prices that are newer than what is known, and return how many were."""
         async with self.begin() as ledger:
             return await ledger.put_prices(prices)
+
+    async def _want_canceled(self, ledger: Ledger, records: list[BlockRecord], why: CloseReason) -> None:
+        marked = [replace(each, cancel_reason=why, update_time=self.clock.now()) for each in records]
+        await ledger.save_blocks(marked)
+        await ledger.emit(*(block_event("cancel_wanted", each, reason=why) for each in marked))
 
     async def _give_up(self, ledger: Ledger, orders: list[OrderRecord], why: CloseReason) -> None:
         if not orders:

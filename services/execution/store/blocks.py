@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, bindparam, exists, func, insert, select, true, update
+from sqlalchemy import Column, ColumnElement, exists, func, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,7 @@ from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import rows
-from services.execution.store.bulk import insert_rows
+from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.tables import (
     account_order,
     allocation,
@@ -30,24 +30,6 @@ from services.kernel.ids import AccountId, BlockId, RunId, VenueId
 AnyColumn: TypeAlias = Column[Any]
 
 _COLUMNS = tuple(block.c)
-_CHANGING = (
-    "update_time",
-    "ours",
-    "attempt",
-    "reject_reason",
-    "cancel_reason",
-    "cancel_sent",
-    "allocated",
-    "state",
-    "filled_quantity",
-    "average_price",
-    "fees",
-)
-_SAVE = (
-    update(block)
-    .where(block.c.block_id == bindparam("_block_id"))
-    .values({name: bindparam(f"_{name}") for name in _CHANGING})
-)
 _AT_VENUE = (OrderState.PENDING_NEW,)
 
 
@@ -88,12 +70,8 @@ class Blocks:
 
     async def save_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record how blocks changed, apart from their reports."""
-        values = [
-            {"_block_id": each.block_id, **{f"_{name}": value for name, value in rows.block_changes(each).items()}}
-            for each in blocks
-        ]
-        if values:
-            await self._connection.execute(_SAVE, values)
+        values = [{"block_id": each.block_id, **rows.block_changes(each)} for each in blocks]
+        await update_rows(self._connection, block, "block_id", values)
 
     async def claim_blocks(self, venue_id: VenueId, attempt: str, now: datetime, limit: int) -> list[BlockId]:
         """Mark unsent blocks as being sent by `attempt`, sells first, and return their ids in that order."""
