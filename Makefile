@@ -136,7 +136,7 @@ demo: $(READY) ## Rebalance 1,000 accounts on real prices through all four servi
 
 .PHONY: up
 up: $(READY) ## Start the four services for your own calls; Ctrl-C stops them
-	@$(PYTHON) -m tools.local.up $(ARGS)
+	@$(PYTHON) -m tools.demo.up $(ARGS)
 
 .PHONY: run
 run: $(READY) ## Run one service with the settings in the environment: make run SERVICE=policy

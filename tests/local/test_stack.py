@@ -108,7 +108,7 @@ async def test_settings_that_make_no_sense_stop_the_start(directory):
 
 
 def test_a_killed_launcher_leaves_nothing_behind(directory):
-    command = [sys.executable, "-m", "tools.local.up", "--directory", str(directory / "up")]
+    command = [sys.executable, "-m", "tools.demo.up", "--accounts", "0", "--directory", str(directory / "up")]
     launcher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     said = list(takewhile(lambda line: "Ctrl-C" not in line, launcher.stdout))
     assert launcher.poll() is None, "".join(said)

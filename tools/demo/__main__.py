@@ -12,18 +12,16 @@ import json
 import os
 import shutil
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rich.console import Console
 
 from services.runtime.telemetry import Telemetry
-from tools.client.session import Evenkeel
 from tools.demo import report
-from tools.demo.rebalance import People, rebalance
+from tools.demo.rebalance import people_of, rebalance
 from tools.demo.scenario import MARKET_TIME, Scenario
+from tools.demo.stages import Stages
 from tools.local.postgres import PostgresFailed
 from tools.local.stack import LocalStack, StackFailed
 from tools.local.traces import TraceReceiver, render
@@ -33,23 +31,6 @@ TRACE_DEPTH = 6
 # The attribute that a span of a database statement has.
 SQL = "db.system.name"
 TRACE_WAIT_S = 15.0
-
-
-class Stages:
-    """How long each stage takes; each is told when it ends."""
-
-    def __init__(self, console: Console) -> None:
-        """Tell them on `console`."""
-        self.seconds: dict[str, float] = {}
-        self._console = console
-
-    @contextmanager
-    def stage(self, name: str, what: str) -> Iterator[None]:
-        """Time what happens within."""
-        started = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - started
-        self._console.print(f"[green]✓[/] {what} [dim]{self.seconds[name]:.1f} s[/]", highlight=False)
 
 
 async def run(directory: Path, accounts: int, seed: int, console: Console) -> bool:
@@ -64,9 +45,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> bo
             await closing.enter_async_context(stack)
         with stages.stage("clients", f"{accounts:,} clients who bought real shares on real days (seed {seed})"):
             scenario = Scenario.build(accounts, seed)
-        people = People(
-            *[await closing.enter_async_context(Evenkeel(stack.profile, person)) for person in People.__annotations__]
-        )
+        people = await closing.enter_async_context(people_of(stack.profile))
         outcome = await rebalance(scenario, people, stages.stage, console, directory / "audit.jsonl")
         telemetry.close()
         trace_id = outcome.run.trace_parent.split("-")[1]

@@ -1,8 +1,8 @@
 """The demo's main job, as its people would do it: rules, book and prices in, a run, a person's word, and the proof."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from evenkeel.execution.v1 import execution_service_pb2 as execution
 from tools.cli.runs import follow_run
 from tools.cli.text import money
 from tools.client.log import verify_log
+from tools.client.profile import Profile
 from tools.client.session import Evenkeel
 from tools.client.values import amount
 from tools.demo import scenario as steps
@@ -42,6 +43,15 @@ class People:
     advisor: Evenkeel
     trader: Evenkeel
     compliance_officer: Evenkeel
+
+
+@asynccontextmanager
+async def people_of(profile: Profile) -> AsyncIterator[People]:
+    """Connect everybody who takes part."""
+    async with AsyncExitStack() as closing:
+        yield People(
+            *[await closing.enter_async_context(Evenkeel(profile, person)) for person in People.__annotations__]
+        )
 
 
 async def load(scenario: Scenario, people: People, stage: Stage) -> None:

@@ -1,8 +1,9 @@
-"""`make up`: the four services on this machine, for your own calls, until Ctrl-C.
+"""`make up`: the demo's system on this machine, for your own calls, until Ctrl-C.
 
-    python -m tools.local.up [--directory .state/up] [--market-time 2022-12-28T14:30:00Z]
+    python -m tools.demo.up [--accounts 1000] [--seed 7] [--directory .state/up]
 
-A later start on the same directory finds the same accounts, plans and log.
+The demo's rules, clients and prices are loaded; what to rebalance, and when, is yours. A later start on the same
+directory finds the same accounts, plans and log: loading twice changes nothing.
 """
 
 import argparse
@@ -12,21 +13,21 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tools.client.profile import SERVICES
+from tools.demo.rebalance import load, people_of
+from tools.demo.scenario import MARKET_TIME, Scenario
+from tools.demo.stages import Stages
 from tools.local.postgres import PostgresFailed
 from tools.local.stack import LocalStack, StackFailed
 from tools.local.traces import TraceReceiver
 
 # Taken when they are free, so that addresses are the same tomorrow.
 PORTS = {service: 50051 + number for number, service in enumerate(SERVICES)}
-# The day of the sample prices' last close, before the open in New York plus an hour.
-MARKET_TIME = "2022-12-28T14:30:00Z"
 # Where the command-line client looks by itself.
 DIRECTORY = Path(".state/up")
 PROFILE = "profile.toml"
@@ -34,14 +35,15 @@ PROFILE = "profile.toml"
 TRY = (
     ("status", "which services serve"),
     ("account list", "what clients hold"),
-    ("run list", "rebalances, newest first"),
+    ("run start --watch", "rebalance all of them"),
+    ("plan list --held", "plans that wait for a person"),
     ("trading", "whether orders may leave"),
     ("audit verify", "recompute the whole log"),
 )
 
 
-async def run(directory: Path, market_time: datetime, console: Console) -> None:
-    """Run the stack until SIGINT or SIGTERM."""
+async def run(directory: Path, accounts: int, seed: int, console: Console) -> None:
+    """Run the stack until SIGINT or SIGTERM, with `accounts` clients that `seed` makes; none for 0."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,9 +51,12 @@ async def run(directory: Path, market_time: datetime, console: Console) -> None:
     async with AsyncExitStack() as closing:
         receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
         with console.status("starting PostgreSQL and four services"):
-            stack = LocalStack(directory, market_time=market_time, otlp_endpoint=receiver.endpoint, ports=_free(PORTS))
+            stack = LocalStack(directory, market_time=MARKET_TIME, otlp_endpoint=receiver.endpoint, ports=_free(PORTS))
             await closing.enter_async_context(stack)
         stack.profile.save(directory / PROFILE)
+        if accounts:
+            async with people_of(stack.profile) as people:
+                await load(Scenario.build(accounts, seed), people, Stages(console).stage)
         _welcome(stack, console)
         stopping = asyncio.create_task(stop.wait())
         dying = [asyncio.create_task(stack.ended(service), name=service) for service in SERVICES]
@@ -72,7 +77,7 @@ def _welcome(stack: LocalStack, console: Console) -> None:
     if stack.directory != DIRECTORY.resolve():
         console.print(f"  [bold]export EVENKEEL_PROFILE={_shown(stack.directory / PROFILE)}[/]", highlight=False)
     for command, what in TRY:
-        console.print(f"  [bold].venv/bin/evenkeel {command:<14}[/] {what}", highlight=False)
+        console.print(f"  [bold].venv/bin/evenkeel {command:<18}[/] {what}", highlight=False)
     console.print(f"\nProfile: {_shown(stack.directory / PROFILE)}. Ctrl-C stops everything; the data stays.")
 
 
@@ -98,14 +103,13 @@ def _shown(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until stopped and return the exit code."""
     parser = argparse.ArgumentParser(prog="make up", description="The four services on this machine, until Ctrl-C.")
+    parser.add_argument("--accounts", type=int, default=1000, help="how many clients to load; 0 for none")
+    parser.add_argument("--seed", type=int, default=7, help="of the clients")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where everything is kept")
-    parser.add_argument(
-        "--market-time", type=datetime.fromisoformat, default=MARKET_TIME, help="what time the market has at the start"
-    )
     given = parser.parse_args(arguments)
     console = Console()
     try:
-        asyncio.run(run(given.directory.resolve(), given.market_time, console))
+        asyncio.run(run(given.directory.resolve(), given.accounts, given.seed, console))
     except (StackFailed, PostgresFailed) as failed:
         console.print(f"[red]{failed}[/]", highlight=False, markup=False)
         return 1

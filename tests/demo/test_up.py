@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tools.cli.main import app
-from tools.local import up
+from tools.demo import up
 
 
 @pytest.mark.parametrize("command", [command for command, _ in up.TRY])
