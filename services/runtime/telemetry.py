@@ -38,13 +38,11 @@ class Telemetry:
     def __init__(self, service: str) -> None:
         """Start measuring as `service`; export if the environment says where to."""
         resource = Resource.create({"service.name": f"evenkeel-{service}", "service.version": installed_version()})
-        exporting = bool(
-            os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-        )
         self._traces = TracerProvider(resource=resource)
         readers: list[MetricReader] = []
-        if exporting:
+        if _endpoint("TRACES"):
             self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        if _endpoint("METRICS"):
             readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
         self._metrics = MeterProvider(resource=resource, metric_readers=readers)
         trace.set_tracer_provider(self._traces)
@@ -55,6 +53,11 @@ class Telemetry:
         self._traces.force_flush(FLUSH_MS_MAX)
         self._traces.shutdown()
         self._metrics.shutdown(FLUSH_MS_MAX)
+
+
+def _endpoint(signal: str) -> str | None:
+    """Return where `signal` is exported to, by the standard variables; None for nowhere."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 def installed_version() -> str:
