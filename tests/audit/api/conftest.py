@@ -26,16 +26,17 @@ FULL_NAME = "evenkeel.audit.v1.AuditService"
 class Service:
     """A running service, and how one calls it."""
 
-    def __init__(self, server, sequencer, reader, issuer):
+    def __init__(self, server, sequencer, reader, growing, issuer):
         self.server = server
         self.sequencer = sequencer
         self.reader = reader
-        self._issuer = issuer
+        self.growing = growing
+        self.issuer = issuer
         self._channels = []
 
     def stub(self, *roles, subject="someone"):
         """A stub whose calls carry a token with `roles`."""
-        token = self._issuer.token(subject, roles, timedelta(minutes=5))
+        token = self.issuer.token(subject, roles, timedelta(minutes=5))
         channel = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
         self._channels.append(channel)
         return AuditServiceStub(channel)
@@ -101,7 +102,7 @@ async def service(audit_database, tmp_path):
     )
     await server.start()
     await elected.wait()
-    running = Service(server, sequencer, reader, issuer)
+    running = Service(server, sequencer, reader, growing, issuer)
     yield running
     await running.close()
     await server.drain()
