@@ -99,7 +99,7 @@ def _gaps(plans: Sequence[plan.Plan]) -> str:
         return "no trades"
     near = sum(gap <= 1 for gap in gaps)
     half = gaps[len(gaps) // 2]
-    return f"half of the plans within {half:.2f} bp of the best possible, {near / len(gaps):.0%} within 1 bp"
+    return f"half of the plans within {half:.2f} bp of the best possible, {near:,} of {len(gaps):,} within 1 bp"
 
 
 def _executed(outcome: Outcome) -> list[tuple[str, str]]:
