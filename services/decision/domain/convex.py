@@ -23,6 +23,7 @@ Rows are instruments and lots in the order of their ids, so the order in which a
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ from services.kernel.ids import InstrumentId
 Floats = NDArray[np.float64]
 
 BPS_PER_ONE = 1e4
+# Stands for "no limit" where a solver needs a number: sales and purchases together, and the gains of sales, are less.
+NO_LIMIT = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +88,15 @@ class ConvexProblem:
     group_max: Floats
 
     @property
+    def torn(self) -> NDArray[np.bool_]:
+        """Return where both ways are open and a round trip may pay, shape (n,): something must choose one of them.
+
+        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget.
+        """
+        pays = (self.lot_gain < 0) & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
+        return (by_instrument(self, self.lot_cap * pays) > 0) & (self.buy_cap > 0)
+
+    @property
     def sell_cap(self) -> Floats:
         """Most that can be sold of each instrument, shape (n,)."""
         return by_instrument(self, self.lot_cap)
@@ -120,6 +132,30 @@ class ConvexSolution:
     sold: Floats
     bought: Floats
     prices: Prices
+
+
+class SolveStatus(StrEnum):
+    """What a solve came to."""
+
+    SOLVED = "SOLVED"
+    INFEASIBLE = "INFEASIBLE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solve:
+    """A solve's answer.
+
+    Attributes:
+        detail: The solver's own word.
+        solution: There when the status is SOLVED.
+        solver: Who answered.
+    """
+
+    status: SolveStatus
+    detail: str
+    solution: ConvexSolution | None = None
+    solver: str = "CLARABEL"
 
 
 def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProblem:

@@ -6,8 +6,6 @@ what a venue takes; check exactly; compare with doing nothing; certify; explain.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib.metadata import version
 
 import numpy as np
 
@@ -19,6 +17,8 @@ from services.decision.domain.convex import (
     ConvexProblem,
     ConvexSolution,
     Prices,
+    Solve,
+    SolveStatus,
     enter,
     exact,
     ordered_holdings,
@@ -36,13 +36,15 @@ from services.decision.domain.decision import (
 from services.decision.domain.directions import Chosen, choose
 from services.decision.domain.explanation import Plan, objective_bps, plan_of, summary, trade_reasons
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
-from services.decision.domain.reference_model import SOLVER, TOLERANCE, Solve, SolveStatus, least_relaxation, solve
+from services.decision.domain.reference_model import least_relaxation
 from services.decision.domain.rounding import EQUAL_BPS, rounded
+from services.decision.domain.solving import solver, solver_version
 from services.decision.domain.tax import TaxView, jurisdiction
 from services.decision.domain.triggers import triggers
 from services.decision.domain.words import CERTIFIED_BPS_UNIT
 
 NOT_SOLVED = "NOT_SOLVED"
+NO_SOLVER = "NONE"
 EVERYTHING_WITHIN = "Nothing is traded: every weight is inside its band and cash inside its corridor."
 NOT_WORTH_IT = "Nothing is traded: no trade is worth its tax and cost."
 BELOW_MINIMUM = "Nothing is traded: the trades that would help are below the smallest that may be made."
@@ -64,64 +66,65 @@ def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | No
     options = options or DecideOptions()
     tax = jurisdiction(problem.tax.jurisdiction).view(problem)
     convex = enter(problem, risk, tax)
-    case = _Case(problem, options, tax, convex, triggers(problem, options), Chosen(convex, _nothing(convex)))
+    case = _Case(
+        problem,
+        options,
+        tax,
+        convex,
+        triggers(problem, options),
+        Chosen(convex, _nothing(convex), NO_SOLVER, NOT_SOLVED),
+    )
     if not case.asked:
         return case.without_trades(Outcome.NO_TRADE, EVERYTHING_WITHIN, NOT_SOLVED, reason=NoTradeReason.WITHIN_BANDS)
-    first = solve(convex, iterations_max=options.iterations_max)
-    if first.solution is None:
-        return _unsolved(case, first)
     smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
-    chosen = choose(convex, first.solution, smallest, partial(_again, options))
+    chosen = choose(convex, smallest, solver(options))
+    if isinstance(chosen, Solve):
+        return _unsolved(case, chosen)
     case = replace(case, chosen=chosen)
     trades = rounded(problem, tax, chosen.convex, chosen.near)
     if trades is None:
         # Without what was left out for being small there may be no way to keep the limits.
         trades = rounded(problem, tax, convex, chosen.near)
-    return _released(case, first.solution, first.detail, trades)
+    return _released(case, trades)
 
 
-def _released(case: "_Case", relaxed: ConvexSolution, status: str, trades: tuple[Trade, ...] | None) -> Decision:
+def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     """Return the decision to make the trades, or none when they are not worth it or do not keep the limits."""
-    problem = case.problem
+    problem, detail = case.problem, case.chosen.detail
     standing = violations(problem, ())
     if trades is None:
         if standing:
-            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, status)
-        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, status, reason=NoTradeReason.BELOW_MINIMUM)
+            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, detail)
+        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, detail, reason=NoTradeReason.BELOW_MINIMUM)
     broken = violations(problem, trades)
     if broken:
-        return case.without_trades(
-            Outcome.FALLBACK_HOLD, NO_ANSWER, f"CHECK_FAILED {broken[0].rule} {broken[0].subject}"
-        )
+        detail = f"CHECK_FAILED {broken[0].rule} {broken[0].subject}"
+        return case.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, detail)
     plan, hold = plan_of(problem, case.convex, trades), plan_of(problem, case.convex, ())
     needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
     if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
         # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
-        proven = objective_bps(hold) - dual_bound(case.convex, relaxed) < needed
+        proven = objective_bps(hold) - dual_bound(case.convex, case.chosen.near) < needed
         if proven or trades:
-            return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, status, reason=NoTradeReason.NOT_WORTH_IT)
-        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, status, reason=NoTradeReason.BELOW_MINIMUM)
+            return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, detail, reason=NoTradeReason.NOT_WORTH_IT)
+        return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, detail, reason=NoTradeReason.BELOW_MINIMUM)
     binding = case.binding()
     return Decision(
         outcome=Outcome.TRADE,
         trades=trades,
-        certificate=case.certificate(plan, status),
+        certificate=case.certificate(plan, detail),
         explanation=Explanation(case.asked, trade_reasons(plan, binding, case.chosen.near), binding, summary(plan)),
     )
 
 
-def _unsolved(case: "_Case", first: Solve) -> Decision:
+def _unsolved(case: "_Case", answer: Solve) -> Decision:
     """Return the answer when the solver gave no solution: the limits in conflict, or that it failed."""
-    if first.status is SolveStatus.INFEASIBLE:
+    if answer.status is SolveStatus.INFEASIBLE:
         relaxation = least_relaxation(case.convex, iterations_max=case.options.iterations_max)
         found = conflicts(case.problem, relaxation) if relaxation is not None else ()
         if found:
-            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, first.detail, binding=found)
-    return case.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, first.detail)
-
-
-def _again(options: DecideOptions, convex: ConvexProblem) -> ConvexSolution | None:
-    return solve(convex, iterations_max=options.iterations_max).solution
+            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, answer.detail, binding=found)
+    return case.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, answer.detail)
 
 
 def _nothing(convex: ConvexProblem) -> ConvexSolution:
@@ -182,8 +185,8 @@ class _Case:
             gap_bps=primal_bps - dual_bps,
             hold_bps=exact(hold, CERTIFIED_BPS_UNIT),
             convex_gap_bps=exact(convex_gap, CERTIFIED_BPS_UNIT),
-            solver=SOLVER,
-            solver_version=version(SOLVER.lower()),
+            solver=self.chosen.solver,
+            solver_version=solver_version(self.chosen.solver),
             status=status,
             options=_options(self.options),
         )
@@ -193,5 +196,5 @@ def _options(options: DecideOptions) -> Mapping[str, str]:
     return {
         "ignore_triggers": str(options.ignore_triggers).lower(),
         "iterations_max": str(options.iterations_max),
-        "tolerance": str(TOLERANCE),
+        "engine": options.engine,
     }

@@ -1,11 +1,12 @@
 """Which way does each instrument go, and which trades are too small to make?
 
 Selling a loss lot and buying the instrument back would pay in the convex problem, and is a wash sale in law. So an
-instrument with a loss to sell goes one way. Which one is not a convex choice; the prices of the relaxed problem, in
-which both are open, make it: each instrument takes the way whose least Lagrangian value is lower. The problem is then
-solved again, and where its new prices prefer the other way by enough, once more. Moehle, Kochenderfer, Boyd and Ang
-(2021, "Tax-aware portfolio construction via convex optimization") found two convex solves nearly always best; the
-certificate's bound covers both ways, so its gap says what the choice may have cost at most.
+instrument with a loss to sell goes one way. Which one is not a convex choice. It begins with what is plain: at or
+above the target it may be sold, below it bought. The prices of that solution then tell for each instrument what its
+other way would be worth, and those that would gain turn; all at once, and when that was too many, the one that gains
+most. Moehle, Kochenderfer, Boyd and Ang (2021, "Tax-aware portfolio construction via convex optimization") found that
+few convex solves are nearly always best; the certificate's bound covers both ways, so its gap says what the choice may
+have cost at most.
 """
 
 from dataclasses import dataclass
@@ -15,30 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decision.domain.certificate import least_each_way, marginal_costs, terms
-from services.decision.domain.convex import ConvexProblem, ConvexSolution, Floats, by_instrument
+from services.decision.domain.convex import ConvexProblem, ConvexSolution, Floats, Solve, by_instrument
+
+Flags = NDArray[np.bool_]
 
 # In weight. Smaller trades are the solver's tolerance, not its wish.
 NOISE = 1e-7
 # In basis points: a tenth of one, 1 in 100,000 of the account. Below it another solve costs more than it may find.
 WORTH_ANOTHER_SOLVE_BPS = 0.1
-# After the first solve with chosen ways.
+# After the first.
 SOLVES_MORE_MAX = 5
 
 
 class Solver(Protocol):
-    """Solves a convex problem; None when it has no solution."""
+    """Solves a convex problem in which nothing pays to be both sold and bought."""
 
-    def __call__(self, convex: ConvexProblem) -> ConvexSolution | None:
+    def __call__(self, convex: ConvexProblem) -> Solve:
         """Return the best trades and the prices of the rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """A problem with directions closed, and its solution."""
+    """A problem with directions closed, its solution, and who found it with which word."""
 
     convex: ConvexProblem
     near: ConvexSolution
+    solver: str
+    detail: str
 
     @property
     def objective(self) -> float:
@@ -46,44 +51,40 @@ class Chosen:
         return terms(self.convex, self.near.sold, self.near.bought).total
 
 
-def choose(convex: ConvexProblem, relaxed: ConvexSolution, smallest: Floats, solve: Solver) -> Chosen:
+def choose(convex: ConvexProblem, smallest: Floats, solve: Solver) -> Chosen | Solve:
     """Return the problem in which every instrument goes one way, and its solution.
 
     Args:
         convex: Both ways open.
-        relaxed: Its solution.
         smallest: Least weight traded of each instrument, shape (n,); what is below half of it is left out.
         solve: The solver.
 
     Returns:
-        The best found. Where closing a way leaves no solution, the ways stay open, and the net of each instrument's
-        trades is its trade.
+        The best found, or the solver's answer when it has none for the problem with both ways open either.
     """
-    # A round trip can only pay where a loss does: by its credit, or by the room it makes in the gain budget.
-    pays = (convex.lot_gain < 0) & ((convex.lot_tax < 0) | np.isfinite(convex.gain_budget))
-    torn = (by_instrument(convex, convex.lot_cap * pays) > 0) & (convex.buy_cap > 0)
-    small = _small(relaxed, convex, smallest)
-    if not (torn | small).any():
-        return Chosen(convex, relaxed)
-    sells = _prefers_selling(convex, relaxed)
+    torn = convex.torn
+    sells = convex.start >= convex.target
+    small = np.zeros(len(sells), dtype=bool)
     best = _solved(convex, torn, sells, small, solve)
-    if best is None:
-        # What the relaxed solution does in sum keeps the limits on cash, turnover and groups at least.
-        sells = by_instrument(convex, relaxed.sold) > relaxed.bought
-        best = _solved(convex, torn, sells, np.zeros_like(small), solve)
-    if best is None:
-        return Chosen(convex, relaxed)
+    if isinstance(best, Solve):
+        # Some way that was closed is needed. With all open the net of each instrument's trades says which.
+        opened = solve(convex)
+        if opened.solution is None:
+            return opened
+        sells = by_instrument(convex, opened.solution.sold) > opened.solution.bought
+        best = _solved(convex, torn, sells, small, solve)
+        if isinstance(best, Solve):
+            return Chosen(convex, opened.solution, opened.solver, opened.detail)
     many = True
     for _ in range(SOLVES_MORE_MAX):
         smaller = small | _small(best.near, convex, smallest)
         gains = np.where(torn & ~smaller, _gain_of_turning(convex, best.near, sells), 0.0)
-        # All that prefer the other way; when that was too many at once, the one that prefers it most.
         turned = gains > WORTH_ANOTHER_SOLVE_BPS if many else gains >= max(gains.max(), WORTH_ANOTHER_SOLVE_BPS)
-        left_out = (smaller != small).any()
+        left_out = bool((smaller != small).any())
         if not turned.any() and not left_out:
             break
         found = _solved(convex, torn, sells ^ turned, smaller, solve)
-        if found is not None and (left_out or found.objective < best.objective):
+        if isinstance(found, Chosen) and (left_out or found.objective < best.objective):
             best, small, sells = found, smaller, sells ^ turned
         elif many and not left_out:
             many = False
@@ -92,25 +93,20 @@ def choose(convex: ConvexProblem, relaxed: ConvexSolution, smallest: Floats, sol
     return best
 
 
-def _solved(
-    convex: ConvexProblem, torn: NDArray[np.bool_], sells: NDArray[np.bool_], small: NDArray[np.bool_], solve: Solver
-) -> Chosen | None:
+def _solved(convex: ConvexProblem, torn: Flags, sells: Flags, small: Flags, solve: Solver) -> Chosen | Solve:
     restricted = convex.restricted(may_buy=~small & ~(torn & sells), may_sell=~small & ~(torn & ~sells))
-    near = solve(restricted)
-    return None if near is None else Chosen(restricted, near)
+    answer = solve(restricted)
+    if answer.solution is None:
+        return answer
+    return Chosen(restricted, answer.solution, answer.solver, answer.detail)
 
 
-def _small(near: ConvexSolution, convex: ConvexProblem, smallest: Floats) -> NDArray[np.bool_]:
+def _small(near: ConvexSolution, convex: ConvexProblem, smallest: Floats) -> Flags:
     net = np.abs(near.bought - by_instrument(convex, near.sold))
     return (net > NOISE) & (net < smallest / 2)
 
 
-def _prefers_selling(convex: ConvexProblem, near: ConvexSolution) -> NDArray[np.bool_]:
-    sales, purchases = least_each_way(convex, marginal_costs(convex, near))
-    return sales <= purchases
-
-
-def _gain_of_turning(convex: ConvexProblem, near: ConvexSolution, sells: NDArray[np.bool_]) -> Floats:
+def _gain_of_turning(convex: ConvexProblem, near: ConvexSolution, sells: Flags) -> Floats:
     """Return by how much, in basis points, each instrument's other way is better at the solution's prices."""
     sales, purchases = least_each_way(convex, marginal_costs(convex, near))
     return np.where(sells, sales - purchases, purchases - sales)

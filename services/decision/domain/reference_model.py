@@ -10,7 +10,6 @@ may not be traded (of size zero) leaves the solver's feasible set with an interi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -20,7 +19,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices
+from services.decision.domain.convex import (
+    BPS_PER_ONE,
+    NO_LIMIT,
+    ConvexProblem,
+    ConvexSolution,
+    Floats,
+    Prices,
+    Solve,
+    SolveStatus,
+)
 
 SOLVER = "CLARABEL"
 # Clarabel's own default for gap and feasibility. Tighter ones are below what its arithmetic reaches once impact is in;
@@ -28,29 +36,10 @@ SOLVER = "CLARABEL"
 TOLERANCE = 1e-8
 # Compiled problems kept by one process, about a megabyte each at 20 instruments.
 SHAPES_KEPT_MAX = 64
-# Stands for "no limit": sales and purchases together never exceed twice the account.
-NO_LIMIT = 4.0
 # Which limit gives way first when they conflict, weight for weight: what an owner gives up most easily, cash last.
 RELAXATION_PRICES = {"turnover": 1.0, "gains": 2.0, "group_min": 3.0, "group_max": 3.0, "cash": 4.0}
 # Padding every instrument to the largest number of lots may waste this factor before each gets its own size.
 PADDING_MAX = 4
-
-
-class SolveStatus(StrEnum):
-    """What a solve came to."""
-
-    SOLVED = "SOLVED"
-    INFEASIBLE = "INFEASIBLE"
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solve:
-    """A solve's answer. `solution` is there when the status is SOLVED; `detail` is the solver's own word."""
-
-    status: SolveStatus
-    detail: str
-    solution: ConvexSolution | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import ConstraintKind, Decision, NoTradeReason, Outcome, TriggerKind
-from services.decision.domain.problem import CashRule, DecideOptions, GroupLimit, Limits, Side
+from services.decision.domain.problem import CashRule, DecideOptions, Engine, GroupLimit, Limits, Side
 from services.kernel.errors import Invalid
 from tests.support.portfolios import US_TAXABLE, a_lot, a_market, an_account, independent
 from tests.support.random_accounts import accounts, risk_models
@@ -218,6 +218,21 @@ def test_who_minds_deviation_more_deviates_less(problem, risk):
 
     before, after = first.explanation.summary, second.explanation.summary
     assert after.tracking_error_after_bps <= before.tracking_error_after_bps + Decimal("0.1")
+
+
+@settings(max_examples=80)
+@given(accounts(), risk_models())
+def test_the_kernel_decides_as_well_as_the_reference_model(problem, risk):
+    reference = decide(problem, risk, AT_ONCE)
+    kernel = decide(problem, risk, replace(AT_ONCE, engine=Engine.KERNEL))
+
+    assert kernel.outcome is not Outcome.FALLBACK_HOLD
+    assert (kernel.outcome is Outcome.INFEASIBLE) == (reference.outcome is Outcome.INFEASIBLE)
+    if kernel.trades:
+        assert violations(problem, kernel.trades) == ()
+        # Each is within its own gap of the best, and neither bound is above the other's plan.
+        assert kernel.certificate.dual_bps <= reference.certificate.primal_bps + Decimal("0.0001")
+        assert reference.certificate.dual_bps <= kernel.certificate.primal_bps + Decimal("0.0001")
 
 
 # The explanation says what the structure says.

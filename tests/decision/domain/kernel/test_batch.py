@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from services.decision.domain.certificate import dual_bound, terms
+from services.decision.domain.convex import ConvexProblem
+from services.decision.domain.kernel import Answer, Status, solve_batch
+from services.decision.domain.reference_model import solve
+from tests.support.convex_cases import a_convex_problem, one_instrument
+
+# Of the objective, in basis points: a ten-thousandth of a cent in ten thousand.
+NEAR = 1e-6
+
+
+def assert_optimal(convex: ConvexProblem, answer: Answer) -> None:
+    """Check the optimum without the kernel: the plan meets the bound of its prices, by the certificate's code."""
+    assert answer.solution is not None
+    value = terms(convex, answer.solution.sold, answer.solution.bought).total
+    scale = max(1.0, abs(value))
+    assert dual_bound(convex, answer.solution) == pytest.approx(value, abs=NEAR * scale)
+    assert answer.dual_bps == pytest.approx(value, abs=NEAR * scale)
+
+
+def test_a_thousand_random_accounts_are_solved_to_their_certificate():
+    problems = [a_convex_problem(seed, instruments=4 + seed % 17, lots_max=1 + seed % 9) for seed in range(1000)]
+    answers = solve_batch(problems)
+    optimal = [pair for pair in zip(problems, answers, strict=True) if pair[1].status is Status.OPTIMAL]
+
+    for convex, answer in optimal:
+        assert_optimal(convex, answer)
+    # The rest says that it is not, and goes to the reference model.
+    assert len(optimal) >= 0.98 * len(problems)
+    assert {answer.status for answer in answers} <= {Status.OPTIMAL, Status.NOT_REACHED}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_reference_model_agrees(seed):
+    convex = a_convex_problem(seed)
+    (answer,) = solve_batch([convex])
+    reference = solve(convex, iterations_max=200).solution
+    if answer.solution is not None:
+        assert reference is not None
+        expected = terms(convex, reference.sold, reference.bought).total
+
+        assert terms(convex, answer.solution.sold, answer.solution.bought).total == pytest.approx(expected, abs=1e-4)
+        weights = [convex.start + each.bought for each in (answer.solution, reference)]
+        assert weights[0] == pytest.approx(weights[1], abs=1e-4)
+
+
+def _many_lots() -> ConvexProblem:
+    convex = one_instrument(start=np.array([0.9]), cash=0.1)
+    return replace(
+        convex,
+        lot_instrument=np.zeros(1000, dtype=np.int64),
+        lot_cap=np.full(1000, 0.9 / 1000),
+        lot_tax=np.linspace(0.0, 0.3, 1000),
+        lot_gain=np.linspace(0.0, 1.0, 1000),
+    )
+
+
+ODD: dict[str, ConvexProblem] = {
+    "at its target": one_instrument(),
+    "nothing held": one_instrument(start=np.zeros(1), lot_cap=np.zeros(1), cash=1.0),
+    "no lots": one_instrument(
+        start=np.zeros(1),
+        lot_instrument=np.zeros(0, dtype=np.int64),
+        lot_cap=np.zeros(0),
+        lot_tax=np.zeros(0),
+        lot_gain=np.zeros(0),
+        cash=1.0,
+    ),
+    "a thousand lots": _many_lots(),
+    "locked": one_instrument(start=np.array([0.9]), lot_cap=np.zeros(1), buy_cap=np.zeros(1), cash=0.1),
+    "no cash": one_instrument(start=np.array([1.0]), lot_cap=np.array([1.0]), cash=0.0),
+    "cash below zero": one_instrument(start=np.array([1.1]), lot_cap=np.array([1.1]), cash=-0.1),
+    "equal lots": one_instrument(
+        start=np.array([0.9]),
+        cash=0.1,
+        lot_instrument=np.zeros(3, dtype=np.int64),
+        lot_cap=np.full(3, 0.3),
+        lot_tax=np.full(3, 0.02),
+        lot_gain=np.full(3, 0.1),
+    ),
+    "no turnover": one_instrument(start=np.array([0.9]), cash=0.1, turnover=0.0),
+    "a wide band": one_instrument(start=np.array([0.9]), cash=0.1, band=np.array([1.0]), band_price=0.05),
+    "a dear band": one_instrument(
+        start=np.array([0.9]), lot_cap=np.array([0.9]), cash=0.1, band=np.array([0.1]), band_price=10.0
+    ),
+    "hardly any risk": one_instrument(start=np.array([0.2]), specific_variance=np.array([1e-8])),
+    "much risk": one_instrument(start=np.array([0.2]), specific_variance=np.array([1e4])),
+    "hardly any aversion": one_instrument(start=np.array([0.2]), risk_aversion=1e-6),
+    "much aversion": one_instrument(start=np.array([0.2]), risk_aversion=1e6),
+    "a floor that takes all": one_instrument(start=np.array([0.5]), cash_floor=1.0),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_accounts_are_solved(name):
+    (answer,) = solve_batch([ODD[name]])
+
+    assert_optimal(ODD[name], answer)
+
+
+def test_an_account_without_a_plan_says_that_none_was_reached():
+    (answer,) = solve_batch([one_instrument(cash_floor=0.8, turnover=0.1)])
+
+    assert (answer.status, answer.solution) == (Status.NOT_REACHED, None)
+
+
+def test_what_the_kernel_does_not_take_is_told():
+    impact = a_convex_problem(1, impact=True)
+    torn = one_instrument(lot_tax=np.array([-0.1]), lot_gain=np.array([-0.5]))
+
+    assert [answer.status for answer in solve_batch([impact, torn])] == [Status.NOT_TAKEN, Status.NOT_TAKEN]
+
+
+def test_accounts_do_not_influence_each_other():
+    problems = [a_convex_problem(seed, instruments=3 + seed % 5, groups=seed % 3) for seed in range(30)]
+    together = solve_batch(problems)
+
+    for convex, answer in zip(problems[::-1], reversed(together), strict=True):
+        (alone,) = solve_batch([convex])
+        assert alone.status is answer.status
+        if alone.solution is not None:
+            assert answer.solution is not None
+            assert alone.solution.sold.tobytes() == answer.solution.sold.tobytes()
+            assert alone.solution.bought.tobytes() == answer.solution.bought.tobytes()
+
+
+def test_equal_lots_are_sold_in_the_order_of_their_ids():
+    (answer,) = solve_batch([ODD["equal lots"]])
+
+    # 0.4 · (w − ½) = 0.02 at 0.55: 0.35 is sold. The dearest are kept, of equals the first in the order of ids.
+    assert answer.solution is not None
+    assert answer.solution.sold.sum() == pytest.approx(0.35)
+    assert answer.solution.sold == pytest.approx([0.0, 0.05, 0.3])
+
+
+def test_no_accounts_have_no_answers():
+    assert solve_batch([]) == []
