@@ -7,9 +7,10 @@ writer would insert the same index and the same size, and one would fail.
 This is the one place that speaks to the driver directly: COPY and arrays are three times as fast as rows.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -25,6 +26,9 @@ from services.runtime.database import Database
 
 # PostgreSQL's bigint.
 _INDEX_MAX = 2**63 - 1
+
+# Longest wait for an answer of the database, in seconds; a commit takes milliseconds.
+ANSWER_S_MAX = 30.0
 
 # From here on COPY is faster than arrays.
 COPY_ENTRIES_MIN = 32
@@ -82,7 +86,7 @@ async def elect(database: Database, origin: str) -> AsyncIterator["PostgresWrite
     """
     async with database.dedicated() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
-        with _lost():
+        async with _lost():
             elected = await driver.fetchval("select pg_try_advisory_lock($1)", _lock_number(origin))
         if not elected:
             raise LogWriterElsewhere("another process holds the log", origin=origin)
@@ -103,16 +107,15 @@ class PostgresWriter:
         Raises:
             LogRootMismatch: What is stored does not hash to what was signed.
         """
-        with _lost():
-            async with self._driver.transaction(isolation="repeatable_read", readonly=True):
-                last = await self._driver.fetchval(_LAST_INDEX)
-                size = 0 if last is None else last + 1
-                partials = []
-                for level in range(-(-size.bit_length() // TILE_HEIGHT)):
-                    first = (size >> TILE_HEIGHT * (level + 1)) * TILE_WIDTH
-                    query, arguments = (_LEAVES, (first,)) if level == 0 else (_TILE_ROOTS, (level - 1, first))
-                    partials.append([row[0] for row in await self._driver.fetch(query, *arguments)])
-                row = await self._driver.fetchrow(_NEWEST_CHECKPOINT)
+        async with _lost(), self._driver.transaction(isolation="repeatable_read", readonly=True):
+            last = await self._driver.fetchval(_LAST_INDEX)
+            size = 0 if last is None else last + 1
+            partials = []
+            for level in range(-(-size.bit_length() // TILE_HEIGHT)):
+                first = (size >> TILE_HEIGHT * (level + 1)) * TILE_WIDTH
+                query, arguments = (_LEAVES, (first,)) if level == 0 else (_TILE_ROOTS, (level - 1, first))
+                partials.append([row[0] for row in await self._driver.fetch(query, *arguments)])
+            row = await self._driver.fetchrow(_NEWEST_CHECKPOINT)
         try:
             edge = RightEdge.of(size, partials)
         except ValueError as error:
@@ -131,14 +134,14 @@ class PostgresWriter:
 
     async def known(self, event_ids: Collection[str]) -> Mapping[str, Known]:
         """Return those of `event_ids` that the log has."""
-        with _lost():
+        async with _lost():
             rows = await self._driver.fetch(_KNOWN, list(event_ids))
         return {event_id: Known(index, digest) for event_id, index, digest in rows}
 
     async def sequences(self, accounts: Collection[str]) -> Mapping[str, int]:
         """Return the last number of each of `accounts` that has an entry."""
         terms = {account: term_number(subject_term(ACCOUNT, account)) for account in accounts}
-        with _lost():
+        async with _lost():
             last = {row["term"]: row for row in await self._driver.fetch(_LAST_POSTINGS, list(set(terms.values())))}
             indexes = [start + max(positions(posting)) for _, start, posting in last.values()]
             bodies = await self._driver.fetch(_BODIES, indexes)
@@ -155,7 +158,7 @@ class PostgresWriter:
         """Return the last number of `account`, 0 if it has none, where another term has its number too."""
         before = _INDEX_MAX
         while True:
-            with _lost():
+            async with _lost():
                 row = await self._driver.fetchrow(_POSTING_BEFORE, term, before)
                 if row is None:
                     return 0
@@ -185,7 +188,7 @@ class PostgresWriter:
         entries = [(entry.index, entry.leaf, entry.body) for entry in growth.entries]
         start = growth.head.edge.size - len(entries)
         found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
-        with _lost():
+        async with _lost():
             if len(entries) < COPY_ENTRIES_MIN:
                 await self._driver.execute(_INSERT_ALL, *rest, *_columns(entries), *_columns(found))
                 return
@@ -208,10 +211,14 @@ def _lock_number(origin: str) -> int:
     return int.from_bytes(hashlib.sha256(f"evenkeel audit log {origin}".encode()).digest()[:8], "big", signed=True)
 
 
-@contextmanager
-def _lost() -> Iterator[None]:
-    """Say of any error of the driver that the hold on the log is lost; the next writer finds out what was done."""
+@asynccontextmanager
+async def _lost() -> AsyncIterator[None]:
+    """Say of any error of the driver that the hold on the log is lost; the next writer finds out what was done.
+
+    A server that does not answer at all is lost too: its host may be gone without a word.
+    """
     try:
-        yield
+        async with asyncio.timeout(ANSWER_S_MAX):
+            yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise LogWriterElsewhere("the hold on the log was lost; repeat in a moment") from error

@@ -10,7 +10,7 @@ from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.terms import subject_term, term_number
-from services.audit.store import PostgresReader, elect
+from services.audit.store import PostgresReader, elect, writer
 from services.audit.tables import metadata
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Unreachable
@@ -118,8 +118,8 @@ async def test_where_entries_are_said_to_be_is_never_believed(database, superuse
         await running.sequencer.append([an_event(3, account="b"), an_event(4, account="b")])
         term = term_number(subject_term("account", "a"))
         await superuser.execute("insert into audit.posting values ($1, 2, $2)", term, bytes([0, 0, 0, 1]))
-    async with elect(database, ORIGIN) as writer:
-        sequences = await writer.sequences(["a", "b", "c"])
+    async with elect(database, ORIGIN) as held:
+        sequences = await held.sequences(["a", "b", "c"])
 
     bodies = await PostgresReader(database).bodies(EntryFilter(subjects={"account": "a"}), start=0, stop=4, limit=9)
     assert [parse_entry(body).index for body in bodies] == [0, 1]
@@ -158,6 +158,23 @@ async def test_a_writer_whose_session_is_ended_loses_nothing_and_becomes_writer_
     assert [result.index for answer in answers for result in answer.results] == list(range(84))
 
 
+async def test_a_database_that_does_not_answer_is_given_up_and_the_batch_done_again(
+    database, owner, superuser, monkeypatch
+):
+    monkeypatch.setattr(writer, "ANSWER_S_MAX", 0.3)
+    async with Running(database) as running:
+        async with superuser.transaction():
+            # No commit can end while this lock is held.
+            await superuser.execute("lock table audit.event_key in share mode")
+            stuck = asyncio.create_task(running.sequencer.append(some_events(40)))
+            await running.seen.until(lambda: running.seen.losses)
+        answer = await stuck
+
+    assert [result.index for result in answer.results] == list(range(40))
+    assert len(await check_log(PostgresReader(database))) == 40
+    await check_tables(owner)
+
+
 async def test_two_writers_at_once_write_one_log(database, owner):
     async with Running(database) as first:
         second = Running(database)
@@ -178,11 +195,11 @@ async def test_two_writers_at_once_write_one_log(database, owner):
 
 async def test_a_writer_without_the_lock_is_stopped_by_the_primary_key(database, owner):
     """The election is the first line of defence. This takes it away, and lets two believe that they hold the log."""
-    async with elect(database, ORIGIN) as writer, elect(database, "another name, so another lock") as rival:
+    async with elect(database, ORIGIN) as first, elect(database, "another name, so another lock") as rival:
         rival._origin = ORIGIN
         rivals = [
             Sequencer(elect=_given(each), origin=ORIGIN, keys=[KEY], clock=FixedClock(NOON), observer=Seen())
-            for each in (writer, rival)
+            for each in (first, rival)
         ]
         stop = asyncio.Event()
         tasks = [asyncio.create_task(each.run(stop)) for each in rivals]
