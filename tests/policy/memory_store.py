@@ -90,9 +90,22 @@ class MemoryPolicies:
                 found[node_id] = self._layer(activation)
         return found
 
-    async def scheduled_times(self, after):
+    async def governed(self, node_id):
+        above = {node.node_id for node in await self.ancestry([node_id])}
+        found = []
+        for governed in {a.node_id for a in self._kept.activations}:
+            path = {node.node_id for node in await self.ancestry([governed])}
+            if governed in above or node_id in path:
+                found.append(governed)
+        return sorted(found)
+
+    async def scheduled_times(self, node_ids, after):
         return sorted(
-            {a.effective_time for a in self._kept.activations if a.effective_time > after and a.revoked_time is None}
+            {
+                a.effective_time
+                for a in self._kept.activations
+                if a.node_id in node_ids and a.effective_time > after and a.revoked_time is None
+            }
         )
 
     async def history(self, node_id):

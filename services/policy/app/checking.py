@@ -79,8 +79,8 @@ async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime) 
 async def check_from_then_on(policies: PolicyReader, place: Place, document: Document) -> None:
     """Refuse a document with which this node, or something below it, could not work some day.
 
-    It is judged for the instant from which it would hold, and for every later one at which another approved version of
-    some node takes effect.
+    It is judged for the instant from which it would hold, and for every later one at which a version above or below it
+    takes effect.
 
     Raises:
         PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
@@ -101,11 +101,12 @@ async def outlook(
         version: In place of the node's own version; None for what is approved.
     """
     found: Outlook = {}
-    for at in (start, *await policies.scheduled_times(start)):
-        layers = await policies.layers(None, AsOf(at))
+    governed = await policies.governed(node_id)
+    tree = Tree.of(await policies.ancestry([node_id, *governed]))
+    for at in (start, *await policies.scheduled_times(governed, start)):
+        layers = await policies.layers(governed, AsOf(at))
         if version is not None:
             layers[node_id] = version
-        tree = Tree.of(await policies.ancestry([node_id, *layers]))
         for node in tree.below(node_id):
             if node.node_id in layers or node.node_id == node_id:
                 merged = effective(_in_order(tree.chain(node.node_id), layers))

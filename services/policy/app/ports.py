@@ -74,8 +74,12 @@ class PolicyReader(Protocol):
         """Return the versions in force as of an instant, by node; of all nodes for None."""
         ...
 
-    async def scheduled_times(self, after: datetime) -> list[datetime]:
-        """Return the instants after `after` at which approved versions of any node take effect, each once, in order."""
+    async def governed(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+        """Return the nodes for which a version was ever approved, among the node, those above it and those below it."""
+        ...
+
+    async def scheduled_times(self, node_ids: Collection[PolicyNodeId], after: datetime) -> list[datetime]:
+        """Return the instants after `after` at which versions of `node_ids` take effect, each once, in order."""
         ...
 
     async def history(self, node_id: PolicyNodeId) -> list[Activation]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, func, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, func, literal, or_, select, union
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -101,12 +101,26 @@ class StoredReader:
         rows = await self._connection.execute(query)
         return {found.node_id: found for found in map(layer_of, rows)}
 
-    async def scheduled_times(self, after: datetime) -> list[datetime]:
-        """Return the instants after `after` at which approved versions of any node take effect, each once, in order."""
+    async def governed(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+        """Return the nodes for which a version was ever approved, among the node, those above it and those below it."""
+        above = _paths((node.c.node_id, node.c.parent_id), [node_id]).subquery()
+        below = select(node.c.node_id).where(node.c.node_id == node_id).cte("below", recursive=True)
+        below = below.union_all(select(node.c.node_id).join(below, node.c.parent_id == below.c.node_id))
+        concerned = union(select(above.c.node_id), select(below.c.node_id)).subquery()
+        approved = select(activation.c.node_id).where(activation.c.sequence == 1)
+        query = approved.where(activation.c.node_id.in_(select(concerned.c.node_id))).order_by(activation.c.node_id)
+        return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
+
+    async def scheduled_times(self, node_ids: Collection[PolicyNodeId], after: datetime) -> list[datetime]:
+        """Return the instants after `after` at which versions of `node_ids` take effect, each once, in order."""
         query = (
             select(activation.c.effective_time)
             .distinct()
-            .where(activation.c.effective_time > after, activation.c.revoked_time.is_(None))
+            .where(
+                _among(activation.c.node_id, node_ids),
+                activation.c.effective_time > after,
+                activation.c.revoked_time.is_(None),
+            )
             .order_by(activation.c.effective_time)
         )
         return list((await self._connection.execute(query)).scalars())

@@ -275,8 +275,24 @@ async def test_scheduled_times_are_those_to_come(store):
         await policies.revoke("change-5", NOON)
 
     async with store.read() as policies:
-        assert await policies.scheduled_times(NOON) == [NOON + DAY, NOON + 2 * DAY]
-        assert await policies.scheduled_times(NOON + DAY) == [NOON + 2 * DAY]
+        nodes = [node.node_id for node in TREE]
+        assert await policies.scheduled_times(nodes, NOON) == [NOON + DAY, NOON + 2 * DAY]
+        assert await policies.scheduled_times(nodes, NOON + DAY) == [NOON + 2 * DAY]
+        assert await policies.scheduled_times(["firm", "growth"], NOON) == [NOON + DAY]
+        assert await policies.scheduled_times([], NOON) == []
+
+
+async def test_the_governed_are_those_above_and_below_that_ever_had_a_version(store):
+    await planted(store, [*TREE, a_node("other"), a_node("acc-9", NodeKind.ACCOUNT, under="other")])
+    for name, node_id in (("1", "firm"), ("2", "growth"), ("3", "acc-1"), ("4", "acc-9")):
+        await approve(store, node_id, name=name)
+
+    async with store.read() as policies:
+        assert await policies.governed("firm") == ["acc-1", "acc-9", "firm", "growth"]
+        assert await policies.governed("family") == ["acc-1", "firm", "growth"]
+        assert await policies.governed("acc-2") == ["firm", "growth"]
+        assert await policies.governed("other") == ["acc-9", "firm"]
+        assert await policies.governed("nobody") == []
 
 
 async def test_a_layer_says_who_is_responsible(store):
