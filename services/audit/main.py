@@ -3,7 +3,7 @@
 from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR
 from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from services.audit.api import AuditServicer
-from services.audit.app import AuditApp, Growing, Scrubber, ScrubReport, Sequencer
+from services.audit.app import AuditApp, Growing, Scrubber, ScrubReport, Sequencer, scrub
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.signed_note import SigningKey
@@ -68,10 +68,24 @@ class Watch:
         log.error("log scrubbed", size=report.size, root=report.root.hex(), findings=report.finding_count)
 
 
+def signing_key(settings: AuditSettings) -> SigningKey:
+    """Return the key that signs the log's checkpoints."""
+    return SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+
+
+async def check(settings: AuditSettings) -> ScrubReport:
+    """Check everything that is stored, from outside the service, and record nothing."""
+    database = Database(settings)
+    try:
+        return await scrub(PostgresContents(database), settings.log_origin, [signing_key(settings).verifier_key])
+    finally:
+        await database.close()
+
+
 async def main(settings: AuditSettings) -> None:
     """Serve until told to stop."""
     database = Database(settings)
-    key = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+    key = signing_key(settings)
     growing = Growing(settings.follow_poll_s)
     watch = Watch(growing)
     sequencer = Sequencer(

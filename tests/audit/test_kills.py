@@ -185,3 +185,33 @@ async def test_a_process_that_is_told_to_stop_ends_by_itself_with_success(enviro
 
     assert process.process.returncode == 0
     assert len(producers.acknowledged) == 1
+
+
+async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(environment, audit_database, tmp_path):
+    variables, token = environment
+    process = Process(0, variables, tmp_path)
+    process.start()
+    await Producers([process], token).send([an_event("one"), an_event("two")], random.Random(1))
+    process.kill(signal.SIGTERM)
+
+    def command(name):
+        return subprocess.run(
+            [sys.executable, "-m", "services.audit", name],
+            cwd=ROOT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    whole = await asyncio.to_thread(command, "scrub")
+    superuser = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
+    await superuser.execute("update audit.entry set body = body || ' ' where idx = 1")
+    await superuser.close()
+    bent = await asyncio.to_thread(command, "scrub")
+    key = await asyncio.to_thread(command, "verifier-key")
+
+    assert (whole.returncode, bent.returncode, key.returncode) == (0, 1, 0)
+    assert whole.stdout.startswith("2 entries, root ")
+    assert "entry 1: its leaf is not the hash of its body" in bent.stdout
+    assert key.stdout == f"{KEY.verifier_key}\n"
