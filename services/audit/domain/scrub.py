@@ -94,6 +94,7 @@ class Scrub:
         self._origin = origin
         self._keys = tuple(keys)
         self._edge = RightEdge()
+        self._covered = 0
         self._event_ids: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._last_time: datetime | None = None
@@ -101,8 +102,8 @@ class Scrub:
 
     @property
     def size(self) -> int:
-        """How many entries were followed."""
-        return self._edge.size
+        """How many entries the checkpoints cover that were followed."""
+        return self._covered
 
     def root(self) -> bytes:
         """Return the root over the bodies of these entries."""
@@ -136,6 +137,7 @@ class Scrub:
             findings.append(Finding(f"entry {index}", f"is missing, though a checkpoint covers {size} entries"))
         # The tree is over the bodies as they are, so that what was bent shows in the first root that covers it.
         self._edge, tiles = self._edge.extended(leaf_hash(row.body) for row in rows)
+        self._covered = size
         findings += self._checkpoint_findings(signed)
         # Positions count from the first entry, so they are known only where every entry is.
         found = postings(entry.event for entry in entries) if len(entries) == size - start else {}
@@ -159,7 +161,8 @@ class Scrub:
         if entry.account_sequence != number:
             yield Finding(where, f"says that it is number {entry.account_sequence} of its account, and is {number}")
         if account is not None:
-            self._numbers[account] = number
+            # Its own number, so that a gap is told of once.
+            self._numbers[account] = entry.account_sequence
         if entry.recorded_time != sign_time:
             yield Finding(where, "was not recorded when the checkpoint that first covers it was signed")
 
@@ -173,8 +176,8 @@ class Scrub:
         else:
             if (stated.origin, stated.size, stated.root) != (signed.origin, signed.size, signed.root):
                 yield Finding(where, "is not what its note says")
-            if stated != Checkpoint(self._origin, self.size, self.root()):
-                yield Finding(where, f"the entries up to it hash to {self.root().hex()} at size {self.size}")
+            if stated != Checkpoint(self._origin, self._edge.size, self.root()):
+                yield Finding(where, f"the {self._edge.size} entries before it hash to {self.root().hex()}")
         if self._last_time is not None and signed.sign_time < self._last_time:
             yield Finding(where, "was signed before the checkpoint that precedes it")
         self._last_time = signed.sign_time
@@ -191,7 +194,7 @@ class Scrub:
         for table, must in self.counted.items():
             if counts[table].within != must:
                 found = counts[table].within
-                yield Finding(table, f"has {found} rows for the first {self.size} entries, must have {must}")
+                yield Finding(table, f"has {found} rows for the first {self._covered} entries, must have {must}")
             if counts[table].beyond:
                 yield Finding(table, f"has {counts[table].beyond} rows for entries that no checkpoint covers")
 

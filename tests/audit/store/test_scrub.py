@@ -163,6 +163,20 @@ async def test_rows_that_were_added_or_removed_are_found(database, superuser):
         await restore(superuser, table)
 
 
+async def test_what_is_right_after_a_missing_entry_is_not_accused(database, superuser):
+    await filled(database)
+    await superuser.execute("delete from audit.entry where idx = 2")
+
+    report = await scrubbed(database)
+
+    places = [each.where for each in report.findings]
+    # Its own place, the gap in its account, the roots that cover it, the tile above it, and what was stored for it.
+    assert {"entry 2", "checkpoint_note 4", "checkpoint_note 345", "tile 0 0"} <= set(places)
+    assert sum(place.startswith("entry ") for place in places) == 2
+    assert not any(place.startswith(("posting ", "event_key ")) for place in places)
+    assert report.size == 345
+
+
 async def test_a_scrub_records_its_result_in_the_log(database):
     reports = []
     async with Running(database) as running:
