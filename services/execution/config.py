@@ -45,9 +45,11 @@ class ExecutionSettings(ServiceSettings):
     # Kept back of what unfinished sells brought, before buys may use it, in basis points.
     proceeds_haircut_bps: Decimal = Field(default=Decimal(100), ge=0, le=10_000)
     # Set aside for a buy above its reference or limit, fees included, in basis points.
-    cost_buffer_bps: Decimal = Field(default=Decimal(200), ge=0, le=10_000)
-    # The least that part of a buy is worth sending alone, in the account's currency.
+    cost_buffer_bps: Decimal = Field(default=Decimal(50), ge=0, le=10_000)
+    # While more money may come: the least that part of a buy is worth sending alone, in the account's currency, and the
+    # least share of what waits that goes at once, 0 to 1.
     buy_part_amount_min: Decimal = Field(default=Decimal(1_000), ge=0)
+    buy_wave_share_min: Decimal = Field(default=Decimal("0.25"), ge=0, le=1)
 
     # How far a price may be from our reference, either way, in basis points.
     price_collar_bps: Decimal = Field(default=Decimal(500), gt=0, le=10_000)

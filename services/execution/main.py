@@ -121,7 +121,7 @@ def build_app(
 ) -> ExecutionApp:
     """Return the use cases over a ledger and a venue."""
     trace = RuntimeTrace()
-    funding = FundingRules(settings.proceeds_haircut_bps, settings.buy_part_amount_min)
+    funding = FundingRules(settings.proceeds_haircut_bps, settings.buy_part_amount_min, settings.buy_wave_share_min)
     return ExecutionApp(
         intake=Intake(
             begin=begin,

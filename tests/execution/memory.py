@@ -471,6 +471,12 @@ class MemoryVenueBook:
     async def orders(self):
         return [self._orders[name] for name in sorted(self._orders)]
 
+    async def add(self, order):
+        return self._orders.setdefault(order.intent.client_order_id, order) is order
+
+    async def new_orders(self):
+        return [order for order in await self.orders() if not order.acknowledged]
+
     async def open_orders(self, due):
         return [order for order in await self.orders() if order.open and (due is None or order.due_time <= due)]
 

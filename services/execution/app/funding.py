@@ -17,12 +17,14 @@ ZERO = Decimal(0)
 class FundingRules:
     """How careful buys are with money that is not there yet.
 
-    `haircut_bps` is kept back of what sells brought in blocks that are not finished. Part of a buy goes alone only
-    when it is worth `part_amount_min`.
+    `haircut_bps` is kept back of what sells brought in blocks that are not finished. While more may come, part of a buy
+    goes alone only when it is worth `part_amount_min`, and what goes is at least `wave_share_min` of all that waits:
+    every wave makes blocks of its own.
     """
 
     haircut_bps: Decimal
     part_amount_min: Decimal
+    wave_share_min: Decimal
 
 
 def released_at_intake(orders: Sequence[OrderRecord], available_cash: Decimal) -> list[OrderRecord]:
@@ -47,13 +49,15 @@ def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> 
         part_amount_min=rules.part_amount_min if short.more_to_come else ZERO,
     )
     by_id = {order.order_id: order for order in short.waiting}
+    if short.more_to_come:
+        waiting_amount = sum((order.waiting * order.unit_cost_max for order in short.waiting), ZERO)
+        if sum((each.cost_max for each in released), ZERO) < waiting_amount * rules.wave_share_min:
+            return []
     if released:
         return [
             replace(by_id[each.order_id], released=by_id[each.order_id].released + each.quantity, update_time=now)
             for each in released
         ]
-    if short.more_to_come:
-        return []
     return [replace(order, close_reason=CloseReason.CASH_INSUFFICIENT, update_time=now) for order in short.waiting]
 
 

@@ -1,4 +1,3 @@
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,7 +8,7 @@ from services.execution.app.ports import Intent, MarketSetting
 from services.execution.domain.errors import MarketInvalid
 from services.execution.domain.order import Filled
 from services.execution.domain.words import OrderType, Side, TimeInForce
-from services.execution.venues.sandbox.market import accepted, fill_price, matched
+from services.execution.venues.sandbox.market import RestingOrder, fill_price, matched
 from services.execution.venues.sandbox.venue import check_market
 from tests.execution.builders import NOON
 
@@ -22,7 +21,7 @@ def an_order(quantity="10", increment="1", side=Side.BUY, name="c-1"):
     intent = Intent(
         name, "VTI", side, Decimal(quantity), Decimal(increment), OrderType.MARKET, None, TimeInForce.DAY, "USD"
     )
-    return accepted(intent, now=NOON, due=NOON + timedelta(0))[0]
+    return RestingOrder(intent, NOON, NOON)
 
 
 def fills(order, market, middle="100"):

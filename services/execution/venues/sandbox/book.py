@@ -42,12 +42,20 @@ class Book(Protocol):
         """Return all orders, by client order id."""
         ...
 
+    async def add(self, order: RestingOrder) -> bool:
+        """Take a new order, and return whether it is new. Needs no turn: an order's name is taken once."""
+        ...
+
+    async def new_orders(self) -> list[RestingOrder]:
+        """Return the orders that nobody was told of yet, by client order id."""
+        ...
+
     async def open_orders(self, due: datetime | None) -> list[RestingOrder]:
         """Return the open orders, by client order id: those due by then, or all."""
         ...
 
     async def save(self, orders: Sequence[RestingOrder]) -> None:
-        """Record new orders, or how they changed."""
+        """Record how orders changed."""
         ...
 
     async def say(self, reports: Sequence[tuple[str, Report, datetime]]) -> None:

@@ -34,6 +34,7 @@ class RestingOrder:
     fees: Decimal = ZERO
     executions: int = 0
     open: bool = True
+    acknowledged: bool = False
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -41,9 +42,9 @@ class RestingOrder:
         return self.intent.quantity - self.filled_quantity
 
 
-def accepted(intent: Intent, *, now: datetime, due: datetime) -> tuple[RestingOrder, Report]:
-    """Return a new order in the book, and what the venue says about it."""
-    return RestingOrder(intent, now, due), Accepted(f"{intent.client_order_id}:accepted")
+def acknowledged(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
+    """Return an order that is new in the book, and what the venue says about it."""
+    return replace(order, acknowledged=True), [Accepted(f"{order.intent.client_order_id}:accepted")]
 
 
 def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tuple[RestingOrder, list[Report]]:

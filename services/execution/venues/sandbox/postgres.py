@@ -103,6 +103,20 @@ class PostgresBook:
         found = await self._connection.execute(select(*_ORDER).order_by(_ORDER.client_order_id))
         return [_order_of(row) for row in found]
 
+    async def add(self, order: RestingOrder) -> bool:
+        """Take a new order, and return whether it is new."""
+        added = await self._connection.execute(
+            upsert(tables.order).values(_order_values(order)).on_conflict_do_nothing()
+        )
+        return added.rowcount == 1
+
+    async def new_orders(self) -> list[RestingOrder]:
+        """Return the orders that nobody was told of yet, by client order id."""
+        found = await self._connection.execute(
+            select(*_ORDER).where(~_ORDER.acknowledged).order_by(_ORDER.client_order_id)
+        )
+        return [_order_of(row) for row in found]
+
     async def open_orders(self, due: datetime | None) -> list[RestingOrder]:
         """Return the open orders, by client order id: those due by then, or all."""
         which = _ORDER.open if due is None else _ORDER.open & (_ORDER.due_time <= due)
@@ -110,11 +124,11 @@ class PostgresBook:
         return [_order_of(row) for row in found]
 
     async def save(self, orders: Sequence[RestingOrder]) -> None:
-        """Record new orders, or how they changed."""
+        """Record how orders changed."""
         if not orders:
             return
         statement = upsert(tables.order)
-        changing = ("filled_quantity", "gross_amount", "fees", "executions", "open")
+        changing = ("filled_quantity", "gross_amount", "fees", "executions", "open", "acknowledged")
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["client_order_id"], set_={name: statement.excluded[name] for name in changing}
@@ -194,6 +208,7 @@ def _order_of(row: AnyRow) -> RestingOrder:
         fees=row.fees,
         executions=row.executions,
         open=row.open,
+        acknowledged=row.acknowledged,
     )
 
 
@@ -216,4 +231,5 @@ def _order_values(order: RestingOrder) -> dict[str, object]:
         "fees": order.fees,
         "executions": order.executions,
         "open": order.open,
+        "acknowledged": order.acknowledged,
     }

@@ -46,6 +46,7 @@ order = Table(
     Column("fees", Numeric, nullable=False),
     Column("executions", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
+    Column("acknowledged", Boolean, nullable=False, server_default=true()),
 )
 
 report = Table(

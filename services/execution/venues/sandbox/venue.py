@@ -22,7 +22,7 @@ from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.venues.sandbox.book import BeginBook, Book
 from services.execution.venues.sandbox.market import (
     RestingOrder,
-    accepted,
+    acknowledged,
     canceled,
     expired,
     matched,
@@ -102,18 +102,13 @@ class SandboxVenue:
 
     async def _take(self, intent: Intent) -> SubmitOutcome:
         async with self.begin() as book:
-            await book.lock()
-            if await book.order(intent.client_order_id) is not None:
-                return Acknowledged()
-            market = await book.market()
-            if market is None or intent.instrument_id not in await book.prices({intent.instrument_id}):
-                return NotTaken(f"{intent.instrument_id} has no market here")
-            if market.currency != intent.currency:
-                return NotTaken(f"the market is in {market.currency}, the order in {intent.currency}")
             now = self.clock.now()
-            order, said = accepted(intent, now=now, due=now + self.latency)
-            await book.save([order])
-            await book.say([(intent.client_order_id, said, market.market_time)])
+            market, prices = await book.market(), await book.prices({intent.instrument_id})
+            refusal = _refusal(intent, market, prices)
+            # An order that was taken stays taken, whatever the market is now.
+            if refusal and await book.order(intent.client_order_id) is None:
+                return NotTaken(refusal)
+            await book.add(RestingOrder(intent, now, now + self.latency))
         return Acknowledged()
 
     async def cancel(self, client_order_id: str, request_id: str) -> None:
@@ -151,9 +146,12 @@ class SandboxVenue:
             return await book.said(after, limit)
 
     async def _match(self, book: Book) -> None:
-        market = await book.market()
-        due = await book.open_orders(self.clock.now())
-        if market is None or not due:
+        market, now = await book.market(), self.clock.now()
+        if market is None:
+            return
+        await _record(book, [acknowledged(order) for order in await book.new_orders()], market.market_time)
+        due = await book.open_orders(now)
+        if not due:
             return
         prices = await book.prices({order.intent.instrument_id for order in due})
         looked_at = [
@@ -200,6 +198,15 @@ def check_market(market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) 
     if not 0 < market.fill_share_max <= 1:
         wrong.add("fill_share_max", f"must be above 0 and at most 1, was {market.fill_share_max}")
     wrong.raise_if_any(MarketInvalid)
+
+
+def _refusal(intent: Intent, market: MarketSetting | None, prices: Mapping[InstrumentId, Decimal]) -> str:
+    """Return why the venue does not take an order; empty when it does."""
+    if market is None or intent.instrument_id not in prices:
+        return f"{intent.instrument_id} has no market here"
+    if market.currency != intent.currency:
+        return f"the market is in {market.currency}, the order in {intent.currency}"
+    return ""
 
 
 async def _record(book: Book, changes: Sequence[tuple[RestingOrder, list[Report]]], time: datetime) -> None:
