@@ -42,6 +42,7 @@ from services.decision.app.submitting import Submitting
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.solvers import SolverProcesses
+from services.decision.clients.solving import compiled_optimiser, optimiser
 from services.decision.config import DecisionSettings
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
@@ -62,7 +63,7 @@ from services.runtime.workers import Backoff, Worker, wait
 log = get_logger()
 
 # What computes a plan; its version is part of what the plan is a function of.
-ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numpy")
+ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numba", "numpy")
 
 # Waits between attempts to follow execution, in seconds.
 FOLLOW_AGAIN_S_MIN = 0.1
@@ -128,9 +129,10 @@ def build(
     """Return what is served, and what runs beside it, over `database` and the channels to the peers."""
     store = DecisionStore(database)
     changes = Changes()
-    engine = " ".join(f"{package}/{version(package)}" for package in ENGINE_PACKAGES)
+    engine = " ".join((settings.engine, *(f"{package}/{version(package)}" for package in ENGINE_PACKAGES)))
     processes = settings.solver_processes or os.cpu_count() or 1
-    solver = SolverProcesses(processes, settings.solve_s_max)
+    load = compiled_optimiser if settings.engine == "kernel" else optimiser
+    solver = SolverProcesses(processes, settings.solve_s_max, load)
     asks_policy = GrpcPolicy(policy)
     key = read_private_key(settings.plan_key_file.read_bytes())
     asks_execution = GrpcExecution(execution, key, settings.plan_key_id)

@@ -131,6 +131,9 @@ class _SolverProcess:
             for account in left:
                 answer = self._receive(account_s_max)
                 if isinstance(answer, Solved):
+                    if answer.draft.account_id != account.account.account_id:
+                        self._end()
+                        raise RuntimeError("a computing process answered for another account than it was asked about")
                     solved.append(answer)
                     continue
                 if self._stopped:
@@ -175,6 +178,10 @@ class _SolverProcess:
                 return connection.recv()
         except (EOFError, OSError) as error:
             log.warning("computing process ended", error=type(error).__name__)
+        except BaseException:
+            # What it says cannot be read, so nothing that follows can be told apart either.
+            self._end()
+            raise
         self._end()
         return None
 

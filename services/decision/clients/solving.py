@@ -51,6 +51,14 @@ def optimiser() -> Decide:
     return decide
 
 
+def compiled_optimiser() -> Decide:
+    """Return the optimiser with its kernel compiled, or loaded as it was compiled before."""
+    from services.decision.domain.kernel import warm_up  # noqa: PLC0415 - see above
+
+    warm_up()
+    return optimiser()
+
+
 def serve(connection: "Connection[object, object]", load: Callable[[], Decide] = optimiser) -> None:
     """Answer jobs until the other side is gone.
 

@@ -26,7 +26,7 @@ from services.decision.domain.plan import (
     ReleasedTrade,
 )
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
-from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, LotId, RiskModel, Side
+from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
 from services.decision.domain.recorded import plain_value, recorded_bytes
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import canonical_json, content_hash
@@ -114,7 +114,11 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
     problem = account_problem(account, policy, basis.market, basis.as_of_time)
-    decision = decide(problem, basis.risk_model, DecideOptions(ignore_triggers=inputs.looked_regardless))
+    decision = decide(
+        problem,
+        basis.risk_model,
+        DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine)),
+    )
     wrong = check(problem, decision)
     if wrong:
         raise PlanUnsafe(f"the plan of account {account.account_id} fails its exact check: {'; '.join(wrong)}")
@@ -188,6 +192,12 @@ def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content
             }
         )
     )
+
+
+def engine_of(named: str) -> Engine:
+    """Return what solves, by the first word of an engine's name; the reference model when it does not say."""
+    word = named.partition(" ")[0].upper()
+    return Engine.KERNEL if word == Engine.KERNEL else Engine.REFERENCE
 
 
 def review_reasons(policy: Policy, currency: str, decision: Decision) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.decision.domain.deciding import engine_of
+from services.decision.domain.problem import Engine
 from services.decision.domain.run import BACKOFF_FIRST, BACKOFF_MAX, Run, RunProgress, RunState, backoff, shards
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -63,3 +65,9 @@ def test_a_final_run_cannot_be_canceled_again(state):
     run = a_run(state=state, end_time=NOON)
 
     assert run.canceled(NOON + timedelta(seconds=1)) is run
+
+
+def test_the_first_word_of_an_engine_says_what_solves():
+    assert engine_of("kernel evenkeel/1 numba/2") is Engine.KERNEL
+    assert engine_of("reference evenkeel/1") is Engine.REFERENCE
+    assert engine_of("engine/1") is Engine.REFERENCE
