@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from services.kernel.canonical import canonical_json
 from services.kernel.clock import Clock
-from services.kernel.errors import Conflict, Unreachable
+from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
@@ -40,6 +40,8 @@ _DO_AGAIN = frozenset({"40001", "40P01"})
 # Admin shutdown, crash shutdown, cannot connect now, database dropped; too many connections.
 _UNREACHABLE = frozenset({"57P01", "57P02", "57P03", "57P04", "53300"})
 _CONNECTION_EXCEPTION = "08"
+# Character not in repertoire, untranslatable character: PostgreSQL's text has no NUL.
+_NUL = frozenset({"22021", "22P05"})
 
 
 class DatabaseUnreachable(Unreachable):
@@ -256,6 +258,8 @@ class _database_errors:  # noqa: N801 - read as a context manager; a class, beca
                     raise DeadlinePassed("the query ran longer than the call may take") from error
                 if state in _DO_AGAIN:
                     raise TransactionConflict("another transaction was faster; repeat the call") from error
+                if state in _NUL:
+                    raise Invalid("a text in the request has a NUL character, which none may have") from error
                 if error.connection_invalidated or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
                     raise DatabaseUnreachable("the database does not answer") from error
             case _:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import grpc
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -9,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from services.runtime.context import Call, Method, serving
 from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict
 from services.runtime.deadlines import DeadlinePassed
+from tests.runtime.counter.running import add, refused
 from tests.runtime.counter.stubs import pb
 from tests.runtime.counter.tables import counter
 
@@ -149,3 +151,11 @@ async def test_with_a_pooler_nothing_is_prepared_by_name(counter_settings):
     assert kept <= 1
     assert await names(database) == ["a", "b"]
     await database.close()
+
+
+async def test_a_text_with_a_nul_character_is_the_caller_s_fault(counter):
+    answer = await refused(counter.stub().Add(add(name="app\0les")))
+
+    assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert answer.reason == "FIELD_INVALID"
+    assert "NUL" in answer.message

@@ -17,6 +17,14 @@ from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.runtime.client import connect
 from tools.client.profile import Profile
 
+# Full names of what each service serves; their contracts say which calls are safe to repeat.
+CONTRACTS = {
+    "policy": ("evenkeel.policy.v1.PolicyService",),
+    "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run")),
+    "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
+    "audit": ("evenkeel.audit.v1.AuditService",),
+}
+
 
 class Evenkeel:
     """The services' contracts as typed stubs: `async with Evenkeel(profile, "advisor") as services: ...`.
@@ -37,7 +45,7 @@ class Evenkeel:
     async def __aenter__(self) -> Self:
         """Open the channels."""
         for name, address in self.profile.addresses.items():
-            self._channels[name] = connect(address, credentials=self._credentials)
+            self._channels[name] = connect(address, self._credentials, services=CONTRACTS[name])
         decision, execution = self._channels["decision"], self._channels["execution"]
         self.policy = PolicyServiceStub(self._channels["policy"])
         self.books = BookServiceStub(decision)

@@ -33,7 +33,7 @@ RECONNECT_MS_MAX = 3_000
 # gRPC's own limit is 5 tries.
 TRIES_MAX = 4
 # Methods that change nothing, by the words their names begin with.
-READS = ("Get", "List", "Batch", "Check", "Resolve", "Stream", "Watch", "Lint", "Replay", "Verify")
+READS = ("Get", "List", "Batch", "Check", "Diff", "Explain", "Resolve", "Stream", "Watch", "Lint", "Replay", "Verify")
 # Idempotent by the ids inside the request.
 HARMLESS = frozenset({"evenkeel.audit.v1.AuditService/Append"})
 

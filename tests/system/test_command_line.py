@@ -1,0 +1,199 @@
+"""`evenkeel`, as a person types it, against the running services."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.system import System, running_system
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "tools" / "demo" / "policies"
+
+
+class Typed:
+    """What a command printed, and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture(scope="module")
+async def system(directory) -> AsyncIterator[System]:
+    async with running_system(directory, 8) as started:
+        started.stack.profile.save(directory / "profile.toml")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def evenkeel(system, directory):
+    """Type a command: `await evenkeel("account", "list")`."""
+    environment = {
+        **os.environ,
+        "EVENKEEL_PROFILE": str(directory / "profile.toml"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen")]),
+        "COLUMNS": "250",
+        "NO_COLOR": "1",
+    }
+
+    async def typed(*words: str) -> Typed:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from tools.cli.main import main; main()",
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd=directory,
+        )
+        out, err = await process.communicate()
+        return Typed(process.returncode or 0, out.decode(), err.decode())
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+async def run_id(evenkeel) -> str:
+    """A run that was started and watched from the command line."""
+    started = await evenkeel("--json", "run", "start", "--watch")
+    assert started.code == 0, started.err
+    return started.json["run_id"]
+
+
+async def test_a_run_is_started_watched_and_shown(evenkeel, run_id):
+    shown = await evenkeel("run", "show", run_id)
+    listed = await evenkeel("run", "list")
+
+    assert shown.code == listed.code == 0
+    assert "8 of 8 decided" in shown.out
+    assert run_id in listed.out
+
+
+async def test_status_says_that_all_serve(evenkeel):
+    status = await evenkeel("status")
+
+    assert status.code == 0
+    assert status.out.count("SERVING") == 4
+
+
+async def test_an_account_is_shown_with_its_mix_and_its_lots(evenkeel, run_id):
+    shown = await evenkeel("account", "show", "account-00001", "--lots")
+
+    assert shown.code == 0
+    assert "account-00001" in shown.out
+    assert "Lots" in shown.out
+    assert (await evenkeel("--json", "account", "list")).json["accounts"][0]["account_id"] == "account-00001"
+
+
+async def test_a_policy_is_shown_with_the_origin_of_each_field(evenkeel):
+    shown = await evenkeel("policy", "show", "account-00001")
+
+    assert shown.code == 0
+    assert "tax.long_term_rate" in shown.out
+    assert "ada.author" in shown.out
+    assert "pavel.approver" in shown.out
+
+
+async def test_a_policy_is_linted_submitted_by_one_and_approved_by_another(evenkeel, tmp_path):
+    file = tmp_path / "program.yaml"
+    file.write_text("tax: {long_term_rate: 0.25}\n")
+    assert (await evenkeel("policy", "lint", "program-digital", "-f", str(file))).code == 0
+
+    submitted = await evenkeel(
+        "--json", "policy", "submit", "program-digital", "-f", str(file), "--reason", "A new rate.",
+        "--effective", "2022-12-29T00:00:00",
+    )  # fmt: skip
+    assert submitted.code == 0, submitted.err
+    change = submitted.json["change"]
+
+    alone = await evenkeel("--as", "policy_author", "policy", "approve", change["change_id"], change["version_hash"])
+    assert alone.code == 1
+    assert "PERMISSION_DENIED" in alone.err
+    assert "ROLE_MISSING" in alone.err
+    approved = await evenkeel("policy", "approve", change["change_id"], change["version_hash"])
+    assert approved.code == 0, approved.err
+    assert "decided by pavel.approver" in approved.out
+    assert change["change_id"] in (await evenkeel("policy", "changes")).out
+
+
+async def test_a_document_that_is_wrong_is_told_by_field(evenkeel, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text("tax: {long_term_rate: lots}\n")
+
+    refused = await evenkeel("policy", "submit", "firm", "-f", str(file), "--reason", "Try.")
+
+    assert refused.code == 1
+    assert "tax.long_term_rate: must be a number, was 'lots'" in refused.err
+
+
+async def test_the_held_plan_is_read_approved_and_replayed(evenkeel, run_id):
+    held = (await evenkeel("--json", "plan", "list", "--run", run_id, "--held")).json["plans"]
+    assert len(held) == 1
+    plan = held[0]
+    shown = await evenkeel("plan", "show", plan["plan_id"])
+    assert plan["plan_hash"] in shown.out
+    assert "waits for a person" in shown.out
+
+    approved = await evenkeel("plan", "approve", plan["plan_id"], plan["plan_hash"], "--comment", "Fine.")
+    assert approved.code == 0, approved.err
+    assert "alba.advisor" in approved.out
+    replayed = await evenkeel("plan", "replay", plan["plan_id"])
+    assert replayed.code == 0, replayed.err
+    assert "identical" in replayed.out
+
+
+async def test_orders_and_blocks_are_listed_and_a_block_shows_who_got_what(evenkeel, run_id):
+    orders = (await evenkeel("--json", "order", "list", "--run", run_id)).json["orders"]
+    blocks = (await evenkeel("--json", "block", "list", "--run", run_id)).json["blocks"]
+    shown = await evenkeel("block", "show", blocks[0]["block_id"])
+
+    assert {order["state"] for order in orders} <= {"STATE_FILLED", "STATE_CANCELED", "STATE_WORKING", "STATE_WAITING"}
+    assert shown.code == 0
+    assert "Allocations" in shown.out
+    assert "account-0000" in shown.out
+
+
+async def test_the_log_is_listed_shown_verified_and_exported(evenkeel, run_id, tmp_path):
+    listed = await evenkeel("audit", "list", "--about", "account=account-00001", "--kind", "decision.*")
+    assert "decision.plan.decided" in listed.out
+    assert (await evenkeel("audit", "show", "0")).json["index"] == 0
+
+    verified = await evenkeel("audit", "verify", "--export", str(tmp_path / "log.jsonl"))
+    assert verified.code == 0, verified.err
+    assert "log verified" in verified.out
+    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert first["index"] == 0
+
+
+async def test_a_log_signed_by_another_key_does_not_verify(evenkeel, run_id):
+    other = "evenkeel.local/log+9d6fe9a5+AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
+
+    assert (await evenkeel("audit", "verify", "--key", other)).code != 0
+
+
+async def test_trading_is_stopped_by_one_and_resumed_by_another(evenkeel, run_id):
+    stopped = await evenkeel("halt", "instrument", "GME", "--reason", "Looks odd.")
+    assert stopped.code == 0, stopped.err
+    assert "GME" in (await evenkeel("trading")).out
+
+    resumed = await evenkeel("resume", "instrument", "GME", "--reason", "It is fine.")
+    assert resumed.code == 0, resumed.err
+    assert "GME" not in (await evenkeel("trading")).out
+
+
+async def test_a_missing_profile_is_told_with_what_to_do(evenkeel):
+    lost = await evenkeel("--profile", "nowhere.toml", "status")
+
+    assert lost.code == 1
+    assert "make up" in lost.err
