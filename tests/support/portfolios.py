@@ -26,7 +26,7 @@ from services.kernel.ids import AccountId, InstrumentId
 
 TODAY = date(2022, 12, 28)
 LONG_AGO = date(2015, 3, 2)
-REASONS = ("no_buy", "no_sell")
+TEXTS = ("identity_set", "no_buy", "no_sell")
 Number = Decimal | int | str
 
 # Yearly rates of a high bracket: what the United States take from short-term and long-term gains.
@@ -61,7 +61,7 @@ class AccountBuilder:
         if lots is None:
             lots = [a_lot(f"{instrument_id}-1", units, per_unit, acquired)] if units else []
         numbers: dict[str, Any] = {
-            name: Decimal(each) if name not in REASONS and each is not None else each for name, each in more.items()
+            name: Decimal(each) if name not in TEXTS and each is not None else each for name, each in more.items()
         }
         holding = Holding(
             instrument_id=InstrumentId(instrument_id),

@@ -58,6 +58,7 @@ def holdings(draw: st.DrawFn, instrument_id: InstrumentId, target: Decimal) -> H
         minimum_trade=draw(st.sampled_from([Decimal(0), Decimal(50), Decimal(500)])),
         held_away_value=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal(1500)])),
         weight_max=draw(st.sampled_from([None, None, Decimal("0.4")])),
+        identity_set=draw(st.sampled_from([None, None, None, "twins"])),
         no_buy=draw(st.sampled_from([None, None, None, "restricted"])),
         no_sell=draw(st.sampled_from([None, None, None, "locked"])),
     )

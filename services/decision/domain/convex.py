@@ -55,6 +55,7 @@ class ConvexProblem:
         cost: κ, shape (n,).
         impact: ι, of weights to the power 1.5, shape (n,).
         buy_cap: Shape (n,); zero where buying is forbidden.
+        identity: Equal numbers, below n, for instruments that tax rules take for identical, shape (n,).
         lot_instrument: Row of each lot's instrument, ascending, shape (m,).
         lot_cap: Weight of each lot, zero where selling is forbidden, shape (m,).
         lot_tax: γ, shape (m,).
@@ -74,6 +75,7 @@ class ConvexProblem:
     cost: Floats
     impact: Floats
     buy_cap: Floats
+    identity: NDArray[np.int64]
     lot_instrument: NDArray[np.int64]
     lot_cap: Floats
     lot_tax: Floats
@@ -91,10 +93,22 @@ class ConvexProblem:
     def torn(self) -> NDArray[np.bool_]:
         """Return where both ways are open and a round trip may pay, shape (n,): something must choose one of them.
 
-        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget.
+        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget. It may also lead
+        from one instrument to an identical one, so identical ones are torn together.
         """
         pays = (self.lot_gain < 0) & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
-        return (by_instrument(self, self.lot_cap * pays) > 0) & (self.buy_cap > 0)
+        sells = by_instrument(self, self.lot_cap * pays) > 0
+        return self.of_identity(sells) & self.of_identity(self.buy_cap > 0)
+
+    def of_identity(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """Return whether any identical instrument's value is not zero, shape (n,)."""
+        return self.summed_over_identity(values.astype(np.float64)) > 0
+
+    def summed_over_identity(self, values: Floats) -> Floats:
+        """Return the sum of values, shape (n,), over all instruments that each one is identical to, itself included."""
+        sums = np.zeros(len(self.start))
+        np.add.at(sums, self.identity, values)
+        return sums[self.identity]
 
     @property
     def sell_cap(self) -> Floats:
@@ -195,6 +209,7 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
             for holding, yearly in zip(holdings, variance, strict=True)
         ),
         buy_cap=_floats(buyable_value(problem, holding, tax.no_buy) / value for holding in holdings),
+        identity=np.unique([holding.identity for holding in holdings], return_inverse=True)[1].astype(np.int64),
         lot_instrument=np.array([row for row, _, _ in lots], dtype=np.int64),
         lot_cap=_floats(
             lot.quantity * holding.price / value if may_be_sold(holding, lot, tax) else ZERO for _, holding, lot in lots

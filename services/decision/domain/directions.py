@@ -1,12 +1,12 @@
 """Which way does each instrument go, and which trades are too small to make?
 
 Selling a loss lot and buying the instrument back would pay in the convex problem, and is a wash sale in law. So an
-instrument with a loss to sell goes one way. Which one is not a convex choice. It begins with what is plain: at or
-above the target it may be sold, below it bought. The prices of that solution then tell for each instrument what its
-other way would be worth, and those that would gain turn; all at once, and when that was too many, the one that gains
-most. Moehle, Kochenderfer, Boyd and Ang (2021, "Tax-aware portfolio construction via convex optimization") found that
-few convex solves are nearly always best; the certificate's bound covers both ways, so its gap says what the choice may
-have cost at most.
+instrument with a loss to sell goes one way, and all that are identical to it go the same. Which one is not a convex
+choice. It begins with what is plain: at or above the target it may be sold, below it bought. The prices of that
+solution then tell for each instrument what its other way would be worth, and those that would gain turn; all at once,
+and when that was too many, the one that gains most. Moehle, Kochenderfer, Boyd and Ang (2021, "Tax-aware portfolio
+construction via convex optimization") found that few convex solves are nearly always best; the certificate's bound
+covers both ways, so its gap says what the choice may have cost at most.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def choose(convex: ConvexProblem, smallest: Floats, solve: Solver) -> Chosen | S
         The best found, or the solver's answer when it has none for the problem with both ways open either.
     """
     torn = convex.torn
-    sells = convex.start >= convex.target
+    sells = convex.summed_over_identity(convex.start - convex.target) >= 0
     small = np.zeros(len(sells), dtype=bool)
     best = _solved(convex, torn, sells, small, solve)
     if isinstance(best, Solve):
@@ -71,7 +71,8 @@ def choose(convex: ConvexProblem, smallest: Floats, solve: Solver) -> Chosen | S
         opened = solve(convex)
         if opened.solution is None:
             return opened
-        sells = by_instrument(convex, opened.solution.sold) > opened.solution.bought
+        net = opened.solution.bought - by_instrument(convex, opened.solution.sold)
+        sells = convex.summed_over_identity(net) < 0
         best = _solved(convex, torn, sells, small, solve)
         if isinstance(best, Solve):
             return Chosen(convex, opened.solution, opened.solver, opened.detail)
@@ -107,6 +108,10 @@ def _small(near: ConvexSolution, convex: ConvexProblem, smallest: Floats) -> Fla
 
 
 def _gain_of_turning(convex: ConvexProblem, near: ConvexSolution, sells: Flags) -> Floats:
-    """Return by how much, in basis points, each instrument's other way is better at the solution's prices."""
+    """Return by how much, in basis points, each instrument's other way is better at the solution's prices.
+
+    Identical instruments turn together.
+    """
     sales, purchases = least_each_way(convex, marginal_costs(convex, near))
-    return np.where(sells, sales - purchases, purchases - sales)
+    gains = np.where(sells, sales - purchases, purchases - sales)
+    return convex.summed_over_identity(gains)

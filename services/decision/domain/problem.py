@@ -73,6 +73,7 @@ class Holding:
         held_away_value: Value of the same instrument held elsewhere: counts in the mix, is never traded.
         weight_max: Purchases never take the weight above it; None for no limit. A weight that the market took above
             it is not bought, and is brought back by its band, not by force.
+        identity_set: Instruments with the same one are substantially identical to tax rules; None when it is alone.
         no_buy: Why it may not be bought; None when it may. Wash-sale windows are added by the tax rules, not here.
         no_sell: Why it may not be sold; None when it may.
     """
@@ -90,8 +91,14 @@ class Holding:
     minimum_trade: Decimal = ZERO
     held_away_value: Decimal = ZERO
     weight_max: Decimal | None = None
+    identity_set: str | None = None
     no_buy: str | None = None
     no_sell: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The name of what it is identical to: its set, or itself."""
+        return self.identity_set or self.instrument_id
 
     @cached_property
     def quantity(self) -> Decimal:

@@ -65,6 +65,7 @@ def warm_up() -> None:
         cost=0.0 * one,
         impact=0.0 * one,
         buy_cap=one,
+        identity=np.zeros(1, dtype=np.int64),
         lot_instrument=np.zeros(1, dtype=np.int64),
         lot_cap=0.5 * one,
         lot_tax=0.0 * one,

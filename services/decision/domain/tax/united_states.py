@@ -79,17 +79,20 @@ class UnitedStates:
         if not problem.tax.taxable:
             return ()
         holdings = {holding.instrument_id: holding for holding in problem.holdings}
-        bought = {trade.instrument_id for trade in trades if trade.side is Side.BUY}
+        sold_at_loss = _loss_sales(problem)
+        purchases = [trade.instrument_id for trade in trades if trade.side is Side.BUY]
+        bought = {holdings[instrument_id].identity for instrument_id in purchases}
         found = [
             f"{instrument_id} was sold at a loss within 30 days and is bought again"
-            for instrument_id in bought & _loss_sales(problem).keys()
+            for instrument_id in purchases
+            if holdings[instrument_id].identity in sold_at_loss
         ]
         for trade in trades:
             for sale in trade.lot_sales:
                 holding = holdings[trade.instrument_id]
                 if not any(_at_loss(holding, lot) for lot in holding.lots if lot.lot_id == sale.lot_id):
                     continue
-                if trade.instrument_id in bought:
+                if holding.identity in bought:
                     found.append(f"{trade.instrument_id} is sold at a loss and bought in one plan")
                 others = _other_purchases(problem, holding, sale.acquired_date, str(sale.lot_id))
                 if others:
@@ -117,19 +120,23 @@ def _at_loss(holding: Holding, lot: LotState) -> bool:
 
 
 def _no_buy(problem: AccountProblem) -> dict[InstrumentId, str]:
+    sold_at_loss = _loss_sales(problem)
     return {
-        instrument_id: f"wash sale: sold at a loss on {sale_date}"
-        for instrument_id, sale_date in sorted(_loss_sales(problem).items())
+        holding.instrument_id: f"wash sale: sold at a loss on {sold_at_loss[holding.identity]}"
+        for holding in problem.holdings
+        if holding.identity in sold_at_loss
     }
 
 
-def _loss_sales(problem: AccountProblem) -> dict[InstrumentId, date]:
-    """Return the latest loss sale of each instrument whose window is open today."""
-    latest: dict[InstrumentId, date] = {}
+def _loss_sales(problem: AccountProblem) -> dict[str, date]:
+    """Return, by identity, the latest loss sale whose window is open today."""
+    identity_of = _identities(problem)
+    latest: dict[str, date] = {}
     for trade in problem.recent_trades:
         at_loss = trade.side is Side.SELL and trade.realized_gain < 0
         if at_loss and within_wash_sale_window(trade.trade_date, problem.as_of_date):
-            latest[trade.instrument_id] = max(trade.trade_date, latest.get(trade.instrument_id, trade.trade_date))
+            identity = identity_of.get(trade.instrument_id, trade.instrument_id)
+            latest[identity] = max(trade.trade_date, latest.get(identity, trade.trade_date))
     return latest
 
 
@@ -138,10 +145,23 @@ def _other_purchases(problem: AccountProblem, holding: Holding, acquired_date: d
 
     Also those that were sold again since: whether they still count is disputed, so we stay clear of it.
     """
-    lots = [lot.acquired_date for lot in holding.lots if lot.lot_id != lot_id]
+    identity_of = _identities(problem)
+    lots = [
+        lot.acquired_date
+        for other in problem.holdings
+        if other.identity == holding.identity
+        for lot in other.lots
+        if lot.lot_id != lot_id
+    ]
     trades = [
         trade.trade_date
         for trade in problem.recent_trades
-        if trade.instrument_id == holding.instrument_id and trade.side is Side.BUY and trade.trade_date != acquired_date
+        if trade.side is Side.BUY
+        and identity_of.get(trade.instrument_id, trade.instrument_id) == holding.identity
+        and (trade.instrument_id != holding.instrument_id or trade.trade_date != acquired_date)
     ]
     return [day for day in lots + trades if within_wash_sale_window(problem.as_of_date, day)]
+
+
+def _identities(problem: AccountProblem) -> dict[str, str]:
+    return {holding.instrument_id: holding.identity for holding in problem.holdings}

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from services.decision.domain.tax.united_states import (
 from tests.support.portfolios import TODAY, US_TAXABLE, a_loss_sale, a_lot, a_purchase, an_account, independent
 
 ZERO = Decimal(0)
+AT_ONCE = DecideOptions(ignore_triggers=True)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,35 @@ def test_shares_of_one_purchase_are_no_replacement_of_each_other():
     )
 
     assert UnitedStates().view(account.build()).lots["VTI-1"].no_sell is None
+
+
+def test_identical_instruments_are_one_to_the_window():
+    yesterday = TODAY - timedelta(days=1)
+    account = (
+        an_account(cash=1000, tax=US_TAXABLE)
+        .holding("VTI", units=10, basis=150, identity_set="us-total")
+        .holding("ITOT", units=1, acquired=yesterday, target="0.5", identity_set="us-total")
+        .holding("VXUS", target="0.1")
+    )
+    view = UnitedStates().view(account.build())
+    after_loss = UnitedStates().view(account.having(recent_trades=(a_loss_sale("VTI", yesterday),)).build())
+
+    assert "bought again on 2022-12-27" in str(view.lots["VTI-1"].no_sell)
+    assert sorted(after_loss.no_buy) == ["ITOT", "VTI"]
+
+
+def test_a_plan_does_not_buy_what_is_identical_to_what_it_sells_at_a_loss():
+    account = (
+        an_account(cash=1000, tax=US_TAXABLE)
+        .holding("VTI", units=60, basis=200, target="0.2", identity_set="us-total")
+        .holding("ITOT", units=30, target="0.7", identity_set="us-total")
+    )
+    decision = decide(account.build(), independent(VTI=0.04, ITOT=0.04), AT_ONCE)
+    separate = tuple(replace(holding, identity_set=None) for holding in account.parts["holdings"])
+    free = decide(account.having(holdings=separate).build(), independent(VTI=0.04, ITOT=0.04), AT_ONCE)
+
+    assert {trade.side for trade in free.trades} == {Side.SELL, Side.BUY}
+    assert {trade.side for trade in decision.trades} == {Side.SELL}
 
 
 def test_inside_a_wrapper_nothing_is_taxed_and_nothing_forbidden():
