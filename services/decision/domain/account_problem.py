@@ -277,6 +277,7 @@ def _holding(
         minimum_trade=minimum_trade,
         held_away_value=EXACT.multiply(aside, quote.price),
         weight_max=policy.instrument_weight_limit,
+        identity_set=instrument.identity_set,
         no_buy=no_buy,
         no_sell=no_sell,
     )
@@ -354,34 +355,27 @@ def _recent_trades(
     quotes: Mapping[InstrumentId, Quote],
     as_of_date: date,
 ) -> Iterator[RecentTrade]:
-    """Yield the trades that wash-sale windows must see, those of identical instruments included."""
+    """Yield the trades that wash-sale windows must see.
+
+    A trade of an instrument that the account neither holds nor wants any more counts for one that is identical to it; a
+    lot that is not traded here counts as the purchase that it was.
+    """
     since = as_of_date - RECENT_TRADES
-    trades = [trade for trade in account.recent_trades if since <= trade.trade_date <= as_of_date]
-    identical: dict[str, list[InstrumentId]] = {}
-    for instrument_id in quotes:
-        identical.setdefault(instruments[instrument_id].identity_set, []).append(instrument_id)
-    yield from trades
-    for trade in trades:
-        for other in _others(trade.instrument_id, instruments, identical):
-            yield replace(trade, instrument_id=other)
+    of_set = {instruments[each].identity_set: each for each in sorted(quotes, reverse=True)}
+    for trade in account.recent_trades:
+        if not since <= trade.trade_date <= as_of_date:
+            continue
+        known = instruments.get(trade.instrument_id)
+        if trade.instrument_id not in quotes and known is not None and known.identity_set in of_set:
+            yield replace(trade, instrument_id=of_set[known.identity_set])
+        else:
+            yield trade
     for position in account.positions:
+        if position.holding is HoldingKind.TRADED:
+            continue
         for lot in position.lots:
-            if not since <= lot.acquired_date <= as_of_date:
-                continue
-            if position.holding is not HoldingKind.TRADED:
+            if since <= lot.acquired_date <= as_of_date:
                 yield RecentTrade(position.instrument_id, Side.BUY, lot.acquired_date)
-            for other in _others(position.instrument_id, instruments, identical):
-                yield RecentTrade(other, Side.BUY, lot.acquired_date)
-
-
-def _others(
-    instrument_id: InstrumentId,
-    instruments: Mapping[InstrumentId, Instrument],
-    identical: Mapping[str, list[InstrumentId]],
-) -> list[InstrumentId]:
-    known = instruments.get(instrument_id)
-    members = identical.get(known.identity_set, []) if known is not None else []
-    return [each for each in members if each != instrument_id]
 
 
 def _sold_out(problem: AccountProblem, instrument_id: InstrumentId) -> GroupLimit:

@@ -198,27 +198,31 @@ def test_of_what_is_excluded_a_part_of_an_increment_and_units_held_away_stay():
     assert abs(limit.weight_max - Decimal(250) / Decimal(1750)) < Decimal("1e-11")
 
 
-def test_purchases_of_identical_instruments_and_locked_lots_count_for_wash_sales():
+def test_what_is_identical_has_one_identity_and_locked_lots_count_as_purchases():
     recent = TODAY - timedelta(days=5)
-    instruments = [
-        Instrument("VTI", "USD", Decimal(1), identity_set="us"),
-        Instrument("AAPL", "USD", Decimal(1), identity_set="us"),
-    ]
+    instruments = [Instrument(each, "USD", Decimal(1), identity_set="us") for each in ("VTI", "AAPL")]
+    sale = RecentTrade("VTI", Side.SELL, recent, Decimal(-7))
     account = an_account(
         a_position("VTI", 5, acquired=recent),
         a_position("BND", 3, kind=HoldingKind.LOCKED, acquired=recent),
         a_position("AAPL", 1),
-        recent_trades=(RecentTrade("VTI", Side.SELL, recent, Decimal(-7)),),
+        recent_trades=(sale, replace(sale, trade_date=TODAY - timedelta(days=32))),
     )
 
-    trades = set(problem_of(account, market=a_market(instruments=instruments)).recent_trades)
+    problem = problem_of(account, market=a_market(instruments=instruments))
 
-    assert trades == {
-        RecentTrade("VTI", Side.SELL, recent, Decimal(-7)),
-        RecentTrade("AAPL", Side.SELL, recent, Decimal(-7)),
-        RecentTrade("AAPL", Side.BUY, recent),
-        RecentTrade("BND", Side.BUY, recent),
-    }
+    assert {each.instrument_id: each.identity for each in problem.holdings} == {"VTI": "us", "AAPL": "us", "BND": "BND"}
+    assert problem.recent_trades == (sale, RecentTrade("BND", Side.BUY, recent))
+
+
+def test_a_sale_of_what_is_gone_counts_for_what_is_identical_to_it():
+    instruments = [Instrument(each, "USD", Decimal(1), identity_set="us") for each in ("VTI", "ITOT")]
+    sale = RecentTrade("ITOT", Side.SELL, TODAY - timedelta(days=5), Decimal(-7))
+    account = an_account(a_position("BND", 3), recent_trades=(sale,))
+
+    problem = problem_of(account, market=a_market(instruments=instruments))
+
+    assert problem.recent_trades == (replace(sale, instrument_id="VTI"),)
 
 
 def test_cash_that_leaves_soon_is_kept_and_its_corridor_is_the_narrower_of_both():
