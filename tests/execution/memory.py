@@ -183,13 +183,17 @@ class MemoryLedger:
             short.append(ShortPlan(plan_id, Funding(cash, final + settling, settling, committed), more, waiting))
         return short
 
-    async def awaited_orders(self, block_id):
+    async def awaited_orders(self, block_ids):
         short = {order.plan_id for order in self.state.orders.values() if _waits(order)}
-        return {
-            share.order_id
-            for share in self.state.blocks[block_id].statement.shares
-            if self.state.orders[share.order_id].plan_id in short
+        found = {
+            block_id: {
+                share.order_id
+                for share in self.state.blocks[block_id].statement.shares
+                if self.state.orders[share.order_id].plan_id in short
+            }
+            for block_id in block_ids
         }
+        return {block_id: order_ids for block_id, order_ids in found.items() if order_ids}
 
     async def readiness(self):
         ready = self._orders(lambda order: order.ready > 0)

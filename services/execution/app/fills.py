@@ -5,7 +5,7 @@ follows, the events for audit and the buys that the money sets free are written 
 nothing happened and the same reports are read again; killed after, they are behind the cursor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -22,7 +22,7 @@ from services.execution.domain.trading_state import Halt, Scope, may_leave, scop
 from services.execution.domain.words import Side
 from services.kernel.clock import Clock
 from services.kernel.events import Event
-from services.kernel.ids import BlockId
+from services.kernel.ids import BlockId, OrderId
 from services.kernel.money import CENT
 
 ZERO = Decimal(0)
@@ -95,40 +95,32 @@ class Fills:
 
     async def _apply(self, changes: Changes, news: Sequence[tuple[BlockRecord, Sequence[VenueReport]]]) -> None:
         """Apply what was said about each block, and everything that follows from it."""
-        said = {record.block_id: reports for record, reports in news}
+        turns = {record.block_id: _turn(record, said, changes.now) for record, said in news}
+        awaited = await changes.ledger.awaited_orders([each.block_id for each in turns.values() if each.part_sold])
+        # Every order that is looked at below, in one question.
+        await changes.orders(
+            {order_id for order_ids in awaited.values() for order_id in order_ids}
+            | {share.order_id for turn in turns.values() if turn.ends for share in turn.after.statement.shares}
+        )
         for group in by_trace(record for record, _ in news):
             with self.trace.continued(
                 group.parent, "execution.block.fill", also=group.also, evenkeel__blocks=len(group.records)
             ):
                 events: list[Event] = []
-                records = [
-                    await self._after(changes, record, said[record.block_id], events) for record in group.records
-                ]
+                records: list[BlockRecord] = []
+                for record in group.records:
+                    turn = turns[record.block_id]
+                    events += turn.events
+                    if turn.ends:
+                        records.append(await self._allocate(changes, turn.after, turn.order))
+                        events.append(_finished(turn.after, turn.order))
+                        continue
+                    if turn.part_sold:
+                        await self._settle_part(changes, turn, awaited.get(record.block_id, frozenset()))
+                    records.append(turn.after)
                 await changes.ledger.save_blocks(records)
                 await changes.ledger.emit(*events)
         await changes.finish(self.trace)
-
-    async def _after(
-        self, changes: Changes, record: BlockRecord, said: Sequence[VenueReport], events: list[Event]
-    ) -> BlockRecord:
-        """Return a block after what was said about it; adds to `changes` and `events` what follows."""
-        before = record.order
-        fresh = [each for each in said if each.report.report_id not in before.seen]
-        after = replace(record, reports=record.reports + tuple(e.report for e in fresh), update_time=changes.now)
-        events.extend(venue_reported(after, each) for each in fresh)
-        order = after.order
-        if record.allocated:
-            if order.fills != before.fills:
-                events.append(block_event("changed_after_allocation", after))
-        elif order.overfilled_quantity > 0:
-            # More than we asked for is nobody's: the block waits for a person, and shows as a break.
-            events.append(block_event("overfilled", after, quantity=order.overfilled_quantity))
-        elif order.final:
-            after = await self._allocate(changes, after, order)
-            events.append(_finished(after, order))
-        elif order.fills != before.fills and record.block.terms.side is Side.SELL:
-            await self._settle_part(changes, after, order)
-        return after
 
     async def _allocate(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> BlockRecord:
         """Share out a finished block's fills, and end its part in its orders."""
@@ -185,18 +177,57 @@ class Fills:
             return CloseReason.PLAN_EXPIRED
         return None
 
-    async def _settle_part(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> None:
+    async def _settle_part(self, changes: Changes, turn: "_Turn", awaited: Collection[OrderId]) -> None:
         """Note what the fills of an unfinished sell have brought for certain, so that buys may use it."""
-        increments = int(order.filled_quantity / record.statement.increment)
-        certain = certain_increments(record.statement, increments)
+        order, statement = turn.order, turn.after.statement
+        increments = int(order.filled_quantity / statement.increment)
+        certain = certain_increments(statement, increments)
         # A bust may leave nothing.
         shared_by = max(increments, 1)
-        orders = await changes.orders(await changes.ledger.awaited_orders(record.block_id))
+        orders = await changes.orders(awaited)
         for order_id in orders:
             least = certain[order_id]
             gross = (order.gross_amount * least / shared_by).quantize(CENT, rounding=ROUND_FLOOR)
             fee = (order.fees * least / shared_by).quantize(CENT, rounding=ROUND_CEILING)
             changes.put(replace(orders[order_id], settling_amount=max(gross - fee, ZERO), update_time=changes.now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A block after what was said about it: whether it ends, or is a sell that has brought something."""
+
+    after: BlockRecord
+    order: VenueOrder
+    events: tuple[Event, ...]
+    ends: bool
+    part_sold: bool
+
+    @property
+    def block_id(self) -> BlockId:
+        return self.after.block_id
+
+
+def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _Turn:
+    before = record.order
+    fresh = [each for each in said if each.report.report_id not in before.seen]
+    after = replace(record, reports=record.reports + tuple(each.report for each in fresh), update_time=now)
+    order = after.order
+    events = [venue_reported(after, each) for each in fresh]
+    changed = order.fills != before.fills
+    if record.allocated and changed:
+        events.append(block_event("changed_after_allocation", after))
+    # More than we asked for is nobody's: the block waits for a person, and shows as a break.
+    overfilled = not record.allocated and order.overfilled_quantity > 0
+    if overfilled:
+        events.append(block_event("overfilled", after, quantity=order.overfilled_quantity))
+    live = not record.allocated and not overfilled
+    return _Turn(
+        after=after,
+        order=order,
+        events=tuple(events),
+        ends=live and order.final,
+        part_sold=live and not order.final and changed and record.block.terms.side is Side.SELL,
+    )
 
 
 def _finished(record: BlockRecord, order: VenueOrder) -> Event:

@@ -279,8 +279,8 @@ class Ledger(Protocol):
         """Return those of the plans that have buys waiting for money, by id, and how much there is."""
         ...
 
-    async def awaited_orders(self, block_id: BlockId) -> set[OrderId]:
-        """Return the orders of a block whose plans have buys waiting for money."""
+    async def awaited_orders(self, block_ids: Collection[BlockId]) -> dict[BlockId, set[OrderId]]:
+        """Return the orders of each block whose plans have buys waiting for money; blocks without any are missing."""
         ...
 
     async def readiness(self) -> Readiness | None:

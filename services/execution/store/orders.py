@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select, true
+from sqlalchemy import ColumnElement, exists, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
@@ -96,18 +96,23 @@ class Orders:
             for row in sums
         ]
 
-    async def awaited_orders(self, block_id: BlockId) -> set[OrderId]:
-        """Return the orders of a block whose plans have buys waiting for money."""
+    async def awaited_orders(self, block_ids: Collection[BlockId]) -> dict[BlockId, set[OrderId]]:
+        """Return the orders of each block whose plans have buys waiting for money; blocks without any are missing."""
+        awaited: dict[BlockId, set[OrderId]] = {}
+        if not block_ids:
+            return awaited
         member = account_order.alias()
         found = await self._connection.execute(
-            select(block_share.c.order_id)
+            select(block_share.c.block_id, block_share.c.order_id)
             .join(member, member.c.order_id == block_share.c.order_id)
             .where(
-                block_share.c.block_id == block_id,
-                member.c.plan_id.in_(select(account_order.c.plan_id).where(_waiting_buy())),
+                block_share.c.block_id == func.any(sorted(block_ids)),
+                exists().where(account_order.c.plan_id == member.c.plan_id, _waiting_buy()),
             )
         )
-        return {OrderId(row.order_id) for row in found}
+        for row in found:
+            awaited.setdefault(BlockId(row.block_id), set()).add(OrderId(row.order_id))
+        return awaited
 
     async def readiness(self) -> Readiness | None:
         """Return what is ready to go into blocks; None when nothing is."""
