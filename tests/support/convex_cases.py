@@ -45,6 +45,7 @@ def a_convex_problem(
         lot_cap=np.where(rng.random(len(lot_instrument)) < 0.1, 0.0, lot_weight),
         lot_tax=gain * rate,
         lot_gain=gain,
+        lot_wash=gain < 0,
         cash=cash,
         cash_floor=float(rng.choice([0.0, 0.9 * cash, 1.2 * cash])),
         cash_ceiling=float(rng.choice([1.0, 1.3 * cash])),
@@ -84,7 +85,8 @@ def one_instrument(**parts: float | np.ndarray) -> ConvexProblem:
         "group_min": np.zeros(0),
         "group_max": np.zeros(0),
     }
-    return ConvexProblem(**{**given, **parts})  # type: ignore[arg-type]
+    given |= parts
+    return ConvexProblem(lot_wash=np.asarray(given["lot_gain"]) < 0, **given)  # type: ignore[arg-type]
 
 
 def doing(convex: ConvexProblem, sold: np.ndarray, bought: np.ndarray, **prices: float) -> ConvexSolution:

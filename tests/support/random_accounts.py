@@ -55,6 +55,7 @@ def holdings(draw: st.DrawFn, instrument_id: InstrumentId, target: Decimal) -> H
         spread_bps=draw(st.sampled_from([Decimal(0), Decimal(4), Decimal(40)])),
         commission_bps=draw(st.sampled_from([Decimal(0), Decimal(2)])),
         commission_per_trade=draw(st.sampled_from([Decimal(0), Decimal("0.99")])),
+        average_daily_value=draw(st.sampled_from([None, Decimal(100_000), Decimal(1_000_000_000)])),
         minimum_trade=draw(st.sampled_from([Decimal(0), Decimal(50), Decimal(500)])),
         held_away_value=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal(1500)])),
         weight_max=draw(st.sampled_from([None, None, Decimal("0.4")])),
@@ -100,6 +101,7 @@ def accounts(draw: st.DrawFn) -> AccountProblem:
         objective=Objective(
             risk_aversion=draw(st.sampled_from([Decimal(1), Decimal(10), Decimal(100)])),
             band_excess_price=draw(st.sampled_from([Decimal(0), Decimal("0.05")])),
+            impact_coefficient=draw(st.sampled_from([Decimal(0), Decimal(1)])),
             loss_credit_weight=draw(st.sampled_from([Decimal(0), Decimal("0.5"), Decimal(1)])),
         ),
         cash_rule=CashRule(

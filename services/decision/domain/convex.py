@@ -60,6 +60,7 @@ class ConvexProblem:
         lot_cap: Weight of each lot, zero where selling is forbidden, shape (m,).
         lot_tax: γ, shape (m,).
         lot_gain: g, gain per unit of weight sold, shape (m,).
+        lot_wash: Whether tax rules disallow the lot's loss when its like is bought, shape (m,).
         groups: G, zeros and ones, shape (g, n).
         gain_budget: Infinite for no limit, like `turnover`.
     """
@@ -80,6 +81,7 @@ class ConvexProblem:
     lot_cap: Floats
     lot_tax: Floats
     lot_gain: Floats
+    lot_wash: NDArray[np.bool_]
     cash: float
     cash_floor: float
     cash_ceiling: float
@@ -93,11 +95,12 @@ class ConvexProblem:
     def torn(self) -> NDArray[np.bool_]:
         """Return where both ways are open and a round trip may pay, shape (n,): something must choose one of them.
 
-        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget. It may also lead
-        from one instrument to an identical one, so identical ones are torn together.
+        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget. From one
+        instrument to an identical one it may be made for other reasons too, so those are torn where any has a loss.
         """
-        pays = (self.lot_gain < 0) & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
-        sells = by_instrument(self, self.lot_cap * pays) > 0
+        pays = self.lot_wash & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
+        several = self.summed_over_identity(np.ones(len(self.start))) > 1
+        sells = by_instrument(self, self.lot_cap * np.where(several[self.lot_instrument], self.lot_wash, pays)) > 0
         return self.of_identity(sells) & self.of_identity(self.buy_cap > 0)
 
     def of_identity(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -216,6 +219,7 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
         ),
         lot_tax=_floats(taxed),
         lot_gain=_floats(gains),
+        lot_wash=np.array([problem.tax.taxable and gain < 0 for gain in gains], dtype=np.bool_),
         cash=float(problem.cash / value),
         cash_floor=float(problem.cash_floor / value),
         cash_ceiling=float(

@@ -230,6 +230,7 @@ def test_the_kernel_decides_as_well_as_the_reference_model(problem, risk):
     assert (kernel.outcome is Outcome.INFEASIBLE) == (reference.outcome is Outcome.INFEASIBLE)
     if kernel.trades:
         assert violations(problem, kernel.trades) == ()
+        assert -Decimal("0.001") <= kernel.certificate.convex_gap_bps <= Decimal("0.01")
         # Each is within its own gap of the best, and neither bound is above the other's plan.
         assert kernel.certificate.dual_bps <= reference.certificate.primal_bps + Decimal("0.0001")
         assert reference.certificate.dual_bps <= kernel.certificate.primal_bps + Decimal("0.0001")

@@ -173,6 +173,7 @@ def test_one_instrument_of_many_lots_is_not_padded_for_all():
         lot_cap=np.concatenate([np.full(many, 1e-4), convex.lot_cap]),
         lot_tax=np.concatenate([np.linspace(0.0, 0.1, many), convex.lot_tax]),
         lot_gain=np.concatenate([np.linspace(0.0, 0.1, many), convex.lot_gain]),
+        lot_wash=np.concatenate([np.zeros(many, dtype=np.bool_), convex.lot_wash]),
         start=convex.start + np.eye(16)[0] * many * 1e-4,
         cash=convex.cash - many * 1e-4,
         cash_floor=-1.0,

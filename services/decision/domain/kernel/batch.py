@@ -17,6 +17,8 @@ from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS,
 
 # Newton's method needs five on average; this ends what will not end.
 ITERATIONS_MAX = 200
+# Price of a lot that may not be sold: above all others, so that its empty segment is not between two that are not.
+UNSELLABLE = 1e12
 
 
 class Status(StrEnum):
@@ -70,6 +72,7 @@ def warm_up() -> None:
         lot_cap=0.5 * one,
         lot_tax=0.0 * one,
         lot_gain=0.0 * one,
+        lot_wash=np.zeros(1, dtype=np.bool_),
         cash=0.5,
         cash_floor=0.0,
         cash_ceiling=1.0,
@@ -147,6 +150,7 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
     def each(name: str) -> Floats:
         return np.array([getattr(convex, name) for convex in problems], dtype=np.float64)
 
+    cap, gain = joined("lot_cap"), joined("lot_gain")
     return Batch(
         instrument_at=at,
         lot_at=_offsets(np.concatenate(lots)),
@@ -169,7 +173,9 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
                 *(joined(name) for name in ("band", "cost", "buy_cap")),
             ]
         ),
-        lots=np.column_stack([joined("lot_cap"), BPS_PER_ONE * joined("lot_tax"), joined("lot_gain")]),
+        lots=np.column_stack(
+            [cap, np.where(cap > 0.0, BPS_PER_ONE * joined("lot_tax"), UNSELLABLE), gain * (cap > 0.0)]
+        ),
         groups=np.column_stack([joined("group_min"), joined("group_max")]),
         exposures=np.sqrt(of_account)[:, None] * exposures,
     )
