@@ -86,20 +86,22 @@ def _decided(outcome: Outcome) -> list[tuple[str, str]]:
     return [
         ("accounts", f"{found.account_count:,} with {outcome.lots:,} tax lots, worth {money(total.value)}"),
         ("decided", outcomes),
-        ("certified", f"{_gaps(outcome.plans)}; the worst within {total.gap_max_bps.value or '0'} bp"),
+        ("certified", _gaps(outcome)),
         ("drift", f"{percent(total.drift_before)} before, {percent(total.drift_after)} after"),
         ("turnover", f"{money(total.turnover)}, net gain realized {money(total.realised_gain)}"),
         ("tax", f"{money(total.tax)} estimated; {money(total.tax_saved)} less than first-in first-out"),
     ]
 
 
-def _gaps(plans: Sequence[plan.Plan]) -> str:
-    gaps = sorted(decimal(each.certificate.gap_bps) for each in plans if each.outcome == plan.Plan.OUTCOME_TRADE)
+def _gaps(outcome: Outcome) -> str:
+    proofs = [each.certificate for each in outcome.plans if each.outcome == plan.Plan.OUTCOME_TRADE]
+    # Whole shares, increments and smallest trades included: no plan that could be sent is better by more.
+    gaps = sorted(decimal(proof.gap_bps) + decimal(proof.rounding_bps) for proof in proofs)
     if not gaps:
         return "no trades"
     near = sum(gap <= 1 for gap in gaps)
-    half = gaps[len(gaps) // 2]
-    return f"half of the plans within {half:.2f} bp of the best possible, {near:,} of {len(gaps):,} within 1 bp"
+    half, worst = gaps[len(gaps) // 2], gaps[-1]
+    return f"no plan can be better by more than {half:.2f} bp (median), {worst:.2f} bp (worst); {near:,} within 1 bp"
 
 
 def _executed(outcome: Outcome) -> list[tuple[str, str]]:
