@@ -475,8 +475,12 @@ class MemoryVenueBook:
     async def orders(self):
         return [self._orders[name] for name in sorted(self._orders)]
 
-    async def add(self, order):
-        return self._orders.setdefault(order.intent.client_order_id, order) is order
+    async def known(self, client_order_ids):
+        return frozenset(name for name in client_order_ids if name in self._orders)
+
+    async def add(self, orders):
+        for order in orders:
+            self._orders.setdefault(order.intent.client_order_id, order)
 
     async def new_orders(self):
         return [order for order in await self.orders() if not order.acknowledged]

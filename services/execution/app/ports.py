@@ -136,8 +136,11 @@ class VenuePort(Protocol):
         """Return what the venue can do."""
         ...
 
-    async def submit(self, intent: Intent) -> SubmitOutcome:
-        """Send an order. Never raises for what the network does: a lost answer is an outcome."""
+    async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
+        """Send orders, in this order, and return what became of each.
+
+        Never raises for what the network does: a lost answer is an outcome.
+        """
         ...
 
     async def cancel(self, client_order_id: str, request_id: str) -> None:

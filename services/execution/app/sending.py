@@ -9,7 +9,7 @@ holds the gate that a halt closes, sends it, and records the answer. So:
 - a halt that was acknowledged: the gate was closed while no send was under way, and every later send sees the halt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
@@ -22,6 +22,7 @@ from services.execution.app.ports import (
     Ledger,
     NotTaken,
     OutcomeUnknown,
+    SubmitOutcome,
     Trace,
     VenuePort,
 )
@@ -35,7 +36,7 @@ from services.kernel.events import Event
 from services.kernel.ids import BlockId
 
 # Blocks that one attempt claims, and sends while a halt has to wait.
-SENT_PER_GATE_MAX = 20
+SENT_PER_GATE_MAX = 50
 # Blocks asked about, or canceled, in one transaction.
 ASKED_MAX = 50
 
@@ -78,24 +79,33 @@ class Sending:
                 with self.trace.continued(
                     group.parent, "execution.block.send", also=group.also, evenkeel__blocks=len(group.records)
                 ):
-                    outcomes = [await self._send_one(record, halts) for record in group.records]
-                    await ledger.save_blocks([record for record, _ in outcomes])
-                    await ledger.emit(*(event for _, event in outcomes))
-                sent += sum(record.cancel_reason == "" for record, _ in outcomes)
+                    known = await self._submit(group.records, halts)
+                    await ledger.save_blocks([record for record, _ in known])
+                    await ledger.emit(*(event for _, event in known))
+                sent += sum(record.cancel_reason == "" for record, _ in known)
         return sent
 
-    async def _send_one(self, record: BlockRecord, halts: Mapping[Scope, Halt]) -> tuple[BlockRecord, Event]:
-        """Send a block, unless a halt covers it, and return what we know of it then."""
-        if _halt_of(record, halts) is not None:
-            held = replace(
-                record,
-                ours=OrderState.PENDING,
-                attempt="",
-                cancel_reason=CloseReason.TRADING_HALTED,
-                update_time=self.clock.now(),
-            )
-            return held, block_event("held_back", held, reason=CloseReason.TRADING_HALTED)
-        outcome = await self.venue.submit(_intent(record))
+    async def _submit(
+        self, records: Sequence[BlockRecord], halts: Mapping[Scope, Halt]
+    ) -> list[tuple[BlockRecord, Event]]:
+        """Send blocks, but for those that a halt covers, and return what we know of each then."""
+        leaving = [record for record in records if _halt_of(record, halts) is None]
+        outcomes = await self.venue.submit([_intent(record) for record in leaving]) if leaving else ()
+        known = [self._sent(record, outcome) for record, outcome in zip(leaving, outcomes, strict=True)]
+        held = [self._held_back(record) for record in records if _halt_of(record, halts) is not None]
+        return known + held
+
+    def _held_back(self, record: BlockRecord) -> tuple[BlockRecord, Event]:
+        held = replace(
+            record,
+            ours=OrderState.PENDING,
+            attempt="",
+            cancel_reason=CloseReason.TRADING_HALTED,
+            update_time=self.clock.now(),
+        )
+        return held, block_event("held_back", held, reason=CloseReason.TRADING_HALTED)
+
+    def _sent(self, record: BlockRecord, outcome: SubmitOutcome) -> tuple[BlockRecord, Event]:
         now = self.clock.now()
         match outcome:
             case Acknowledged():

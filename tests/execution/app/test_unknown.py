@@ -96,7 +96,7 @@ async def test_what_the_venue_refuses_is_rejected_with_its_words(world):
 
 async def test_a_venue_that_reports_what_is_not_ours_is_a_break(world):
     await formed(world)
-    await world.venue.submit(an_order("stray"))
+    await world.venue.submit([an_order("stray")])
     await world.run()
 
     (found,) = await world.app.queries.list_breaks()

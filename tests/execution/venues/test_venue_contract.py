@@ -100,6 +100,11 @@ def an_order(name="c-1", quantity=10, side=Side.BUY, limit=None, tif=TimeInForce
     )
 
 
+async def submit(venue, intent):
+    (outcome,) = await venue.submit([intent])
+    return outcome
+
+
 async def said(venue, after=0):
     """Read the venue's stream until nothing more comes."""
     reports = []
@@ -114,45 +119,45 @@ async def the_order(venue, name="c-1", quantity=10):
 
 
 async def test_an_order_is_taken_and_filled(case):
-    assert await case.venue.submit(an_order()) == Acknowledged()
+    assert await submit(case.venue, an_order()) == Acknowledged()
 
     order = await the_order(case.venue)
     assert (order.state, order.average_price, order.fees) == (OrderState.FILLED, 100, Decimal("0.10"))
 
 
 async def test_the_same_order_twice_is_one_order(case):
-    assert await case.venue.submit(an_order()) == Acknowledged()
+    assert await submit(case.venue, an_order()) == Acknowledged()
     await said(case.venue)
-    assert await case.venue.submit(an_order()) == Acknowledged()
+    assert await submit(case.venue, an_order()) == Acknowledged()
 
     assert (await the_order(case.venue)).filled_quantity == 10
     assert len(await case.venue.mass_status()) == 1
 
 
 async def test_an_order_for_what_nobody_trades_is_not_taken(case):
-    assert isinstance(await case.venue.submit(an_order(instrument="NONE")), NotTaken)
+    assert isinstance(await submit(case.venue, an_order(instrument="NONE")), NotTaken)
     assert await case.venue.query("c-1") is None
 
 
 async def test_a_lost_answer_is_unknown_and_asking_tells(case):
     case.lose_answer()
-    assert isinstance(await case.venue.submit(an_order()), OutcomeUnknown)
+    assert isinstance(await submit(case.venue, an_order()), OutcomeUnknown)
 
     assert (await case.venue.query("c-1")).quantity == 10
 
 
 async def test_a_lost_order_is_unknown_and_asking_tells(case):
     case.lose_order()
-    assert isinstance(await case.venue.submit(an_order()), OutcomeUnknown)
+    assert isinstance(await submit(case.venue, an_order()), OutcomeUnknown)
 
     assert await case.venue.query("c-1") is None
-    assert await case.venue.submit(an_order()) == Acknowledged()
+    assert await submit(case.venue, an_order()) == Acknowledged()
 
 
 async def test_the_stream_has_no_gap_and_is_the_same_when_read_again(case):
     await case.share("0.3")
     for number in range(3):
-        await case.venue.submit(an_order(f"c-{number}"))
+        await submit(case.venue, an_order(f"c-{number}"))
     first = await said(case.venue)
 
     assert [each.position for each in first] == list(range(1, len(first) + 1))
@@ -163,7 +168,7 @@ async def test_the_stream_has_no_gap_and_is_the_same_when_read_again(case):
 
 async def test_fills_come_in_parts_that_sum_to_the_order(case):
     await case.share("0.3")
-    await case.venue.submit(an_order(quantity=100))
+    await submit(case.venue, an_order(quantity=100))
 
     order = await the_order(case.venue, quantity=100)
     assert len(order.fills) >= 4
@@ -171,9 +176,28 @@ async def test_fills_come_in_parts_that_sum_to_the_order(case):
     assert all(fill.quantity % 1 == 0 for fill in order.fills.values())
 
 
+async def test_orders_sent_together_have_an_outcome_each(case):
+    case.lose_order()
+    orders = [an_order("c-1"), an_order("c-2"), an_order("c-3", instrument="NONE")]
+    lost, taken, refused = await case.venue.submit(orders)
+
+    assert isinstance(lost, OutcomeUnknown)
+    assert taken == Acknowledged()
+    assert isinstance(refused, NotTaken)
+    assert [view.client_order_id for view in await case.venue.mass_status()] == ["c-2"]
+
+
+async def test_an_order_that_was_taken_stays_taken_when_it_arrives_again(case):
+    await submit(case.venue, an_order("c-1"))
+    first, second = await case.venue.submit([an_order("c-1"), an_order("c-2")])
+
+    assert (first, second) == (Acknowledged(), Acknowledged())
+    assert len(await case.venue.mass_status()) == 2
+
+
 async def test_a_limit_waits_for_its_price(case):
-    await case.venue.submit(an_order("buy", limit="99"))
-    await case.venue.submit(an_order("sell", side=Side.SELL, limit="101"))
+    await submit(case.venue, an_order("buy", limit="99"))
+    await submit(case.venue, an_order("sell", side=Side.SELL, limit="101"))
     assert [(await the_order(case.venue, name)).state for name in ("buy", "sell")] == [OrderState.NEW] * 2
 
     await case.move("99")
@@ -183,7 +207,7 @@ async def test_a_limit_waits_for_its_price(case):
 
 
 async def test_a_cancel_ends_what_is_left(case):
-    await case.venue.submit(an_order(limit="99"))
+    await submit(case.venue, an_order(limit="99"))
     await case.venue.cancel("c-1", "r-1")
 
     order = await the_order(case.venue)
@@ -193,7 +217,7 @@ async def test_a_cancel_ends_what_is_left(case):
 
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(case):
-    await case.venue.submit(an_order())
+    await submit(case.venue, an_order())
     await said(case.venue)
     await case.venue.cancel("c-1", "r-1")
 
@@ -207,7 +231,7 @@ async def test_a_cancel_of_an_unknown_order_is_harmless(case):
 
 
 async def test_a_day_order_ends_with_its_day(case):
-    await case.venue.submit(an_order(limit="99"))
+    await submit(case.venue, an_order(limit="99"))
     await said(case.venue)
     await case.next_day()
 
@@ -216,8 +240,8 @@ async def test_a_day_order_ends_with_its_day(case):
 
 async def test_fill_or_kill_is_filled_whole_or_not_at_all(case):
     await case.share("0.1")
-    await case.venue.submit(an_order("whole", quantity=100, tif=TimeInForce.FILL_OR_KILL))
-    await case.venue.submit(an_order("none", limit="99", tif=TimeInForce.FILL_OR_KILL))
+    await submit(case.venue, an_order("whole", quantity=100, tif=TimeInForce.FILL_OR_KILL))
+    await submit(case.venue, an_order("none", limit="99", tif=TimeInForce.FILL_OR_KILL))
 
     assert len((await the_order(case.venue, "whole", 100)).fills) == 1
     assert (await the_order(case.venue, "none")).state is OrderState.CANCELED
@@ -225,7 +249,7 @@ async def test_fill_or_kill_is_filled_whole_or_not_at_all(case):
 
 async def test_immediate_or_cancel_leaves_nothing_open(case):
     await case.share("0.5")
-    await case.venue.submit(an_order(quantity=100, tif=TimeInForce.IMMEDIATE_OR_CANCEL))
+    await submit(case.venue, an_order(quantity=100, tif=TimeInForce.IMMEDIATE_OR_CANCEL))
 
     order = await the_order(case.venue, quantity=100)
     assert order.state is OrderState.CANCELED
@@ -235,7 +259,7 @@ async def test_immediate_or_cancel_leaves_nothing_open(case):
 async def test_the_venues_own_view_agrees_with_what_it_said(case):
     await case.share("0.4")
     for number in range(3):
-        await case.venue.submit(an_order(f"c-{number}", quantity=50 + number))
+        await submit(case.venue, an_order(f"c-{number}", quantity=50 + number))
     await said(case.venue)
 
     for view in await case.venue.mass_status():
@@ -249,9 +273,9 @@ async def test_the_venues_own_view_agrees_with_what_it_said(case):
 
 
 async def test_a_venue_that_is_down_says_so_and_forgets_nothing(case):
-    await case.venue.submit(an_order())
+    await submit(case.venue, an_order())
     case.down(True)
-    assert isinstance(await case.venue.submit(an_order("c-2")), OutcomeUnknown)
+    assert isinstance(await submit(case.venue, an_order("c-2")), OutcomeUnknown)
     for call in (
         case.venue.query("c-1"),
         case.venue.reports(0, 1),

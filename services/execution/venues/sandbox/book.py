@@ -42,8 +42,12 @@ class Book(Protocol):
         """Return all orders, by client order id."""
         ...
 
-    async def add(self, order: RestingOrder) -> bool:
-        """Take a new order, and return whether it is new. Needs no turn: an order's name is taken once."""
+    async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the names that orders have."""
+        ...
+
+    async def add(self, orders: Sequence[RestingOrder]) -> None:
+        """Take new orders; those whose names are taken stay as they are. Needs no turn: a name is taken once."""
         ...
 
     async def new_orders(self) -> list[RestingOrder]:

@@ -103,12 +103,18 @@ class PostgresBook:
         found = await self._connection.execute(select(*_ORDER).order_by(_ORDER.client_order_id))
         return [_order_of(row) for row in found]
 
-    async def add(self, order: RestingOrder) -> bool:
-        """Take a new order, and return whether it is new."""
-        added = await self._connection.execute(
-            upsert(tables.order).values(_order_values(order)).on_conflict_do_nothing()
+    async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the names that orders have."""
+        found = await self._connection.execute(
+            select(_ORDER.client_order_id).where(_ORDER.client_order_id == func.any(sorted(client_order_ids)))
         )
-        return added.rowcount == 1
+        return frozenset(found.scalars())
+
+    async def add(self, orders: Sequence[RestingOrder]) -> None:
+        """Take new orders; those whose names are taken stay as they are."""
+        if orders:
+            taking = upsert(tables.order).on_conflict_do_nothing()
+            await self._connection.execute(taking, [_order_values(order) for order in orders])
 
     async def new_orders(self) -> list[RestingOrder]:
         """Return the orders that nobody was told of yet, by client order id."""

@@ -89,27 +89,33 @@ class SandboxVenue:
         """Return what the venue can do."""
         return _CAPABILITIES
 
-    async def submit(self, intent: Intent) -> SubmitOutcome:
-        """Take an order into the book, once."""
-        if self.faults.down or self.faults.take("sends_lost"):
-            return OutcomeUnknown("no answer within the time limit")
-        outcome = await self._take(intent)
-        self._submissions += 1
-        lost = self.answers_lost_every > 0 and self._submissions % self.answers_lost_every == 0
-        if lost or self.faults.take("answers_lost"):
-            return OutcomeUnknown("no answer within the time limit")
-        return outcome
+    async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
+        """Take orders into the book, each once."""
+        lost = OutcomeUnknown("no answer within the time limit")
+        arriving = [intent for intent in intents if not self.faults.down and not self.faults.take("sends_lost")]
+        outcomes = await self._take(arriving) if arriving else {}
+        return [
+            lost if intent.client_order_id not in outcomes or self._loses_answer() else outcomes[intent.client_order_id]
+            for intent in intents
+        ]
 
-    async def _take(self, intent: Intent) -> SubmitOutcome:
+    def _loses_answer(self) -> bool:
+        self._submissions += 1
+        every = self.answers_lost_every
+        return (every > 0 and self._submissions % every == 0) or self.faults.take("answers_lost")
+
+    async def _take(self, intents: Sequence[Intent]) -> dict[str, SubmitOutcome]:
         async with self.begin() as book:
             now = self.clock.now()
-            market, prices = await book.market(), await book.prices({intent.instrument_id})
-            refusal = _refusal(intent, market, prices)
+            market, prices = await book.market(), await book.prices({intent.instrument_id for intent in intents})
+            refusals = {intent.client_order_id: _refusal(intent, market, prices) for intent in intents}
+            refused = {name for name, why in refusals.items() if why}
             # An order that was taken stays taken, whatever the market is now.
-            if refusal and await book.order(intent.client_order_id) is None:
-                return NotTaken(refusal)
-            await book.add(RestingOrder(intent, now, now + self.latency))
-        return Acknowledged()
+            known = await book.known(refused) if refused else frozenset()
+            await book.add(
+                [RestingOrder(each, now, now + self.latency) for each in intents if each.client_order_id not in refused]
+            )
+        return {name: NotTaken(why) if why and name not in known else Acknowledged() for name, why in refusals.items()}
 
     async def cancel(self, client_order_id: str, request_id: str) -> None:
         """Cancel what is left of an order; an order that is over answers that it is too late."""
