@@ -86,7 +86,7 @@ def one_instrument(**parts: float | np.ndarray) -> ConvexProblem:
         "group_max": np.zeros(0),
     }
     given |= parts
-    return ConvexProblem(lot_wash=np.asarray(given["lot_gain"]) < 0, **given)  # type: ignore[arg-type]
+    return ConvexProblem(lot_wash=np.asarray(given["lot_gain"]) < 0, **given)  # type: ignore[arg-type]  # as the case gives them
 
 
 def doing(convex: ConvexProblem, sold: np.ndarray, bought: np.ndarray, **prices: float) -> ConvexSolution:

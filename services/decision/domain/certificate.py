@@ -141,7 +141,8 @@ def least_each_way(convex: ConvexProblem, slopes: Marginal) -> tuple[Floats, Flo
     purchases = _Segments(every, convex.start, convex.buy_cap, slopes.buy, np.zeros(n))
     none = _Segments(every, convex.start, np.zeros(n), np.zeros(n), np.zeros(n))
     idle = _least_on(convex, slopes.there, none)
-    return tuple(np.minimum(idle, _least_on(convex, slopes.there, way)) for way in (sales, purchases))  # type: ignore[return-value]
+    selling, buying = (np.minimum(idle, _least_on(convex, slopes.there, way)) for way in (sales, purchases))
+    return selling, buying
 
 
 @dataclass(frozen=True, slots=True, eq=False)
