@@ -104,7 +104,7 @@ def build(
         Servicer(
             names[1].full_name,
             add_SandboxServiceServicer_to_server,
-            SandboxServicer(load_market=venue.load_market, work=work),
+            SandboxServicer(load_market=venue.load_market, trading=app.trading, work=work),
         ),
     ]
     return Built(app, venue, servicers, _workers(app, settings, work, reported))

@@ -12,6 +12,7 @@ from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceService
 from services.execution.api.servicer import check_columns
 from services.execution.app.bell import Bell
 from services.execution.app.ports import MarketSetting
+from services.execution.app.trading import Trading
 from services.execution.domain.errors import MarketInvalid
 from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId
@@ -27,6 +28,7 @@ class SandboxServicer(SandboxServiceServicer):
     """Answers callers who run the sandbox venue."""
 
     load_market: LoadMarket
+    trading: Trading
     work: Bell
 
     async def LoadSandboxMarket(
@@ -47,6 +49,8 @@ class SandboxServicer(SandboxServiceServicer):
             market_time=instant_of(request.market_time, "market_time"),
         )
         names = [InstrumentId(each) for each in request.instrument_ids]
-        count = await self.load_market(setting, dict(zip(names, decimals_of(request.prices, "prices"), strict=True)))
+        prices = dict(zip(names, decimals_of(request.prices, "prices"), strict=True))
+        count = await self.load_market(setting, prices)
+        await self.trading.market_loaded(setting, prices)
         self.work.ring()
         return pb.LoadSandboxMarketResponse(instrument_count=count)

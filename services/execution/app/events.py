@@ -1,14 +1,16 @@
 """What audit is told: one event for each change of state, with every id it concerns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from services.execution.app.ports import VenueReport
+from services.execution.app.ports import MarketSetting, VenueReport
 from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord, PlanRecord
 from services.execution.domain.pretrade import Refusal
 from services.execution.domain.trading_state import Halt, ScopeKind
-from services.kernel.canonical import JsonValue, content_hash
+from services.execution.domain.words import ReferencePrice
+from services.kernel.canonical import JsonValue, canonical_json, content_hash
 from services.kernel.events import Event
+from services.kernel.ids import InstrumentId
 
 # Shares of a statement in one event, so that it stays well below what audit takes.
 SHARES_PER_EVENT = 300
@@ -174,6 +176,37 @@ def order_closed(order: OrderRecord) -> Event:
             "fees": order.fees,
         },
     )
+
+
+def prices_ingested(prices: Sequence[ReferencePrice], updated: int) -> Event:
+    """Say that reference prices came, by the hash of what they say."""
+    said: list[JsonValue] = [
+        [each.instrument_id, each.price, each.currency] for each in sorted(prices, key=lambda each: each.instrument_id)
+    ]
+    data: dict[str, JsonValue] = {
+        "sources": sorted({each.source for each in prices}),
+        "as_of_time": max(each.as_of_time for each in prices),
+        "instruments": len(prices),
+        "updated": updated,
+        "content_hash": content_hash(canonical_json(said)),
+    }
+    return Event("execution.prices.ingested", {}, data)
+
+
+def market_loaded(setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> Event:
+    """Say that the market of a simulated venue was set, by the hash of its prices."""
+    said: list[JsonValue] = [[name, prices[name]] for name in sorted(prices)]
+    data: dict[str, JsonValue] = {
+        "currency": setting.currency,
+        "spread_bps": setting.spread_bps,
+        "fee_bps": setting.fee_bps,
+        "seed": Decimal(setting.seed),
+        "fill_share_max": setting.fill_share_max,
+        "market_time": setting.market_time,
+        "instruments": len(prices),
+        "content_hash": content_hash(canonical_json(said)),
+    }
+    return Event("execution.sandbox.market_loaded", {}, data)
 
 
 def halted(halt: Halt) -> Event:

@@ -5,17 +5,20 @@ may take), and no later one leaves. In the same transaction everything of the sc
 what is at the venue is marked to be canceled.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from services.execution.app.changes import Changes
-from services.execution.app.events import block_event, halted, resumed
+from services.execution.app.events import block_event, halted, market_loaded, prices_ingested, resumed
 from services.execution.app.funding import FundingRules
-from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.ports import Begin, Ledger, MarketSetting, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.domain.errors import HaltNotFound
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
+from services.kernel.ids import InstrumentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,14 @@ class Trading:
     async def ingest_prices(self, prices: list[ReferencePrice]) -> int:
         """Keep reference prices that are newer than what is known, and return how many were."""
         async with self.begin() as ledger:
-            return await ledger.put_prices(prices)
+            updated = await ledger.put_prices(prices)
+            await ledger.emit(prices_ingested(prices, updated))
+        return updated
+
+    async def market_loaded(self, setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:
+        """Tell audit that somebody set the market of a simulated venue."""
+        async with self.begin() as ledger:
+            await ledger.emit(market_loaded(setting, prices))
 
     async def _want_canceled(self, ledger: Ledger, records: list[BlockRecord], why: CloseReason) -> None:
         marked = [replace(each, cancel_reason=why, update_time=self.clock.now()) for each in records]

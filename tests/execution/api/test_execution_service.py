@@ -215,6 +215,16 @@ async def test_prices_that_cannot_be_are_refused_with_field_value_and_limit(exec
     }
 
 
+async def test_a_market_that_cannot_be_is_refused_with_field_value_and_limit(execution):
+    no = await refused(execution.market(VTI=100, spread_bps="2000", share="0"))
+
+    assert (no.code, no.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PRICES_INVALID")
+    assert no.fields == {
+        "spread_bps": "must be 0 to 1000, was 2000",
+        "fill_share_max": "must be above 0 and at most 1, was 0",
+    }
+
+
 async def test_only_newer_prices_replace_what_is_known(execution):
     assert (await execution.ingest(VTI=100, BND=80)).updated_count == 2
     assert (await execution.ingest(VTI=101, BND=81)).updated_count == 0

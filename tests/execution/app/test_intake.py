@@ -33,6 +33,7 @@ async def test_a_plan_signed_by_another_key_is_refused_and_takes_no_id(world):
     assert (result.plan_id, reasons(result)) == ("", ["PLAN_SIGNATURE_INVALID"])
     assert (await only(world, a_plan())).status is Status.ACCEPTED
     assert [kind for kind, _, _ in await world.events()] == [
+        "execution.prices.ingested",
         "execution.submission.refused",
         "execution.plan.accepted",
     ]
