@@ -91,8 +91,12 @@ class Killed(BaseException):
     """The process ends here, as by SIGKILL: nobody catches it, and what was not committed is gone."""
 
 
+# What changes something, or asks the venue. Ending at a read is ending at the change before it.
+CHANGING = ("add", "save", "move", "emit", "claim", "put", "remove", "append", "submit", "cancel", "query", "reports")
+
+
 class Points:
-    """Counts everything the process does with its ledger and its venue, and ends it at one of them."""
+    """Counts what the process does to its ledger and its venue, and ends it at one of these points."""
 
     def __init__(self):
         self.passed = 0
@@ -107,14 +111,18 @@ class Points:
         return _Watched(target, self)
 
     def begin(self, begin):
-        """Return `begin` with points before every call, before the commit and after it."""
+        """Return `begin` with points around every change, before the commit and after it."""
 
         @asynccontextmanager
         async def watched():
             async with begin() as ledger:
+                before = self.passed
                 yield _Watched(ledger, self)
+                wrote = self.passed > before
+                if wrote:
+                    self.passing()
+            if wrote:
                 self.passing()
-            self.passing()
 
         return watched
 
@@ -128,7 +136,7 @@ class _Watched:
 
     def __getattr__(self, name):
         found = getattr(self._target, name)
-        if not inspect.iscoroutinefunction(found):
+        if not inspect.iscoroutinefunction(found) or not name.startswith(CHANGING):
             return found
 
         async def called(*values, **named):

@@ -67,6 +67,20 @@ async def test_what_did_not_fill_is_given_up_when_the_plan_expires(world):
     assert detail.record.order.state == "CANCELED"
 
 
+async def test_a_block_whose_plan_expired_before_it_was_sent_never_leaves(world):
+    await world.market(VTI=100)
+    plan = a_plan()
+    await world.submit(plan)
+    await world.app.forming.form_blocks()
+
+    world.market_clock.advance(plan.expire_time - world.market_clock.now())
+    assert await world.app.sending.send_blocks() == 0
+    await world.run()
+
+    assert await world.venue.mass_status() == []
+    assert (await world.order("VTI")).close_reason == "PLAN_EXPIRED"
+
+
 async def test_buys_wait_for_the_proceeds_of_sells(world):
     await world.market(VTI=100, BND=100, share="0.5")
     await world.submit(a_plan(a_trade("BND", SELL, 100), a_trade("VTI", quantity=98), cash=100))

@@ -100,6 +100,37 @@ async def test_a_buy_whose_sell_was_halted_is_given_up(world):
     assert (await world.order("VTI")).close_reason == "CASH_INSUFFICIENT"
 
 
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_block_canceled_for_a_halt_that_is_over_goes_again(world, sent):
+    await world.market(VTI=100, share="0")
+    await world.submit(a_plan())
+    await world.app.forming.form_blocks()
+    if sent:
+        await world.app.sending.send_blocks()
+    await halt(world)
+    await world.app.trading.resume(EVERYTHING, by="omar", why="over")
+    if sent:
+        await world.app.sending.cancel_blocks()
+    await world.market(VTI=100)
+    await world.run()
+
+    order = await world.order("VTI")
+    assert (order.state, order.filled) == (LifeState.FILLED, 10)
+    assert sorted(detail.record.order.filled_quantity for detail in await world.blocks()) == [0, 10]
+
+
+async def test_money_of_a_buy_that_was_given_up_is_free_for_the_others(world):
+    await world.market(VTI=100, BND=100, VEA=100)
+    trades = a_trade("VTI", quantity=10), a_trade("VEA", quantity=15), a_trade("BND", Side.SELL, 6)
+    await world.submit(a_plan(*trades, cash=1_010 + 505))
+    assert (await world.order("VEA")).released == 0
+    await halt(world, VTI)
+    await world.run()
+
+    assert (await world.order("VTI")).close_reason == "TRADING_HALTED"
+    assert (await world.order("VEA")).filled == 15
+
+
 async def test_a_halt_replaces_one_of_the_same_scope(world):
     await halt(world, state=REDUCING, by="ruth")
     await halt(world, state=HALTED, by="omar")

@@ -390,9 +390,9 @@ def _history(rng):
     return reports, live
 
 
-def test_a_hundred_thousand_interleavings_end_consistent():
+def test_twenty_thousand_interleavings_end_consistent():
     rng = random.Random(20260101)
-    for _ in range(100_000):
+    for _ in range(20_000):
         reports, live = _history(rng)
         said = reports + rng.choices(reports, k=rng.randint(0, 3))
         rng.shuffle(said)
