@@ -367,7 +367,7 @@ class Ledger(Protocol):
     # What venues say, and what follows.
 
     async def cursor(self, venue_id: VenueId) -> int:
-        """Return up to which position a venue's reports are recorded, and lock it."""
+        """Return up to which position a venue's reports are recorded."""
         ...
 
     async def move_cursor(self, venue_id: VenueId, position: int) -> None:
