@@ -154,6 +154,7 @@ def build_app(
             venue=venue,
             trace=trace,
             clock=clock,
+            market_clock=market_clock,
             new_attempt=lambda: str(uuid4()),
             resolve_after=timedelta(seconds=settings.resolve_after_s),
         ),

@@ -144,7 +144,9 @@ class OrderRecord:
 
     def piece(self) -> Piece:
         """Return what of the order is ready to be sent."""
-        return Piece(self.order_id, self.account_id, self.terms, self.ready, self.placed, self.may_aggregate)
+        return Piece(
+            self.order_id, self.account_id, self.terms, self.ready, self.placed, self.may_aggregate, self.block_id
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ holds the gate that a halt closes, sends it, and records the answer. So:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from services.execution.app.events import block_event
@@ -45,13 +45,15 @@ ASKED_MAX = 50
 class Sending:
     """The use cases of sending and canceling blocks at one venue.
 
-    `resolve_after`: how long a send may be without an answer before the venue is asked; longer than a send can take.
+    `market_clock` tells whether a plan has expired. `resolve_after`: how long a send may be without an answer before the
+    venue is asked; longer than a send can take.
     """
 
     begin: Begin
     venue: VenuePort
     trace: Trace
     clock: Clock
+    market_clock: Clock
     new_attempt: Callable[[], str]
     resolve_after: timedelta
 
@@ -88,22 +90,24 @@ class Sending:
     async def _submit(
         self, records: Sequence[BlockRecord], halts: Mapping[Scope, Halt]
     ) -> list[tuple[BlockRecord, Event]]:
-        """Send blocks, but for those that a halt covers, and return what we know of each then."""
-        leaving = [record for record in records if _halt_of(record, halts) is None]
+        """Send blocks, but for those that must not leave any more, and return what we know of each then."""
+        market_time = self.market_clock.now()
+        reasons = {record.block_id: _forbidden(record, halts, market_time) for record in records}
+        leaving = [record for record in records if not reasons[record.block_id]]
         outcomes = await self.venue.submit([_intent(record) for record in leaving]) if leaving else ()
         known = [self._sent(record, outcome) for record, outcome in zip(leaving, outcomes, strict=True)]
-        held = [self._held_back(record) for record in records if _halt_of(record, halts) is not None]
+        held = [self._held_back(record, why) for record in records if (why := reasons[record.block_id])]
         return known + held
 
-    def _held_back(self, record: BlockRecord) -> tuple[BlockRecord, Event]:
+    def _held_back(self, record: BlockRecord, why: str) -> tuple[BlockRecord, Event]:
         held = replace(
             record,
             ours=OrderState.PENDING,
             attempt="",
-            cancel_reason=CloseReason.TRADING_HALTED,
+            cancel_reason=why,
             update_time=self.clock.now(),
         )
-        return held, block_event("held_back", held, reason=CloseReason.TRADING_HALTED)
+        return held, block_event("held_back", held, reason=why)
 
     def _sent(self, record: BlockRecord, outcome: SubmitOutcome) -> tuple[BlockRecord, Event]:
         now = self.clock.now()
@@ -173,6 +177,16 @@ class Sending:
                 await ledger.emit(block_event("cancel_sent", asked, reason=record.cancel_reason))
                 canceled += 1
         return canceled
+
+
+def _forbidden(record: BlockRecord, halts: Mapping[Scope, Halt], market_time: datetime) -> str:
+    """Return why a claimed block must not leave; empty when it may."""
+    if record.cancel_reason:
+        # Wanted canceled after it was claimed.
+        return record.cancel_reason
+    if _halt_of(record, halts) is not None:
+        return CloseReason.TRADING_HALTED
+    return CloseReason.PLAN_EXPIRED if record.expire_time <= market_time else ""
 
 
 def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:

@@ -52,7 +52,7 @@ class Piece:
     """The part of an account's order that is ready to be sent.
 
     `placed_before` is how much of the order earlier blocks hold; `may_aggregate` whether the account agreed to travel
-    with others.
+    with others. `block_before` is the last block it was in: one that was canceled unfilled leaves no other trace.
     """
 
     order_id: OrderId
@@ -61,6 +61,7 @@ class Piece:
     quantity: Decimal
     placed_before: Decimal
     may_aggregate: bool
+    block_before: BlockId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,11 @@ def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int]) 
     block_id = BlockId(
         derived_id(
             "block",
-            *(part for p in pieces for part in (p.order_id, plain(p.quantity), plain(p.placed_before))),
+            *(
+                part
+                for p in pieces
+                for part in (p.order_id, plain(p.quantity), plain(p.placed_before), p.block_before or "")
+            ),
         )
     )
     shares = tuple(

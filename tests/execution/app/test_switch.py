@@ -102,8 +102,8 @@ async def test_a_buy_whose_sell_was_halted_is_given_up(world):
 
 @pytest.mark.parametrize("sent", [False, True])
 async def test_a_block_canceled_for_a_halt_that_is_over_goes_again(world, sent):
-    await world.market(VTI=100, share="0")
-    await world.submit(a_plan())
+    await world.market(VTI=100)
+    await world.submit(a_plan(a_trade(price=97), limit_bps=100))
     await world.app.forming.form_blocks()
     if sent:
         await world.app.sending.send_blocks()
@@ -111,7 +111,8 @@ async def test_a_block_canceled_for_a_halt_that_is_over_goes_again(world, sent):
     await world.app.trading.resume(EVERYTHING, by="omar", why="over")
     if sent:
         await world.app.sending.cancel_blocks()
-    await world.market(VTI=100)
+    await world.run()
+    await world.market(VTI=97)
     await world.run()
 
     order = await world.order("VTI")
@@ -120,15 +121,15 @@ async def test_a_block_canceled_for_a_halt_that_is_over_goes_again(world, sent):
 
 
 async def test_money_of_a_buy_that_was_given_up_is_free_for_the_others(world):
-    await world.market(VTI=100, BND=100, VEA=100)
-    trades = a_trade("VTI", quantity=10), a_trade("VEA", quantity=15), a_trade("BND", Side.SELL, 6)
+    await world.market(VTI=100, BND=100, VEA=101)
+    trades = a_trade("VTI", quantity=10), a_trade("VEA", quantity=11, price=101), a_trade("BND", Side.SELL, 6)
     await world.submit(a_plan(*trades, cash=1_010 + 505))
     assert (await world.order("VEA")).released == 0
     await halt(world, VTI)
     await world.run()
 
     assert (await world.order("VTI")).close_reason == "TRADING_HALTED"
-    assert (await world.order("VEA")).filled == 15
+    assert (await world.order("VEA")).filled == 11
 
 
 async def test_a_halt_replaces_one_of_the_same_scope(world):
