@@ -173,7 +173,7 @@ class MemoryLedger:
             final = sum((order.filled_amount - order.fees for order in sells), Decimal(0))
             committed = sum(
                 (
-                    order.filled_amount + order.fees + (order.released - order.ended) * order.unit_cost_max
+                    order.filled_amount + order.fees + (order.ready + order.in_flight) * order.unit_cost_max
                     for order in buys
                 ),
                 Decimal(0),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, literal_column, select, true
+from sqlalchemy import ColumnElement, case, exists, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
@@ -68,7 +68,9 @@ class Orders:
             buys.setdefault(order.plan_id, []).append(order)
         if not buys:
             return []
-        under_way = account_order.c.released - account_order.c.ended
+        # Of a buy that was given up only what is in blocks can still cost anything.
+        leaving = case((_NOT_GIVEN_UP, account_order.c.released), else_=account_order.c.placed)
+        under_way = leaving - account_order.c.ended
         sums = await self._connection.execute(
             select(
                 account_order.c.plan_id,
