@@ -45,8 +45,8 @@ ASKED_MAX = 50
 class Sending:
     """The use cases of sending and canceling blocks at one venue.
 
-    `market_clock` tells whether a plan has expired. `resolve_after`: how long a send may be without an answer before the
-    venue is asked; longer than a send can take.
+    `market_clock` tells whether a plan has expired. `resolve_after`: how long a send may be without an answer before
+    the venue is asked; longer than a send can take.
     """
 
     begin: Begin
