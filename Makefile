@@ -114,11 +114,11 @@ manifests: $(READY) ## Render the Kubernetes manifests and check them against th
 
 .PHONY: test
 test: $(READY) ## All tests, in parallel; ARGS go to pytest
-	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(ARGS)
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(READY) ## All tests but those that start the four services as processes
-	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope -m "not system" $(ARGS)
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup -m "not system" $(ARGS)
 
 .PHONY: test-system
 test-system: $(READY) ## Only the tests that start the four services as processes

@@ -8,13 +8,22 @@ from pathlib import Path
 
 import pytest
 
+# Files each of whose tests starts a system of its own.
+ALONE = {"test_crashes"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark system tests, keep those of a file on one worker, and let the longest begin first."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.system)
-            item.add_marker(pytest.mark.timeout(240))
+            item.add_marker(pytest.mark.timeout(400))
+            if item.path.stem not in ALONE:
+                # Its tests share a running system.
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    # Stable, so everything else stays in the order it had, which is random.
+    items.sort(key=lambda item: not item.path.is_relative_to(here))
 
 
 @pytest.fixture(scope="module")
