@@ -163,4 +163,4 @@ def _from_json(value: Tree, kind: Descriptor) -> Tree:
 
 def _money_text(money: Money) -> str:
     amount = Decimal(money.units) + Decimal(money.nanos) / _NANOS
-    return f"{amount:.2f} {money.currency_code}" if amount == round(amount, 2) else f"{amount} {money.currency_code}"
+    return f"{amount:.2f} {money.currency_code}" if amount == round(amount, 2) else f"{amount:f} {money.currency_code}"
