@@ -39,6 +39,10 @@ class MemoryLedger:
             if each.account_id == account.account_id and each.trade_date >= since
         )
 
+    async def states(self, account_ids):
+        found = await self.accounts(account_ids, trades_since=date.max)
+        return {each.account_id: (each.snapshot_id, each.booked_position) for each in found}
+
     async def account_ids(self, after, limit):
         return sorted(each for each in self.state.accounts if after is None or each > after)[:limit]
 

@@ -99,6 +99,7 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         assert await ledger.of_snapshot(snapshot.snapshot_id, "a1") == before
         assert await ledger.of_snapshot(snapshot.snapshot_id, "a9") is None
         assert await ledger.units_sold([("p1", "VTI"), ("p1", "BND")]) == {("p1", "VTI"): 12}
+        assert await ledger.states(["a1", "a9"]) == {"a1": (snapshot.snapshot_id, 1)}
         assert await ledger.stream_position() == 3
 
 

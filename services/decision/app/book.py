@@ -68,6 +68,10 @@ class Books(Protocol):
         """
         ...
 
+    async def states(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[SnapshotId, int]]:
+        """Return what each account that exists rests on: its snapshot, and the position that is booked on top."""
+        ...
+
     async def account_ids(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""
         ...

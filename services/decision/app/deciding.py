@@ -31,7 +31,7 @@ from services.decision.domain.account_problem import RECENT_TRADES, Market, is_d
 from services.decision.domain.book import AccountBook
 from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.outline import NO_TOTALS
-from services.decision.domain.plan import Draft, Failure, PlanLive, PlanState, first_state
+from services.decision.domain.plan import LIVE_STATES, Draft, Failure, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
 from services.decision.domain.run import Run, RunState, Shard
@@ -44,6 +44,10 @@ from services.kernel.ids import AccountId, PlanId, derived_id
 APPROVING_RULE = "rule:within_safety_nets"
 
 LIVE = Failure(PlanLive.reason, "the account has another plan that is not final")
+
+
+class BookMoved(Conflict):
+    """An account is not as it was when it was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Deciding:
                     inputs, basis, bodies = await self._inputs(run, shard)
                     solved = await self._solved(inputs, basis, span)
                 await self._record(run, shard, inputs, basis, solved, bodies)
+            except BookMoved:
+                span.set_attribute("evenkeel.book_moved", "true")
+                await self._give_back(shard)
             except Conflict:
                 # Another worker has the shard, or the run was canceled: nothing was written.
                 span.set_attribute("evenkeel.fenced", "true")
@@ -88,6 +95,15 @@ class Deciding:
     async def _hold(self, shard: Shard) -> None:
         async with self.begin() as session:
             await session.runs.hold_shard(shard, self.clock.now() + self.lease)
+
+    async def _give_back(self, shard: Shard) -> None:
+        """Let the shard be decided again at once."""
+        try:
+            async with self.begin() as session:
+                await session.runs.hold_shard(shard, self.clock.now())
+        except Conflict:
+            # Our claim ran out meanwhile, and another worker decides the shard again already.
+            return
 
     async def _inputs(self, run: Run, shard: Shard) -> tuple[Sequence[AccountInputs], Basis, Mapping[str, bytes]]:
         """Return what the shard is decided on, and the accounts' content by hash."""
@@ -176,6 +192,8 @@ class Deciding:
             again = [_new_plan(run, failed(by_account[plan.draft.account_id], basis, LIVE)) for plan in late]
             await session.plans.add(run, again, at)
             recorded = [plan for plan in plans if plan.plan_id in kept] + again
+            live = [by_account[plan.draft.account_id] for plan in recorded if plan.state in LIVE_STATES]
+            await _check_books(session, live)
             drafts = [plan.draft for plan in recorded]
             outcomes = Counter(draft.outcome for draft in drafts)
             totals = sum((draft.outline.totals for draft in drafts), NO_TOTALS)
@@ -185,6 +203,22 @@ class Deciding:
                 decided = replace(locked, state=RunState.EXECUTING, decided_time=at, note="")
                 await session.runs.move(decided, was=RunState.DECIDING)
                 await session.emit([run_event("decided", run, {"account_count": run.account_count})])
+
+
+async def _check_books(session: Session, inputs: Sequence[AccountInputs]) -> None:
+    """Check that accounts are as they were when they got the plans that were just written.
+
+    Another run's plan may have come and be done since; what it sold must not be sold again. While the plans written are
+    live no other can be, and only a live plan's trades are booked: so nothing is missed after this look.
+
+    Raises:
+        BookMoved: An account was booked or ingested since.
+    """
+    now = await session.books.states([each.account.account_id for each in inputs])
+    for each in inputs:
+        account = each.account
+        if now.get(account.account_id) != (account.snapshot_id, account.booked_position):
+            raise BookMoved(f"account {account.account_id} changed while it was decided")
 
 
 async def _basis(session: Session, run: Run) -> Basis:

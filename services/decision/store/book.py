@@ -72,6 +72,13 @@ class PostgresBooks:
         # In a thread: lots are many, and the event loop has others to serve.
         return await asyncio.to_thread(lambda: [account_of(row, recent.get(row["account_id"], ())) for row in found])
 
+    async def states(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[SnapshotId, int]]:
+        """Return what each account that exists rests on: its snapshot, and the position that is booked on top."""
+        table = tables.account
+        query = select(table.c.account_id, table.c.snapshot_id, table.c.booked_position)
+        rows = await self._connection.execute(query.where(_among(table.c.account_id, account_ids)))
+        return {AccountId(name): (SnapshotId(snapshot_id), position) for name, snapshot_id, position in rows}
+
     async def account_ids(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""
         table = tables.account

@@ -136,6 +136,33 @@ async def test_two_runs_that_decide_one_account_at_the_same_time_leave_it_one_li
     assert await world.live_accounts_once()
 
 
+async def test_an_account_that_another_run_traded_meanwhile_is_decided_again_on_what_it_has_now(world):
+    await world.ingest(needs_trades("a1"))
+    slow, fast = await world.start(request_id="r-1"), await world.start(request_id="r-2")
+    await world.pinning.step()
+    await world.pinning.step()
+    asked, may_end = asyncio.Event(), asyncio.Event()
+
+    async def gate():
+        asked.set()
+        await may_end.wait()
+
+    world.solver.gate = gate
+    deciding = asyncio.create_task(world.deciding.step())
+    await asked.wait()
+    world.solver.gate = None
+    await world.settle()
+    await world.fill_all(fast)
+    assert (await world.plan_of(fast, "a1")).state is PlanState.DONE
+    may_end.set()
+    await deciding
+    await world.settle()
+
+    assert (await world.plan_of(slow, "a1")).outcome is PlanOutcome.NO_TRADE
+    assert (await world.runs.get_run(slow)).run.state is RunState.DONE
+    assert len(await world.events("decision.plan.decided")) == 2
+
+
 async def test_prices_and_accounts_that_do_not_exist_are_refused_at_the_door(world):
     await world.ingest(needs_trades("a1"))
 
