@@ -118,16 +118,16 @@ class MemoryLedger:
     async def add_accounts(self, accounts):
         self.state.said.update({(each.snapshot_id, each.account_id): each for each in accounts})
 
-    async def ahead_of(self, snapshot, limit):
+    async def ahead_of(self, snapshot, day_covered, limit):
         named = sorted(account_id for snapshot_id, account_id in self.state.said if snapshot_id == snapshot.snapshot_id)
-        return [each for each in named if self._ahead(each, snapshot)][:limit]
+        return [each for each in named if self._ahead(each, snapshot, day_covered)][:limit]
 
-    def _ahead(self, account_id, snapshot):
+    def _ahead(self, account_id, snapshot, day_covered):
         account = self.state.accounts.get(account_id)
         if account is None:
             return False
         traded = [trade.trade_date for trade in self._trades(account, date.min)]
-        return account.as_of_time > snapshot.as_of_time or max(traded, default=date.min) > snapshot.as_of_time.date()
+        return account.as_of_time > snapshot.as_of_time or max(traded, default=date.min) > day_covered
 
     async def open_accounts(self, snapshot, opening_position):
         for (snapshot_id, account_id), account in self.state.said.items():

@@ -117,14 +117,15 @@ async def test_a_later_snapshot_or_a_later_trade_is_ahead_of_a_snapshot(begin):
     async with begin() as ledger:
         first = await ingest(ledger, *TWO)
         second = await ingest(ledger, TWO[0], header=later)
-        assert await ledger.ahead_of(second, 10) == []
-        assert await ledger.ahead_of(first, 10) == ["a1"]
+        assert await ledger.ahead_of(second, CLOSE.date() + timedelta(days=1), 10) == []
+        assert await ledger.ahead_of(first, CLOSE.date(), 10) == ["a1"]
         [now] = await book_of(ledger, "a2")
         bought = an_allocation(1, "BUY", "VTI", 1, 100, account_id="a2")
         after, booking = booked(now, bought, [], 0)
         await ledger.save([after], [booking])
-        assert await ledger.ahead_of(first, 10) == ["a1", "a2"]
-        assert await ledger.ahead_of(first, 1) == ["a1"]
+        assert await ledger.ahead_of(first, CLOSE.date(), 10) == ["a1", "a2"]
+        assert await ledger.ahead_of(first, TRADE_DATE, 10) == ["a1"]
+        assert await ledger.ahead_of(first, CLOSE.date(), 1) == ["a1"]
 
 
 async def test_a_new_snapshot_replaces_the_account_and_keeps_what_the_old_one_said(begin):

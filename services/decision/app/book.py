@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from services.decision.app.prices import Prices
 from services.decision.domain.book import (
@@ -34,6 +35,9 @@ from services.kernel.errors import NotFound, Rejected
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, RunId
 
+# Trade dates are those of the exchange; after its close there is no trade of the day any more.
+EXCHANGE_ZONE = ZoneInfo("America/New_York")
+EXCHANGE_CLOSE = time(16)
 # Accounts are read this many at a time where all are looked at; the event loop has others to serve in between.
 ACCOUNTS_AT_ONCE = 500
 # An error names this many accounts.
@@ -148,8 +152,8 @@ class Ledger(Books, Protocol):
         """Keep what a new snapshot says of accounts."""
         ...
 
-    async def ahead_of(self, snapshot: Snapshot, limit: int) -> Sequence[AccountId]:
-        """Return accounts of `snapshot` that a later snapshot, or a trade of a later day, changed already."""
+    async def ahead_of(self, snapshot: Snapshot, day_covered: date, limit: int) -> Sequence[AccountId]:
+        """Return accounts of `snapshot` that a later snapshot, or a trade after `day_covered`, changed already."""
         ...
 
     async def open_accounts(self, snapshot: Snapshot, opening_position: int) -> None:
@@ -248,7 +252,7 @@ class BookApp:
             rest = iter(parts)
             while opened := await asyncio.to_thread(_opened, rest, snapshot, position):
                 await ledger.add_accounts(opened)
-            ahead = await ledger.ahead_of(snapshot, ACCOUNTS_NAMED_MAX)
+            ahead = await ledger.ahead_of(snapshot, day_covered(snapshot.as_of_time), ACCOUNTS_NAMED_MAX)
             if ahead:
                 named = ", ".join(ahead)
                 instant = snapshot.as_of_time.isoformat()
@@ -321,6 +325,12 @@ class BookApp:
             for allocation in allocations:
                 expected.add(allocation)
         return expected.compared(current)
+
+
+def day_covered(as_of_time: datetime) -> date:
+    """Return the last trade date of which a book of that instant has every trade for certain."""
+    there = as_of_time.astimezone(EXCHANGE_ZONE)
+    return there.date() if there.time() >= EXCHANGE_CLOSE else there.date() - timedelta(days=1)
 
 
 def _checked(header: SnapshotHeader, parts: Iterable[BookColumns], now: datetime, record_time: datetime) -> Snapshot:

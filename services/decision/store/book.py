@@ -278,15 +278,15 @@ class PostgresLedger(PostgresBooks):
             tables.snapshot_account.name, schema_name=SCHEMA, columns=names, records=records
         )
 
-    async def ahead_of(self, snapshot: Snapshot, limit: int) -> Sequence[AccountId]:
-        """Return accounts of `snapshot` that a later snapshot, or a trade of a later day, changed already."""
+    async def ahead_of(self, snapshot: Snapshot, day_covered: date, limit: int) -> Sequence[AccountId]:
+        """Return accounts of `snapshot` that a later snapshot, or a trade after `day_covered`, changed already."""
         said, now = tables.snapshot_account, tables.account
         query = (
             select(now.c.account_id)
             .join(said, said.c.account_id == now.c.account_id)
             .where(
                 said.c.snapshot_id == snapshot.snapshot_id,
-                or_(now.c.as_of_time > snapshot.as_of_time, now.c.last_trade_date > snapshot.as_of_time.date()),
+                or_(now.c.as_of_time > snapshot.as_of_time, now.c.last_trade_date > day_covered),
             )
             .order_by(now.c.account_id)
             .limit(limit)

@@ -1,6 +1,6 @@
 """The use cases of the book over fakes of their ports."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -24,8 +24,8 @@ def memory():
 
 
 def an_app(memory, *reported):
-    clock = FixedClock(MORNING)
-    return BookApp(memory.view, memory.ledger, MemoryExecution(reported), clock, clock)
+    evening = FixedClock(MORNING + timedelta(hours=8))
+    return BookApp(memory.view, memory.ledger, MemoryExecution(reported), FixedClock(MORNING), evening)
 
 
 async def ingest(memory, *book, **header):
@@ -76,8 +76,28 @@ async def test_a_snapshot_older_than_the_account_or_its_last_trade_is_outdated(m
     await book(memory, BUY)
     with pytest.raises(SnapshotOutdated):
         await ingest(memory, TWO, ONE, as_of_time=CLOSE + timedelta(hours=1))
-    await ingest(memory, TWO, ONE, as_of_time=CLOSE + timedelta(hours=16))
+    await ingest(memory, TWO, ONE, as_of_time=CLOSE + timedelta(days=1))
     assert memory.state.accounts["a1"].opening_position == 1
+
+
+@pytest.mark.parametrize(
+    "as_of_time",
+    [
+        # The evening before the trade, in New York; the same day in Greenwich.
+        datetime(2022, 12, 28, 0, 30, tzinfo=UTC),
+        # The morning of the trade, and the last instant at which there may be another.
+        datetime(2022, 12, 28, 13, 0, tzinfo=UTC),
+        datetime(2022, 12, 28, 20, 59, 59, tzinfo=UTC),
+    ],
+)
+async def test_a_snapshot_that_may_lack_a_trade_cannot_take_it_away(memory, as_of_time):
+    await ingest(memory, ONE)
+    await book(memory, BUY)
+    before = memory.state.accounts["a1"]
+
+    with pytest.raises(SnapshotOutdated):
+        await ingest(memory, ONE, as_of_time=as_of_time)
+    assert memory.state.accounts["a1"] == before
 
 
 async def test_a_piece_of_the_stream_is_booked_once(memory):
@@ -160,7 +180,7 @@ async def test_what_is_reported_and_not_booked_or_booked_otherwise_is_a_break(me
 async def test_what_a_new_snapshot_contains_is_not_counted_again(memory):
     await ingest(memory, ONE, TWO)
     await book(memory, BUY)
-    await ingest(memory, an_account("a1", cash=849).holding("BND", units=2), as_of_time=CLOSE + timedelta(hours=16))
+    await ingest(memory, an_account("a1", cash=849).holding("BND", units=2), as_of_time=CLOSE + timedelta(days=1))
 
     found = await an_app(memory, BUY).reconcile(None)
 
