@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tools.client.profile import SERVICES, Profile
 from tools.local.stack import ROOT, LocalStack, StackFailed
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400), pytest.mark.xdist_group("test_stack")]
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,9 @@ TOLD_S_MAX = 30.0
 ASK_EACH_S = 0.1
 PAGE = 1000
 STATUS_DETAILS = "grpc-status-details-bin"
+# Several shards even for a few accounts, so that a run can be stopped in between; and one process that computes, because
+# each takes seconds to start.
+SMALL = {"EVENKEEL_DECISION_SHARD_SIZE": "3", "EVENKEEL_DECISION_SOLVER_PROCESSES": "1"}
 
 
 @dataclass(slots=True)
@@ -163,7 +166,13 @@ async def running_system(directory: Path, accounts: int, seed: int = 7) -> Async
     """Start everything in `directory`, load the demo's firm with `accounts` clients, and stop it at the end."""
     async with AsyncExitStack() as closing:
         receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
-        stack = LocalStack(directory, durable=False, market_time=MARKET_TIME, otlp_endpoint=receiver.endpoint)
+        stack = LocalStack(
+            directory,
+            durable=False,
+            market_time=MARKET_TIME,
+            otlp_endpoint=receiver.endpoint,
+            environment=SMALL,
+        )
         await closing.enter_async_context(stack)
         scenario = Scenario.build(accounts, seed)
         people = {

@@ -6,7 +6,7 @@ from evenkeel.decision.v1 import run_service_pb2 as run
 from tests.support.system import check_invariants, running_system
 from tools.client.profile import SERVICES
 
-ACCOUNTS = 30
+ACCOUNTS = 10
 
 
 def at_once(found: run.Run) -> bool:

@@ -12,7 +12,7 @@ from tests.support.system import System, check_invariants, running_system
 from tools.client.values import amount, decimal, new_request_id
 from tools.local.traces import Span
 
-ACCOUNTS = 40
+ACCOUNTS = 24
 START_ID = new_request_id()
 
 

@@ -318,3 +318,33 @@ async def test_one_plan_that_makes_execution_refuse_the_request_does_not_take_th
 
     assert (await world.states(run_id)) == {PlanState.REFUSED: 1, PlanState.WORKING: 2}
     assert all(times == 1 for times in world.execution.taken.values())
+
+
+@pytest.mark.parametrize("accounts", [["a1"], ["a1", "a2"]])
+async def test_two_workers_that_hear_the_same_refusal_act_on_it_once(world, accounts):
+    await world.ingest(*[needs_trades(each) for each in accounts])
+    run_id = await world.start()
+    await world.decide_all()
+    world.execution.refuses_requests_with.add((await world.plan_of(run_id, "a1")).plan_id)
+    both = asyncio.Barrier(2)
+    submit = world.execution.submit
+
+    async def together(request_id, plans):
+        if both is not None:
+            await both.wait()
+        return await submit(request_id, plans)
+
+    world.execution.submit = together
+    first = asyncio.create_task(world.submitting.step())
+    await asyncio.sleep(0)
+    while both.n_waiting == 0:
+        await asyncio.sleep(0.01)
+    world.clock.advance(LEASE)
+    await world.submitting.step()
+    await first
+    both = None
+    await world.settle()
+
+    assert (await world.plan_of(run_id, "a1")).state is PlanState.REFUSED
+    assert (await world.states(run_id))[PlanState.WORKING] == len(accounts) - 1
+    assert await world.events("decision.plan.refused") == ["decision.plan.refused"]
