@@ -67,27 +67,34 @@ class Submitting:
         ):
             try:
                 async with held(lambda: self._hold(submission, self.lease), self.lease):
-                    refusals = await self.execution.submit(submission.submission_id, submission.plans)
+                    answer: Mapping[PlanId, str] | Invalid = await self.execution.submit(
+                        submission.submission_id, submission.plans
+                    )
             except Invalid as invalid:
-                await self._refused(submission, invalid)
+                answer = invalid
             except Fact as fact:
                 await self._unanswered(submission, fact)
                 return False
-            else:
-                await self._acknowledged(submission, refusals)
+            try:
+                await self._answered(submission, answer)
+            except Conflict:
+                # Our claim ran out, and another worker sent the same request and heard the same answer before us.
+                return True
         self.changes.tell()
         return True
 
+    async def _answered(self, submission: Submission, answer: Mapping[PlanId, str] | Invalid) -> None:
+        if isinstance(answer, Invalid):
+            await self._refused(submission, answer)
+        else:
+            await self._acknowledged(submission, answer)
+
     async def _acknowledged(self, submission: Submission, refusals: Mapping[PlanId, str]) -> None:
         at = self.clock.now()
-        try:
-            async with self.begin() as session:
-                moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
-                await session.runs.note(submission.run_id, "")
-                await session.emit([plan_moved(plan) for plan in moved])
-        except Conflict:
-            # Our claim ran out, and another worker sent the same request and heard the same answer before us.
-            return
+        async with self.begin() as session:
+            moved = await session.plans.acknowledge(submission.submission_id, refusals, at)
+            await session.runs.note(submission.run_id, "")
+            await session.emit([plan_moved(plan) for plan in moved])
 
     async def _hold(self, submission: Submission, lease: timedelta) -> None:
         async with self.begin() as session:

@@ -119,7 +119,12 @@ class SubmissionStore:
         )
 
     async def split(self, whole: Submission, parts: Sequence[Submission], at: datetime) -> None:
-        """Replace a submission by parts of it."""
+        """Replace a submission by parts of it; Conflict when it is acknowledged or replaced already."""
+        waiting = select(submission.c.submission_id).where(
+            submission.c.submission_id == whole.submission_id, submission.c.acknowledge_time.is_(None)
+        )
+        if (await self.connection.execute(waiting.with_for_update())).one_or_none() is None:
+            raise Conflict(f"submission {whole.submission_id} was answered for by another")
         await self._add([replace(part, run_id=whole.run_id) for part in parts], at)
         for part in parts:
             await self.connection.execute(

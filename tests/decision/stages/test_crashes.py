@@ -326,23 +326,21 @@ async def test_two_workers_that_hear_the_same_refusal_act_on_it_once(world, acco
     run_id = await world.start()
     await world.decide_all()
     world.execution.refuses_requests_with.add((await world.plan_of(run_id, "a1")).plan_id)
-    both = asyncio.Barrier(2)
-    submit = world.execution.submit
+    submit, asked, may_end = world.execution.submit, asyncio.Event(), asyncio.Event()
 
-    async def together(request_id, plans):
-        if both is not None:
-            await both.wait()
+    async def slow(request_id, plans):
+        asked.set()
+        await may_end.wait()
         return await submit(request_id, plans)
 
-    world.execution.submit = together
-    first = asyncio.create_task(world.submitting.step())
-    await asyncio.sleep(0)
-    while both.n_waiting == 0:
-        await asyncio.sleep(0.01)
+    world.execution.submit = slow
+    late = asyncio.create_task(world.submitting.step())
+    await asked.wait()
+    world.execution.submit = submit
     world.clock.advance(LEASE)
     await world.submitting.step()
-    await first
-    both = None
+    may_end.set()
+    await late
     await world.settle()
 
     assert (await world.plan_of(run_id, "a1")).state is PlanState.REFUSED
