@@ -35,8 +35,8 @@ TOLD_S_MAX = 30.0
 ASK_EACH_S = 0.1
 PAGE = 1000
 STATUS_DETAILS = "grpc-status-details-bin"
-# Several shards even for a few accounts, so that a run can be stopped in between; and one process that computes, because
-# each takes seconds to start.
+# Several shards even for a few accounts, so that a run can be stopped in between; and one process that computes,
+# because each takes seconds to start.
 SMALL = {"EVENKEEL_DECISION_SHARD_SIZE": "3", "EVENKEEL_DECISION_SOLVER_PROCESSES": "1"}
 
 

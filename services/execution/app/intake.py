@@ -91,18 +91,18 @@ class Intake:
             PolicyUnverified: Policy could not be asked recently enough; nothing was taken.
         """
         signed = [self._signature_refusal(each) for each in submissions]
-        plans = {
-            each.plan.plan_id: each.plan
+        plans = [
+            each.plan
             for each, refusal in zip(submissions, signed, strict=True)
             if refusal is None and each.plan is not None
-        }
+        ]
         now = self.market_clock.now()
-        wanted = {policy for plan in plans.values() for policy in plan.policy_version_hashes}
+        wanted = {policy for plan in plans for policy in plan.policy_version_hashes}
         in_force = await self.policies.check(wanted, at=now)
         async with self.begin() as ledger:
             await ledger.lock()
-            known = await ledger.plans(plans.keys())
-            situation = await self._situation(ledger, list(plans.values()), in_force, now)
+            known = await ledger.plans({plan.plan_id for plan in plans})
+            situation = await self._situation(ledger, plans, in_force, now)
             taking = _Taking(self, situation, known)
             results = [
                 taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each)

@@ -14,10 +14,11 @@ from services.execution.app.events import block_event, halted, market_loaded, pr
 from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Ledger, MarketSetting, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
-from services.execution.domain.errors import HaltNotFound
+from services.execution.domain.errors import HaltNotFound, MarketInvalid
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
+from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId
 
 
@@ -94,7 +95,16 @@ class Trading:
         return len(expired) + len(orders)
 
     async def ingest_prices(self, prices: list[ReferencePrice]) -> int:
-        """Keep reference prices that are newer than what is known, and return how many were."""
+        """Keep reference prices that are newer than what is known, and return how many were.
+
+        Raises:
+            MarketInvalid: A price is from after the market's present: it would hide all that are true until then.
+        """
+        now = self.market_clock.now()
+        wrong = Violations()
+        for instant in sorted({price.as_of_time for price in prices if price.as_of_time > now}):
+            wrong.add("provenance.as_of_time", f"must not be after {now.isoformat()}, was {instant.isoformat()}")
+        wrong.raise_if_any(MarketInvalid)
         async with self.begin() as ledger:
             updated = await ledger.put_prices(prices)
             await ledger.emit(prices_ingested(prices, updated))

@@ -40,7 +40,7 @@ class VenueUnreachable(Unreachable):
 
 
 class MarketInvalid(Invalid):
-    """The prices for the sandbox venue cannot be right."""
+    """Prices, of reference or for the sandbox venue, cannot be right."""
 
     reason = "PRICES_INVALID"
 

@@ -234,6 +234,9 @@ def _price(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
         yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, trade.instrument_id)
     # A limit on the cheap side only waits; on the other it could pay anything.
     limit = limit_price(plan, trade)
+    if limit is not None and limit <= 0:
+        description = f"limit must be above 0 in whole cents, was {limit}"
+        yield Refusal(Reason.TRADE_INVALID, description, trade.instrument_id)
     reckless = limit is not None and (
         limit > reference.price + collar if trade.side is Side.BUY else limit < reference.price - collar
     )

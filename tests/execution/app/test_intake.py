@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.execution.app.intake import Status
-from services.execution.domain.errors import PolicyUnverified
+from services.execution.domain.errors import MarketInvalid, PolicyUnverified
 from services.execution.domain.words import Side
 from tests.execution.builders import VERSION, a_plan, a_trade
 from tests.execution.world import a_submission, signed, submission_of
@@ -79,9 +79,32 @@ async def test_a_second_plan_waits_until_the_first_is_over(world):
 async def test_a_refused_plan_stays_refused(world):
     await world.market(VTI=100)
     assert reasons(await only(world, a_plan(a_trade(price=200)))) == ["PRICE_OUTSIDE_COLLAR"]
-    await world.prices(at=world.market_clock.now() + timedelta(seconds=1), VTI=200)
+    world.market_clock.advance(timedelta(seconds=1))
+    await world.prices(at=world.market_clock.now(), VTI=200)
 
     assert reasons(await only(world, a_plan(a_trade(price=200)))) == ["PRICE_OUTSIDE_COLLAR"]
+
+
+async def test_two_contents_under_one_id_in_one_batch_are_each_checked_against_the_day(make_world):
+    world = await make_world(account_day_orders_max=1)
+    await world.market(VTI=100)
+    assert (await only(world, a_plan(plan="one", account="acc-1"))).status is Status.ACCEPTED
+    await world.run()
+
+    first, second = await world.submit(a_plan(plan="two", account="acc-1"), a_plan(plan="two", account="acc-2"))
+
+    assert reasons(first) == ["LIMIT_EXCEEDED"]
+    assert reasons(second) == ["ORDER_DUPLICATE"]
+
+
+async def test_a_price_of_the_future_is_refused_and_hides_none_of_the_present(world):
+    await world.market(VTI=100)
+    with pytest.raises(MarketInvalid):
+        await world.prices(at=world.market_clock.now() + timedelta(days=365), VTI=500)
+    world.market_clock.advance(timedelta(minutes=1))
+    await world.prices(at=world.market_clock.now(), VTI=200)
+
+    assert (await only(world, a_plan(a_trade(price=200)))).status is Status.ACCEPTED
 
 
 async def test_the_day_is_counted_over_restarts_and_ends_at_midnight_in_new_york(make_world):

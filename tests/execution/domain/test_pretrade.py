@@ -99,6 +99,12 @@ def test_prices_outside_the_collar_are_refused_either_way():
         assert (reasons(a_plan(a_trade(price=price))) == []) is allowed
 
 
+def test_a_limit_that_rounds_to_nothing_is_refused():
+    plan = a_plan(a_trade(price="0.004"), limit_bps=0)
+
+    assert [each.reason for each in check_plan(plan, a_situation(a_price(price="0.004")))] == [Reason.TRADE_INVALID]
+
+
 def test_a_limit_may_wait_but_not_reach_beyond_the_collar():
     assert reasons(a_plan(limit_bps=500)) == []
     assert reasons(a_plan(limit_bps=501)) == [Reason.PRICE_OUTSIDE_COLLAR]
