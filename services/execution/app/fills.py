@@ -7,17 +7,18 @@ nothing happened and the same reports are read again; killed after, they are beh
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.execution.app.changes import Changes
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
+from services.execution.app.intake import trade_date
 from services.execution.app.ports import Begin, Trace, VenuePort, VenueReport
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
 from services.execution.domain.allocation import Allocation, allocate, certain_increments
-from services.execution.domain.order import Canceled, OrderState, Refused, Report, VenueOrder
+from services.execution.domain.order import Canceled, Filled, OrderState, Refused, Report, VenueOrder
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import Side
 from services.kernel.clock import Clock
@@ -210,7 +211,12 @@ class _Turn:
 def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _Turn:
     before = record.order
     fresh = [each for each in said if each.report.report_id not in before.seen]
-    after = replace(record, reports=record.reports + tuple(each.report for each in fresh), update_time=now)
+    after = replace(
+        record,
+        trade_date=_trade_date(record, fresh),
+        reports=record.reports + tuple(each.report for each in fresh),
+        update_time=now,
+    )
     order = after.order
     events = [venue_reported(after, each) for each in fresh]
     changed = order.fills != before.fills
@@ -228,6 +234,12 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _T
         ends=live and order.final,
         part_sold=live and not order.final and changed and record.block.terms.side is Side.SELL,
     )
+
+
+def _trade_date(record: BlockRecord, fresh: Sequence[VenueReport]) -> date:
+    """Return the date of the last fill: a block may be formed on one day and filled on the next."""
+    filled = [each.time for each in fresh if isinstance(each.report, Filled)]
+    return record.trade_date if record.allocated or not filled else trade_date(max(filled))
 
 
 def _finished(record: BlockRecord, order: VenueOrder) -> Event:

@@ -153,8 +153,9 @@ class OrderRecord:
 class BlockRecord:
     """A block, what we did with it, and everything the venue said about it.
 
-    `attempt` names the attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent`
-    whether the venue was asked. `allocated` says that its fills are shared out: then the block is finished.
+    `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `attempt` names the
+    attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
+    asked. `allocated` says that its fills are shared out: then the block is finished.
     """
 
     block: Block

@@ -241,6 +241,7 @@ def block_changes(record: BlockRecord) -> Values:
     """Return the columns of a block that change."""
     summary = summary_of(record)
     return {
+        "trade_date": record.trade_date,
         "update_time": record.update_time,
         "ours": record.ours,
         "attempt": record.attempt,

@@ -1,12 +1,13 @@
 """A plan's life from submission to allocation, through the real ledger and the sandbox venue."""
 
 from collections import Counter
+from datetime import date, timedelta
 from decimal import Decimal
 
 from services.execution.app.intake import Status
 from services.execution.app.records import AllocationRecord, LifeState
 from services.execution.domain.words import Side
-from tests.execution.builders import a_plan, a_trade
+from tests.execution.builders import NOON, a_plan, a_trade
 
 SELL = Side.SELL
 
@@ -79,6 +80,20 @@ async def test_a_block_whose_plan_expired_before_it_was_sent_never_leaves(world)
 
     assert await world.venue.mass_status() == []
     assert (await world.order("VTI")).close_reason == "PLAN_EXPIRED"
+
+
+async def test_a_trade_is_of_the_day_on_which_the_venue_made_it(world):
+    await world.market(VTI=100)
+    await world.submit(a_plan(expire_time=NOON + timedelta(days=2)))
+    await world.app.forming.form_blocks()
+    world.market_clock.advance(timedelta(days=1))
+    await world.market(at=world.market_clock.now(), VTI=100)
+    await world.run()
+
+    (detail,) = await world.blocks()
+    (allocation,) = detail.allocations
+    assert (allocation.trade_date, allocation.settlement_date) == (date(2022, 12, 29), date(2023, 1, 3))
+    assert detail.record.trade_date == date(2022, 12, 29)
 
 
 async def test_buys_wait_for_the_proceeds_of_sells(world):
