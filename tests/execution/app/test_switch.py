@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -118,6 +119,31 @@ async def test_a_block_canceled_for_a_halt_that_is_over_goes_again(world, sent):
     order = await world.order("VTI")
     assert (order.state, order.filled) == (LifeState.FILLED, 10)
     assert sorted(detail.record.order.filled_quantity for detail in await world.blocks()) == [0, 10]
+
+
+async def test_the_cost_of_an_order_in_two_blocks_counts_each_from_its_own_arrival(world):
+    await world.market(VTI=100, share="0.3")
+    await world.submit(a_plan(a_trade(quantity=10)))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.fills.apply_reports()
+    (first,) = await world.blocks()
+    early = first.record.order.filled_quantity
+    assert 0 < early < 10
+    await halt(world)
+    await world.app.trading.resume(EVERYTHING, by="omar", why="over")
+    await world.app.sending.cancel_blocks()
+    await world.app.fills.apply_reports()
+    world.market_clock.advance(timedelta(minutes=1))
+    await world.market(at=world.market_clock.now(), VTI="100.000000007")
+    await world.run()
+
+    cost = await world.app.queries.cost_report(None)
+    late = (10 - early) * Decimal("100.000000007")
+    cents = Decimal("0.01")
+    assert (await world.order("VTI")).arrival_amount == early * 100 + late
+    assert (cost.delay, cost.trading, cost.opportunity) == (0, 0, 0)
+    assert all(part == part.quantize(cents) for part in (cost.delay, cost.trading, cost.fees, cost.predicted))
 
 
 async def test_money_of_a_buy_that_was_given_up_is_free_for_the_others(world):
