@@ -15,7 +15,7 @@ from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Ledger, MarketSetting, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
-from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave
+from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
 from services.kernel.errors import Violations
@@ -41,11 +41,17 @@ class Trading:
     funding: FundingRules
 
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
-        """Restrict trading in `scope`; when it returns, not one new order leaves. Replaces a halt of the same scope."""
+        """Restrict trading in `scope`; when it returns, not one new order leaves.
+
+        Replaces a halt of the same scope, but never a stricter one, which stays: only `resume` loosens.
+        """
         async with self.begin() as ledger:
             await ledger.close_gate()
             await ledger.lock()
             halt = Halt(scope, state, by, self.clock.now(), why)
+            before = (await ledger.halts()).get(scope)
+            if before is not None and stricter(before, halt):
+                return Halted(before, 0)
             await ledger.put_halt(halt)
             await ledger.emit(halted(halt))
             open_blocks = await ledger.open_blocks(scope, None)

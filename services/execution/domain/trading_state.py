@@ -78,6 +78,11 @@ def strictest(halts: Mapping[Scope, Halt], covering: Iterable[Scope]) -> Halt | 
     return max(found, key=lambda halt: (_STRICTNESS[halt.state], halt.scope), default=None)
 
 
+def stricter(one: Halt, other: Halt) -> bool:
+    """Return whether `one` restricts more than `other`."""
+    return _STRICTNESS[one.state] > _STRICTNESS[other.state]
+
+
 def may_leave(halt: Halt | None, side: Side) -> bool:
     """Return whether an order of `side` may leave under the halt that counts."""
     if halt is None or halt.state is TradingState.ACTIVE:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from services.execution.app.records import LifeState
+from services.execution.domain.errors import SelfResume
 from services.execution.domain.trading_state import EVERYTHING, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
 from tests.execution.builders import a_plan, a_trade
@@ -164,6 +165,18 @@ async def test_a_halt_replaces_one_of_the_same_scope(world):
 
     (found,) = await world.app.trading.halts()
     assert (found.state, found.halted_by) == (HALTED, "omar")
+
+
+@pytest.mark.parametrize("by", ["ruth", "omar"])
+async def test_a_halt_loosens_none_that_is_stricter(world, by):
+    await halt(world, state=HALTED, by="ruth")
+
+    kept = (await halt(world, state=REDUCING, by=by)).halt
+
+    assert (kept.state, kept.halted_by) == (HALTED, "ruth")
+    assert await world.app.trading.halts() == [kept]
+    with pytest.raises(SelfResume):
+        await world.app.trading.resume(EVERYTHING, by="ruth", why="enough")
 
 
 async def test_both_sides_of_the_switch_are_told_to_audit(world):
