@@ -23,6 +23,11 @@ from services.runtime.bootstrap import ROW_GRANTS, Passwords, bootstrap, owner_r
 from services.runtime.settings import ServiceSettings
 from tools.local.postgres import admin_url
 
+# A file system in memory, on Linux.
+MEMORY = Path("/dev/shm")
+# Databases are dropped when their test ends, so a few exist at a time.
+ROOM_BYTES = 4 * 1024**3
+
 # Roles belong to the whole server; test processes that share one must agree on them.
 PASSWORDS = {service: Passwords(service=f"{service}-test", owner=f"{service}-owner-test") for service in ROW_GRANTS}
 
@@ -58,10 +63,16 @@ class ServiceDatabase:
         return ServiceSettings.from_environment(**{**given, **values})
 
 
+def _roomy(directory: Path) -> bool:
+    """Return whether the databases of one test process fit into `directory`."""
+    return directory.is_dir() and os.access(directory, os.W_OK) and shutil.disk_usage(directory).free > ROOM_BYTES
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Where to administer the session's server."""
-    directory = Path(tempfile.mkdtemp(prefix="evenkeel-test-"))
+    # A database a test, each of some megabytes: in memory, where there is enough, they never meet a disk.
+    directory = Path(tempfile.mkdtemp(prefix="evenkeel-test-", dir=MEMORY if _roomy(MEMORY) else None))
     # Readable below: as root, the server runs as another user and must reach its data.
     directory.chmod(0o755)
     try:

@@ -37,7 +37,7 @@ def forged(claims, **header):
 
 
 @pytest.mark.parametrize(
-    "header", ["", "x", "Basic x", "Bearer", "Bearer ", "Bearer x", "Bearer a.b.c", f"Bearer {'x' * 9000}"]
+    "header", ["", "x", "Basic x", "Bearer", "Bearer ", "Bearer x", "Bearer a.b.c", f"Bearer {'x' * 5000}"]
 )
 async def test_what_is_no_token_is_refused(counter, header):
     stub = rpc.CounterServiceStub(counter.bare_channel())
