@@ -50,7 +50,8 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> bo
             scenario = Scenario.build(accounts, seed)
         people = await closing.enter_async_context(people_of(stack.profile))
         outcome = await rebalance(scenario, people, stages.stage, console, directory / "audit.jsonl")
-        telemetry.close()
+        # It waits for the receiver, which runs on this very loop.
+        await asyncio.to_thread(telemetry.close)
         trace_id = outcome.run.trace_parent.split("-")[1]
         await receiver.wait_for(
             lambda received: (
