@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -34,27 +36,23 @@ def rpc() -> Sequence[Result]:
         directory = Path(closing.enter_context(tempfile.TemporaryDirectory()))
         issuer = TokenIssuer.at(directory)
         token = issuer.token("bench", ["compliance_officer"], timedelta(hours=1))
-        ports = {kind: _serve(kind, issuer.jwks_file, closing) for kind in ("bare", "full")}
+        servers = {kind: _serve(kind, issuer.jwks_file, closing) for kind in ("bare", "full")}
         # grpc.aio belongs to one event loop, so all rounds share it.
         loop = closing.enter_context(asyncio.Runner())
-        for port in ports.values():
-            loop.run(_listening(port))
+        for server in servers.values():
+            loop.run(_listening(server.port))
         rates = interleaved(
-            ROUNDS, {kind: lambda port=port: loop.run(_rate(port, token)) for kind, port in ports.items()}
+            ROUNDS, {kind: lambda at=server: loop.run(_rate(at.port, token)) for kind, server in servers.items()}
+        )
+        costs = interleaved(
+            ROUNDS, {kind: lambda at=server: _cpu_s(at, loop, token) for kind, server in servers.items()}
         )
     versions = {"grpcio": version("grpcio"), "protovalidate": version("protovalidate")}
-    peer = "bare grpc.aio server"
+    peer = "bare grpc.aio"
+    ratio = costs["full"] / costs["bare"]
     return [
         Result("ground.rpc_unary_per_s", rates["full"], "calls/s", peer, rates["bare"], None, versions),
-        Result(
-            "ground.rpc_overhead_ratio",
-            rates["bare"] / rates["full"],
-            "times the time of a bare call",
-            peer,
-            1.0,
-            None,
-            versions,
-        ),
+        Result("ground.rpc_overhead_ratio", ratio, "× a bare call's server CPU", peer, 1.0, None, versions),
     ]
 
 
@@ -71,7 +69,13 @@ def demo() -> Sequence[Result]:
     return [Result("ground.demo_s", took, f"s for {accounts:,} accounts")]
 
 
-def _serve(kind: str, jwks_file: Path, closing: ExitStack) -> int:
+@dataclass(frozen=True, slots=True)
+class _Server:
+    port: int
+    process_id: int
+
+
+def _serve(kind: str, jwks_file: Path, closing: ExitStack) -> _Server:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -79,7 +83,20 @@ def _serve(kind: str, jwks_file: Path, closing: ExitStack) -> int:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     closing.callback(process.wait)
     closing.callback(process.terminate)
-    return port
+    return _Server(port, process.pid)
+
+
+def _cpu_s(server: _Server, loop: asyncio.Runner, token: str) -> float:
+    """Return the processor time that the server spends on `CALLS` calls, in seconds, as Linux accounts it."""
+    before = _spent_s(server.process_id)
+    loop.run(_rate(server.port, token))
+    return _spent_s(server.process_id) - before
+
+
+def _spent_s(process_id: int) -> float:
+    # proc(5): user and system time are the 14th and 15th field, in clock ticks; the name before them may have spaces.
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _listening(port: int) -> None:
