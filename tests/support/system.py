@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc.aio
 from google.longrunning.operations_pb2 import Operation
-from google.rpc import error_details_pb2, status_pb2
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
 from evenkeel.common.v1.values_pb2 import SIDE_BUY
@@ -34,7 +33,6 @@ RUN_S_MAX = 90.0
 TOLD_S_MAX = 30.0
 ASK_EACH_S = 0.1
 PAGE = 1000
-STATUS_DETAILS = "grpc-status-details-bin"
 # Several shards even for a few accounts, so that a run can be stopped in between; and one process that computes,
 # because each takes seconds to start.
 SMALL = {"EVENKEEL_DECISION_SHARD_SIZE": "3", "EVENKEEL_DECISION_SOLVER_PROCESSES": "1"}
@@ -191,27 +189,6 @@ async def running_system(directory: Path, accounts: int, seed: int = 7) -> Async
 def a_token(system: System, subject: str, *roles: str) -> str:
     """Return a bearer token that the system's issuer signed."""
     return system.stack.issuer.token(subject, roles, timedelta(minutes=10))
-
-
-class Refused:
-    """How a call was refused."""
-
-    def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        """Read the details of `error`."""
-        self.code = error.code()
-        self.message = error.details() or ""
-        self.reason = ""
-        self.fields: dict[str, str] = {}
-        packed = next((value for key, value in error.trailing_metadata() or () if key == STATUS_DETAILS), None)
-        if packed is None:
-            return
-        assert isinstance(packed, bytes)
-        for detail in status_pb2.Status.FromString(packed).details:
-            info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-            if detail.Unpack(info):
-                self.reason = info.reason
-            if detail.Unpack(request):
-                self.fields = {each.field: each.description for each in request.field_violations}
 
 
 async def check_invariants(system: System, finished: run.Run) -> None:

@@ -19,7 +19,8 @@ from evenkeel.policy.v1 import policy_service_pb2 as policy
 from services.runtime.auth.roles import PERMISSIONS_BY_ROLE
 from services.runtime.wire import date_column, decimal_column, decimal_message, instant_message, word_column
 from tests.support.contracts import METHODS, permission
-from tests.support.system import Refused, System, a_token, running_system
+from tests.support.refusals import Refused, refused
+from tests.support.system import System, a_token, running_system
 from tools.cli.documents import document_from_yaml
 from tools.client.profile import SERVICES
 from tools.client.values import new_request_id
@@ -53,12 +54,6 @@ async def raw_call(system: System, method: MethodDescriptor, body: bytes, token:
         except grpc.aio.AioRpcError as error:
             return Refused(error)
     return None
-
-
-async def refused(call: object) -> Refused:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call  # type: ignore[misc]  # a call of any stub
-    return Refused(caught.value)
 
 
 @pytest.mark.parametrize("method", UNARY, ids=lambda method: method.full_name)

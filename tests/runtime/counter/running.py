@@ -5,12 +5,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 import grpc
-import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from services.runtime.client import connect
 from tests.runtime.counter.stubs import pb, rpc
+from tests.support.refusals import refused
+
+__all__ = ["Running", "add", "refused", "until"]
 
 HOUR = timedelta(hours=1)
 
@@ -39,36 +39,6 @@ class Running:
         channel = grpc.aio.insecure_channel(self.address)
         self.channels.append(channel)
         return channel
-
-
-class Refused:
-    """What a caller is told when a call is refused."""
-
-    def __init__(self, error):
-        self.code = error.code()
-        self.message = error.details()
-        self.info = error_details_pb2.ErrorInfo()
-        self.bad = error_details_pb2.BadRequest()
-        self.retry = error_details_pb2.RetryInfo()
-        status = rpc_status.from_call(error)
-        for detail in status.details if status else ():
-            for known in (self.info, self.bad, self.retry):
-                detail.Unpack(known)
-
-    @property
-    def reason(self):
-        return self.info.reason
-
-    @property
-    def fields(self):
-        return {each.field: each.description for each in self.bad.field_violations}
-
-
-async def refused(call):
-    """Await `call`, which must be refused, and return how."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return Refused(caught.value)
 
 
 def add(name="apples", amount=1, **more):

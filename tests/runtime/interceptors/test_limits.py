@@ -6,8 +6,9 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from tests.runtime.counter.running import HOUR, Refused, add, refused, until
+from tests.runtime.counter.running import HOUR, add, refused, until
 from tests.runtime.counter.stubs import pb
+from tests.support.refusals import Refused
 
 RUNNING_QUERIES = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
 
