@@ -9,6 +9,9 @@ from services.decision.domain.kernel import Answer, Status, solve_batch
 from services.decision.domain.reference_model import solve
 from tests.support.convex_cases import a_convex_problem, one_instrument
 
+# Compiling takes ten seconds: on one worker, once.
+pytestmark = pytest.mark.xdist_group("kernel")
+
 # Of the objective, in basis points: a ten-thousandth of a cent in ten thousand.
 NEAR = 1e-6
 
