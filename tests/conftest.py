@@ -9,9 +9,6 @@ pytest_plugins = ["tests.support.postgres"]
 
 # The machine's speed must not decide whether a property holds, so no example has a deadline. CI draws the same examples
 # every time; a developer's machine draws fresh ones, and prints how to repeat the one that failed.
-# Fifty each: a property that matters more says so itself.
-settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
-settings.register_profile(
-    "developer", deadline=None, max_examples=50, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("developer", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if "CI" in os.environ else "developer")
