@@ -113,16 +113,20 @@ manifests: $(READY) ## Render the Kubernetes manifests and check them against th
 ##@ Test
 
 .PHONY: test
-test: $(READY) ## All tests, in parallel; ARGS go to pytest
+test: $(READY) ## All tests but the long chaos tests, in parallel; ARGS go to pytest
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(READY) ## All tests but those that start the four services as processes
-	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup -m "not system" $(ARGS)
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup -m "not system and not chaos" $(ARGS)
 
 .PHONY: test-system
 test-system: $(READY) ## Only the tests that start the four services as processes
-	@$(PYTHON) -m pytest -q -m system $(ARGS)
+	@$(PYTHON) -m pytest -q -m "system and not chaos" $(ARGS)
+
+.PHONY: test-chaos
+test-chaos: $(READY) ## Long tests that kill processes at random points and count what was lost or done twice: nothing
+	@$(PYTHON) -m pytest -q -s -m chaos --timeout 3600 $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Benchmarks against their peers; ONLY=prefix chooses some; results in build/bench/results.json
