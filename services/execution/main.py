@@ -24,11 +24,12 @@ from services.execution.app.forming import Forming
 from services.execution.app.funding import FundingRules
 from services.execution.app.intake import Intake
 from services.execution.app.policies import PoliciesInForce
-from services.execution.app.ports import Begin, Policies, VenuePort
+from services.execution.app.ports import Begin, Policies
 from services.execution.app.queries import Queries
 from services.execution.app.records import LifeState
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
+from services.execution.app.venue_port import VenuePort
 from services.execution.clients import PolicyClient
 from services.execution.config import ExecutionSettings
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits

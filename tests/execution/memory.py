@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from services.execution.app.ports import Allocated, Readiness, ShortPlan, VenueReport
+from services.execution.app.ports import Allocated, Readiness, ShortPlan
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
@@ -18,6 +18,7 @@ from services.execution.app.records import (
     PlanReport,
     summary_of,
 )
+from services.execution.app.venue_port import VenueReport
 from services.execution.domain.order import OrderState
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
@@ -443,6 +444,7 @@ class MemoryVenueBook:
         self._prices: dict[str, Decimal] = {}
         self._orders = {}
         self._said = []
+        self._instructions = {}
         self._one = asyncio.Lock()
 
     @asynccontextmanager
@@ -497,3 +499,19 @@ class MemoryVenueBook:
 
     async def said(self, after, limit):
         return self._said[after : after + limit]
+
+    async def said_as(self, report_id):
+        return next((each for each in self._said if each.report.report_id == report_id), None)
+
+    async def voided(self, report_id):
+        named = {f"{report_id}:bust", f"{report_id}:corrected"}
+        return any(each.report.report_id in named for each in self._said)
+
+    async def last_position(self):
+        return len(self._said)
+
+    async def instruct(self, instruction, view):
+        self._instructions.setdefault(instruction.allocation_id, (instruction, view))
+
+    async def instructions(self, allocation_ids):
+        return {name: self._instructions[name][1] for name in allocation_ids if name in self._instructions}

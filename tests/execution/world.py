@@ -15,7 +15,8 @@ from sqlalchemy import text
 from evenkeel.common.v1.values_pb2 import Signature
 from evenkeel.decision.v1.signed_plan_pb2 import SignedPlan
 from services.execution.api.plans import PlanReader
-from services.execution.app.ports import MarketSetting, OrderFilter
+from services.execution.app.ports import OrderFilter
+from services.execution.app.venue_port import MarketSetting
 from services.execution.config import ExecutionSettings
 from services.execution.domain.words import ReferencePrice
 from services.execution.main import build_app

@@ -11,8 +11,8 @@ from evenkeel.execution.v1 import sandbox_service_pb2 as pb
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceServicer
 from services.execution.api.servicer import check_columns
 from services.execution.app.bell import Bell
-from services.execution.app.ports import MarketSetting
 from services.execution.app.trading import Trading
+from services.execution.app.venue_port import MarketSetting
 from services.execution.domain.errors import MarketInvalid
 from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from services.execution.app.ports import MarketSetting, VenueReport
 from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord, PlanRecord
+from services.execution.app.venue_port import MarketSetting, VenueReport
 from services.execution.domain.pretrade import Refusal
 from services.execution.domain.trading_state import Halt, ScopeKind
 from services.execution.domain.words import ReferencePrice

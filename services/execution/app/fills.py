@@ -14,9 +14,10 @@ from services.execution.app.changes import Changes
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
 from services.execution.app.intake import trade_date
-from services.execution.app.ports import Begin, Trace, VenuePort, VenueReport
+from services.execution.app.ports import Begin, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
+from services.execution.app.venue_port import VenuePort, VenueReport
 from services.execution.domain.allocation import Allocation, allocate, certain_increments
 from services.execution.domain.order import Canceled, Filled, OrderState, Refused, Report, VenueOrder
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest

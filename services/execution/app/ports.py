@@ -1,4 +1,4 @@
-"""What the use cases need from outside: a ledger, venues, policy, and the trace of what they do."""
+"""What the use cases need from outside: a ledger, policy, and the trace of what they do; venues are in `venue_port`."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -17,147 +17,13 @@ from services.execution.app.records import (
     PlanRecord,
     PlanReport,
 )
-from services.execution.domain.order import Report
+from services.execution.app.venue_port import VenueReport
 from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Halt, Scope
-from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
+from services.execution.domain.words import ReferencePrice
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An order for a venue. The same `client_order_id` is the same order, however often it arrives.
-
-    `increment` is the smallest quantity it may be filled in.
-    """
-
-    client_order_id: str
-    instrument_id: InstrumentId
-    side: Side
-    quantity: Decimal
-    increment: Decimal
-    order_type: OrderType
-    limit_price: Decimal | None
-    time_in_force: TimeInForce
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The venue has the order."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotTaken:
-    """The venue does not take the order, and never will."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeUnknown:
-    """The answer was lost: the venue may or may not have the order."""
-
-    why: str
-
-
-SubmitOutcome = Acknowledged | NotTaken | OutcomeUnknown
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a venue can do.
-
-    `repeats_harmlessly`: submitting one client order id twice makes one order. `query_settles_s`: this long after a
-    send, "unknown order" means that it will never arrive.
-    """
-
-    order_types: frozenset[OrderType]
-    times_in_force: frozenset[TimeInForce]
-    quantity_decimals: int
-    repeats_harmlessly: bool
-    replace_keeps_id: bool
-    query_settles_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class VenueReport:
-    """What a venue said about one of our orders, at its place in the venue's stream."""
-
-    position: int
-    client_order_id: str
-    report: Report
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class VenueView:
-    """An order as the venue has it."""
-
-    client_order_id: str
-    quantity: Decimal
-    filled_quantity: Decimal
-    gross_amount: Decimal
-    fees: Decimal
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MarketSetting:
-    """The market that a simulated venue fills against.
-
-    `fill_share_max` is the largest part of an order in one execution, above 0 to 1.
-    """
-
-    currency: str
-    spread_bps: Decimal
-    fee_bps: Decimal
-    seed: int
-    fill_share_max: Decimal
-    market_time: datetime
-
-
-class VenuePort(Protocol):
-    """A place where orders are executed.
-
-    An adapter maps a venue's protocol to this; it decides nothing. Calls other than `submit` raise `VenueUnreachable`
-    when the venue does not answer.
-    """
-
-    @property
-    def venue_id(self) -> VenueId:
-        """Return the venue's name."""
-        ...
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the venue can do."""
-        ...
-
-    async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
-        """Send orders, in this order, and return what became of each.
-
-        Never raises for what the network does: a lost answer is an outcome.
-        """
-        ...
-
-    async def cancel(self, client_order_id: str, request_id: str) -> None:
-        """Ask the venue to cancel what is left of an order; the answer comes as a report."""
-        ...
-
-    async def query(self, client_order_id: str) -> VenueView | None:
-        """Return an order as the venue has it; None when the venue does not know it."""
-        ...
-
-    async def mass_status(self) -> Sequence[VenueView]:
-        """Return all orders that the venue has from us."""
-        ...
-
-    async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
-        """Return what the venue said after position `after`, in its order, without a gap."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from services.execution.app.ports import Allocated, Begin, OrderFilter, VenuePort, VenueView
+from services.execution.app.ports import Allocated, Begin, OrderFilter
 from services.execution.app.records import (
     BlockDetail,
     BlockRecord,
@@ -13,6 +13,7 @@ from services.execution.app.records import (
     PlanReport,
     VenueBreak,
 )
+from services.execution.app.venue_port import VenuePort, VenueView
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
 from services.execution.domain.errors import BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
@@ -153,17 +154,18 @@ def compare(
 
 
 def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> list[VenueBreak]:
-    pairs: list[tuple[str, Decimal, Decimal]] = [
-        ("QUANTITY", order.quantity, view.quantity),
-        ("FILLED_QUANTITY", order.filled_quantity, view.filled_quantity),
-        ("AMOUNT", order.gross_amount, view.gross_amount),
-        ("FEES", order.fees, view.fees),
+    exact = Decimal(0)
+    pairs: list[tuple[str, Decimal, Decimal, Decimal]] = [
+        ("QUANTITY", order.quantity, view.quantity, exact),
+        ("FILLED_QUANTITY", order.filled_quantity, view.filled_quantity, exact),
+        ("AMOUNT", order.gross_amount, view.gross_amount, view.amount_tolerance),
+        ("FEES", order.fees, order.fees if view.fees is None else view.fees, exact),
     ]
     name = record.block.client_order_id
     found = [
         VenueBreak(record.block_id, name, kind, plain(ours), plain(venues))
-        for kind, ours, venues in pairs
-        if ours != venues
+        for kind, ours, venues, tolerance in pairs
+        if abs(ours - venues) > tolerance
     ]
     if record.allocated and view.open:
         found.append(VenueBreak(record.block_id, name, "STILL_OPEN", str(order.state), "open"))

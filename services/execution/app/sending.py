@@ -15,19 +15,10 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from services.execution.app.events import block_event
-from services.execution.app.ports import (
-    Acknowledged,
-    Begin,
-    Intent,
-    Ledger,
-    NotTaken,
-    OutcomeUnknown,
-    SubmitOutcome,
-    Trace,
-    VenuePort,
-)
+from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason
 from services.execution.app.traces import by_trace
+from services.execution.app.venue_port import Acknowledged, Intent, NotTaken, OutcomeUnknown, SubmitOutcome, VenuePort
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest

@@ -12,8 +12,9 @@ from decimal import Decimal
 from services.execution.app.changes import Changes
 from services.execution.app.events import block_event, halted, market_loaded, prices_ingested, resumed
 from services.execution.app.funding import FundingRules
-from services.execution.app.ports import Begin, Ledger, MarketSetting, Trace
+from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
+from services.execution.app.venue_port import MarketSetting
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
 from services.execution.domain.words import ReferencePrice

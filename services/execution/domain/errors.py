@@ -33,6 +33,18 @@ class SelfResume(Denied):
     reason = "SELF_RESUME"
 
 
+class FillNotFound(NotFound):
+    """No fill was reported under this id."""
+
+    reason = "FILL_NOT_FOUND"
+
+
+class FillInvalid(Invalid):
+    """A fill cannot be busted or corrected like that."""
+
+    reason = "FILL_INVALID"
+
+
 class VenueUnreachable(Unreachable):
     """The venue does not answer."""
 

@@ -8,9 +8,9 @@ from sqlalchemy import Column, ColumnElement, exists, func, insert, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import VenueReport
 from services.execution.app.records import BlockDetail, BlockRecord
 from services.execution.app.report_text import report_text
+from services.execution.app.venue_port import VenueReport
 from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind

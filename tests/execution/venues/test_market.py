@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.execution.app.ports import Intent, MarketSetting
+from services.execution.app.venue_port import Intent, MarketSetting
 from services.execution.domain.errors import MarketInvalid
 from services.execution.domain.order import Filled
 from services.execution.domain.words import OrderType, Side, TimeInForce

@@ -11,9 +11,19 @@ from decimal import Decimal
 
 import pytest
 
-from services.execution.app.ports import Acknowledged, Intent, MarketSetting, NotTaken, OutcomeUnknown, VenuePort
+from services.execution.app.venue_port import (
+    Acknowledged,
+    AllocationInstruction,
+    AllocationShare,
+    InstructionState,
+    Intent,
+    MarketSetting,
+    NotTaken,
+    OutcomeUnknown,
+    VenuePort,
+)
 from services.execution.domain.errors import VenueUnreachable
-from services.execution.domain.order import OrderState, VenueOrder, fold
+from services.execution.domain.order import ChangeRefused, OrderState, VenueOrder, fold
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
@@ -38,7 +48,14 @@ class Case:
     lose_answer: Callable[[], None]
     lose_order: Callable[[], None]
     # The venue stops answering, and answers again.
-    down: Callable[[bool], None]
+    down: Callable[[bool], Awaitable[object]]
+    # The venue takes a fill back, or says what it was in truth: name of the order, id of the fill's report.
+    bust: Callable[[str, str], Awaitable[object]]
+    correct: Callable[[str, str, Decimal, Decimal], Awaitable[object]]
+    # The venue halts VTI, or lets it trade again.
+    halt: Callable[[bool], Awaitable[object]]
+    # Waits until everything that the venue has said has arrived.
+    settled: Callable[[], Awaitable[object]]
 
 
 def sandbox_case(begin):
@@ -53,6 +70,12 @@ def sandbox_case(begin):
         )
         await venue.load_market(market, {"VTI": Decimal(setting["price"])})
 
+    async def down(is_down):
+        venue.faults.down = is_down
+
+    async def nothing():
+        pass
+
     case = Case(
         venue=venue,
         move=lambda price: load(price=price),
@@ -60,7 +83,11 @@ def sandbox_case(begin):
         share=lambda share: load(share=share),
         lose_answer=lambda: setattr(venue.faults, "answers_lost", 1),
         lose_order=lambda: setattr(venue.faults, "sends_lost", 1),
-        down=lambda down: setattr(venue.faults, "down", down),
+        down=down,
+        bust=lambda _, report_id: venue.bust_fill(report_id),
+        correct=lambda _, report_id, quantity, price: venue.correct_fill(report_id, quantity, price),
+        halt=lambda halted: venue.halt_instrument("VTI", halted),
+        settled=nothing,
     )
     return case, load
 
@@ -105,32 +132,34 @@ async def submit(venue, intent):
     return outcome
 
 
-async def said(venue, after=0):
+async def said(case, after=0):
     """Read the venue's stream until nothing more comes."""
     reports = []
-    while more := await venue.reports(reports[-1].position if reports else after, 3):
+    await case.settled()
+    while more := await case.venue.reports(reports[-1].position if reports else after, 3):
         reports.extend(more)
+        await case.settled()
     return reports
 
 
-async def the_order(venue, name="c-1", quantity=10):
-    reports = [each.report for each in await said(venue) if each.client_order_id == name]
+async def the_order(case, name="c-1", quantity=10):
+    reports = [each.report for each in await said(case) if each.client_order_id == name]
     return fold(VenueOrder(Decimal(quantity)), reports)
 
 
 async def test_an_order_is_taken_and_filled(case):
     assert await submit(case.venue, an_order()) == Acknowledged()
 
-    order = await the_order(case.venue)
+    order = await the_order(case)
     assert (order.state, order.average_price, order.fees) == (OrderState.FILLED, 100, Decimal("0.10"))
 
 
 async def test_the_same_order_twice_is_one_order(case):
     assert await submit(case.venue, an_order()) == Acknowledged()
-    await said(case.venue)
+    await said(case)
     assert await submit(case.venue, an_order()) == Acknowledged()
 
-    assert (await the_order(case.venue)).filled_quantity == 10
+    assert (await the_order(case)).filled_quantity == 10
     assert len(await case.venue.mass_status()) == 1
 
 
@@ -158,11 +187,11 @@ async def test_the_stream_has_no_gap_and_is_the_same_when_read_again(case):
     await case.share("0.3")
     for number in range(3):
         await submit(case.venue, an_order(f"c-{number}"))
-    first = await said(case.venue)
+    first = await said(case)
 
     assert [each.position for each in first] == list(range(1, len(first) + 1))
-    assert await said(case.venue) == first
-    assert await said(case.venue, after=4) == first[4:]
+    assert await said(case) == first
+    assert await said(case, after=4) == first[4:]
     assert len({each.report.report_id for each in first}) == len(first)
 
 
@@ -170,7 +199,7 @@ async def test_fills_come_in_parts_that_sum_to_the_order(case):
     await case.share("0.3")
     await submit(case.venue, an_order(quantity=100))
 
-    order = await the_order(case.venue, quantity=100)
+    order = await the_order(case, quantity=100)
     assert len(order.fills) >= 4
     assert (order.state, order.filled_quantity) == (OrderState.FILLED, 100)
     assert all(fill.quantity % 1 == 0 for fill in order.fills.values())
@@ -198,44 +227,44 @@ async def test_an_order_that_was_taken_stays_taken_when_it_arrives_again(case):
 async def test_a_limit_waits_for_its_price(case):
     await submit(case.venue, an_order("buy", limit="99"))
     await submit(case.venue, an_order("sell", side=Side.SELL, limit="101"))
-    assert [(await the_order(case.venue, name)).state for name in ("buy", "sell")] == [OrderState.NEW] * 2
+    assert [(await the_order(case, name)).state for name in ("buy", "sell")] == [OrderState.NEW] * 2
 
     await case.move("99")
-    assert (await the_order(case.venue, "buy")).average_price == 99
+    assert (await the_order(case, "buy")).average_price == 99
     await case.move("101")
-    assert (await the_order(case.venue, "sell")).average_price == 101
+    assert (await the_order(case, "sell")).average_price == 101
 
 
 async def test_a_cancel_ends_what_is_left(case):
     await submit(case.venue, an_order(limit="99"))
     await case.venue.cancel("c-1", "r-1")
 
-    order = await the_order(case.venue)
+    order = await the_order(case)
     assert (order.state, order.leaves_quantity) == (OrderState.CANCELED, 0)
     await case.move("98")
-    assert (await the_order(case.venue)).filled_quantity == 0
+    assert (await the_order(case)).filled_quantity == 0
 
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(case):
     await submit(case.venue, an_order())
-    await said(case.venue)
+    await said(case)
     await case.venue.cancel("c-1", "r-1")
 
-    assert (await the_order(case.venue)).state is OrderState.FILLED
+    assert (await the_order(case)).state is OrderState.FILLED
 
 
 async def test_a_cancel_of_an_unknown_order_is_harmless(case):
     await case.venue.cancel("nobody", "r-1")
 
-    assert await said(case.venue) == []
+    assert await said(case) == []
 
 
 async def test_a_day_order_ends_with_its_day(case):
     await submit(case.venue, an_order(limit="99"))
-    await said(case.venue)
+    await said(case)
     await case.next_day()
 
-    assert (await the_order(case.venue)).state is OrderState.EXPIRED
+    assert (await the_order(case)).state is OrderState.EXPIRED
 
 
 async def test_fill_or_kill_is_filled_whole_or_not_at_all(case):
@@ -243,15 +272,15 @@ async def test_fill_or_kill_is_filled_whole_or_not_at_all(case):
     await submit(case.venue, an_order("whole", quantity=100, tif=TimeInForce.FILL_OR_KILL))
     await submit(case.venue, an_order("none", limit="99", tif=TimeInForce.FILL_OR_KILL))
 
-    assert len((await the_order(case.venue, "whole", 100)).fills) == 1
-    assert (await the_order(case.venue, "none")).state is OrderState.CANCELED
+    assert len((await the_order(case, "whole", 100)).fills) == 1
+    assert (await the_order(case, "none")).state is OrderState.CANCELED
 
 
 async def test_immediate_or_cancel_leaves_nothing_open(case):
     await case.share("0.5")
     await submit(case.venue, an_order(quantity=100, tif=TimeInForce.IMMEDIATE_OR_CANCEL))
 
-    order = await the_order(case.venue, quantity=100)
+    order = await the_order(case, quantity=100)
     assert order.state is OrderState.CANCELED
     assert 0 < order.filled_quantity < 100
 
@@ -260,10 +289,10 @@ async def test_the_venues_own_view_agrees_with_what_it_said(case):
     await case.share("0.4")
     for number in range(3):
         await submit(case.venue, an_order(f"c-{number}", quantity=50 + number))
-    await said(case.venue)
+    await said(case)
 
     for view in await case.venue.mass_status():
-        order = await the_order(case.venue, view.client_order_id, view.quantity)
+        order = await the_order(case, view.client_order_id, view.quantity)
         assert (view.filled_quantity, view.gross_amount, view.fees, view.open) == (
             order.filled_quantity,
             order.gross_amount,
@@ -274,7 +303,7 @@ async def test_the_venues_own_view_agrees_with_what_it_said(case):
 
 async def test_a_venue_that_is_down_says_so_and_forgets_nothing(case):
     await submit(case.venue, an_order())
-    case.down(True)
+    await case.down(True)
     assert isinstance(await submit(case.venue, an_order("c-2")), OutcomeUnknown)
     for call in (
         case.venue.query("c-1"),
@@ -284,6 +313,179 @@ async def test_a_venue_that_is_down_says_so_and_forgets_nothing(case):
     ):
         with pytest.raises(VenueUnreachable):
             await call
-    case.down(False)
+    await case.down(False)
 
-    assert (await the_order(case.venue)).state is OrderState.FILLED
+    assert (await the_order(case)).state is OrderState.FILLED
+
+
+async def test_a_cancel_asked_for_twice_is_one_cancel(case):
+    await submit(case.venue, an_order("open", limit="99"))
+    await submit(case.venue, an_order("over"))
+    await said(case)
+    for _ in range(3):
+        await case.venue.cancel("open", "r-1")
+        await case.venue.cancel("over", "r-2")
+
+    assert (await the_order(case, "open")).state is OrderState.CANCELED
+    assert (await the_order(case, "over")).state is OrderState.FILLED
+    ids = [each.report.report_id for each in await said(case)]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_a_replace_changes_quantity_and_limit(case):
+    await submit(case.venue, an_order(limit="99"))
+    await case.venue.replace("c-1", "r-1", Decimal(20), Decimal("101"))
+
+    order = await the_order(case)
+    assert (order.state, order.quantity, order.filled_quantity) == (OrderState.FILLED, 20, 20)
+    assert order.limit_price == 101
+
+
+async def test_an_order_keeps_its_name_through_a_chain_of_replaces(case):
+    await submit(case.venue, an_order(limit="90"))
+    await case.venue.replace("c-1", "r-1", Decimal(20), Decimal(91))
+    await case.venue.replace("c-1", "r-2", Decimal(30), Decimal(92))
+    await case.venue.cancel("c-1", "r-3")
+
+    order = await the_order(case)
+    assert (order.state, order.quantity, order.limit_price) == (OrderState.CANCELED, 30, 92)
+    assert {each.client_order_id for each in await said(case)} == {"c-1"}
+    assert [view.client_order_id for view in await case.venue.mass_status()] == ["c-1"]
+    assert (await case.venue.query("c-1")).quantity == 30
+
+
+async def test_the_same_replace_twice_is_one(case):
+    await submit(case.venue, an_order(limit="90"))
+    for _ in range(3):
+        await case.venue.replace("c-1", "r-1", Decimal(20), Decimal(91))
+
+    kinds = [type(each.report).__name__ for each in await said(case)]
+    assert kinds.count("Replaced") == 1
+    assert "ChangeRefused" not in kinds
+
+
+async def test_a_replace_to_less_than_is_filled_closes_the_order_at_what_is_filled(case):
+    await case.share("0.3")
+    await submit(case.venue, an_order(quantity=100, limit="100"))
+    await case.settled()
+    await case.venue.reports(0, 1)
+    await case.move("101")
+    filled = (await the_order(case, quantity=100)).filled_quantity
+    assert 0 < filled < 100
+    await case.venue.replace("c-1", "r-1", Decimal(1), Decimal(100))
+
+    order = await the_order(case, quantity=100)
+    assert (order.state, order.quantity, order.filled_quantity) == (OrderState.FILLED, filled, filled)
+
+
+async def test_a_replace_that_comes_too_late_is_refused_and_changes_nothing(case):
+    await submit(case.venue, an_order())
+    await said(case)
+    await case.venue.replace("c-1", "r-1", Decimal(20), None)
+
+    order = await the_order(case)
+    assert (order.state, order.quantity) == (OrderState.FILLED, 10)
+    assert [each.report.request_id for each in await said(case) if isinstance(each.report, ChangeRefused)] == ["r-1"]
+
+
+async def test_a_fill_that_is_busted_never_happened(case):
+    await submit(case.venue, an_order())
+    (fill,) = (await the_order(case)).fills
+    await case.bust("c-1", fill)
+
+    order = await the_order(case)
+    assert (order.filled_quantity, order.fees, order.leaves_quantity) == (0, 0, 0)
+    assert order.state is OrderState.CANCELED
+    assert (await case.venue.query("c-1")).filled_quantity == 0
+
+
+async def test_a_fill_that_is_corrected_counts_as_corrected(case):
+    await submit(case.venue, an_order())
+    (fill,) = (await the_order(case)).fills
+    await case.correct("c-1", fill, Decimal(10), Decimal(99))
+
+    order = await the_order(case)
+    assert (order.state, order.filled_quantity, order.gross_amount) == (OrderState.FILLED, 10, 990)
+    assert fill not in order.fills
+    (again,) = order.fills
+    await case.bust("c-1", again)
+    assert (await the_order(case)).filled_quantity == 0
+
+
+async def test_a_halt_suspends_what_rests_and_its_end_resumes_it(case):
+    await submit(case.venue, an_order(limit="99"))
+    await said(case)
+    await case.halt(True)
+    await case.move("98")
+    order = await the_order(case)
+    assert (order.state, order.leaves_quantity) == (OrderState.SUSPENDED, 0)
+    await case.halt(False)
+
+    assert (await the_order(case)).state is OrderState.FILLED
+
+
+async def test_what_happened_while_the_venue_was_away_is_learned_when_it_is_back(case):
+    await submit(case.venue, an_order("first", limit="99"))
+    await submit(case.venue, an_order("second", limit="90"))
+    await said(case)
+    await case.down(True)
+    await case.move("99")
+    await case.down(False)
+
+    views = {view.client_order_id: view for view in await case.venue.mass_status()}
+    assert (await the_order(case, "first")).state is OrderState.FILLED
+    assert (await the_order(case, "second")).state is OrderState.NEW
+    assert views["second"].open
+    assert set(views) == {"first", "second"}
+
+
+def an_instruction(name="a-1", quantity=10, shares=((1, 4), (2, 6)), replaces=None):
+    return AllocationInstruction(
+        allocation_id=name,
+        replaces=replaces,
+        client_order_id="c-1",
+        instrument_id="VTI",
+        side=Side.BUY,
+        currency="USD",
+        quantity=Decimal(quantity),
+        average_price=Decimal(100),
+        trade_date=NOON.date(),
+        settlement_date=NOON.date() + timedelta(days=1),
+        shares=tuple(AllocationShare(f"acc-{who}", Decimal(part), Decimal("0.05")) for who, part in shares),
+    )
+
+
+async def instructed(case, name):
+    """Return what became of an instruction, once the venue has looked at it."""
+    await case.settled()
+    return (await case.venue.instructions([name]))[name].state
+
+
+async def test_who_got_what_is_instructed_once(case):
+    assert await case.venue.instructions(["a-1"]) == {}
+    await submit(case.venue, an_order())
+    await said(case)
+    for _ in range(2):
+        await case.venue.instruct(an_instruction())
+
+    assert await instructed(case, "a-1") is InstructionState.ACCEPTED
+
+
+async def test_an_instruction_for_more_than_was_filled_is_rejected_and_says_why(case):
+    await submit(case.venue, an_order())
+    await said(case)
+    await case.venue.instruct(an_instruction(quantity=11, shares=((1, 5), (2, 6))))
+
+    assert await instructed(case, "a-1") is InstructionState.REJECTED
+    assert "10" in (await case.venue.instructions(["a-1"]))["a-1"].why
+
+
+async def test_an_instruction_takes_the_place_of_another_after_a_correction(case):
+    await submit(case.venue, an_order())
+    (fill,) = (await the_order(case)).fills
+    await case.venue.instruct(an_instruction())
+    await case.correct("c-1", fill, Decimal(9), Decimal(100))
+    await said(case)
+    await case.venue.instruct(an_instruction("a-2", 9, ((1, 4), (2, 5)), replaces="a-1"))
+
+    assert await instructed(case, "a-2") is InstructionState.ACCEPTED

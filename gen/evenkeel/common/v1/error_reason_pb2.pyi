@@ -148,6 +148,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The trade would sell more than the plan's lots hold, or is empty."""
     ERROR_REASON_CASH_INSUFFICIENT: _ErrorReason.ValueType  # 315
     """The account's cash and proceeds do not cover the buy."""
+    ERROR_REASON_FILL_NOT_FOUND: _ErrorReason.ValueType  # 335
+    """The sandbox venue reported no fill under this id."""
+    ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
+    """The fill does not count any more, or cannot be corrected like that."""
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 400
     """No log entry has this index or event id."""
     ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 401
@@ -293,6 +297,10 @@ ERROR_REASON_TRADE_INVALID: ErrorReason.ValueType  # 314
 """The trade would sell more than the plan's lots hold, or is empty."""
 ERROR_REASON_CASH_INSUFFICIENT: ErrorReason.ValueType  # 315
 """The account's cash and proceeds do not cover the buy."""
+ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
+"""The sandbox venue reported no fill under this id."""
+ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336
+"""The fill does not count any more, or cannot be corrected like that."""
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 400
 """No log entry has this index or event id."""
 ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 401

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.execution.app.ports import MarketSetting, VenueReport
+from services.execution.app.venue_port import AllocationInstruction, InstructionView, MarketSetting, VenueReport
 from services.execution.domain.order import Report
 from services.execution.venues.sandbox.market import RestingOrder
 from services.kernel.ids import InstrumentId
@@ -68,6 +68,26 @@ class Book(Protocol):
 
     async def said(self, after: int, limit: int) -> list[VenueReport]:
         """Return the venue's stream after a position."""
+        ...
+
+    async def said_as(self, report_id: str) -> VenueReport | None:
+        """Return a report of the venue's stream by its id."""
+        ...
+
+    async def voided(self, report_id: str) -> bool:
+        """Return whether a fill was busted or corrected."""
+        ...
+
+    async def last_position(self) -> int:
+        """Return where the venue's stream ends; 0 when nothing was said."""
+        ...
+
+    async def instruct(self, instruction: AllocationInstruction, view: InstructionView) -> None:
+        """Record an allocation instruction; one that is known stays as it is."""
+        ...
+
+    async def instructions(self, allocation_ids: Collection[str]) -> dict[str, InstructionView]:
+        """Return what became of allocation instructions."""
         ...
 
 

@@ -10,8 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-from services.execution.app.ports import Intent, MarketSetting
-from services.execution.domain.order import Accepted, Canceled, ChangeRefused, Expired, Filled, Report
+from services.execution.app.venue_port import Intent, MarketSetting
+from services.execution.domain.order import (
+    Accepted,
+    Canceled,
+    ChangeRefused,
+    Expired,
+    FillBusted,
+    FillCorrected,
+    Filled,
+    OrderState,
+    Paused,
+    Replaced,
+    Report,
+    Restated,
+)
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.kernel.money import CENT
 
@@ -35,6 +48,7 @@ class RestingOrder:
     executions: int = 0
     open: bool = True
     acknowledged: bool = False
+    suspended: bool = False
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -50,6 +64,8 @@ def acknowledged(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
 def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
     """Return an open order after the market looked at it once: at most one execution."""
     intent = order.intent
+    if order.suspended:
+        return order, []
     price = fill_price(intent.side, market, middle)
     if not _good_enough(intent, price):
         if intent.time_in_force is TimeInForce.DAY:
@@ -57,7 +73,7 @@ def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tupl
         return canceled(order)
     quantity = _size(order, market)
     amount = quantity * price
-    fee = (amount * market.fee_bps / BPS).quantize(CENT, rounding=ROUND_HALF_EVEN)
+    fee = fee_of(amount, market)
     number = order.executions + 1
     filled = replace(
         order,
@@ -75,6 +91,11 @@ def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tupl
     return filled, said
 
 
+def fee_of(amount: Decimal, market: MarketSetting) -> Decimal:
+    """Return what a fill of `amount` costs, in cents, half to even."""
+    return (amount * market.fee_bps / BPS).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
 def canceled(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
     """Return an open order without what was left of it."""
     return replace(order, open=False), [Canceled(f"{order.intent.client_order_id}:canceled")]
@@ -86,8 +107,74 @@ def expired(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
 
 
 def too_late(order: RestingOrder, request_id: str) -> Report:
-    """Return the answer to a request to cancel what is over."""
-    return ChangeRefused(f"{order.intent.client_order_id}:late:{request_id}", request_id, "too late to cancel")
+    """Return the answer to a request to change what is over."""
+    return ChangeRefused(change_id(order, request_id), request_id, "too late: the order is over")
+
+
+def change_id(order: RestingOrder, request_id: str) -> str:
+    """Return the id of the report that answers a request to change an order."""
+    return f"{order.intent.client_order_id}:change:{request_id}"
+
+
+def replaced(
+    order: RestingOrder, request_id: str, quantity: Decimal, limit_price: Decimal | None
+) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order with another quantity and limit; at or below what is filled, it is over.
+
+    FIX 4.4, volume 7, appendix D, C.3.b and c.
+    """
+    kept = max(quantity, order.filled_quantity)
+    limit = limit_price if limit_price is not None else order.intent.limit_price
+    after = replace(
+        order,
+        intent=replace(order.intent, quantity=kept, limit_price=limit),
+        open=kept > order.filled_quantity,
+    )
+    return after, [Replaced(change_id(order, request_id), request_id, kept, limit)]
+
+
+def busted(order: RestingOrder, fill: Filled | FillCorrected) -> tuple[RestingOrder, list[Report]]:
+    """Return an order without one of its fills. The sandbox does not trade again what it busted: the order is over."""
+    after = replace(
+        order,
+        filled_quantity=order.filled_quantity - fill.quantity,
+        gross_amount=order.gross_amount - fill.quantity * fill.price,
+        fees=order.fees - fill.fee,
+    )
+    return _over(order, after, FillBusted(f"{fill.report_id}:bust", fill.report_id))
+
+
+def corrected(
+    order: RestingOrder, fill: Filled | FillCorrected, quantity: Decimal, price: Decimal, fee: Decimal
+) -> tuple[RestingOrder, list[Report]]:
+    """Return an order after one of its fills was in truth another: no larger than it was."""
+    after = replace(
+        order,
+        filled_quantity=order.filled_quantity + quantity - fill.quantity,
+        gross_amount=order.gross_amount + quantity * price - fill.quantity * fill.price,
+        fees=order.fees + fee - fill.fee,
+    )
+    return _over(order, after, FillCorrected(f"{fill.report_id}:corrected", fill.report_id, quantity, price, fee))
+
+
+def _over(
+    before: RestingOrder, after: RestingOrder, said: FillBusted | FillCorrected
+) -> tuple[RestingOrder, list[Report]]:
+    # An order that was filled, and is not any more, would be open again: appendix D, J.1.a.
+    if before.open or before.leaves_quantity > 0 or after.leaves_quantity == 0:
+        return after, [said]
+    return after, [said, Canceled(f"{said.report_id}:canceled")]
+
+
+def suspended(order: RestingOrder, number: int) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order that rests while its market is halted; appendix D, K.1."""
+    said = Paused(f"{order.intent.client_order_id}:halted:{number}", OrderState.SUSPENDED)
+    return replace(order, suspended=True), [said]
+
+
+def resumed(order: RestingOrder, number: int) -> tuple[RestingOrder, list[Report]]:
+    """Return an open order whose market trades again."""
+    return replace(order, suspended=False), [Restated(f"{order.intent.client_order_id}:resumed:{number}")]
 
 
 def fill_price(side: Side, market: MarketSetting, middle: Decimal) -> Decimal:

@@ -10,8 +10,15 @@ from sqlalchemy import Row, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import Intent, MarketSetting, VenueReport
 from services.execution.app.report_text import report_of, report_text
+from services.execution.app.venue_port import (
+    AllocationInstruction,
+    InstructionState,
+    InstructionView,
+    Intent,
+    MarketSetting,
+    VenueReport,
+)
 from services.execution.domain.order import Report
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox import tables
@@ -134,7 +141,10 @@ class PostgresBook:
         if not orders:
             return
         statement = upsert(tables.order)
-        changing = ("filled_quantity", "gross_amount", "fees", "executions", "open", "acknowledged")
+        changing = (
+            *("quantity", "limit_price", "filled_quantity", "gross_amount", "fees"),
+            *("executions", "open", "acknowledged", "suspended"),
+        )
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["client_order_id"], set_={name: statement.excluded[name] for name in changing}
@@ -176,10 +186,57 @@ class PostgresBook:
             .order_by(tables.report.c.position)
             .limit(limit)
         )
-        return [
-            VenueReport(row.position, row.client_order_id, report_of(row.kind, row.content), row.report_time)
-            for row in found
-        ]
+        return [_report_of(row) for row in found]
+
+    async def said_as(self, report_id: str) -> VenueReport | None:
+        """Return a report of the venue's stream by its id."""
+        found = (
+            await self._connection.execute(
+                select(
+                    tables.report.c.position,
+                    tables.report.c.client_order_id,
+                    tables.report.c.kind,
+                    tables.report.c.content,
+                    tables.report.c.report_time,
+                ).where(tables.report.c.report_id == report_id)
+            )
+        ).one_or_none()
+        return None if found is None else _report_of(found)
+
+    async def voided(self, report_id: str) -> bool:
+        """Return whether a fill was busted or corrected."""
+        named = tables.report.c.report_id.in_([f"{report_id}:bust", f"{report_id}:corrected"])
+        return (await self._connection.execute(select(tables.report.c.report_id).where(named))).first() is not None
+
+    async def last_position(self) -> int:
+        """Return where the venue's stream ends; 0 when nothing was said."""
+        return (await self._connection.execute(select(func.max(tables.report.c.position)))).scalar() or 0
+
+    async def instruct(self, instruction: AllocationInstruction, view: InstructionView) -> None:
+        """Record an allocation instruction; one that is known stays as it is."""
+        await self._connection.execute(
+            upsert(tables.instruction).on_conflict_do_nothing(),
+            {
+                "allocation_id": instruction.allocation_id,
+                "replaces": instruction.replaces,
+                "client_order_id": instruction.client_order_id,
+                "quantity": instruction.quantity,
+                "average_price": instruction.average_price,
+                "shares": [[each.account_id, f"{each.quantity:f}"] for each in instruction.shares],
+                "state": view.state,
+                "why": view.why,
+            },
+        )
+
+    async def instructions(self, allocation_ids: Collection[str]) -> dict[str, InstructionView]:
+        """Return what became of allocation instructions."""
+        kept = tables.instruction.c
+        found = await self._connection.execute(
+            select(kept.allocation_id, kept.state, kept.why).where(
+                kept.allocation_id == func.any(sorted(allocation_ids))
+            )
+        )
+        return {row.allocation_id: InstructionView(InstructionState(row.state), row.why) for row in found}
 
 
 def book_with(database: Database) -> BeginBook:
@@ -191,6 +248,10 @@ def book_with(database: Database) -> BeginBook:
             yield PostgresBook(transaction.connection)
 
     return begin
+
+
+def _report_of(row: AnyRow) -> VenueReport:
+    return VenueReport(row.position, row.client_order_id, report_of(row.kind, row.content), row.report_time)
 
 
 def _order_of(row: AnyRow) -> RestingOrder:
@@ -215,6 +276,7 @@ def _order_of(row: AnyRow) -> RestingOrder:
         executions=row.executions,
         open=row.open,
         acknowledged=row.acknowledged,
+        suspended=row.suspended,
     )
 
 
@@ -238,4 +300,5 @@ def _order_values(order: RestingOrder) -> dict[str, object]:
         "executions": order.executions,
         "open": order.open,
         "acknowledged": order.acknowledged,
+        "suspended": order.suspended,
     }

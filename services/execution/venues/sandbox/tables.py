@@ -1,6 +1,6 @@
 """What the sandbox venue keeps: its own market, orders and reports. Execution reads it through `VenuePort` alone."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, Numeric, Table, Text, true
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, Numeric, Table, Text, false, true
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(schema="execution")
@@ -47,6 +47,7 @@ order = Table(
     Column("executions", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("acknowledged", Boolean, nullable=False, server_default=true()),
+    Column("suspended", Boolean, nullable=False, server_default=false()),
 )
 
 report = Table(
@@ -58,4 +59,18 @@ report = Table(
     Column("kind", Text, nullable=False),
     Column("content", JSONB, nullable=False),
     Column("report_time", _TIME, nullable=False),
+)
+
+instruction = Table(
+    "sandbox_instruction",
+    metadata,
+    Column("allocation_id", Text, primary_key=True),
+    Column("replaces", Text),
+    Column("client_order_id", Text, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("average_price", Numeric, nullable=False),
+    # Pairs of account and quantity.
+    Column("shares", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("why", Text, nullable=False),
 )

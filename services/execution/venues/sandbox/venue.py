@@ -1,13 +1,16 @@
 """The sandbox as a venue, and the faults it can be told to have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from services.execution.app.ports import (
+from services.execution.app.venue_port import (
     Acknowledged,
+    AllocationInstruction,
     Capabilities,
+    InstructionState,
+    InstructionView,
     Intent,
     MarketSetting,
     NotTaken,
@@ -16,16 +19,23 @@ from services.execution.app.ports import (
     VenueReport,
     VenueView,
 )
-from services.execution.domain.errors import MarketInvalid, VenueUnreachable
-from services.execution.domain.order import Report
+from services.execution.domain.errors import FillInvalid, FillNotFound, MarketInvalid, VenueUnreachable
+from services.execution.domain.order import FillCorrected, Filled, Report
 from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.venues.sandbox.book import BeginBook, Book
 from services.execution.venues.sandbox.market import (
     RestingOrder,
     acknowledged,
+    busted,
     canceled,
+    change_id,
+    corrected,
     expired,
+    fee_of,
     matched,
+    replaced,
+    resumed,
+    suspended,
     too_late,
 )
 from services.kernel.clock import Clock
@@ -41,6 +51,7 @@ _CAPABILITIES = Capabilities(
     repeats_harmlessly=True,
     replace_keeps_id=True,
     query_settles_s=0,
+    books_allocations=True,
 )
 
 
@@ -123,12 +134,27 @@ class SandboxVenue:
         async with self.begin() as book:
             await book.lock()
             order, market = await book.order(client_order_id), await book.market()
-            if order is None or market is None:
+            if order is None or market is None or await book.said_as(change_id(order, request_id)):
                 return
             if not order.open:
                 await book.say([(client_order_id, too_late(order, request_id), market.market_time)])
                 return
             await _record(book, [canceled(order)], market.market_time)
+
+    async def replace(
+        self, client_order_id: str, request_id: str, quantity: Decimal, limit_price: Decimal | None
+    ) -> None:
+        """Change an open order; an order that is over answers that it is too late."""
+        self._check_reachable()
+        async with self.begin() as book:
+            await book.lock()
+            order, market = await book.order(client_order_id), await book.market()
+            if order is None or market is None or await book.said_as(change_id(order, request_id)):
+                return
+            if not order.open:
+                await book.say([(client_order_id, too_late(order, request_id), market.market_time)])
+                return
+            await _record(book, [replaced(order, request_id, quantity, limit_price)], market.market_time)
 
     async def query(self, client_order_id: str) -> VenueView | None:
         """Return an order as the venue has it."""
@@ -166,6 +192,80 @@ class SandboxVenue:
             if order.intent.instrument_id in prices
         ]
         await _record(book, looked_at, market.market_time)
+
+    async def instruct(self, instruction: AllocationInstruction) -> None:
+        """Take note of who got what, if it is what was filled."""
+        self._check_reachable()
+        async with self.begin() as book:
+            await book.lock()
+            order = await book.order(instruction.client_order_id)
+            await book.instruct(instruction, _instruction_view(order, instruction))
+
+    async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
+        """Return what became of instructions."""
+        self._check_reachable()
+        async with self.begin() as book:
+            return await book.instructions(allocation_ids)
+
+    async def bust_fill(self, report_id: str) -> None:
+        """Take a fill back, as if it never happened.
+
+        Raises:
+            FillNotFound: No fill was reported under this id.
+            FillInvalid: It was busted or corrected before.
+        """
+        async with self.begin() as book:
+            order, fill, time = await self._fill(book, report_id)
+            await _record(book, [busted(order, fill)], time)
+
+    async def correct_fill(self, report_id: str, quantity: Decimal, price: Decimal) -> None:
+        """Say what a fill was in truth: at most as much as was said. The fee follows the value.
+
+        Raises:
+            FillNotFound: No fill was reported under this id.
+            FillInvalid: It was busted or corrected before; or quantity or price is out of range.
+        """
+        async with self.begin() as book:
+            order, fill, time = await self._fill(book, report_id)
+            wrong = Violations()
+            if not 0 < quantity <= fill.quantity:
+                wrong.add("quantity", f"must be above 0 and at most {fill.quantity}, was {quantity}")
+            if price <= 0:
+                wrong.add("price", f"must be above 0, was {price}")
+            wrong.raise_if_any(FillInvalid)
+            market = await book.market()
+            fee = fill.fee if market is None else fee_of(quantity * price, market)
+            await _record(book, [corrected(order, fill, quantity, price, fee)], time)
+
+    async def _fill(self, book: Book, report_id: str) -> tuple[RestingOrder, Filled | FillCorrected, datetime]:
+        await book.lock()
+        said, market = await book.said_as(report_id), await book.market()
+        if said is None or market is None or not isinstance(said.report, Filled | FillCorrected):
+            raise FillNotFound(f"fill {report_id} does not exist", report_id=report_id)
+        order = await book.order(said.client_order_id)
+        if order is None:
+            raise FillNotFound(f"order {said.client_order_id} does not exist", report_id=report_id)
+        wrong = Violations()
+        if await book.voided(report_id):
+            wrong.add("report_id", f"must be a fill that counts; {report_id} was busted or corrected")
+        wrong.raise_if_any(FillInvalid)
+        return order, said.report, market.market_time
+
+    async def halt_instrument(self, instrument_id: InstrumentId, halted: bool) -> int:
+        """Stop or start the trading of what rests in an instrument, and return how many orders that concerns."""
+        async with self.begin() as book:
+            await book.lock()
+            market, number = await book.market(), await book.last_position() + 1
+            if market is None:
+                return 0
+            change = suspended if halted else resumed
+            resting = [
+                change(order, number)
+                for order in await book.open_orders(None)
+                if order.intent.instrument_id == instrument_id and order.suspended is not halted
+            ]
+            await _record(book, resting, market.market_time)
+            return len(resting)
 
     async def load_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
         """Set the market, and return how many instruments can be traded. A new day ends the orders of the day before.
@@ -218,6 +318,15 @@ def _refusal(intent: Intent, market: MarketSetting | None, prices: Mapping[Instr
 async def _record(book: Book, changes: Sequence[tuple[RestingOrder, list[Report]]], time: datetime) -> None:
     await book.save([order for order, said in changes if said])
     await book.say([(order.intent.client_order_id, report, time) for order, said in changes for report in said])
+
+
+def _instruction_view(order: RestingOrder | None, instruction: AllocationInstruction) -> InstructionView:
+    if order is None:
+        return InstructionView(InstructionState.REJECTED, f"order {instruction.client_order_id} is unknown")
+    if instruction.shares and instruction.quantity != order.filled_quantity:
+        why = f"{order.filled_quantity} is filled, {instruction.quantity} is allocated"
+        return InstructionView(InstructionState.REJECTED, why)
+    return InstructionView(InstructionState.ACCEPTED)
 
 
 def _view(order: RestingOrder) -> VenueView:
