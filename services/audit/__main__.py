@@ -5,8 +5,7 @@ import asyncio
 import sys
 
 from services.audit.config import AuditSettings
-from services.audit.main import check, main, signing_key
-from services.runtime.migrations import run_migrations
+from services.audit.main import check, main, migrate, signing_keys
 from services.runtime.server import run
 
 
@@ -15,24 +14,27 @@ def command_line() -> int:
     parser = argparse.ArgumentParser(prog="python -m services.audit", description="The audit service.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve until SIGTERM")
-    commands.add_parser("migrate", help="bring the schema to the newest revision")
+    commands.add_parser("migrate", help="bring the schema to the newest revision, and make new logs")
     commands.add_parser(
         "scrub", help="check everything that is stored; ends with 1 when something is not as it must be"
     )
-    commands.add_parser("verifier-key", help="print the public key that checks this log's checkpoints")
+    commands.add_parser("verifier-key", help="print the public keys that check the logs' checkpoints")
     match parser.parse_args().command:
         case "serve":
             run(main(AuditSettings.from_environment()))
         case "migrate":
-            asyncio.run(run_migrations(AuditSettings.from_environment(), "services.audit"))
+            asyncio.run(migrate(AuditSettings.from_environment()))
         case "scrub":
-            report = asyncio.run(check(AuditSettings.from_environment()))
-            for finding in report.findings:
-                sys.stdout.write(f"{finding.where}: {finding.what}\n")
-            sys.stdout.write(f"{report.size} entries, root {report.root.hex()}, {report.finding_count} findings\n")
-            return 1 if report.finding_count else 0
+            reports = asyncio.run(check(AuditSettings.from_environment()))
+            for name, report in reports.items():
+                for finding in report.findings:
+                    sys.stdout.write(f"{name}: {finding.where}: {finding.what}\n")
+                said = f"{report.size} entries, root {report.root.hex()}, {report.finding_count} findings"
+                sys.stdout.write(f"{name}: {said}\n")
+            return 1 if any(report.finding_count for report in reports.values()) else 0
         case _:
-            sys.stdout.write(f"{signing_key(AuditSettings.from_environment()).verifier_key}\n")
+            for key in signing_keys(AuditSettings.from_environment()).values():
+                sys.stdout.write(f"{key.verifier_key}\n")
     return 0
 
 

@@ -1,11 +1,29 @@
 """What the audit service can be told by its environment."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
+from services.audit.domain.logs import LOG_NAME_PATTERN
 from services.runtime.settings import ServiceSettings
+
+_ORIGIN_PATTERN = r"^[^\s+]+$"
+
+LogName = Annotated[str, StringConstraints(pattern=LOG_NAME_PATTERN)]
+
+
+class LogSettings(BaseModel):
+    """What differs for one log from what it would be called and signed with by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Its name in every checkpoint; `<log_origin>/<name>` when not given.
+    origin: str | None = Field(default=None, min_length=1, max_length=200, pattern=_ORIGIN_PATTERN)
+    # The Ed25519 private key that signs its checkpoints; derived from the key of `events` when not given.
+    key_file: Path | None = None
 
 
 class AuditSettings(ServiceSettings):
@@ -17,9 +35,12 @@ class AuditSettings(ServiceSettings):
     database_schema: str = Field(default="audit", pattern="^audit$")
 
     # The name of the log, in every checkpoint for ever; a URL without its scheme, such as audit.example.com/log.
-    log_origin: str = Field(min_length=1, max_length=200, pattern=r"^[^\s+]+$")
+    log_origin: str = Field(min_length=1, max_length=200, pattern=_ORIGIN_PATTERN)
     # The Ed25519 private key that signs checkpoints, as PEM (PKCS 8).
     log_key_file: Path
+    # Logs beside `events`, by name, as JSON: {"tenant_a": {}, "access": {"key_file": "/keys/access.key"}}. `access` is
+    # always there; `migrate` makes the tables of the others.
+    logs: Mapping[LogName, LogSettings] = Field(default={}, max_length=64)
 
     # Events that may wait for a commit; more are answered RESOURCE_EXHAUSTED.
     queue_events_max: int = Field(default=20_000, ge=1_000, le=1_000_000)

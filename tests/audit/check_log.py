@@ -10,10 +10,10 @@ from services.audit.domain.merkle import leaf_hash, verify_consistency, verify_i
 from services.audit.domain.terms import postings
 from services.audit.domain.tiles import TILE_WIDTH, RightEdge, split_hashes, tiles_of
 from services.audit.domain.verify import verify_log
-from tests.audit.builders import KEY, ORIGIN
+from tests.audit.builders import KEY
 
 
-async def check_log(log, *, proofs_max=40):
+async def check_log(log, *, proofs_max=40, key=KEY):
     """Recompute the tree, every tile, and proofs, from what the reader `log` gives; return the entries."""
     newest = await log.checkpoint()
     size = newest.checkpoint.size
@@ -25,7 +25,7 @@ async def check_log(log, *, proofs_max=40):
     for at in range(0, size + 1, max(1, size // 500)):
         signed = await log.checkpoint(at)
         if signed is not None:
-            opened = open_checkpoint(signed.note, origin=ORIGIN, keys=[KEY.verifier_key])
+            opened = open_checkpoint(signed.note, origin=key.name, keys=[key.verifier_key])
             assert opened == signed.checkpoint
             checkpoints.append(opened)
     report = verify_log(bodies, checkpoints)

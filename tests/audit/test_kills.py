@@ -26,7 +26,7 @@ from services.audit.store import PostgresReader
 from services.runtime.client import connect
 from services.runtime.database import Database
 from tests.audit.api.conftest import message_of
-from tests.audit.builders import KEY, ORIGIN, an_event
+from tests.audit.builders import ACCESS_KEY, KEY, ORIGIN, an_event
 from tests.audit.check_log import check_log, check_tables
 from tools.local.issuer import ISSUER, TokenIssuer
 
@@ -212,6 +212,6 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     key = await asyncio.to_thread(command, "verifier-key")
 
     assert (whole.returncode, bent.returncode, key.returncode) == (0, 1, 0)
-    assert whole.stdout.startswith("2 entries, root ")
-    assert "entry 1: its leaf is not the hash of its body" in bent.stdout
-    assert key.stdout == f"{KEY.verifier_key}\n"
+    assert "events: 2 entries, root " in whole.stdout
+    assert "events: entry 1: its leaf is not the hash of its body" in bent.stdout
+    assert key.stdout == f"{ACCESS_KEY.verifier_key}\n{KEY.verifier_key}\n"

@@ -9,12 +9,13 @@ all services at once some seconds longer.
 import asyncio
 
 from services.audit.config import AuditSettings
+from services.audit.main import migrate as migrate_audit
 from services.decision.config import DecisionSettings
 from services.execution.config import ExecutionSettings
 from services.policy.config import PolicySettings
 from services.runtime.migrations import run_migrations
 
-SETTINGS = (PolicySettings, DecisionSettings, ExecutionSettings, AuditSettings)
+SETTINGS = (PolicySettings, DecisionSettings, ExecutionSettings)
 
 
 async def migrate() -> None:
@@ -22,6 +23,7 @@ async def migrate() -> None:
     for settings in SETTINGS:
         read = settings.from_environment()
         await run_migrations(read, f"services.{read.database_schema}")
+    await migrate_audit(AuditSettings.from_environment())
 
 
 if __name__ == "__main__":

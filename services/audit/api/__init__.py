@@ -1,5 +1,6 @@
 """What do callers say to the log, and what does it answer?"""
 
+from services.audit.api.reading import ACCESS_INDEX_HEADER, AccessRecorder
 from services.audit.api.servicer import AuditServicer
 
-__all__ = ["AuditServicer"]
+__all__ = ["ACCESS_INDEX_HEADER", "AccessRecorder", "AuditServicer"]

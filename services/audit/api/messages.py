@@ -8,6 +8,7 @@ from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.entry import Entry, Event, EventInvalid, printable
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.sequencing import Result, Status
+from services.kernel.canonical import JsonValue, rfc3339
 from services.kernel.errors import Invalid, Violations
 from services.runtime.wire import instant_message, instant_of
 
@@ -74,6 +75,19 @@ def filter_of(message: pb.EntryFilter) -> EntryFilter:
         start_time=instant_of(message.start_time, "filter.start_time") if message.HasField("start_time") else None,
         end_time=instant_of(message.end_time, "filter.end_time") if message.HasField("end_time") else None,
     )
+
+
+def question_of(wanted: EntryFilter) -> dict[str, JsonValue]:
+    """Return what `wanted` says beside its subjects, as the access log remembers it."""
+    said = {
+        "actor": wanted.actor,
+        "end_time": rfc3339(wanted.end_time) if wanted.end_time else None,
+        "kind": wanted.kind,
+        "producer": wanted.producer,
+        "start_time": rfc3339(wanted.start_time) if wanted.start_time else None,
+        "trace_id": wanted.trace_id,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def append_response(appended: Appended) -> pb.AppendResponse:

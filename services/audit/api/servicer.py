@@ -8,10 +8,20 @@ import grpc.aio
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceServicer
-from services.audit.api.messages import append_response, checkpoint_message, entry_message, events_of, filter_of
-from services.audit.app import AuditApp
+from services.audit.api.messages import (
+    append_response,
+    checkpoint_message,
+    entry_message,
+    events_of,
+    filter_of,
+    question_of,
+)
+from services.audit.api.reading import AccessRecorder
+from services.audit.app import Access, Logs, accounts_in
 from services.audit.domain.entry import Event
-from services.audit.domain.errors import ProducerForeign
+from services.audit.domain.errors import LogReserved, ProducerForeign
+from services.audit.domain.logs import ACCESS
+from services.kernel.canonical import JsonValue
 from services.runtime.context import continued, current_caller
 from services.runtime.paging import Page, PageTokenInvalid, read_page
 
@@ -27,31 +37,43 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class AuditServicer(AuditServiceServicer):
     """Answers callers of the log."""
 
-    def __init__(self, app: AuditApp) -> None:
-        """Answer by `app`."""
-        self._app = app
+    def __init__(self, logs: Logs, access: AccessRecorder) -> None:
+        """Answer from `logs`, and have `access` write down who reads."""
+        self._logs = logs
+        self._access = access
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
+        log = self._logs.named(request.log)
+        if log.name == ACCESS:
+            raise LogReserved("only the audit service itself writes to the log access", log=log.name)
         events = events_of(request.events)
         _require_own(events)
         with _in_their_traces(events):
-            return append_response(await self._app.append(events))
+            return append_response(await log.app.append(events))
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: _Context) -> pb.GetEntryResponse:
+        log = self._logs.named(request.log)
         if request.WhichOneof("key") == "event_id":
-            return pb.GetEntryResponse(entry=entry_message(await self._app.entry_of_event(request.event_id)))
-        return pb.GetEntryResponse(entry=entry_message(await self._app.entry(request.index)))
+            entry = await log.app.entry_of_event(request.event_id)
+        else:
+            entry = await log.app.entry(request.index)
+        subjects = entry.event.subjects
+        question: dict[str, JsonValue] = {"event_id": entry.event.event_id, "index": entry.index}
+        await self._access.record(context, Access(log.name, subjects, question, accounts_in([entry])))
+        return pb.GetEntryResponse(entry=entry_message(entry))
 
     async def ListEntries(self, request: pb.ListEntriesRequest, context: _Context) -> pb.ListEntriesResponse:
+        log = self._logs.named(request.log)
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
         tree_size, cursor = _position(page)
-        found = await self._app.entries(
-            filter_of(request.filter),
-            limit=page.size,
-            descending=request.descending,
-            tree_size=tree_size,
-            cursor=cursor,
+        wanted = filter_of(request.filter)
+        found = await log.app.entries(
+            wanted, limit=page.size, descending=request.descending, tree_size=tree_size, cursor=cursor
         )
+        question = question_of(wanted) | {"shown": len(found.entries), "tree_size": found.tree_size}
+        if found.entries:
+            question |= {"first": found.entries[0].index, "last": found.entries[-1].index}
+        await self._access.record(context, Access(log.name, wanted.subjects, question, accounts_in(found.entries)))
         return pb.ListEntriesResponse(
             entries=map(entry_message, found.entries),
             next_page_token="" if found.cursor is None else page.token((found.tree_size, found.cursor)),
@@ -61,19 +83,24 @@ class AuditServicer(AuditServiceServicer):
     async def StreamEntries(
         self, request: pb.StreamEntriesRequest, context: _Context
     ) -> AsyncIterator[pb.StreamEntriesResponse]:
-        tail = self._app.tail(filter_of(request.filter), start=request.start_index, follow=request.follow)
+        log = self._logs.named(request.log)
+        wanted = filter_of(request.filter)
+        question = question_of(wanted) | {"follow": request.follow, "start_index": request.start_index}
+        await self._access.record(context, Access(log.name, wanted.subjects, question))
+        tail = log.app.tail(wanted, start=request.start_index, follow=request.follow)
         async for entries, next_index in tail:
             yield pb.StreamEntriesResponse(entries=map(entry_message, entries), next_index=next_index)
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: _Context) -> pb.GetCheckpointResponse:
-        signed = await self._app.checkpoint(request.size if request.HasField("size") else None)
+        size = request.size if request.HasField("size") else None
+        signed = await self._logs.named(request.log).app.checkpoint(size)
         return pb.GetCheckpointResponse(checkpoint=checkpoint_message(signed))
 
     async def GetInclusionProof(
         self, request: pb.GetInclusionProofRequest, context: _Context
     ) -> pb.GetInclusionProofResponse:
         size = request.tree_size if request.HasField("tree_size") else None
-        proof = await self._app.inclusion_proof(request.index, size)
+        proof = await self._logs.named(request.log).app.inclusion_proof(request.index, size)
         return pb.GetInclusionProofResponse(
             index=proof.index,
             leaf_hash=proof.leaf,
@@ -85,7 +112,7 @@ class AuditServicer(AuditServiceServicer):
         self, request: pb.GetConsistencyProofRequest, context: _Context
     ) -> pb.GetConsistencyProofResponse:
         second_size = request.second_size if request.HasField("second_size") else None
-        proof = await self._app.consistency_proof(request.first_size, second_size)
+        proof = await self._logs.named(request.log).app.consistency_proof(request.first_size, second_size)
         return pb.GetConsistencyProofResponse(hashes=proof.hashes, checkpoint=checkpoint_message(proof.checkpoint))
 
 

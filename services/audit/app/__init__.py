@@ -1,24 +1,32 @@
 """What can be asked of the log, and what does each question need?"""
 
+from services.audit.app.access import Access, AccessLog, Reader, accounts_in
 from services.audit.app.audit import AuditApp, EntryPage, Growing, InclusionProof, Proof
+from services.audit.app.logs import Log, Logs
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
 from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
 from services.audit.app.sequencer import Appended, Sequencer
 
 __all__ = [
+    "Access",
+    "AccessLog",
     "Appended",
     "AuditApp",
     "Elect",
     "EntryPage",
     "Growing",
     "InclusionProof",
+    "Log",
     "LogContents",
     "LogReader",
     "LogWriter",
+    "Logs",
     "Observer",
     "Proof",
+    "Reader",
     "ScrubReport",
     "Scrubber",
     "Sequencer",
+    "accounts_in",
     "scrub",
 ]

@@ -43,3 +43,15 @@ class ProducerForeign(Denied):
     """The event says that another service than its sender produced it."""
 
     reason = "ROLE_MISSING"
+
+
+class LogUnknown(NotFound):
+    """There is no log of this name."""
+
+    reason = "LOG_UNKNOWN"
+
+
+class LogReserved(Denied):
+    """Only the audit service itself writes to this log."""
+
+    reason = "LOG_RESERVED"

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 # The same as Go's note package; C2SP asks for at least 16 signatures.
 NOTE_BYTES_MAX = 1_000_000
@@ -91,6 +93,15 @@ class SigningKey:
 
     def __post_init__(self) -> None:
         _require_name(self.name)
+
+    def derived(self, name: str) -> "SigningKey":
+        """Return the key of its own that `name` signs with when it was given none (HKDF, RFC 5869).
+
+        Whoever has this key can make that one, and not the other way round.
+        """
+        info = b"evenkeel audit log\n" + name.encode()
+        seed = HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(self.private_key.private_bytes_raw())
+        return SigningKey(name, Ed25519PrivateKey.from_private_bytes(seed))
 
     @property
     def verifier_key(self) -> VerifierKey:

@@ -21,7 +21,7 @@ from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import Growth, Head, Known
 from services.audit.domain.terms import positions, postings, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
-from services.audit.tables import SCHEMA
+from services.audit.tables import EVENTS, SCHEMA, log_tables
 from services.runtime.database import Database
 
 # PostgreSQL's bigint.
@@ -63,7 +63,7 @@ _LAST_POSTINGS = """
     select wanted.term, last.start, last.positions
     from unnest($1::bigint[]) as wanted (term)
     cross join lateral (
-        select start, positions from audit.posting where posting.term = wanted.term order by start desc limit 1
+        select start, positions from audit.posting as found where found.term = wanted.term order by start desc limit 1
     ) as last
 """
 _POSTING_BEFORE = """
@@ -77,8 +77,8 @@ _TILE_ROOTS = "select root from audit.tile where level = $1 and idx >= $2 order 
 
 
 @asynccontextmanager
-async def elect(database: Database, origin: str) -> AsyncIterator["PostgresWriter"]:
-    """Become the writer of the log `origin` until the block ends.
+async def elect(database: Database, origin: str, log: str = EVENTS) -> AsyncIterator["PostgresWriter"]:
+    """Become the writer of the log `log`, whose checkpoints say `origin`, until the block ends.
 
     Raises:
         LogWriterElsewhere: Another session is, or this one was lost.
@@ -90,16 +90,17 @@ async def elect(database: Database, origin: str) -> AsyncIterator["PostgresWrite
             elected = await driver.fetchval("select pg_try_advisory_lock($1)", _lock_number(origin))
         if not elected:
             raise LogWriterElsewhere("another process holds the log", origin=origin)
-        yield PostgresWriter(driver, origin)
+        yield PostgresWriter(driver, origin, log)
 
 
 class PostgresWriter:
     """The session that holds the log."""
 
-    def __init__(self, driver: Any, origin: str) -> None:  # noqa: ANN401 - asyncpg publishes no types
-        """Write the log `origin` through asyncpg's connection `driver`."""
+    def __init__(self, driver: Any, origin: str, log: str = EVENTS) -> None:  # noqa: ANN401 - asyncpg publishes no types
+        """Write the log `log`, called `origin` in its checkpoints, through asyncpg's connection `driver`."""
         self._driver = driver
         self._origin = origin
+        self._tables = log_tables(log)
 
     async def head(self) -> tuple[Head, SignedCheckpoint | None]:
         """Return where the log ends, rebuilt from full tiles and the leaves after them.
@@ -108,14 +109,15 @@ class PostgresWriter:
             LogRootMismatch: What is stored does not hash to what was signed.
         """
         async with _lost(), self._driver.transaction(isolation="repeatable_read", readonly=True):
-            last = await self._driver.fetchval(_LAST_INDEX)
+            last = await self._driver.fetchval(self._tables.sql(_LAST_INDEX))
             size = 0 if last is None else last + 1
             partials = []
             for level in range(-(-size.bit_length() // TILE_HEIGHT)):
                 first = (size >> TILE_HEIGHT * (level + 1)) * TILE_WIDTH
                 query, arguments = (_LEAVES, (first,)) if level == 0 else (_TILE_ROOTS, (level - 1, first))
-                partials.append([row[0] for row in await self._driver.fetch(query, *arguments)])
-            row = await self._driver.fetchrow(_NEWEST_CHECKPOINT)
+                rows = await self._driver.fetch(self._tables.sql(query), *arguments)
+                partials.append([row[0] for row in rows])
+            row = await self._driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT))
         try:
             edge = RightEdge.of(size, partials)
         except ValueError as error:
@@ -135,16 +137,17 @@ class PostgresWriter:
     async def known(self, event_ids: Collection[str]) -> Mapping[str, Known]:
         """Return those of `event_ids` that the log has."""
         async with _lost():
-            rows = await self._driver.fetch(_KNOWN, list(event_ids))
+            rows = await self._driver.fetch(self._tables.sql(_KNOWN), list(event_ids))
         return {event_id: Known(index, digest) for event_id, index, digest in rows}
 
     async def sequences(self, accounts: Collection[str]) -> Mapping[str, int]:
         """Return the last number of each of `accounts` that has an entry."""
         terms = {account: term_number(subject_term(ACCOUNT, account)) for account in accounts}
         async with _lost():
-            last = {row["term"]: row for row in await self._driver.fetch(_LAST_POSTINGS, list(set(terms.values())))}
+            rows = await self._driver.fetch(self._tables.sql(_LAST_POSTINGS), list(set(terms.values())))
+            last = {row["term"]: row for row in rows}
             indexes = [start + max(positions(posting)) for _, start, posting in last.values()]
-            bodies = await self._driver.fetch(_BODIES, indexes)
+            bodies = await self._driver.fetch(self._tables.sql(_BODIES), indexes)
         entries = map(parse_entry, (body for (body,) in bodies))
         found = {entry.event.account: entry.account_sequence for entry in entries}
         sequences = {account: found[account] for account in accounts if account in found}
@@ -159,11 +162,12 @@ class PostgresWriter:
         before = _INDEX_MAX
         while True:
             async with _lost():
-                row = await self._driver.fetchrow(_POSTING_BEFORE, term, before)
+                row = await self._driver.fetchrow(self._tables.sql(_POSTING_BEFORE), term, before)
                 if row is None:
                     return 0
                 before = row["start"]
-                bodies = await self._driver.fetch(_BODIES, [before + at for at in positions(row["positions"])])
+                indexes = [before + at for at in positions(row["positions"])]
+                bodies = await self._driver.fetch(self._tables.sql(_BODIES), indexes)
             entries = [parse_entry(body) for (body,) in bodies]
             own = [entry.account_sequence for entry in entries if entry.event.account == account]
             if own:
@@ -190,12 +194,12 @@ class PostgresWriter:
         found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
         async with _lost():
             if len(entries) < COPY_ENTRIES_MIN:
-                await self._driver.execute(_INSERT_ALL, *rest, *_columns(entries), *_columns(found))
+                await self._driver.execute(self._tables.sql(_INSERT_ALL), *rest, *_columns(entries), *_columns(found))
                 return
             async with self._driver.transaction():
-                await self._copy("entry", ("idx", "leaf", "body"), entries)
-                await self._copy("posting", ("term", "start", "positions"), found)
-                await self._driver.execute(_INSERT_REST, *rest)
+                await self._copy(self._tables.entry.name, ("idx", "leaf", "body"), entries)
+                await self._copy(self._tables.posting.name, ("term", "start", "positions"), found)
+                await self._driver.execute(self._tables.sql(_INSERT_REST), *rest)
 
     async def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
         await self._driver.copy_records_to_table(table, schema_name=SCHEMA, columns=columns, records=rows)

@@ -2,13 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
-from services.audit.api import AuditServicer
-from services.audit.app import AuditApp, Growing, Sequencer
+from services.audit.api import AccessRecorder, AuditServicer
+from services.audit.app import AccessLog, AuditApp, Growing, Log, Logs, Sequencer
+from services.audit.config import AuditSettings
+from services.audit.domain.logs import ACCESS, EVENTS
 from services.audit.main import Watch
 from services.audit.store import PostgresReader, elect
 from services.runtime.client import connect
@@ -17,20 +21,47 @@ from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
 from services.runtime.wire import instant_message
 from services.runtime.workers import Worker
-from tests.audit.builders import KEY, ORIGIN
+from tests.audit.builders import ACCESS_KEY, KEY, ORIGIN
 from tools.local.issuer import ISSUER, TokenIssuer
 
 FULL_NAME = "evenkeel.audit.v1.AuditService"
 
 
+class OpenLog:
+    """One log of the service."""
+
+    def __init__(self, database, name, key):
+        self.key = key
+        self.growing = Growing()
+        self.elected = elected = asyncio.Event()
+
+        class Telling(Watch):
+            def elected(self, checkpoint):
+                super().elected(checkpoint)
+                elected.set()
+
+        self.sequencer = Sequencer(
+            elect=lambda: elect(database, key.name, name),
+            origin=key.name,
+            keys=[key],
+            clock=SystemClock(),
+            observer=Telling(name, self.growing),
+            queue_events_max=100,
+        )
+        self.reader = PostgresReader(database, name)
+        self.app = AuditApp(sequencer=self.sequencer, log=self.reader, growing=self.growing)
+
+
 class Service:
     """A running service, and how one calls it."""
 
-    def __init__(self, server, sequencer, reader, growing, issuer):
+    def __init__(self, server, opened, issuer):
         self.server = server
-        self.sequencer = sequencer
-        self.reader = reader
-        self.growing = growing
+        self.opened = opened
+        self.sequencer = opened[EVENTS].sequencer
+        self.reader = opened[EVENTS].reader
+        self.growing = opened[EVENTS].growing
+        self.access = opened[ACCESS]
         self.issuer = issuer
         self._channels = []
 
@@ -71,38 +102,45 @@ def message_of(event):
 
 
 @pytest.fixture
+def audit_settings(audit_database, tmp_path):
+    """Settings of the whole service, as `main` reads them."""
+    key_file = tmp_path / "log.key"
+    key_file.write_bytes(
+        KEY.private_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+    def made(**values):
+        of_database = audit_database.settings().model_dump(exclude_unset=True)
+        return AuditSettings.from_environment(
+            **{**of_database, "log_origin": ORIGIN, "log_key_file": key_file, **values}
+        )
+
+    return made
+
+
+@pytest.fixture
 async def service(audit_database, tmp_path):
     issuer = TokenIssuer.at(tmp_path)
     settings = audit_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, drain_s=1.0)
     database = Database(settings)
-    growing = Growing()
-    elected = asyncio.Event()
-
-    class Telling(Watch):
-        def elected(self, checkpoint):
-            super().elected(checkpoint)
-            elected.set()
-
-    sequencer = Sequencer(
-        elect=lambda: elect(database, ORIGIN),
-        origin=ORIGIN,
-        keys=[KEY],
-        clock=SystemClock(),
-        observer=Telling(growing),
-        queue_events_max=100,
+    opened = {EVENTS: OpenLog(database, EVENTS, KEY), ACCESS: OpenLog(database, ACCESS, ACCESS_KEY)}
+    logs = Logs({name: Log(name, each.key.verifier_key, each.app) for name, each in opened.items()})
+    access = AccessRecorder(
+        AccessLog(sequencer=opened[ACCESS].sequencer, clock=SystemClock(), new_id=lambda: str(uuid4()))
     )
-    reader = PostgresReader(database)
-    app = AuditApp(sequencer=sequencer, log=reader, growing=growing)
     server = Server(
         settings,
-        servicers=[Servicer(FULL_NAME, add_AuditServiceServicer_to_server, AuditServicer(app))],
+        servicers=[Servicer(FULL_NAME, add_AuditServiceServicer_to_server, AuditServicer(logs, access))],
         database=database,
         package="services.audit",
-        workers=[Worker("sequencer", sequencer.run)],
+        workers=[Worker(f"sequencer of {name}", each.sequencer.run) for name, each in opened.items()],
     )
     await server.start()
-    await elected.wait()
-    running = Service(server, sequencer, reader, growing, issuer)
+    for each in opened.values():
+        await each.elected.wait()
+    running = Service(server, opened, issuer)
     yield running
     await running.close()
     await server.drain()

@@ -1,4 +1,5 @@
 import base64
+import hmac
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.audit.domain.signed_note import NoteInvalid, SigningKey, VerifierKey, parse, sign, verify
+from tests.audit.builders import KEY
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/audit/signed_notes.json").read_text())
 ALICE = SigningKey("alice.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -113,3 +115,14 @@ def test_malformed_keys_are_refused(line):
 def test_a_name_with_spaces_or_plus_is_no_key_name(name):
     with pytest.raises(NoteInvalid):
         SigningKey(name, ALICE.private_key)
+
+
+def test_a_log_that_was_given_no_key_gets_one_of_its_own_that_is_always_the_same():
+    derived = KEY.derived("audit.example/access")
+
+    assert derived.verifier_key == KEY.derived("audit.example/access").verifier_key
+    assert len({key.verifier_key.public_key for key in (KEY, derived, KEY.derived("audit.example/b"))}) == 3
+    # HKDF-SHA-256 (RFC 5869) without salt: extract under 32 zero bytes, expand once.
+    secret = hmac.digest(bytes(32), KEY.private_key.private_bytes_raw(), "sha256")
+    seed = hmac.digest(secret, b"evenkeel audit log\naudit.example/access\x01", "sha256")
+    assert derived.private_key.private_bytes_raw() == seed

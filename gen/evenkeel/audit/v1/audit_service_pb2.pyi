@@ -204,6 +204,9 @@ class AppendRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """1 to 1,000 events."""
@@ -212,10 +215,11 @@ class AppendRequest(_message.Message):
         self,
         *,
         events: _abc.Iterable[Global___Event] | None = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "log", b"log"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,19 +316,23 @@ class GetEntryRequest(_message.Message):
 
     INDEX_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Its position in the log."""
     event_id: _builtins.str
     """Its event's id."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         event_id: _builtins.str = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "index", b"index", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "index", b"index", "key", b"key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "index", b"index", "key", b"key", "log", b"log"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["index", "event_id"]  # noqa: Y015
     _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
@@ -418,12 +426,15 @@ class ListEntriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Entries per page, at most 1,000; 100 when 0."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     descending: _builtins.bool
     """Newest first instead of oldest first."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     @_builtins.property
     def filter(self) -> Global___EntryFilter:
         """Which entries; all when absent."""
@@ -435,10 +446,11 @@ class ListEntriesRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "filter", b"filter", "log", b"log", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,10 +497,13 @@ class StreamEntriesRequest(_message.Message):
     START_INDEX_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     start_index: _builtins.int
     """Index of the first entry wanted."""
     follow: _builtins.bool
     """Go on as the log grows, until the caller cancels."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     @_builtins.property
     def filter(self) -> Global___EntryFilter:
         """Which entries; all when absent."""
@@ -499,10 +514,11 @@ class StreamEntriesRequest(_message.Message):
         start_index: _builtins.int = ...,
         filter: Global___EntryFilter | None = ...,
         follow: _builtins.bool = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "follow", b"follow", "start_index", b"start_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "follow", b"follow", "log", b"log", "start_index", b"start_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -543,16 +559,20 @@ class GetCheckpointRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SIZE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     """Size of the checkpoint wanted; the newest when absent."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     def __init__(
         self,
         *,
         size: _builtins.int | None = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "log", b"log", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size: _TypeAlias = _typing.Literal["size"]  # noqa: Y015
     _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
@@ -592,19 +612,23 @@ class GetInclusionProofRequest(_message.Message):
 
     INDEX_FIELD_NUMBER: _builtins.int
     TREE_SIZE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the entry."""
     tree_size: _builtins.int
     """Size of the tree; the newest checkpoint's when absent. Must have a checkpoint."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         tree_size: _builtins.int | None = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_tree_size", b"_tree_size", "tree_size", b"tree_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tree_size", b"_tree_size", "index", b"index", "tree_size", b"tree_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tree_size", b"_tree_size", "index", b"index", "log", b"log", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tree_size: _TypeAlias = _typing.Literal["tree_size"]  # noqa: Y015
     _WhichOneofArgType__tree_size: _TypeAlias = _typing.Literal["_tree_size", b"_tree_size"]  # noqa: Y015
@@ -658,19 +682,23 @@ class GetConsistencyProofRequest(_message.Message):
 
     FIRST_SIZE_FIELD_NUMBER: _builtins.int
     SECOND_SIZE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     first_size: _builtins.int
     """Size of the smaller tree, 1 or more."""
     second_size: _builtins.int
     """Size of the larger tree; the newest checkpoint's when absent."""
+    log: _builtins.str
+    """Name of the log; `events` when empty."""
     def __init__(
         self,
         *,
         first_size: _builtins.int = ...,
         second_size: _builtins.int | None = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_second_size", b"_second_size", "second_size", b"second_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_second_size", b"_second_size", "first_size", b"first_size", "second_size", b"second_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_second_size", b"_second_size", "first_size", b"first_size", "log", b"log", "second_size", b"second_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__second_size: _TypeAlias = _typing.Literal["second_size"]  # noqa: Y015
     _WhichOneofArgType__second_size: _TypeAlias = _typing.Literal["_second_size", b"_second_size"]  # noqa: Y015

@@ -28,6 +28,14 @@ if _version_not_supported:
 class AuditServiceStub:
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     def __init__(self, channel):
@@ -76,6 +84,14 @@ class AuditServiceStub:
 class AuditServiceServicer:
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     def Append(self, request, context):
@@ -86,7 +102,8 @@ class AuditServiceServicer:
         that event, and the attempt is recorded.
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
-        batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later).
+        batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
+        `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +215,14 @@ def add_AuditServiceServicer_to_server(servicer, server):
 class AuditService:
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     @staticmethod

@@ -29,6 +29,14 @@ GRPC_VERSION: str
 class AuditServiceStub:
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     @_typing.overload
@@ -43,7 +51,8 @@ class AuditServiceStub:
     that event, and the attempt is recorded.
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
-    batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later).
+    batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
+    `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetEntryRequest, _audit_service_pb2.GetEntryResponse]
     """Returns one entry by its index or by its event's id.
@@ -83,6 +92,14 @@ class AuditServiceStub:
 class AuditServiceAsyncStub(AuditServiceStub):
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -94,7 +111,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     that event, and the attempt is recorded.
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
-    batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later).
+    batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
+    `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetEntryRequest, _audit_service_pb2.GetEntryResponse]  # type: ignore[assignment]
     """Returns one entry by its index or by its event's id.
@@ -133,6 +151,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps an append-only log of everything the platform did, under a Merkle tree
     (RFC 6962), so that anyone can check that nothing was changed or left out.
+
+    There are several logs side by side, each with an origin, a key and a tree of
+    its own: `events` of what the platform did, `access` of who read any of them,
+    others as the operator set them up. A log that does not exist is answered
+    `NOT_FOUND` / `LOG_UNKNOWN`.
+
+    Whoever reads entries is recorded in `access` before the first of them is
+    sent; the index of that record is the response header `evenkeel-access-index`.
     """
 
     @_abc_1.abstractmethod
@@ -148,7 +174,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         that event, and the attempt is recorded.
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
-        batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later).
+        batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
+        `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
         """
 
     @_abc_1.abstractmethod

@@ -164,6 +164,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """What is stored does not hash to the signed root."""
     ERROR_REASON_LOG_WRITER_ELSEWHERE: _ErrorReason.ValueType  # 405
     """Another writer holds the log."""
+    ERROR_REASON_LOG_UNKNOWN: _ErrorReason.ValueType  # 406
+    """There is no log of this name."""
+    ERROR_REASON_LOG_RESERVED: _ErrorReason.ValueType  # 407
+    """Only the audit service itself writes to this log."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused: the stable name in `google.rpc.ErrorInfo.reason`,
@@ -313,4 +317,8 @@ ERROR_REASON_LOG_ROOT_MISMATCH: ErrorReason.ValueType  # 404
 """What is stored does not hash to the signed root."""
 ERROR_REASON_LOG_WRITER_ELSEWHERE: ErrorReason.ValueType  # 405
 """Another writer holds the log."""
+ERROR_REASON_LOG_UNKNOWN: ErrorReason.ValueType  # 406
+"""There is no log of this name."""
+ERROR_REASON_LOG_RESERVED: ErrorReason.ValueType  # 407
+"""Only the audit service itself writes to this log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

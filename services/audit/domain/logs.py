@@ -1,0 +1,25 @@
+"""Which logs are there?
+
+One log is one origin: a tree, a key and a sequencer of its own. `events` has what the platform did. `access` has who
+looked at any log; it is kept apart, so that reading the record of events adds nothing to it. Others may stand beside
+them, for tenants or for scale.
+"""
+
+import re
+
+EVENTS = "events"
+ACCESS = "access"
+
+# Short enough that a table's name with it fits PostgreSQL's 63 characters.
+LOG_NAME_PATTERN = r"^[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){0,2}$"
+_NAME = re.compile(LOG_NAME_PATTERN)
+
+
+def is_log_name(text: str) -> bool:
+    """Return whether a log may be called `text`."""
+    return _NAME.match(text) is not None
+
+
+def default_origin(events_origin: str, log: str) -> str:
+    """Return what the log `log` is called in its checkpoints, beside `events` that is called `events_origin` there."""
+    return events_origin if log == EVENTS else f"{events_origin}/{log}"
