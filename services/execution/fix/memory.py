@@ -1,0 +1,100 @@
+"""A session store in memory, for tests and for the acceptance command: it forgets when the process ends."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.execution.fix.protocol.store import Direction, Entry, Numbers, NumbersMoved, SessionId
+
+
+@dataclass(slots=True)
+class _Kept:
+    numbers: Numbers
+    journal: dict[tuple[int, Direction], dict[int, Entry]] = field(default_factory=dict)
+    claimed: set[str] = field(default_factory=set)
+
+
+class MemoryUnit:
+    """A transaction in memory: its changes are made when it commits."""
+
+    def __init__(self, sessions: dict[SessionId, _Kept]) -> None:
+        """Change `sessions` on commit."""
+        self._sessions = sessions
+        self._numbers: dict[SessionId, Numbers] = {}
+        self._entries: list[tuple[SessionId, int, Direction, Entry]] = []
+        self._claimed: dict[SessionId, set[str]] = {}
+
+    async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
+        """See `Unit`."""
+        if (present := self._numbers.get(session, self._sessions[session].numbers)) != was:
+            raise NumbersMoved(f"{session} is at {present}, not at {was}")
+        self._numbers[session] = becomes
+
+    async def sent(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
+        """See `Unit`."""
+        self._add(session, generation, Direction.OUT, entries)
+
+    async def received(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
+        """See `Unit`."""
+        self._add(session, generation, Direction.IN, entries)
+
+    def _add(self, session: SessionId, generation: int, direction: Direction, entries: Sequence[Entry]) -> None:
+        known = set(self._sessions[session].journal.get((generation, direction), ()))
+        known |= {each[3].number for each in self._entries if each[:3] == (session, generation, direction)}
+        for entry in entries:
+            if entry.number in known:
+                raise ValueError(f"{session}: {direction} {generation}/{entry.number} is in the journal already")
+            known.add(entry.number)
+            self._entries.append((session, generation, direction, entry))
+
+    async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
+        """See `Unit`."""
+        mine = self._claimed.setdefault(session, set())
+        fresh = frozenset(keys) - self._sessions[session].claimed - mine
+        mine |= fresh
+        return fresh
+
+    def commit(self) -> None:
+        """Make the changes."""
+        for session, numbers in self._numbers.items():
+            self._sessions[session].numbers = numbers
+        for session, generation, direction, entry in self._entries:
+            self._sessions[session].journal.setdefault((generation, direction), {})[entry.number] = entry
+        for session, keys in self._claimed.items():
+            self._sessions[session].claimed |= keys
+
+
+class MemoryStore:
+    """Sessions in memory."""
+
+    def __init__(self) -> None:
+        """Begin without sessions."""
+        self._sessions: dict[SessionId, _Kept] = {}
+
+    async def load(self, session: SessionId, now: datetime) -> Numbers:
+        """See `SessionStore`."""
+        return self._sessions.setdefault(session, _Kept(Numbers(0, 1, 1, now))).numbers
+
+    def begin(self) -> AbstractAsyncContextManager[MemoryUnit]:
+        """See `SessionStore`."""
+        return self._unit()
+
+    @asynccontextmanager
+    async def _unit(self) -> AsyncIterator[MemoryUnit]:
+        unit = MemoryUnit(self._sessions)
+        yield unit
+        unit.commit()
+
+    async def journal(
+        self, session: SessionId, generation: int, direction: Direction, first: int, last: int, limit: int
+    ) -> Sequence[Entry]:
+        """See `SessionStore`."""
+        kept = self._sessions.get(session)
+        entries = kept.journal.get((generation, direction), {}) if kept else {}
+        # The range may be as wide as a counterparty likes; what is kept is not.
+        return [entries[number] for number in sorted(entries) if first <= number <= last][:limit]
+
+    async def sessions(self) -> Collection[tuple[SessionId, Numbers]]:
+        """See `SessionStore`."""
+        return sorted((session, kept.numbers) for session, kept in self._sessions.items())

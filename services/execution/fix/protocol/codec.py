@@ -1,0 +1,188 @@
+"""Between fields and bytes: `tag=value`, SOH after each, BodyLength and CheckSum around them.
+
+Both directions are a handful of calls into C per message: one regular expression takes all fields apart, one join puts
+them together, and Adler-32, whose lower half is a plain sum of bytes, gives the checksum.
+
+Source: FIX specification 4.4, volume 2, "Message format": BodyLength (9) counts the bytes after its own SOH up to and
+with the SOH before CheckSum (10), which is the sum of all bytes before it modulo 256, as three digits.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.execution.fix.protocol.message import Message
+from services.execution.fix.protocol.values import Pair, wire
+
+SOH = b"\x01"
+_SOH = 1
+
+# So many bytes sum up to less than Adler-32's modulus of 65521, whatever they are: (65521 - 2) // 255.
+_ADLER_EXACT = 256
+
+_FIELD = re.compile(rb"([1-9][0-9]{0,8})=([^\x01]*)\x01")
+_TAG = re.compile(rb"[1-9][0-9]{0,8}")
+_TAGS_KNOWN = 6000
+_TAG_OF = {b"%d" % tag: tag for tag in range(1, _TAGS_KNOWN)}
+_PREFIX_OF = {tag: b"%d=" % tag for tag in range(1, _TAGS_KNOWN)}
+
+
+class Undecodable(ValueError):
+    """The bytes are no sequence of fields: one has no `=`, or a data field is not as long as it says."""
+
+
+class Unencodable(ValueError):
+    """A field cannot be written: it is empty, or holds the separator and is no data field."""
+
+
+class DataTags:
+    """Which fields may hold the separator, and which say how long those are.
+
+    Attributes:
+        data_of: Tag of each data field, by the tag of its length.
+        length_of: The other way round.
+        all: Both.
+    """
+
+    __slots__ = ("all", "data_of", "length_of")
+
+    def __init__(self, data_of: Mapping[int, int]) -> None:
+        """Take the data field of each length field."""
+        self.data_of = dict(data_of)
+        self.length_of = {data: length for length, data in data_of.items()}
+        self.all = frozenset(self.data_of) | frozenset(self.length_of)
+
+
+def checksum(data: bytes) -> int:
+    """Return the sum of all bytes modulo 256."""
+    if len(data) <= _ADLER_EXACT:
+        return ((zlib.adler32(data) & 0xFFFF) - 1) & 0xFF
+    view = memoryview(data)
+    total = 0
+    for at in range(0, len(data), _ADLER_EXACT):
+        total += (zlib.adler32(view[at : at + _ADLER_EXACT]) & 0xFFFF) - 1
+    return total & 0xFF
+
+
+def decode(frame: bytes, data_tags: DataTags) -> Message:
+    """Take a frame apart.
+
+    Args:
+        frame: From `8=` to the SOH after CheckSum.
+        data_tags: Of the version spoken.
+
+    Raises:
+        Undecodable: It is no sequence of fields.
+    """
+    found = _FIELD.findall(frame)
+    try:
+        fields = [(_TAG_OF[tag], value) for tag, value in found]
+    except KeyError:
+        fields = [(int(tag), value) for tag, value in found]
+    size = sum([len(tag) + len(value) for tag, value in found]) + 2 * len(found)
+    if size != len(frame) or not data_tags.all.isdisjoint(_tags(fields)):
+        return _decode_slowly(frame, data_tags)
+    return Message(fields, frame)
+
+
+def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
+    fields: list[tuple[int, bytes]] = []
+    bad_tag: bytes | None = None
+    at, end = 0, len(frame)
+    length: int | None = None
+    awaited = 0
+    while at < end:
+        equals = frame.find(b"=", at)
+        if equals < 0:
+            raise Undecodable(f"no = after byte {at}")
+        written = frame[at:equals]
+        if SOH in written:
+            raise Undecodable(f"the field at byte {at} has no =")
+        tag = int(written) if _TAG.fullmatch(written) else 0
+        start = equals + 1
+        if length is not None and tag == awaited:
+            stop = start + length
+            if stop >= end or frame[stop] != _SOH:
+                raise Undecodable(f"data field {tag} is not {length} bytes long")
+        else:
+            stop = frame.find(SOH, start)
+            if stop < 0:
+                raise Undecodable(f"the field at byte {at} has no end")
+        value = frame[start:stop]
+        length = None
+        if tag:
+            fields.append((tag, value))
+            awaited = data_tags.data_of.get(tag, 0)
+            if awaited and value.isdigit() and len(value) < len("100000000"):
+                length = int(value)
+        elif bad_tag is None:
+            bad_tag = written
+        at = stop + 1
+    return Message(fields, frame, bad_tag)
+
+
+def encode(begin_string: bytes, fields: Sequence[tuple[int, bytes]], data_tags: DataTags) -> bytes:
+    """Return the frame of `fields`, which begin with MsgType; BeginString, BodyLength and CheckSum are added.
+
+    Args:
+        begin_string: For instance `b"FIX.4.4"`.
+        fields: Everything between BodyLength and CheckSum; the length of a data field is added before it.
+        data_tags: Of the version spoken.
+
+    Raises:
+        Unencodable: A value is empty, or holds SOH and is no data field.
+    """
+    try:
+        body = SOH.join([_PREFIX_OF[tag] + value for tag, value in fields]) + SOH
+    except KeyError:
+        body = b""
+    # A separator within a value is one too many; an empty value leaves `=` before it. Both are rare: then look.
+    if body.count(SOH) != len(fields) or b"=\x01" in body or not data_tags.all.isdisjoint(_tags(fields)):
+        body = _encode_slowly(fields, data_tags)
+    head = b"8=%b\x019=%d\x01%b" % (begin_string, len(body), body)
+    return b"%b10=%03d\x01" % (head, checksum(head))
+
+
+def _tags(fields: Sequence[tuple[int, bytes]]) -> list[int]:
+    return [tag for tag, _ in fields]
+
+
+def _encode_slowly(fields: Sequence[tuple[int, bytes]], data_tags: DataTags) -> bytes:
+    length_of = data_tags.length_of
+    parts = []
+    for tag, value in fields:
+        if tag < 1:
+            raise Unencodable(f"a tag must be at least 1, was {tag}")
+        if not value:
+            raise Unencodable(f"field {tag} must not be empty")
+        if tag in data_tags.data_of:
+            # Written by ourselves, with the data; a caller's own count could only be the same or wrong.
+            continue
+        if tag in length_of:
+            parts.append(b"%d=%d\x01" % (length_of[tag], len(value)))
+        elif SOH in value:
+            raise Unencodable(f"field {tag} must not hold the separator (byte 1), was {value[:64]!r}")
+        parts.append(b"%d=%b\x01" % (tag, value))
+    return b"".join(parts)
+
+
+def flatten(pairs: Iterable[Pair]) -> list[tuple[int, bytes]]:
+    """Return fields as bytes, the entries of repeating groups behind their counts.
+
+    Raises:
+        Unencodable: A group is a text, or a value cannot be written.
+    """
+    flat: list[tuple[int, bytes]] = []
+    for tag, value in pairs:
+        if isinstance(value, bytes):
+            flat.append((tag, value))
+        elif isinstance(value, (list, tuple)):
+            flat.append((tag, b"%d" % len(value)))
+            for entry in value:
+                flat += flatten(entry)
+        else:
+            try:
+                flat.append((tag, wire(value)))  # type: ignore[arg-type]  # sequences were handled above
+            except ValueError as wrong:
+                raise Unencodable(f"field {tag}: {wrong}") from wrong
+    return flat

@@ -1,0 +1,1 @@
+"""Which fields, values and messages does a version of FIX have?"""

@@ -1,0 +1,129 @@
+"""What a session must not forget: its numbers, what it sent, what it received. The port; a store implements it.
+
+The rule is write-ahead. One transaction (a `Unit`) holds everything that belongs together:
+
+- outbound: the message in the journal, the session's next numbers, and whatever the application writes with it (its
+  order row, its event). Only after the commit do bytes go to the socket. A death before the commit: nothing was sent,
+  nothing is known of it. A death after it: the number is used, the counterparty notices the gap and asks, and an order
+  that aged meanwhile is gap-filled, never sent again.
+- inbound: the message in the journal, the session's next numbers, and what the application made of it. A death before
+  the commit: the number did not advance, we ask for it again. After it: the counterparty's repetition is a duplicate.
+
+`Unit.advance` is guarded by the numbers it moves from, so that two processes that both believe to hold a session cannot
+both send: the second one's transaction fails before anything reaches a socket.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionId:
+    """Names a session as we see it: BeginString, our CompID, theirs."""
+
+    begin_string: str
+    sender: str
+    target: str
+
+    def __str__(self) -> str:
+        """Return it as people write it."""
+        return f"{self.begin_string}:{self.sender}->{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Where a session stands.
+
+    Attributes:
+        generation: How often its numbers have begun anew, from 0. Together with a number it names a message for ever.
+        next_out: The number that our next message gets, from 1.
+        next_in: The number that we expect from them, from 1.
+        since: When this generation began; what the schedule compares with the session's period.
+    """
+
+    generation: int
+    next_out: int
+    next_in: int
+    since: datetime
+
+
+class Direction(StrEnum):
+    """Who sent a message."""
+
+    OUT = "OUT"
+    IN = "IN"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message in the journal.
+
+    Attributes:
+        number: Its MsgSeqNum.
+        msg_type: Its MsgType.
+        data: The whole frame, as it was first sent or received.
+        time: When we sent or received it.
+    """
+
+    number: int
+    msg_type: str
+    data: bytes
+    time: datetime
+
+
+class NumbersMoved(Exception):  # noqa: N818, RUF100 - errors are facts
+    """Somebody else moved the session's numbers: another process holds it. Nothing was written, nothing may be sent."""
+
+
+class Unit(Protocol):
+    """One transaction: all of it is written, or none. An application's own writes join it through its own store."""
+
+    async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
+        """Move the session's numbers. A higher generation means that they begin anew.
+
+        Raises:
+            NumbersMoved: They were not `was`.
+        """
+        ...
+
+    async def sent(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
+        """Add what is about to be sent to the journal; each number of a generation once."""
+        ...
+
+    async def received(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
+        """Add what was received to the journal; each number of a generation once."""
+        ...
+
+    async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
+        """Return those keys that this session has never claimed, and claim them; across generations.
+
+        A key is what makes an application message count once, whatever number it comes under: for an execution report
+        its ExecID. If the transaction does not commit, nothing was claimed.
+        """
+        ...
+
+
+class SessionStore(Protocol):
+    """Keeps sessions over restarts."""
+
+    async def load(self, session: SessionId, now: datetime) -> Numbers:
+        """Return where a session stands; one never seen begins at 1 and 1, generation 0, since `now`."""
+        ...
+
+    def begin(self) -> AbstractAsyncContextManager[Unit]:
+        """Return a transaction: committed when left normally, undone when left by an error."""
+        ...
+
+    async def journal(
+        self, session: SessionId, generation: int, direction: Direction, first: int, last: int, limit: int
+    ) -> Sequence[Entry]:
+        """Return the journal's entries from `first` to `last`, both included, by number, at most `limit`."""
+        ...
+
+    async def sessions(self) -> Collection[tuple[SessionId, Numbers]]:
+        """Return all sessions and where they stand, by id."""
+        ...
