@@ -148,6 +148,21 @@ class Database:
                 self.events_waiting.set()
 
     @asynccontextmanager
+    async def begin_apart(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction of its own, also while a call is served.
+
+        For what must be on record before something leaves for the outside, whatever becomes of the call.
+
+        Raises:
+            DatabaseUnreachable: The database does not answer, or no connection became free in time.
+            TransactionConflict: Another transaction was faster.
+        """
+        async with self._connected(self._engine) as connection:
+            with _database_errors():
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a read-only transaction, or join the one of the call being served.
 

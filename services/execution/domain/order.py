@@ -288,8 +288,8 @@ class VenueOrder:
 
     @property
     def state(self) -> OrderState:
-        """Return the state with the highest precedence among those that apply."""
-        return max(self._states(), key=lambda state: PRECEDENCE[state])
+        """Return the state with the highest precedence among those that apply; of equals, what was learned last."""
+        return max(reversed(self._states()), key=lambda state: PRECEDENCE[state])
 
     @property
     def leaves_quantity(self) -> Decimal:

@@ -413,3 +413,14 @@ def test_no_sequence_of_reports_breaks_the_fold(reports):
     assert order.filled_quantity >= 0
     if order.average_price is not None:
         assert abs(order.average_price * order.filled_quantity - order.gross_amount) < Decimal("0.01")
+
+
+@pytest.mark.parametrize(
+    ("report", "state"),
+    [(Accepted("r-1"), OrderState.NEW), (Refused("r-1"), OrderState.REJECTED)],
+    ids=["accepted", "refused"],
+)
+def test_what_the_venue_says_counts_more_than_that_it_has_the_order(report, state):
+    received = VenueOrder(Decimal(10), ours=OrderState.PENDING_NEW)
+
+    assert fold(received, [report]).state is state

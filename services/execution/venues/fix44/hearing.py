@@ -1,0 +1,408 @@
+"""What a broker says, out of FIX messages: reports, standings, refusals, what became of allocations. Pure.
+
+A report keeps the broker's own ids (ExecID) and the name under which it came (ClOrdID); who knows the orders makes our
+names of them.
+
+Source: FIX specification 4.4, volume 4 (8, 9, N), volume 5 (P, AS), volume 2 (3) and volume 1 (j); ExecType and
+OrdStatus as in volume 7, appendix D.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from services.execution.app.venue_port import InstructionState, InstructionView
+from services.execution.domain.order import (
+    Accepted,
+    Canceled,
+    CancelPending,
+    ChangeRefused,
+    Expired,
+    FillBusted,
+    FillCorrected,
+    Filled,
+    OrderState,
+    Paused,
+    PendingNew,
+    Refused,
+    Replaced,
+    ReplacePending,
+    Report,
+    Restated,
+)
+from services.execution.fix.protocol.message import FieldInvalid, Message
+from services.execution.venues.fix44.groups import entries
+from services.execution.venues.fix44.words import (
+    ALLOC_ID,
+    ALLOC_REJ_CODE,
+    ALLOC_STATUS,
+    ALLOCATION_ACK,
+    ALLOCATION_REPORT,
+    AVG_PX,
+    BUSINESS_REJECT,
+    BUSINESS_REJECT_REASON,
+    BUSINESS_REJECT_REF_ID,
+    CANCEL_REJECT,
+    CL_ORD_ID,
+    COMM_TYPE,
+    COMMISSION,
+    COPY_MSG_INDICATOR,
+    CUM_QTY,
+    CXL_REJ_REASON,
+    EXEC_ID,
+    EXEC_REF_ID,
+    EXEC_TYPE,
+    EXECUTION_REPORT,
+    LAST_PX,
+    LAST_QTY,
+    LAST_RPT_REQUESTED,
+    LEAVES_QTY,
+    LIST_ID,
+    LIST_STATUS,
+    MASS_STATUS_REQ_ID,
+    MISC_FEE_AMT,
+    MISC_FEE_BASIS,
+    NO_MISC_FEES,
+    NO_ORDERS,
+    ORD_REJ_REASON,
+    ORD_STATUS,
+    ORD_STATUS_REQ_ID,
+    ORD_STATUSES,
+    ORDER_ID,
+    ORDER_QTY,
+    ORIG_CL_ORD_ID,
+    PRICE,
+    REASON_DUPLICATE,
+    REASON_UNKNOWN_ORDER,
+    REF_MSG_TYPE,
+    REF_SEQ_NUM,
+    SENDING_TIME,
+    SESSION_REJECT,
+    TEXT,
+    TOT_NUM_REPORTS,
+    TRANSACT_TIME,
+)
+
+ZERO = Decimal(0)
+
+_STATES = {code: state for state, code in ORD_STATUSES.items()}
+# OrdStatus <39> of an order that can still be filled.
+_OPEN = frozenset("01679ABE")
+_PAUSES = {
+    "3": OrderState.DONE_FOR_DAY,
+    "7": OrderState.STOPPED,
+    "9": OrderState.SUSPENDED,
+    "B": OrderState.CALCULATED,
+}
+# AllocStatus <87>; 4, incomplete, waits for more.
+_ALLOCATIONS = {
+    "0": InstructionState.ACCEPTED,
+    "1": InstructionState.REJECTED,
+    "2": InstructionState.REJECTED,
+    "3": InstructionState.RECEIVED,
+    "4": InstructionState.RECEIVED,
+    "5": InstructionState.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an order stands, as an execution report says beside what happened. `fees` None where it says no sum."""
+
+    state: OrderState
+    quantity: Decimal
+    filled_quantity: Decimal
+    leaves_quantity: Decimal
+    average_price: Decimal
+    fees: Decimal | None
+
+    @property
+    def open(self) -> bool:
+        """Return whether more of it may be filled."""
+        return ORD_STATUSES[self.state] in _OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSaid:
+    """An ExecutionReport <8>.
+
+    `report` is None where it only tells how the order stands, and where it refuses a name that is taken. `standing` is
+    None where the broker does not know the order. `status_request` and `mass_request` name the question that it
+    answers; `last` says that the answer ends here.
+    """
+
+    name: str
+    original_name: str | None
+    order_id: str
+    report: Report | None
+    standing: Standing | None
+    time: datetime
+    drop_copy: bool = False
+    status_request: str | None = None
+    mass_request: str | None = None
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSaid:
+    """An OrderCancelReject <9>: the change `request_id` of the order called `original_name` is refused.
+
+    `order_known`: whether the broker knows the order.
+    """
+
+    request_id: str
+    original_name: str
+    report: ChangeRefused
+    order_known: bool
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListSaid:
+    """A ListStatus <N>: which orders of a list were taken; of those not taken, why."""
+
+    list_id: str
+    taken: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationSaid:
+    """An AllocationInstructionAck <P> or AllocationReport <AS>."""
+
+    allocation_id: str
+    view: InstructionView
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """A BusinessMessageReject <j> or Reject <3>: what we sent under a number was not understood, or not wanted."""
+
+    number: int | None
+    reference: str | None
+    kind: str | None
+    why: str
+
+
+Said = OrderSaid | ChangeSaid | ListSaid | AllocationSaid | RequestRefused
+
+
+def hear(message: Message) -> Said | None:
+    """Return what a message of a broker says; None when it is of a kind that says nothing about orders.
+
+    Raises:
+        FieldInvalid: A field that the meaning depends on is missing or cannot be.
+    """
+    match message.msg_type:
+        case "8":
+            return _order(message)
+        case "9":
+            return _change(message)
+        case "N":
+            return _list(message)
+        case "P" | "AS":
+            return _allocation(message)
+        case "j" | "3":
+            return _refused(message)
+        case _:
+            return None
+
+
+# What `hear` understands.
+HEARD = frozenset(
+    {
+        EXECUTION_REPORT,
+        CANCEL_REJECT,
+        LIST_STATUS,
+        ALLOCATION_ACK,
+        ALLOCATION_REPORT,
+        BUSINESS_REJECT,
+        SESSION_REJECT,
+    }
+)
+
+
+def named(report: Report, order_name: str) -> Report:
+    """Return a report under ids that are unique for ever: FIX's are so only in the life of an order."""
+    ours = replace(report, report_id=report_id(order_name, report.report_id))
+    match ours:
+        case FillCorrected():
+            return replace(ours, corrects=report_id(order_name, ours.corrects))
+        case FillBusted():
+            return replace(ours, busts=report_id(order_name, ours.busts))
+        case _:
+            return ours
+
+
+def report_id(order_name: str, exec_id: str) -> str:
+    """Return our id of what a broker calls `exec_id`."""
+    return f"{order_name}/{exec_id}"
+
+
+def _order(message: Message) -> OrderSaid:
+    kind = message.require(EXEC_TYPE)
+    standing = _standing(message)
+    unknown = standing.state is OrderState.REJECTED and (
+        message.text(ORD_REJ_REASON) == REASON_UNKNOWN_ORDER or message.text(TOT_NUM_REPORTS) == "0"
+    )
+    return OrderSaid(
+        name=message.text(CL_ORD_ID) or "",
+        original_name=message.text(ORIG_CL_ORD_ID),
+        order_id=message.text(ORDER_ID) or "",
+        report=_report(message, kind),
+        standing=None if kind == "I" and unknown else standing,
+        time=_time(message),
+        drop_copy=message.flag(COPY_MSG_INDICATOR),
+        status_request=message.text(ORD_STATUS_REQ_ID),
+        mass_request=message.text(MASS_STATUS_REQ_ID),
+        last=message.flag(LAST_RPT_REQUESTED) or message.text(TOT_NUM_REPORTS) == "0",
+    )
+
+
+def _report(message: Message, kind: str) -> Report | None:
+    exec_id, why = message.require(EXEC_ID), message.text(TEXT) or ""
+    match kind:
+        case "A":
+            return PendingNew(exec_id)
+        case "0":
+            return Accepted(exec_id)
+        case "8":
+            # The order that has the name already is not refused.
+            duplicate = message.text(ORD_REJ_REASON) == REASON_DUPLICATE
+            return None if duplicate else Refused(exec_id, why or f"OrdRejReason {message.text(ORD_REJ_REASON)}")
+        case "F" | "1" | "2":
+            # 1 and 2 were the trades of FIX 4.2; some brokers still send them.
+            quantity, price = _needed(message, LAST_QTY), _needed(message, LAST_PX)
+            return _checked(message, LAST_QTY, Filled, exec_id, quantity, price, _fee(message, quantity * price))
+        case "G":
+            quantity, price = _needed(message, LAST_QTY), _needed(message, LAST_PX)
+            corrects, fee = message.require(EXEC_REF_ID), _fee(message, quantity * price)
+            return _checked(message, LAST_QTY, FillCorrected, exec_id, corrects, quantity, price, fee)
+        case "H":
+            return FillBusted(exec_id, message.require(EXEC_REF_ID))
+        case "6":
+            return CancelPending(exec_id, message.require(CL_ORD_ID))
+        case "4":
+            return Canceled(exec_id)
+        case "E":
+            return ReplacePending(exec_id, message.require(CL_ORD_ID))
+        case "5":
+            return Replaced(exec_id, message.require(CL_ORD_ID), _needed(message, ORDER_QTY), message.decimal(PRICE))
+        case "3" | "7" | "9" | "B":
+            return Paused(exec_id, _PAUSES[kind])
+        case "D":
+            return Restated(exec_id, message.decimal(ORDER_QTY), message.decimal(PRICE))
+        case "C":
+            return Expired(exec_id)
+        case "I":
+            return None
+        case _:
+            raise FieldInvalid(EXEC_TYPE, kind.encode(), "a kind of report that we know")
+
+
+def _checked(message: Message, tag: int, made: type[Filled] | type[FillCorrected], *values: object) -> Report:
+    try:
+        return made(*values)  # type: ignore[arg-type]  # the callers pair kinds and values
+    except ValueError as wrong:
+        raise FieldInvalid(tag, message.get(tag), str(wrong)) from wrong
+
+
+def _standing(message: Message) -> Standing:
+    code = message.require(ORD_STATUS)
+    if code not in _STATES:
+        raise FieldInvalid(ORD_STATUS, code.encode(), "a state that we know")
+    filled, leaves = message.decimal(CUM_QTY) or ZERO, message.decimal(LEAVES_QTY) or ZERO
+    quantity = message.decimal(ORDER_QTY)
+    has_fees = message.get(COMMISSION) is not None or message.get(NO_MISC_FEES) is not None
+    return Standing(
+        state=_STATES[code],
+        quantity=filled + leaves if quantity is None else quantity,
+        filled_quantity=filled,
+        leaves_quantity=leaves,
+        average_price=message.decimal(AVG_PX) or ZERO,
+        # Beside a trade, the fees are that trade's.
+        fees=_fee(message, ZERO) if has_fees and message.text(EXEC_TYPE) == "I" else None,
+    )
+
+
+def _fee(message: Message, amount: Decimal) -> Decimal:
+    """Return what a trade of `amount` cost: commission and all other fees."""
+    commission = message.decimal(COMMISSION) or ZERO
+    match message.text(COMM_TYPE):
+        case "1":
+            commission *= message.decimal(LAST_QTY) or ZERO
+        case "2":
+            commission *= amount / 100
+        case _:
+            pass
+    for line in entries(message, NO_MISC_FEES, MISC_FEE_AMT):
+        fee = line.decimal(MISC_FEE_AMT) or ZERO
+        match line.text(MISC_FEE_BASIS):
+            case "1":
+                fee *= message.decimal(LAST_QTY) or ZERO
+            case "2":
+                fee *= amount / 100
+            case _:
+                pass
+        commission += fee
+    return commission
+
+
+def _change(message: Message) -> ChangeSaid:
+    request_id, why = message.require(CL_ORD_ID), message.text(TEXT)
+    reason = message.text(CXL_REJ_REASON)
+    return ChangeSaid(
+        request_id=request_id,
+        original_name=message.require(ORIG_CL_ORD_ID),
+        # FIX gives a refusal no ExecID; a change is refused once.
+        report=ChangeRefused(f"refused:{request_id}", request_id, why or f"CxlRejReason {reason}"),
+        # CxlRejReason 1: unknown order.
+        order_known=reason != "1",
+        time=_time(message),
+    )
+
+
+def _list(message: Message) -> ListSaid:
+    taken: list[str] = []
+    refused: list[tuple[str, str]] = []
+    for line in entries(message, NO_ORDERS, CL_ORD_ID):
+        name = line.require(CL_ORD_ID)
+        if line.text(ORD_STATUS) == ORD_STATUSES[OrderState.REJECTED]:
+            refused.append((name, line.text(TEXT) or f"OrdRejReason {line.text(ORD_REJ_REASON)}"))
+        else:
+            taken.append(name)
+    return ListSaid(message.require(LIST_ID), tuple(taken), tuple(refused))
+
+
+def _allocation(message: Message) -> AllocationSaid:
+    code = message.require(ALLOC_STATUS)
+    if code not in _ALLOCATIONS:
+        raise FieldInvalid(ALLOC_STATUS, code.encode(), "a state of an allocation")
+    state = _ALLOCATIONS[code]
+    why = message.text(TEXT) or f"AllocRejCode {message.text(ALLOC_REJ_CODE)}"
+    return AllocationSaid(
+        message.require(ALLOC_ID), InstructionView(state, why if state is InstructionState.REJECTED else "")
+    )
+
+
+def _refused(message: Message) -> RequestRefused:
+    return RequestRefused(
+        number=message.integer(REF_SEQ_NUM),
+        reference=message.text(BUSINESS_REJECT_REF_ID),
+        kind=message.text(REF_MSG_TYPE),
+        why=message.text(TEXT) or f"BusinessRejectReason {message.text(BUSINESS_REJECT_REASON)}",
+    )
+
+
+def _needed(message: Message, tag: int) -> Decimal:
+    value = message.decimal(tag)
+    if value is None:
+        raise FieldInvalid(tag, None, "present")
+    return value
+
+
+def _time(message: Message) -> datetime:
+    time = message.time(TRANSACT_TIME) or message.time(SENDING_TIME)
+    if time is None:
+        raise FieldInvalid(TRANSACT_TIME, None, "present")
+    return time
