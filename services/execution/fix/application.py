@@ -4,8 +4,8 @@ The session owns numbers, journal and socket; the application owns orders. They 
 
 - outbound, `Session.send(messages, also)`: messages get their numbers, the journal and `also` are written in one unit,
   and only after its commit do bytes go to the socket;
-- inbound, `Application.received(unit, messages)`: what one read of the socket brought, already in sequence and valid, is
-  applied in the unit that advances the session; `committed` is told after the commit, and then what it answered leaves.
+- inbound, `Application.received(unit, messages)`: what one read of the socket brought, already in sequence and valid,
+  is applied in the unit that advances the session; `committed` is told after the commit, and then its answers leave.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

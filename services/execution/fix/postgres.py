@@ -1,7 +1,7 @@
 """Keeps FIX sessions in PostgreSQL: what is sent or was received is on disk before anybody learns of it.
 
-A unit is one transaction, and an application's own store joins it through `PostgresUnit.connection`. Its statements take
-arrays, so that a burst of messages costs as many round trips as one message.
+A unit is one transaction, and an application's own store joins it through `PostgresUnit.connection`. Its statements
+take arrays, so that a burst of messages costs as many round trips as one message.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence

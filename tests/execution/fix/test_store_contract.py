@@ -1,0 +1,166 @@
+"""What a session relies on in its store: one contract, over memory and over PostgreSQL."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from services.execution.fix.memory import MemoryStore
+from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.protocol.store import Direction, Entry, Numbers, NumbersMoved, SessionId
+from services.runtime.database import Database
+from tests.execution.builders import NOON
+
+US = SessionId("FIX.4.4", "EVENKEEL", "BROKER")
+COPIES = SessionId("FIX.4.4", "EVENKEEL", "COPIES")
+START = Numbers(0, 1, 1, NOON)
+
+
+@pytest.fixture
+def memory_store():
+    return MemoryStore()
+
+
+@pytest.fixture
+async def postgres_store(execution_database):
+    database = Database(execution_database.settings())
+    yield PostgresStore(database)
+    await database.close()
+
+
+@pytest.fixture(params=["memory_store", "postgres_store"])
+def store(request):
+    return request.getfixturevalue(request.param)
+
+
+def an_entry(number, msg_type="D", data=b"8=FIX.4.4\x019=5\x0135=0\x0110=000\x01"):
+    return Entry(number, msg_type, data, NOON + timedelta(seconds=number))
+
+
+async def numbers(store, which=US):
+    return await store.load(which, NOON + timedelta(days=9))
+
+
+async def test_a_session_never_seen_begins_at_one_and_one(store):
+    assert await store.load(US, NOON) == START
+    assert await numbers(store) == START
+    assert list(await store.sessions()) == [(US, START)]
+
+
+async def test_what_a_unit_writes_is_there_after_it(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        await unit.advance(US, START, replace(START, next_out=3, next_in=2))
+        await unit.sent(US, 0, [an_entry(1), an_entry(2, "F", bytes(range(256)))])
+        await unit.received(US, 0, [an_entry(1, "8")])
+
+    assert await numbers(store) == replace(START, next_out=3, next_in=2)
+    assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1), an_entry(2, "F", bytes(range(256)))]
+    assert await store.journal(US, 0, Direction.IN, 1, 9, 10) == [an_entry(1, "8")]
+
+
+async def test_a_unit_that_fails_leaves_nothing(store):
+    await store.load(US, NOON)
+
+    async def write():
+        async with store.begin() as unit:
+            await unit.advance(US, START, replace(START, next_out=2))
+            await unit.sent(US, 0, [an_entry(1)])
+            await unit.claim(US, ["e-1"])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await write()
+
+    assert await numbers(store) == START
+    assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == []
+    async with store.begin() as unit:
+        assert await unit.claim(US, ["e-1"]) == {"e-1"}
+
+
+async def test_two_who_move_the_same_numbers_cannot_both(store):
+    await store.load(US, NOON)
+
+    async def move(*entries):
+        async with store.begin() as unit:
+            await unit.advance(US, START, replace(START, next_out=2))
+            await unit.sent(US, 0, entries)
+
+    await move()
+    with pytest.raises(NumbersMoved):
+        await move(an_entry(1))
+
+    assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == []
+
+
+async def test_numbers_move_twice_in_a_unit(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        await unit.advance(US, START, replace(START, next_out=2))
+        await unit.advance(US, replace(START, next_out=2), replace(START, next_out=5))
+
+    assert (await numbers(store)).next_out == 5
+
+
+async def test_a_new_generation_begins_its_journal_anew_and_keeps_the_old(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        await unit.sent(US, 0, [an_entry(1)])
+        await unit.advance(US, START, Numbers(1, 1, 1, NOON + timedelta(days=1)))
+        await unit.sent(US, 1, [an_entry(1, "F")])
+
+    assert await store.journal(US, 0, Direction.OUT, 1, 1, 10) == [an_entry(1)]
+    assert await store.journal(US, 1, Direction.OUT, 1, 1, 10) == [an_entry(1, "F")]
+    assert (await numbers(store)).since == NOON + timedelta(days=1)
+
+
+async def test_a_number_is_used_once(store):
+    await store.load(US, NOON)
+
+    async def send(entry):
+        async with store.begin() as unit:
+            await unit.sent(US, 0, [entry])
+
+    await send(an_entry(1))
+    with pytest.raises((ValueError, IntegrityError)):
+        await send(an_entry(1, "F"))
+
+    assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1)]
+
+
+async def test_the_journal_is_read_by_range_and_limit(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        await unit.sent(US, 0, [an_entry(number) for number in (1, 2, 4, 5, 9)])
+
+    async def read(first, last, limit=10):
+        return [each.number for each in await store.journal(US, 0, Direction.OUT, first, last, limit)]
+
+    assert await read(2, 5) == [2, 4, 5]
+    assert await read(1, 10**15, limit=3) == [1, 2, 4]
+    assert await read(6, 8) == []
+
+
+async def test_sessions_do_not_mix(store):
+    await store.load(US, NOON)
+    await store.load(COPIES, NOON)
+    async with store.begin() as unit:
+        await unit.advance(US, START, replace(START, next_in=7))
+        await unit.sent(US, 0, [an_entry(1)])
+        assert await unit.claim(US, ["e-1"]) == {"e-1"}
+        assert await unit.claim(COPIES, ["e-1"]) == {"e-1"}
+
+    assert await store.journal(COPIES, 0, Direction.OUT, 1, 9, 10) == []
+    assert [session for session, _ in await store.sessions()] == [US, COPIES]
+    assert await numbers(store, COPIES) == START
+
+
+async def test_a_key_is_claimed_once_for_ever(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        assert await unit.claim(US, ["e-1", "e-2", "e-1"]) == {"e-1", "e-2"}
+        assert await unit.claim(US, ["e-2", "e-3"]) == {"e-3"}
+    async with store.begin() as unit:
+        assert await unit.claim(US, ["e-1", "e-4"]) == {"e-4"}
+        assert await unit.claim(US, []) == frozenset()
