@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, Intent
 from services.execution.domain.words import OrderType
+from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
-from services.execution.venues.fix44.groups import entries
+from services.execution.fix.protocol.validation import entries
 from services.execution.venues.fix44.words import (
     ALLOC_ACCOUNT,
     ALLOC_ID,
@@ -107,7 +108,7 @@ def asked(message: Message) -> Asked | None:
         case "D":
             return OrdersAsked((_intent(message),))
         case "E":
-            lines = tuple(_intent(line) for line in entries(message, NO_ORDERS, CL_ORD_ID))
+            lines = tuple(_intent(line) for line in entries(message, fix_4_4(), NO_ORDERS))
             return OrdersAsked(lines, message.require(LIST_ID))
         case "F":
             return ChangeAsked(message.require(CL_ORD_ID), message.require(ORIG_CL_ORD_ID))
@@ -155,14 +156,14 @@ def _intent(message: Message) -> Intent:
 
 
 def _instruction(message: Message) -> AllocationInstruction:
-    (first, *_) = [*entries(message, NO_ORDERS, CL_ORD_ID), None]
+    (first, *_) = [*entries(message, fix_4_4(), NO_ORDERS), None]
     if first is None:
         raise FieldInvalid(NO_ORDERS, None, "present, with the order that is allocated")
     shares = tuple(
         AllocationShare(
             AccountId(line.require(ALLOC_ACCOUNT)), _positive(line, ALLOC_QTY), line.decimal(COMMISSION) or ZERO
         )
-        for line in entries(message, NO_ALLOCS, ALLOC_ACCOUNT)
+        for line in entries(message, fix_4_4(), NO_ALLOCS)
     )
     trade_date = message.require(TRADE_DATE)
     taken_back = message.require(ALLOC_TRANS_TYPE) == "2"

@@ -159,7 +159,7 @@ def allocation(instruction: AllocationInstruction, order_name: str, at: datetime
         (TRANSACT_TIME, at),
         (SETTL_DATE, instruction.settlement_date),
     ]
-    shares = [
+    shares: list[list[Pair]] = [
         [
             (ALLOC_ACCOUNT, share.account_id),
             (ALLOC_QTY, share.quantity),

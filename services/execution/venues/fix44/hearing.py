@@ -30,8 +30,9 @@ from services.execution.domain.order import (
     Report,
     Restated,
 )
+from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
-from services.execution.venues.fix44.groups import entries
+from services.execution.fix.protocol.validation import entries
 from services.execution.venues.fix44.words import (
     ALLOC_ID,
     ALLOC_REJ_CODE,
@@ -335,7 +336,7 @@ def _fee(message: Message, amount: Decimal) -> Decimal:
             commission *= amount / 100
         case _:
             pass
-    for line in entries(message, NO_MISC_FEES, MISC_FEE_AMT):
+    for line in entries(message, fix_4_4(), NO_MISC_FEES) if message.get(NO_MISC_FEES) is not None else ():
         fee = line.decimal(MISC_FEE_AMT) or ZERO
         match line.text(MISC_FEE_BASIS):
             case "1":
@@ -365,7 +366,7 @@ def _change(message: Message) -> ChangeSaid:
 def _list(message: Message) -> ListSaid:
     taken: list[str] = []
     refused: list[tuple[str, str]] = []
-    for line in entries(message, NO_ORDERS, CL_ORD_ID):
+    for line in entries(message, fix_4_4(), NO_ORDERS):
         name = line.require(CL_ORD_ID)
         if line.text(ORD_STATUS) == ORD_STATUSES[OrderState.REJECTED]:
             refused.append((name, line.text(TEXT) or f"OrdRejReason {line.text(ORD_REJ_REASON)}"))
