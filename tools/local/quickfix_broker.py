@@ -151,7 +151,7 @@ class Book:
         self.active |= {name: order for name, order in self.orders.items() if order.resting.open}
 
 
-class Broker(fix.Application):  # type: ignore[misc]
+class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
     """QuickFIX's callbacks over the book. One lock: QuickFIX calls from its own threads."""
 
     def __init__(self, drop_copies_to: str) -> None:
