@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from services.policy.app.ports import NumberedChange
 from services.policy.domain.changes import Decided
+from services.policy.domain.document import models_in
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import in_force
 from services.policy.domain.merge import Layer
@@ -98,6 +99,12 @@ class MemoryPolicies:
             if governed in above or node_id in path:
                 found.append(governed)
         return sorted(found)
+
+    async def model_references(self):
+        standing = [a for a in self._kept.activations if a.revoked_time is None]
+        return sorted(
+            {(a.node_id, model) for a in standing for model in models_in(self._kept.changes[a.change_id].document)}
+        )
 
     async def scheduled_times(self, node_ids, after):
         return sorted(

@@ -17,6 +17,7 @@ from services.decision.clients.peers import facts_of
 from services.decision.domain.policy import (
     AGE_MAX_DEFAULT,
     PLAN_LIFE_DEFAULT,
+    ClassLimit,
     Distance,
     ExecutionPreferences,
     LotMethod,
@@ -26,10 +27,12 @@ from services.decision.domain.policy import (
     SafetyNets,
     TargetLine,
     TaxSettings,
+    cash_within,
     flattened,
 )
 from services.decision.domain.problem import ONE, ZERO
 from services.kernel.canonical import content_hash
+from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation, Invalid, NotFound
 from services.kernel.ids import AccountId, InstrumentId, PolicyHash
 from services.kernel.money import Money
@@ -100,9 +103,11 @@ def read_policy(document: bytes) -> Policy:
     except DecodeError as error:
         raise _invalid("policy", "must be a serialized PolicyDocument") from error
     objective, cost, risk = said.objective, said.cost, said.risk
+    lines = _lines(said.targets.weights, "targets.weights", 0)
+    cash_weight = _number(said.targets, "cash_weight", "targets") or ZERO
     return Policy(
-        weights=flattened(_lines(said.targets.weights, "targets.weights", 0)),
-        cash_weight=_number(said.targets, "cash_weight", "targets") or ZERO,
+        weights=flattened(lines),
+        cash_weight=EXACT.add(cash_weight, cash_within(lines)),
         trigger=_distance(said.bands.trigger, "bands.trigger"),
         destination=_distance(said.bands.destination, "bands.destination"),
         minimum_trade=_money(said.bands, "minimum_trade", "bands"),
@@ -130,6 +135,27 @@ def read_policy(document: bytes) -> Policy:
         price_age_max=_seconds(said.data.price_age_max_s, AGE_MAX_DEFAULT),
         snapshot_age_max=_seconds(said.data.snapshot_age_max_s, AGE_MAX_DEFAULT),
         plan_life=_seconds(said.data.plan_life_s, PLAN_LIFE_DEFAULT),
+        own_triggers={
+            InstrumentId(line.instrument_id): _distance(line.trigger, f"targets.weights[{row}].trigger")
+            for row, line in enumerate(said.targets.weights)
+            if line.HasField("trigger")
+        },
+        own_destinations={
+            InstrumentId(line.instrument_id): _distance(line.destination, f"targets.weights[{row}].destination")
+            for row, line in enumerate(said.targets.weights)
+            if line.HasField("destination")
+        },
+        net_benefit_minimum=_money(said.triggers, "net_benefit_minimum", "triggers"),
+        account_minimum=_money(said.targets, "account_minimum", "targets"),
+        volatility_limit=_number(risk, "volatility_limit", "risk"),
+        issuer_weight_limit=_number(risk, "issuer_weight_limit", "risk"),
+        class_limits=tuple(
+            _class_limit(item, f"risk.class_limits[{row}]") for row, item in enumerate(risk.class_limits)
+        ),
+        identical=tuple(
+            frozenset(InstrumentId(each) for each in equal.instrument_ids) for equal in said.eligibility.equivalences
+        ),
+        hold=_hold(said),
     )
 
 
@@ -146,17 +172,38 @@ def _lines(lines: Sequence[document_pb.TargetWeight], field: str, depth: int) ->
     for row, line in enumerate(lines):
         at = f"{field}[{row}]"
         weight = decimal_of(line.weight, f"{at}.weight")
-        if line.WhichOneof("item") == "instrument_id":
+        item = line.WhichOneof("item")
+        if item == "instrument_id":
             read.append(TargetLine(weight, instrument_id=InstrumentId(line.instrument_id)))
+        elif item == "group":
+            members = _lines(line.group.members, f"{at}.group.members", depth + 1)
+            cash_weight = _number(line.group, "cash_weight", f"{at}.group") or ZERO
+            read.append(TargetLine(weight, members=members, cash_weight=cash_weight))
         else:
-            read.append(TargetLine(weight, members=_lines(line.group.members, f"{at}.group.members", depth + 1)))
+            raise _invalid(at, f"must be an instrument or a group in an effective policy, was {item}")
     return tuple(read)
 
 
 def _distance(said: document_pb.Distance, field: str) -> Distance:
     return Distance(
-        absolute=_number(said, "absolute", field) or ZERO, relative=_number(said, "relative", field) or ZERO
+        absolute=_number(said, "absolute", field),
+        relative=_number(said, "relative", field),
+        smaller=said.combine == document_pb.Distance.COMBINE_SMALLER,
     )
+
+
+def _class_limit(said: document_pb.ClassLimit, field: str) -> ClassLimit:
+    return ClassLimit(
+        said.asset_class,
+        minimum=_number(said, "minimum", field) or ZERO,
+        maximum=_or_one(_number(said, "maximum", field)),
+    )
+
+
+def _hold(said: document_pb.PolicyDocument) -> str | None:
+    if said.client.missing_consents:
+        return f"no valid consent is on record: {', '.join(said.client.missing_consents)}"
+    return said.targets.problem or None
 
 
 def _tax(said: document_pb.TaxSettings) -> TaxSettings:
@@ -173,6 +220,8 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
 
 
 def _restriction(said: document_pb.Restriction, field: str) -> Restriction:
+    if not said.instrument_id:
+        raise _invalid(f"{field}.instrument_id", "must be given in an effective policy, was empty")
     kind = document_pb.Restriction.Kind.Name(said.kind).removeprefix("KIND_")
     if kind == "UNSPECIFIED":
         raise _invalid(f"{field}.kind", "must be specified")
@@ -192,6 +241,9 @@ def _safety(said: document_pb.SafetyNets) -> SafetyNets:
         daily_orders_limit=said.daily_orders_limit if said.HasField("daily_orders_limit") else None,
         daily_value_limit=_money(said, "daily_value_limit", "safety"),
         paused=said.paused,
+        review_cost_bps=_number(said, "review_cost_bps", "safety"),
+        review_tax=_money(said, "review_tax", "safety"),
+        pause_drift=_number(said, "pause_drift", "safety"),
     )
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.grouping import WEIGHT_STEP, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import LotMethod, Policy, Restriction, RestrictionKind
 from services.decision.domain.prices import PriceSet, Quote
@@ -42,9 +43,6 @@ IMPACT_COEFFICIENT = ONE
 
 # Trades this far back may still matter to a wash-sale window; the rules themselves look at 30 days either side.
 RECENT_TRADES = timedelta(days=31)
-
-# Weights that are not exact (scaled, or a remainder) are rounded to this.
-WEIGHT_STEP = Decimal("1e-12")
 
 BPS_PER_ONE = Decimal(10_000)
 
@@ -94,6 +92,10 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
     as_of_date = as_of_time.date()
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
+    concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}
+    identities = identity_sets(concerned, market.instruments, policy.identical)
+    net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
+    found.raise_if_any()
     holdings = tuple(
         _holding(
             account,
@@ -104,6 +106,7 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
             restrictions.get(instrument_id),
             minimum_trade or ZERO,
             commission or ZERO,
+            identities,
         )
         for instrument_id, quote in quotes.items()
     )
@@ -123,13 +126,14 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
             realized_short=short,
             realized_long=long,
         ),
-        objective=_objective(policy),
+        objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy),
         limits=Limits(turnover=policy.turnover_limit),
-        recent_trades=tuple(_recent_trades(account, market.instruments, quotes, as_of_date)),
+        recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
     )
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
+    groups += tuple(group_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
 
 
@@ -256,6 +260,7 @@ def _holding(
     restriction: Restriction | None,
     minimum_trade: Decimal,
     commission: Decimal,
+    identities: Mapping[InstrumentId, str],
 ) -> Holding:
     positions = [each for each in account.positions if each.instrument_id == instrument.instrument_id]
     traded = [each for each in positions if _is_traded(account, instrument, each)]
@@ -269,7 +274,7 @@ def _holding(
         price=quote.price,
         quantity_increment=instrument.quantity_increment,
         target_weight=target,
-        band=Band(ZERO, ZERO) if excluded else _band(policy, target),
+        band=Band(ZERO, ZERO) if excluded else _band(policy, instrument.instrument_id, target),
         lots=tuple(lot for position in traded for lot in _lots(position, quote)),
         spread_bps=policy.spread_bps if spread is None else spread,
         commission_per_trade=commission,
@@ -277,7 +282,7 @@ def _holding(
         minimum_trade=minimum_trade,
         held_away_value=EXACT.multiply(aside, quote.price),
         weight_max=policy.instrument_weight_limit,
-        identity_set=instrument.identity_set,
+        identity_set=identities[instrument.instrument_id],
         no_buy=no_buy,
         no_sell=no_sell,
     )
@@ -296,9 +301,10 @@ def _lots(position: Position, quote: Quote) -> tuple[LotState, ...]:
     return (LotState(LotId(f"{position.instrument_id}-cost-unknown"), date.min, position.quantity, basis),)
 
 
-def _band(policy: Policy, target: Decimal) -> Band:
-    destination = policy.destination.at(target)
-    trigger = policy.trigger.at(target) if policy.drift_triggers else ONE
+def _band(policy: Policy, instrument_id: InstrumentId, target: Decimal) -> Band:
+    destination = policy.own_destinations.get(instrument_id, policy.destination).at(target)
+    outer = policy.own_triggers.get(instrument_id, policy.trigger)
+    trigger = outer.at(target) if policy.drift_triggers else ONE
     return Band(trigger=max(trigger, destination), destination=destination)
 
 
@@ -351,7 +357,7 @@ def _cash_rule(account: AccountBook, policy: Policy) -> CashRule:
 
 def _recent_trades(
     account: AccountBook,
-    instruments: Mapping[InstrumentId, Instrument],
+    identities: Mapping[InstrumentId, str],
     quotes: Mapping[InstrumentId, Quote],
     as_of_date: date,
 ) -> Iterator[RecentTrade]:
@@ -361,13 +367,13 @@ def _recent_trades(
     lot that is not traded here counts as the purchase that it was.
     """
     since = as_of_date - RECENT_TRADES
-    of_set = {instruments[each].identity_set: each for each in sorted(quotes, reverse=True)}
+    of_set = {identities[each]: each for each in sorted(quotes, reverse=True)}
     for trade in account.recent_trades:
         if not since <= trade.trade_date <= as_of_date:
             continue
-        known = instruments.get(trade.instrument_id)
-        if trade.instrument_id not in quotes and known is not None and known.identity_set in of_set:
-            yield replace(trade, instrument_id=of_set[known.identity_set])
+        known = identities.get(trade.instrument_id)
+        if trade.instrument_id not in quotes and known in of_set:
+            yield replace(trade, instrument_id=of_set[known])
         else:
             yield trade
     for position in account.positions:

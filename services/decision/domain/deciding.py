@@ -28,6 +28,7 @@ from services.decision.domain.plan import (
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
 from services.decision.domain.recorded import plain_value, recorded_bytes
+from services.decision.domain.reviewing import too_far, volatility_reasons
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.decimals import plain
@@ -108,12 +109,17 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
     account, policy = inputs.account, inputs.policy
     if policy is None:
         raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
+    if policy.hold is not None:
+        held = f"The policy holds this account: {policy.hold}."
+        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=held))
     if policy.safety.paused:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=PAUSED))
     if account.currency != basis.currency:
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
     problem = account_problem(account, policy, basis.market, basis.as_of_time)
+    if (note := too_far(policy, problem)) is not None:
+        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
     decision = decide(
         problem,
         basis.risk_model,
@@ -130,6 +136,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
         targets=policy.weights,
     )
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
+    reasons += volatility_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)
 
 
@@ -215,6 +222,11 @@ def review_reasons(policy: Policy, currency: str, decision: Decision) -> tuple[s
     reasons += _above("traded value", value, safety.daily_value_limit, currency, "a day")
     if safety.daily_orders_limit is not None and len(decision.trades) > safety.daily_orders_limit:
         reasons.append(f"{len(decision.trades)} orders exceed {safety.daily_orders_limit} a day")
+    bps = summary.cost / summary.mix_value * 10_000
+    if safety.review_cost_bps is not None and bps > safety.review_cost_bps:
+        reasons.append(f"trading cost of {bps:.2f} bps exceeds {plain(safety.review_cost_bps)}")
+    reasons += _above("tax", summary.tax_realized, safety.review_tax, currency)
+    reasons += _below("the account's value", summary.mix_value, policy.account_minimum, currency)
     if policy.tracking_error_limit is not None and error > policy.tracking_error_limit:
         reasons.append(f"tracking error {error:.4f} after the plan exceeds {plain(policy.tracking_error_limit)}")
     return tuple(reasons)
@@ -226,6 +238,14 @@ def _above(what: str, amount: Decimal, limit: Money | None, currency: str, per: 
     if limit.currency != currency:
         return [f"{what} {amount:.2f} {currency} cannot be compared with the limit of {limit}"]
     return [f"{what} {amount:.2f} exceeds {limit} {per}".strip()] if amount > limit.amount else []
+
+
+def _below(what: str, amount: Decimal, least: Money | None, currency: str) -> list[str]:
+    if least is None:
+        return []
+    if least.currency != currency:
+        return [f"{what} of {amount:.2f} {currency} cannot be compared with the least of {least}"]
+    return [f"{what} of {amount:.2f} is below {least}"] if amount < least.amount else []
 
 
 def _outcome(decision: Decision) -> PlanOutcome:

@@ -22,14 +22,20 @@ PLAN_LIFE_DEFAULT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """A distance from a target weight: the larger of its parts, where a part that is absent is 0."""
+    """A distance from a target weight: of its parts the larger, or the smaller; 0 without any."""
 
-    absolute: Decimal = ZERO
-    relative: Decimal = ZERO
+    absolute: Decimal | None = None
+    relative: Decimal | None = None
+    smaller: bool = False
 
     def at(self, target: Decimal) -> Decimal:
         """Return the distance from the weight `target`, as a weight from 0 to 1."""
-        return min(ONE, max(self.absolute, EXACT.multiply(self.relative, target)))
+        parts = [] if self.absolute is None else [self.absolute]
+        if self.relative is not None:
+            parts.append(EXACT.multiply(self.relative, target))
+        if not parts:
+            return ZERO
+        return min(ONE, min(parts) if self.smaller else max(parts))
 
 
 class LotMethod(StrEnum):
@@ -87,6 +93,9 @@ class SafetyNets:
     daily_orders_limit: int | None = None
     daily_value_limit: Money | None = None
     paused: bool = False
+    review_cost_bps: Decimal | None = None
+    review_tax: Money | None = None
+    pause_drift: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,15 @@ class ExecutionPreferences:
     limit_distance_bps: Decimal | None = None
     aggregation_consent: bool = False
     venue_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLimit:
+    """Least and most weight of an asset class after a plan."""
+
+    asset_class: str
+    minimum: Decimal = ZERO
+    maximum: Decimal = ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +131,14 @@ class Policy:
         band_excess_price_bps: Price of one weight outside the destination, in basis points.
         horizon_years: How long a deviation that is not traded away is suffered.
         spread_bps: Full spread where no quote gives one.
-        tracking_error_limit: As yearly volatility.
+        tracking_error_limit: As yearly volatility; a plan above it waits for a person.
+        volatility_limit: The same, of the account's return.
+        own_triggers: Of instruments for which the policy says another than `trigger`.
+        own_destinations: The same of `destination`.
+        net_benefit_minimum: A plan that is better than doing nothing by less is not made.
+        account_minimum: Plans of accounts of less value wait for a person.
+        identical: Sets of instruments that are substantially identical, beside those that the book names.
+        hold: Why nothing may be planned, though nobody paused the account: a consent or the mix is missing.
     """
 
     weights: Mapping[InstrumentId, Decimal]
@@ -143,15 +168,28 @@ class Policy:
     price_age_max: timedelta = AGE_MAX_DEFAULT
     snapshot_age_max: timedelta = AGE_MAX_DEFAULT
     plan_life: timedelta = PLAN_LIFE_DEFAULT
+    own_triggers: Mapping[InstrumentId, Distance] = field(default_factory=dict)
+    own_destinations: Mapping[InstrumentId, Distance] = field(default_factory=dict)
+    net_benefit_minimum: Money | None = None
+    account_minimum: Money | None = None
+    volatility_limit: Decimal | None = None
+    issuer_weight_limit: Decimal | None = None
+    class_limits: tuple[ClassLimit, ...] = ()
+    identical: tuple[frozenset[InstrumentId], ...] = ()
+    hold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
-    """One line of a target mix: an instrument, or a group with members, and its fraction of the level above."""
+    """One line of a target mix: an instrument, or a group with members, and its fraction of the level above.
+
+    `cash_weight` is the fraction of a group that stays in cash.
+    """
 
     weight: Decimal
     instrument_id: InstrumentId | None = None
     members: tuple["TargetLine", ...] = field(default=())
+    cash_weight: Decimal = ZERO
 
 
 def flattened(lines: tuple[TargetLine, ...]) -> Mapping[InstrumentId, Decimal]:
@@ -159,6 +197,16 @@ def flattened(lines: tuple[TargetLine, ...]) -> Mapping[InstrumentId, Decimal]:
     weights: dict[InstrumentId, Decimal] = {}
     _flatten(lines, ONE, weights)
     return {instrument_id: weights[instrument_id] for instrument_id in sorted(weights)}
+
+
+def cash_within(lines: tuple[TargetLine, ...], share: Decimal = ONE) -> Decimal:
+    """Return the weight in the account of what groups keep in cash; `share` is the lines' own."""
+    total = ZERO
+    for line in lines:
+        weight = EXACT.multiply(share, line.weight)
+        total = EXACT.add(total, EXACT.multiply(weight, line.cash_weight))
+        total = EXACT.add(total, cash_within(line.members, weight))
+    return total
 
 
 def _flatten(lines: tuple[TargetLine, ...], share: Decimal, weights: dict[InstrumentId, Decimal]) -> None:

@@ -18,8 +18,9 @@ from services.policy.domain.document import FIELDS, Document
 from services.policy.domain.explain import Explanation, Outcome
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity
-from services.policy.domain.merge import Effective, Layer
+from services.policy.domain.merge import Layer, Origin
 from services.policy.domain.notices import Notice, NoticeKind
+from services.policy.domain.resolve import Applied
 from services.policy.domain.tree import Node, NodeKind
 from services.runtime.wire import instant_message, instant_of
 
@@ -48,6 +49,12 @@ _OUTCOMES = {
     Outcome.HOLDS: pb.FieldStatement.OUTCOME_HOLDS,
     Outcome.REPLACED: pb.FieldStatement.OUTCOME_REPLACED,
     Outcome.OVERRULED: pb.FieldStatement.OUTCOME_OVERRULED,
+}
+
+_ORIGINS = {
+    Origin.VERSION: pb.FieldSource.ORIGIN_VERSION,
+    Origin.PROFILE_RULE: pb.FieldSource.ORIGIN_PROFILE_RULE,
+    Origin.PREFERENCE: pb.FieldSource.ORIGIN_PREFERENCE,
 }
 
 _STEPS = {
@@ -149,26 +156,26 @@ def finding_messages(findings: Iterable[Finding]) -> Iterator[pb.Finding]:
 
 
 def effective_document(
-    effective: Effective, message_of: Callable[[Document], PolicyDocument] = document_message
+    applied: Applied, message_of: Callable[[Document], PolicyDocument] = document_message
 ) -> PolicyDocument:
     """Return the merged rules, with the versions that they were merged of."""
-    message = message_of(effective.document)
-    message.merged_version_hashes.extend(effective.version_ids)
+    message = message_of(applied.plain.document)
+    message.merged_version_hashes.extend(applied.version_ids)
     return message
 
 
 def effective_message(
-    effective: Effective, message_of: Callable[[Document], PolicyDocument] = document_message
+    applied: Applied, message_of: Callable[[Document], PolicyDocument] = document_message
 ) -> pb.EffectivePolicy:
     """Return the message that names an effective policy by the hash of its bytes."""
-    data = effective_document(effective, message_of).SerializeToString(deterministic=True)
-    return pb.EffectivePolicy(policy_hash=content_hash(data), document_bytes=data, version_hashes=effective.version_ids)
+    data = effective_document(applied, message_of).SerializeToString(deterministic=True)
+    return pb.EffectivePolicy(policy_hash=content_hash(data), document_bytes=data, version_hashes=applied.version_ids)
 
 
-def source_messages(effective: Effective) -> Iterator[pb.FieldSource]:
+def source_messages(applied: Applied) -> Iterator[pb.FieldSource]:
     """Yield who set each field, in the order of the fields; each contributor of a field that several fill."""
-    for field, value in FIELDS.set_in(effective.document):
-        for layer in effective.sources[field.path]:
+    for field, value in FIELDS.set_in(applied.plain.document):
+        for layer in applied.sources(field.path):
             yield _source(field.path, value, layer)
 
 
@@ -233,6 +240,8 @@ def _source(path: str, value: object, layer: Layer) -> pb.FieldSource:
         approver=layer.approver,
         effective_time=instant_message(layer.effective_time),
         reason=layer.reason,
+        origin=_ORIGINS[layer.origin],
+        approve_time=instant_message(layer.approved_time),
     )
 
 

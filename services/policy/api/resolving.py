@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
-from services.kernel.ids import PolicyVersionId
 from services.policy.api.documents import SharedSections
 from services.policy.api.messages import effective_message
 from services.policy.app.reading import Resolved
-from services.policy.domain.merge import Effective
+from services.policy.domain.resolve import Applied
 from services.runtime.wire import word_column
 
 # Accounts resolved and sent at once: enough to make the rest of a message negligible, and few enough that other calls
@@ -19,28 +18,31 @@ POLICY_BYTES_AT_ONCE = 1 << 20
 
 def parts(resolved: Iterable[Sequence[Resolved]]) -> Iterator[pb.ResolvePoliciesResponse]:
     """Yield the stream for accounts as they are resolved, so many at a time."""
-    # The versions on a path determine what applies, so they stand for it here.
-    hashes: dict[tuple[PolicyVersionId, ...], str] = {(): ""}
+    hashes: dict[tuple[str, ...], str] = {(): ""}
     sections = SharedSections()
     for accounts in resolved:
-        yield from _new_policies((effective for _, effective in accounts), hashes, sections)
-        found = [hashes[effective.version_ids] for _, effective in accounts]
+        yield from _new_policies((applied for _, applied in accounts), hashes, sections)
+        found = [hashes[applied.key] for _, applied in accounts]
         yield pb.ResolvePoliciesResponse(
             account_ids=[account_id for account_id, _ in accounts], policy_hashes=word_column(found)
         )
 
 
 def _new_policies(
-    found: Iterable[Effective], hashes: dict[tuple[PolicyVersionId, ...], str], sections: SharedSections
+    found: Iterable[Applied], hashes: dict[tuple[str, ...], str], sections: SharedSections
 ) -> Iterator[pb.ResolvePoliciesResponse]:
     """Yield the policies that were not sent yet, and note the hash of each."""
     part = pb.ResolvePoliciesResponse()
     size = 0
-    for effective in found:
-        if effective.version_ids in hashes:
+    sent = set(hashes.values())
+    for applied in found:
+        if applied.key in hashes:
             continue
-        policy = effective_message(effective, sections.document_message)
-        hashes[effective.version_ids] = policy.policy_hash
+        policy = effective_message(applied, sections.document_message)
+        hashes[applied.key] = policy.policy_hash
+        if policy.policy_hash in sent:
+            continue
+        sent.add(policy.policy_hash)
         part.policies.append(policy)
         size += len(policy.document_bytes)
         if size >= POLICY_BYTES_AT_ONCE:

@@ -168,7 +168,7 @@ class PolicyServicer(PolicyServiceServicer):
     async def GetEffectivePolicy(
         self, request: pb.GetEffectivePolicyRequest, context: _Context
     ) -> pb.GetEffectivePolicyResponse:
-        found = await self.policies.effective(PolicyNodeId(request.node_id), as_of(request, self.market_clock.now()))
+        found = await self.policies.applied(PolicyNodeId(request.node_id), as_of(request, self.market_clock.now()))
         return pb.GetEffectivePolicyResponse(
             policy=effective_message(found),
             document=effective_document(found),

@@ -95,7 +95,7 @@ class ChangeApp:
                 base_version_id=await _newest_version(policies, change.node_id),
                 market_time=self.market_clock.now(),
             )
-            place = await self._place(policies, change.node_id, edited.requested_time)
+            place = await self._place(policies, change.node_id, edited.requested_time, document)
             warnings = place.check(document)
             await policies.replace_change(edited)
             await policies.emit(change_event("edited", edited, place.node))
@@ -254,7 +254,7 @@ class ChangeApp:
         return len(due)
 
     async def _drafted(self, policies: PolicyWriter, proposal: Proposal) -> tuple[Change, tuple[Finding, ...]]:
-        place = await self._place(policies, proposal.node_id, proposal.requested_time)
+        place = await self._place(policies, proposal.node_id, proposal.requested_time, proposal.document)
         warnings = place.check(proposal.document)
         change = drafted(
             proposal.change_id,
@@ -278,11 +278,13 @@ class ChangeApp:
         await policies.emit(change_event("submitted", submitted, place.node))
         return submitted
 
-    async def _place(self, policies: PolicyReader, node_id: PolicyNodeId, requested_time: datetime | None) -> Place:
-        return await place_of(policies, node_id, requested_time or self.market_clock.now())
+    async def _place(
+        self, policies: PolicyReader, node_id: PolicyNodeId, requested_time: datetime | None, document: Document
+    ) -> Place:
+        return await place_of(policies, node_id, requested_time or self.market_clock.now(), document)
 
     async def _checked(self, policies: PolicyReader, change: Change, at: datetime | None) -> Place:
-        place = await self._place(policies, change.node_id, at)
+        place = await self._place(policies, change.node_id, at, change.document)
         place.check(change.document)
         await check_from_then_on(policies, place, change.document)
         return place

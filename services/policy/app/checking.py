@@ -5,20 +5,22 @@ above and below may have changed in between: is it sound by itself, do the guard
 together with what it inherits, and can it and everything below still work on every later day?
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from services.kernel.ids import ChangeId, PolicyNodeId
+from services.policy.app.loading import add_models
 from services.policy.app.ports import PolicyReader
 from services.policy.domain.content import version_id
-from services.policy.domain.document import Document
+from services.policy.domain.document import EMPTY, Document
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.guardrails import check_guardrails
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity, guardrail_findings, lint_merged, lint_own, raise_errors
 from services.policy.domain.merge import Effective, Layer, effective
+from services.policy.domain.resolve import Lineage, Resolver
 from services.policy.domain.tree import Node, Tree
 
 Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId], tuple[Finding, ...]]
@@ -27,11 +29,18 @@ Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId], tuple[Finding, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node, and what it inherits at an instant."""
+    """A node, and what it inherits at an instant.
+
+    Attributes:
+        parents: The paths of the node and of the models that it can refer to.
+        layers: The versions in force on them, by node.
+    """
 
     node: Node
     above: Effective
     at: datetime
+    parents: Mapping[PolicyNodeId, PolicyNodeId | None] = field(default_factory=dict)
+    layers: Mapping[PolicyNodeId, Layer] = field(default_factory=dict)
 
     def with_document(self, document: Document) -> Effective:
         """Return what would apply to the node with `document` as its version."""
@@ -44,10 +53,10 @@ class Place:
 
     def findings(self, document: Document) -> tuple[Finding, ...]:
         """Return what is wrong or odd about `document` here, errors first; each field's value alone, then together."""
-        own = (*lint_own(document, self.above.bounds), *guardrail_findings(document, self.above.bounds))
+        own = (*self._own(document), *guardrail_findings(document, self.above.bounds))
         if any(finding.severity is Severity.ERROR for finding in own):
             return own
-        return (*own, *lint_merged(self.with_document(document).document, self.at))
+        return (*own, *self._together(document))
 
     def check(self, document: Document) -> tuple[Finding, ...]:
         """Return what is odd about `document`.
@@ -56,16 +65,24 @@ class Place:
             PolicyContradiction: It cannot work, by itself or with what it inherits.
             GuardrailExceeded: A guardrail above forbids a value.
         """
-        own = lint_own(document, self.above.bounds)
+        own = self._own(document)
         raise_errors(own)
         check_guardrails(document, self.above.bounds)
-        together = lint_merged(self.with_document(document).document, self.at)
+        together = self._together(document)
         raise_errors(together)
         return (*own, *together)
 
+    def _own(self, document: Document) -> tuple[Finding, ...]:
+        return lint_own(document, self.above.bounds, self.with_document(document).document)
 
-async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime) -> Place:
-    """Return the node and what it inherits at the business instant `at`.
+    def _together(self, document: Document) -> tuple[Finding, ...]:
+        with_it = {**self.layers, self.node.node_id: self.layer(document)}
+        models = Resolver(Lineage(self.parents, ()), with_it, self.at)
+        return lint_merged(self.with_document(document).document, self.at, models.mix_of)
+
+
+async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime, document: Document = EMPTY) -> Place:
+    """Return the node, what it inherits at the business instant `at`, and what its `document` would refer to.
 
     Raises:
         NodeNotFound: It does not exist.
@@ -73,7 +90,11 @@ async def place_of(policies: PolicyReader, node_id: PolicyNodeId, at: datetime) 
     tree = Tree.of(await policies.ancestry([node_id]))
     chain = tree.chain(node_id)
     layers = await policies.layers([node.node_id for node in chain[:-1]], AsOf(at))
-    return Place(chain[-1], effective(_in_order(chain[:-1], layers)), at)
+    above = effective(_in_order(chain[:-1], layers))
+    parents = {node.node_id: node.parent_id for node in chain}
+    documents = [document, *(layer.document for layer in layers.values())]
+    await add_models(policies, parents, layers, documents, AsOf(at))
+    return Place(chain[-1], above, at, parents, layers)
 
 
 async def check_from_then_on(policies: PolicyReader, place: Place, document: Document) -> None:
@@ -92,7 +113,9 @@ async def check_from_then_on(policies: PolicyReader, place: Place, document: Doc
 async def outlook(
     policies: PolicyReader, node_id: PolicyNodeId, start: datetime, version: Layer | None = None
 ) -> Outlook:
-    """Return what is wrong with a node and everything below it, at `start` and whenever something takes effect later.
+    """Return what is wrong with a node and all that depends on it, at `start` and whenever something changes later.
+
+    What is below it depends on a node, and so does what refers to the mix of a model that is the node or below it.
 
     Args:
         policies: What is approved so far.
@@ -101,17 +124,40 @@ async def outlook(
         version: In place of the node's own version; None for what is approved.
     """
     found: Outlook = {}
-    governed = await policies.governed(node_id)
-    tree = Tree.of(await policies.ancestry([node_id, *governed]))
+    roots = await _dependent(policies, node_id)
+    governed = sorted({each for root in roots for each in await policies.governed(root)})
+    tree = Tree.of(await policies.ancestry([*roots, *governed]))
     for at in (start, *await policies.scheduled_times(governed, start)):
         layers = await policies.layers(governed, AsOf(at))
         if version is not None:
             layers[node_id] = version
-        for node in tree.below(node_id):
-            if node.node_id in layers or node.node_id == node_id:
-                merged = effective(_in_order(tree.chain(node.node_id), layers))
-                found[at, node.node_id] = lint_merged(merged.document, at)
+        concerned = {node.node_id for root in roots for node in tree.below(root)}
+        judged = [each for each in concerned if each in layers or each in roots]
+        parents = {each: tree.node(each).parent_id for each in tree.nodes}
+        await add_models(policies, parents, layers, (layer.document for layer in layers.values()), AsOf(at))
+        merging = Resolver(Lineage(parents, ()), layers, at)
+        for each in sorted(judged):
+            found[at, each] = lint_merged(merging.effective(each).document, at, merging.mix_of)
     return found
+
+
+async def _dependent(policies: PolicyReader, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+    """Return the node, and those whose own targets refer to it or to something below it, directly or not."""
+    references = await policies.model_references()
+    parents = (await policies.lineage({model for _, model in references})).parents if references else {}
+    roots = [node_id]
+    for root in roots:  # It grows on the way.
+        for referring, model in references:
+            if referring not in roots and root in _path(model, parents):
+                roots.append(referring)
+    return roots
+
+
+def _path(node_id: PolicyNodeId, parents: Mapping[PolicyNodeId, PolicyNodeId | None]) -> Iterator[PolicyNodeId]:
+    current: PolicyNodeId | None = node_id
+    while current is not None:
+        yield current
+        current = parents.get(current)
 
 
 def refuse_worse(before: Outlook, after: Outlook) -> None:

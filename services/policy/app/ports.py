@@ -78,6 +78,10 @@ class PolicyReader(Protocol):
         """Return the nodes for which a version was ever approved, among the node, those above it and those below it."""
         ...
 
+    async def model_references(self) -> list[tuple[PolicyNodeId, PolicyNodeId]]:
+        """Return which nodes refer to which models in a version that was ever approved and not revoked, in order."""
+        ...
+
     async def scheduled_times(self, node_ids: Collection[PolicyNodeId], after: datetime) -> list[datetime]:
         """Return the instants after `after` at which versions of `node_ids` take effect, each once, in order."""
         ...

@@ -9,6 +9,7 @@ from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
+from services.policy.app.loading import load, resolver
 from services.policy.app.ports import PolicyReader, Read
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
@@ -19,9 +20,9 @@ from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding
 from services.policy.domain.merge import Effective
 from services.policy.domain.notices import Notice
-from services.policy.domain.resolve import Resolver, first_unknown
+from services.policy.domain.resolve import Applied, Resolver, first_unknown
 
-Resolved = tuple[PolicyNodeId, Effective]
+Resolved = tuple[PolicyNodeId, Applied]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class PolicyApp:
     read: Read
     market_clock: Clock
 
-    async def effective(self, node_id: PolicyNodeId, as_of: AsOf) -> Effective:
+    async def applied(self, node_id: PolicyNodeId, as_of: AsOf) -> Applied:
         """Return what applies to a node as of an instant.
 
         Raises:
@@ -65,8 +66,8 @@ class PolicyApp:
             PolicyNotInForce: Nothing was in force on its path.
         """
         async with self.read() as policies:
-            found = await _merged(policies, node_id, as_of)
-        if not found.layers:
+            found = (await resolver(policies, [node_id], as_of)).applied(node_id)
+        if not found.effective.layers:
             known = "" if as_of.known_time is None else f", as known at {as_of.known_time.isoformat()}"
             raise PolicyNotInForce(
                 f"no policy was in force for {node_id} at {as_of.valid_time.isoformat()}{known}", node_id=node_id
@@ -84,11 +85,10 @@ class PolicyApp:
             NodeNotFound: Names the first that does not exist.
         """
         async with self.read() as policies:
-            lineage = await policies.lineage(account_ids or None)
-            layers = await policies.layers(lineage.parents.keys() if account_ids else None, as_of)
+            lineage, layers = await load(policies, account_ids or None, as_of)
         if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
-        return Resolver(lineage, layers).many(account_ids or lineage.account_ids, at_once)
+        return Resolver(lineage, layers, as_of.valid_time).many(account_ids or lineage.account_ids, at_once)
 
     async def explain(self, node_id: PolicyNodeId, path: str, as_of: AsOf) -> Explanation:
         """Return why a node has its value of the field at `path`.
@@ -143,13 +143,12 @@ class PolicyApp:
             NodeNotFound: The node does not exist.
         """
         async with self.read() as policies:
-            place = await place_of(policies, node_id, self.market_clock.now())
+            place = await place_of(policies, node_id, self.market_clock.now(), document)
         return place.findings(document)
 
 
 async def _merged(policies: PolicyReader, node_id: PolicyNodeId, as_of: AsOf) -> Effective:
-    path = await policies.lineage([node_id])
-    return Resolver(path, await policies.layers(path.parents.keys(), as_of)).effective(node_id)
+    return (await resolver(policies, [node_id], as_of)).effective(node_id)
 
 
 async def _document(policies: PolicyReader, point: Point) -> Document:
@@ -165,7 +164,7 @@ async def _document(policies: PolicyReader, point: Point) -> Document:
                 raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
             return change.document
         case NodePoint(node_id, as_of, merged=True):
-            return (await _merged(policies, node_id, as_of)).document
+            return (await resolver(policies, [node_id], as_of)).applied(node_id).plain.document
         case NodePoint(node_id, as_of):
             await existing(policies, node_id)
             layer = (await policies.layers([node_id], as_of)).get(node_id)

@@ -5,15 +5,32 @@ guardrail by the field it bounds. So moving one instrument's weight is one diffe
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.kernel.canonical import canonical_json
 from services.policy.domain.content import plain_value
-from services.policy.domain.document import FIELDS, Document, Guardrail, Restriction, TargetWeight
+from services.policy.domain.document import (
+    FIELDS,
+    ClassLimit,
+    Document,
+    Guardrail,
+    Pause,
+    Restriction,
+    TargetGroup,
+    TargetWeight,
+)
+from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.fields import Field
 from services.policy.domain.guardrails import number_of
+from services.policy.domain.personal_rules import (
+    AgeBudget,
+    BudgetModel,
+    HorizonBudget,
+    IncomeBudget,
+    LiquidityBudget,
+    ToleranceBudget,
+)
 
 # Longest value that a sentence quotes.
 _QUOTED_MAX = 120
@@ -117,18 +134,38 @@ def _named(value: object) -> Iterable[tuple[str, object]]:
         case TargetWeight():
             return _named_weights((value,), "")
         case Restriction():
-            return [(f"{value.instrument_id} {value.kind}", value)]
+            return [(f"{value.subject} {value.kind}", value)]
         case Guardrail():
             return [(value.field, value)]
+        case ClassLimit():
+            return [(value.asset_class, value)]
+        case Pause():
+            return [(f"{value.start_time.isoformat()} to {value.end_time.isoformat()}", value)]
+        case BuyList() | Screen() | EquivalenceSet():
+            return [(value.name, value)]
+        case str():
+            return [(value, value)]
+        case BudgetModel():
+            return [(value.model_node_id, value)]
+        case ToleranceBudget() | HorizonBudget() | LiquidityBudget() | IncomeBudget() | AgeBudget():
+            return [(value.about, value)]
         case _:
             raise TypeError(f"{type(value).__name__} is no line of a list")
 
 
-def _named_weights(lines: tuple[TargetWeight, ...], above: str) -> Iterator[tuple[str, Decimal]]:
+def _named_weights(lines: tuple[TargetWeight, ...], above: str) -> Iterator[tuple[str, object]]:
     for line in lines:
         if line.group is not None:
             name = f"{above}{line.group.name}/"
-            yield name, line.weight
+            yield name, _weight_of(replace(line, group=replace(line.group, members=())))
             yield from _named_weights(line.group.members, name)
         else:
-            yield f"{above}{line.instrument_id}", line.weight
+            yield f"{above}{line.instrument_id or f'model {line.model_node_id}'}", _weight_of(line)
+
+
+def _weight_of(line: TargetWeight) -> object:
+    """Return the weight alone where a line says nothing else, as almost all do."""
+    alone = TargetWeight(line.weight, line.instrument_id, line.group, line.model_node_id)
+    if line == alone and (line.group is None or line.group == TargetGroup(line.group.name, ())):
+        return line.weight
+    return line

@@ -13,28 +13,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from services.kernel.decimals import EXACT
-from services.kernel.ids import InstrumentId
-from services.kernel.money import Money
-from services.policy.domain.fields import Fields, Merge, Number
+from services.kernel.ids import InstrumentId, PolicyNodeId
+from services.policy.domain.eligibility import NO_LISTS, Eligibility
+from services.policy.domain.fields import Fields, Merge
+from services.policy.domain.personal_rules import (
+    NO_PREFERENCES,
+    NO_RULE,
+    NO_TERMS,
+    ClientTerms,
+    PreferenceLimits,
+    ProfileRule,
+)
+from services.policy.domain.units import (
+    Amount,
+    BasisPoints,
+    Count,
+    Days,
+    Fraction,
+    Leverage,
+    Multiple,
+    Price,
+    Seconds,
+    Turnover,
+    Volatility,
+    Weight,
+    Years,
+)
 
-_ZERO, _ONE = Decimal(0), Decimal(1)
-
-# Kinds of numbers: what they count, and what they can be at all.
-Weight: TypeAlias = Annotated[Decimal | None, Number("weight", _ZERO, _ONE)]
-Fraction: TypeAlias = Annotated[Decimal | None, Number("fraction", _ZERO, _ONE)]
-Multiple: TypeAlias = Annotated[Decimal | None, Number("multiple", _ZERO)]
-Turnover: TypeAlias = Annotated[Decimal | None, Number("fraction of account value", _ZERO, Decimal(2))]
-Volatility: TypeAlias = Annotated[Decimal | None, Number("volatility a year", _ZERO)]
-BasisPoints: TypeAlias = Annotated[Decimal | None, Number("basis points", _ZERO, Decimal(10_000))]
-Price: TypeAlias = Annotated[Decimal | None, Number("basis points per unit", _ZERO)]
-Years: TypeAlias = Annotated[Decimal | None, Number("years", above=_ZERO)]
-Amount: TypeAlias = Annotated[Money | None, Number("currency", _ZERO)]
-Count: TypeAlias = Annotated[int | None, Number("count", _ZERO)]
-Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
-Seconds: TypeAlias = Annotated[int | None, Number("seconds", _ONE)]
+_ONE = Decimal(1)
 
 
 class LotMethod(StrEnum):
@@ -52,6 +61,16 @@ class OrderKind(StrEnum):
     LIMIT = "limit"
 
 
+class Schedule(StrEnum):
+    """How an order is spread over the day."""
+
+    IMMEDIATE = "immediate"
+    TIME_WEIGHTED = "time_weighted"
+    VOLUME_WEIGHTED = "volume_weighted"
+    PARTICIPATION = "participation"
+    IMPLEMENTATION_SHORTFALL = "implementation_shortfall"
+
+
 class RestrictionKind(StrEnum):
     """What is forbidden."""
 
@@ -61,16 +80,61 @@ class RestrictionKind(StrEnum):
     EXCLUDED = "excluded"
 
 
+class RestrictionCause(StrEnum):
+    """Where a restriction comes from."""
+
+    CLIENT = "client"
+    MANDATE = "mandate"
+    ESG = "esg"
+    CROSS_BORDER = "cross_border"
+    LEGAL = "legal"
+    INSIDER = "insider"
+
+
+class Combine(StrEnum):
+    """Which of the two parts of a distance counts."""
+
+    LARGER = "larger"
+    SMALLER = "smaller"
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance from a target weight: of two parts the larger, or the smaller where `combine` says so."""
+
+    absolute: Weight = None
+    relative: Multiple = None
+    combine: Combine | None = None
+
+    def at(self, target: Decimal) -> Decimal | None:
+        """Return the distance from a target weight of `target`, as a weight; None when neither part is present."""
+        parts = []
+        if self.absolute is not None:
+            parts.append(self.absolute)
+        if self.relative is not None:
+            parts.append(EXACT.multiply(self.relative, target))
+        if not parts:
+            return None
+        return min(parts) if self.combine is Combine.SMALLER else max(parts)
+
+
+UNBOUNDED = Distance()
+"""Says no distance."""
+
+
 def _item(line: "TargetWeight") -> tuple[int, str]:
-    return (1, line.group.name) if line.group is not None else (0, line.instrument_id or "")
+    if line.group is not None:
+        return (1, line.group.name)
+    return (0, line.instrument_id) if line.instrument_id is not None else (2, line.model_node_id or "")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """A named part of the target mix; its members' weights are fractions of the group."""
+    """A named part of the target mix; its members' weights, and its cash, are fractions of the group."""
 
     name: str
     members: tuple["TargetWeight", ...]
+    cash_weight: Weight = None
 
     def __post_init__(self) -> None:
         """Sort the members."""
@@ -79,16 +143,30 @@ class TargetGroup:
 
 @dataclass(frozen=True, slots=True)
 class TargetWeight:
-    """One line of the target mix: an instrument or a group, and its fraction of the parent."""
+    """One line of the target mix: an instrument, a group or a model, and its fraction of the parent.
+
+    Attributes:
+        model_node_id: A node whose mix takes this place, its cash included.
+        substitutes: Of an instrument: what takes its place where it may not be bought, the best first.
+        trigger: Instead of `bands.trigger`; for groups and models it bounds the sum of what is inside.
+        destination: Instead of `bands.destination`, likewise.
+    """
 
     weight: Decimal
     instrument_id: InstrumentId | None = None
     group: TargetGroup | None = None
+    model_node_id: PolicyNodeId | None = None
+    substitutes: tuple[InstrumentId, ...] = ()
+    trigger: Distance = UNBOUNDED
+    destination: Distance = UNBOUNDED
 
     def __post_init__(self) -> None:
-        """Refuse a line that is for nothing, or for two things."""
-        if (self.instrument_id is None) == (self.group is None):
-            raise ValueError("a target weight is for an instrument or for a group")
+        """Refuse a line that is for nothing, or for two things, and substitutes of what is no instrument."""
+        items = (self.instrument_id, self.group, self.model_node_id)
+        if sum(item is not None for item in items) != 1:
+            raise ValueError("a target weight is for an instrument, for a group or for a model")
+        if self.substitutes and self.instrument_id is None:
+            raise ValueError("only an instrument has substitutes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +176,13 @@ class Targets:
     weights: tuple[TargetWeight, ...] = ()
     cash_weight: Weight = None
     model_name: str | None = None
+    account_minimum: Amount = None
+    # Said by effective policies only.
+    problem: str | None = None
 
     def __post_init__(self) -> None:
         """Sort the lines."""
         object.__setattr__(self, "weights", tuple(sorted(self.weights, key=_item)))
-
-
-@dataclass(frozen=True, slots=True)
-class Distance:
-    """A distance from a target weight: the larger of the parts that are present."""
-
-    absolute: Weight = None
-    relative: Multiple = None
-
-    def at(self, target: Decimal) -> Decimal | None:
-        """Return the distance from a target weight of `target`, as a weight; None when neither part is present."""
-        parts = []
-        if self.absolute is not None:
-            parts.append(self.absolute)
-        if self.relative is not None:
-            parts.append(EXACT.multiply(self.relative, target))
-        return max(parts, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +201,8 @@ class Triggers:
     drift: bool | None = None
     cash_drift: Weight = None
     calendar_days: Days = None
+    net_benefit_minimum: Amount = None
+    cash_flow_minimum: Amount = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +240,15 @@ class CostSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassLimit:
+    """Least and most weight of an asset class, as the book names it."""
+
+    asset_class: str
+    minimum: Weight = None
+    maximum: Weight = None
+
+
+@dataclass(frozen=True, slots=True)
 class RiskLimits:
     """What the portfolio may not exceed."""
 
@@ -181,16 +256,44 @@ class RiskLimits:
     tracking_error_limit: Volatility = None
     cash_floor: Weight = None
     cash_ceiling: Weight = None
+    issuer_weight_limit: Weight = None
+    class_limits: tuple[ClassLimit, ...] = ()
+    volatility_limit: Volatility = None
+    tail_loss_limit: Fraction = None
+    drawdown_limit: Fraction = None
+    leverage_limit: Leverage = None
+
+    def __post_init__(self) -> None:
+        """Sort the class limits."""
+        object.__setattr__(self, "class_limits", tuple(sorted(self.class_limits, key=_class_limited)))
+
+
+def _class_limited(limit: ClassLimit) -> tuple[str, str, str]:
+    return (limit.asset_class, str(limit.minimum), str(limit.maximum))
 
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """One instrument that may not be traded freely, until `expire_time`, from which on it no longer holds."""
+    """An instrument, or all of a screen, that may not be traded freely; from `expire_time` on it no longer holds."""
 
-    instrument_id: InstrumentId
-    kind: RestrictionKind
-    reason: str
+    instrument_id: InstrumentId | None = None
+    kind: RestrictionKind | None = None
+    reason: str = ""
     expire_time: datetime | None = None
+    screen: str | None = None
+    cause: RestrictionCause | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a restriction of nothing, or without saying what is forbidden and why."""
+        if (self.instrument_id is None) == (self.screen is None):
+            raise ValueError("a restriction is of an instrument or of a screen")
+        if self.kind is None or not self.reason:
+            raise ValueError("a restriction says what is forbidden, and why")
+
+    @property
+    def subject(self) -> str:
+        """Return the instrument, or the screen by its name."""
+        return self.instrument_id if self.instrument_id is not None else f"screen {self.screen}"
 
     def holds(self, at: datetime) -> bool:
         """Return whether the restriction holds at the instant `at`."""
@@ -198,7 +301,7 @@ class Restriction:
 
 
 def _restricted(item: Restriction) -> tuple[str, ...]:
-    return (item.instrument_id, item.kind, item.reason, str(item.expire_time))
+    return (item.subject, str(item.kind), item.reason, str(item.expire_time), str(item.cause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +316,19 @@ class Restrictions:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A span of time in which nothing is planned, from `start_time` to `end_time`, which is outside."""
+
+    start_time: datetime
+    end_time: datetime
+    reason: str
+
+    def holds(self, at: datetime) -> bool:
+        """Return whether `at` is in the span."""
+        return self.start_time <= at < self.end_time
+
+
+@dataclass(frozen=True, slots=True)
 class SafetyNets:
     """What stops or slows trading."""
 
@@ -222,6 +338,15 @@ class SafetyNets:
     daily_orders_limit: Count = None
     daily_value_limit: Amount = None
     paused: bool | None = None
+    review_cost_bps: BasisPoints = None
+    review_tax: Amount = None
+    pause_drift: Weight = None
+    pauses: Annotated[tuple[Pause, ...], Merge.GATHER] = ()
+
+    def __post_init__(self) -> None:
+        """Sort the pauses, each once."""
+        pauses = tuple(sorted(set(self.pauses), key=lambda each: (each.start_time, each.end_time, each.reason)))
+        object.__setattr__(self, "pauses", pauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +357,8 @@ class ExecutionPreferences:
     limit_distance_bps: BasisPoints = None
     aggregation_consent: bool | None = None
     venue_id: str | None = None
+    schedule: Schedule | None = None
+    participation_limit: Fraction = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +381,8 @@ class Guardrail:
         allowed: The only values allowed, as text; for targets, the only instruments. Any when empty.
         locked: Descendants may not set the field at all.
         reason: For people.
+        maximum_step: Largest distance of a number from the value that holds at the guardrail's own node, edge inside;
+            while that node has no value it binds nothing.
     """
 
     field: str
@@ -262,6 +391,7 @@ class Guardrail:
     allowed: tuple[str, ...] = ()
     locked: bool = False
     reason: str | None = None
+    maximum_step: Decimal | None = None
 
     def __post_init__(self) -> None:
         """Sort the allowed values, each once."""
@@ -269,7 +399,14 @@ class Guardrail:
 
 
 def _bounded(guardrail: Guardrail) -> tuple[str, ...]:
-    said = (guardrail.minimum, guardrail.maximum, guardrail.locked, guardrail.allowed, guardrail.reason)
+    said = (
+        guardrail.minimum,
+        guardrail.maximum,
+        guardrail.locked,
+        guardrail.allowed,
+        guardrail.reason,
+        guardrail.maximum_step,
+    )
     return (guardrail.field, *map(str, said))
 
 
@@ -289,6 +426,10 @@ class Document:
     execution: ExecutionPreferences = ExecutionPreferences()
     data: DataRequirements = DataRequirements()
     guardrails: Annotated[tuple[Guardrail, ...], Merge.GATHER] = ()
+    eligibility: Eligibility = NO_LISTS
+    profile_rule: ProfileRule = NO_RULE
+    preferences: PreferenceLimits = NO_PREFERENCES
+    client: ClientTerms = NO_TERMS
 
     def __post_init__(self) -> None:
         """Sort the guardrails, each once."""
@@ -313,7 +454,7 @@ EMPTY = Document()
 
 
 def instrument_weights(weights: tuple[TargetWeight, ...], of: Decimal = _ONE) -> Iterator[tuple[InstrumentId, Decimal]]:
-    """Yield each instrument of a target mix with its weight in the account, groups multiplied out.
+    """Yield each instrument of a target mix with its weight in the account, groups multiplied out, models left out.
 
     Args:
         weights: Lines of one level.
@@ -324,3 +465,33 @@ def instrument_weights(weights: tuple[TargetWeight, ...], of: Decimal = _ONE) ->
             yield line.instrument_id, EXACT.multiply(of, line.weight)
         elif line.group is not None:
             yield from instrument_weights(line.group.members, EXACT.multiply(of, line.weight))
+
+
+def cash_target(targets: Targets) -> Decimal:
+    """Return the weight of cash in the account: its own, and that of the groups."""
+    return EXACT.add(targets.cash_weight or Decimal(0), _cash_in(targets.weights, _ONE))
+
+
+def models_in(document: Document) -> set[PolicyNodeId]:
+    """Return the models that a document refers to, in its targets or in its profile rule."""
+    rows = document.profile_rule.models
+    return {*model_references(document.targets.weights), *(row.model_node_id for row in rows)}
+
+
+def model_references(weights: tuple[TargetWeight, ...]) -> Iterator[PolicyNodeId]:
+    """Yield the models that a target mix refers to, each as often as it does."""
+    for line in weights:
+        if line.model_node_id is not None:
+            yield line.model_node_id
+        elif line.group is not None:
+            yield from model_references(line.group.members)
+
+
+def _cash_in(weights: tuple[TargetWeight, ...], of: Decimal) -> Decimal:
+    total = Decimal(0)
+    for line in weights:
+        if line.group is not None:
+            share = EXACT.multiply(of, line.weight)
+            total = EXACT.add(total, EXACT.multiply(share, line.group.cash_weight or Decimal(0)))
+            total = EXACT.add(total, _cash_in(line.group.members, share))
+    return total

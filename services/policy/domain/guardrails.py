@@ -3,6 +3,9 @@
 A guardrail in a node's document binds every node below it, not the node itself. Guardrails add up along the path: a
 value must satisfy those of all ancestors at once, and a lower guardrail can only narrow what a higher one leaves.
 
+A largest step is measured from the value that holds at the guardrail's own node. So it means the same at every level
+below: levels cannot add up to more than one step, and when the node's value moves, what is too far from it gives way.
+
 They are enforced twice. When a version is written, a value that a guardrail forbids is refused, with the bound. When
 documents are merged, such a value does not count, because the guardrail may be younger than the value.
 """
@@ -12,11 +15,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from services.kernel.decimals import parse_decimal, plain
+from services.kernel.decimals import EXACT, parse_decimal, plain
 from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId, PolicyNodeId, PolicyVersionId
 from services.kernel.money import Money
 from services.policy.domain.document import (
+    EMPTY,
     FIELDS,
     Document,
     Guardrail,
@@ -30,15 +34,20 @@ from services.policy.domain.fields import Field
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A guardrail, and the version that set it."""
+    """A guardrail, and the version that set it.
+
+    Attributes:
+        anchor: The number that holds at the guardrail's node, from which steps are measured; None without one.
+    """
 
     guardrail: Guardrail
     node_id: PolicyNodeId
     version_id: PolicyVersionId
+    anchor: Decimal | None = None
 
     def violation(self, field: Field, value: object) -> str | None:
         """Return why `value` may not stand in `field` below the guardrail's node, or None."""
-        broken = violation(self.guardrail, field, value)
+        broken = violation(self.guardrail, field, value, self.anchor)
         if broken is None:
             return None
         why = f" ({self.guardrail.reason})" if self.guardrail.reason else ""
@@ -49,8 +58,15 @@ Bounds = Mapping[str, tuple[Bound, ...]]
 """The guardrails that bind a node, by field path, root first."""
 
 
-def violation(guardrail: Guardrail, field: Field, value: object) -> str | None:
-    """Return what `guardrail` has against `value` in `field`, with value and limit, or None."""
+def violation(guardrail: Guardrail, field: Field, value: object, anchor: Decimal | None = None) -> str | None:
+    """Return what `guardrail` has against `value` in `field`, with value and limit, or None.
+
+    Args:
+        guardrail: Set above.
+        field: Where the value would stand.
+        value: The value.
+        anchor: The number that holds in `field` at the guardrail's node; None if there is none.
+    """
     if guardrail.locked:
         return "is locked"
     number = number_of(value)
@@ -59,6 +75,9 @@ def violation(guardrail: Guardrail, field: Field, value: object) -> str | None:
             return f"must be at least {plain(guardrail.minimum)}, was {plain(number)}"
         if guardrail.maximum is not None and number > guardrail.maximum:
             return f"must be at most {plain(guardrail.maximum)}, was {plain(number)}"
+        step = guardrail.maximum_step
+        if step is not None and anchor is not None and abs(EXACT.subtract(number, anchor)) > step:
+            return f"must be at most {plain(step)} away from {plain(anchor)}, was {plain(number)}"
     if guardrail.allowed:
         allowed = {allowed_text(field, text) for text in guardrail.allowed}
         for text in texts_of(value):
@@ -68,12 +87,18 @@ def violation(guardrail: Guardrail, field: Field, value: object) -> str | None:
 
 
 def with_guardrails(
-    bounds: Bounds, guardrails: Iterable[Guardrail], node_id: PolicyNodeId, version_id: PolicyVersionId
+    bounds: Bounds,
+    guardrails: Iterable[Guardrail],
+    node_id: PolicyNodeId,
+    version_id: PolicyVersionId,
+    document: Document = EMPTY,
 ) -> Bounds:
-    """Return `bounds` and those that a version of `node_id` adds for the nodes below it."""
+    """Return `bounds` and those that a version of `node_id` adds for the nodes below it; `document` applies there."""
     added: dict[str, tuple[Bound, ...]] = {}
     for guardrail in guardrails:
-        bound = Bound(guardrail, node_id, version_id)
+        field = FIELDS.get(guardrail.field)
+        anchor = None if field is None else number_of(field.read(document))
+        bound = Bound(guardrail, node_id, version_id, anchor)
         added[guardrail.field] = (*added.get(guardrail.field, bounds.get(guardrail.field, ())), bound)
     return {**bounds, **added} if added else bounds
 
@@ -108,7 +133,7 @@ def number_of(value: object) -> Decimal | None:
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """Yield `value` as the texts that `Guardrail.allowed` lists; for lists, the instruments they name."""
+    """Yield `value` as the texts that `Guardrail.allowed` lists; for lists, the instruments and models they name."""
     match value:
         case bool():
             yield "true" if value else "false"
@@ -121,17 +146,30 @@ def texts_of(value: object) -> Iterator[str]:
         case str():
             yield value
         case tuple():
+            # What may take an instrument's place, and what a model brings, is named too: nothing comes in unseen.
             yield from instruments_of(value)
+            yield from _others_of(value)
 
 
 def instruments_of(items: tuple[object, ...]) -> Iterator[InstrumentId]:
-    """Yield the instruments that a list of target weights or restrictions names."""
+    """Yield the instruments that a list of target weights or restrictions is about, not their substitutes."""
     for item in items:
         match item:
             case TargetWeight(group=TargetGroup() as group):
                 yield from instruments_of(group.members)
-            case TargetWeight(instrument_id=str() as instrument_id) | Restriction(instrument_id=instrument_id):
+            case TargetWeight(instrument_id=str() as instrument_id) | Restriction(instrument_id=str() as instrument_id):
                 yield instrument_id
+
+
+def _others_of(items: tuple[object, ...]) -> Iterator[str]:
+    for item in items:
+        match item:
+            case TargetWeight(group=TargetGroup() as group):
+                yield from _others_of(group.members)
+            case TargetWeight(model_node_id=str() as model_node_id):
+                yield model_node_id
+            case TargetWeight(substitutes=substitutes):
+                yield from substitutes
 
 
 def allowed_text(field: Field, text: str) -> str:

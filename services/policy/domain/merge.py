@@ -9,6 +9,7 @@ satisfies every guardrail above the node that set it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.domain.document import EMPTY, FIELDS, Document
@@ -16,9 +17,20 @@ from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import Bound, Bounds, with_guardrails
 
 
+class Origin(StrEnum):
+    """Where a layer comes from."""
+
+    VERSION = "version"
+    """A version that somebody wrote and another approved."""
+    PROFILE_RULE = "profile_rule"
+    """What an approved rule makes of the client's profile."""
+    PREFERENCE = "preference"
+    """What the client chose, within the limits of an approved version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A version in force at one node, with who is responsible for it.
+    """Rules of one origin, with who is responsible for them; mostly a version in force at one node.
 
     Attributes:
         version_id: Hash of node and document.
@@ -36,6 +48,7 @@ class Layer:
     reason: str
     effective_time: datetime
     approved_time: datetime
+    origin: Origin = Origin.VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +81,8 @@ class Effective:
 
     @property
     def version_ids(self) -> tuple[PolicyVersionId, ...]:
-        """Return the versions on the path, root first; they determine everything else here."""
-        return tuple(layer.version_id for layer in self.layers)
+        """Return the versions on the path, root first; for accounts without a profile they determine all else here."""
+        return tuple(layer.version_id for layer in self.layers if layer.origin is Origin.VERSION)
 
     def below(self, layer: Layer) -> "Effective":
         """Return what applies to a node under this one whose own version is `layer`."""
@@ -88,12 +101,13 @@ class Effective:
                 continue
             set_here[path] = value
             sources[path] = (layer,)
+        document = FIELDS.replaced(self.document, set_here)
         return Effective(
-            document=FIELDS.replaced(self.document, set_here),
+            document=document,
             layers=(*self.layers, layer),
             sources=sources,
             overruled=(*self.overruled, *overruled),
-            bounds=with_guardrails(self.bounds, layer.document.guardrails, layer.node_id, layer.version_id),
+            bounds=with_guardrails(self.bounds, layer.document.guardrails, layer.node_id, layer.version_id, document),
         )
 
 

@@ -28,6 +28,9 @@ from services.policy.store.rows import (
 )
 from services.policy.tables import activation, change, node, notice, version
 
+# Before the id of a model, among the fields that a version sets.
+MODEL = "model:"
+
 
 class StoredReader:
     """Reads; see `app.ports.PolicyReader`."""
@@ -110,6 +113,19 @@ class StoredReader:
         approved = select(activation.c.node_id).where(activation.c.sequence == 1)
         query = approved.where(activation.c.node_id.in_(select(concerned.c.node_id))).order_by(activation.c.node_id)
         return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
+
+    async def model_references(self) -> list[tuple[PolicyNodeId, PolicyNodeId]]:
+        """Return which nodes refer to which models in a version that was ever approved and not revoked, in order."""
+        model = func.unnest(version.c.fields).column_valued("model")
+        query = (
+            select(activation.c.node_id, model)
+            .distinct()
+            .join(version, version.c.version_id == activation.c.version_id)
+            .where(activation.c.revoked_time.is_(None), model.startswith(MODEL))
+            .order_by(activation.c.node_id, model)
+        )
+        rows = await self._connection.execute(query)
+        return [(PolicyNodeId(node_id), PolicyNodeId(found.removeprefix(MODEL))) for node_id, found in rows]
 
     async def scheduled_times(self, node_ids: Collection[PolicyNodeId], after: datetime) -> list[datetime]:
         """Return the instants after `after` at which versions of `node_ids` take effect, each once, in order."""

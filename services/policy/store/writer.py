@@ -10,11 +10,12 @@ from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.domain.changes import Change
 from services.policy.domain.content import canonical_bytes
+from services.policy.domain.document import Document, models_in
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import Activation
 from services.policy.domain.notices import Notice
 from services.policy.domain.tree import Node
-from services.policy.store.reader import StoredReader
+from services.policy.store.reader import MODEL, StoredReader
 from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of
 from services.policy.tables import activation, change, node, notice, version
 from services.runtime.database import Transaction
@@ -187,10 +188,15 @@ class StoredWriter(StoredReader):
                 version_id=proposed.version_id,
                 node_id=proposed.node_id,
                 document=content,
-                fields=sorted(proposed.document.paths()),
+                fields=sorted(fields_of(proposed.document)),
             )
             .on_conflict_do_nothing()
         )
+
+
+def fields_of(document: Document) -> set[str]:
+    """Return the fields that a document sets, the sections they are in, and the models it refers to."""
+    return {*document.paths(), *(f"{MODEL}{each}" for each in models_in(document))}
 
 
 def _row(of: Change) -> dict[str, object]:

@@ -136,7 +136,8 @@ class Governance(RuleBasedStateMachine):
     def every_effective_policy_works_and_keeps_its_guardrails(self):
         now = self.market_clock.now()
         (resolved,) = asyncio.run(self.policies.resolve([PolicyNodeId(n) for n in NODES], AsOf(now), at_once=9))
-        for _, found in resolved:
+        for _, applied in resolved:
+            found = applied.effective
             assert [f for f in lint_merged(found.document, now) if f.severity is Severity.ERROR] == []
             (source,) = found.sources.get("risk.cash_floor", (None,))
             for layer in found.layers[: found.layers.index(source)] if source is not None else ():

@@ -73,9 +73,9 @@ def test_the_order_in_which_targets_are_written_means_nothing():
 
 
 def test_a_target_weight_is_for_one_thing():
-    with pytest.raises(ValueError, match="for an instrument or for a group"):
+    with pytest.raises(ValueError, match="for an instrument, for a group or for a model"):
         TargetWeight(Decimal(1))
-    with pytest.raises(ValueError, match="for an instrument or for a group"):
+    with pytest.raises(ValueError, match="for an instrument, for a group or for a model"):
         TargetWeight(Decimal(1), "VTI", a_group("stocks", 1, VTI=1).group)
 
 

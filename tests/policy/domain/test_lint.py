@@ -172,7 +172,7 @@ def test_unlike_distances_are_compared_at_the_targets():
     assert merged(unlike) == []
     assert merged(both(unlike, targets(VTI="0.9", BND="0.1"))) == []
     assert merged(both(unlike, targets(VTI="0.96", GLD="0.04"))) == [
-        ("DESTINATION_OUTSIDE_TRIGGER", ("bands.trigger.relative", "bands.destination.absolute"))
+        ("DESTINATION_OUTSIDE_TRIGGER", ("targets.weights", "bands.trigger.relative", "bands.destination.absolute"))
     ]
 
 
@@ -184,8 +184,9 @@ def test_cash_fits_between_floor_and_ceiling():
     assert merged(both(targets(cash="0.02", VTI="0.98"), risk(cash_floor="0.03"))) == [
         ("CASH_TARGET_BELOW_FLOOR", ("targets.cash_weight", "risk.cash_floor"))
     ]
+    # Without a mix, cash has no target; the field that is missing is named last.
     assert merged(both(targets(VTI="1"), risk(cash_floor="0.03"))) == [
-        ("CASH_TARGET_BELOW_FLOOR", ("targets.cash_weight", "risk.cash_floor"))
+        ("CASH_TARGET_BELOW_FLOOR", ("targets.weights", "risk.cash_floor", "targets.cash_weight"))
     ]
 
 

@@ -3,36 +3,41 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.domain.document import FIELDS
+from services.policy.domain.document import FIELDS, Document, Guardrail
 from services.policy.domain.fields import Merge
-from services.policy.domain.guardrails import violation
+from services.policy.domain.guardrails import number_of, violation
 from services.policy.domain.merge import effective
 from tests.policy.builders import NOON, a_layer, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 
 
 def merge_slowly(layers):
-    """Return the merged values as the words say it: from the leaf up, the first value that nobody above forbids."""
-    merged = {}
-    for field in FIELDS:
-        if field.merge is Merge.GATHER:
-            gathered = []
-            for layer in layers:
-                for item in field.read(layer.document):
-                    if item not in gathered:
-                        gathered.append(item)
-            if gathered:
-                merged[field.path] = tuple(gathered)
+    """Return the merged values as the words say it, field by field."""
+    merged = {field.path: value_slowly(field, layers) for field in FIELDS}
+    return {path: value for path, value in merged.items() if value is not None and value != ()}
+
+
+def value_slowly(field, layers):
+    """Return the first value, from the leaf up, that nobody above forbids; of what adds up, all, root first."""
+    if field.merge is Merge.GATHER:
+        gathered = []
+        for layer in layers:
+            gathered += [item for item in field.read(layer.document) if item not in gathered]
+        return tuple(gathered)
+    for place in reversed(range(len(layers))):
+        value = field.read(layers[place].document)
+        if value is None or value == ():
             continue
-        for place in reversed(range(len(layers))):
-            value = field.read(layers[place].document)
-            if value is None or value == ():
-                continue
-            above = [g for layer in layers[:place] for g in layer.document.guardrails if g.field == field.path]
-            if all(violation(guardrail, field, value) is None for guardrail in above):
-                merged[field.path] = value
-                break
-    return merged
+        # A step is measured from what holds at the guardrail's own node.
+        above = [
+            (guardrail, number_of(value_slowly(field, layers[: level + 1])))
+            for level, layer in enumerate(layers[:place])
+            for guardrail in layer.document.guardrails
+            if guardrail.field == field.path
+        ]
+        if all(violation(guardrail, field, value, anchor) is None for guardrail, anchor in above):
+            return value
+    return None
 
 
 @given(st.lists(documents(), max_size=5))
@@ -122,3 +127,32 @@ def test_a_lower_guardrail_cannot_widen_a_higher_one():
 def test_nothing_merges_to_nothing():
     assert effective([]).document == both()
     assert effective([]).version_ids == ()
+
+
+def stepped(maximum_step, cash_floor):
+    document = Document(guardrails=(Guardrail("risk.cash_floor", maximum_step=Decimal(maximum_step)),))
+    return both(document, risk(cash_floor=cash_floor)) if cash_floor else document
+
+
+def test_levels_below_cannot_add_up_to_more_than_one_step():
+    firm = a_layer("firm", stepped("0.02", "0.05"))
+    model = a_layer("model", risk(cash_floor="0.07"))
+    near, far = a_layer("a", risk(cash_floor="0.03")), a_layer("a", risk(cash_floor="0.0700001"))
+
+    assert effective([firm, model, near]).document.risk.cash_floor == Decimal("0.03")
+    assert effective([firm, model, far]).document.risk.cash_floor == Decimal("0.07")
+
+
+def test_a_step_binds_nothing_where_there_is_no_value_to_measure_from():
+    assert effective([a_layer("firm", stepped("0.02", "")), a_layer("a", risk(cash_floor="0.9"))]).document.risk == (
+        risk(cash_floor="0.9").risk
+    )
+
+
+def test_when_the_value_moves_what_is_too_far_from_it_gives_way():
+    account = a_layer("a", risk(cash_floor="0.07"))
+
+    assert effective([a_layer("firm", stepped("0.02", "0.05")), account]).document.risk.cash_floor == Decimal("0.07")
+    moved = effective([a_layer("firm", stepped("0.02", "0.01")), account])
+    assert moved.document.risk.cash_floor == Decimal("0.01")
+    assert [o.bound.anchor for o in moved.overruled] == [Decimal("0.01")]

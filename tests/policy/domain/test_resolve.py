@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.merge import NOTHING, effective
 from services.policy.domain.resolve import Lineage, Resolver, first_unknown
-from tests.policy.builders import a_layer, risk
+from tests.policy.builders import NOON, a_layer, risk
 from tests.policy.strategies import documents
 
 
@@ -25,7 +25,7 @@ def test_each_node_has_what_its_own_path_says(tree, random, at_once):
     asked = list(parents)
     random.shuffle(asked)
 
-    found = [one for some in Resolver(Lineage(parents, ()), layers).many(asked, at_once) for one in some]
+    found = [one for some in Resolver(Lineage(parents, ()), layers, NOON).many(asked, at_once) for one in some]
 
     assert [node_id for node_id, _ in found] == asked
     for node_id, got in found:
@@ -35,12 +35,14 @@ def test_each_node_has_what_its_own_path_says(tree, random, at_once):
             path.insert(0, above)
             above = parents[above]
         alone = effective(layers[each] for each in path if each in layers)
-        assert (got.document, got.version_ids, got.sources) == (alone.document, alone.version_ids, alone.sources)
+        merged = got.effective
+        assert (merged.document, merged.layers, merged.sources) == (alone.document, alone.layers, alone.sources)
 
 
 def test_those_who_say_nothing_share_what_is_above_them():
     lineage = Lineage({"firm": None, "a": "firm", "b": "firm", "c": "firm"}, ["a", "b", "c"])
-    resolver = Resolver(lineage, {"firm": a_layer("firm", risk(cash_floor="0.1")), "c": a_layer("c", risk())})
+    layers = {"firm": a_layer("firm", risk(cash_floor="0.1")), "c": a_layer("c", risk())}
+    resolver = Resolver(lineage, layers, NOON)
 
     assert resolver.effective("a") is resolver.effective("b") is not NOTHING
     assert resolver.effective("c") is not resolver.effective("a")
@@ -50,7 +52,7 @@ def test_a_node_that_does_not_exist_is_named():
     lineage = Lineage({"firm": None}, [])
 
     with pytest.raises(NodeNotFound, match="nobody"):
-        Resolver(lineage, {}).effective("nobody")
+        Resolver(lineage, {}, NOON).effective("nobody")
     assert first_unknown(["firm", "x", "y"], lineage) == "x"
     assert first_unknown(["firm"], lineage) is None
-    assert Resolver(lineage, {}).effective("firm") is NOTHING
+    assert Resolver(lineage, {}, NOON).effective("firm") is NOTHING

@@ -50,6 +50,78 @@ LOT_METHOD_HIGHEST_COST: LotMethod.ValueType  # 3
 """Highest cost basis first."""
 Global___LotMethod: _TypeAlias = LotMethod  # noqa: Y015
 
+class _IncomePath:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncomePathEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncomePath.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCOME_PATH_UNSPECIFIED: _IncomePath.ValueType  # 0
+    """Never sent; absent in a document."""
+    INCOME_PATH_GROWING: _IncomePath.ValueType  # 1
+    """It grows."""
+    INCOME_PATH_STABLE: _IncomePath.ValueType  # 2
+    """It stays."""
+    INCOME_PATH_VARIABLE: _IncomePath.ValueType  # 3
+    """It goes up and down."""
+    INCOME_PATH_FALLING: _IncomePath.ValueType  # 4
+    """It shrinks, or ends."""
+    INCOME_PATH_NONE: _IncomePath.ValueType  # 5
+    """There is none but the portfolio's."""
+
+class IncomePath(_IncomePath, metaclass=_IncomePathEnumTypeWrapper):
+    """Where a client's income is going."""
+
+INCOME_PATH_UNSPECIFIED: IncomePath.ValueType  # 0
+"""Never sent; absent in a document."""
+INCOME_PATH_GROWING: IncomePath.ValueType  # 1
+"""It grows."""
+INCOME_PATH_STABLE: IncomePath.ValueType  # 2
+"""It stays."""
+INCOME_PATH_VARIABLE: IncomePath.ValueType  # 3
+"""It goes up and down."""
+INCOME_PATH_FALLING: IncomePath.ValueType  # 4
+"""It shrinks, or ends."""
+INCOME_PATH_NONE: IncomePath.ValueType  # 5
+"""There is none but the portfolio's."""
+Global___IncomePath: _TypeAlias = IncomePath  # noqa: Y015
+
+class _Schedule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEDULE_UNSPECIFIED: _Schedule.ValueType  # 0
+    """Never sent; absent in a document."""
+    SCHEDULE_IMMEDIATE: _Schedule.ValueType  # 1
+    """At once."""
+    SCHEDULE_TIME_WEIGHTED: _Schedule.ValueType  # 2
+    """Evenly over time."""
+    SCHEDULE_VOLUME_WEIGHTED: _Schedule.ValueType  # 3
+    """As the market's volume usually runs."""
+    SCHEDULE_PARTICIPATION: _Schedule.ValueType  # 4
+    """A fixed part of the market's volume."""
+    SCHEDULE_IMPLEMENTATION_SHORTFALL: _Schedule.ValueType  # 5
+    """Impact weighed against risk (Almgren and Chriss)."""
+
+class Schedule(_Schedule, metaclass=_ScheduleEnumTypeWrapper):
+    """How an order is spread over the day."""
+
+SCHEDULE_UNSPECIFIED: Schedule.ValueType  # 0
+"""Never sent; absent in a document."""
+SCHEDULE_IMMEDIATE: Schedule.ValueType  # 1
+"""At once."""
+SCHEDULE_TIME_WEIGHTED: Schedule.ValueType  # 2
+"""Evenly over time."""
+SCHEDULE_VOLUME_WEIGHTED: Schedule.ValueType  # 3
+"""As the market's volume usually runs."""
+SCHEDULE_PARTICIPATION: Schedule.ValueType  # 4
+"""A fixed part of the market's volume."""
+SCHEDULE_IMPLEMENTATION_SHORTFALL: Schedule.ValueType  # 5
+"""Impact weighed against risk (Almgren and Chriss)."""
+Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
 class _OrderKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -80,8 +152,9 @@ class PolicyDocument(_message.Message):
     one account.
 
     Every field may be absent: then an ancestor's value holds. A field that is
-    present replaces the ancestor's, a list as a whole; only restrictions and
-    guardrails add to those of the ancestors.
+    present replaces the ancestor's, a list as a whole; only restrictions, pauses,
+    required consents, the lists of `eligibility` and guardrails add to those of the
+    ancestors.
     Weights are fractions of account value from 0 to 1; `_bps` are hundredths of a
     percent.
     """
@@ -101,6 +174,10 @@ class PolicyDocument(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     GUARDRAILS_FIELD_NUMBER: _builtins.int
     MERGED_VERSION_HASHES_FIELD_NUMBER: _builtins.int
+    ELIGIBILITY_FIELD_NUMBER: _builtins.int
+    PROFILE_RULE_FIELD_NUMBER: _builtins.int
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def targets(self) -> Global___Targets:
         """The mix the portfolio should have."""
@@ -158,6 +235,22 @@ class PolicyDocument(_message.Message):
         accounts whose rules came from different versions never share a policy hash.
         """
 
+    @_builtins.property
+    def eligibility(self) -> Global___Eligibility:
+        """Who may buy what, and what counts as the same."""
+
+    @_builtins.property
+    def profile_rule(self) -> Global___ProfileRule:
+        """How a client's profile becomes a risk budget and a model."""
+
+    @_builtins.property
+    def preferences(self) -> Global___PreferenceLimits:
+        """How far clients may go with preferences of their own."""
+
+    @_builtins.property
+    def client(self) -> Global___ClientTerms:
+        """What depends on the client."""
+
     def __init__(
         self,
         *,
@@ -174,10 +267,14 @@ class PolicyDocument(_message.Message):
         data: Global___DataRequirements | None = ...,
         guardrails: _abc.Iterable[Global___Guardrail] | None = ...,
         merged_version_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        eligibility: Global___Eligibility | None = ...,
+        profile_rule: Global___ProfileRule | None = ...,
+        preferences: Global___PreferenceLimits | None = ...,
+        client: Global___ClientTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "cost", b"cost", "data", b"data", "execution", b"execution", "objective", b"objective", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "client", b"client", "cost", b"cost", "data", b"data", "eligibility", b"eligibility", "execution", b"execution", "objective", b"objective", "preferences", b"preferences", "profile_rule", b"profile_rule", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "cost", b"cost", "data", b"data", "execution", b"execution", "guardrails", b"guardrails", "merged_version_hashes", b"merged_version_hashes", "objective", b"objective", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "client", b"client", "cost", b"cost", "data", b"data", "eligibility", b"eligibility", "execution", b"execution", "guardrails", b"guardrails", "merged_version_hashes", b"merged_version_hashes", "objective", b"objective", "preferences", b"preferences", "profile_rule", b"profile_rule", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,8 +289,14 @@ class Targets(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     CASH_WEIGHT_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    ACCOUNT_MINIMUM_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Name of the model, for people."""
+    problem: _builtins.str
+    """Why there is no mix at the instant asked about, although one is meant: a model
+    in it cannot be resolved. Nothing is planned then. Said by effective policies only.
+    """
     @_builtins.property
     def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetWeight]:
         """Weights by instrument or group; with `cash_weight` they sum to exactly 1
@@ -204,16 +307,24 @@ class Targets(_message.Message):
     def cash_weight(self) -> _decimal_pb2.Decimal:
         """Weight of cash, 0 to 1."""
 
+    @_builtins.property
+    def account_minimum(self) -> _money_pb2.Money:
+        """Least account value that the mix is made for; plans of smaller accounts wait for
+        a person. Distances and targets must be worth a minimum trade in such an account.
+        """
+
     def __init__(
         self,
         *,
         weights: _abc.Iterable[Global___TargetWeight] | None = ...,
         cash_weight: _decimal_pb2.Decimal | None = ...,
         model_name: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        account_minimum: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cash_weight", b"cash_weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_minimum", b"account_minimum", "cash_weight", b"cash_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_weight", b"cash_weight", "model_name", b"model_name", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_minimum", b"account_minimum", "cash_weight", b"cash_weight", "model_name", b"model_name", "problem", b"problem", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,9 +338,17 @@ class TargetWeight(_message.Message):
 
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
+    MODEL_NODE_ID_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    SUBSTITUTES_FIELD_NUMBER: _builtins.int
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """An instrument."""
+    model_node_id: _builtins.str
+    """A model: whatever mix applies to this node of the tree at the same instant,
+    its cash included. Models may refer to models, and never in a circle.
+    """
     @_builtins.property
     def group(self) -> Global___TargetGroup:
         """A group, for instance an asset class, whose members follow."""
@@ -240,18 +359,41 @@ class TargetWeight(_message.Message):
         one; 0 to 1.
         """
 
+    @_builtins.property
+    def substitutes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an instrument: what takes its place for an account that may not buy it, the
+        best first.
+        """
+
+    @_builtins.property
+    def trigger(self) -> Global___Distance:
+        """Distance outside of which this line calls for a trade, instead of
+        `bands.trigger`. For a group or a model it bounds the sum: its instruments'
+        own distances are narrowed in proportion until they add up to no more.
+        """
+
+    @_builtins.property
+    def destination(self) -> Global___Distance:
+        """Distance to which a trade brings this line back, instead of
+        `bands.destination`; for a group or a model as for `trigger`.
+        """
+
     def __init__(
         self,
         *,
         instrument_id: _builtins.str = ...,
         group: Global___TargetGroup | None = ...,
+        model_node_id: _builtins.str = ...,
         weight: _decimal_pb2.Decimal | None = ...,
+        substitutes: _abc.Iterable[_builtins.str] | None = ...,
+        trigger: Global___Distance | None = ...,
+        destination: Global___Distance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "instrument_id", b"instrument_id", "item", b"item", "weight", b"weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "group", b"group", "instrument_id", b"instrument_id", "item", b"item", "model_node_id", b"model_node_id", "trigger", b"trigger", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "instrument_id", b"instrument_id", "item", b"item", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "group", b"group", "instrument_id", b"instrument_id", "item", b"item", "model_node_id", b"model_node_id", "substitutes", b"substitutes", "trigger", b"trigger", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["instrument_id", "group"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["instrument_id", "group", "model_node_id"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -265,21 +407,27 @@ class TargetGroup(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
+    CASH_WEIGHT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the document."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetWeight]:
-        """The members, whose weights sum to 1."""
+        """The members, whose weights and `cash_weight` sum to 1."""
+
+    @_builtins.property
+    def cash_weight(self) -> _decimal_pb2.Decimal:
+        """Fraction of the group that stays in cash, 0 to 1; none when absent."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         members: _abc.Iterable[Global___TargetWeight] | None = ...,
+        cash_weight: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cash_weight", b"cash_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_weight", b"cash_weight", "members", b"members", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,16 +435,44 @@ Global___TargetGroup: _TypeAlias = TargetGroup  # noqa: Y015
 
 @_typing.final
 class Distance(_message.Message):
-    """A distance from a target weight.
+    """A distance from a target weight, of one part or two.
 
-    The distance is the larger of both parts that are present: 20 % of the
-    target, but at least 1 % of the account, is `relative` 0.2 and `absolute` 0.01.
+    Of two parts that are present the larger counts: 20 % of the target, but at
+    least 1 % of the account, is `relative` 0.2 and `absolute` 0.01. Where `combine`
+    says so the smaller counts: 5 % of the account or 25 % of the target, whichever
+    is less, is `absolute` 0.05, `relative` 0.25 and `COMBINE_SMALLER`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Combine:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CombineEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Distance._Combine.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        COMBINE_UNSPECIFIED: Distance._Combine.ValueType  # 0
+        """Absent in a document; as `COMBINE_LARGER`."""
+        COMBINE_LARGER: Distance._Combine.ValueType  # 1
+        """The larger."""
+        COMBINE_SMALLER: Distance._Combine.ValueType  # 2
+        """The smaller."""
+
+    class Combine(_Combine, metaclass=_CombineEnumTypeWrapper):
+        """Which of two parts counts."""
+
+    COMBINE_UNSPECIFIED: Distance.Combine.ValueType  # 0
+    """Absent in a document; as `COMBINE_LARGER`."""
+    COMBINE_LARGER: Distance.Combine.ValueType  # 1
+    """The larger."""
+    COMBINE_SMALLER: Distance.Combine.ValueType  # 2
+    """The smaller."""
+
     ABSOLUTE_FIELD_NUMBER: _builtins.int
     RELATIVE_FIELD_NUMBER: _builtins.int
+    COMBINE_FIELD_NUMBER: _builtins.int
+    combine: Global___Distance.Combine.ValueType
+    """Which part counts when both are present."""
     @_builtins.property
     def absolute(self) -> _decimal_pb2.Decimal:
         """Fraction of account value, 0 to 1."""
@@ -310,10 +486,11 @@ class Distance(_message.Message):
         *,
         absolute: _decimal_pb2.Decimal | None = ...,
         relative: _decimal_pb2.Decimal | None = ...,
+        combine: Global___Distance.Combine.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "relative", b"relative"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "relative", b"relative"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "combine", b"combine", "relative", b"relative"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,6 +546,8 @@ class Triggers(_message.Message):
     DRIFT_FIELD_NUMBER: _builtins.int
     CASH_DRIFT_FIELD_NUMBER: _builtins.int
     CALENDAR_DAYS_FIELD_NUMBER: _builtins.int
+    NET_BENEFIT_MINIMUM_FIELD_NUMBER: _builtins.int
+    CASH_FLOW_MINIMUM_FIELD_NUMBER: _builtins.int
     drift: _builtins.bool
     """Look when some instrument is outside its trigger distance."""
     calendar_days: _builtins.int
@@ -377,16 +556,30 @@ class Triggers(_message.Message):
     def cash_drift(self) -> _decimal_pb2.Decimal:
         """Look when cash is above or below its target by more than this weight."""
 
+    @_builtins.property
+    def net_benefit_minimum(self) -> _money_pb2.Money:
+        """Trade only if the plan is better than doing nothing by at least this, all
+        costs, taxes and deviation counted; account's currency, 0 or more.
+        """
+
+    @_builtins.property
+    def cash_flow_minimum(self) -> _money_pb2.Money:
+        """Look when a deposit or withdrawal of at least this arrives; account's
+        currency, 0 or more.
+        """
+
     def __init__(
         self,
         *,
         drift: _builtins.bool | None = ...,
         cash_drift: _decimal_pb2.Decimal | None = ...,
         calendar_days: _builtins.int | None = ...,
+        net_benefit_minimum: _money_pb2.Money | None = ...,
+        cash_flow_minimum: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "drift", b"drift"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "drift", b"drift"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calendar_days: _TypeAlias = _typing.Literal["calendar_days"]  # noqa: Y015
     _WhichOneofArgType__calendar_days: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days"]  # noqa: Y015
@@ -559,6 +752,12 @@ class RiskLimits(_message.Message):
     TRACKING_ERROR_LIMIT_FIELD_NUMBER: _builtins.int
     CASH_FLOOR_FIELD_NUMBER: _builtins.int
     CASH_CEILING_FIELD_NUMBER: _builtins.int
+    ISSUER_WEIGHT_LIMIT_FIELD_NUMBER: _builtins.int
+    CLASS_LIMITS_FIELD_NUMBER: _builtins.int
+    VOLATILITY_LIMIT_FIELD_NUMBER: _builtins.int
+    TAIL_LOSS_LIMIT_FIELD_NUMBER: _builtins.int
+    DRAWDOWN_LIMIT_FIELD_NUMBER: _builtins.int
+    LEVERAGE_LIMIT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def instrument_weight_limit(self) -> _decimal_pb2.Decimal:
         """Largest weight of one instrument, 0 to 1."""
@@ -575,6 +774,38 @@ class RiskLimits(_message.Message):
     def cash_ceiling(self) -> _decimal_pb2.Decimal:
         """Largest weight of cash after a plan, 0 to 1."""
 
+    @_builtins.property
+    def issuer_weight_limit(self) -> _decimal_pb2.Decimal:
+        """Largest weight of all instruments of one issuer after a plan, 0 to 1. What the
+        market took above it is not bought, and is brought back by its band.
+        """
+
+    @_builtins.property
+    def class_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassLimit]:
+        """Least and most weight of asset classes after a plan; in the same sense."""
+
+    @_builtins.property
+    def volatility_limit(self) -> _decimal_pb2.Decimal:
+        """Volatility of the account after a plan, as yearly standard deviation of its
+        return, above which the plan waits for a person; 0 or more.
+        """
+
+    @_builtins.property
+    def tail_loss_limit(self) -> _decimal_pb2.Decimal:
+        """Largest expected loss of the worst 5 % of years, as a fraction of the
+        account, 0 to 1 (conditional value at risk).
+        """
+
+    @_builtins.property
+    def drawdown_limit(self) -> _decimal_pb2.Decimal:
+        """Largest loss from the account's highest value, as a fraction of it, 0 to 1."""
+
+    @_builtins.property
+    def leverage_limit(self) -> _decimal_pb2.Decimal:
+        """Largest sum of long and short positions over account value, 1 or more. Nothing
+        is sold short or bought on credit, so every such limit is kept.
+        """
+
     def __init__(
         self,
         *,
@@ -582,14 +813,54 @@ class RiskLimits(_message.Message):
         tracking_error_limit: _decimal_pb2.Decimal | None = ...,
         cash_floor: _decimal_pb2.Decimal | None = ...,
         cash_ceiling: _decimal_pb2.Decimal | None = ...,
+        issuer_weight_limit: _decimal_pb2.Decimal | None = ...,
+        class_limits: _abc.Iterable[Global___ClassLimit] | None = ...,
+        volatility_limit: _decimal_pb2.Decimal | None = ...,
+        tail_loss_limit: _decimal_pb2.Decimal | None = ...,
+        drawdown_limit: _decimal_pb2.Decimal | None = ...,
+        leverage_limit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "instrument_weight_limit", b"instrument_weight_limit", "tracking_error_limit", b"tracking_error_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "instrument_weight_limit", b"instrument_weight_limit", "tracking_error_limit", b"tracking_error_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskLimits: _TypeAlias = RiskLimits  # noqa: Y015
+
+@_typing.final
+class ClassLimit(_message.Message):
+    """Least and most weight of an asset class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CLASS_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    asset_class: _builtins.str
+    """The class, as the book names it."""
+    @_builtins.property
+    def minimum(self) -> _decimal_pb2.Decimal:
+        """Least weight, 0 to 1; 0 when absent."""
+
+    @_builtins.property
+    def maximum(self) -> _decimal_pb2.Decimal:
+        """Most weight, 0 to 1; 1 when absent."""
+
+    def __init__(
+        self,
+        *,
+        asset_class: _builtins.str = ...,
+        minimum: _decimal_pb2.Decimal | None = ...,
+        maximum: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassLimit: _TypeAlias = ClassLimit  # noqa: Y015
 
 @_typing.final
 class Restrictions(_message.Message):
@@ -619,7 +890,7 @@ Global___Restrictions: _TypeAlias = Restrictions  # noqa: Y015
 
 @_typing.final
 class Restriction(_message.Message):
-    """One instrument that may not be traded freely."""
+    """An instrument, or all of a screen, that may not be traded freely."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -654,16 +925,63 @@ class Restriction(_message.Message):
     KIND_EXCLUDED: Restriction.Kind.ValueType  # 4
     """Must not be bought; what is held is sold."""
 
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Restriction._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: Restriction._Cause.ValueType  # 0
+        """Absent in a document: nobody said."""
+        CAUSE_CLIENT: Restriction._Cause.ValueType  # 1
+        """The client's wish."""
+        CAUSE_MANDATE: Restriction._Cause.ValueType  # 2
+        """The mandate or the house's view."""
+        CAUSE_ESG: Restriction._Cause.ValueType  # 3
+        """Environmental, social or governance reasons."""
+        CAUSE_CROSS_BORDER: Restriction._Cause.ValueType  # 4
+        """The client's residence, or where the instrument is sold."""
+        CAUSE_LEGAL: Restriction._Cause.ValueType  # 5
+        """A law or an order of an authority."""
+        CAUSE_INSIDER: Restriction._Cause.ValueType  # 6
+        """The client, or the house, knows too much: blackouts, insider lists."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """Where a restriction comes from. New values may be added."""
+
+    CAUSE_UNSPECIFIED: Restriction.Cause.ValueType  # 0
+    """Absent in a document: nobody said."""
+    CAUSE_CLIENT: Restriction.Cause.ValueType  # 1
+    """The client's wish."""
+    CAUSE_MANDATE: Restriction.Cause.ValueType  # 2
+    """The mandate or the house's view."""
+    CAUSE_ESG: Restriction.Cause.ValueType  # 3
+    """Environmental, social or governance reasons."""
+    CAUSE_CROSS_BORDER: Restriction.Cause.ValueType  # 4
+    """The client's residence, or where the instrument is sold."""
+    CAUSE_LEGAL: Restriction.Cause.ValueType  # 5
+    """A law or an order of an authority."""
+    CAUSE_INSIDER: Restriction.Cause.ValueType  # 6
+    """The client, or the house, knows too much: blackouts, insider lists."""
+
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SCREEN_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
-    """Which instrument."""
+    """Which instrument; empty if `screen` says which."""
     kind: Global___Restriction.Kind.ValueType
     """What is forbidden."""
     reason: _builtins.str
     """Why, for people."""
+    screen: _builtins.str
+    """Which screen of `eligibility.screens`: all its instruments; empty if
+    `instrument_id` says which. Exactly one of both is given.
+    """
+    cause: Global___Restriction.Cause.ValueType
+    """Where it comes from."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """From this instant on it no longer holds; never ends when absent."""
@@ -675,14 +993,574 @@ class Restriction(_message.Message):
         kind: Global___Restriction.Kind.ValueType = ...,
         reason: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        screen: _builtins.str = ...,
+        cause: Global___Restriction.Cause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "instrument_id", b"instrument_id", "kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "expire_time", b"expire_time", "instrument_id", b"instrument_id", "kind", b"kind", "reason", b"reason", "screen", b"screen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Restriction: _TypeAlias = Restriction  # noqa: Y015
+
+@_typing.final
+class Eligibility(_message.Message):
+    """Who may buy what, and what counts as the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDENCE_FIELD_NUMBER: _builtins.int
+    WRAPPER_FIELD_NUMBER: _builtins.int
+    BUY_LISTS_FIELD_NUMBER: _builtins.int
+    SCREENS_FIELD_NUMBER: _builtins.int
+    EQUIVALENCES_FIELD_NUMBER: _builtins.int
+    residence: _builtins.str
+    """Country in which the client lives, ISO 3166-1 alpha-2."""
+    wrapper: _builtins.str
+    """Kind of account, for instance `TAXABLE` or `PENSION`."""
+    @_builtins.property
+    def buy_lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___BuyList]:
+        """What may be bought, by residence and wrapper. An account may buy what every
+        list that is for it names; anything, if no list is for it.
+        """
+
+    @_builtins.property
+    def screens(self) -> _containers.RepeatedCompositeFieldContainer[Global___Screen]:
+        """Named lists of instruments that restrictions refer to."""
+
+    @_builtins.property
+    def equivalences(self) -> _containers.RepeatedCompositeFieldContainer[Global___EquivalenceSet]:
+        """Instruments that are substantially identical to each other for tax rules."""
+
+    def __init__(
+        self,
+        *,
+        residence: _builtins.str = ...,
+        wrapper: _builtins.str = ...,
+        buy_lists: _abc.Iterable[Global___BuyList] | None = ...,
+        screens: _abc.Iterable[Global___Screen] | None = ...,
+        equivalences: _abc.Iterable[Global___EquivalenceSet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_lists", b"buy_lists", "equivalences", b"equivalences", "residence", b"residence", "screens", b"screens", "wrapper", b"wrapper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Eligibility: _TypeAlias = Eligibility  # noqa: Y015
+
+@_typing.final
+class BuyList(_message.Message):
+    """What accounts of a residence and a wrapper may buy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RESIDENCE_FIELD_NUMBER: _builtins.int
+    WRAPPER_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, for people, for instance `PRIIPs with a German key information document`."""
+    residence: _builtins.str
+    """Only for clients who live here; for all when empty."""
+    wrapper: _builtins.str
+    """Only for accounts of this kind; for all when empty."""
+    @_builtins.property
+    def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What may be bought."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Holds from this instant on; always when absent."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From this instant on it no longer holds; never ends when absent."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        residence: _builtins.str = ...,
+        wrapper: _builtins.str = ...,
+        instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "instrument_ids", b"instrument_ids", "name", b"name", "residence", b"residence", "start_time", b"start_time", "wrapper", b"wrapper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BuyList: _TypeAlias = BuyList  # noqa: Y015
+
+@_typing.final
+class Screen(_message.Message):
+    """A named list of instruments, for instance those of tobacco companies. Lists of
+    one name, of several nodes, add up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name that restrictions and preferences refer to."""
+    source: _builtins.str
+    """Who says so, for people: the provider and the date of its data."""
+    @_builtins.property
+    def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is on it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "name", b"name", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Screen: _TypeAlias = Screen  # noqa: Y015
+
+@_typing.final
+class EquivalenceSet(_message.Message):
+    """Instruments of which each is substantially identical to every other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in an effective policy."""
+    reason: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Two or more instruments."""
+
+    @_builtins.property
+    def confidence(self) -> _decimal_pb2.Decimal:
+        """How sure one is that an authority would see it so, 0 to 1; for people. Any
+        confidence counts: a wash sale is avoided rather than argued about.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
+        confidence: _decimal_pb2.Decimal | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "instrument_ids", b"instrument_ids", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EquivalenceSet: _TypeAlias = EquivalenceSet  # noqa: Y015
+
+@_typing.final
+class ProfileRule(_message.Message):
+    """How a client's profile becomes a risk budget, and the budget a model.
+
+    The budget is the smallest of what tolerance, horizon, liquidity need, income
+    and glide path allow. The model is the one of the largest budget that is not
+    above it. A row that does not speak of the client says nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOLERANCES_FIELD_NUMBER: _builtins.int
+    HORIZONS_FIELD_NUMBER: _builtins.int
+    LIQUIDITY_FIELD_NUMBER: _builtins.int
+    INCOME_FIELD_NUMBER: _builtins.int
+    GLIDE_PATH_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tolerances(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToleranceBudget]:
+        """What a tolerance allows: the row of the highest tolerance that is not above the
+        client's.
+        """
+
+    @_builtins.property
+    def horizons(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizonBudget]:
+        """What a horizon allows: the row of the largest number of years that is not
+        above the years left until the money is needed.
+        """
+
+    @_builtins.property
+    def liquidity(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiquidityBudget]:
+        """What a need for liquidity allows: the row of the highest need that is not above
+        the client's.
+        """
+
+    @_builtins.property
+    def income(self) -> _containers.RepeatedCompositeFieldContainer[Global___IncomeBudget]:
+        """What an income path allows."""
+
+    @_builtins.property
+    def glide_path(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgeBudget]:
+        """What an age allows: the row of the highest age that is not above the client's
+        in completed years.
+        """
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetModel]:
+        """The models to choose from; nothing is chosen when empty."""
+
+    def __init__(
+        self,
+        *,
+        tolerances: _abc.Iterable[Global___ToleranceBudget] | None = ...,
+        horizons: _abc.Iterable[Global___HorizonBudget] | None = ...,
+        liquidity: _abc.Iterable[Global___LiquidityBudget] | None = ...,
+        income: _abc.Iterable[Global___IncomeBudget] | None = ...,
+        glide_path: _abc.Iterable[Global___AgeBudget] | None = ...,
+        models: _abc.Iterable[Global___BudgetModel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["glide_path", b"glide_path", "horizons", b"horizons", "income", b"income", "liquidity", b"liquidity", "models", b"models", "tolerances", b"tolerances"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileRule: _TypeAlias = ProfileRule  # noqa: Y015
+
+@_typing.final
+class ToleranceBudget(_message.Message):
+    """What a tolerance for risk allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    tolerance: _builtins.int
+    """1 (least) to 10."""
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        tolerance: _builtins.int = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget", "tolerance", b"tolerance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToleranceBudget: _TypeAlias = ToleranceBudget  # noqa: Y015
+
+@_typing.final
+class HorizonBudget(_message.Message):
+    """What a horizon allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YEARS_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    years: _builtins.int
+    """Whole years left, 0 to 100."""
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        years: _builtins.int = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget", "years", b"years"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HorizonBudget: _TypeAlias = HorizonBudget  # noqa: Y015
+
+@_typing.final
+class LiquidityBudget(_message.Message):
+    """What a need for liquidity allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEED_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def need(self) -> _decimal_pb2.Decimal:
+        """Fraction of the account that may be needed within a year, 0 to 1."""
+
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        need: _decimal_pb2.Decimal | None = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["need", b"need", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["need", b"need", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiquidityBudget: _TypeAlias = LiquidityBudget  # noqa: Y015
+
+@_typing.final
+class IncomeBudget(_message.Message):
+    """What an income path allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCOME_PATH_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    income_path: Global___IncomePath.ValueType
+    """The path."""
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        income_path: Global___IncomePath.ValueType = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["income_path", b"income_path", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncomeBudget: _TypeAlias = IncomeBudget  # noqa: Y015
+
+@_typing.final
+class AgeBudget(_message.Message):
+    """What an age allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGE_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    age: _builtins.int
+    """Completed years, 0 to 120."""
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        age: _builtins.int = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgeBudget: _TypeAlias = AgeBudget  # noqa: Y015
+
+@_typing.final
+class BudgetModel(_message.Message):
+    """A model, and the budget from which on it is chosen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    MODEL_NODE_ID_FIELD_NUMBER: _builtins.int
+    model_node_id: _builtins.str
+    """The node whose mix is the model's."""
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility, 0 or more; different for each model."""
+
+    def __init__(
+        self,
+        *,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+        model_node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_node_id", b"model_node_id", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetModel: _TypeAlias = BudgetModel  # noqa: Y015
+
+@_typing.final
+class PreferenceLimits(_message.Message):
+    """How far clients may go with preferences of their own, which hold at once and
+    without an approver.
+
+    What is absent is not allowed, or for the last six not limited.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAX_IMPORTANCE_MINIMUM_FIELD_NUMBER: _builtins.int
+    TAX_IMPORTANCE_MAXIMUM_FIELD_NUMBER: _builtins.int
+    RISK_STEPS_UP_FIELD_NUMBER: _builtins.int
+    RISK_STEPS_DOWN_FIELD_NUMBER: _builtins.int
+    EXCLUSIONS_LIMIT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_WEIGHT_LIMIT_FIELD_NUMBER: _builtins.int
+    TILT_LIMIT_FIELD_NUMBER: _builtins.int
+    TILTED_WEIGHT_LIMIT_FIELD_NUMBER: _builtins.int
+    COOLING_OFF_DAYS_FIELD_NUMBER: _builtins.int
+    WINDOW_DAYS_FIELD_NUMBER: _builtins.int
+    TAX_CHANGE_LIMIT_FIELD_NUMBER: _builtins.int
+    RISK_CHANGE_LIMIT_FIELD_NUMBER: _builtins.int
+    TILT_CHANGE_LIMIT_FIELD_NUMBER: _builtins.int
+    risk_steps_up: _builtins.int
+    """Models up from the one that the profile leads to, 0 or more."""
+    risk_steps_down: _builtins.int
+    """Models down from the one that the profile leads to, 0 or more."""
+    exclusions_limit: _builtins.int
+    """Most instruments and screens that a client may exclude, 0 or more."""
+    cooling_off_days: _builtins.int
+    """Days that must pass between two changes of a client's preferences."""
+    window_days: _builtins.int
+    """Days over which changes add up; needed for the three limits that follow."""
+    risk_change_limit: _builtins.int
+    """Most steps of risk in the window, up and down added."""
+    @_builtins.property
+    def tax_importance_minimum(self) -> _decimal_pb2.Decimal:
+        """Least importance of tax that a client may choose, 0 to 1."""
+
+    @_builtins.property
+    def tax_importance_maximum(self) -> _decimal_pb2.Decimal:
+        """Most importance of tax that a client may choose, 0 to 1."""
+
+    @_builtins.property
+    def excluded_weight_limit(self) -> _decimal_pb2.Decimal:
+        """Most weight of the target mix that exclusions may concern, 0 to 1."""
+
+    @_builtins.property
+    def tilt_limit(self) -> _decimal_pb2.Decimal:
+        """Largest change of one target weight by a tilt, 0 to 1."""
+
+    @_builtins.property
+    def tilted_weight_limit(self) -> _decimal_pb2.Decimal:
+        """Largest sum of all weights that tilts move, 0 to 1."""
+
+    @_builtins.property
+    def tax_change_limit(self) -> _decimal_pb2.Decimal:
+        """Most change of the importance of tax in the window, up and down added."""
+
+    @_builtins.property
+    def tilt_change_limit(self) -> _decimal_pb2.Decimal:
+        """Most weight moved by changes of tilts in the window."""
+
+    def __init__(
+        self,
+        *,
+        tax_importance_minimum: _decimal_pb2.Decimal | None = ...,
+        tax_importance_maximum: _decimal_pb2.Decimal | None = ...,
+        risk_steps_up: _builtins.int | None = ...,
+        risk_steps_down: _builtins.int | None = ...,
+        exclusions_limit: _builtins.int | None = ...,
+        excluded_weight_limit: _decimal_pb2.Decimal | None = ...,
+        tilt_limit: _decimal_pb2.Decimal | None = ...,
+        tilted_weight_limit: _decimal_pb2.Decimal | None = ...,
+        cooling_off_days: _builtins.int | None = ...,
+        window_days: _builtins.int | None = ...,
+        tax_change_limit: _decimal_pb2.Decimal | None = ...,
+        risk_change_limit: _builtins.int | None = ...,
+        tilt_change_limit: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cooling_off_days", b"_cooling_off_days", "_exclusions_limit", b"_exclusions_limit", "_risk_change_limit", b"_risk_change_limit", "_risk_steps_down", b"_risk_steps_down", "_risk_steps_up", b"_risk_steps_up", "_window_days", b"_window_days", "cooling_off_days", b"cooling_off_days", "excluded_weight_limit", b"excluded_weight_limit", "exclusions_limit", b"exclusions_limit", "risk_change_limit", b"risk_change_limit", "risk_steps_down", b"risk_steps_down", "risk_steps_up", b"risk_steps_up", "tax_change_limit", b"tax_change_limit", "tax_importance_maximum", b"tax_importance_maximum", "tax_importance_minimum", b"tax_importance_minimum", "tilt_change_limit", b"tilt_change_limit", "tilt_limit", b"tilt_limit", "tilted_weight_limit", b"tilted_weight_limit", "window_days", b"window_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cooling_off_days", b"_cooling_off_days", "_exclusions_limit", b"_exclusions_limit", "_risk_change_limit", b"_risk_change_limit", "_risk_steps_down", b"_risk_steps_down", "_risk_steps_up", b"_risk_steps_up", "_window_days", b"_window_days", "cooling_off_days", b"cooling_off_days", "excluded_weight_limit", b"excluded_weight_limit", "exclusions_limit", b"exclusions_limit", "risk_change_limit", b"risk_change_limit", "risk_steps_down", b"risk_steps_down", "risk_steps_up", b"risk_steps_up", "tax_change_limit", b"tax_change_limit", "tax_importance_maximum", b"tax_importance_maximum", "tax_importance_minimum", b"tax_importance_minimum", "tilt_change_limit", b"tilt_change_limit", "tilt_limit", b"tilt_limit", "tilted_weight_limit", b"tilted_weight_limit", "window_days", b"window_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cooling_off_days: _TypeAlias = _typing.Literal["cooling_off_days"]  # noqa: Y015
+    _WhichOneofArgType__cooling_off_days: _TypeAlias = _typing.Literal["_cooling_off_days", b"_cooling_off_days"]  # noqa: Y015
+    _WhichOneofReturnType__exclusions_limit: _TypeAlias = _typing.Literal["exclusions_limit"]  # noqa: Y015
+    _WhichOneofArgType__exclusions_limit: _TypeAlias = _typing.Literal["_exclusions_limit", b"_exclusions_limit"]  # noqa: Y015
+    _WhichOneofReturnType__risk_change_limit: _TypeAlias = _typing.Literal["risk_change_limit"]  # noqa: Y015
+    _WhichOneofArgType__risk_change_limit: _TypeAlias = _typing.Literal["_risk_change_limit", b"_risk_change_limit"]  # noqa: Y015
+    _WhichOneofReturnType__risk_steps_down: _TypeAlias = _typing.Literal["risk_steps_down"]  # noqa: Y015
+    _WhichOneofArgType__risk_steps_down: _TypeAlias = _typing.Literal["_risk_steps_down", b"_risk_steps_down"]  # noqa: Y015
+    _WhichOneofReturnType__risk_steps_up: _TypeAlias = _typing.Literal["risk_steps_up"]  # noqa: Y015
+    _WhichOneofArgType__risk_steps_up: _TypeAlias = _typing.Literal["_risk_steps_up", b"_risk_steps_up"]  # noqa: Y015
+    _WhichOneofReturnType__window_days: _TypeAlias = _typing.Literal["window_days"]  # noqa: Y015
+    _WhichOneofArgType__window_days: _TypeAlias = _typing.Literal["_window_days", b"_window_days"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cooling_off_days) -> _WhichOneofReturnType__cooling_off_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exclusions_limit) -> _WhichOneofReturnType__exclusions_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_change_limit) -> _WhichOneofReturnType__risk_change_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_steps_down) -> _WhichOneofReturnType__risk_steps_down | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_steps_up) -> _WhichOneofReturnType__risk_steps_up | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__window_days) -> _WhichOneofReturnType__window_days | None: ...
+
+Global___PreferenceLimits: _TypeAlias = PreferenceLimits  # noqa: Y015
+
+@_typing.final
+class ClientTerms(_message.Message):
+    """What depends on the client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIRED_CONSENTS_FIELD_NUMBER: _builtins.int
+    MISSING_CONSENTS_FIELD_NUMBER: _builtins.int
+    RISK_BUDGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def required_consents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds of consent without which nothing is traded, for instance
+        `discretionary-mandate`.
+        """
+
+    @_builtins.property
+    def missing_consents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of them of which there is no valid record at the instant asked about:
+        nothing is planned for the account. Said by effective policies only.
+        """
+
+    @_builtins.property
+    def risk_budget(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility that the client's profile allows. Said by effective policies
+        only.
+        """
+
+    def __init__(
+        self,
+        *,
+        required_consents: _abc.Iterable[_builtins.str] | None = ...,
+        missing_consents: _abc.Iterable[_builtins.str] | None = ...,
+        risk_budget: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_budget", b"risk_budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_consents", b"missing_consents", "required_consents", b"required_consents", "risk_budget", b"risk_budget"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientTerms: _TypeAlias = ClientTerms  # noqa: Y015
 
 @_typing.final
 class SafetyNets(_message.Message):
@@ -696,6 +1574,10 @@ class SafetyNets(_message.Message):
     DAILY_ORDERS_LIMIT_FIELD_NUMBER: _builtins.int
     DAILY_VALUE_LIMIT_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    REVIEW_COST_BPS_FIELD_NUMBER: _builtins.int
+    REVIEW_TAX_FIELD_NUMBER: _builtins.int
+    PAUSE_DRIFT_FIELD_NUMBER: _builtins.int
+    PAUSES_FIELD_NUMBER: _builtins.int
     daily_orders_limit: _builtins.int
     """Most orders of one account in one day."""
     paused: _builtins.bool
@@ -716,6 +1598,26 @@ class SafetyNets(_message.Message):
     def daily_value_limit(self) -> _money_pb2.Money:
         """Most value traded by one account in one day; account's currency."""
 
+    @_builtins.property
+    def review_cost_bps(self) -> _decimal_pb2.Decimal:
+        """A plan that costs more to trade waits for a person; basis points of account
+        value.
+        """
+
+    @_builtins.property
+    def review_tax(self) -> _money_pb2.Money:
+        """A plan on which more tax falls due waits for a person; account's currency."""
+
+    @_builtins.property
+    def pause_drift(self) -> _decimal_pb2.Decimal:
+        """An account in which some weight is farther than this from its target is not
+        traded: so far off, something else is wrong; 0 to 1.
+        """
+
+    @_builtins.property
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pause]:
+        """Spans of time in which nothing is planned."""
+
     def __init__(
         self,
         *,
@@ -725,10 +1627,14 @@ class SafetyNets(_message.Message):
         daily_orders_limit: _builtins.int | None = ...,
         daily_value_limit: _money_pb2.Money | None = ...,
         paused: _builtins.bool | None = ...,
+        review_cost_bps: _decimal_pb2.Decimal | None = ...,
+        review_tax: _money_pb2.Money | None = ...,
+        pause_drift: _decimal_pb2.Decimal | None = ...,
+        pauses: _abc.Iterable[Global___Pause] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_daily_orders_limit", b"_daily_orders_limit", "_paused", b"_paused", "daily_orders_limit", b"daily_orders_limit", "daily_value_limit", b"daily_value_limit", "paused", b"paused", "review_gain", b"review_gain", "review_turnover", b"review_turnover", "review_value", b"review_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_daily_orders_limit", b"_daily_orders_limit", "_paused", b"_paused", "daily_orders_limit", b"daily_orders_limit", "daily_value_limit", b"daily_value_limit", "pause_drift", b"pause_drift", "paused", b"paused", "review_cost_bps", b"review_cost_bps", "review_gain", b"review_gain", "review_tax", b"review_tax", "review_turnover", b"review_turnover", "review_value", b"review_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_orders_limit", b"_daily_orders_limit", "_paused", b"_paused", "daily_orders_limit", b"daily_orders_limit", "daily_value_limit", b"daily_value_limit", "paused", b"paused", "review_gain", b"review_gain", "review_turnover", b"review_turnover", "review_value", b"review_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_orders_limit", b"_daily_orders_limit", "_paused", b"_paused", "daily_orders_limit", b"daily_orders_limit", "daily_value_limit", b"daily_value_limit", "pause_drift", b"pause_drift", "paused", b"paused", "pauses", b"pauses", "review_cost_bps", b"review_cost_bps", "review_gain", b"review_gain", "review_tax", b"review_tax", "review_turnover", b"review_turnover", "review_value", b"review_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__daily_orders_limit: _TypeAlias = _typing.Literal["daily_orders_limit"]  # noqa: Y015
     _WhichOneofArgType__daily_orders_limit: _TypeAlias = _typing.Literal["_daily_orders_limit", b"_daily_orders_limit"]  # noqa: Y015
@@ -742,6 +1648,40 @@ class SafetyNets(_message.Message):
 Global___SafetyNets: _TypeAlias = SafetyNets  # noqa: Y015
 
 @_typing.final
+class Pause(_message.Message):
+    """A span of time in which nothing is planned: a blackout, a migration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From this instant on."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until this instant, which is outside."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pause: _TypeAlias = Pause  # noqa: Y015
+
+@_typing.final
 class ExecutionPreferences(_message.Message):
     """How orders are to be sent."""
 
@@ -751,15 +1691,23 @@ class ExecutionPreferences(_message.Message):
     LIMIT_DISTANCE_BPS_FIELD_NUMBER: _builtins.int
     AGGREGATION_CONSENT_FIELD_NUMBER: _builtins.int
     VENUE_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    PARTICIPATION_LIMIT_FIELD_NUMBER: _builtins.int
     order_kind: Global___OrderKind.ValueType
     """Kind of order."""
     aggregation_consent: _builtins.bool
     """Orders may be combined with other accounts' orders."""
     venue_id: _builtins.str
     """Venue to use."""
+    schedule: Global___Schedule.ValueType
+    """How an order is spread over the day."""
     @_builtins.property
     def limit_distance_bps(self) -> _decimal_pb2.Decimal:
         """Distance of a limit price from the reference price, in basis points."""
+
+    @_builtins.property
+    def participation_limit(self) -> _decimal_pb2.Decimal:
+        """Largest part of the market's volume that an order may be, 0 to 1."""
 
     def __init__(
         self,
@@ -768,10 +1716,12 @@ class ExecutionPreferences(_message.Message):
         limit_distance_bps: _decimal_pb2.Decimal | None = ...,
         aggregation_consent: _builtins.bool | None = ...,
         venue_id: _builtins.str = ...,
+        schedule: Global___Schedule.ValueType = ...,
+        participation_limit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "order_kind", b"order_kind", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "order_kind", b"order_kind", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aggregation_consent: _TypeAlias = _typing.Literal["aggregation_consent"]  # noqa: Y015
     _WhichOneofArgType__aggregation_consent: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent"]  # noqa: Y015
@@ -832,6 +1782,7 @@ class Guardrail(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     LOCKED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    MAXIMUM_STEP_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Path of the field, for instance `bands.trigger.absolute` or
     `tax.long_term_rate`.
@@ -852,6 +1803,13 @@ class Guardrail(_message.Message):
     def allowed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The only values allowed, as text; any when empty."""
 
+    @_builtins.property
+    def maximum_step(self) -> _decimal_pb2.Decimal:
+        """Largest distance of a number from the value that holds at the guardrail's own
+        node, either side, edge inside; 0 or more. Binds nothing while that node has no
+        value.
+        """
+
     def __init__(
         self,
         *,
@@ -861,10 +1819,11 @@ class Guardrail(_message.Message):
         allowed: _abc.Iterable[_builtins.str] | None = ...,
         locked: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        maximum_step: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "maximum_step", b"maximum_step", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "field", b"field", "locked", b"locked", "maximum", b"maximum", "minimum", b"minimum", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "field", b"field", "locked", b"locked", "maximum", b"maximum", "maximum_step", b"maximum_step", "minimum", b"minimum", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -393,6 +393,37 @@ class FieldSource(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Origin:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[FieldSource._Origin.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ORIGIN_UNSPECIFIED: FieldSource._Origin.ValueType  # 0
+        """Never sent."""
+        ORIGIN_VERSION: FieldSource._Origin.ValueType  # 1
+        """A version that one person wrote and another approved."""
+        ORIGIN_PROFILE_RULE: FieldSource._Origin.ValueType  # 2
+        """What an approved rule made of the client's profile; author, approver and
+        version are the rule's.
+        """
+        ORIGIN_PREFERENCE: FieldSource._Origin.ValueType  # 3
+        """What the client chose, within the limits of approved versions."""
+
+    class Origin(_Origin, metaclass=_OriginEnumTypeWrapper):
+        """What kind of rules said it. New values may be added."""
+
+    ORIGIN_UNSPECIFIED: FieldSource.Origin.ValueType  # 0
+    """Never sent."""
+    ORIGIN_VERSION: FieldSource.Origin.ValueType  # 1
+    """A version that one person wrote and another approved."""
+    ORIGIN_PROFILE_RULE: FieldSource.Origin.ValueType  # 2
+    """What an approved rule made of the client's profile; author, approver and
+    version are the rule's.
+    """
+    ORIGIN_PREFERENCE: FieldSource.Origin.ValueType  # 3
+    """What the client chose, within the limits of approved versions."""
+
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
@@ -401,6 +432,8 @@ class FieldSource(_message.Message):
     APPROVER_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Path of the field, for instance `tax.long_term_rate`."""
     value: _builtins.str
@@ -415,9 +448,15 @@ class FieldSource(_message.Message):
     """Who approved it."""
     reason: _builtins.str
     """Why it was written."""
+    origin: Global___FieldSource.Origin.ValueType
+    """What kind of rules it is from."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it holds."""
+
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When its approval was recorded; for preferences, when they were."""
 
     def __init__(
         self,
@@ -430,10 +469,12 @@ class FieldSource(_message.Message):
         approver: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        origin: Global___FieldSource.Origin.ValueType = ...,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "author", b"author", "effective_time", b"effective_time", "field", b"field", "node_id", b"node_id", "reason", b"reason", "value", b"value", "version_hash", b"version_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "approver", b"approver", "author", b"author", "effective_time", b"effective_time", "field", b"field", "node_id", b"node_id", "origin", b"origin", "reason", b"reason", "value", b"value", "version_hash", b"version_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """Rules that look at merged documents: fields that only together can be wrong.
 
-Every rule takes a document whose single fields are in range, and whose restrictions all hold.
+Every rule takes a document whose single fields are in range, whose restrictions all hold and are of instruments, and
+whose mix has no models left in it.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,13 +11,18 @@ from services.kernel.decimals import EXACT, plain
 from services.kernel.money import Money
 from services.policy.domain.document import (
     FIELDS,
+    UNBOUNDED,
     Distance,
     Document,
     OrderKind,
     RestrictionKind,
+    TargetWeight,
+    cash_target,
     instrument_weights,
 )
+from services.policy.domain.lint.clients import CLIENT_RULES
 from services.policy.domain.lint.finding import Finding, error, warning
+from services.policy.domain.lint.lists import LIST_RULES
 
 _ONE = Decimal(1)
 
@@ -40,8 +46,9 @@ def destination_is_within_trigger(document: Document) -> Iterator[Finding]:
     if not document.targets.weights:
         yield from _like_parts_fit(trigger, destination)
         return
-    for target in sorted({weight for _, weight in instrument_weights(document.targets.weights)}):
-        outer, inner = trigger.at(target), destination.at(target)
+    for target, own_trigger, own_destination in _distances(document.targets.weights):
+        outer = (own_trigger if own_trigger != UNBOUNDED else trigger).at(target)
+        inner = (own_destination if own_destination != UNBOUNDED else destination).at(target)
         if outer is not None and inner is not None and inner > outer:
             fields = (_deciding("bands.trigger", trigger, target), _deciding("bands.destination", destination, target))
             yield error(
@@ -56,6 +63,8 @@ def destination_is_within_trigger(document: Document) -> Iterator[Finding]:
 def cash_fits(document: Document) -> Iterator[Finding]:
     """The target for cash lies between its floor and its ceiling."""
     floor, ceiling, target = document.risk.cash_floor, document.risk.cash_ceiling, document.targets.cash_weight
+    if document.targets.weights and (nested := cash_target(document.targets)):
+        target = nested
     if floor is not None and ceiling is not None and floor > ceiling:
         yield error(
             "CASH_FLOOR_ABOVE_CEILING",
@@ -97,7 +106,8 @@ def targets_may_be_held(document: Document) -> Iterator[Finding]:
     """Nothing is wanted that may not be had."""
     kinds: dict[str, set[RestrictionKind]] = {}
     for restriction in document.restrictions.items:
-        kinds.setdefault(restriction.instrument_id, set()).add(restriction.kind)
+        if restriction.kind is not None:
+            kinds.setdefault(restriction.subject, set()).add(restriction.kind)
     fields = ("targets.weights", "restrictions.items")
     for instrument, weight in instrument_weights(document.targets.weights):
         found = kinds.get(instrument, set()) if weight > 0 else set()
@@ -112,13 +122,13 @@ def targets_may_be_held(document: Document) -> Iterator[Finding]:
 def restrictions_agree(document: Document) -> Iterator[Finding]:
     """What must be sold may be sold."""
     items = document.restrictions.items
-    locked = {r.instrument_id for r in items if r.kind in (RestrictionKind.NO_SELL, RestrictionKind.NO_TRADE)}
+    locked = {r.subject for r in items if r.kind in (RestrictionKind.NO_SELL, RestrictionKind.NO_TRADE)}
     for restriction in items:
-        if restriction.kind is RestrictionKind.EXCLUDED and restriction.instrument_id in locked:
+        if restriction.kind is RestrictionKind.EXCLUDED and restriction.subject in locked:
             yield error(
                 "RESTRICTIONS_CONTRADICT",
                 ("restrictions.items",),
-                f"{restriction.instrument_id} is excluded, so it must be sold, and may not be sold",
+                f"{restriction.subject} is excluded, so it must be sold, and may not be sold",
             )
 
 
@@ -172,6 +182,56 @@ def trades_are_possible(document: Document) -> Iterator[Finding]:
         yield warning("NO_TURNOVER_ALLOWED", ("cost.turnover_limit",), "with a limit of 0 nothing is traded")
 
 
+def bands_are_tradable(document: Document) -> Iterator[Finding]:
+    """In the smallest account that the mix is for, being out of band is worth a trade."""
+    account, minimum = document.targets.account_minimum, document.bands.minimum_trade
+    if account is None or minimum is None or account.currency != minimum.currency:
+        return
+    for instrument, weight in instrument_weights(document.targets.weights):
+        worth = EXACT.multiply(weight, account.amount)
+        if 0 < worth < minimum.amount:
+            yield warning(
+                "TARGET_BELOW_MINIMUM_TRADE",
+                ("targets.weights", "targets.account_minimum", "bands.minimum_trade"),
+                f"in an account of {account} the target of {instrument} is worth {plain(worth)}, less than a trade",
+            )
+    for target, own_trigger, _ in _distances(document.targets.weights):
+        general = document.bands.trigger
+        distance = (own_trigger if own_trigger != UNBOUNDED else general).at(target)
+        if distance is None or target == 0:
+            continue
+        worth = EXACT.multiply(distance, account.amount)
+        if worth < minimum.amount:
+            yield error(
+                "BAND_BELOW_MINIMUM_TRADE",
+                (_deciding("bands.trigger", general, target), "bands.minimum_trade", "targets.account_minimum"),
+                f"in an account of {account} the band around {plain(target)} is worth {plain(worth)}, less than the "
+                f"smallest trade of {plain(minimum.amount)}",
+            )
+            return
+
+
+def class_limits_fit(document: Document) -> Iterator[Finding]:
+    """Asset classes can have their least weights, each and together."""
+    total = Decimal(0)
+    for limit in document.risk.class_limits:
+        total = EXACT.add(total, limit.minimum or Decimal(0))
+        if limit.minimum is not None and limit.maximum is not None and limit.minimum > limit.maximum:
+            yield error(
+                "CLASS_FLOOR_ABOVE_CEILING",
+                ("risk.class_limits",),
+                f"the least weight of {limit.asset_class} must be at most its most, was {plain(limit.minimum)} and "
+                f"{plain(limit.maximum)}",
+            )
+    total = EXACT.add(total, document.risk.cash_floor or Decimal(0))
+    if total > _ONE and document.risk.class_limits:
+        yield error(
+            "FLOORS_EXCEED_ONE",
+            ("risk.class_limits", "risk.cash_floor"),
+            f"the least weights of asset classes and cash must sum to at most 1, sum to {plain(total)}",
+        )
+
+
 def something_triggers(document: Document) -> Iterator[Finding]:
     """Some trigger makes the platform look."""
     triggers = document.triggers
@@ -215,6 +275,8 @@ def plans_stay_fresh(document: Document) -> Iterator[Finding]:
 
 
 MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
+    bands_are_tradable,
+    class_limits_fit,
     weights_sum_to_one,
     destination_is_within_trigger,
     cash_fits,
@@ -228,7 +290,17 @@ MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     reviews_can_happen,
     rates_are_usual,
     plans_stay_fresh,
+    *LIST_RULES,
+    *CLIENT_RULES,
 )
+
+
+def _distances(lines: tuple[TargetWeight, ...]) -> list[tuple[Decimal, Distance, Distance]]:
+    """Return the different targets of instruments with the distances that their lines say, by target."""
+    found = {(line.weight, line.trigger, line.destination) for line in lines if line.instrument_id is not None}
+    if any(line.group is not None for line in lines):
+        found |= {(weight, UNBOUNDED, UNBOUNDED) for _, weight in instrument_weights(lines)}
+    return sorted(found, key=lambda each: (each[0], str(each)))
 
 
 def _like_parts_fit(trigger: Distance, destination: Distance) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from services.kernel.decimals import EXACT, plain
 from services.policy.domain.document import (
+    EMPTY,
     FIELDS,
     Document,
     Guardrail,
@@ -16,10 +17,9 @@ from services.policy.domain.document import (
 )
 from services.policy.domain.fields import Field, Merge, Number
 from services.policy.domain.guardrails import Bounds, allowed_text, instruments_of, number_of
+from services.policy.domain.lint.acting import everything_is_acted_on
 from services.policy.domain.lint.finding import Finding, error, warning
-
-# Finer than any quantity can be traded; bounds the digits that exact sums and products carry.
-DECIMAL_PLACES_MAX = 12
+from services.policy.domain.lint.rows import DECIMAL_PLACES_MAX, rows_findings
 
 # Far deeper than asset class, region, sector, issuer, instrument.
 GROUP_DEPTH_MAX = 8
@@ -48,6 +48,8 @@ def own_findings(document: Document) -> Iterator[Finding]:
                     )
     yield from _targets(document.targets.weights)
     yield from _restrictions(document.restrictions.items)
+    yield from rows_findings(document)
+    yield from everything_is_acted_on(document)
     jurisdiction = document.tax.jurisdiction
     if jurisdiction is not None and not _COUNTRY.fullmatch(jurisdiction):
         yield error(
@@ -57,12 +59,15 @@ def own_findings(document: Document) -> Iterator[Finding]:
         )
 
 
-def guardrails_leave_something(guardrails: Iterable[Guardrail], bounds: Bounds) -> Iterator[Finding]:
+def guardrails_leave_something(
+    guardrails: Iterable[Guardrail], bounds: Bounds, merged: Document = EMPTY
+) -> Iterator[Finding]:
     """Yield what is wrong with guardrails: unknown fields, wrong kinds, and bounds that leave no value.
 
     Args:
         guardrails: A document's own.
         bounds: Those of its node's ancestors, which hold at the same time.
+        merged: What applies to the node, from which steps are measured.
     """
     for guardrail in guardrails:
         place = (f"guardrails[{guardrail.field}]",)
@@ -71,7 +76,7 @@ def guardrails_leave_something(guardrails: Iterable[Guardrail], bounds: Bounds) 
             yield error("GUARDRAIL_FIELD", place, f"{guardrail.field!r} is not a field that can be bounded")
             continue
         yield from _guardrail(guardrail, field, place)
-        yield from _room(guardrail, bounds, place)
+        yield from _room(guardrail, bounds, place, number_of(field.read(merged)))
 
 
 def guardrail_findings(document: Document, bounds: Bounds) -> Iterator[Finding]:
@@ -109,7 +114,7 @@ def _lines(weights: tuple[TargetWeight, ...], depth: int) -> Iterator[Finding]:
         yield error("TARGETS_TOO_DEEP", (_WEIGHTS,), f"groups nest at most {GROUP_DEPTH_MAX} deep")
         return
     for line in weights:
-        name = line.instrument_id or (line.group.name if line.group is not None else "")
+        name = line.instrument_id or line.model_node_id or (line.group.name if line.group is not None else "")
         if not line.weight.is_finite() or not 0 <= line.weight <= 1:
             yield error("OUT_OF_RANGE", (_WEIGHTS,), f"the weight of {name} must be 0 to 1, was {line.weight}")
         elif _places(line.weight) > DECIMAL_PLACES_MAX:
@@ -124,7 +129,9 @@ def _lines(weights: tuple[TargetWeight, ...], depth: int) -> Iterator[Finding]:
 
 
 def _group(group: TargetGroup) -> Iterator[Finding]:
-    total = Decimal(0)
+    total = group.cash_weight or Decimal(0)
+    if not total.is_finite() or _places(total) > DECIMAL_PLACES_MAX:
+        return
     for member in group.members:
         if not member.weight.is_finite() or _places(member.weight) > DECIMAL_PLACES_MAX:
             return
@@ -143,14 +150,14 @@ def _group_names(weights: tuple[TargetWeight, ...]) -> Iterator[str]:
 
 
 def _restrictions(items: tuple[Restriction, ...]) -> Iterator[Finding]:
-    for (instrument, kind), count in Counter((r.instrument_id, r.kind) for r in items).items():
+    for (subject, kind), count in Counter((r.subject, r.kind) for r in items).items():
         if count > 1:
-            yield warning("RESTRICTION_TWICE", (_RESTRICTIONS,), f"{instrument} is {kind} {count} times")
+            yield warning("RESTRICTION_TWICE", (_RESTRICTIONS,), f"{subject} is {kind} {count} times")
 
 
 def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> Iterator[Finding]:
-    low, high = guardrail.minimum, guardrail.maximum
-    if low is None and high is None and not guardrail.allowed and not guardrail.locked:
+    low, high, step = guardrail.minimum, guardrail.maximum, guardrail.maximum_step
+    if low is None and high is None and step is None and not guardrail.allowed and not guardrail.locked:
         yield error("GUARDRAIL_EMPTY", place, f"says nothing about {guardrail.field}: no bound, no list, not locked")
     for bound in (low, high):
         if bound is None:
@@ -159,6 +166,12 @@ def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> It
             yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is no number and has no minimum or maximum")
         elif (broken := field.number.violation(bound)) is not None:
             yield error("GUARDRAIL_RANGE", place, f"a bound of {guardrail.field} {broken}")
+    if step is not None and field.number is None:
+        yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is no number and has no largest step")
+    elif step is not None and (not step.is_finite() or step < 0):
+        yield error("GUARDRAIL_RANGE", place, f"the largest step of {guardrail.field} must be at least 0, was {step}")
+    if guardrail.allowed and field.many and field.kind is not TargetWeight:
+        yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is a list of rows, which cannot be listed as text")
     for text in guardrail.allowed:
         try:
             allowed_text(field, text)
@@ -166,11 +179,16 @@ def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> It
             yield error("GUARDRAIL_KIND", place, f"an allowed value of {guardrail.field} {problem}")
 
 
-def _room(guardrail: Guardrail, bounds: Bounds, place: tuple[str, ...]) -> Iterator[Finding]:
-    above = [bound.guardrail for bound in bounds.get(guardrail.field, ())]
-    lows = [g.minimum for g in (*above, guardrail) if g.minimum is not None]
-    highs = [g.maximum for g in (*above, guardrail) if g.maximum is not None]
-    lists = [set(g.allowed) for g in (*above, guardrail) if g.allowed]
+def _room(guardrail: Guardrail, bounds: Bounds, place: tuple[str, ...], anchor: Decimal | None) -> Iterator[Finding]:
+    holding = [(bound.guardrail, bound.anchor) for bound in bounds.get(guardrail.field, ())] + [(guardrail, anchor)]
+    lows = [g.minimum for g, _ in holding if g.minimum is not None]
+    highs = [g.maximum for g, _ in holding if g.maximum is not None]
+    for each, around in holding:
+        step = each.maximum_step
+        if step is not None and around is not None and step.is_finite() and around.is_finite():
+            lows.append(EXACT.subtract(around, step))
+            highs.append(EXACT.add(around, step))
+    lists = [set(g.allowed) for g, _ in holding if g.allowed]
     nothing = f"with the guardrails above it leaves no value for {guardrail.field}"
     if lows and highs and max(lows) > min(highs):
         yield error("GUARDRAIL_NOTHING_LEFT", place, f"{nothing}: at least {max(lows)} and at most {min(highs)}")

@@ -1,0 +1,57 @@
+"""Which instruments count together: for wash sales, and under limits of issuers and asset classes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.policy import Policy
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, GroupLimit
+from services.kernel.ids import InstrumentId
+
+# Weights that are not exact (scaled, or a remainder) are rounded to this.
+WEIGHT_STEP = Decimal("1e-12")
+
+
+def identity_sets(
+    concerned: Iterable[InstrumentId],
+    instruments: Mapping[InstrumentId, Instrument],
+    identical: tuple[frozenset[InstrumentId], ...],
+) -> Mapping[InstrumentId, str]:
+    """Return the set of substantially identical instruments of each that is known: the book's, joined by the policy's.
+
+    What is identical to the same is identical, so sets that meet are one, named by the first of their names.
+    """
+    asked = {*concerned, *(each for equal in identical for each in equal)}
+    names = {each: instruments[each].identity_set for each in asked if each in instruments}
+    for equal in identical:
+        joined = {names.get(each, each) for each in equal}
+        first = min(joined)
+        names.update({each: first for each, name in names.items() if name in joined})
+        names.update(dict.fromkeys(equal, first))
+    return names
+
+
+def group_limits(
+    problem: AccountProblem, policy: Policy, instruments: Mapping[InstrumentId, Instrument]
+) -> Iterator[GroupLimit]:
+    """Yield the limits of issuers and asset classes; what the market took beyond one is not made worse, nor forced."""
+    issuers: dict[str, list[InstrumentId]] = {}
+    classes: dict[str, list[InstrumentId]] = {}
+    for holding in problem.holdings:
+        instrument = instruments[holding.instrument_id]
+        if instrument.issuer:
+            issuers.setdefault(instrument.issuer, []).append(holding.instrument_id)
+        classes.setdefault(instrument.asset_class, []).append(holding.instrument_id)
+    held = {holding.instrument_id: holding.mix_value / problem.mix_value for holding in problem.holdings}
+    if policy.issuer_weight_limit is not None:
+        for issuer, members in sorted(issuers.items()):
+            now = sum((held[each] for each in members), ZERO).quantize(WEIGHT_STEP, ROUND_UP)
+            most = min(ONE, max(policy.issuer_weight_limit, now))
+            yield GroupLimit(f"issuer:{issuer}", tuple(members), weight_max=most)
+    for limit in policy.class_limits:
+        members = classes.get(limit.asset_class, [])
+        if members:
+            now = sum((held[each] for each in members), ZERO)
+            least = max(ZERO, min(limit.minimum, now.quantize(WEIGHT_STEP, ROUND_DOWN)))
+            most = min(ONE, max(limit.maximum, now.quantize(WEIGHT_STEP, ROUND_UP)))
+            yield GroupLimit(f"class:{limit.asset_class}", tuple(members), weight_min=least, weight_max=most)

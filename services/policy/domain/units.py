@@ -1,0 +1,38 @@
+"""The kinds of numbers that a policy can say: what they count, and what they can be at all, whatever the guardrails.
+
+Weights are fractions of account value from 0 to 1; `_bps` are hundredths of a percent.
+"""
+
+from decimal import Decimal
+from typing import Annotated, TypeAlias
+
+from services.kernel.money import Money
+from services.policy.domain.fields import Number
+
+_ZERO, _ONE = Decimal(0), Decimal(1)
+
+Weight: TypeAlias = Annotated[Decimal | None, Number("weight", _ZERO, _ONE)]
+Fraction: TypeAlias = Annotated[Decimal | None, Number("fraction", _ZERO, _ONE)]
+Multiple: TypeAlias = Annotated[Decimal | None, Number("multiple", _ZERO)]
+Turnover: TypeAlias = Annotated[Decimal | None, Number("fraction of account value", _ZERO, Decimal(2))]
+Volatility: TypeAlias = Annotated[Decimal | None, Number("volatility a year", _ZERO)]
+BasisPoints: TypeAlias = Annotated[Decimal | None, Number("basis points", _ZERO, Decimal(10_000))]
+Price: TypeAlias = Annotated[Decimal | None, Number("basis points per unit", _ZERO)]
+Years: TypeAlias = Annotated[Decimal | None, Number("years", above=_ZERO)]
+Amount: TypeAlias = Annotated[Money | None, Number("currency", _ZERO)]
+Count: TypeAlias = Annotated[int | None, Number("count", _ZERO)]
+Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
+Seconds: TypeAlias = Annotated[int | None, Number("seconds", _ONE)]
+Leverage: TypeAlias = Annotated[Decimal | None, Number("multiple of account value", _ONE)]
+
+# Of rows of lists, which always say it.
+RiskBudget: TypeAlias = Annotated[Decimal, Number("volatility a year", _ZERO)]
+Need: TypeAlias = Annotated[Decimal, Number("fraction", _ZERO, _ONE)]
+Tolerance: TypeAlias = Annotated[int, Number("tolerance", _ONE, Decimal(10))]
+Age: TypeAlias = Annotated[int, Number("completed years", _ZERO, Decimal(120))]
+WholeYears: TypeAlias = Annotated[int, Number("whole years", _ZERO, Decimal(100))]
+
+
+def order_of(number: Decimal) -> tuple[bool, Decimal]:
+    """Return the key by which rows are sorted that begin with `number`: by value, and what is no number last."""
+    return (not number.is_finite(), number if number.is_finite() else _ZERO)
