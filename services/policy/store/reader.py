@@ -116,15 +116,14 @@ class StoredReader:
 
     async def model_references(self) -> list[tuple[PolicyNodeId, PolicyNodeId]]:
         """Return which nodes refer to which models in a version that was ever approved and not revoked, in order."""
-        model = func.unnest(version.c.fields).column_valued("model")
-        query = (
-            select(activation.c.node_id, model)
-            .distinct()
+        said = (
+            select(activation.c.node_id, func.unnest(version.c.fields).label("field"))
             .join(version, version.c.version_id == activation.c.version_id)
-            .where(activation.c.revoked_time.is_(None), model.startswith(MODEL))
-            .order_by(activation.c.node_id, model)
+            .where(activation.c.revoked_time.is_(None))
+            .subquery()
         )
-        rows = await self._connection.execute(query)
+        query = select(said.c.node_id, said.c.field).distinct().where(said.c.field.startswith(MODEL))
+        rows = await self._connection.execute(query.order_by(said.c.node_id, said.c.field))
         return [(PolicyNodeId(node_id), PolicyNodeId(found.removeprefix(MODEL))) for node_id, found in rows]
 
     async def scheduled_times(self, node_ids: Collection[PolicyNodeId], after: datetime) -> list[datetime]:

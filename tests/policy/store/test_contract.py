@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import delete, exc, insert, select, text, update
@@ -10,9 +11,11 @@ from sqlalchemy import delete, exc, insert, select, text, update
 from services.kernel.events import Event
 from services.policy.app.ports import ChangeFilter
 from services.policy.domain.changes import State
+from services.policy.domain.document import Document, Targets, TargetWeight
 from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
 from services.policy.domain.history import AsOf, following, in_force
 from services.policy.domain.notices import NoticeKind, noticed
+from services.policy.domain.personal_rules import BudgetModel, ProfileRule
 from services.policy.domain.tree import NodeKind
 from services.policy.store import PolicyStore
 from services.policy.tables import activation, change, outbox, version
@@ -503,3 +506,18 @@ async def test_deciding_happens_one_at_a_time(stored):
     await asyncio.gather(first, second)
 
     assert order == ["first", "first", "second", "second"]
+
+
+async def test_references_to_models_are_those_of_versions_that_stand(store):
+    await planted(store)
+    lines = (TargetWeight(Decimal("0.5"), model_node_id="growth"), TargetWeight(Decimal("0.5"), model_node_id="other"))
+    rule = ProfileRule(models=(BudgetModel(Decimal("0.1"), "growth"),))
+    await approve(store, "family", Document(targets=Targets(lines)), name="1")
+    await approve(store, "firm", Document(profile_rule=rule), name="2")
+    revoked = await approve(store, "acc-1", Document(targets=Targets(lines[:1])), name="3")
+    async with store.begin() as policies:
+        await policies.revoke(revoked.change_id, NOON)
+
+    async with store.read() as policies:
+        found = await policies.model_references()
+    assert found == [("family", "growth"), ("family", "other"), ("firm", "growth")]
