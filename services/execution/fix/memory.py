@@ -25,6 +25,16 @@ class MemoryUnit:
         self._entries: list[tuple[SessionId, int, Direction, Entry]] = []
         self._claimed: dict[SessionId, set[str]] = {}
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """See `Unit`."""
+        kept = (dict(self._numbers), list(self._entries), {key: set(keys) for key, keys in self._claimed.items()})
+        try:
+            yield
+        except BaseException:
+            self._numbers, self._entries, self._claimed = kept
+            raise
+
     async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
         """See `Unit`."""
         if (present := self._numbers.get(session, self._sessions[session].numbers)) != was:

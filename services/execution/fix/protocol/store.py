@@ -75,12 +75,16 @@ class Entry:
     time: datetime
 
 
-class NumbersMoved(Exception):  # noqa: N818, RUF100 - errors are facts
+class NumbersMoved(Exception):
     """Somebody else moved the session's numbers: another process holds it. Nothing was written, nothing may be sent."""
 
 
 class Unit(Protocol):
     """One transaction: all of it is written, or none. An application's own writes join it through its own store."""
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """Return a part of the transaction that is undone by itself when left by an error."""
+        ...
 
     async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
         """Move the session's numbers. A higher generation means that they begin anew.

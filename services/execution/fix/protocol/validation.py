@@ -166,7 +166,7 @@ def entries(message: Message, dictionary: Dictionary, count_tag: int) -> Iterato
     start = next((at for at, (tag, _) in enumerate(message.fields) if tag == count_tag), None)
     if start is None:
         return
-    inside = _tags_within(members)
+    inside = tags_within(members)
     # An entry remembers what it is part of: MsgType, so that its own groups are found.
     kept = [each for each in message.fields if each[0] in (BEGIN_STRING, 35)]
     entry: list[tuple[int, bytes]] = []
@@ -194,8 +194,9 @@ def _search(level: Members, count_tag: int) -> Members | None:
     return next((hit for each in level.groups.values() if (hit := _search(each, count_tag)) is not None), None)
 
 
-def _tags_within(members: Members) -> set[int]:
-    inside = set(members.places)
+def tags_within(members: Members) -> frozenset[int]:
+    """Return all tags that entries may have, nested groups included."""
+    inside = frozenset(members.places)
     for each in members.groups.values():
-        inside |= _tags_within(each)
+        inside |= tags_within(each)
     return inside

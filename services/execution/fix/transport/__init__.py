@@ -1,0 +1,1 @@
+"""How do bytes, timers and transactions reach the pure session, and its decisions the network?"""

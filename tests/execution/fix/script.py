@@ -1,0 +1,151 @@
+"""Conversations with a FIX server, as a client has them, in a notation of our own.
+
+    # a comment
+    > A 1 98=0|108=30          we send a Logon with number 1
+    < A 1 98=0|108=30          the server must answer exactly this
+    >2 A 1 98=0|108=30         the same on a second connection
+    raw 8=FIX.4.4|9=30|…       we send these bytes; | is SOH
+    closed                     the server must close the connection, saying nothing more
+    close                      we close it
+    again                      we connect once more
+
+Sent and expected messages get the standard header: pairs whose tags belong there are put there. In what is sent `NOW`,
+`NOW-121` and `NOW+10` are instants; in what is expected SendingTime, OrigSendingTime and TransactTime may be any.
+"""
+
+import asyncio
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
+
+from services.execution.fix.protocol.dictionary import fix_4_4
+from services.execution.fix.protocol.framer import Framer
+from services.execution.fix.protocol.values import read_timestamp
+from tests.execution.fix.wire import fix, shown
+
+ANSWER_S = 20.0
+HEADER = set(fix_4_4().header.places)
+TIMES = (52, 60, 122)
+
+
+class Peer:
+    """A client's connection."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+        self.framer = Framer()
+        self.frames = []
+
+    @classmethod
+    async def connect(cls, port):
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    def send(self, data):
+        self.writer.write(data)
+
+    async def receive(self):
+        """Return the next frame; None when the server closed."""
+        async with asyncio.timeout(ANSWER_S):
+            while not self.frames:
+                try:
+                    data = await self.reader.read(65536)
+                except ConnectionResetError:
+                    data = b""
+                if not data:
+                    return None
+                self.frames += self.framer.feed(data)
+        return self.frames.pop(0)
+
+    async def close(self):
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+def instants(text):
+    def instant(found):
+        at = datetime.now(UTC) + timedelta(seconds=int(found[1] or 0))
+        return at.strftime("%Y%m%d-%H:%M:%S")
+
+    return re.sub(r"NOW([+-]\d+)?", instant, text)
+
+
+def message(kind, number, rest, sender, target):
+    """Return a client's message as text for `fix`; the pairs of `rest` may replace header fields, `-` drops one."""
+    pairs = [pair.partition("=")[::2] for pair in rest.split("|") if pair]
+    header = {"49": sender, "52": "NOW", "56": target}
+    begin = "FIX.4.4"
+    extra, body = [], []
+    for tag, value in pairs:
+        if tag == "8":
+            begin = value
+        elif tag in header:
+            header[tag] = value
+        elif tag.isdigit() and int(tag) in HEADER:
+            extra.append(f"{tag}={value}")
+        else:
+            body.append(f"{tag}={value}")
+    fields = [f"35={kind}", f"34={number}", *[f"{tag}={value}" for tag, value in header.items() if value != "-"]]
+    return instants("|".join([f"8={begin}", *fields, *extra, *body]))
+
+
+def expected(kind, number, rest):
+    """Return the server's message as pairs, without BodyLength and CheckSum, which the framer checked."""
+    pairs = [tuple(pair.partition("=")[::2]) for pair in rest.split("|") if pair]
+    header = [("34", number), ("49", "ISLD"), ("52", "NOW"), ("56", "TW44")]
+    header += [pair for pair in pairs if int(pair[0]) in HEADER]
+    body = [pair for pair in pairs if int(pair[0]) not in HEADER]
+    return [("8", "FIX.4.4"), ("35", kind), *sorted(header, key=lambda pair: int(pair[0])), *body]
+
+
+def check(frame, wanted, line):
+    assert frame is not None, f"{line}: the server closed the connection"
+    assert isinstance(frame, bytes), f"{line}: the server sent garbage: {frame}"
+    got = [pair.partition("=")[::2] for pair in shown(frame).rstrip("|").split("|")]
+    got = [pair for pair in got if pair[0] not in ("9", "10")]
+    assert [tag for tag, _ in got] == [tag for tag, _ in wanted], f"{line}: got {shown(frame)}"
+    for (tag, value), (_, want) in zip(got, wanted, strict=True):
+        if int(tag) in TIMES:
+            assert read_timestamp(value.encode()) is not None, f"{line}: got {shown(frame)}"
+        else:
+            assert value == want, f"{line}: got {shown(frame)}"
+
+
+async def play(text, port):
+    """Have the conversation with the server on `port`; raises AssertionError where it differs."""
+    peers = {"1": await Peer.connect(port)}
+    try:
+        for line in text.strip().splitlines():
+            if line.strip() and not line.startswith("#"):
+                await _step(line.strip(), peers, port)
+    finally:
+        for peer in peers.values():
+            await peer.close()
+
+
+async def _step(line, peers, port):
+    verb, _, rest = line.partition(" ")
+    which = verb[-1] if verb[-1].isdigit() else "1"
+    verb = verb.rstrip("12")
+    if verb == "again":
+        await peers[which].close()
+        peers[which] = await Peer.connect(port)
+        return
+    if which not in peers:
+        peers[which] = await Peer.connect(port)
+    peer = peers[which]
+    if verb == ">":
+        kind, number, pairs = [*rest.split(" ", 2), ""][:3]
+        peer.send(fix(message(kind, number, pairs, "TW44", "ISLD")))
+    elif verb == "raw":
+        peer.send(fix(instants(rest)) if not rest.startswith("35=") else instants(rest).replace("|", "\x01").encode())
+    elif verb == "<":
+        kind, number, pairs = [*rest.split(" ", 2), ""][:3]
+        check(await peer.receive(), expected(kind, number, pairs), line)
+    elif verb == "closed":
+        frame = await peer.receive()
+        assert frame is None, f"{line}: got {shown(frame)}"
+    elif verb == "close":
+        await peer.close()
+    else:
+        raise AssertionError(f"no such step: {line}")
