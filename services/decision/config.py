@@ -40,3 +40,5 @@ class DecisionSettings(ServiceSettings):
     lease_s: float = Field(default=6.0, ge=0.5, le=600)
     # How often workers look for work that nobody here told them of, in seconds.
     poll_s: float = Field(default=0.25, gt=0, le=60)
+    # And how often when there was none for some seconds, if that is less often.
+    poll_calm_s: float = Field(default=1.0, gt=0, le=60)

@@ -58,7 +58,7 @@ from services.runtime.migrations import run_migrations
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, run, serve
 from services.runtime.telemetry import span
-from services.runtime.workers import Backoff, Worker, wait
+from services.runtime.workers import Backoff, Patience, Worker, wait
 
 log = get_logger()
 
@@ -189,10 +189,10 @@ def build(
     following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)
     keeping = Keeping(store.begin, clock, market_clock, tracing, changes)
     workers = (
-        _stepping("pin", pinning.step, changes, settings.poll_s),
-        *(_stepping(f"decide-{number}", deciding.step, changes, settings.poll_s) for number in range(processes)),
-        _stepping("submit", submitting.step, changes, settings.poll_s),
-        _stepping("keep", keeping.step, changes, settings.poll_s),
+        _stepping("pin", pinning.step, changes, settings),
+        *(_stepping(f"decide-{number}", deciding.step, changes, settings) for number in range(processes)),
+        _stepping("submit", submitting.step, changes, settings),
+        _stepping("keep", keeping.step, changes, settings),
         _following(following),
     )
     return Built(servicers, workers, solver)
@@ -215,13 +215,14 @@ def _channel(settings: DecisionSettings, address: str, service: str) -> grpc.aio
     return connect(address, settings.peer_credentials, services=[service])
 
 
-def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, poll_s: float) -> Worker:
+def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, settings: DecisionSettings) -> Worker:
     """Return the worker that takes one step after another, and waits when there is nothing to do."""
 
     async def run_steps(stop: asyncio.Event) -> None:
+        patience = Patience(settings.poll_s, settings.poll_calm_s)
         while not stop.is_set():
-            if not await step():
-                await changes.wait_for_work(poll_s)
+            if await step() or await changes.wait_for_work(patience.next_s()):
+                patience.worked()
 
     return Worker(name, run_steps)
 

@@ -35,8 +35,10 @@ class ExecutionSettings(ServiceSettings):
     block_formation_orders_max: int = Field(default=50_000, ge=1, le=1_000_000)
     block_orders_max: int = Field(default=5_000, ge=1, le=100_000)
 
-    # How often workers look for what nobody told them of, in seconds.
+    # How often workers look for what nobody told them of, in seconds: another replica's writing, a venue's reports.
     look_s: float = Field(default=0.1, gt=0, le=60)
+    # And how often when nothing happened for some seconds, if that is less often.
+    look_calm_s: float = Field(default=1.0, gt=0, le=60)
     # A send without an answer is asked about after this long, in seconds; longer than a send can take.
     resolve_after_s: float = Field(default=2.0, ge=0, le=600)
     # Reports of a venue applied in one transaction.

@@ -46,7 +46,7 @@ from services.runtime.database import Database
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, serve
 from services.runtime.telemetry import meter
-from services.runtime.workers import Worker, wait
+from services.runtime.workers import Patience, Worker, wait
 
 # How often orders are counted by state, and expired plans are looked for, in seconds.
 COUNT_S = 5.0
@@ -100,7 +100,9 @@ def build(
         Servicer(
             names[0].full_name,
             add_ExecutionServiceServicer_to_server,
-            ExecutionServicer(app=app, work=work, reported=reported, look_s=settings.look_s),
+            ExecutionServicer(
+                app=app, work=work, reported=reported, look_s=settings.look_s, look_calm_s=settings.look_calm_s
+            ),
         ),
         Servicer(
             names[1].full_name,
@@ -251,24 +253,34 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         counts.update(dict.fromkeys(LifeState, 0) | await app.queries.orders_by_state())
         return 0
 
-    look_s = settings.look_s
+    look_s, calm_s = settings.look_s, settings.look_calm_s
     return [
-        repeating("form blocks", form, look_s, work),
-        repeating("send blocks", send, look_s, work),
+        repeating("form blocks", form, look_s, calm_s, work),
+        repeating("send blocks", send, look_s, calm_s, work),
         repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2)),
-        repeating("apply reports", apply, look_s, work),
+        repeating("apply reports", apply, look_s, calm_s, work),
         repeating("expire plans", expire, EXPIRE_S),
         repeating("count orders", count, COUNT_S),
     ]
 
 
-def repeating(name: str, step: Callable[[], Awaitable[int]], look_s: float, wake: Bell | None = None) -> Worker:
-    """Return a worker that repeats `step` while it finds something to do, and else looks every `look_s` seconds."""
+def repeating(
+    name: str, step: Callable[[], Awaitable[int]], look_s: float, calm_s: float = 0, wake: Bell | None = None
+) -> Worker:
+    """Return a worker that repeats `step` while it finds something to do, and else looks every `look_s` seconds.
+
+    Or every `calm_s`, when that is longer and nothing happened for a while.
+    """
 
     async def run(stop: asyncio.Event) -> None:
+        patience = Patience(look_s, calm_s)
         while not stop.is_set():
             rung = () if wake is None else (wake.rung,)
-            if await step() == 0:
-                await wait(stop, look_s, *rung)
+            if await step():
+                patience.worked()
+                continue
+            await wait(stop, patience.next_s(), *rung)
+            if any(each.is_set() for each in rung):
+                patience.worked()
 
     return Worker(name, run)

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry import metrics, trace
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 from opentelemetry.metrics import _Gauge as Gauge
 from opentelemetry.sdk.metrics import MeterProvider
@@ -40,9 +38,18 @@ class Telemetry:
         resource = Resource.create({"service.name": f"evenkeel-{service}", "service.version": installed_version()})
         self._traces = TracerProvider(resource=resource)
         readers: list[MetricReader] = []
+        # Imported when used: they take a third of a second, which the command line and whoever has no collector save.
         if _endpoint("TRACES"):
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - for the reason above
+                OTLPSpanExporter,
+            )
+
             self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         if _endpoint("METRICS"):
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - as above
+                OTLPMetricExporter,
+            )
+
             readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
         self._metrics = MeterProvider(resource=resource, metric_readers=readers)
         trace.set_tracer_provider(self._traces)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ RESTART_S_MIN = 0.1
 RESTART_S_MAX = 10.0
 # A worker that ran this long was well; its next failure waits the shortest time again.
 WELL_S = 60.0
+# Who found no work for this long expects none soon.
+CALM_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,34 @@ class Backoff:
     def reset(self) -> None:
         """Start again at the shortest."""
         self._limit_s = self._shortest_s
+
+
+class Patience:
+    """How long who found nothing to do waits before looking again: briefly while work comes, longer when none does.
+
+    What other processes wrote is only seen by looking, and looking costs: a query each, many times a second.
+    """
+
+    def __init__(self, busy_s: float, calm_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        """Start as if there had just been work.
+
+        Args:
+            busy_s: The wait while work comes.
+            calm_s: The wait when none came for `CALM_AFTER_S`; at least `busy_s` is waited.
+            now_s: A clock in seconds that never goes back.
+        """
+        self._busy_s = busy_s
+        self._calm_s = max(busy_s, calm_s)
+        self._now_s = now_s
+        self._worked_s = now_s()
+
+    def worked(self) -> None:
+        """Note that there was work just now."""
+        self._worked_s = self._now_s()
+
+    def next_s(self) -> float:
+        """Return how long to wait."""
+        return self._busy_s if self._now_s() - self._worked_s < CALM_AFTER_S else self._calm_s
 
 
 async def wait(stop: asyncio.Event, seconds: float, *wakers: asyncio.Event) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.runtime.workers import Backoff, Worker, Workers, wait
+from services.runtime.workers import CALM_AFTER_S, Backoff, Patience, Worker, Workers, wait
 from tests.runtime.counter.running import until
 
 
@@ -75,3 +75,19 @@ async def test_a_wait_ends_with_any_of_its_reasons():
     waker.set()
 
     await asyncio.wait_for(waiting, 5)
+
+
+def test_who_finds_no_work_looks_often_for_a_while_and_then_seldom_until_there_is_some():
+    now_s = 100.0
+    patience = Patience(0.1, 1.0, lambda: now_s)
+
+    now_s += CALM_AFTER_S - 0.1
+    assert patience.next_s() == 0.1
+    now_s += 0.1
+    assert patience.next_s() == 1.0
+    patience.worked()
+    assert patience.next_s() == 0.1
+
+
+def test_calm_is_never_shorter_than_busy():
+    assert Patience(2.0, 1.0, iter([0.0, CALM_AFTER_S]).__next__).next_s() == 2.0

@@ -451,13 +451,13 @@ class Changes:
         """Wait for the next change, or for `seconds`."""
         await _wait(self._changed, seconds)
 
-    async def wait_for_work(self, seconds: float) -> None:
-        """Wait until there may be work, or for `seconds`."""
-        await _wait(self._work, seconds)
+    async def wait_for_work(self, seconds: float) -> bool:
+        """Wait until there may be work, or for `seconds`; return whether there may be."""
+        return await _wait(self._work, seconds)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        return await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
-        return
+        return False

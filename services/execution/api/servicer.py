@@ -32,6 +32,7 @@ from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanI
 from services.runtime.context import current_caller
 from services.runtime.paging import Page, cut, read_page
 from services.runtime.wire import decimals_of, instant_of
+from services.runtime.workers import Patience
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -48,13 +49,15 @@ class ExecutionServicer(ExecutionServiceServicer):
     """Answers callers of execution.
 
     `work` is rung when there is something new for the workers; `reported` rings when plan reports were written. Another
-    process may write them too, so a follower looks every `look_s` seconds anyhow.
+    process may write them too, so a follower looks every `look_s` seconds anyhow, or every `look_calm_s` when none came
+    for a while.
     """
 
     app: ExecutionApp
     work: Bell
     reported: Bell
     look_s: float
+    look_calm_s: float
     reader: PlanReader = field(default_factory=PlanReader)
 
     async def SubmitPlans(self, request: pb.SubmitPlansRequest, context: _Context) -> pb.SubmitPlansResponse:
@@ -66,17 +69,19 @@ class ExecutionServicer(ExecutionServiceServicer):
         self, request: pb.StreamPlanReportsRequest, context: _Context
     ) -> AsyncIterator[pb.StreamPlanReportsResponse]:
         position = request.after_position
+        patience = Patience(self.look_s, self.look_calm_s)
         while True:
             rung = self.reported.rung
             reports = await self.app.queries.plan_reports(position, REPORTS_MAX)
             if reports:
+                patience.worked()
                 position = reports[-1].position
                 yield pb.StreamPlanReportsResponse(reports=[report_message(each) for each in reports])
             if len(reports) == REPORTS_MAX:
                 continue
             if not request.follow:
                 return
-            await _wait(rung, self.look_s)
+            await _wait(rung, patience.next_s())
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: _Context) -> pb.GetOrderResponse:
         return pb.GetOrderResponse(order=order_message(await self.app.queries.get_order(OrderId(request.order_id))))
