@@ -4,8 +4,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# Fixtures with a database; they start a server when a test first asks for one.
-pytest_plugins = ["tests.support.postgres"]
+# Fixtures with a database, or with the four services; they start them when a test first asks.
+pytest_plugins = ["tests.support.postgres", "tests.support.systems"]
 
 # The machine's speed must not decide whether a property holds, so no example has a deadline. CI draws the same examples
 # every time; a developer's machine draws fresh ones, and prints how to repeat the one that failed.

@@ -2,11 +2,9 @@
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -15,26 +13,23 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support.systems import TRADING, on, reachable_directory
 from tools.client.profile import SERVICES, Profile
 from tools.local.stack import ROOT, LocalStack, StackFailed
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400), pytest.mark.xdist_group("test_stack")]
+pytestmark = on(TRADING)
 
 
 @pytest.fixture(scope="module")
 def directory():
-    # Not `tmp_path`: as root, PostgreSQL runs as another user, who cannot enter root's own temporary directories.
-    directory = Path(tempfile.mkdtemp(prefix="evenkeel-test-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+    with reachable_directory() as made:
+        yield made
 
 
-@pytest.fixture(scope="module")
-async def stack(directory):
-    market_time = datetime(2022, 12, 28, 14, 30, tzinfo=UTC)
-    async with LocalStack(directory / "stack", durable=False, market_time=market_time) as stack:
-        yield stack
+@pytest.fixture
+async def stack(trading_system):
+    await trading_system.whole()
+    return trading_system.stack
 
 
 async def health(profile, service, certificate=True):

@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.system import System, running_system
+from tests.support.systems import ASKED, ASKED_ACCOUNTS, on
+
+pytestmark = on(ASKED)
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "tools" / "demo" / "policies"
@@ -29,15 +30,9 @@ class Typed:
 
 
 @pytest.fixture(scope="module")
-async def system(directory) -> AsyncIterator[System]:
-    async with running_system(directory, 8) as started:
-        started.stack.profile.save(directory / "profile.toml")
-        yield started
-
-
-@pytest.fixture(scope="module")
-def evenkeel(system, directory):
+def evenkeel(asked_system):
     """Type a command: `await evenkeel("account", "list")`."""
+    directory = asked_system.stack.directory
     environment = {
         **os.environ,
         "EVENKEEL_PROFILE": str(directory / "profile.toml"),
@@ -76,7 +71,7 @@ async def test_a_run_is_started_watched_and_shown(evenkeel, run_id):
     listed = await evenkeel("run", "list")
 
     assert shown.code == listed.code == 0
-    assert "8 of 8 decided" in shown.out
+    assert f"{ASKED_ACCOUNTS} of {ASKED_ACCOUNTS} decided" in shown.out
     assert run_id in listed.out
 
 

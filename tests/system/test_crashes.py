@@ -3,10 +3,11 @@
 import pytest
 
 from evenkeel.decision.v1 import run_service_pb2 as run
-from tests.support.system import check_invariants, running_system
+from tests.support.system import System, check_invariants
+from tests.support.systems import KILLED_ACCOUNTS, KILLS, TRADING, on
 from tools.client.profile import SERVICES
 
-ACCOUNTS = 10
+pytestmark = on(TRADING)
 
 
 def at_once(found: run.Run) -> bool:
@@ -21,30 +22,37 @@ def trading(found: run.Run) -> bool:
     return found.state != run.Run.STATE_DECIDING
 
 
-@pytest.mark.parametrize(
-    ("service", "when"),
-    [
-        ("policy", at_once),
-        ("decision", decided_some),
-        ("decision", trading),
-        ("execution", trading),
-        ("audit", decided_some),
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
-)
+CASES = [
+    ("policy", at_once),
+    ("decision", decided_some),
+    ("decision", trading),
+    ("execution", trading),
+    ("audit", decided_some),
+]
+
+
+def accounts_of(system: System, case: tuple) -> list[str]:
+    """The accounts that nobody trades but this case."""
+    assert len(CASES) == KILLS
+    first = CASES.index(case) * KILLED_ACCOUNTS
+    return [client.account_id for client in system.scenario.clients[first : first + KILLED_ACCOUNTS]]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1].__name__}")
 async def test_the_others_serve_without_a_killed_service_and_the_run_ends_as_if_nothing_had_happened(
-    fresh_directory, service, when
+    trading_system, case
 ):
-    async with running_system(fresh_directory, ACCOUNTS) as system:
-        started = await system.start_run()
-        await system.run_when(started.run_id, when)
+    system, (service, when), accounts = trading_system, case, accounts_of(trading_system, case)
+    await system.whole()
+    started = await system.start_run(account_ids=accounts)
+    await system.run_when(started.run_id, when)
 
-        system.stack.kill(service)
+    system.stack.kill(service)
 
-        for other in SERVICES:
-            if other != service:
-                await system.stack.serving(other)
-        assert not system.stack.running(service)
-        system.stack.start(service)
-        await system.stack.serving(service)
-        await check_invariants(system, await system.finished(started.run_id))
+    for other in SERVICES:
+        if other != service:
+            await system.stack.serving(other)
+    assert not system.stack.running(service)
+    system.stack.start(service)
+    await system.stack.serving(service)
+    await check_invariants(system, await system.finished(started.run_id), accounts)

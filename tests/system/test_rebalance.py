@@ -1,35 +1,40 @@
 """One rebalance through all four services: what it must leave behind."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
 from evenkeel.decision.v1 import plan_service_pb2 as plan
 from evenkeel.decision.v1 import run_service_pb2 as run
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
-from tests.support.system import System, check_invariants, running_system
+from tests.support.system import check_invariants
+from tests.support.systems import TRADING, WHOLE_ACCOUNTS, on
 from tools.client.values import amount, decimal, new_request_id
 from tools.local.traces import Span
 
-ACCOUNTS = 24
+pytestmark = on(TRADING)
+
 START_ID = new_request_id()
 
 
 @pytest.fixture(scope="module")
-async def system(directory) -> AsyncIterator[System]:
-    async with running_system(directory, ACCOUNTS) as started:
-        yield started
+async def system(trading_system):
+    await trading_system.whole()
+    return trading_system
 
 
 @pytest.fixture(scope="module")
-async def finished(system) -> run.Run:
-    started = await system.start_run(START_ID)
+def accounts(system) -> list[str]:
+    return [client.account_id for client in system.scenario.clients[-WHOLE_ACCOUNTS:]]
+
+
+@pytest.fixture(scope="module")
+async def finished(system, accounts) -> run.Run:
+    started = await system.start_run(START_ID, account_ids=accounts)
     return await system.finished(started.run_id)
 
 
-async def test_every_invariant_holds(system, finished):
-    await check_invariants(system, finished)
+async def test_every_invariant_holds(system, finished, accounts):
+    await check_invariants(system, finished, accounts)
 
 
 async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
@@ -41,8 +46,8 @@ async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
             assert decimal(proof.gap_bps) == decimal(proof.primal_bps) - decimal(proof.dual_bound_bps), each.plan_id
 
 
-async def test_starting_the_same_run_again_answers_the_first(system, finished):
-    again = await system.start_run(START_ID)
+async def test_starting_the_same_run_again_answers_the_first(system, finished, accounts):
+    again = await system.start_run(START_ID, account_ids=accounts)
 
     assert again.run_id == finished.run_id
 
@@ -75,7 +80,7 @@ async def test_the_large_plan_waits_for_a_person_other_than_who_started_the_run(
 
 
 async def test_anyone_can_check_that_an_entry_is_in_the_log(system, finished):
-    entries = await system.told("decision.plan.decided", ACCOUNTS, finished.run_id)
+    entries = await system.told("decision.plan.decided", WHOLE_ACCOUNTS, finished.run_id)
     officer = system.people["compliance_officer"].audit
     proof = await officer.GetInclusionProof(audit.GetInclusionProofRequest(index=entries[0].index))
 

@@ -1,7 +1,7 @@
 """What the running services refuse, by whom and for what it is asked, and that they live on."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from decimal import Decimal
 
 import grpc
@@ -20,19 +20,21 @@ from services.runtime.auth.roles import PERMISSIONS_BY_ROLE
 from services.runtime.wire import date_column, decimal_column, decimal_message, instant_message, word_column
 from tests.support.contracts import METHODS, permission
 from tests.support.refusals import Refused, refused
-from tests.support.system import System, a_token, running_system
+from tests.support.system import System, a_token
+from tests.support.systems import ASKED, on
 from tools.cli.documents import document_from_yaml
 from tools.client.profile import SERVICES
 from tools.client.values import new_request_id
 from tools.demo.scenario import CLOSE_TIME, DECISION_DAY, FIRM
 
+pytestmark = on(ASKED)
+
 UNARY = [method for method in METHODS if not method.client_streaming and not method.server_streaming]
 
 
 @pytest.fixture(scope="module")
-async def system(directory) -> AsyncIterator[System]:
-    async with running_system(directory, 4) as started:
-        yield started
+def system(asked_system) -> System:
+    return asked_system
 
 
 def bare_channel(system: System, service: str) -> grpc.aio.Channel:
@@ -288,7 +290,7 @@ async def test_a_run_over_an_unknown_account_is_refused_at_the_door(system):
 
 
 async def test_one_request_id_is_one_request(system):
-    scope = execution.TradingScope(kind=execution.TradingScope.KIND_INSTRUMENT, id="GME")
+    scope = execution.TradingScope(kind=execution.TradingScope.KIND_INSTRUMENT, id="BBBY")
     request = execution.HaltRequest(
         request_id=new_request_id(), scope=scope, mode=execution.TRADING_MODE_HALTED, reason="First."
     )
