@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
 from services.audit.domain.logs import LOG_NAME_PATTERN
@@ -38,9 +38,15 @@ class AuditSettings(ServiceSettings):
     log_origin: str = Field(min_length=1, max_length=200, pattern=_ORIGIN_PATTERN)
     # The Ed25519 private key that signs checkpoints, as PEM (PKCS 8).
     log_key_file: Path
-    # Logs beside `events`, by name, as JSON: {"tenant_a": {}, "access": {"key_file": "/keys/access.key"}}. `access` is
-    # always there; `migrate` makes the tables of the others.
+    # Logs beside `events`, by name, as JSON: {"tenant_a": {}, "access": {"key_file": "/keys/access.key"}}. `access` and
+    # `records` are always there; `migrate` makes the tables of the others.
     logs: Mapping[LogName, LogSettings] = Field(default={}, max_length=64)
+
+    # Where the keeper connects: the login that destroys what two people decided to destroy, and has the keys of
+    # personal data.
+    keeper_database_url: SecretStr
+    # The key under which those keys are wrapped: 64 hexadecimal digits. In no database and in no backup of one.
+    subject_keys_file: Path
 
     # Events that may wait for a commit; more are answered RESOURCE_EXHAUSTED.
     queue_events_max: int = Field(default=20_000, ge=1_000, le=1_000_000)

@@ -1,25 +1,57 @@
 """Builds the audit service from its settings, and serves."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4  # noqa: TID251 - each look at the record is one of its own
 
-from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR
+from google.protobuf.descriptor import FileDescriptor
+
+from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
-from services.audit.api import AccessRecorder, AuditServicer
-from services.audit.app import AccessLog, AuditApp, Growing, Log, Logs, Scrubber, ScrubReport, Sequencer, scrub
+from evenkeel.audit.v1.export_service_pb2 import DESCRIPTOR as EXPORT
+from evenkeel.audit.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
+from evenkeel.audit.v1.records_service_pb2 import DESCRIPTOR as RECORDS_CONTRACT
+from evenkeel.audit.v1.records_service_pb2_grpc import add_RecordsServiceServicer_to_server
+from services.audit.api import AccessRecorder, AuditServicer, ExportServicer, RecordsServicer
+from services.audit.app import (
+    AccessLog,
+    AuditApp,
+    Exporter,
+    Growing,
+    Keeper,
+    Log,
+    Logs,
+    RecordsApp,
+    Scrubber,
+    ScrubReport,
+    Sealer,
+    Sequencer,
+    scrub,
+)
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
-from services.audit.domain.logs import ACCESS, EVENTS, default_origin
+from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
 from services.audit.domain.signed_note import SigningKey
-from services.audit.store import PostgresContents, PostgresReader, create_logs, elect
+from services.audit.store import (
+    PostgresContents,
+    PostgresDisposer,
+    PostgresGoverning,
+    PostgresPartitions,
+    PostgresReader,
+    PostgresSubjectKeys,
+    create_logs,
+    elect,
+    read_wrapping_key,
+)
 from services.kernel.errors import Unreachable
 from services.kernel.signing import read_private_key
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.logging import get_logger
 from services.runtime.migrations import run_migrations
-from services.runtime.server import Servicer, serve
+from services.runtime.server import AddToServer, Servicer, serve
 from services.runtime.telemetry import counter, level
 from services.runtime.workers import Worker
 
@@ -79,7 +111,7 @@ def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
     """Return the key that signs each log's checkpoints, by the log's name; the key's name is the log's origin."""
     events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
     keys = {EVENTS: events}
-    for name in {ACCESS, *settings.logs} - {EVENTS}:
+    for name in {*OWN, *settings.logs} - {EVENTS}:
         said = settings.logs.get(name)
         origin = (said and said.origin) or default_origin(settings.log_origin, name)
         if said is not None and said.key_file is not None:
@@ -92,7 +124,7 @@ def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
 async def migrate(settings: AuditSettings) -> None:
     """Bring the schema to its newest revision, and make the tables of logs that are new in the settings."""
     await run_migrations(settings, "services.audit")
-    for name in await create_logs(settings, {ACCESS, *settings.logs}):
+    for name in await create_logs(settings, {*OWN, *settings.logs}):
         log.info("log made", log=name)
 
 
@@ -119,8 +151,16 @@ class OpenLog:
     app: AuditApp
 
     @classmethod
-    def of(cls, name: str, key: SigningKey, settings: AuditSettings, database: Database) -> "OpenLog":
-        """Put together what works on the log `name`."""
+    def of(
+        cls,
+        name: str,
+        key: SigningKey,
+        settings: AuditSettings,
+        database: Database,
+        records: RecordsApp | None = None,
+        sealer: Sealer | None = None,
+    ) -> "OpenLog":
+        """Put together what works on the log `name`, which `records` governs and in which `sealer` seals."""
         growing = Growing(settings.follow_poll_s)
         watch = Watch(name, growing)
         sequencer = Sequencer(
@@ -141,7 +181,13 @@ class OpenLog:
             interval_s=settings.scrub_interval_s,
             on_report=watch.scrubbed,
         )
-        app = AuditApp(sequencer=sequencer, log=PostgresReader(database, name), growing=growing)
+        app = AuditApp(
+            sequencer=sequencer,
+            log=PostgresReader(database, name),
+            growing=growing,
+            sealed=None if sealer is None else sealer.sealed,
+            why_gone=None if records is None else partial(records.why_gone, name),
+        )
         return cls(name, key, sequencer, scrubber, app)
 
     @property
@@ -153,24 +199,96 @@ class OpenLog:
         ]
 
 
-async def main(settings: AuditSettings) -> None:
-    """Serve until told to stop."""
-    database = Database(settings)
-    opened = {name: OpenLog.of(name, key, settings, database) for name, key in signing_keys(settings).items()}
+def keeper_database(settings: AuditSettings) -> Database:
+    """Return the database as the keeper's login sees it."""
+    return Database(settings.model_copy(update={"database_url": settings.keeper_database_url, "database_pool_size": 2}))
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """Everything that the process serves and does; `close` what it has open at the end."""
+
+    database: Database
+    keeper: Database
+    servicers: Sequence[Servicer]
+    workers: Sequence[Worker]
+    opened: Mapping[str, OpenLog]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.keeper.close()
+        await self.database.close()
+
+
+def assemble(settings: AuditSettings) -> Assembled:
+    """Put together what `settings` say."""
+    database, keeper_login = Database(settings), keeper_database(settings)
+    signing = signing_keys(settings)
+    readers = {name: PostgresReader(database, name) for name in signing}
+    subject_keys = PostgresSubjectKeys(keeper_login, read_wrapping_key(settings.subject_keys_file))
+    sealer = Sealer(subject_keys, readers[EVENTS])
+    governing = OpenLog.of(RECORDS, signing[RECORDS], settings, database)
+    approved = asyncio.Event()
+    records = RecordsApp(
+        sequencer=governing.sequencer,
+        log=readers[RECORDS],
+        readers={name: reader for name, reader in readers.items() if name != RECORDS},
+        partitions=PostgresPartitions(database),
+        keys=subject_keys,
+        governing=PostgresGoverning(database),
+        clock=SystemClock(),
+        on_approved=approved.set,
+    )
+    keeper = Keeper(
+        records=records,
+        disposer=PostgresDisposer(database, keeper_login),
+        keys=subject_keys,
+        writing=lambda: governing.sequencer.writing,
+        approved=approved,
+    )
+    opened = {RECORDS: governing} | {
+        name: OpenLog.of(name, key, settings, database, records, sealer if name == EVENTS else None)
+        for name, key in signing.items()
+        if name != RECORDS
+    }
     logs = Logs({name: Log(name, each.key.verifier_key, each.app) for name, each in opened.items()})
     access = AccessRecorder(
         AccessLog(sequencer=opened[ACCESS].sequencer, clock=SystemClock(), new_id=lambda: str(uuid4()))
     )
-    await serve(
-        settings,
-        name="audit",
-        servicers=[
-            Servicer(
-                DESCRIPTOR.services_by_name["AuditService"].full_name,
-                add_AuditServiceServicer_to_server,
-                AuditServicer(logs, access),
-            )
-        ],
-        database=database,
-        workers=[worker for each in opened.values() for worker in each.workers],
-    )
+    exporters = {
+        name: Exporter(log=readers[name], rows=PostgresContents(database, name), key=each.key)
+        for name, each in opened.items()
+    }
+    servicers = [
+        _servicer(AUDIT, "AuditService", add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
+        _servicer(
+            RECORDS_CONTRACT, "RecordsService", add_RecordsServiceServicer_to_server, RecordsServicer(records, access)
+        ),
+        _servicer(
+            EXPORT,
+            "ExportService",
+            add_ExportServiceServicer_to_server,
+            ExportServicer(exporters, access, SystemClock()),
+        ),
+    ]
+    workers = [worker for each in opened.values() for worker in each.workers]
+    return Assembled(database, keeper_login, servicers, [*workers, Worker("keeper", keeper.run)], opened)
+
+
+def _servicer(contract: FileDescriptor, name: str, add: AddToServer, implementation: object) -> Servicer:
+    return Servicer(contract.services_by_name[name].full_name, add, implementation)
+
+
+async def main(settings: AuditSettings) -> None:
+    """Serve until told to stop."""
+    assembled = assemble(settings)
+    try:
+        await serve(
+            settings,
+            name="audit",
+            servicers=assembled.servicers,
+            database=assembled.database,
+            workers=assembled.workers,
+        )
+    finally:
+        await assembled.close()

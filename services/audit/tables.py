@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
+
+from services.runtime.requests import request_answer_table
 
 SCHEMA = "audit"
 
@@ -27,6 +29,36 @@ metadata = MetaData(schema=SCHEMA)
 
 # Which logs have tables. A migration that changes the tables of a log changes those of each.
 log = Table("log", metadata, Column("name", Text, primary_key=True))
+
+# Answers to requests that govern the record.
+request_answer = request_answer_table(metadata)
+
+# The last number of an account when the entries before `stop` were destroyed, so that its numbering goes on.
+disposed_number = Table(
+    "disposed_number",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("stop", BigInteger, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# What only the keeper's login reaches: the keys of personal data, each wrapped under a key that is not here.
+_keeper = MetaData(schema="audit_keeper")
+subject_key = Table(
+    "subject_key",
+    _keeper,
+    Column("subject", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+subject_key_destroyed = Table(
+    "subject_key_destroyed",
+    _keeper,
+    Column("subject", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("destroyed_time", DateTime(timezone=True), nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)

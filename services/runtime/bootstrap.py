@@ -1,12 +1,15 @@
 """Prepares a PostgreSQL server for the four services: one database, and for each service a schema and two roles.
 
 The owner of a schema runs its migrations; the service itself can only read and write rows, and audit can only read and
-add them. Neither sees another service's schema. Repeating it is harmless: passwords are set anew, nothing is dropped.
+add them. Neither sees another service's schema. What audit may destroy when two people decided it (old entries, keys of
+personal data) needs a third login, its keeper, which can do nothing else. Repeating it is harmless: passwords are set
+anew, nothing is dropped.
 
     python -m services.runtime.bootstrap --admin-url-env NAME
 
 reads the administrator's URL from the environment variable NAME, and the passwords from
-`EVENKEEL_<SERVICE>_DATABASE_PASSWORD` and `EVENKEEL_<SERVICE>_DATABASE_OWNER_PASSWORD`.
+`EVENKEEL_<SERVICE>_DATABASE_PASSWORD`, `EVENKEEL_<SERVICE>_DATABASE_OWNER_PASSWORD` and
+`EVENKEEL_AUDIT_KEEPER_DATABASE_PASSWORD`.
 """
 
 import argparse
@@ -37,6 +40,9 @@ ROW_GRANTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# The service that has a keeper.
+KEPT = "audit"
+
 # RFC 7677 asks for 4096 or more, and PostgreSQL's own default is that.
 SCRAM_ITERATIONS = 4096
 # Held while roles and grants change: two bootstraps at once would disturb each other in the catalog.
@@ -45,10 +51,11 @@ LOCK = 0x6576656E6B65656C
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Passwords:
-    """The passwords of one service's two roles."""
+    """The passwords of one service's two roles, and of its keeper when it has one; without one, no keeper is made."""
 
     service: str
     owner: str
+    keeper: str = ""
 
 
 def role(service: str) -> str:
@@ -59,6 +66,11 @@ def role(service: str) -> str:
 def owner_role(service: str) -> str:
     """Return the role that owns a service's schema and runs its migrations."""
     return f"evenkeel_{service}_owner"
+
+
+def keeper_role(service: str) -> str:
+    """Return the role that destroys what two people decided to destroy."""
+    return f"evenkeel_{service}_keeper"
 
 
 def service_url(admin_url: str, login: str, password: str, database: str = DATABASE) -> str:
@@ -89,6 +101,8 @@ async def bootstrap(admin_url: str, passwords: Mapping[str, Passwords], database
         for service, password in passwords.items():
             await _make_role(server, owner_role(service), password.owner)
             await _make_role(server, role(service), password.service)
+            if password.keeper:
+                await _make_role(server, keeper_role(service), password.keeper)
         if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
             await server.execute(f"CREATE DATABASE {database} ENCODING 'UTF8' TEMPLATE template0")
         await server.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
@@ -97,8 +111,10 @@ async def bootstrap(admin_url: str, passwords: Mapping[str, Passwords], database
         try:
             async with inside.transaction():
                 await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-                for service in passwords:
+                for service, password in passwords.items():
                     await _make_schema(inside, service, database)
+                    if password.keeper:
+                        await _make_keeper_schema(inside, service, database)
         finally:
             await inside.close()
     finally:
@@ -137,6 +153,19 @@ async def _make_schema(inside: asyncpg.Connection, service: str, database: str) 
         await inside.execute(statement)
 
 
+async def _make_keeper_schema(inside: asyncpg.Connection, service: str, database: str) -> None:
+    owner, keeper, schema = owner_role(service), keeper_role(service), f"{service}_keeper"
+    for statement in (
+        f"GRANT CONNECT ON DATABASE {database} TO {keeper}",
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}",
+        f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC",
+        # What it may do there, the migrations say.
+        f"GRANT USAGE ON SCHEMA {schema} TO {keeper}",
+        f"ALTER ROLE {keeper} IN DATABASE {database} SET search_path = {schema}",
+    ):
+        await inside.execute(statement)
+
+
 def _scram_verifier(password: str) -> str:
     """Return what PostgreSQL stores for a password (RFC 5803), so that its log never sees the password itself."""
     salt = secrets.token_bytes(16)
@@ -152,6 +181,7 @@ def _passwords(environment: Mapping[str, str], services: Sequence[str]) -> dict[
         service: Passwords(
             service=environment[f"EVENKEEL_{service.upper()}_DATABASE_PASSWORD"],
             owner=environment[f"EVENKEEL_{service.upper()}_DATABASE_OWNER_PASSWORD"],
+            keeper=environment[f"EVENKEEL_{service.upper()}_KEEPER_DATABASE_PASSWORD"] if service == KEPT else "",
         )
         for service in services
     }

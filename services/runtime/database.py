@@ -60,7 +60,7 @@ class Transaction:
     def __init__(self, connection: AsyncConnection, database: "Database") -> None:
         """Write through `connection`, which has begun."""
         self.connection = connection
-        self._database = database
+        self.database = database
         self.emitted = False
 
     async def emit(self, *events: Event) -> None:
@@ -72,8 +72,8 @@ class Transaction:
         if not events:
             return
         caller = current_caller()
-        actor = caller.subject if caller is not None else f"{self._database.schema}_service"
-        now = self._database.clock.now()
+        actor = caller.subject if caller is not None else f"{self.database.schema}_service"
+        now = self.database.clock.now()
         parent = trace_parent()
         rows: list[dict[str, Any]] = []
         for event in events:
@@ -91,7 +91,7 @@ class Transaction:
                     "trace_parent": parent,
                 }
             )
-        await self.connection.execute(insert(self._database.outbox), rows)
+        await self.connection.execute(insert(self.database.outbox), rows)
         self.emitted = True
 
 
@@ -207,7 +207,9 @@ class Database:
 
     def _joined(self) -> Transaction | None:
         call = current_call()
-        return None if call is None else call.transaction
+        transaction = None if call is None else call.transaction
+        # A call may use another database, or this one by another login: that is no part of its transaction.
+        return transaction if transaction is not None and transaction.database is self else None
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:

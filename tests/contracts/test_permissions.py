@@ -15,6 +15,7 @@ APART = (
     ("decision.run", "decision.plan.approve", "nobody approves the plans of a run they may start"),
     ("decision.plan.approve", "execution.submit", "nobody who approves plans can send them"),
     ("audit.append", "audit.read", "a producer does not read the record"),
+    ("audit.records.propose", "audit.records.decide", "nobody decides what they may propose about the record"),
 )
 
 

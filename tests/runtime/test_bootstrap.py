@@ -6,7 +6,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.runtime.bootstrap import ROW_GRANTS, bootstrap, main, owner_role, role, service_url
+from services.runtime.bootstrap import ROW_GRANTS, bootstrap, keeper_role, main, owner_role, role, service_url
 from tests.support.postgres import PASSWORDS
 
 REFUSED = asyncpg.InsufficientPrivilegeError
@@ -146,7 +146,7 @@ async def test_an_administrator_who_is_no_superuser_suffices(postgres_url):
     await administrator.execute(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'managed'")
     for service in ROW_GRANTS:
         # As if this administrator had made the roles: they are shared with the other tests of this server.
-        for each in (role(service), owner_role(service)):
+        for each in (role(service), owner_role(service), keeper_role(service)):
             if await administrator.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", each):
                 await administrator.execute(f"GRANT {each} TO {name} WITH ADMIN OPTION")
 

@@ -2,7 +2,7 @@
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from evenkeel.audit.v1 import audit_service_pb2
+from evenkeel.audit.v1 import audit_service_pb2, export_service_pb2, records_service_pb2
 from evenkeel.common.v1 import permission_pb2
 from evenkeel.decision.v1 import book_service_pb2, plan_service_pb2, price_service_pb2, run_service_pb2
 from evenkeel.execution.v1 import execution_service_pb2, sandbox_service_pb2
@@ -12,9 +12,11 @@ CONTRACTS = (
     audit_service_pb2,
     book_service_pb2,
     execution_service_pb2,
+    export_service_pb2,
     plan_service_pb2,
     policy_service_pb2,
     price_service_pb2,
+    records_service_pb2,
     run_service_pb2,
     sandbox_service_pb2,
 )

@@ -19,7 +19,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.runtime.bootstrap import ROW_GRANTS, Passwords, bootstrap, owner_role, role, service_url
+from services.runtime.bootstrap import (
+    KEPT,
+    ROW_GRANTS,
+    Passwords,
+    bootstrap,
+    keeper_role,
+    owner_role,
+    role,
+    service_url,
+)
 from services.runtime.settings import ServiceSettings
 from tools.local.postgres import admin_url
 
@@ -29,7 +38,14 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 * 1024**3
 
 # Roles belong to the whole server; test processes that share one must agree on them.
-PASSWORDS = {service: Passwords(service=f"{service}-test", owner=f"{service}-owner-test") for service in ROW_GRANTS}
+PASSWORDS = {
+    service: Passwords(
+        service=f"{service}-test",
+        owner=f"{service}-owner-test",
+        keeper=f"{service}-keeper-test" if service == KEPT else "",
+    )
+    for service in ROW_GRANTS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,11 @@ class ServiceDatabase:
     def owner_url(self) -> str:
         """For the owner of the schema, who runs migrations."""
         return service_url(self.admin_server_url, owner_role(self.service), PASSWORDS[self.service].owner, self.name)
+
+    @property
+    def keeper_url(self) -> str:
+        """For audit's keeper, who destroys what two people decided to destroy."""
+        return service_url(self.admin_server_url, keeper_role(self.service), PASSWORDS[self.service].keeper, self.name)
 
     def settings(self, **values: object) -> ServiceSettings:
         """Return settings that name this database, the others as a test needs them; `values` win."""

@@ -103,8 +103,8 @@ def settings_problems(manifests: list[Manifest]) -> Iterator[str]:
                 given |= set(manifest["data"])
         for name in sorted(given - known):
             yield f"{name} is not a setting of the {service} service"
-        # The database's address has a password in it and comes from a Secret.
-        for name in sorted(needed - given - {f"{prefix}DATABASE_URL"}):
+        # A database's address has a password in it and comes from a Secret.
+        for name in sorted(needed - given - {f"{prefix}DATABASE_URL", f"{prefix}KEEPER_DATABASE_URL"}):
             yield f"{name} is not set"
 
 

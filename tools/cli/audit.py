@@ -1,18 +1,21 @@
 """`evenkeel audit`: what was done, and whether the record is whole."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
+from evenkeel.audit.v1.export_service_pb2 import ExportRequest
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
-from tools.cli.text import time
-from tools.client.bundle import export_log, export_proof
+from tools.cli.text import time, utc_message
+from tools.client.bundle import POLICY_FILE, export_log, export_part, export_proof
 from tools.client.log import verify_log
 from tools.client.session import Evenkeel
+from tools.verifier import audit_verify
 
 app = typer.Typer(help="What was done, and whether the record is whole.", no_args_is_help=True)
 
@@ -85,16 +88,63 @@ def verify(
 @app.command()
 def export(
     context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="A new folder for the files.")],
+    kind: Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")] = "",
+    about: Annotated[
+        list[str] | None, typer.Option(help="Only about this: account=…, plan=…, order=…; several must all match.")
+    ] = None,
+    actor: Annotated[str, typer.Option(help="Only done by this actor.")] = "",
+    since: Annotated[datetime | None, typer.Option(help="Only recorded at this instant or later, in UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only recorded before this instant, in UTC.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Also as CSV.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Also as readable text.")] = False,
+    log: Annotated[str, typer.Option(help="Of which log.")] = "events",
+    reason: Annotated[str, typer.Option(help="Why; recorded.")] = "",
+    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+) -> None:
+    """Write a part of the log, or all of it, to a folder that anybody can check offline: `evenkeel audit check`."""
+    wanted = pb.EntryFilter(kind=kind, actor=actor, subjects=[_subject(each) for each in about or ()])
+    if since is not None:
+        wanted.start_time.CopyFrom(utc_message(since))
+    if until is not None:
+        wanted.end_time.CopyFrom(utc_message(until))
+    forms = [ExportRequest.FORM_CSV] * csv + [ExportRequest.FORM_TEXT] * text
+    request = ExportRequest(log=log, filter=wanted, forms=forms, reason=reason)
+
+    async def work(services: Evenkeel) -> int:
+        return await export_part(services, request, directory, _key(key, services))
+
+    size = call(context, "compliance_officer", work)
+    _check(directory / POLICY_FILE, directory)
+    out.print(f"[green]exported[/] {size:,} bytes to {directory}", highlight=False)
+
+
+@app.command()
+def mirror(
+    context: typer.Context,
     directory: Annotated[Path, typer.Argument(help="A new folder for the log.")],
     key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
 ) -> None:
-    """Write the whole log to a folder that anybody can check offline, with `audit_verify.py` or any C2SP tool."""
+    """Write the whole log to a folder as C2SP tiles, which `evenkeel audit check` and any C2SP tool can check."""
 
     async def work(services: Evenkeel) -> int:
         return (await export_log(services, _key(key, services), directory)).size
 
     size = call(context, "compliance_officer", work)
-    out.print(f"[green]exported and verified[/] {size:,} entries to {directory}", highlight=False)
+    out.print(f"[green]mirrored and verified[/] {size:,} entries to {directory}", highlight=False)
+
+
+@app.command()
+def check(
+    target: Annotated[Path, typer.Argument(exists=True, help="A folder that was exported, or a .tlog-proof file.")],
+    record: Annotated[Path | None, typer.Argument(help="The record of the .tlog-proof file.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Which logs and witnesses to trust; the one beside the target when not given.")
+    ] = None,
+) -> None:
+    """Check what was exported, without asking anybody; the exit code is 1 when something is not proven."""
+    beside = target if target.is_dir() else target.parent
+    _check(policy or beside / POLICY_FILE, target, *([] if record is None else [record]))
 
 
 @app.command()
@@ -133,6 +183,12 @@ def tail(
             err.print(f"resume by --start {next_index}", highlight=False)
 
     call(context, "compliance_officer", work)
+
+
+def _check(policy: Path, *target: Path) -> None:
+    code = audit_verify.main([str(policy), *map(str, target)])
+    if code != audit_verify.PROVEN:
+        raise typer.Exit(code)
 
 
 def _key(given: str, services: Evenkeel) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tools.cli import audit, book, orders, plans, policy, runs, services, trading
+from tools.cli import audit, book, orders, plans, policy, records, runs, services, trading
 from tools.cli.context import Options
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(plans.app, name="plan")
 app.add_typer(orders.orders, name="order")
 app.add_typer(orders.blocks, name="block")
 app.add_typer(audit.app, name="audit")
+app.add_typer(records.app, name="records")
 app.command("halt")(trading.halt)
 app.command("resume")(trading.resume)
 app.command("trading")(trading.state)

@@ -1,9 +1,15 @@
-"""The audit log, or one entry's proof, as files that others can check without us (`tools/verifier/audit_verify.py`)."""
+"""The audit log, a part of it, or one entry's proof, as files that others can check without us.
+
+`tools/verifier/audit_verify.py` checks all of them.
+"""
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
+from evenkeel.audit.v1.export_service_pb2 import ExportRequest
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.export import TileExport
 from services.audit.domain.signed_note import VerifierKey
@@ -42,6 +48,30 @@ async def export_log(services: Evenkeel, verifier_key: str, directory: Path) -> 
         await asyncio.to_thread(_write, directory / path, content)
     await asyncio.to_thread(_write, directory / POLICY_FILE, _policy(verifier_key))
     return report
+
+
+async def export_part(services: Evenkeel, request: ExportRequest, directory: Path, verifier_key: str) -> int:
+    """Write the export that `request` asks for to `directory`; return how many bytes it has.
+
+    Raises:
+        FileExistsError: `directory` holds an export already.
+        grpc.aio.AioRpcError: The service refused, or the stream broke. The files do not have a manifest then.
+    """
+    if (directory / "entries.jsonl").exists() or (directory / "checkpoint").exists():
+        raise FileExistsError(f"{directory} holds an export already; give an empty folder")
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+    size = 0
+    with ExitStack() as opened:
+        files: dict[str, BinaryIO] = {}
+        async for piece in services.exports.Export(request):
+            if piece.path not in files:
+                if "/" in piece.path or piece.path.startswith("."):
+                    raise ValueError(f"the service names a file outside the folder: {piece.path}")
+                files[piece.path] = opened.enter_context((directory / piece.path).open("wb"))
+            files[piece.path].write(piece.content)
+            size += len(piece.content)
+    _write(directory / POLICY_FILE, _policy(verifier_key))
+    return size
 
 
 async def export_proof(services: Evenkeel, verifier_key: str, index: int, directory: Path) -> tuple[Path, Path]:

@@ -7,6 +7,8 @@ import grpc.aio
 from google.longrunning.operations_pb2_grpc import OperationsStub
 
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
+from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
+from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
@@ -22,7 +24,7 @@ CONTRACTS = {
     "policy": ("evenkeel.policy.v1.PolicyService",),
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
-    "audit": ("evenkeel.audit.v1.AuditService",),
+    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "Export", "Records")),
 }
 
 
@@ -55,7 +57,10 @@ class Evenkeel:
         self.operations = OperationsStub(decision)  # type: ignore[no-untyped-call]  # published without types
         self.execution = ExecutionServiceStub(execution)
         self.sandbox = SandboxServiceStub(execution)
-        self.audit = AuditServiceStub(self._channels["audit"])
+        audit = self._channels["audit"]
+        self.audit = AuditServiceStub(audit)
+        self.exports = ExportServiceStub(audit)
+        self.records = RecordsServiceStub(audit)
         return self
 
     async def __aexit__(

@@ -4,6 +4,7 @@ In a cluster they come from secrets, and the names of the settings are the same.
 """
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,11 @@ def prepare(directory: Path) -> SigningKeys:
         settings={
             "decision": {"PLAN_KEY_FILE": str(plan_key), "PLAN_KEY_ID": plan_key_id},
             "execution": {"PLAN_KEYS_DIRECTORY": str(trusted)},
-            "audit": {"LOG_KEY_FILE": str(log_key), "LOG_ORIGIN": LOG_ORIGIN},
+            "audit": {
+                "LOG_KEY_FILE": str(log_key),
+                "LOG_ORIGIN": LOG_ORIGIN,
+                "SUBJECT_KEYS_FILE": str(_kept_secret(directory / "subject-keys.key")),
+            },
         },
         log_verifier_key=str(VerifierKey(LOG_ORIGIN, log_public)),
     )
@@ -55,6 +60,13 @@ def _kept(file: Path) -> Ed25519PrivateKey:
         )
         files.write(file, pem)
     return read_private_key(file.read_bytes())
+
+
+def _kept_secret(file: Path) -> Path:
+    """Return `file`, which holds 32 random bytes in hexadecimal digits."""
+    if not file.exists():
+        files.write(file, secrets.token_hex(32).encode())
+    return file
 
 
 def _public_bytes(key: Ed25519PrivateKey) -> bytes:

@@ -25,7 +25,7 @@ from typing import Self, TypeAlias
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.runtime.bootstrap import Passwords, bootstrap, owner_role, role, service_url
+from services.runtime.bootstrap import KEPT, Passwords, bootstrap, keeper_role, owner_role, role, service_url
 from tools.client.profile import SERVICES, Profile
 from tools.local import children, files, keys
 from tools.local.certificates import Authority
@@ -43,6 +43,7 @@ PEOPLE: Mapping[str, str] = {
     "trader": "tomas.trader",
     "risk_officer": "rosa.risk",
     "compliance_officer": "carl.compliance",
+    "records_officer": "rita.records",
 }
 PERSON_TOKEN_LIFETIME = timedelta(hours=12)
 SERVICE_TOKEN_LIFETIME = timedelta(hours=1)
@@ -205,11 +206,18 @@ class LocalStack:
                 "TOKEN_AUDIENCE": AUDIENCE,
                 "SERVICE_TOKEN_FILE": str(self._service_token_file(service)),
                 "CLOCK_OFFSET_S": f"{offset_s:.3f}",
+                **self._keeper(service, passwords[service]),
                 **{f"{peer.upper()}_ADDRESS": address for peer, address in self.profile.addresses.items()},
                 **signing.settings.get(service, {}),
             }
             prefixed = {f"EVENKEEL_{service.upper()}_{name}": value for name, value in values.items()}
             self._environments[service] = {**self._inherited(), **prefixed, **self.environment}
+
+    def _keeper(self, service: str, passwords: Passwords) -> dict[str, str]:
+        """Return how the service that has a keeper reaches the database as it."""
+        if service != KEPT:
+            return {}
+        return {"KEEPER_DATABASE_URL": service_url(self.database_url, keeper_role(service), passwords.keeper)}
 
     def _inherited(self) -> dict[str, str]:
         """Return what a service takes from the caller's environment: all but the settings of other services' stacks."""
@@ -246,11 +254,20 @@ class LocalStack:
     def _passwords(self) -> dict[str, Passwords]:
         """Return the passwords of the database roles: those of the last time, or new ones."""
         file = self.directory / "keys" / "passwords.json"
-        if not file.exists():
-            made = {service: [secrets.token_urlsafe(24), secrets.token_urlsafe(24)] for service in SERVICES}
-            files.write(file, json.dumps(made).encode())
-        kept: dict[str, list[str]] = json.loads(file.read_bytes())
-        return {service: Passwords(service=own, owner=owner) for service, (own, owner) in kept.items()}
+        kept: dict[str, str] = json.loads(file.read_bytes()) if file.exists() else {}
+        logins = [f"{service}.{login}" for service in SERVICES for login in ("service", "owner")] + [f"{KEPT}.keeper"]
+        made = {login: secrets.token_urlsafe(24) for login in logins if login not in kept}
+        if made:
+            kept |= made
+            files.write(file, json.dumps(kept).encode())
+        return {
+            service: Passwords(
+                service=kept[f"{service}.service"],
+                owner=kept[f"{service}.owner"],
+                keeper=kept.get(f"{service}.keeper", ""),
+            )
+            for service in SERVICES
+        }
 
     def _service_token_file(self, service: str) -> Path:
         return self.directory / "tokens" / f"{service}_service"

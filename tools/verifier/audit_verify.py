@@ -1,5 +1,6 @@
 """Checks an exported audit log, or one record's proof, offline: with a policy file, and no trust in whoever made them.
 
+    python audit_verify.py POLICY EXPORT                    # a folder: manifest, entries.jsonl, proof, checkpoint
     python audit_verify.py POLICY BUNDLE                    # a folder: checkpoint and tile/…
     python audit_verify.py POLICY PROOF.tlog-proof RECORD   # one record, as it was exported
 
@@ -12,7 +13,9 @@ no event stands twice, and no entry was recorded before the one that precedes it
 """
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -217,7 +220,7 @@ def open_checkpoint(note: str, policy: Policy) -> Checkpoint:
     log = policy.logs.get(origin)
     if log is None:
         refuse(f"checkpoint: of the log {origin}, which the policy does not know")
-    signers = _signers(text, block, [log, *policy.witnesses])
+    signers = _signers(text, block, [log, *policy.witnesses], "checkpoint")
     if log not in signers:
         refuse(f"checkpoint: not signed by the log {origin}")
     if policy.quorum != "none" and not policy.witnessed[policy.quorum](signers):
@@ -230,18 +233,18 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 20 and str(int(text)) == text
 
 
-def _signers(text: str, block: str, keys: Sequence[Key]) -> set[Key]:
+def _signers(text: str, block: str, keys: Sequence[Key], what: str) -> set[Key]:
     known = {(key.name, key.key_id): key for key in keys}
     signers = set()
     for line in block[:-1].split("\n"):
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\N{EM DASH}":
-            refuse("checkpoint: a signature line is malformed")
-        raw = decoded(parts[2], f"checkpoint: the signature by {parts[1]}")
+            refuse(f"{what}: a signature line is malformed")
+        raw = decoded(parts[2], f"{what}: the signature by {parts[1]}")
         key = known.get((parts[1], raw[:4]))
         if key is not None:
             if not key.signed(text, raw[4:]):
-                refuse(f"checkpoint: the signature by {key.name} is wrong")
+                refuse(f"{what}: the signature by {key.name} is wrong")
             signers.add(key)
     return signers
 
@@ -353,6 +356,305 @@ def verify_tiles(bundle: Path, level: int, hashes: Sequence[bytes]) -> None:
                 refuse(f"{path}: hash {number} is not that of what it stands for")
 
 
+# --- An export: some entries, and the proof of all of them ---
+
+EXPORT_HEADER = "evenkeel.audit/export/v1"
+CSV_COLUMNS = (
+    *("index", "recorded_time", "occurred_time", "kind", "producer", "actor", "account", "account_sequence"),
+    *("subjects", "event_id", "trace_parent", "data"),
+)
+
+
+@dataclass
+class Manifest:
+    """What the log signed about an export."""
+
+    words: dict[str, str]
+    files: dict[str, tuple[str, int]]
+
+    def __getitem__(self, word: str) -> str:
+        if word not in self.words:
+            refuse(f"manifest: does not say {word}")
+        return self.words[word]
+
+    def number(self, word: str) -> int:
+        """Return a number that it says."""
+        if not _is_number(self[word]):
+            refuse(f"manifest: {word} is not a number")
+        return int(self[word])
+
+
+def read_manifest(note: str, policy: Policy) -> Manifest:
+    """Return the manifest of an export, when the log that it names signed it."""
+    cut = note.rfind("\n\n")
+    text, block = note[: cut + 1], note[cut + 2 :]
+    if cut < 0 or not block.endswith("\n"):
+        refuse("manifest: not a signed note")
+    header, *lines = text.split("\n")[:-1]
+    if header != EXPORT_HEADER:
+        refuse(f"manifest: begins with {header!r} instead of {EXPORT_HEADER!r}")
+    words: dict[str, str] = {}
+    files: dict[str, tuple[str, int]] = {}
+    for line in lines:
+        word, _, said = line.partition(" ")
+        if word == "file":
+            match said.split(" "):
+                case [digest, size, path] if _is_number(size) and path not in files:
+                    files[path] = (digest, int(size))
+                case _:
+                    refuse(f"manifest: malformed line {line!r}")
+        elif word in words:
+            refuse(f"manifest: says {word} twice")
+        else:
+            words[word] = said
+    manifest = Manifest(words, files)
+    log = policy.logs.get(manifest["origin"])
+    if log is None:
+        refuse(f"manifest: of the log {manifest['origin']}, which the policy does not know")
+    if log not in _signers(text, block, [log], "manifest"):
+        refuse(f"manifest: not signed by the log {log.name}")
+    return manifest
+
+
+class SparseTree:
+    """Computes a root from perfect subtrees, given from left to right."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.peaks: list[tuple[int, bytes]] = []
+
+    def add(self, where: str, start: int, width: int, root: bytes) -> None:
+        """Take the subtree of `width` leaves from `start`."""
+        if start != self.size:
+            refuse(f"{where}: is about leaf {start}, but leaf {self.size} comes next")
+        if width < 1 or width & (width - 1) or start % width or len(root) != len(EMPTY_ROOT):
+            refuse(f"{where}: {width} leaves from {start} are no perfect subtree with a hash")
+        self.size += width
+        while self.peaks and self.peaks[-1][0] == width:
+            root, width = node_hash(self.peaks.pop()[1], root), width * 2
+        self.peaks.append((width, root))
+
+    def root(self) -> bytes:
+        """Return the root over everything taken."""
+        if not self.peaks:
+            return EMPTY_ROOT
+        root = self.peaks[-1][1]
+        for _, peak in reversed(self.peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+
+class Rendered:
+    """Compares a file with what follows from the entries, piece by piece."""
+
+    def __init__(self, path: Path, make: Callable[[bytes], bytes], header: bytes = b"") -> None:
+        self.path = path
+        self.make = make
+        self.file = path.open("rb") if path.exists() else None
+        self.take("the header", header)
+
+    def take(self, where: str, expected: bytes) -> None:
+        """Compare the next bytes."""
+        if self.file is not None and self.file.read(len(expected)) != expected:
+            refuse(f"{self.path.name}: {where} is not what follows from entries.jsonl")
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self.file is not None:
+            left = self.file.read(1)
+            self.file.close()
+            if left:
+                refuse(f"{self.path.name}: goes on after the last entry")
+
+
+def csv_line(record: bytes) -> bytes:
+    """Return an entry as a line of CSV."""
+    entry = json.loads(record)
+    cells = dict(entry) | {"account": entry["subjects"].get("account", "")}
+    cells |= {name: compact(entry[name]) for name in ("subjects", "data")}
+    return csv_row([cells[name] for name in CSV_COLUMNS])
+
+
+def csv_row(cells: Sequence[object]) -> bytes:
+    """Return a line of CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+def text_block(record: bytes) -> bytes:
+    """Return an entry as a block of text."""
+    entry = json.loads(record)
+    about = ", ".join(f"{kind} {each}" for kind, each in entry["subjects"].items()) or "nothing"
+    if entry["account_sequence"]:
+        about += f" (number {entry['account_sequence']} of its account)"
+    trace = f", trace {entry['trace_parent']}" if entry["trace_parent"] else ""
+    lines = [f"#{entry['index']}  {entry['recorded_time']}  {entry['kind']}"]
+    lines.append(f"  by {entry['actor']}, told by {entry['producer']}, occurred {entry['occurred_time']}")
+    lines.append(f"  about {about}")
+    for name, value in entry["data"].items():
+        lines.append(f"  {name}: {value if isinstance(value, str) else compact(value)}")
+    return ("\n".join([*lines, f"  event {entry['event_id']}{trace}"]) + "\n\n").encode()
+
+
+def compact(value: object) -> str:
+    """Return JSON as the log writes it; what comes from a record is in its order already."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def asked(entry: dict[str, Any], question: dict[str, Any]) -> bool:
+    """Return whether an entry is one that was asked for."""
+    kind, trace = question.get("kind"), question.get("trace_id")
+    below = kind is not None and kind.endswith(".*") and entry["kind"].startswith(kind[:-1])
+    recorded = datetime.fromisoformat(entry["recorded_time"])
+    return (
+        (kind in (None, entry["kind"]) or below)
+        and all(entry["subjects"].get(name) == each for name, each in question.get("subjects", {}).items())
+        and question.get("actor") in (None, entry["actor"])
+        and question.get("producer") in (None, entry["producer"])
+        and trace in (None, entry["trace_parent"][3:35])
+        and ("start_time" not in question or recorded >= datetime.fromisoformat(question["start_time"]))
+        and ("end_time" not in question or recorded < datetime.fromisoformat(question["end_time"]))
+        and question["start_index"] <= entry["index"] < question["stop_index"]
+    )
+
+
+def verify_export(policy: Policy, folder: Path) -> str:
+    """Check an export, and return what it is."""
+    try:
+        manifest = read_manifest(read_file(folder, "manifest").decode(), policy)
+        checkpoint = open_checkpoint(read_file(folder, "checkpoint").decode(), policy)
+        question = json.loads(manifest["question"])
+    except UnicodeDecodeError as error:
+        refuse(f"manifest or checkpoint: not text ({error.reason})")
+    except ValueError as error:
+        refuse(f"manifest: its question is not JSON ({error})")
+    if not isinstance(question, dict) or not {"start_index", "stop_index"} <= question.keys():
+        refuse("manifest: its question says no bounds")
+    stated = (manifest["origin"], manifest.number("size"), manifest["root"])
+    if stated != (checkpoint.origin, checkpoint.size, checkpoint.root.hex()):
+        refuse("manifest: is about another checkpoint than the one beside it")
+    count = verify_entries(folder, manifest, checkpoint, question)
+    # What is wrong with an entry was named before; this finds what no entry is wrong by.
+    for path, (digest, size) in manifest.files.items():
+        if "/" in path or path in ("manifest", ".", ".."):
+            refuse(f"manifest: names a file outside the export: {path}")
+        verify_digest(folder / path, digest, size)
+    whole = f", numbers {manifest['numbers']} without a gap" if "numbers" in manifest.words else ""
+    return (
+        f"{checkpoint.origin}: {count} of {checkpoint.size} entries{whole}, root {checkpoint.root.hex()}, "
+        f"exported {manifest['exported']} for {manifest['exporter']}"
+    )
+
+
+def verify_digest(path: Path, digest: str, size: int) -> None:
+    """Compare a file with the hash that the manifest says."""
+    computed, length = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                computed.update(piece)
+                length += len(piece)
+    except OSError as error:
+        refuse(f"{path.name}: cannot be read ({error.strerror})")
+    if (computed.hexdigest(), length) != (digest, size):
+        refuse(f"{path.name}: is not the file that the manifest names: {length} bytes, sha256 {computed.hexdigest()}")
+
+
+class Numbers:
+    """Checks that an account's entries have every number that the manifest says, when it says any."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.account, self.next, self.last = "", 0, 0
+        if "numbers" in manifest.words:
+            match manifest["numbers"].split(" ", 2):
+                case [first, last, account] if _is_number(first) and _is_number(last) and account:
+                    self.account, self.next, self.last = account, int(first), int(last)
+                case _:
+                    refuse("manifest: its numbers are malformed")
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Check the next entry."""
+        if not self.account:
+            return
+        number = entry["account_sequence"]
+        if number != self.next:
+            refuse(f"entry {entry['index']}: is number {number} of {self.account}; number {self.next} is missing")
+        self.next += 1
+
+    def end(self) -> None:
+        """Check that the last was there."""
+        if self.account and self.next != self.last + 1:
+            refuse(
+                f"entries.jsonl: number {self.next} of {self.account} is missing, the manifest says up to {self.last}"
+            )
+
+
+def verify_entries(folder: Path, manifest: Manifest, checkpoint: Checkpoint, question: dict[str, Any]) -> int:
+    """Check the entries, their proof and what follows from them; return how many there are."""
+    tree, numbers, count = SparseTree(), Numbers(manifest), 0
+    forms = [
+        Rendered(folder / "entries.csv", csv_line, csv_row(CSV_COLUMNS)),
+        Rendered(folder / "entries.txt", text_block),
+    ]
+    # Without a filter, nothing between the bounds may be left out.
+    whole = range(question["start_index"], question["stop_index"]) if len(question) == 2 else range(0)
+    try:
+        with (folder / "entries.jsonl").open("rb") as entries, (folder / "proof").open("rb") as proof:
+            for number, line in enumerate(proof, 1):
+                where = f"proof line {number}"
+                match line.decode("ascii", "replace").rstrip("\n").split(" "):
+                    case ["node", start, width, digest] if _is_number(start) and _is_number(width):
+                        if max(int(start), whole.start) < min(int(start) + int(width), whole.stop):
+                            refuse(f"{where}: leaves out entries from {start} on, though all were asked for")
+                        tree.add(where, int(start), int(width), _hash_of(where, digest))
+                    case ["leaf", index, digest] if _is_number(index):
+                        record, leaf = entries.readline().rstrip(b"\n"), _hash_of(where, digest)
+                        numbers.take(_verify_entry(record, int(index), leaf, question))
+                        tree.add(where, int(index), 1, leaf)
+                        for form in forms:
+                            form.take(f"entry {index}", form.make(record))
+                        count += 1
+                    case _:
+                        refuse(f"{where}: malformed")
+            if entries.readline():
+                refuse("entries.jsonl: goes on after the last entry of the proof")
+    except OSError as error:
+        refuse(f"{Path(error.filename or folder).name}: cannot be read ({error.strerror})")
+    for form in forms:
+        form.end()
+    numbers.end()
+    if tree.size != checkpoint.size:
+        refuse(f"proof: ends at leaf {tree.size} of {checkpoint.size}")
+    if tree.root() != checkpoint.root:
+        refuse(f"proof: its hashes lead to the root {tree.root().hex()}, not to {checkpoint.root.hex()}")
+    if count != manifest.number("entries"):
+        refuse(f"manifest: says {manifest['entries']} entries, there are {count}")
+    return count
+
+
+def _verify_entry(record: bytes, index: int, leaf: bytes, question: dict[str, Any]) -> dict[str, Any]:
+    """Check one entry against its hash and against what was asked."""
+    if leaf_hash(record) != leaf:
+        refuse(f"entry {index}: its bytes hash to {leaf_hash(record).hex()}, the proof says {leaf.hex()}")
+    try:
+        entry: dict[str, Any] = json.loads(record)
+        said, fits = entry["index"], asked(entry, question)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        refuse(f"entry {index}: not an entry of an audit log ({error!r})")
+    if said != index:
+        refuse(f"entry {index}: says that it is entry {said}")
+    if not fits:
+        refuse(f"entry {index}: is not one that was asked for")
+    return entry
+
+
+def _hash_of(where: str, digits: str) -> bytes:
+    if len(digits) != 64 or any(each not in "0123456789abcdef" for each in digits):
+        refuse(f"{where}: not a hash")
+    return bytes.fromhex(digits)
+
+
 # --- One record (C2SP tlog-proof) ---
 
 
@@ -391,7 +693,7 @@ def main(arguments: Sequence[str]) -> int:
         if record:
             proven = verify_proof(policy, target.read_text(), record[0].read_bytes())
         else:
-            proven = verify_bundle(policy, target)
+            proven = (verify_export if (target / "entries.jsonl").exists() else verify_bundle)(policy, target)
     except (NotProven, OSError, UnicodeDecodeError) as error:
         sys.stdout.write(f"NOT PROVEN  {error}\n")
         return REFUSED

@@ -20,7 +20,7 @@ from services.audit.api.reading import AccessRecorder
 from services.audit.app import Access, Logs, accounts_in
 from services.audit.domain.entry import Event
 from services.audit.domain.errors import LogReserved, ProducerForeign
-from services.audit.domain.logs import ACCESS
+from services.audit.domain.logs import OWN
 from services.kernel.canonical import JsonValue
 from services.runtime.context import continued, current_caller
 from services.runtime.paging import Page, PageTokenInvalid, read_page
@@ -44,8 +44,8 @@ class AuditServicer(AuditServiceServicer):
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
         log = self._logs.named(request.log)
-        if log.name == ACCESS:
-            raise LogReserved("only the audit service itself writes to the log access", log=log.name)
+        if log.name in OWN:
+            raise LogReserved(f"only the audit service itself writes to the log {log.name}", log=log.name)
         events = events_of(request.events)
         _require_own(events)
         with _in_their_traces(events):

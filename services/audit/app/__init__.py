@@ -2,9 +2,13 @@
 
 from services.audit.app.access import Access, AccessLog, Reader, accounts_in
 from services.audit.app.audit import AuditApp, EntryPage, Growing, InclusionProof, Proof
+from services.audit.app.export import Exporter, ExportOrder, Form
+from services.audit.app.keeper import Keeper
 from services.audit.app.logs import Log, Logs
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
+from services.audit.app.records import RecordsApp
 from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
+from services.audit.app.sealing import Sealer
 from services.audit.app.sequencer import Appended, Sequencer
 
 __all__ = [
@@ -14,8 +18,12 @@ __all__ = [
     "AuditApp",
     "Elect",
     "EntryPage",
+    "ExportOrder",
+    "Exporter",
+    "Form",
     "Growing",
     "InclusionProof",
+    "Keeper",
     "Log",
     "LogContents",
     "LogReader",
@@ -24,8 +32,10 @@ __all__ = [
     "Observer",
     "Proof",
     "Reader",
+    "RecordsApp",
     "ScrubReport",
     "Scrubber",
+    "Sealer",
     "Sequencer",
     "accounts_in",
     "scrub",

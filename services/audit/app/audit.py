@@ -1,14 +1,14 @@
 """The use cases of the audit service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Appended, Sequencer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event, parse_entry
-from services.audit.domain.errors import EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
+from services.audit.domain.errors import EntryDisposed, EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import (
     Span,
@@ -82,8 +82,26 @@ class Growing:
 class AuditApp:
     """Appends to the log, reads it, and proves what it contains."""
 
-    def __init__(self, *, sequencer: Sequencer, log: LogReader, growing: Growing) -> None:
-        """Append by `sequencer`, read from `log`, follow by `growing`."""
+    def __init__(
+        self,
+        *,
+        sequencer: Sequencer,
+        log: LogReader,
+        growing: Growing,
+        sealed: Callable[[Sequence[Event]], Awaitable[Sequence[Event]]] | None = None,
+        why_gone: Callable[[int], Awaitable[str | None]] | None = None,
+    ) -> None:
+        """Append by `sequencer`, read from `log`, follow by `growing`.
+
+        Args:
+            sequencer: Writes the log.
+            log: Reads it.
+            growing: Wakes followers.
+            sealed: Makes of events what may be recorded; None when they may be as they are.
+            why_gone: Tells by which decision an entry was destroyed; None when none ever is.
+        """
+        self._sealed = sealed
+        self._why_gone = why_gone
         self._sequencer = sequencer
         self._log = log
         self._growing = growing
@@ -96,6 +114,8 @@ class AuditApp:
             LogBackpressure: Too many events wait.
             LogWriterElsewhere: Another process holds the log.
         """
+        if self._sealed is not None:
+            events = await self._sealed(events)
         violations = Violations()
         for number, event in enumerate(events):
             if event.size_bytes > EVENT_BYTES_MAX:
@@ -110,9 +130,15 @@ class AuditApp:
 
         Raises:
             EntryNotFound: The log is not that long.
+            EntryDisposed: The entry was destroyed when its time was over.
         """
         body = await self._log.body(index)
         if body is None:
+            proposal_id = None if self._why_gone is None else await self._why_gone(index)
+            if proposal_id is not None:
+                raise EntryDisposed(
+                    f"entry {index} was destroyed by proposal {proposal_id}", index=index, proposal_id=proposal_id
+                )
             raise EntryNotFound(f"the log has no entry {index}", index=index)
         return _parsed(body)
 

@@ -37,6 +37,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+_INDEX = re.compile(rb',"index":([0-9]+),"kind":"')
+
+
 class EventInvalid(ValueError):
     """A field of the event cannot be recorded as it is."""
 
@@ -184,6 +187,19 @@ def parse_entry(body: bytes) -> Entry:
     if entry.body != body:
         raise EntryInvalid("the bytes are not an entry as the log writes it")
     return entry
+
+
+def body_index(body: bytes) -> int:
+    """Return the index that `body` says, without reading the rest of it; `body` is one that the log wrote.
+
+    Raises:
+        EntryInvalid: It says none.
+    """
+    # Inside a text, quotes are escaped; after the data, which comes before, only this member's value is a number.
+    found = _INDEX.findall(body)
+    if not found:
+        raise EntryInvalid("the bytes are not an entry: they have no index")
+    return int(found[-1])
 
 
 def _integer(digits: str) -> int:

@@ -1,6 +1,6 @@
 """What audit refuses, and why."""
 
-from services.kernel.errors import Corrupt, Denied, Invalid, NotFound, Overloaded, Unreachable
+from services.kernel.errors import Corrupt, Denied, Invalid, NotFound, Overloaded, Rejected, Unreachable
 
 
 class EventTooLarge(Invalid):
@@ -55,3 +55,69 @@ class LogReserved(Denied):
     """Only the audit service itself writes to this log."""
 
     reason = "LOG_RESERVED"
+
+
+class EntryDisposed(NotFound):
+    """The entry was destroyed when its time was over; its hash is still in the tree."""
+
+    reason = "ENTRY_DISPOSED"
+
+
+class ProposalNotFound(NotFound):
+    """No proposal has this id."""
+
+    reason = "PROPOSAL_NOT_FOUND"
+
+
+class ProposalState(Rejected):
+    """The proposal was decided before, or another about the same thing is open."""
+
+    reason = "PROPOSAL_STATE"
+
+
+class SelfApproval(Denied):
+    """Who proposes does not decide."""
+
+    reason = "SELF_APPROVAL"
+
+
+class HoldNotFound(NotFound):
+    """No legal hold has this id."""
+
+    reason = "HOLD_NOT_FOUND"
+
+
+class HoldReleased(Rejected):
+    """The hold was released before."""
+
+    reason = "HOLD_RELEASED"
+
+
+class HoldStands(Rejected):
+    """A legal hold covers what was to be destroyed."""
+
+    reason = "HOLD_STANDS"
+
+
+class RetentionRunning(Rejected):
+    """Something that was to be destroyed must still be kept."""
+
+    reason = "RETENTION_RUNNING"
+
+
+class RangeNotDisposable(Rejected):
+    """Entries are destroyed by whole partitions that are full."""
+
+    reason = "RANGE_NOT_DISPOSABLE"
+
+
+class SubjectKeyNotFound(NotFound):
+    """The log has no personal data of this subject, or its key is destroyed."""
+
+    reason = "SUBJECT_KEY_NOT_FOUND"
+
+
+class ReportUnknown(NotFound):
+    """No report has this name."""
+
+    reason = "REPORT_UNKNOWN"

@@ -1,8 +1,26 @@
 """Where is the log kept? In PostgreSQL, by a role that can insert and select and nothing else."""
 
 from services.audit.store.contents import PostgresContents
+from services.audit.store.keeper import (
+    PostgresDisposer,
+    PostgresGoverning,
+    PostgresPartitions,
+    PostgresSubjectKeys,
+    read_wrapping_key,
+)
 from services.audit.store.logs import create_logs, stored_logs
 from services.audit.store.reader import PostgresReader
 from services.audit.store.writer import elect
 
-__all__ = ["PostgresContents", "PostgresReader", "create_logs", "elect", "stored_logs"]
+__all__ = [
+    "PostgresContents",
+    "PostgresDisposer",
+    "PostgresGoverning",
+    "PostgresPartitions",
+    "PostgresReader",
+    "PostgresSubjectKeys",
+    "create_logs",
+    "elect",
+    "read_wrapping_key",
+    "stored_logs",
+]

@@ -69,6 +69,9 @@ _LAST_POSTINGS = """
 _POSTING_BEFORE = """
     select start, positions from audit.posting where term = $1 and start < $2 order by start desc limit 1
 """
+_DISPOSED_NUMBERS = """
+    select account, max(number) from audit.disposed_number where log = $1 and account = any($2::text[]) group by account
+"""
 _BODIES = "select body from audit.entry where idx = any($1::bigint[])"
 _NEWEST_CHECKPOINT = "select origin, size, root, note, sign_time from audit.checkpoint_note order by size desc limit 1"
 _LAST_INDEX = "select idx from audit.entry order by idx desc limit 1"
@@ -155,6 +158,12 @@ class PostgresWriter:
             if term in last and account not in sequences:
                 # Another term has the same number, and stands later in the log.
                 sequences[account] = await self._sequence_among(account, term)
+        unnumbered = [account for account in accounts if not sequences.get(account)]
+        if unnumbered:
+            # Those whose entries were all destroyed go on where they were.
+            async with _lost():
+                rows = await self._driver.fetch(_DISPOSED_NUMBERS, self._tables.log, unnumbered)
+            sequences |= {row[0]: row[1] for row in rows}
         return sequences
 
     async def _sequence_among(self, account: str, term: int) -> int:

@@ -25,7 +25,10 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"},
     "trader": _READ_BUSINESS | {"execution.halt"},
     "risk_officer": _READ_BUSINESS | {"decision.preview", "execution.halt", "execution.resume"},
-    "compliance_officer": _READ_BUSINESS | {"audit.read"},
+    "compliance_officer": _READ_BUSINESS
+    | {"audit.read", "audit.export", "audit.personal.read", "audit.records.read", "audit.records.propose"},
+    # Decides what a compliance officer proposes about the record: its retention, its holds, its destruction.
+    "records_officer": frozenset({"audit.records.read", "audit.records.decide"}),
     # Workloads: what each service asks of the others, and nothing more.
     "policy_service": frozenset({"audit.append"}),
     "decision_service": frozenset({"policy.read", "execution.read", "execution.submit", "audit.append"}),

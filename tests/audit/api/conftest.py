@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives import serialization
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
+from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from services.audit.api import AccessRecorder, AuditServicer
 from services.audit.app import AccessLog, AuditApp, Growing, Log, Logs, Sequencer
 from services.audit.config import AuditSettings
 from services.audit.domain.logs import ACCESS, EVENTS
-from services.audit.main import Watch
+from services.audit.main import Watch, assemble
 from services.audit.store import PostgresReader, elect
 from services.runtime.client import connect
 from services.runtime.clock import SystemClock
@@ -111,10 +113,20 @@ def audit_settings(audit_database, tmp_path):
         )
     )
 
+    wrapping_key = tmp_path / "subject-keys.key"
+    wrapping_key.write_text(bytes(range(32)).hex())
+
     def made(**values):
         of_database = audit_database.settings().model_dump(exclude_unset=True)
         return AuditSettings.from_environment(
-            **{**of_database, "log_origin": ORIGIN, "log_key_file": key_file, **values}
+            **{
+                **of_database,
+                "log_origin": ORIGIN,
+                "log_key_file": key_file,
+                "keeper_database_url": audit_database.keeper_url,
+                "subject_keys_file": wrapping_key,
+                **values,
+            }
         )
 
     return made
@@ -145,3 +157,63 @@ async def service(audit_database, tmp_path):
     await running.close()
     await server.drain()
     await database.close()
+
+
+class Whole:
+    """The service as `main` puts it together, and how one calls it."""
+
+    def __init__(self, server, assembled, issuer):
+        self.server = server
+        self.assembled = assembled
+        self.issuer = issuer
+        self._channels = []
+
+    def channel(self, *roles, subject):
+        token = self.issuer.token(subject, roles, timedelta(minutes=5))
+        channel = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
+        self._channels.append(channel)
+        return channel
+
+    def log(self, *roles, subject="someone"):
+        return AuditServiceStub(self.channel(*roles, subject=subject))
+
+    def records(self, role="compliance_officer", subject="carl"):
+        return RecordsServiceStub(self.channel(role, subject=subject))
+
+    @property
+    def exports(self):
+        return ExportServiceStub(self.channel("compliance_officer", subject="carl"))
+
+    async def append(self, *events, producer="decision"):
+        return await self.log(f"{producer}_service").Append(pb.AppendRequest(events=map(message_of, events)))
+
+    def reader(self, log=EVENTS):
+        return PostgresReader(self.assembled.database, log)
+
+    async def close(self):
+        for channel in self._channels:
+            await channel.close()
+
+
+@pytest.fixture
+async def whole(audit_settings, tmp_path):
+    """The service as `main` puts it together, in this process."""
+    issuer = TokenIssuer.at(tmp_path)
+    settings = audit_settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, drain_s=1.0)
+    assembled = assemble(settings)
+    server = Server(
+        settings,
+        servicers=assembled.servicers,
+        database=assembled.database,
+        package="services.audit",
+        workers=assembled.workers,
+    )
+    await server.start()
+    running = Whole(server, assembled, issuer)
+    for each in assembled.opened.values():
+        # Waits until this process holds the log.
+        await each.sequencer.append([])
+    yield running
+    await running.close()
+    await server.drain()
+    await assembled.close()

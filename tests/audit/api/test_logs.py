@@ -136,7 +136,7 @@ async def test_logs_for_tenants_are_made_once_and_share_nothing(audit_database):
     await asyncio.gather(*tasks)
 
     assert made == [["tenant_a", "tenant_b"], []]
-    assert await stored_logs(database) == ["access", "events", "tenant_a", "tenant_b"]
+    assert await stored_logs(database) == ["access", "events", "records", "tenant_a", "tenant_b"]
     assert (first.checkpoint.checkpoint.origin, first.checkpoint.checkpoint.size) == ("audit.example/tenant_a", 300)
     assert (second.checkpoint.checkpoint.origin, second.checkpoint.checkpoint.size) == ("audit.example/tenant_b", 40)
     for name, each in opened.items():

@@ -168,6 +168,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no log of this name."""
     ERROR_REASON_LOG_RESERVED: _ErrorReason.ValueType  # 407
     """Only the audit service itself writes to this log."""
+    ERROR_REASON_ENTRY_DISPOSED: _ErrorReason.ValueType  # 430
+    """The entry was destroyed when its time was over; its hash is still in the tree."""
+    ERROR_REASON_PROPOSAL_NOT_FOUND: _ErrorReason.ValueType  # 431
+    """No proposal about the record has this id."""
+    ERROR_REASON_PROPOSAL_STATE: _ErrorReason.ValueType  # 432
+    """The proposal was decided before, or another about the same thing is open."""
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 433
+    """No legal hold has this id."""
+    ERROR_REASON_HOLD_RELEASED: _ErrorReason.ValueType  # 434
+    """The legal hold was released before."""
+    ERROR_REASON_HOLD_STANDS: _ErrorReason.ValueType  # 435
+    """A legal hold covers what was to be destroyed."""
+    ERROR_REASON_RETENTION_RUNNING: _ErrorReason.ValueType  # 436
+    """Something that was to be destroyed must still be kept."""
+    ERROR_REASON_RANGE_NOT_DISPOSABLE: _ErrorReason.ValueType  # 437
+    """Entries are destroyed by whole partitions that are full."""
+    ERROR_REASON_SUBJECT_KEY_NOT_FOUND: _ErrorReason.ValueType  # 438
+    """The log has no personal data of this subject, or its key is destroyed."""
+    ERROR_REASON_REPORT_UNKNOWN: _ErrorReason.ValueType  # 439
+    """No report has this name."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused: the stable name in `google.rpc.ErrorInfo.reason`,
@@ -321,4 +341,24 @@ ERROR_REASON_LOG_UNKNOWN: ErrorReason.ValueType  # 406
 """There is no log of this name."""
 ERROR_REASON_LOG_RESERVED: ErrorReason.ValueType  # 407
 """Only the audit service itself writes to this log."""
+ERROR_REASON_ENTRY_DISPOSED: ErrorReason.ValueType  # 430
+"""The entry was destroyed when its time was over; its hash is still in the tree."""
+ERROR_REASON_PROPOSAL_NOT_FOUND: ErrorReason.ValueType  # 431
+"""No proposal about the record has this id."""
+ERROR_REASON_PROPOSAL_STATE: ErrorReason.ValueType  # 432
+"""The proposal was decided before, or another about the same thing is open."""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 433
+"""No legal hold has this id."""
+ERROR_REASON_HOLD_RELEASED: ErrorReason.ValueType  # 434
+"""The legal hold was released before."""
+ERROR_REASON_HOLD_STANDS: ErrorReason.ValueType  # 435
+"""A legal hold covers what was to be destroyed."""
+ERROR_REASON_RETENTION_RUNNING: ErrorReason.ValueType  # 436
+"""Something that was to be destroyed must still be kept."""
+ERROR_REASON_RANGE_NOT_DISPOSABLE: ErrorReason.ValueType  # 437
+"""Entries are destroyed by whole partitions that are full."""
+ERROR_REASON_SUBJECT_KEY_NOT_FOUND: ErrorReason.ValueType  # 438
+"""The log has no personal data of this subject, or its key is destroyed."""
+ERROR_REASON_REPORT_UNKNOWN: ErrorReason.ValueType  # 439
+"""No report has this name."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

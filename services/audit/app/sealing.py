@@ -1,0 +1,43 @@
+"""Seals what is personal in events before they become entries."""
+
+from collections.abc import Sequence
+
+from services.audit.app.ports import LogReader
+from services.audit.app.records import SubjectKeys
+from services.audit.domain.entry import Event, parse_entry
+from services.audit.domain.personal import PERSONAL_FIELDS, same_but_for_sealed, sealed_event, subjects_of
+
+
+class Sealer:
+    """Seals events by the keys of the subjects that they tell of."""
+
+    def __init__(self, keys: SubjectKeys, log: LogReader) -> None:
+        """Seal by `keys`; `log` tells what was recorded under a key that is destroyed."""
+        self._keys = keys
+        self._log = log
+
+    async def sealed(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return `events` as they may be recorded, in their order."""
+        if not any(event.kind in PERSONAL_FIELDS for event in events):
+            return events
+        subjects = sorted({subject for event in events for subject in subjects_of(event)})
+        if not subjects:
+            return events
+        keys = await self._keys.newest(subjects)
+        erased = await self._keys.destroyed(subjects)
+        sealed: list[Event] = []
+        for event in events:
+            becomes = sealed_event(event, keys)
+            if erased and subjects_of(event) & erased:
+                becomes = await self._as_recorded(event) or becomes
+            sealed.append(becomes)
+        return sealed
+
+    async def _as_recorded(self, event: Event) -> Event | None:
+        """Return a repeat of an event as it was recorded, when it can no longer be compared whole: its key is gone."""
+        index = await self._log.index_of(event.event_id)
+        body = None if index is None else await self._log.body(index)
+        if body is None:
+            return None
+        recorded = parse_entry(body).event
+        return recorded if same_but_for_sealed(recorded, event) else None
