@@ -19,7 +19,7 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.venue_port import VenueReport
-from services.execution.domain.order import OrderState
+from services.execution.domain.order import OrderState, Replaced
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import ScopeKind
@@ -506,6 +506,21 @@ class MemoryVenueBook:
     async def voided(self, report_id):
         named = {f"{report_id}:bust", f"{report_id}:corrected"}
         return any(each.report.report_id in named for each in self._said)
+
+    async def said_about(self, client_order_id):
+        return [each for each in self._said if each.client_order_id == client_order_id]
+
+    async def renamed(self, request_ids):
+        return {
+            each.report.request_id: each.client_order_id
+            for each in self._said
+            if isinstance(each.report, Replaced) and each.report.request_id in request_ids
+        }
+
+    async def present_names(self):
+        return {
+            each.client_order_id: each.report.request_id for each in self._said if isinstance(each.report, Replaced)
+        }
 
     async def last_position(self):
         return len(self._said)

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -151,20 +151,16 @@ class Book:
         self.active |= {name: order for name, order in self.orders.items() if order.resting.open}
 
 
-class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
-    """QuickFIX's callbacks over the book. One lock: QuickFIX calls from its own threads."""
+class Desk:
+    """Serves one client: its orders, and the session that it uses."""
 
-    def __init__(self, drop_copies_to: str) -> None:
-        super().__init__()
-        self.lock = threading.RLock()
+    def __init__(self) -> None:
         self.book = Book(self._report)
         self.faults = Faults()
-        self.held: list[fix.Message] = []
         self.session: fix.SessionID | None = None
         self.drop_copies: fix.SessionID | None = None
         self.allocations: dict[str, str] = {}
         self.counts = {"orders": 0, "reports": 0, "duplicates": 0, "logons": 0}
-        self._drop_copies_to = drop_copies_to
         self._handlers: dict[str, Callable[[fix.Message], None]] = {
             "D": self._new_order,
             "E": self._new_list,
@@ -175,40 +171,11 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
             "J": self._allocation,
         }
 
-    # QuickFIX calls these.
-
-    def onCreate(self, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
-        """Remember the sessions."""
-        if session.getTargetCompID().getValue() == self._drop_copies_to:
-            self.drop_copies = session
-        else:
-            self.session = session
-
-    def onLogon(self, session: fix.SessionID) -> None:  # noqa: N802, ARG002 - QuickFIX names it
-        """Count."""
-        self.counts["logons"] += 1
-
-    def onLogout(self, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
-        """Do nothing."""
-
-    def toAdmin(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
-        """Do nothing."""
-
-    def fromAdmin(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
-        """Do nothing."""
-
-    def toApp(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
-        """Do nothing: reports are resent when asked for, as brokers do."""
-
-    def fromApp(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802, ARG002 - QuickFIX names it
+    def serve(self, message: fix.Message) -> None:
         """Answer an application message."""
-        try:
-            kind = fix.MsgType()
-            message.getHeader().getField(kind)
-            with self.lock:
-                self._handlers[kind.getValue()](message)
-        except Exception:  # noqa: BLE001 - an exception that leaves a callback ends the process
-            traceback.print_exc(file=sys.stderr)
+        kind = fix.MsgType()
+        message.getHeader().getField(kind)
+        self._handlers[kind.getValue()](message)
 
     # Orders.
 
@@ -437,7 +404,7 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
             _put(copy, 797, "Y")
             fix.Session.sendToTarget(copy, self.drop_copies)
 
-    # Requests of whoever runs the broker.
+    # What whoever runs the broker asks for.
 
     def market(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Set the market; a new day ends the orders of the day before."""
@@ -493,7 +460,8 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
 
     def faults_of(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Say what goes wrong from now on."""
-        self.faults = replace(self.faults, **{name: value for name, value in asked.items() if name != "do"})
+        changes = {name: value for name, value in asked.items() if name not in ("do", "client")}
+        self.faults = replace(self.faults, **changes)
         return {}
 
     def refuse_allocations(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -546,7 +514,7 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
             session.disconnect()
         return {}
 
-    def run(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def do(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked on standard input."""
         handlers = {
             "market": self.market,
@@ -559,10 +527,59 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
             "numbers": self.numbers,
             "drop": self.drop,
         }
+        answer = handlers[asked["do"]](asked)
+        self.book.look()
+        return answer
+
+
+class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
+    """QuickFIX's callbacks over a desk for each client. One lock: QuickFIX calls from its own threads."""
+
+    def __init__(self, clients: Sequence[str], drop_copies_to: str) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        self.desks = {client: Desk() for client in clients}
+        self._drop_copies_to = drop_copies_to
+        self._first = clients[0]
+
+    def onCreate(self, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Remember the sessions; copies are of what the first client's orders become."""
+        target = session.getTargetCompID().getValue()
+        if target == self._drop_copies_to:
+            self.desks[self._first].drop_copies = session
+        else:
+            self.desks[target].session = session
+
+    def onLogon(self, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Count."""
+        desk = self.desks.get(session.getTargetCompID().getValue())
+        if desk is not None:
+            desk.counts["logons"] += 1
+
+    def onLogout(self, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Do nothing."""
+
+    def toAdmin(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Do nothing."""
+
+    def fromAdmin(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Do nothing."""
+
+    def toApp(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Do nothing: reports are resent when asked for, as brokers do."""
+
+    def fromApp(self, message: fix.Message, session: fix.SessionID) -> None:  # noqa: N802 - QuickFIX names it
+        """Answer an application message."""
+        try:
+            with self.lock:
+                self.desks[session.getTargetCompID().getValue()].serve(message)
+        except Exception:  # noqa: BLE001 - an exception that leaves a callback ends the process
+            traceback.print_exc(file=sys.stderr)
+
+    def run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked on standard input, at the desk of `client`; the first when none is named."""
         with self.lock:
-            answer = handlers[asked["do"]](asked)
-            self.book.look()
-            return answer
+            return self.desks[asked.get("client", self._first)].do(asked)
 
 
 def _message(kind: str) -> fix.Message:
@@ -613,9 +630,16 @@ def _now(market: MarketSetting | None = None) -> str:
 
 
 def settings_text(
-    *, port: int, folder: Path, us: str, them: str, drop_copies_to: str, tls: Path | None, options: dict[str, str]
+    *,
+    port: int,
+    folder: Path,
+    us: str,
+    clients: Sequence[str],
+    drop_copies_to: str,
+    tls: Path | None,
+    options: dict[str, str],
 ) -> str:
-    """Return QuickFIX's settings: one order session, and one for drop copies when it has a name."""
+    """Return QuickFIX's settings: a session for each client, and one for drop copies when it has a name."""
     default = {
         "ConnectionType": "acceptor",
         "SocketAcceptPort": str(port),
@@ -641,7 +665,7 @@ def settings_text(
         }
     default |= options
     lines = ["[DEFAULT]", *(f"{name}={value}" for name, value in default.items())]
-    for target in filter(None, (them, drop_copies_to)):
+    for target in filter(None, (*clients, drop_copies_to)):
         lines += ["[SESSION]", f"TargetCompID={target}"]
     return "\n".join(lines) + "\n"
 
@@ -652,7 +676,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="where QuickFIX keeps its store and its log")
     parser.add_argument("--us", default="BROKER", help="the broker's CompID")
-    parser.add_argument("--them", default="EVENKEEL", help="the CompID of who trades")
+    parser.add_argument("--clients", nargs="+", default=["EVENKEEL"], help="the CompIDs of who trades")
     parser.add_argument("--drop-copies-to", default="", help="the CompID of who gets copies; nobody when empty")
     parser.add_argument("--tls", type=Path, default=None, help="a folder with ca.pem, broker.pem and broker.key")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of QuickFIX")
@@ -662,14 +686,14 @@ def main() -> None:
         port=given.port,
         folder=given.folder,
         us=given.us,
-        them=given.them,
+        clients=given.clients,
         drop_copies_to=given.drop_copies_to,
         tls=given.tls,
         options=dict(each.split("=", 1) for each in given.set),
     )
     file = given.folder / "broker.cfg"
     file.write_text(text)
-    broker = Broker(given.drop_copies_to)
+    broker = Broker(given.clients, given.drop_copies_to)
     settings = fix.SessionSettings(str(file))
     kind = fix.SocketAcceptor if given.tls is None else fix.SSLSocketAcceptor
     acceptor = kind(broker, fix.FileStoreFactory(settings), settings, fix.FileLogFactory(settings))
@@ -689,7 +713,8 @@ def _look(broker: Broker) -> None:
     while True:
         time.sleep(LOOK_S)
         with broker.lock:
-            broker.book.look()
+            for desk in broker.desks.values():
+                desk.book.look()
 
 
 if __name__ == "__main__":

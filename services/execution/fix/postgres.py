@@ -4,7 +4,7 @@ A unit is one transaction, and an application's own store joins it through `Post
 take arrays, so that a burst of messages costs as many round trips as one message.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
@@ -42,6 +42,27 @@ class PostgresUnit:
     def __init__(self, connection: AsyncConnection) -> None:
         """Write through `connection`, which has begun; what an application writes with it joins the transaction."""
         self.connection = connection
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` made when the transaction is on disk, and never otherwise."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """Make the calls that waited for the commit."""
+        for call in self._after_commit:
+            call()
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """See `Unit`."""
+        kept = len(self._after_commit)
+        try:
+            async with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self._after_commit[kept:]
+            raise
 
     async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
         """See `Unit`."""
@@ -130,7 +151,9 @@ class PostgresStore:
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[PostgresUnit]:
         async with self._database.begin_apart() as connection:
-            yield PostgresUnit(connection)
+            unit = PostgresUnit(connection)
+            yield unit
+        unit.committed()
 
     async def journal(
         self, session: SessionId, generation: int, direction: Direction, first: int, last: int, limit: int

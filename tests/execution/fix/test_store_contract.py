@@ -164,3 +164,22 @@ async def test_a_key_is_claimed_once_for_ever(store):
     async with store.begin() as unit:
         assert await unit.claim(US, ["e-1", "e-4"]) == {"e-4"}
         assert await unit.claim(US, []) == frozenset()
+
+
+async def test_a_part_of_a_unit_that_fails_is_undone_by_itself(store):
+    await store.load(US, NOON)
+
+    async def part(unit):
+        async with unit.savepoint():
+            await unit.sent(US, 0, [an_entry(2)])
+            await unit.claim(US, ["e-2"])
+            raise ZeroDivisionError
+
+    async with store.begin() as unit:
+        await unit.sent(US, 0, [an_entry(1)])
+        with pytest.raises(ZeroDivisionError):
+            await part(unit)
+        async with unit.savepoint():
+            assert await unit.claim(US, ["e-1", "e-2"]) == {"e-1", "e-2"}
+
+    assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1)]

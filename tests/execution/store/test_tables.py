@@ -5,6 +5,7 @@ import pytest
 
 from services.execution import tables
 from services.execution.fix import tables as fix
+from services.execution.venues.fix44 import tables as fix44
 from services.execution.venues.sandbox import tables as sandbox
 from tests.execution.builders import a_plan
 
@@ -22,7 +23,7 @@ async def columns(execution_database):
 async def test_every_column_exists_and_no_other(columns):
     declared = {
         (table.name, column.name): bool(column.nullable)
-        for metadata in (tables.metadata, sandbox.metadata, fix.metadata)
+        for metadata in (tables.metadata, sandbox.metadata, fix.metadata, fix44.metadata)
         for table in metadata.tables.values()
         for column in table.columns
     }

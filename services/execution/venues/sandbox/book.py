@@ -78,6 +78,18 @@ class Book(Protocol):
         """Return whether a fill was busted or corrected."""
         ...
 
+    async def said_about(self, client_order_id: str) -> list[VenueReport]:
+        """Return everything that was said about an order."""
+        ...
+
+    async def renamed(self, request_ids: Collection[str]) -> dict[str, str]:
+        """Return which orders were replaced by these requests, by request."""
+        ...
+
+    async def present_names(self) -> dict[str, str]:
+        """Return the last request that replaced each order; orders never replaced are missing."""
+        ...
+
     async def last_position(self) -> int:
         """Return where the venue's stream ends; 0 when nothing was said."""
         ...

@@ -19,7 +19,7 @@ from services.execution.app.venue_port import (
     MarketSetting,
     VenueReport,
 )
-from services.execution.domain.order import Report
+from services.execution.domain.order import Replaced, Report
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox import tables
 from services.execution.venues.sandbox.book import BeginBook, Book
@@ -30,6 +30,7 @@ from services.runtime.database import Database
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 VENUE_LOCK = 0x6578_6563_0003
+REPLACED = Replaced.__name__
 _ORDER = tables.order.c
 
 
@@ -207,6 +208,35 @@ class PostgresBook:
         """Return whether a fill was busted or corrected."""
         named = tables.report.c.report_id.in_([f"{report_id}:bust", f"{report_id}:corrected"])
         return (await self._connection.execute(select(tables.report.c.report_id).where(named))).first() is not None
+
+    async def said_about(self, client_order_id: str) -> list[VenueReport]:
+        """Return everything that was said about an order."""
+        kept = tables.report.c
+        found = await self._connection.execute(
+            select(kept.position, kept.client_order_id, kept.kind, kept.content, kept.report_time)
+            .where(kept.client_order_id == client_order_id)
+            .order_by(kept.position)
+        )
+        return [_report_of(row) for row in found]
+
+    async def renamed(self, request_ids: Collection[str]) -> dict[str, str]:
+        """Return which orders were replaced by these requests, by request."""
+        request = tables.report.c.content["request_id"].astext
+        found = await self._connection.execute(
+            select(request, tables.report.c.client_order_id).where(
+                tables.report.c.kind == REPLACED, request == func.any(sorted(request_ids))
+            )
+        )
+        return {row[0]: row[1] for row in found}
+
+    async def present_names(self) -> dict[str, str]:
+        """Return the last request that replaced each order; orders never replaced are missing."""
+        found = await self._connection.execute(
+            select(tables.report.c.client_order_id, tables.report.c.content["request_id"].astext)
+            .where(tables.report.c.kind == REPLACED)
+            .order_by(tables.report.c.position)
+        )
+        return {row[0]: row[1] for row in found}
 
     async def last_position(self) -> int:
         """Return where the venue's stream ends; 0 when nothing was said."""

@@ -1,0 +1,419 @@
+"""A broker that speaks FIX 4.4 as a venue.
+
+An order goes out in the transaction that writes it down (see `fix.application`), and once: what the record has is never
+sent again while its outcome is unknown. The broker is asked by name (H), and as messages of a session are read in their
+order, "unknown" from a broker that has read the question means that the order never came and never will: the session
+fills the gap over an order that was lost with the connection, it does not resend it.
+
+What the broker says is written down in the transaction that advances the session: `reports` reads it from there, so it
+answers also while the connection is down.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, TypeVar
+from uuid import uuid4  # noqa: TID251 - a question's id names nothing but itself
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.execution.app.venue_port import (
+    Acknowledged,
+    AllocationInstruction,
+    Capabilities,
+    InstructionView,
+    Intent,
+    NotTaken,
+    OutcomeUnknown,
+    SubmitOutcome,
+    VenueReport,
+    VenueView,
+)
+from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.words import OrderType, TimeInForce
+from services.execution.fix.postgres import PostgresUnit
+from services.execution.fix.protocol.actions import GapFilled, LoggedOn, Received
+from services.execution.fix.protocol.codec import decode
+from services.execution.fix.protocol.dictionary import fix_4_4
+from services.execution.fix.protocol.message import Outgoing
+from services.execution.fix.protocol.session import NotLoggedOn
+from services.execution.fix.protocol.store import Direction, Entry, SessionId, SessionStore, Unit
+from services.execution.fix.transport.application import Notice
+from services.execution.venues.fix44 import asking
+from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
+from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
+from services.execution.venues.fix44.words import REF_SEQ_NUM
+from services.kernel.clock import Clock
+from services.kernel.ids import VenueId
+
+log = structlog.get_logger()
+
+_Answer = TypeVar("_Answer")
+
+_CAPABILITIES = Capabilities(
+    order_types=frozenset(OrderType),
+    times_in_force=frozenset(TimeInForce),
+    quantity_decimals=9,
+    # A broker may refuse a name that it knows, or take it for another order: each is sent once.
+    repeats_harmlessly=False,
+    replace_keeps_id=False,
+    # A session is read in its order, so the question arrives behind the order.
+    query_settles_s=0,
+    books_allocations=True,
+)
+
+
+Within = Callable[[Unit], Awaitable[None]]
+
+
+class Sender(Protocol):
+    """The order session, over however many connections."""
+
+    @property
+    def up(self) -> bool:
+        """Return whether messages can be sent now."""
+        ...
+
+    async def send(self, messages: Sequence[Outgoing], within: Within | None = None) -> Sequence[Entry]:
+        """Send messages in a transaction with what `within` writes.
+
+        Raises:
+            NotLoggedOn: Nothing was written, and nothing will be sent.
+        """
+        ...
+
+
+class Reading(Protocol):
+    """Where the record can be read outside the session's transactions."""
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a read-only transaction."""
+        ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Who waits for what the broker says. Answers come after the commit: whoever hears them may rely on them."""
+
+    orders: dict[str, asyncio.Event] = field(default_factory=dict)
+    statuses: dict[str, asyncio.Future[VenueView | None]] = field(default_factory=dict)
+    masses: dict[str, asyncio.Future[Sequence[VenueView]]] = field(default_factory=dict)
+    mass_views: dict[str, dict[str, VenueView]] = field(default_factory=dict)
+
+    def tell(self, applied: Applied) -> None:
+        """Wake those who waited for this."""
+        for name in applied.answered:
+            if event := self.orders.get(name):
+                event.set()
+        for request, view in applied.statuses:
+            if (waiting := self.statuses.get(request)) and not waiting.done():
+                waiting.set_result(view)
+        for request, mass_view, last in applied.masses:
+            views = self.mass_views.get(request)
+            if views is None:
+                continue
+            if mass_view is not None:
+                views[mass_view.client_order_id] = mass_view
+            if last and not self.masses[request].done():
+                self.masses[request].set_result(list(views.values()))
+        for request, why in applied.refused_questions:
+            for futures in (self.statuses, self.masses):
+                if (refused := futures.get(request)) and not refused.done():
+                    refused.set_exception(VenueUnreachable(f"the broker does not answer this question: {why}"))
+
+
+@dataclass(slots=True)
+class Fix44Venue:
+    """A broker behind `VenuePort`, and the application of its sessions.
+
+    `account`: ours at the broker, sent with each order when it is not empty. `answer_s`: how long an answer may take
+    before the outcome is unknown, in seconds. `list_min`: from so many orders on, what is submitted together goes as
+    one NewOrderList; 0 for never.
+    """
+
+    venue_id: VenueId
+    reading: Reading
+    store: SessionStore
+    clock: Clock
+    sender: Sender | None = None
+    account: str = ""
+    answer_s: float = 2.0
+    list_min: int = 0
+    _waiting: _Waiting = field(default_factory=_Waiting)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue can do."""
+        return _CAPABILITIES
+
+    # Orders.
+
+    async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
+        """Send orders, each once, and wait for what the broker says to each."""
+        async with self.reading.read() as connection:
+            known = await self._record(connection).orders([each.client_order_id for each in intents])
+        fresh = [each for each in intents if not _may_be_there(known.get(each.client_order_id))]
+        waited = {each.client_order_id: asyncio.Event() for each in fresh}
+        self._waiting.orders |= waited
+        try:
+            if fresh:
+                await self._send(self._orders(fresh), lambda record: record.add_orders(fresh, self.clock.now()))
+                await self._answers(waited)
+        except NotLoggedOn:
+            # Not written, so not sent: asking tells that it is not there.
+            lost = OutcomeUnknown("the session is not logged on")
+            waiting = set(waited)
+        else:
+            lost, waiting = OutcomeUnknown("no answer within the time limit"), set()
+        finally:
+            for name in waited:
+                self._waiting.orders.pop(name, None)
+        async with self.reading.read() as connection:
+            known = await self._record(connection).orders([each.client_order_id for each in intents])
+        return [
+            lost if each.client_order_id in waiting else _outcome(known.get(each.client_order_id), lost)
+            for each in intents
+        ]
+
+    def _orders(self, intents: Sequence[Intent]) -> list[Outgoing]:
+        now = self.clock.now()
+        if 0 < self.list_min <= len(intents):
+            return [asking.new_list(f"list:{intents[0].client_order_id}", intents, now, self.account)]
+        return [asking.new_order(each, now, self.account) for each in intents]
+
+    async def _answers(self, waited: Mapping[str, asyncio.Event]) -> None:
+        try:
+            async with asyncio.timeout(self.answer_s):
+                for event in waited.values():
+                    await event.wait()
+        except TimeoutError:
+            log.warning("orders without an answer", venue_id=self.venue_id, orders=len(waited))
+
+    async def cancel(self, client_order_id: str, request_id: str) -> None:
+        """Ask for a cancel, once for each `request_id`."""
+        order = await self._to_change(client_order_id, request_id)
+        if order is not None:
+            message = asking.cancel_order(order.intent, request_id, order.present_name, self.clock.now())
+            await self._change(message, request_id, client_order_id, NameKind.CANCEL)
+
+    async def replace(
+        self, client_order_id: str, request_id: str, quantity: Decimal, limit_price: Decimal | None
+    ) -> None:
+        """Ask for another quantity and limit, once for each `request_id`; the order is called that from now on."""
+        order = await self._to_change(client_order_id, request_id)
+        if order is not None:
+            now = self.clock.now()
+            message = asking.replace_order(order.intent, request_id, order.present_name, quantity, limit_price, now)
+            await self._change(message, request_id, client_order_id, NameKind.REPLACE)
+
+    async def _to_change(self, client_order_id: str, request_id: str) -> KnownOrder | None:
+        """Return an order that a request is about; None when there is none, or it was asked before."""
+        async with self.reading.read() as connection:
+            record = self._record(connection)
+            order = (await record.orders([client_order_id])).get(client_order_id)
+            asked = await record.by_names([request_id])
+        return None if asked or not _may_be_there(order) else order
+
+    async def _change(self, message: Outgoing, request_id: str, client_order_id: str, kind: NameKind) -> None:
+        try:
+            await self._send([message], lambda record: record.add_change(request_id, client_order_id, kind))
+        except NotLoggedOn as error:
+            raise self._unreachable() from error
+
+    # Questions.
+
+    async def query(self, client_order_id: str) -> VenueView | None:
+        """Ask the broker about an order; None when it was never sent, or the broker does not know it."""
+        async with self.reading.read() as connection:
+            order = (await self._record(connection).orders([client_order_id])).get(client_order_id)
+        if self.sender is None or not self.sender.up:
+            raise self._unreachable()
+        if order is None or not _may_be_there(order) or order.knowledge is OrderKnowledge.REFUSED:
+            return None
+        request = f"status:{uuid4()}"
+        waiting = self._waiting.statuses[request] = asyncio.get_running_loop().create_future()
+        try:
+            await self._ask(asking.order_status(order.intent, request, order.present_name))
+            return await self._in_time(waiting)
+        finally:
+            del self._waiting.statuses[request]
+
+    async def mass_status(self) -> Sequence[VenueView]:
+        """Ask the broker about all orders. A day's end may make it forget what is over: that is as it said last."""
+        now = {view.client_order_id: view for view in await self._ask_for_all()}
+        async with self.reading.read() as connection:
+            over = [each.view for each in await self._record(connection).told_orders()]
+        told = {view.client_order_id: view for view in over if view is not None and not view.open}
+        return [(told | now)[name] for name in sorted(told | now)]
+
+    async def _ask_for_all(self) -> Sequence[VenueView]:
+        request = f"mass:{uuid4()}"
+        waiting = self._waiting.masses[request] = asyncio.get_running_loop().create_future()
+        self._waiting.mass_views[request] = {}
+        try:
+            await self._ask(asking.mass_status(request))
+            return await self._in_time(waiting)
+        finally:
+            del self._waiting.masses[request], self._waiting.mass_views[request]
+
+    async def _ask(self, message: Outgoing) -> None:
+        try:
+            await self._send([message], None)
+        except NotLoggedOn as error:
+            raise self._unreachable() from error
+
+    async def _in_time(self, waiting: "asyncio.Future[_Answer]") -> _Answer:
+        try:
+            return await asyncio.wait_for(waiting, self.answer_s)
+        except TimeoutError as error:
+            raise VenueUnreachable(
+                f"{self.venue_id} did not answer within {self.answer_s} s", venue_id=self.venue_id
+            ) from error
+
+    async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
+        """Return what was said after `after`."""
+        async with self.reading.read() as connection:
+            return await self._record(connection).said(after, limit)
+
+    # Allocations.
+
+    async def instruct(self, instruction: AllocationInstruction) -> None:
+        """Tell who got what, once for each `allocation_id`."""
+        name = instruction.client_order_id
+        async with self.reading.read() as connection:
+            record = self._record(connection)
+            known = await record.instructions([instruction.allocation_id])
+            order = (await record.orders([name])).get(name)
+        if known:
+            return
+        now = self.clock.now()
+        message = asking.allocation(instruction, name if order is None else order.confirmed_name, now)
+        try:
+            await self._send([message], lambda record: record.instruct(instruction, now))
+        except NotLoggedOn as error:
+            raise self._unreachable() from error
+
+    async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
+        """Return what became of instructions."""
+        async with self.reading.read() as connection:
+            return await self._record(connection).instructions(allocation_ids)
+
+    # What the sessions bring.
+
+    async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
+        """Apply what the order session brought."""
+        return await self.apply_said(unit, session, messages, copies=False)
+
+    async def apply_said(
+        self, unit: Unit, session: SessionId, messages: Sequence[Received], *, copies: bool
+    ) -> Sequence[Outgoing]:
+        """Apply what a session of the venue brought, within its transaction."""
+        asked_as = await self._asked_as(session, messages)
+        record = self._record(_connection(unit))
+        applied = await apply(
+            record, [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
+        )
+        _postgres(unit).after_commit(lambda: self._waiting.tell(applied))
+        return applied.replies
+
+    async def _asked_as(self, session: SessionId, messages: Sequence[Received]) -> dict[int, Asked]:
+        """Look up, in the journal, those of our messages that are refused by number alone."""
+        found: dict[int, Asked] = {}
+        for each in messages:
+            if each.message.msg_type not in REFUSALS:
+                continue
+            number = each.message.integer(REF_SEQ_NUM) or 0
+            for entry in await self.store.journal(session, each.generation, Direction.OUT, number, number, 1):
+                found[number] = reference_of(entry, decode(entry.data, fix_4_4().data_tags))
+        return found
+
+    async def notice(self, session: SessionId, what: Notice) -> None:
+        """After a logon, learn how all orders stand; and note what of ours was too old to be sent again."""
+        match what:
+            case LoggedOn():
+                log.info("session is logged on", session=str(session))
+                task = asyncio.create_task(self._learn(), name=f"mass status {self.venue_id}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case GapFilled(entries):
+                log.warning("not sent again", session=str(session), messages=[each.msg_type for each in entries])
+            case _:
+                log.info("session notice", session=str(session), what=type(what).__name__)
+
+    async def _learn(self) -> None:
+        try:
+            views = await self._ask_for_all()
+        except VenueUnreachable as late:
+            log.warning("no mass status after the logon", venue_id=self.venue_id, why=str(late))
+        else:
+            log.info("mass status", venue_id=self.venue_id, orders=len(views))
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Within.
+
+    async def _send(self, messages: Sequence[Outgoing], write: Callable[[Record], Awaitable[None]] | None) -> None:
+        if self.sender is None:
+            raise NotLoggedOn(f"{self.venue_id} has no session")
+
+        async def within(unit: Unit) -> None:
+            if write is not None:
+                await write(self._record(_connection(unit)))
+
+        await self.sender.send(messages, None if write is None else within)
+
+    def _record(self, connection: AsyncConnection) -> Record:
+        return Record(connection, self.venue_id)
+
+    def _unreachable(self) -> VenueUnreachable:
+        return VenueUnreachable(f"the session of {self.venue_id} is not logged on", venue_id=self.venue_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DropCopies:
+    """The application of a session that brings copies of a venue's reports."""
+
+    venue: Fix44Venue
+
+    async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
+        """Apply the copies: what the order session has brought, or brings later, counts once."""
+        return await self.venue.apply_said(unit, session, messages, copies=True)
+
+    async def notice(self, session: SessionId, what: Notice) -> None:
+        """Log it."""
+        log.info("drop copy session notice", session=str(session), what=type(what).__name__)
+
+
+def _postgres(unit: Unit) -> PostgresUnit:
+    if not isinstance(unit, PostgresUnit):
+        raise TypeError(f"the record of orders is in PostgreSQL, and needs a session store there, was {type(unit)}")
+    return unit
+
+
+def _connection(unit: Unit) -> AsyncConnection:
+    return _postgres(unit).connection
+
+
+def _may_be_there(order: KnownOrder | None) -> bool:
+    """Return whether an order may be at the broker, so that it must not be sent."""
+    return order is not None and order.knowledge is not OrderKnowledge.ABSENT
+
+
+def _outcome(order: KnownOrder | None, unknown: OutcomeUnknown) -> SubmitOutcome:
+    if order is None:
+        return unknown
+    match order.knowledge:
+        case OrderKnowledge.KNOWN:
+            return Acknowledged()
+        case OrderKnowledge.REFUSED:
+            return NotTaken(order.why)
+        case OrderKnowledge.SENT | OrderKnowledge.ABSENT:
+            return unknown
