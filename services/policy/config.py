@@ -18,3 +18,5 @@ class PolicySettings(ServiceSettings):
     announce_period_s: float = Field(default=1.0, gt=0, le=60)
     # How often a follower of `WatchPolicies` looks for what was decided, in seconds.
     watch_period_s: float = Field(default=0.5, gt=0, le=60)
+    # About how much of the memory keeps effective policies as they are sent, in bytes.
+    policy_cache_bytes: int = Field(default=256 << 20, ge=1 << 20, le=16 << 30)

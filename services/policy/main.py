@@ -1,14 +1,23 @@
 """Builds the policy service from its settings, and serves."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+
+from google.protobuf.descriptor import FileDescriptor
 
 from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
 from evenkeel.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
+from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
+from evenkeel.policy.v1.rollout_service_pb2_grpc import add_RolloutServiceServicer_to_server
+from evenkeel.policy.v1.stop_service_pb2 import DESCRIPTOR as STOP
+from evenkeel.policy.v1.stop_service_pb2_grpc import add_StopServiceServicer_to_server
 from services.kernel.clock import Clock
-from services.policy.api import PolicyServicer
-from services.policy.app import ChangeApp, PolicyApp, TreeApp
+from services.policy.api import PolicyServicer, RolloutServicer, StopServicer
+from services.policy.api.resolving import PolicyMessages
+from services.policy.app import ChangeApp, Editions, PolicyApp, RolloutApp, StopApp, TreeApp
 from services.policy.app.changing import ANNOUNCED_AT_ONCE_MAX
 from services.policy.config import PolicySettings
 from services.policy.store import PolicyStore
@@ -24,30 +33,70 @@ async def main(settings: PolicySettings) -> None:
     """Serve until told to stop."""
     database = Database(settings)
     market_clock = ShiftedClock(timedelta(seconds=settings.clock_offset_s))
-    changes, servicer = build(database, SystemClock(), market_clock, watch_period_s=settings.watch_period_s)
-    workers = [announcer(changes, settings.announce_period_s)]
+    built = build(
+        database,
+        SystemClock(),
+        market_clock,
+        watch_period_s=settings.watch_period_s,
+        policy_cache_bytes=settings.policy_cache_bytes,
+    )
+    workers = [announcer(built.changes, settings.announce_period_s), warmer(built.editions)]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name
         channel = connect(settings.audit_address, settings.peer_credentials, services=[audit])
         workers.append(relay(database, channel))
-    await serve(settings, name="policy", servicers=[servicer], database=database, workers=workers)
+    await serve(settings, name="policy", servicers=built.servicers, database=database, workers=workers)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The service, put together."""
+
+    changes: ChangeApp
+    editions: Editions
+    servicers: Sequence[Servicer]
 
 
 def build(
-    database: Database, clock: Clock, market_clock: Clock, *, watch_period_s: float
-) -> tuple[ChangeApp, Servicer]:
-    """Return the use cases by which rules change, and what is served, over `database`."""
+    database: Database, clock: Clock, market_clock: Clock, *, watch_period_s: float, policy_cache_bytes: int
+) -> Built:
+    """Return the use cases that run by themselves, and what is served, over `database`."""
     store = PolicyStore(database)
     changes = ChangeApp(store.read, store.begin, clock, market_clock)
+    editions = Editions(store.read)
     servicer = PolicyServicer(
         tree=TreeApp(store.read, store.begin, clock),
         changes=changes,
-        policies=PolicyApp(store.read, market_clock),
+        policies=PolicyApp(store.read, editions, market_clock),
         market_clock=market_clock,
         watch_period_s=watch_period_s,
+        messages=PolicyMessages(policy_cache_bytes),
     )
-    name = POLICY.services_by_name["PolicyService"].full_name
-    return changes, Servicer(name, add_PolicyServiceServicer_to_server, servicer)
+    rollouts = RolloutServicer(RolloutApp(store.read, store.begin, clock, market_clock))
+    stops = StopServicer(StopApp(store.read, store.begin, clock, market_clock))
+    return Built(
+        changes,
+        editions,
+        (
+            Servicer(_name(POLICY, "PolicyService"), add_PolicyServiceServicer_to_server, servicer),
+            Servicer(_name(ROLLOUT, "RolloutService"), add_RolloutServiceServicer_to_server, rollouts),
+            Servicer(_name(STOP, "StopService"), add_StopServiceServicer_to_server, stops),
+        ),
+    )
+
+
+def warmer(editions: Editions) -> Worker:
+    """Return the worker that reads what governs once at the start, so that the first caller need not wait for it."""
+
+    async def warm(stop: asyncio.Event) -> None:
+        await editions.warm()
+        await stop.wait()
+
+    return Worker("warmer", warm)
+
+
+def _name(file: FileDescriptor, service: str) -> str:
+    return file.services_by_name[service].full_name
 
 
 def announcer(changes: ChangeApp, period_s: float) -> Worker:

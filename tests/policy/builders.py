@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from services.kernel.ids import ChangeId, InstrumentId, PolicyNodeId
+from services.policy.app.stopping import PAUSE
 from services.policy.domain.changes import Change, drafted
 from services.policy.domain.content import version_id
 from services.policy.domain.document import (
@@ -22,6 +23,8 @@ from services.policy.domain.document import (
     TargetWeight,
 )
 from services.policy.domain.merge import Layer
+from services.policy.domain.rollout import Cohort, Comparison, Metric, RolloutPlan, StopRule
+from services.policy.domain.stops import stopped
 from services.policy.domain.tree import Node, NodeKind
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -85,7 +88,9 @@ def a_layer(node_id, document, author="ann", approver="bob"):
     )
 
 
-def a_change(document=EMPTY, *, node_id="firm", author="ann", base=None, requested_time=None, change_id="change-1"):
+def a_change(
+    document=EMPTY, *, node_id="firm", author="ann", base=None, requested_time=None, change_id="change-1", rollout=None
+):
     return drafted(
         ChangeId(change_id),
         PolicyNodeId(node_id),
@@ -95,12 +100,37 @@ def a_change(document=EMPTY, *, node_id="firm", author="ann", base=None, request
         requested_time=requested_time,
         author=author,
         at=NOON,
+        rollout=rollout,
+    )
+
+
+def approved(change, by="bob", *, read=None, comment="yes", at=NOON, market_time=NOON, first=False):
+    """Return `change` as approved by one person, whom it needs."""
+    read = read or change.version_id
+    return change.supported(by, read, comment=comment, at=at, market_time=market_time, first=first).approved(
+        market_time
     )
 
 
 def submitted(**parts) -> Change:
     change = a_change(**parts)
-    return change.submitted(change.author, NOON)
+    return change.submitted(change.author, NOON, 0)
+
+
+def a_stop(node_id="firm", *, stop_id="stop-1", document=PAUSE, at=NOON):
+    return stopped(ChangeId(stop_id), PolicyNodeId(node_id), document, reason="odd", actor="ann", at=at, market_time=at)
+
+
+def a_plan(share=2_500, *, bound="5", window=1, metric=Metric.TAX, cohort=()):
+    rules = (StopRule(metric, Decimal(bound), window),)
+    if cohort:
+        return RolloutPlan(rules, cohort=Cohort("friends", tuple(map(PolicyNodeId, cohort))))
+    return RolloutPlan(rules, share_bps=share)
+
+
+def a_comparison(account_id, *, run="run-1", tax="0", failed=False):
+    zero = Decimal(0)
+    return Comparison(run, PolicyNodeId(account_id), Decimal(tax), zero, zero, zero, failed)
 
 
 def _decimal(text):

@@ -5,13 +5,16 @@ import copy
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 
-from services.policy.app.ports import NumberedChange
+from services.policy.app.ports import NumberedChange, NumberedRollout, NumberedStop
 from services.policy.domain.changes import Decided
+from services.policy.domain.content import canonical_bytes
 from services.policy.domain.document import models_in
-from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
 from services.policy.domain.history import in_force
+from services.policy.domain.index import Delta, Governing, NewNode, RollingOut
 from services.policy.domain.merge import Layer
 from services.policy.domain.resolve import Lineage
+from services.policy.domain.rollout import OPEN, Stage
 from services.policy.domain.tree import NodeKind
 
 
@@ -24,6 +27,11 @@ class Kept:
     announced: set = field(default_factory=set)
     notices: list = field(default_factory=list)
     events: list = field(default_factory=list)
+    stops: dict = field(default_factory=dict)
+    rollouts: dict = field(default_factory=dict)
+    comparisons: dict = field(default_factory=dict)
+    removed: list = field(default_factory=list)
+    edition: int = 0
 
     def copied(self):
         # What is kept is immutable, so the containers are all there is to copy.
@@ -46,7 +54,13 @@ class MemoryStore:
         async with self._alone:
             changed = self.kept.copied()
             yield MemoryPolicies(changed)
+            if _governs(changed) != _governs(self.kept):
+                changed.edition += 1
             self.kept = changed
+
+
+def _governs(kept):
+    return kept.nodes, kept.activations, kept.stops, kept.rollouts
 
 
 class MemoryPolicies:
@@ -71,6 +85,78 @@ class MemoryPolicies:
         nodes = await self.ancestry(node_ids)
         accounts = sorted(node.node_id for node in nodes if node.kind is NodeKind.ACCOUNT)
         return Lineage({node.node_id: node.parent_id for node in nodes}, accounts)
+
+    async def edition(self):
+        return self._kept.edition
+
+    async def deltas(self, since):
+        # Everything again: whoever has it already must not mind.
+        nodes = [NewNode(each.node_id, each.parent_id, each.kind) for each in self._kept.nodes.values()]
+        yield Delta(self._kept.edition, nodes=nodes, removed=[] if since < 0 else self._kept.removed)
+        yield Delta(self._kept.edition, governing=[self._governing(each) for each in self._kept.activations])
+        rollouts = [self._rolling_out(each) for each in self._kept.rollouts.values()]
+        yield Delta(self._kept.edition, stops=list(self._kept.stops.values()), rollouts=rollouts)
+
+    async def account_count(self, node_id):
+        accounts = [node for node in self._kept.nodes.values() if node.kind is NodeKind.ACCOUNT]
+        paths = [{node.node_id for node in await self.ancestry([each.node_id])} for each in accounts]
+        return sum(node_id in path for path in paths)
+
+    async def stop(self, stop_id):
+        return self._kept.stops.get(stop_id)
+
+    async def stops(self, *, node_id, holding_only, before, limit):
+        found = [
+            NumberedStop(number, each)
+            for number, each in enumerate(self._kept.stops.values(), 1)
+            if node_id in (None, each.node_id) and not (holding_only and each.lifter)
+        ]
+        return [each for each in reversed(found) if before is None or each.number < before][:limit]
+
+    async def rollout(self, change_id):
+        return self._kept.rollouts.get(change_id)
+
+    async def rollouts(self, *, node_id, open_only, before, limit):
+        found = [
+            NumberedRollout(number, each)
+            for number, each in enumerate(self._kept.rollouts.values(), 1)
+            if node_id in (None, each.node_id) and not (open_only and each.stage not in OPEN)
+        ]
+        return [each for each in reversed(found) if before is None or each.number < before][:limit]
+
+    async def comparisons(self, change_id, limit):
+        found = [each for (name, *_), each in self._kept.comparisons.items() if name == change_id]
+        return found[::-1][:limit]
+
+    async def comparison_count(self, change_id):
+        return len(await self.comparisons(change_id, len(self._kept.comparisons)))
+
+    async def replace_approvals(self, change):
+        if self._kept.changes[change.change_id].revision != change.revision:
+            raise VersionConflict("another revision")
+        self._kept.changes[change.change_id] = change
+
+    async def add_stop(self, stop):
+        self._kept.stops[stop.stop_id] = stop
+
+    async def lift(self, stop):
+        self._kept.stops[stop.stop_id] = stop
+
+    async def add_rollout(self, rollout):
+        if any(each.node_id == rollout.node_id and each.stage in OPEN for each in self._kept.rollouts.values()):
+            raise RolloutOpen("another is open")
+        self._kept.rollouts[rollout.change_id] = rollout
+
+    async def add_step(self, rollout):
+        if len(self._kept.rollouts[rollout.change_id].steps) != len(rollout.steps) - 1:
+            raise VersionConflict("another step")
+        self._kept.rollouts[rollout.change_id] = rollout
+
+    async def add_comparisons(self, change_id, found):
+        known = len(self._kept.comparisons)
+        for each in found:
+            self._kept.comparisons.setdefault((change_id, each.run_id, each.account_id), each)
+        return len(self._kept.comparisons) - known
 
     async def children_count(self, node_id):
         return sum(1 for node in self._kept.nodes.values() if node.parent_id == node_id)
@@ -152,7 +238,10 @@ class MemoryPolicies:
         self._kept.notices.append(notice)
 
     async def in_force(self, version_ids, as_of):
-        return {layer.version_id for layer in (await self.layers(None, as_of)).values()} & set(version_ids)
+        found = {layer.version_id for layer in (await self.layers(None, as_of)).values()}
+        found |= {stop.version_id for stop in self._kept.stops.values() if stop.holds(as_of)}
+        found |= {each.version_id for each in self._kept.rollouts.values() if each.stage_at(as_of) is Stage.CANARY}
+        return found & set(version_ids)
 
     async def decide_alone(self):
         pass
@@ -167,6 +256,7 @@ class MemoryPolicies:
 
     async def delete_node(self, node_id):
         del self._kept.nodes[node_id]
+        self._kept.removed.append(node_id)
 
     async def add_change(self, change):
         self._kept.numbers[change.change_id] = len(self._kept.numbers) + 1
@@ -205,6 +295,15 @@ class MemoryPolicies:
 
     async def emit(self, *events):
         self._kept.events.extend(events)
+
+    def _governing(self, activation):
+        change = self._kept.changes[activation.change_id]
+        text = canonical_bytes(change.document).decode()
+        return Governing(activation, change.author, change.approver, change.reason, text)
+
+    def _rolling_out(self, rollout):
+        change = self._kept.changes[rollout.change_id]
+        return RollingOut(rollout, change.approver, change.reason, canonical_bytes(change.document).decode())
 
     def _layer(self, activation):
         change = self._kept.changes[activation.change_id]

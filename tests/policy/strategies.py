@@ -10,6 +10,7 @@ from services.kernel.ids import ChangeId, InstrumentId, PolicyNodeId, PolicyVers
 from services.kernel.money import Money
 from services.policy.domain.document import (
     FIELDS,
+    ApprovalRule,
     ClassLimit,
     Combine,
     Distance,
@@ -89,6 +90,16 @@ _ROWS = {
 }
 
 
+_APPROVAL_RULES = st.builds(
+    ApprovalRule,
+    st.integers(1, 3),
+    role=st.none() | st.sampled_from(["risk_officer", "compliance_officer"]),
+    account_minimum=st.none() | st.integers(1, 100),
+    fields=st.lists(st.sampled_from(["risk", "targets.weights", "approvals"]), max_size=2).map(tuple),
+    reason=st.none() | _WORDS,
+)
+
+
 @cache
 def values(field):
     """Draw values that `field` could hold."""
@@ -102,6 +113,8 @@ def values(field):
         return st.lists(_RESTRICTIONS, min_size=1, max_size=3).map(_sorted_restrictions)
     if field.kind is Guardrail:
         return st.lists(guardrails(), min_size=1, max_size=3).map(tuple)
+    if field.kind is ApprovalRule:
+        return st.lists(_APPROVAL_RULES, min_size=1, max_size=3).map(tuple)
     if field.kind is Decimal:
         return st.integers(1, 20).map(lambda n: Decimal(n) / 20)
     if field.kind is Money:
@@ -115,7 +128,7 @@ def values(field):
     return st.sampled_from(field.kind)
 
 
-_BOUNDED = st.sampled_from([field for field in FIELDS if field.path != "guardrails"])
+_BOUNDED = st.sampled_from([field for field in FIELDS if field.path not in ("guardrails", "approvals")])
 _BOUNDS = st.none() | _FRACTIONS
 _CHOSEN = st.lists(st.sampled_from(list(FIELDS)), unique_by=lambda field: field.path, max_size=8)
 

@@ -1,5 +1,7 @@
 """How do callers reach policy over gRPC?"""
 
+from services.policy.api.rollouts import RolloutServicer
 from services.policy.api.servicer import PolicyServicer
+from services.policy.api.stops import StopServicer
 
-__all__ = ["PolicyServicer"]
+__all__ = ["PolicyServicer", "RolloutServicer", "StopServicer"]

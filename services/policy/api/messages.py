@@ -10,7 +10,10 @@ from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.ids import PolicyNodeId
 from services.policy.api.documents import document_message, guardrail_message
+from services.policy.api.rollout_messages import plan_message
+from services.policy.app.reading import Verdict
 from services.policy.app.tree import NewNode, etag_of
+from services.policy.domain.approvals import Need
 from services.policy.domain.changes import Change, State
 from services.policy.domain.content import plain_value
 from services.policy.domain.diff import Difference, Step
@@ -41,6 +44,8 @@ _STATES = {
     State.SUPERSEDED: pb.PolicyChange.STATE_SUPERSEDED,
     State.REJECTED: pb.PolicyChange.STATE_REJECTED,
     State.WITHDRAWN: pb.PolicyChange.STATE_WITHDRAWN,
+    State.ROLLING_OUT: pb.PolicyChange.STATE_ROLLING_OUT,
+    State.ROLLED_BACK: pb.PolicyChange.STATE_ROLLED_BACK,
 }
 
 _STATES_BY_NUMBER: dict[int, State] = {number: state for state, number in _STATES.items()}
@@ -69,6 +74,11 @@ _NOTICES = {
     NoticeKind.SCHEDULED: pb.PolicyNotice.KIND_SCHEDULED,
     NoticeKind.ACTIVATED: pb.PolicyNotice.KIND_ACTIVATED,
     NoticeKind.WITHDRAWN: pb.PolicyNotice.KIND_WITHDRAWN,
+    NoticeKind.SHADOWED: pb.PolicyNotice.KIND_SHADOWED,
+    NoticeKind.CANARIED: pb.PolicyNotice.KIND_CANARIED,
+    NoticeKind.ROLLED_BACK: pb.PolicyNotice.KIND_ROLLED_BACK,
+    NoticeKind.STOPPED: pb.PolicyNotice.KIND_STOPPED,
+    NoticeKind.LIFTED: pb.PolicyNotice.KIND_LIFTED,
 }
 
 _SEVERITIES = {
@@ -124,7 +134,53 @@ def change_message(change: Change, market_time: datetime) -> pb.PolicyChange:
         message.effective_time.CopyFrom(instant_message(effective_time))
     if change.decided_time is not None:
         message.decide_time.CopyFrom(instant_message(change.decided_time))
+    if change.rollout is not None:
+        message.rollout.CopyFrom(plan_message(change.rollout))
+    for each in change.approvals:
+        message.approvals.add(
+            approver=each.approver,
+            roles=each.roles,
+            comment=each.comment,
+            record_time=instant_message(each.recorded_time),
+        )
+    message.account_count = change.account_count or 0
     return message
+
+
+def need_messages(needs: Iterable[Need], change: Change) -> Iterator[pb.ApprovalNeed]:
+    """Yield the messages that say `needs`, and how far the approvals of `change` meet them."""
+    for need in needs:
+        yield pb.ApprovalNeed(
+            role=need.role or "",
+            count=need.count,
+            given_count=need.given(change.approvals),
+            description=need.description,
+        )
+
+
+def layer_message(layer: Layer) -> pb.PolicyVersion:
+    """Return a version that governed a node as a message."""
+    return pb.PolicyVersion(
+        version_hash=layer.version_id,
+        node_id=layer.node_id,
+        document=document_message(layer.document),
+        author=layer.author,
+        approver=layer.approver,
+        reason=layer.reason,
+        effective_time=instant_message(layer.effective_time),
+        approve_time=instant_message(layer.approved_time),
+        change_id=layer.change_id,
+    )
+
+
+def verdict_message(verdict: Verdict) -> pb.PolicyVerdict:
+    """Return the message that says `verdict`."""
+    return pb.PolicyVerdict(
+        account_id=verdict.account_id,
+        paused=verdict.paused,
+        version_hashes=verdict.version_ids,
+        description=verdict.description,
+    )
 
 
 def version_message(change: Change) -> pb.PolicyVersion:

@@ -1,6 +1,7 @@
 """Many accounts' policies as parts of a stream: each different policy once, then who has it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from services.policy.api.documents import SharedSections
@@ -14,40 +15,91 @@ from services.runtime.wire import word_column
 ACCOUNTS_AT_ONCE = 5_000
 # Policies are sent in parts of about this size; a message must stay far below what a client takes.
 POLICY_BYTES_AT_ONCE = 1 << 20
+# What a kept policy takes besides its bytes: the message, its hash, the names of its versions.
+OVERHEAD_BYTES = 600
+
+Key = tuple[str, ...]
 
 
-def parts(resolved: Iterable[Sequence[Resolved]]) -> Iterator[pb.ResolvePoliciesResponse]:
+class PolicyMessages:
+    """Effective policies as they are sent, kept while they are used: what is written once need not be again."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """Keep about `bytes_max` bytes, those used last."""
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: OrderedDict[Key, pb.EffectivePolicy] = OrderedDict()
+
+    def of(self, applied: Applied, sections: SharedSections) -> pb.EffectivePolicy:
+        """Return the message of what applies; made once while it is kept, of `sections`."""
+        if not applied.lasting:
+            return effective_message(applied, sections.document_message)
+        kept = self._kept.get(applied.key)
+        if kept is not None:
+            self._kept.move_to_end(applied.key)
+            return kept
+        made = effective_message(applied, sections.document_message)
+        self._kept[applied.key] = made
+        self._bytes += len(made.document_bytes) + OVERHEAD_BYTES
+        while self._bytes > self._bytes_max and len(self._kept) > 1:
+            _, gone = self._kept.popitem(last=False)
+            self._bytes -= len(gone.document_bytes) + OVERHEAD_BYTES
+        return made
+
+
+async def parts(
+    resolved: AsyncIterable[Resolved], messages: PolicyMessages
+) -> AsyncIterator[pb.ResolvePoliciesResponse]:
     """Yield the stream for accounts as they are resolved, so many at a time."""
-    hashes: dict[tuple[str, ...], str] = {(): ""}
-    sections = SharedSections()
-    for accounts in resolved:
-        yield from _new_policies((applied for _, applied in accounts), hashes, sections)
-        found = [hashes[applied.key] for _, applied in accounts]
+    new = NewPolicies(messages)
+    async for accounts in resolved:
+        for part in new.parts(accounts.applied):
+            yield part
+        for _, sides in accounts.sides:
+            for part in new.parts((sides.candidate, sides.incumbent)):
+                yield part
         yield pb.ResolvePoliciesResponse(
-            account_ids=[account_id for account_id, _ in accounts], policy_hashes=word_column(found)
+            account_ids=accounts.account_ids,
+            policy_hashes=word_column([new.hashes[applied.key] for applied in accounts.applied]),
+            comparisons=[
+                pb.PolicyComparison(
+                    account_id=account_id,
+                    change_id=sides.rollout.change_id,
+                    candidate_hash=new.hashes[sides.candidate.key],
+                    incumbent_hash=new.hashes[sides.incumbent.key],
+                )
+                for account_id, sides in accounts.sides
+            ],
         )
 
 
-def _new_policies(
-    found: Iterable[Applied], hashes: dict[tuple[str, ...], str], sections: SharedSections
-) -> Iterator[pb.ResolvePoliciesResponse]:
-    """Yield the policies that were not sent yet, and note the hash of each."""
-    part = pb.ResolvePoliciesResponse()
-    size = 0
-    sent = set(hashes.values())
-    for applied in found:
-        if applied.key in hashes:
-            continue
-        policy = effective_message(applied, sections.document_message)
-        hashes[applied.key] = policy.policy_hash
-        if policy.policy_hash in sent:
-            continue
-        sent.add(policy.policy_hash)
-        part.policies.append(policy)
-        size += len(policy.document_bytes)
-        if size >= POLICY_BYTES_AT_ONCE:
+class NewPolicies:
+    """The policies of one stream: each is sent once, and its hash is remembered."""
+
+    def __init__(self, messages: PolicyMessages) -> None:
+        """Start with nothing sent."""
+        self.hashes: dict[Key, str] = {(): ""}
+        self._sent: set[str] = set()
+        self._messages = messages
+        self._sections = SharedSections()
+
+    def parts(self, found: Iterable[Applied]) -> Iterator[pb.ResolvePoliciesResponse]:
+        """Yield the policies that were not sent yet, and note the hash of each."""
+        part = pb.ResolvePoliciesResponse()
+        size = 0
+        for applied in found:
+            if applied.key in self.hashes:
+                continue
+            policy = self._messages.of(applied, self._sections)
+            self.hashes[applied.key] = policy.policy_hash
+            if policy.policy_hash in self._sent:
+                continue
+            self._sent.add(policy.policy_hash)
+            part.policies.append(policy)
+            size += len(policy.document_bytes)
+            if size >= POLICY_BYTES_AT_ONCE:
+                yield part
+                part = pb.ResolvePoliciesResponse()
+                size = 0
+        if part.policies:
             yield part
-            part = pb.ResolvePoliciesResponse()
-            size = 0
-    if part.policies:
-        yield part

@@ -12,6 +12,7 @@ from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer
 from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId, derived_id
+from services.policy.api.callers import caller
 from services.policy.api.documents import document_of
 from services.policy.api.messages import (
     as_of,
@@ -23,27 +24,30 @@ from services.policy.api.messages import (
     finding_messages,
     instant_in,
     kind_of,
+    layer_message,
+    need_messages,
     new_node,
     node_message,
     notice_message,
     source_messages,
     state_of,
+    verdict_message,
     version_message,
 )
-from services.policy.api.resolving import ACCOUNTS_AT_ONCE, parts
+from services.policy.api.resolving import ACCOUNTS_AT_ONCE, PolicyMessages, parts
+from services.policy.api.rollout_messages import plan_in
 from services.policy.app import ChangeApp, PolicyApp, TreeApp
 from services.policy.app.changing import Edit, Proposal
 from services.policy.app.ports import ChangeFilter
 from services.policy.app.reading import ChangePoint, NodePoint, Point, VersionPoint
 from services.policy.domain.changes import Change
-from services.runtime.context import current_caller
 from services.runtime.paging import Page, cut, read_page
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
 NOTICES_AT_ONCE = 500
 
-_EDITABLE = frozenset({"document", "reason", "effective_time"})
+_EDITABLE = frozenset({"document", "reason", "effective_time", "rollout"})
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -58,6 +62,7 @@ class PolicyServicer(PolicyServiceServicer):
     market_clock: Clock
     # How often a follower looks for what other processes decided, in seconds.
     watch_period_s: float
+    messages: PolicyMessages
 
     async def CreateNode(self, request: pb.CreateNodeRequest, context: _Context) -> pb.CreateNodeResponse:
         (created,) = await self.tree.create_nodes([new_node(request.node)])
@@ -96,38 +101,42 @@ class PolicyServicer(PolicyServiceServicer):
                 node_id=PolicyNodeId(request.node_id),
                 document=document_of(request.document),
                 reason=request.reason,
-                author=_caller(),
+                author=caller().subject,
                 requested_time=instant_in(request, "effective_time"),
+                rollout=plan_in(request),
             )
         )
         return pb.CreateChangeResponse(change=self._shown(change), warnings=finding_messages(warnings))
 
     async def UpdateChange(self, request: pb.UpdateChangeRequest, context: _Context) -> pb.UpdateChangeResponse:
         change, warnings = await self.changes.edit_change(
-            ChangeId(request.change_id), _edit(request), etag=request.etag, by=_caller()
+            ChangeId(request.change_id), _edit(request), etag=request.etag, by=caller().subject
         )
         return pb.UpdateChangeResponse(change=self._shown(change), warnings=finding_messages(warnings))
 
     async def SubmitChange(self, request: pb.SubmitChangeRequest, context: _Context) -> pb.SubmitChangeResponse:
-        change = await self.changes.submit_change(ChangeId(request.change_id), etag=request.etag, by=_caller())
-        return pb.SubmitChangeResponse(change=self._shown(change))
+        change = await self.changes.submit_change(ChangeId(request.change_id), etag=request.etag, by=caller().subject)
+        return pb.SubmitChangeResponse(change=await self._with_needs(change))
 
     async def ApproveChange(self, request: pb.ApproveChangeRequest, context: _Context) -> pb.ApproveChangeResponse:
         change = await self.changes.approve_change(
             ChangeId(request.change_id),
             PolicyVersionId(request.version_hash),
             comment=request.comment,
-            by=_caller(),
+            by=caller().subject,
+            roles=caller().roles,
             etag=request.etag or None,
         )
-        return pb.ApproveChangeResponse(change=self._shown(change))
+        return pb.ApproveChangeResponse(change=await self._with_needs(change))
 
     async def RejectChange(self, request: pb.RejectChangeRequest, context: _Context) -> pb.RejectChangeResponse:
-        change = await self.changes.reject_change(ChangeId(request.change_id), comment=request.comment, by=_caller())
+        change = await self.changes.reject_change(
+            ChangeId(request.change_id), comment=request.comment, by=caller().subject
+        )
         return pb.RejectChangeResponse(change=self._shown(change))
 
     async def WithdrawChange(self, request: pb.WithdrawChangeRequest, context: _Context) -> pb.WithdrawChangeResponse:
-        change = await self.changes.withdraw_change(ChangeId(request.change_id), by=_caller())
+        change = await self.changes.withdraw_change(ChangeId(request.change_id), by=caller().subject)
         return pb.WithdrawChangeResponse(change=self._shown(change))
 
     async def RollBackPolicy(self, request: pb.RollBackPolicyRequest, context: _Context) -> pb.RollBackPolicyResponse:
@@ -136,12 +145,13 @@ class PolicyServicer(PolicyServiceServicer):
             PolicyNodeId(request.node_id),
             PolicyVersionId(request.version_hash),
             reason=request.reason,
-            author=_caller(),
+            author=caller().subject,
         )
-        return pb.RollBackPolicyResponse(change=self._shown(change))
+        return pb.RollBackPolicyResponse(change=await self._with_needs(change))
 
     async def GetChange(self, request: pb.GetChangeRequest, context: _Context) -> pb.GetChangeResponse:
-        return pb.GetChangeResponse(change=self._shown(await self.changes.get_change(ChangeId(request.change_id))))
+        found = await self.changes.get_change(ChangeId(request.change_id))
+        return pb.GetChangeResponse(change=await self._with_needs(found))
 
     async def ListChanges(self, request: pb.ListChangesRequest, context: _Context) -> pb.ListChangesResponse:
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
@@ -178,13 +188,24 @@ class PolicyServicer(PolicyServiceServicer):
     async def ResolvePolicies(
         self, request: pb.ResolvePoliciesRequest, context: _Context
     ) -> AsyncIterator[pb.ResolvePoliciesResponse]:
-        resolved = await self.policies.resolve(
+        resolved = self.policies.resolve(
             [PolicyNodeId(each) for each in request.account_ids],
             as_of(request, self.market_clock.now()),
             at_once=ACCOUNTS_AT_ONCE,
+            with_sides=request.with_comparisons,
         )
-        for part in parts(resolved):
+        async for part in parts(resolved, self.messages):
             yield part
+
+    async def GetPolicyAsOf(self, request: pb.GetPolicyAsOfRequest, context: _Context) -> pb.GetPolicyAsOfResponse:
+        found = await self.policies.path_versions(
+            PolicyNodeId(request.node_id), as_of(request, self.market_clock.now())
+        )
+        return pb.GetPolicyAsOfResponse(
+            versions=map(layer_message, found.layers),
+            rollout_version_hashes=found.by_rollout,
+            stop_ids=[stop.stop_id for stop in found.stops],
+        )
 
     async def DiffPolicies(self, request: pb.DiffPoliciesRequest, context: _Context) -> pb.DiffPoliciesResponse:
         found = await self.policies.differences(self._point(request.before), self._point(request.after))
@@ -206,6 +227,14 @@ class PolicyServicer(PolicyServiceServicer):
             else:
                 await asyncio.sleep(self.watch_period_s)
 
+    async def CheckPolicies(self, request: pb.CheckPoliciesRequest, context: _Context) -> pb.CheckPoliciesResponse:
+        asked = {
+            PolicyNodeId(each.account_id): [PolicyVersionId(name) for name in each.version_hashes]
+            for each in request.accounts
+        }
+        at = instant_in(request, "effective_time") or self.market_clock.now()
+        return pb.CheckPoliciesResponse(verdicts=map(verdict_message, await self.policies.verdicts(asked, at)))
+
     async def CheckVersions(self, request: pb.CheckVersionsRequest, context: _Context) -> pb.CheckVersionsResponse:
         asked = [PolicyVersionId(each) for each in request.version_hashes]
         at = instant_in(request, "effective_time") or self.market_clock.now()
@@ -226,6 +255,11 @@ class PolicyServicer(PolicyServiceServicer):
     def _shown(self, change: Change) -> pb.PolicyChange:
         return change_message(change, self.market_clock.now())
 
+    async def _with_needs(self, change: Change) -> pb.PolicyChange:
+        message = self._shown(change)
+        message.approval_needs.extend(need_messages(await self.changes.approval_needs(change), change))
+        return message
+
 
 def _edit(request: pb.UpdateChangeRequest) -> Edit:
     named = set(request.update_mask.paths)
@@ -241,6 +275,8 @@ def _edit(request: pb.UpdateChangeRequest) -> Edit:
         reason=request.reason if "reason" in named else None,
         requested_time=requested_time,
         clear_time="effective_time" in named and requested_time is None,
+        rollout=plan_in(request) if "rollout" in named else None,
+        clear_rollout="rollout" in named and not request.HasField("rollout"),
     )
 
 
@@ -250,10 +286,3 @@ def _change_id(request: pb.CreateChangeRequest | pb.RollBackPolicyRequest) -> Ch
 
 def _number(page: Page) -> int | None:
     return None if page.after is None else int(page.after[0])
-
-
-def _caller() -> str:
-    caller = current_caller()
-    if caller is None:
-        raise RuntimeError("no call reaches a handler without a caller")
-    return caller.subject

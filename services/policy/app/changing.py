@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.kernel.clock import Clock
+from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import Place, check_from_then_on, existing, outlook, place_of, refuse_worse
 from services.policy.app.events import change_event, version_event
 from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
+from services.policy.app.rolling import begin_rollout
+from services.policy.domain.approvals import Need, missing, needs
 from services.policy.domain.changes import Change, Decided, drafted
 from services.policy.domain.document import EMPTY, Document
-from services.policy.domain.errors import ChangeNotFound, VersionNotFound
-from services.policy.domain.history import Activation, following, newest
+from services.policy.domain.errors import ChangeNotFound, ChangeState, RolloutOpen, VersionNotFound
+from services.policy.domain.history import Activation, AsOf, following, newest
 from services.policy.domain.lint import Finding
 from services.policy.domain.notices import NoticeKind, noticed
+from services.policy.domain.rollout import RolloutPlan
 from services.policy.domain.tree import Node
 
 # Activations announced in one transaction.
@@ -31,19 +35,26 @@ class Proposal:
     reason: str
     author: str
     requested_time: datetime | None = None
+    rollout: RolloutPlan | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rollout that is to begin at another time than with the approval."""
+        _check_rollout(self.rollout, self.requested_time)
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """What an author wants to be different; None leaves a part as it is.
 
-    `clear_time` asks that the change holds from its approval on.
+    `clear_time` asks that the change holds from its approval on, `clear_rollout` that it reaches all accounts at once.
     """
 
     document: Document | None = None
     reason: str | None = None
     requested_time: datetime | None = None
     clear_time: bool = False
+    rollout: RolloutPlan | None = None
+    clear_rollout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +98,16 @@ class ChangeApp:
             change.check_etag(etag)
             document = edit.document if edit.document is not None else change.document
             requested_time = edit.requested_time if edit.requested_time is not None else change.requested_time
+            requested_time = None if edit.clear_time else requested_time
+            rollout = edit.rollout if edit.rollout is not None else change.rollout
+            rollout = None if edit.clear_rollout else rollout
+            _check_rollout(rollout, requested_time)
             edited = change.edited(
                 by,
                 document=document,
                 reason=edit.reason if edit.reason is not None else change.reason,
-                requested_time=None if edit.clear_time else requested_time,
+                requested_time=requested_time,
+                rollout=rollout,
                 base_version_id=await _newest_version(policies, change.node_id),
                 market_time=self.market_clock.now(),
             )
@@ -139,17 +155,27 @@ class ChangeApp:
             return await self._submitted(policies, change, author)
 
     async def approve_change(
-        self, change_id: ChangeId, read: PolicyVersionId, *, comment: str, by: str, etag: str | None = None
+        self,
+        change_id: ChangeId,
+        read: PolicyVersionId,
+        *,
+        comment: str,
+        by: str,
+        roles: frozenset[str] = frozenset(),
+        etag: str | None = None,
     ) -> Change:
-        """Approve the content `read` of a submitted change; it holds from its effective time on.
+        """Approve the content `read` of a submitted change, as somebody with `roles`.
 
-        With `etag`, nothing else of the change may differ from what was read either.
+        It holds from its effective time on, or begins to be rolled out, once everybody has approved who has to. With
+        `etag`, nothing else of the change may differ from what was read either.
 
         Raises:
             ChangeNotFound: It does not exist.
             SelfApproval: `by` wrote it.
             ChangeState: It does not wait for approval, or would rewrite history.
             ApprovalStale: Its content is not the one that was read.
+            ApprovedAlready: `by` approved it before.
+            RolloutOpen: Its node has a rollout that is not final.
             VersionConflict: It is not the change that `etag` was read from, or its node has a newer version or one that
                 takes effect later.
             PolicyContradiction: It could not work any more, or something below could not.
@@ -163,22 +189,40 @@ class ChangeApp:
             history = await policies.history(change.node_id)
             last = newest(history)
             now, market_time = self.clock.now(), self.market_clock.now()
-            approved = change.approved(by, read, comment=comment, at=now, market_time=market_time, first=last is None)
-            approved.check_base(None if last is None else last.version_id)
+            supported = change.supported(
+                by, read, roles=roles, comment=comment, at=now, market_time=market_time, first=last is None
+            )
+            supported.check_base(None if last is None else last.version_id)
+            await _refuse_open_rollout(policies, change.node_id)
+            place = await self._checked(policies, supported, supported.requested_time)
             before = EMPTY if last is None else (await _found(policies, last.change_id)).document
-            place = await self._checked(policies, approved, approved.effective_time)
+            waiting_for = missing(await _needs(policies, place, supported, before), supported.approvals)
+            if waiting_for:
+                await policies.replace_approvals(supported)
+                await policies.emit(change_event("supported", supported, place.node, comment, against=before))
+                return supported
+            approved = supported.approved(market_time)
+            await policies.replace_change(approved)
+            await policies.emit(change_event("approved", approved, place.node, comment, against=before))
+            if approved.effective_time is None:
+                if last is not None and last.effective_time > market_time:
+                    raise ChangeState(
+                        f"version {last.version_id} of {change.node_id} takes effect at "
+                        f"{last.effective_time.isoformat()}; a rollout begins after that",
+                        change_id=change_id,
+                    )
+                await begin_rollout(policies, approved, market_time)
+                return approved
             activation = following(
                 history,
                 node_id=approved.node_id,
                 version_id=approved.version_id,
                 change_id=approved.change_id,
-                effective_time=approved.effective_time or market_time,
+                effective_time=approved.effective_time,
                 recorded_time=now,
             )
             in_force_now = activation.effective_time <= market_time
-            await policies.replace_change(approved)
             await policies.add_activation(activation, announced=in_force_now)
-            await policies.emit(change_event("approved", approved, place.node, comment, against=before))
             if in_force_now:
                 await _announce(policies, activation, place.node, history, now)
             else:
@@ -224,6 +268,16 @@ class ChangeApp:
             await policies.emit(change_event("withdrawn", withdrawn, await existing(policies, change.node_id)))
         return withdrawn
 
+    async def approval_needs(self, change: Change) -> tuple[Need, ...]:
+        """Return whose approval a change needs that waits for it; none for any other."""
+        if change.decided is not Decided.SUBMITTED:
+            return ()
+        async with self.read() as policies:
+            place = await self._place(policies, change.node_id, change.requested_time, change.document)
+            last = newest(await policies.history(change.node_id))
+            before = EMPTY if last is None else (await _found(policies, last.change_id)).document
+            return await _needs(policies, place, change, before)
+
     async def get_change(self, change_id: ChangeId) -> Change:
         """Return a change.
 
@@ -265,13 +319,15 @@ class ChangeApp:
             requested_time=proposal.requested_time,
             author=proposal.author,
             at=self.clock.now(),
+            rollout=proposal.rollout,
         )
         await policies.add_change(change)
         await policies.emit(change_event("created", change, place.node))
         return change, warnings
 
     async def _submitted(self, policies: PolicyWriter, change: Change, by: str) -> Change:
-        submitted = change.submitted(by, self.market_clock.now())
+        reach = await policies.account_count(change.node_id)
+        submitted = change.submitted(by, self.market_clock.now(), reach)
         submitted.check_base(await _newest_version(policies, change.node_id))
         place = await self._checked(policies, submitted, submitted.requested_time)
         await policies.replace_change(submitted)
@@ -295,6 +351,31 @@ async def _found(policies: PolicyReader, change_id: ChangeId) -> Change:
     if change is None:
         raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
     return change
+
+
+async def _needs(policies: PolicyReader, place: Place, change: Change, before: Document) -> tuple[Need, ...]:
+    """Return whose approval `change` needs by the rules that hold at its place now, before it does."""
+    own = (await policies.layers([change.node_id], AsOf(place.at))).get(change.node_id)
+    rules = (place.above if own is None else place.above.below(own)).document.approvals
+    # Counted again: accounts may have come since it was submitted.
+    return needs(rules, before, change.document, await policies.account_count(change.node_id))
+
+
+async def _refuse_open_rollout(policies: PolicyReader, node_id: PolicyNodeId) -> None:
+    found = await policies.rollouts(node_id=node_id, open_only=True, before=None, limit=1)
+    if found:
+        change_id = found[0].rollout.change_id
+        raise RolloutOpen(
+            f"change {change_id} of {node_id} is being rolled out; finish that or roll it back first",
+            node_id=node_id,
+            change_id=change_id,
+        )
+
+
+def _check_rollout(rollout: RolloutPlan | None, requested_time: datetime | None) -> None:
+    if rollout is not None and requested_time is not None:
+        description = f"must be absent with a rollout, which begins with the approval, was {requested_time.isoformat()}"
+        raise Invalid(f"effective_time {description}", violations=[FieldViolation("effective_time", description)])
 
 
 async def _newest_version(policies: PolicyReader, node_id: PolicyNodeId) -> PolicyVersionId | None:

@@ -1,11 +1,15 @@
 """How policy tells of what happened."""
 
+from collections.abc import Sequence
+
 from services.kernel.canonical import JsonValue
 from services.kernel.events import Event
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import differences
-from services.policy.domain.document import FIELDS, Document
+from services.policy.domain.document import EMPTY, FIELDS, Document
 from services.policy.domain.history import Activation
+from services.policy.domain.rollout import Reading, Rollout
+from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node, NodeKind
 
 # An event has room for this many sentences; all differences follow from the two versions, which it names.
@@ -46,6 +50,30 @@ def version_event(step: str, activation: Activation, node: Node) -> Event:
     data: dict[str, JsonValue] = {"sequence": activation.sequence, "effective_time": activation.effective_time}
     subjects = {**subjects_of(node), "change": activation.change_id, "policy_version": activation.version_id}
     return Event(f"policy.version.{step}", subjects, data)
+
+
+def stop_event(step: str, stop: Stop, node: Node) -> Event:
+    """Return the event that `step` happened to a stop: `created` or `lifted`."""
+    data: dict[str, JsonValue] = {
+        "says": [difference.description for difference in differences(EMPTY, stop.document)],
+        "reason": stop.lift_reason if stop.lifter else stop.reason,
+        "effective_time": stop.lift_time if stop.lifter else stop.effective_time,
+    }
+    subjects = {**subjects_of(node), "change": stop.stop_id, "policy_version": stop.version_id}
+    return Event(f"policy.stop.{step}", subjects, data)
+
+
+def rollout_event(rollout: Rollout, node: Node, seen: Sequence[Reading]) -> Event:
+    """Return the event that a rollout came to its present stage, and what its stop rules saw then."""
+    step = rollout.steps[-1]
+    data: dict[str, JsonValue] = {
+        "taken_by": step.actor,
+        "reason": step.reason,
+        "effective_time": step.effective_time,
+        "readings": [reading.description for reading in seen],
+    }
+    subjects = {**subjects_of(node), "change": rollout.change_id, "policy_version": rollout.version_id}
+    return Event(f"policy.rollout.{step.stage}", subjects, data)
 
 
 def subjects_of(node: Node) -> dict[str, str]:

@@ -1,30 +1,43 @@
 """Loads what resolving takes: paths of nodes, the versions in force on them, and the same of the models in them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 from services.kernel.ids import PolicyNodeId
-from services.policy.app.ports import PolicyReader
+from services.policy.app.editions import Known
 from services.policy.domain.document import Document, models_in
 from services.policy.domain.history import AsOf
 from services.policy.domain.merge import Layer
 from services.policy.domain.resolve import Lineage, Resolver
 
 
+class Governing(Protocol):
+    """Says who stands under whom and which versions are in force: the database, or what is known of it."""
+
+    async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
+        """Return the paths of those of `node_ids` that exist; of all nodes for None."""
+        ...
+
+    async def layers(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Mapping[PolicyNodeId, Layer]:
+        """Return the versions in force as of an instant, by node; of all nodes for None."""
+        ...
+
+
 async def load(
-    policies: PolicyReader, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-) -> tuple[Lineage, dict[PolicyNodeId, Layer]]:
+    policies: Governing, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
+) -> tuple[Lineage, Mapping[PolicyNodeId, Layer]]:
     """Return the lineage of nodes, all for None, and the versions in force on it and on the paths of their models."""
     lineage = await policies.lineage(node_ids)
     layers = await policies.layers(None if node_ids is None else lineage.parents.keys(), as_of)
     if node_ids is None:
         return lineage, layers
-    parents = dict(lineage.parents)
+    parents, layers = dict(lineage.parents), dict(layers)
     await add_models(policies, parents, layers, (layer.document for layer in layers.values()), as_of)
     return Lineage(parents, lineage.account_ids), layers
 
 
 async def add_models(
-    policies: PolicyReader,
+    policies: Governing,
     parents: dict[PolicyNodeId, PolicyNodeId | None],
     layers: dict[PolicyNodeId, Layer],
     documents: Iterable[Document],
@@ -43,9 +56,9 @@ async def add_models(
         waiting = models_of(layer.document for layer in more.values()) - known
 
 
-async def resolver(policies: PolicyReader, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:
+async def resolver(known: Known, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:
     """Return what knows what applies to `node_ids`, everything above them, and their models."""
-    return Resolver(*await load(policies, node_ids, as_of), as_of.valid_time)
+    return Resolver(*await load(known, node_ids, as_of), as_of.valid_time, await known.overlays(as_of))
 
 
 def models_of(documents: Iterable[Document]) -> set[PolicyNodeId]:

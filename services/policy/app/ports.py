@@ -1,6 +1,6 @@
 """What the use cases need from the outside."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,12 @@ from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.domain.changes import Change, State
 from services.policy.domain.history import Activation, AsOf
+from services.policy.domain.index import Delta
 from services.policy.domain.merge import Layer
 from services.policy.domain.notices import Notice
 from services.policy.domain.resolve import Lineage
+from services.policy.domain.rollout import Comparison, Rollout
+from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node, NodeKind
 
 
@@ -45,6 +48,22 @@ class NumberedChange:
     change: Change
 
 
+@dataclass(frozen=True, slots=True)
+class NumberedStop:
+    """A stop, and its place in the order in which stops were created."""
+
+    number: int
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedRollout:
+    """A rollout, and its place in the order in which rollouts began."""
+
+    number: int
+    rollout: Rollout
+
+
 class PolicyReader(Protocol):
     """What is kept, as of one transaction."""
 
@@ -58,6 +77,21 @@ class PolicyReader(Protocol):
 
     async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
         """Return the paths of those of `node_ids` that exist; of all nodes for None."""
+        ...
+
+    async def edition(self) -> int:
+        """Return how often what governs has changed."""
+        ...
+
+    def deltas(self, since: int) -> AsyncIterator[Delta]:
+        """Yield, in parts, what became different since an edition; everything for -1.
+
+        To be called first in its transaction, so that the parts are of one instant.
+        """
+        ...
+
+    async def account_count(self, node_id: PolicyNodeId) -> int:
+        """Return how many accounts are at and under `node_id`."""
         ...
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
@@ -106,6 +140,34 @@ class PolicyReader(Protocol):
         """Return up to `limit` notices after the position `after`, in order."""
         ...
 
+    async def stop(self, stop_id: ChangeId) -> Stop | None:
+        """Return the stop, or None; nobody else lifts it until the transaction ends."""
+        ...
+
+    async def stops(
+        self, *, node_id: PolicyNodeId | None, holding_only: bool, before: int | None, limit: int
+    ) -> list[NumberedStop]:
+        """Return up to `limit` stops with numbers below `before`, newest first."""
+        ...
+
+    async def rollout(self, change_id: ChangeId) -> Rollout | None:
+        """Return the rollout of a change, or None; nobody else moves it until the transaction ends."""
+        ...
+
+    async def rollouts(
+        self, *, node_id: PolicyNodeId | None, open_only: bool, before: int | None, limit: int
+    ) -> list[NumberedRollout]:
+        """Return up to `limit` rollouts with numbers below `before`, newest first."""
+        ...
+
+    async def comparisons(self, change_id: ChangeId, limit: int) -> list[Comparison]:
+        """Return up to `limit` comparisons of a rollout, newest first."""
+        ...
+
+    async def comparison_count(self, change_id: ChangeId) -> int:
+        """Return how many comparisons of a rollout were reported."""
+        ...
+
     async def in_force(self, version_ids: Collection[PolicyVersionId], as_of: AsOf) -> set[PolicyVersionId]:
         """Return those of `version_ids` that govern their node as of an instant."""
         ...
@@ -152,6 +214,38 @@ class PolicyWriter(PolicyReader, Protocol):
 
     async def revoke(self, change_id: ChangeId, at: datetime) -> None:
         """Take back the activation of a change, which has not taken effect."""
+        ...
+
+    async def replace_approvals(self, change: Change) -> None:
+        """Replace the approvals of a change, which stays at its revision."""
+        ...
+
+    async def add_stop(self, stop: Stop) -> None:
+        """Add a new stop."""
+        ...
+
+    async def lift(self, stop: Stop) -> None:
+        """Keep that a stop was lifted."""
+        ...
+
+    async def add_rollout(self, rollout: Rollout) -> None:
+        """Add a new rollout.
+
+        Raises:
+            RolloutOpen: Its node has another that is not final.
+        """
+        ...
+
+    async def add_step(self, rollout: Rollout) -> None:
+        """Add the last step of a rollout.
+
+        Raises:
+            VersionConflict: Another one was added first.
+        """
+        ...
+
+    async def add_comparisons(self, change_id: ChangeId, found: Sequence[Comparison]) -> int:
+        """Add comparisons of a rollout, and return how many were not known before."""
         ...
 
     async def last_position(self) -> int:

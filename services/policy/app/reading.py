@@ -1,6 +1,7 @@
 """The use cases that say which rules apply."""
 
-from collections.abc import Collection, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, assert_never
@@ -9,8 +10,9 @@ from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
+from services.policy.app.editions import Editions
 from services.policy.app.loading import load, resolver
-from services.policy.app.ports import PolicyReader, Read
+from services.policy.app.ports import Read
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
 from services.policy.domain.document import EMPTY, FIELDS, Document
@@ -18,11 +20,41 @@ from services.policy.domain.errors import ChangeNotFound, NodeNotFound, PolicyNo
 from services.policy.domain.explain import Explanation, explain
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding
-from services.policy.domain.merge import Effective
+from services.policy.domain.merge import Layer, Origin
 from services.policy.domain.notices import Notice
-from services.policy.domain.resolve import Applied, Resolver, first_unknown
+from services.policy.domain.resolve import Applied, Resolver, Sides, first_unknown
+from services.policy.domain.stops import Stop
 
-Resolved = tuple[PolicyNodeId, Applied]
+# Accounts looked up before other calls get their turn.
+LOOKED_UP_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Accounts and what applies to each, in the same order; both sides of rollouts where somebody asked for them."""
+
+    account_ids: Sequence[PolicyNodeId]
+    applied: Sequence[Applied]
+    sides: Sequence[tuple[PolicyNodeId, Sides]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An account whose rules are others than those it was asked about, or forbid trading."""
+
+    account_id: PolicyNodeId
+    paused: bool
+    version_ids: tuple[PolicyVersionId, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathVersions:
+    """What governed a node's path: versions root first, those of them that came by a rollout, and stops."""
+
+    layers: Sequence[Layer]
+    by_rollout: Sequence[PolicyVersionId]
+    stops: Sequence[Stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +88,7 @@ class PolicyApp:
     """Which rules apply to whom, and since when."""
 
     read: Read
+    editions: Editions
     market_clock: Clock
 
     async def applied(self, node_id: PolicyNodeId, as_of: AsOf) -> Applied:
@@ -65,8 +98,7 @@ class PolicyApp:
             NodeNotFound: It does not exist.
             PolicyNotInForce: Nothing was in force on its path.
         """
-        async with self.read() as policies:
-            found = (await resolver(policies, [node_id], as_of)).applied(node_id)
+        found = (await self._resolver([node_id], as_of)).applied(node_id)
         if not found.effective.layers:
             known = "" if as_of.known_time is None else f", as known at {as_of.known_time.isoformat()}"
             raise PolicyNotInForce(
@@ -75,9 +107,9 @@ class PolicyApp:
         return found
 
     async def resolve(
-        self, account_ids: Sequence[PolicyNodeId], as_of: AsOf, *, at_once: int
-    ) -> Iterator[list[Resolved]]:
-        """Return what applies to each account, in the order given, `at_once` at a time.
+        self, account_ids: Sequence[PolicyNodeId], as_of: AsOf, *, at_once: int, with_sides: bool = False
+    ) -> AsyncIterator[Resolved]:
+        """Yield what applies to each account, in the order given, `at_once` at a time.
 
         Accounts for which nothing was in force have no layers. When no account is given, all are meant, by id.
 
@@ -85,10 +117,59 @@ class PolicyApp:
             NodeNotFound: Names the first that does not exist.
         """
         async with self.read() as policies:
-            lineage, layers = await load(policies, account_ids or None, as_of)
+            known = await self.editions.known(policies)
+            lineage, layers = await load(known, account_ids or None, as_of)
+            overlays = await known.overlays(as_of)
         if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
-        return Resolver(lineage, layers, as_of.valid_time).many(account_ids or lineage.account_ids, at_once)
+        resolving = Resolver(lineage, layers, as_of.valid_time, overlays)
+        for found in resolving.many(account_ids or lineage.account_ids, at_once):
+            sides = []
+            if with_sides:
+                both = ((account_id, resolving.sides(account_id)) for account_id, _ in found)
+                sides = [(account_id, each) for account_id, each in both if each is not None]
+            yield Resolved([account_id for account_id, _ in found], [applied for _, applied in found], sides)
+            # Others are served in between.
+            await asyncio.sleep(0)
+
+    async def path_versions(self, node_id: PolicyNodeId, as_of: AsOf) -> PathVersions:
+        """Return what governed the path of a node as of an instant.
+
+        Raises:
+            NodeNotFound: It does not exist.
+        """
+        async with self.read() as policies:
+            known = await self.editions.known(policies)
+            overlays = await known.overlays(as_of)
+        effective = (await self._resolver([node_id], as_of)).effective(node_id)
+        stops = [stop for held in overlays.stops.values() for stop in held]
+        stopped = {stop.version_id for stop in stops}
+        layers = [each for each in effective.layers if each.origin is Origin.VERSION]
+        here = {layer.version_id for layer in layers}
+        return PathVersions(
+            [each for each in layers if each.version_id not in stopped],
+            [each.layer.version_id for each in overlays.candidates.values() if each.layer.version_id in here],
+            [stop for stop in stops if stop.version_id in here],
+        )
+
+    async def verdicts(self, asked: Mapping[PolicyNodeId, Collection[PolicyVersionId]], at: datetime) -> list[Verdict]:
+        """Return the accounts whose rules at the business instant `at` are not the given versions, or pause them."""
+        resolving = await self._resolver(list(asked), AsOf(at))
+        found: list[Verdict] = []
+        for account_id, versions in asked.items():
+            try:
+                applied = resolving.applied(account_id)
+            except NodeNotFound as error:
+                found.append(Verdict(account_id, False, (), error.message))
+                continue
+            governing = applied.version_ids
+            if applied.plain.document.safety.paused:
+                found.append(Verdict(account_id, True, governing, f"trading of {account_id} is paused by policy"))
+            elif set(governing) != set(versions):
+                said = [f"{each} does not govern it" for each in sorted(set(versions) - set(governing))]
+                said += [f"{each} governs it, too" for each in sorted(set(governing) - set(versions))]
+                found.append(Verdict(account_id, False, governing, f"of {account_id}: {', '.join(said)}"))
+        return found
 
     async def explain(self, node_id: PolicyNodeId, path: str, as_of: AsOf) -> Explanation:
         """Return why a node has its value of the field at `path`.
@@ -100,8 +181,7 @@ class PolicyApp:
         if FIELDS.get(path) is None:
             description = f"must be the path of a field, such as risk.cash_floor, was {path!r}"
             raise Invalid(f"field: {description}", violations=[FieldViolation("field", description)])
-        async with self.read() as policies:
-            return explain(await _merged(policies, node_id, as_of), path)
+        return explain((await self._resolver([node_id], as_of)).effective(node_id), path)
 
     async def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
         """Return what `after` says otherwise than `before`.
@@ -111,8 +191,7 @@ class PolicyApp:
             ChangeNotFound: A change does not exist.
             VersionNotFound: A version does not exist.
         """
-        async with self.read() as policies:
-            return differences(await _document(policies, before), await _document(policies, after))
+        return differences(await self._document(before), await self._document(after))
 
     async def notices(self, after: int, limit: int) -> list[Notice]:
         """Return up to `limit` notices after the position `after`, in order."""
@@ -146,28 +225,26 @@ class PolicyApp:
             place = await place_of(policies, node_id, self.market_clock.now(), document)
         return place.findings(document)
 
+    async def _resolver(self, node_ids: Sequence[PolicyNodeId], as_of: AsOf) -> Resolver:
+        async with self.read() as policies:
+            return await resolver(await self.editions.known(policies), node_ids, as_of)
 
-async def _merged(policies: PolicyReader, node_id: PolicyNodeId, as_of: AsOf) -> Effective:
-    return (await resolver(policies, [node_id], as_of)).effective(node_id)
-
-
-async def _document(policies: PolicyReader, point: Point) -> Document:
-    match point:
-        case VersionPoint(version_id):
-            brought = await policies.change_of_version(version_id)
-            if brought is None:
-                raise VersionNotFound(f"policy version {version_id} does not exist", version_hash=version_id)
-            return brought.document
-        case ChangePoint(change_id):
-            change = await policies.change(change_id)
-            if change is None:
-                raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
-            return change.document
-        case NodePoint(node_id, as_of, merged=True):
-            return (await resolver(policies, [node_id], as_of)).applied(node_id).plain.document
-        case NodePoint(node_id, as_of):
-            await existing(policies, node_id)
-            layer = (await policies.layers([node_id], as_of)).get(node_id)
-            return EMPTY if layer is None else layer.document
-        case _:
-            assert_never(point)
+    async def _document(self, point: Point) -> Document:
+        match point:
+            case VersionPoint(version_id):
+                return (await self.version(version_id)).document
+            case ChangePoint(change_id):
+                async with self.read() as policies:
+                    change = await policies.change(change_id)
+                if change is None:
+                    raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
+                return change.document
+            case NodePoint(node_id, as_of, merged=True):
+                return (await self._resolver([node_id], as_of)).applied(node_id).plain.document
+            case NodePoint(node_id, as_of):
+                async with self.read() as policies:
+                    await existing(policies, node_id)
+                    layer = (await policies.layers([node_id], as_of)).get(node_id)
+                return EMPTY if layer is None else layer.document
+            case _:
+                assert_never(point)

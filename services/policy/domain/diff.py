@@ -12,6 +12,7 @@ from services.kernel.canonical import canonical_json
 from services.policy.domain.content import plain_value
 from services.policy.domain.document import (
     FIELDS,
+    ApprovalRule,
     ClassLimit,
     Document,
     Guardrail,
@@ -149,6 +150,9 @@ def _named(value: object) -> Iterable[tuple[str, object]]:
             return [(value.model_node_id, value)]
         case ToleranceBudget() | HorizonBudget() | LiquidityBudget() | IncomeBudget() | AgeBudget():
             return [(value.about, value)]
+        case ApprovalRule():
+            about = ",".join(value.fields) or "any change"
+            return [(f"{value.role or 'anyone'} from {value.account_minimum or 0} accounts for {about}", value)]
         case _:
             raise TypeError(f"{type(value).__name__} is no line of a list")
 

@@ -411,6 +411,33 @@ def _bounded(guardrail: Guardrail) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """Whose approval a change needs, beyond the one that every change needs.
+
+    Attributes:
+        count: How many different people, 1 to 8.
+        role: The role that they must have; any when None.
+        account_minimum: Asks of changes that reach at least so many accounts; of all when None.
+        fields: Asks of changes of these fields or sections; of all when empty.
+        reason: For people.
+    """
+
+    count: int
+    role: str | None = None
+    account_minimum: int | None = None
+    fields: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """Sort the fields, each once."""
+        object.__setattr__(self, "fields", tuple(sorted(set(self.fields))))
+
+
+def _asked(rule: ApprovalRule) -> tuple[str, ...]:
+    return tuple(map(str, (rule.role, rule.account_minimum, rule.fields, rule.count, rule.reason)))
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """The rules of one node, or, merged from root to leaf, of one account."""
 
@@ -430,9 +457,13 @@ class Document:
     profile_rule: ProfileRule = NO_RULE
     preferences: PreferenceLimits = NO_PREFERENCES
     client: ClientTerms = NO_TERMS
+    approvals: Annotated[tuple[ApprovalRule, ...], Merge.GATHER] = ()
 
     def __post_init__(self) -> None:
-        """Sort the guardrails, each once."""
+        """Sort the guardrails and the approval rules, each once."""
+        approvals = tuple(sorted(set(self.approvals), key=_asked))
+        if approvals != self.approvals:
+            object.__setattr__(self, "approvals", approvals)
         guardrails = tuple(sorted(set(self.guardrails), key=_bounded))
         if guardrails != self.guardrails:
             object.__setattr__(self, "guardrails", guardrails)

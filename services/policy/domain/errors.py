@@ -88,3 +88,57 @@ class NotTheAuthor(Denied):
     """Only the author of a change may do this."""
 
     reason = "POLICY_CHANGE_AUTHOR"
+
+
+class StopNotSafer(Invalid):
+    """A stop would set what could loosen something."""
+
+    reason = "STOP_NOT_SAFER"
+
+
+class StopNotFound(NotFound):
+    """No stop has this id."""
+
+    reason = "STOP_NOT_FOUND"
+
+
+class StopState(Rejected):
+    """The stop is lifted already."""
+
+    reason = "STOP_STATE"
+
+
+class SelfResume(Denied):
+    """Whoever stopped cannot be the one who lifts the stop."""
+
+    reason = "SELF_RESUME"
+
+
+class RolloutNotFound(NotFound):
+    """The change has no rollout."""
+
+    reason = "ROLLOUT_NOT_FOUND"
+
+
+class RolloutState(Rejected):
+    """The rollout is not in a stage that allows this."""
+
+    reason = "ROLLOUT_STATE"
+
+
+class RolloutOpen(Rejected):
+    """The node has a rollout that is not final."""
+
+    reason = "ROLLOUT_OPEN"
+
+
+class RolloutEvidenceMissing(Rejected):
+    """A stop rule has not seen enough comparisons, or is broken."""
+
+    reason = "ROLLOUT_EVIDENCE_MISSING"
+
+
+class ApprovedAlready(Rejected):
+    """The person approved this content already."""
+
+    reason = "APPROVED_ALREADY"

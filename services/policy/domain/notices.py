@@ -18,6 +18,11 @@ class NoticeKind(StrEnum):
     SCHEDULED = "scheduled"
     ACTIVATED = "activated"
     WITHDRAWN = "withdrawn"
+    SHADOWED = "shadowed"
+    CANARIED = "canaried"
+    ROLLED_BACK = "rolled_back"
+    STOPPED = "stopped"
+    LIFTED = "lifted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,20 @@ class Notice:
     change_id: ChangeId
     effective_time: datetime
     recorded_time: datetime
+
+
+def noticed_version(
+    kind: NoticeKind,
+    node_id: PolicyNodeId,
+    version_id: PolicyVersionId,
+    change_id: ChangeId,
+    effective_time: datetime,
+    *,
+    last: int,
+    at: datetime,
+) -> Notice:
+    """Return the notice about a version that is no activation: of a rollout or a stop."""
+    return Notice(last + 1, kind, node_id, version_id, change_id, effective_time, at)
 
 
 def noticed(kind: NoticeKind, activation: Activation, *, last: int, at: datetime) -> Notice:

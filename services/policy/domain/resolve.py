@@ -2,6 +2,9 @@
 
 Most accounts set nothing themselves, so they share the policy of the node above; what applies to an inner node is
 merged once and kept. Work and memory grow with the nodes that have a version, and by almost nothing per account.
+
+While a rollout is under way, accounts below its node may have its version in place of the node's own, and stops tighten
+what applies; `Overlays` says where. Then what is merged once is kept by the candidates chosen on the way.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +14,10 @@ from datetime import datetime
 from services.kernel.ids import PolicyNodeId, PolicyVersionId
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.merge import NOTHING, Effective, Layer
+from services.policy.domain.overlays import NO_OVERLAYS, Overlays
 from services.policy.domain.plain import Plain, in_plain_words
+from services.policy.domain.rollout import Rollout
+from services.policy.domain.stops import tightened
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,11 @@ class Applied:
     key: tuple[str, ...]
 
     @property
+    def lasting(self) -> bool:
+        """Return whether its plain words follow from its key alone, at every instant."""
+        return False
+
+    @property
     def version_ids(self) -> tuple[PolicyVersionId, ...]:
         """Return the versions on the path, root first, and those that say the mixes of its models, each once."""
         references = (layer.version_id for layer in self.plain.references)
@@ -51,18 +62,36 @@ class Applied:
         return found if found is not None else self.effective.sources.get(path, ())
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What an account under a rollout has with its candidate and without; one of them is in force."""
+
+    rollout: Rollout
+    candidate: Applied
+    incumbent: Applied
+
+
 class Resolver:
     """Knows what applies to every node of a tree, as of one instant."""
 
-    def __init__(self, lineage: Lineage, layers: Mapping[PolicyNodeId, Layer], valid_time: datetime) -> None:
+    def __init__(
+        self,
+        lineage: Lineage,
+        layers: Mapping[PolicyNodeId, Layer],
+        valid_time: datetime,
+        overlays: Overlays = NO_OVERLAYS,
+    ) -> None:
         """Start with nothing merged.
 
         Args:
             lineage: The tree, or the paths of the nodes that are asked about.
             layers: The versions in force, by node.
             valid_time: The instant; what begins or expires is judged by it.
+            overlays: Rollouts under way and stops that hold.
         """
         self._valid_time = valid_time
+        self._overlays = overlays
+        self._chosen: dict[tuple[PolicyNodeId, frozenset[PolicyNodeId]], Effective] = {}
         self._applied: dict[tuple[str, ...], Applied] = {}
         self._parents = lineage.parents
         self._layers = layers
@@ -77,6 +106,9 @@ class Resolver:
         parent_id = self._parents.get(node_id, node_id)
         if parent_id == node_id:
             raise NodeNotFound(f"policy node {node_id} does not exist", node_id=node_id)
+        if self._overlays:
+            path = self._path(node_id)
+            return self._overlaid(path, self._overlays.canaries(path))
         above = self._inner.get(parent_id)
         if above is None:
             above = self._above(parent_id)
@@ -93,7 +125,24 @@ class Resolver:
         Raises:
             NodeNotFound: It does not exist.
         """
-        merged = self.effective(node_id)
+        return self._in_plain_words(self.effective(node_id))
+
+    def sides(self, node_id: PolicyNodeId) -> Sides | None:
+        """Return both sides of the rollout that an account is under, the one nearest to it; None if under none."""
+        if not self._overlays.candidates:
+            return None
+        path = self._path(node_id)
+        near = next((each for each in reversed(path) if each in self._overlays.candidates), None)
+        if near is None:
+            return None
+        canaries = self._overlays.canaries(path)
+        return Sides(
+            self._overlays.candidates[near].rollout,
+            candidate=self._in_plain_words(self._overlaid(path, canaries | {near})),
+            incumbent=self._in_plain_words(self._overlaid(path, canaries - {near})),
+        )
+
+    def _in_plain_words(self, merged: Effective) -> Applied:
         key = tuple(layer.version_id for layer in merged.layers)
         found = self._applied.get(key)
         if found is None:
@@ -108,6 +157,27 @@ class Resolver:
         """
         for start in range(0, len(node_ids), at_once):
             yield [(node_id, self.applied(node_id)) for node_id in node_ids[start : start + at_once]]
+
+    def _path(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+        path = [node_id]
+        while (parent_id := self._parents[path[-1]]) is not None:
+            path.append(parent_id)
+        path.reverse()
+        return path
+
+    def _overlaid(self, path: Sequence[PolicyNodeId], candidates: frozenset[PolicyNodeId]) -> Effective:
+        """Return what applies at the end of a path where `candidates` have the version that is rolled out to them."""
+        merged = NOTHING
+        for depth, each in enumerate(path):
+            key = (each, candidates.intersection(path[: depth + 1]))
+            found = self._chosen.get(key)
+            if found is None:
+                layer = self._overlays.candidates[each].layer if each in candidates else self._layers.get(each)
+                found = merged if layer is None else merged.below(layer)
+                if depth < len(path) - 1:
+                    self._chosen[key] = found
+            merged = found
+        return tightened(merged, self._overlays.stops_on(path))
 
     def _above(self, node_id: PolicyNodeId | None) -> Effective:
         path: list[PolicyNodeId] = []

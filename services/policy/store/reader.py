@@ -1,32 +1,72 @@
 """What is kept, read in one transaction."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, any_, func, literal, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    ScalarSelect,
+    Select,
+    Text,
+    and_,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.app.ports import ChangeFilter, NumberedChange
+from services.policy.app.ports import ChangeFilter, NumberedChange, NumberedRollout, NumberedStop
 from services.policy.domain.changes import Change, Decided, State
 from services.policy.domain.history import Activation, AsOf
+from services.policy.domain.index import Delta, NewNode
 from services.policy.domain.merge import Layer
 from services.policy.domain.notices import Notice
 from services.policy.domain.resolve import Lineage
+from services.policy.domain.rollout import Comparison, Rollout, Stage
+from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node, NodeKind
 from services.policy.store.rows import (
     ACTIVATION_COLUMNS,
+    COMPARISON_COLUMNS,
     NODE_COLUMNS,
     NOTICE_COLUMNS,
+    STEP_COLUMNS,
+    STOP_COLUMNS,
     activation_of,
     change_of,
+    comparison_of,
+    governing_of,
     layer_of,
     node_of,
     notice_of,
+    rolling_out_of,
+    rollout_of,
+    stop_of,
 )
-from services.policy.tables import activation, change, node, notice, version
+from services.policy.tables import (
+    activation,
+    change,
+    edition,
+    node,
+    notice,
+    removed_node,
+    rollout,
+    rollout_comparison,
+    rollout_step,
+    stop,
+    version,
+)
+
+# Rows of a delta that are in memory at once.
+ROWS_AT_ONCE = 20_000
 
 # Before the id of a model, among the fields that a version sets.
 MODEL = "model:"
@@ -60,6 +100,51 @@ class StoredReader:
                 account_ids.append(node_id)
         account_ids.sort()
         return Lineage(parents, account_ids)
+
+    async def edition(self) -> int:
+        """Return how often what governs has changed."""
+        return int((await self._connection.execute(select(edition.c.number))).scalar_one())
+
+    async def deltas(self, since: int) -> AsyncIterator[Delta]:
+        """Yield, in parts, what became different since an edition; everything for -1.
+
+        To be called first in its transaction, so that the parts are of one instant.
+        """
+        await self._connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        to = await self.edition()
+        removed = select(removed_node.c.node_id).where(removed_node.c.edition > since)
+        gone = [] if since < 0 else list((await self._connection.execute(removed)).scalars())
+        yield Delta(to, removed=map(PolicyNodeId, gone))
+        nodes = (
+            select(node.c.node_id, node.c.parent_id, node.c.kind)
+            .where(node.c.edition > since)
+            .order_by(node.c.edition, node.c.number)
+        )
+        async for rows in self._partitions(nodes):
+            yield Delta(to, nodes=[NewNode(row.node_id, row.parent_id, NodeKind(row.kind)) for row in rows])
+        governing = (
+            select(*ACTIVATION_COLUMNS, version.c.document, change.c.author, change.c.approver, change.c.reason)
+            .join(version, version.c.version_id == activation.c.version_id)
+            .join(change, change.c.change_id == activation.c.change_id)
+            .where(activation.c.edition > since)
+        )
+        async for rows in self._partitions(governing):
+            yield Delta(to, governing=map(governing_of, rows))
+        stops = await self._connection.execute(select(*STOP_COLUMNS).where(stop.c.edition > since))
+        rollouts = (await self._connection.execute(_rollouts().where(rollout.c.edition > since))).all()
+        steps = await self._steps(rollouts)
+        yield Delta(
+            to,
+            stops=[stop_of(row) for row in stops],
+            rollouts=[rolling_out_of(row, steps[row.change_id]) for row in rollouts],
+        )
+
+    async def account_count(self, node_id: PolicyNodeId) -> int:
+        """Return how many accounts are at and under `node_id`."""
+        below = select(node.c.node_id, node.c.kind).where(node.c.node_id == node_id).cte("below", recursive=True)
+        below = below.union_all(select(node.c.node_id, node.c.kind).join(below, node.c.parent_id == below.c.node_id))
+        query = select(func.count()).select_from(below).where(below.c.kind == NodeKind.ACCOUNT.value)
+        return int((await self._connection.execute(query)).scalar_one())
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
         """Return how many nodes stand directly under `node_id`."""
@@ -183,8 +268,65 @@ class StoredReader:
         query = select(*NOTICE_COLUMNS).where(notice.c.position > after).order_by(notice.c.position).limit(limit)
         return [notice_of(row) for row in await self._connection.execute(query)]
 
+    async def stop(self, stop_id: ChangeId) -> Stop | None:
+        """Return the stop, or None."""
+        row = (await self._connection.execute(select(*STOP_COLUMNS).where(stop.c.stop_id == stop_id))).one_or_none()
+        return None if row is None else stop_of(row)
+
+    async def stops(
+        self, *, node_id: PolicyNodeId | None, holding_only: bool, before: int | None, limit: int
+    ) -> list[NumberedStop]:
+        """Return up to `limit` stops with numbers below `before`, newest first."""
+        query = select(stop.c.number, *STOP_COLUMNS).order_by(stop.c.number.desc()).limit(limit)
+        if node_id is not None:
+            query = query.where(stop.c.node_id == node_id)
+        if holding_only:
+            query = query.where(stop.c.lifter.is_(None))
+        if before is not None:
+            query = query.where(stop.c.number < before)
+        return [NumberedStop(row.number, stop_of(row)) for row in await self._connection.execute(query)]
+
+    async def rollout(self, change_id: ChangeId) -> Rollout | None:
+        """Return the rollout of a change, or None."""
+        rows = (await self._connection.execute(_rollouts().where(rollout.c.change_id == change_id))).all()
+        steps = await self._steps(rows)
+        return rollout_of(rows[0], steps[change_id]) if rows else None
+
+    async def rollouts(
+        self, *, node_id: PolicyNodeId | None, open_only: bool, before: int | None, limit: int
+    ) -> list[NumberedRollout]:
+        """Return up to `limit` rollouts with numbers below `before`, newest first."""
+        query = _rollouts().order_by(rollout.c.number.desc()).limit(limit)
+        if node_id is not None:
+            query = query.where(rollout.c.node_id == node_id)
+        if open_only:
+            query = query.where(rollout.c.open)
+        if before is not None:
+            query = query.where(rollout.c.number < before)
+        rows = (await self._connection.execute(query)).all()
+        steps = await self._steps(rows)
+        return [NumberedRollout(row.number, rollout_of(row, steps[row.change_id])) for row in rows]
+
+    async def comparisons(self, change_id: ChangeId, limit: int) -> list[Comparison]:
+        """Return up to `limit` comparisons of a rollout, newest first."""
+        query = (
+            select(*COMPARISON_COLUMNS)
+            .where(rollout_comparison.c.change_id == change_id)
+            .order_by(rollout_comparison.c.number.desc())
+            .limit(limit)
+        )
+        return [comparison_of(row) for row in await self._connection.execute(query)]
+
+    async def comparison_count(self, change_id: ChangeId) -> int:
+        """Return how many comparisons of a rollout were reported."""
+        query = select(func.count()).select_from(rollout_comparison).where(rollout_comparison.c.change_id == change_id)
+        return int((await self._connection.execute(query)).scalar_one())
+
     async def in_force(self, version_ids: Collection[PolicyVersionId], as_of: AsOf) -> set[PolicyVersionId]:
-        """Return those of `version_ids` that govern their node as of an instant."""
+        """Return those of `version_ids` that govern their node as of an instant.
+
+        For some accounts at least: a rollout's version counts while some have it, and a stop's while it holds.
+        """
         concerned = select(activation.c.node_id).where(_among(activation.c.version_id, version_ids))
         governing = (
             select(activation.c.node_id, activation.c.version_id)
@@ -194,7 +336,47 @@ class StoredReader:
             .subquery()
         )
         query = select(governing.c.version_id).where(_among(governing.c.version_id, version_ids))
-        return {PolicyVersionId(found) for found in (await self._connection.execute(query)).scalars()}
+        found = {PolicyVersionId(each) for each in (await self._connection.execute(query)).scalars()}
+        if len(found) == len(set(version_ids)):
+            return found
+        stops = await self._connection.execute(select(*STOP_COLUMNS).where(_among(stop.c.version_id, version_ids)))
+        found |= {each.version_id for each in map(stop_of, stops) if each.holds(as_of)}
+        rows = (await self._connection.execute(_rollouts().where(_among(rollout.c.version_id, version_ids)))).all()
+        steps = await self._steps(rows)
+        rollouts = (rollout_of(row, steps[row.change_id]) for row in rows)
+        return found | {each.version_id for each in rollouts if each.stage_at(as_of) is Stage.CANARY}
+
+    async def _steps(self, rollouts: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
+        found: dict[str, list[Row[Any]]] = {row.change_id: [] for row in rollouts}
+        if found:
+            query = select(*STEP_COLUMNS).where(_among(rollout_step.c.change_id, found.keys()))
+            for row in await self._connection.execute(query.order_by(rollout_step.c.sequence)):
+                found[row.change_id].append(row)
+        return found
+
+    async def _partitions(self, query: Select[*tuple[Any, ...]]) -> AsyncIterator[Sequence[Row[Any]]]:
+        async with self._connection.stream(query) as rows:
+            async for part in rows.partitions(ROWS_AT_ONCE):
+                yield part
+
+
+def _rollouts() -> Select[*tuple[Any, ...]]:
+    """Select rollouts with who wrote, approved and why, the plan and the content."""
+    return (
+        select(
+            rollout.c.change_id,
+            rollout.c.number,
+            rollout.c.node_id,
+            rollout.c.version_id,
+            change.c.author,
+            change.c.approver,
+            change.c.reason,
+            change.c.rollout,
+            version.c.document,
+        )
+        .join(change, change.c.change_id == rollout.c.change_id)
+        .join(version, version.c.version_id == rollout.c.version_id)
+    )
 
 
 def _paths(
@@ -252,6 +434,9 @@ def _changes() -> Select[*tuple[object, ...]]:
         change.c.approver_comment,
         change.c.decided_time,
         change.c.effective_time,
+        change.c.rollout,
+        change.c.approvals,
+        change.c.account_count,
         version.c.document,
         _superseded_time().label("superseded_time"),
     ).join(version, version.c.version_id == change.c.version_id)

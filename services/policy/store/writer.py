@@ -11,13 +11,25 @@ from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.domain.changes import Change
 from services.policy.domain.content import canonical_bytes
 from services.policy.domain.document import Document, models_in
-from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
 from services.policy.domain.history import Activation
 from services.policy.domain.notices import Notice
+from services.policy.domain.rollout import OPEN, Comparison, Rollout
+from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node
 from services.policy.store.reader import MODEL, StoredReader
-from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of
-from services.policy.tables import activation, change, node, notice, version
+from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of, plain_approvals, plain_plan
+from services.policy.tables import (
+    activation,
+    change,
+    node,
+    notice,
+    rollout,
+    rollout_comparison,
+    rollout_step,
+    stop,
+    version,
+)
 from services.runtime.database import Transaction
 
 _UNIQUE_VIOLATION = "23505"
@@ -44,6 +56,17 @@ class StoredWriter(StoredReader):
         locked = select(change.c.change_id).where(change.c.change_id == change_id).with_for_update()
         await self._connection.execute(locked)
         return await super().change(change_id)
+
+    async def stop(self, stop_id: ChangeId) -> Stop | None:
+        """Return the stop, or None; nobody else lifts it until the transaction ends."""
+        await self._connection.execute(select(stop.c.stop_id).where(stop.c.stop_id == stop_id).with_for_update())
+        return await super().stop(stop_id)
+
+    async def rollout(self, change_id: ChangeId) -> Rollout | None:
+        """Return the rollout of a change, or None; nobody else moves it until the transaction ends."""
+        locked = select(rollout.c.change_id).where(rollout.c.change_id == change_id).with_for_update()
+        await self._connection.execute(locked)
+        return await super().rollout(change_id)
 
     async def add_nodes(self, nodes: Sequence[Node]) -> None:
         """Add nodes, parents before their children.
@@ -98,6 +121,120 @@ class StoredWriter(StoredReader):
                 f"change {change_.change_id} is no longer at revision {change_.revision - 1}",
                 change_id=change_.change_id,
             )
+
+    async def replace_approvals(self, change_: Change) -> None:
+        """Replace the approvals of a change, which stays at its revision.
+
+        Raises:
+            VersionConflict: It is no longer at that revision.
+        """
+        replaced = await self._connection.execute(
+            update(change)
+            .where(change.c.change_id == change_.change_id, change.c.revision == change_.revision)
+            .values(approvals=plain_approvals(change_.approvals))
+        )
+        if replaced.rowcount != 1:
+            raise VersionConflict(
+                f"change {change_.change_id} is no longer at revision {change_.revision}", change_id=change_.change_id
+            )
+
+    async def add_stop(self, added: Stop) -> None:
+        """Add a new stop."""
+        await self._connection.execute(
+            insert(stop).values(
+                stop_id=added.stop_id,
+                node_id=added.node_id,
+                version_id=added.version_id,
+                document=canonical_bytes(added.document).decode(),
+                reason=added.reason,
+                actor=added.actor,
+                effective_time=added.effective_time,
+                recorded_time=added.recorded_time,
+                lift_reason="",
+            )
+        )
+
+    async def lift(self, lifted: Stop) -> None:
+        """Keep that a stop was lifted."""
+        await self._connection.execute(
+            update(stop)
+            .where(stop.c.stop_id == lifted.stop_id, stop.c.lifter.is_(None))
+            .values(
+                lifter=lifted.lifter,
+                lift_reason=lifted.lift_reason,
+                lift_time=lifted.lift_time,
+                lift_recorded_time=lifted.lift_recorded_time,
+            )
+        )
+
+    async def add_rollout(self, added: Rollout) -> None:
+        """Add a new rollout.
+
+        Raises:
+            RolloutOpen: Its node has another that is not final.
+        """
+        row = {
+            "change_id": added.change_id,
+            "node_id": added.node_id,
+            "version_id": added.version_id,
+            "open": added.stage in OPEN,
+        }
+        try:
+            await self._connection.execute(insert(rollout).values(row))
+        except exc.IntegrityError as error:
+            if _state(error) != _UNIQUE_VIOLATION:
+                raise
+            raise RolloutOpen(f"{added.node_id} has a rollout that is not final", node_id=added.node_id) from error
+        await self._add_last_step(added)
+
+    async def add_step(self, moved: Rollout) -> None:
+        """Add the last step of a rollout.
+
+        Raises:
+            VersionConflict: Another one was added first.
+        """
+        await self._connection.execute(
+            update(rollout).where(rollout.c.change_id == moved.change_id).values(open=moved.stage in OPEN)
+        )
+        await self._add_last_step(moved)
+
+    async def add_comparisons(self, change_id: ChangeId, found: Sequence[Comparison]) -> int:
+        """Add comparisons of a rollout, and return how many were not known before."""
+        rows = [
+            {
+                "change_id": change_id,
+                "run_id": each.run_id,
+                "account_id": each.account_id,
+                "tax_bps": each.tax_bps,
+                "cost_bps": each.cost_bps,
+                "drift_bps": each.drift_bps,
+                "turnover_bps": each.turnover_bps,
+                "failed": each.failed,
+            }
+            for each in found
+        ]
+        added = postgresql.insert(rollout_comparison).values(rows).on_conflict_do_nothing()
+        return int((await self._connection.execute(added)).rowcount)
+
+    async def _add_last_step(self, moved: Rollout) -> None:
+        step = moved.steps[-1]
+        row = {
+            "change_id": moved.change_id,
+            "sequence": len(moved.steps),
+            "stage": step.stage.value,
+            "effective_time": step.effective_time,
+            "recorded_time": step.recorded_time,
+            "actor": step.actor,
+            "reason": step.reason,
+        }
+        try:
+            await self._connection.execute(insert(rollout_step).values(row))
+        except exc.IntegrityError as error:
+            if _state(error) != _UNIQUE_VIOLATION:
+                raise
+            raise VersionConflict(
+                f"the rollout of {moved.change_id} took another step meanwhile", change_id=moved.change_id
+            ) from error
 
     async def add_activation(self, added: Activation, *, announced: bool) -> None:
         """Add an activation that continues its node's chain.
@@ -214,6 +351,9 @@ def _row(of: Change) -> dict[str, object]:
         "approver_comment": of.approver_comment,
         "decided_time": of.decided_time,
         "effective_time": of.effective_time,
+        "rollout": plain_plan(of.rollout),
+        "approvals": plain_approvals(of.approvals),
+        "account_count": of.account_count,
     }
 
 

@@ -11,8 +11,10 @@ _READ_BUSINESS = frozenset({"policy.read", "decision.read", "execution.read"})
 
 PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     # People.
-    "policy_author": frozenset({"policy.read", "policy.change", "decision.read", "decision.preview"}),
-    "policy_approver": frozenset({"policy.read", "policy.approve", "decision.read", "decision.preview"}),
+    "policy_author": frozenset({"policy.read", "policy.change", "policy.stop", "decision.read", "decision.preview"}),
+    "policy_approver": frozenset(
+        {"policy.read", "policy.approve", "policy.stop", "policy.stop.lift", "decision.read", "decision.preview"}
+    ),
     "platform_engineer": _READ_BUSINESS
     | {
         "policy.node.write",
@@ -23,15 +25,32 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "execution.sandbox",
     },
     "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"},
-    "trader": _READ_BUSINESS | {"execution.halt"},
-    "risk_officer": _READ_BUSINESS | {"decision.preview", "execution.halt", "execution.resume"},
+    "trader": _READ_BUSINESS | {"execution.halt", "policy.stop"},
+    "risk_officer": _READ_BUSINESS
+    | {
+        "decision.preview",
+        "execution.halt",
+        "execution.resume",
+        "policy.approve",
+        "policy.stop",
+        "policy.stop.lift",
+    },
     "compliance_officer": _READ_BUSINESS
-    | {"audit.read", "audit.export", "audit.personal.read", "audit.records.read", "audit.records.propose"},
+    | {
+        "audit.read",
+        "audit.export",
+        "audit.personal.read",
+        "audit.records.read",
+        "audit.records.propose",
+        "policy.approve",
+    },
     # Decides what a compliance officer proposes about the record: its retention, its holds, its destruction.
     "records_officer": frozenset({"audit.records.read", "audit.records.decide"}),
     # Workloads: what each service asks of the others, and nothing more.
     "policy_service": frozenset({"audit.append"}),
-    "decision_service": frozenset({"policy.read", "execution.read", "execution.submit", "audit.append"}),
+    "decision_service": frozenset(
+        {"policy.read", "policy.rollout.report", "execution.read", "execution.submit", "audit.append"}
+    ),
     "execution_service": frozenset({"policy.read", "decision.read", "audit.append"}),
     "audit_service": frozenset(),
 }

@@ -11,6 +11,8 @@ from grpc_status import rpc_status
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+from evenkeel.policy.v1.rollout_service_pb2_grpc import RolloutServiceStub
+from evenkeel.policy.v1.stop_service_pb2_grpc import StopServiceStub
 from services.kernel.clock import FixedClock
 from services.policy.api.documents import document_message
 from services.policy.main import build
@@ -34,11 +36,17 @@ class Service:
         self._issuer = issuer
         self._channels = {}
 
-    def stub(self, subject, *roles):
+    def stub(self, subject, *roles, kind=PolicyServiceStub):
         if (subject, roles) not in self._channels:
             token = self._issuer.token(subject, roles, timedelta(minutes=5))
             self._channels[subject, roles] = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
-        return PolicyServiceStub(self._channels[subject, roles])
+        return kind(self._channels[subject, roles])
+
+    def stops(self, subject="tess", role="trader"):
+        return self.stub(subject, role, kind=StopServiceStub)
+
+    def rollouts(self, subject="bob", role="policy_approver"):
+        return self.stub(subject, role, kind=RolloutServiceStub)
 
     @property
     def engineer(self):
@@ -62,23 +70,25 @@ class Service:
             nodes.append(pb.PolicyNode(node_id=node_id.replace("_", "-"), kind=number, parent_id=parent_id))
         await self.engineer.CreateNodes(pb.CreateNodesRequest(request_id=a_request_id(), nodes=nodes))
 
-    async def draft(self, document, node_id="firm", *, author="ann", effective_time=None):
+    async def draft(self, document, node_id="firm", *, author="ann", effective_time=None, rollout=None):
         request = pb.CreateChangeRequest(
             request_id=a_request_id(), node_id=node_id, document=document_message(document), reason="because"
         )
         if effective_time is not None:
             request.effective_time.CopyFrom(instant_message(effective_time))
+        if rollout is not None:
+            request.rollout.CopyFrom(rollout)
         return (await self.author(author).CreateChange(request)).change
 
     async def submit(self, change, author="ann"):
         request = pb.SubmitChangeRequest(request_id=a_request_id(), change_id=change.change_id, etag=change.etag)
         return (await self.author(author).SubmitChange(request)).change
 
-    async def approve(self, change, by="bob", *, read=None):
+    async def approve(self, change, by="bob", *, read=None, role="policy_approver"):
         request = pb.ApproveChangeRequest(
             request_id=a_request_id(), change_id=change.change_id, version_hash=read or change.version_hash
         )
-        return (await self.approver(by).ApproveChange(request)).change
+        return (await self.stub(by, role).ApproveChange(request)).change
 
     async def enact(self, document, node_id="firm", **how):
         """Have `document` written by one person and approved by another."""
@@ -128,10 +138,10 @@ async def service(policy_database, tmp_path):
     settings = policy_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER)
     database = Database(settings)
     market_clock = FixedClock(NOON)
-    changes, servicer = build(database, SystemClock(), market_clock, watch_period_s=0.01)
-    server = Server(settings, servicers=[servicer], database=database, package="services.policy")
+    built = build(database, SystemClock(), market_clock, watch_period_s=0.01, policy_cache_bytes=1 << 20)
+    server = Server(settings, servicers=built.servicers, database=database, package="services.policy")
     await server.start()
-    running = Service(server, database, changes, market_clock, issuer)
+    running = Service(server, database, built.changes, market_clock, issuer)
     yield running
     await running.close()
     await server.drain()

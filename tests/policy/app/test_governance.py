@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Fact
 from services.kernel.ids import ChangeId, PolicyNodeId
-from services.policy.app import ChangeApp, PolicyApp, TreeApp
+from services.policy.app import ChangeApp, Editions, PolicyApp, TreeApp
 from services.policy.app.changing import Edit, Proposal
 from services.policy.app.tree import NewNode
 from services.policy.domain.changes import Decided, State
@@ -41,7 +41,7 @@ class Governance(RuleBasedStateMachine):
         self.store = MemoryStore()
         self.clock, self.market_clock = FixedClock(NOON), FixedClock(NOON)
         self.changes = ChangeApp(self.store.read, self.store.begin, self.clock, self.market_clock)
-        self.policies = PolicyApp(self.store.read, self.market_clock)
+        self.policies = PolicyApp(self.store.read, Editions(self.store.read), self.market_clock)
         self.ids = []
         self.read = {}
         self.known = {}
@@ -135,8 +135,12 @@ class Governance(RuleBasedStateMachine):
     @invariant()
     def every_effective_policy_works_and_keeps_its_guardrails(self):
         now = self.market_clock.now()
-        (resolved,) = asyncio.run(self.policies.resolve([PolicyNodeId(n) for n in NODES], AsOf(now), at_once=9))
-        for _, applied in resolved:
+
+        async def resolve():
+            asked = [PolicyNodeId(node) for node in NODES]
+            return [one async for part in self.policies.resolve(asked, AsOf(now), at_once=9) for one in part.applied]
+
+        for applied in asyncio.run(resolve()):
             found = applied.effective
             assert [f for f in lint_merged(found.document, now) if f.severity is Severity.ERROR] == []
             (source,) = found.sources.get("risk.cash_floor", (None,))

@@ -15,27 +15,34 @@ from services.policy.domain.errors import (
     VersionConflict,
 )
 from tests.policy.builders import DAY, NOON, a_change, bands, submitted
+from tests.policy.builders import approved as approved_by
 from tests.policy.strategies import documents
 
 ANY_DOCUMENT = bands(trigger="0.05")
 
 
 def approve(change, by="bob", read=None, market_time=NOON, first=False):
-    return change.approved(by, read or change.version_id, comment="yes", at=NOON, market_time=market_time, first=first)
+    return approved_by(change, by, read=read, market_time=market_time, first=first)
 
 
 def edit(change, document, by="ann", requested_time=None):
     return change.edited(
-        by, document=document, reason="better", requested_time=requested_time, base_version_id=None, market_time=NOON
+        by,
+        document=document,
+        reason="better",
+        requested_time=requested_time,
+        rollout=None,
+        base_version_id=None,
+        market_time=NOON,
     )
 
 
 def test_a_change_goes_from_draft_to_active_and_is_superseded():
     draft = a_change(requested_time=NOON + DAY)
-    approved = approve(draft.submitted("ann", NOON))
+    approved = approve(draft.submitted("ann", NOON, 0))
 
     assert draft.state(NOON) is State.DRAFT
-    assert draft.submitted("ann", NOON).state(NOON) is State.SUBMITTED
+    assert draft.submitted("ann", NOON, 0).state(NOON) is State.SUBMITTED
     assert approved.state(NOON) is State.SCHEDULED
     assert approved.state(NOON + DAY - timedelta(microseconds=1)) is State.SCHEDULED
     assert approved.state(NOON + DAY) is State.ACTIVE
@@ -66,7 +73,7 @@ def test_only_the_author_edits_submits_and_withdraws():
     with pytest.raises(NotTheAuthor):
         edit(a_change(), ANY_DOCUMENT, by="bob")
     with pytest.raises(NotTheAuthor):
-        a_change().submitted("bob", NOON)
+        a_change().submitted("bob", NOON, 0)
     with pytest.raises(NotTheAuthor):
         a_change().withdrawn("bob", NOON)
 
@@ -79,8 +86,8 @@ def test_an_edit_makes_a_submitted_change_a_draft_and_voids_what_was_read():
     with pytest.raises(ChangeState):
         approve(edited)
     with pytest.raises(ApprovalStale):
-        approve(edited.submitted("ann", NOON), read=read.version_id)
-    assert approve(edited.submitted("ann", NOON)).document == ANY_DOCUMENT
+        approve(edited.submitted("ann", NOON, 0), read=read.version_id)
+    assert approve(edited.submitted("ann", NOON, 0)).document == ANY_DOCUMENT
 
 
 def test_a_change_is_approved_once():
@@ -163,7 +170,7 @@ class ChangeMachine(RuleBasedStateMachine):
 
     @rule(who=people)
     def submits(self, who):
-        self.attempt(lambda: self.change.submitted(who, NOON))
+        self.attempt(lambda: self.change.submitted(who, NOON, 0))
 
     @rule(who=people)
     def withdraws(self, who):

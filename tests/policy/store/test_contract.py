@@ -12,15 +12,31 @@ from services.kernel.events import Event
 from services.policy.app.ports import ChangeFilter
 from services.policy.domain.changes import State
 from services.policy.domain.document import Document, Targets, TargetWeight
-from services.policy.domain.errors import NodeExists, NodeNotFound, VersionConflict
+from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
 from services.policy.domain.history import AsOf, following, in_force
+from services.policy.domain.index import PolicyIndex
 from services.policy.domain.notices import NoticeKind, noticed
 from services.policy.domain.personal_rules import BudgetModel, ProfileRule
+from services.policy.domain.rollout import begun
 from services.policy.domain.tree import NodeKind
 from services.policy.store import PolicyStore
 from services.policy.tables import activation, change, outbox, version
 from services.runtime.database import Database
-from tests.policy.builders import DAY, NOON, a_change, a_firm, a_node, bands, risk, submitted, targets
+from tests.policy.builders import (
+    DAY,
+    NOON,
+    a_change,
+    a_comparison,
+    a_firm,
+    a_node,
+    a_plan,
+    a_stop,
+    bands,
+    risk,
+    submitted,
+    targets,
+)
+from tests.policy.builders import approved as approved_by
 from tests.policy.memory_store import MemoryStore
 
 TREE = [
@@ -53,9 +69,7 @@ async def approve(store, node_id="firm", document=None, *, name="1", effective=N
     """Keep an approved change of `node_id`, and return it."""
     document = bands(trigger=f"0.0{name}") if document is None else document
     waiting = submitted(document=document, node_id=node_id, change_id=f"change-{name}", requested_time=effective)
-    approved = waiting.approved(
-        "bob", waiting.version_id, comment="yes", at=recorded, market_time=effective, first=False
-    )
+    approved = approved_by(waiting, at=recorded, market_time=effective)
     async with store.begin() as policies:
         await policies.add_change(approved)
         added = following(
@@ -94,15 +108,164 @@ async def test_an_ancestry_is_everything_above(store):
 
 async def test_a_lineage_is_who_stands_under_whom(store):
     await planted(store)
+    index = await known(store)
 
     async with store.read() as policies:
+        for asked in (["acc-2", "nobody"], None):
+            found, same = await policies.lineage(asked), index.lineage(asked)
+            assert dict(found.parents) == dict(same.parents)
+            assert list(found.account_ids) == list(same.account_ids)
         one = await policies.lineage(["acc-2", "nobody"])
-        everything = await policies.lineage(None)
-
     assert one.parents == {"acc-2": "family", "family": "growth", "growth": "firm", "firm": None}
     assert one.account_ids == ["acc-2"]
-    assert everything.parents == {node.node_id: node.parent_id for node in TREE}
-    assert everything.account_ids == ["acc-1", "acc-2"]
+
+
+async def known(store, index=None):
+    """Return what is known of everything that governs, after `index`."""
+    index = PolicyIndex() if index is None else index
+    async with store.read() as policies:
+        async for delta in policies.deltas(index.edition):
+            index = index.advanced(delta)
+    return index
+
+
+async def edition(store):
+    async with store.read() as policies:
+        return await policies.edition()
+
+
+async def test_the_edition_moves_on_with_whatever_changes_what_governs(store):
+    editions = [await edition(store)]
+    await planted(store)
+    editions.append(await edition(store))
+    await approve(store, name="1", effective=NOON + DAY)
+    editions.append(await edition(store))
+    async with store.begin() as policies:
+        await policies.revoke("change-1", NOON)
+    editions.append(await edition(store))
+    async with store.begin() as policies:
+        await policies.add_stop(a_stop())
+    editions.append(await edition(store))
+    async with store.begin() as policies:
+        await policies.delete_node("acc-2")
+    editions.append(await edition(store))
+
+    assert editions == sorted(set(editions))
+    before = await edition(store)
+    async with store.begin() as policies:
+        await policies.add_change(a_change(change_id="change-2"))
+    assert await edition(store) == before
+
+
+async def test_what_is_known_advances_by_what_changed(store):
+    await planted(store)
+    await approve(store, name="1", document=risk(cash_floor="0.1"))
+    index = await known(store)
+    before = index.layers(AsOf(NOON))
+    assert (before["firm"].document, before.get("acc-1")) == (risk(cash_floor="0.1"), None)
+
+    await approve(store, "acc-1", document=risk(cash_floor="0.2"), name="2")
+    async with store.begin() as policies:
+        await policies.add_nodes([a_node("acc-3", NodeKind.ACCOUNT, under="family")])
+        await policies.delete_node("acc-2")
+    later = await known(store, index)
+    alone = await known(store)
+
+    assert "acc-3" not in index.lineage(None).parents
+    for found in (later, alone):
+        assert list(found.account_ids()) == ["acc-1", "acc-3"]
+        assert "acc-2" not in found.lineage(None).parents
+        layers = found.layers(AsOf(NOON))
+        assert {each: layers[each].document for each in layers} == {
+            "firm": risk(cash_floor="0.1"),
+            "acc-1": risk(cash_floor="0.2"),
+        }
+
+
+async def test_a_stop_comes_back_as_it_was_and_is_lifted_once(store):
+    await planted(store)
+    stop = a_stop()
+    async with store.begin() as policies:
+        await policies.add_stop(stop)
+        await policies.add_stop(a_stop(node_id="acc-1", stop_id="stop-2"))
+    lifted = stop.lifted("bob", reason="fine", at=NOON + DAY, market_time=NOON + DAY)
+    async with store.begin() as policies:
+        assert await policies.stop("stop-1") == stop
+        await policies.lift(lifted)
+
+    async with store.read() as policies:
+        assert await policies.stop("stop-1") == lifted
+        assert await policies.stop("nobody") is None
+        everything = await policies.stops(node_id=None, holding_only=False, before=None, limit=9)
+        assert [each.stop.stop_id for each in everything] == ["stop-2", "stop-1"]
+        holding = await policies.stops(node_id=None, holding_only=True, before=None, limit=9)
+        assert [each.stop.stop_id for each in holding] == ["stop-2"]
+        older = await policies.stops(node_id=None, holding_only=False, before=everything[0].number, limit=9)
+        assert [each.stop.stop_id for each in older] == ["stop-1"]
+        asked = [stop.version_id, "sha256:0"]
+        assert await policies.in_force(asked, AsOf(NOON)) == {stop.version_id}
+        assert await policies.in_force(asked, AsOf(NOON + DAY)) == set()
+
+
+async def test_a_rollout_comes_back_as_it_was_and_a_node_has_one_at_a_time(store):
+    await planted(store)
+    one = await rolling(store, "1")
+    canary = one.advanced("bob", reason="well", at=NOON, market_time=NOON, seen=())
+    with pytest.raises(RolloutOpen):
+        await rolling(store, "2")
+    async with store.begin() as policies:
+        assert await policies.rollout(one.change_id) == one
+        await policies.add_step(canary)
+    with pytest.raises(VersionConflict):
+        async with store.begin() as policies:
+            await policies.add_step(canary)
+
+    async with store.read() as policies:
+        assert await policies.rollout(one.change_id) == canary
+        assert await policies.rollout("change-9") is None
+        found = await policies.rollouts(node_id="firm", open_only=True, before=None, limit=9)
+        assert [each.rollout for each in found] == [canary]
+        assert await policies.in_force([one.version_id], AsOf(NOON)) == {one.version_id}
+        change_ = await policies.change(one.change_id)
+        assert (change_.rollout, change_.approvals[0].approver) == (one.plan, "bob")
+
+
+async def test_a_comparison_of_an_account_in_a_run_counts_once(store):
+    await planted(store)
+    one = await rolling(store, "1")
+    first, second = a_comparison("acc-1", tax="1.5"), a_comparison("acc-2", tax="2.5")
+    async with store.begin() as policies:
+        assert await policies.add_comparisons(one.change_id, [first, second]) == 2
+    async with store.begin() as policies:
+        assert await policies.add_comparisons(one.change_id, [first, a_comparison("acc-1", run="run-2")]) == 1
+
+    async with store.read() as policies:
+        newest = await policies.comparisons(one.change_id, 2)
+        assert [each.run_id for each in newest] == ["run-2", "run-1"]
+        assert newest[1] == second
+        assert await policies.comparison_count(one.change_id) == 3
+
+
+async def test_accounts_at_and_under_a_node_are_counted(store):
+    await planted(store)
+
+    async with store.read() as policies:
+        counts = [await policies.account_count(node_id) for node_id in ("firm", "family", "acc-1")]
+    assert counts == [2, 2, 1]
+
+
+async def rolling(store, name):
+    """Keep a change of the firm that is being rolled out, and return its rollout."""
+    waiting = submitted(document=bands(trigger=f"0.0{name}"), change_id=f"change-{name}", rollout=a_plan())
+    change_ = approved_by(waiting)
+    begun_ = begun(
+        change_.change_id, change_.node_id, change_.version_id, change_.rollout,
+        author="ann", by="bob", at=NOON, market_time=NOON,
+    )  # fmt: skip
+    async with store.begin() as policies:
+        await policies.add_change(change_)
+        await policies.add_rollout(begun_)
+    return begun_
 
 
 async def test_nodes_are_listed_by_id_in_pages(store):
@@ -144,10 +307,10 @@ async def test_a_change_comes_back_as_it_was(store):
     drafted = a_change(targets(cash="0.1", VTI="0.9"), requested_time=NOON + DAY)
     async with store.begin() as policies:
         await policies.add_change(drafted)
-        await policies.replace_change(drafted.submitted("ann", NOON))
+        await policies.replace_change(drafted.submitted("ann", NOON, 0))
 
     async with store.read() as policies:
-        assert await policies.change("change-1") == drafted.submitted("ann", NOON)
+        assert await policies.change("change-1") == drafted.submitted("ann", NOON, 0)
         assert await policies.change("change-2") is None
 
 
@@ -156,7 +319,7 @@ async def test_of_two_steps_from_one_revision_one_conflicts(store):
     drafted = a_change()
     async with store.begin() as policies:
         await policies.add_change(drafted)
-        await policies.replace_change(drafted.submitted("ann", NOON))
+        await policies.replace_change(drafted.submitted("ann", NOON, 0))
 
     with pytest.raises(VersionConflict):
         async with store.begin() as policies:
@@ -236,7 +399,7 @@ async def test_notices_come_in_order_after_a_position(store):
         everything = await policies.notices(0, 9)
         assert [(n.position, n.kind) for n in everything] == list(enumerate(NoticeKind, start=1))
         assert await policies.notices(1, 1) == everything[1:2]
-        assert await policies.notices(3, 9) == []
+        assert await policies.notices(len(NoticeKind), 9) == []
     assert (everything[0].change_id, everything[0].effective_time) == ("change-1", NOON)
 
 

@@ -82,6 +82,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No policy version has this hash."""
     ERROR_REASON_POLICY_CHANGE_AUTHOR: _ErrorReason.ValueType  # 112
     """Only the author of the change may do this."""
+    ERROR_REASON_STOP_NOT_SAFER: _ErrorReason.ValueType  # 140
+    """A stop may only make things safer."""
+    ERROR_REASON_STOP_NOT_FOUND: _ErrorReason.ValueType  # 141
+    """No stop has this id."""
+    ERROR_REASON_STOP_STATE: _ErrorReason.ValueType  # 142
+    """The stop is lifted already."""
+    ERROR_REASON_ROLLOUT_NOT_FOUND: _ErrorReason.ValueType  # 143
+    """The change has no rollout."""
+    ERROR_REASON_ROLLOUT_STATE: _ErrorReason.ValueType  # 144
+    """The rollout is not in a stage that allows this."""
+    ERROR_REASON_ROLLOUT_OPEN: _ErrorReason.ValueType  # 145
+    """The node has a rollout that is not final."""
+    ERROR_REASON_ROLLOUT_EVIDENCE_MISSING: _ErrorReason.ValueType  # 146
+    """The stop rules have not seen enough comparisons yet, or one is broken."""
+    ERROR_REASON_APPROVED_ALREADY: _ErrorReason.ValueType  # 147
+    """The person approved this content already."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No account has this id."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 201
@@ -255,6 +271,22 @@ ERROR_REASON_POLICY_VERSION_NOT_FOUND: ErrorReason.ValueType  # 111
 """No policy version has this hash."""
 ERROR_REASON_POLICY_CHANGE_AUTHOR: ErrorReason.ValueType  # 112
 """Only the author of the change may do this."""
+ERROR_REASON_STOP_NOT_SAFER: ErrorReason.ValueType  # 140
+"""A stop may only make things safer."""
+ERROR_REASON_STOP_NOT_FOUND: ErrorReason.ValueType  # 141
+"""No stop has this id."""
+ERROR_REASON_STOP_STATE: ErrorReason.ValueType  # 142
+"""The stop is lifted already."""
+ERROR_REASON_ROLLOUT_NOT_FOUND: ErrorReason.ValueType  # 143
+"""The change has no rollout."""
+ERROR_REASON_ROLLOUT_STATE: ErrorReason.ValueType  # 144
+"""The rollout is not in a stage that allows this."""
+ERROR_REASON_ROLLOUT_OPEN: ErrorReason.ValueType  # 145
+"""The node has a rollout that is not final."""
+ERROR_REASON_ROLLOUT_EVIDENCE_MISSING: ErrorReason.ValueType  # 146
+"""The stop rules have not seen enough comparisons yet, or one is broken."""
+ERROR_REASON_APPROVED_ALREADY: ErrorReason.ValueType  # 147
+"""The person approved this content already."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 200
 """No account has this id."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 201

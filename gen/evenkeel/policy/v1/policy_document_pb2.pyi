@@ -173,6 +173,7 @@ class PolicyDocument(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     GUARDRAILS_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     MERGED_VERSION_HASHES_FIELD_NUMBER: _builtins.int
     ELIGIBILITY_FIELD_NUMBER: _builtins.int
     PROFILE_RULE_FIELD_NUMBER: _builtins.int
@@ -229,6 +230,12 @@ class PolicyDocument(_message.Message):
         """
 
     @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovalRule]:
+        """Whose approval changes of this node and of those below it need. Rules of all
+        ancestors hold at once; they are never replaced.
+        """
+
+    @_builtins.property
     def merged_version_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The versions that were merged into this document, root first; said by
         effective policies only, and ignored in a document that is proposed. So
@@ -266,6 +273,7 @@ class PolicyDocument(_message.Message):
         execution: Global___ExecutionPreferences | None = ...,
         data: Global___DataRequirements | None = ...,
         guardrails: _abc.Iterable[Global___Guardrail] | None = ...,
+        approvals: _abc.Iterable[Global___ApprovalRule] | None = ...,
         merged_version_hashes: _abc.Iterable[_builtins.str] | None = ...,
         eligibility: Global___Eligibility | None = ...,
         profile_rule: Global___ProfileRule | None = ...,
@@ -274,7 +282,7 @@ class PolicyDocument(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "client", b"client", "cost", b"cost", "data", b"data", "eligibility", b"eligibility", "execution", b"execution", "objective", b"objective", "preferences", b"preferences", "profile_rule", b"profile_rule", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bands", b"bands", "client", b"client", "cost", b"cost", "data", b"data", "eligibility", b"eligibility", "execution", b"execution", "guardrails", b"guardrails", "merged_version_hashes", b"merged_version_hashes", "objective", b"objective", "preferences", b"preferences", "profile_rule", b"profile_rule", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "bands", b"bands", "client", b"client", "cost", b"cost", "data", b"data", "eligibility", b"eligibility", "execution", b"execution", "guardrails", b"guardrails", "merged_version_hashes", b"merged_version_hashes", "objective", b"objective", "preferences", b"preferences", "profile_rule", b"profile_rule", "restrictions", b"restrictions", "risk", b"risk", "safety", b"safety", "targets", b"targets", "tax", b"tax", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1828,3 +1836,47 @@ class Guardrail(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Guardrail: _TypeAlias = Guardrail  # noqa: Y015
+
+@_typing.final
+class ApprovalRule(_message.Message):
+    """Whose approval a change needs, beyond the one that every change needs.
+
+    A rule asks when the change reaches at least `account_minimum` accounts and
+    sets, changes or clears one of `fields`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_MINIMUM_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """The role that approvers must have; any when empty."""
+    count: _builtins.int
+    """How many different people must approve, 1 to 8."""
+    account_minimum: _builtins.int
+    """Asks of changes that reach at least so many accounts; of all when absent."""
+    reason: _builtins.str
+    """Why there is the rule."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Asks of changes of these fields or sections; of all when empty."""
+
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        count: _builtins.int = ...,
+        account_minimum: _builtins.int = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_minimum", b"account_minimum", "count", b"count", "fields", b"fields", "reason", b"reason", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalRule: _TypeAlias = ApprovalRule  # noqa: Y015

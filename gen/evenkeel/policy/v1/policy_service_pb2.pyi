@@ -6,6 +6,7 @@ What is allowed."""
 from collections import abc as _abc
 from evenkeel.common.v1 import columns_pb2 as _columns_pb2
 from evenkeel.policy.v1 import policy_document_pb2 as _policy_document_pb2
+from evenkeel.policy.v1 import rollout_pb2 as _rollout_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
@@ -200,6 +201,10 @@ class PolicyChange(_message.Message):
         """An approver said no. Final."""
         STATE_WITHDRAWN: PolicyChange._State.ValueType  # 7
         """The author took it back. Final."""
+        STATE_ROLLING_OUT: PolicyChange._State.ValueType  # 8
+        """Approved, and on its way to the accounts by its rollout plan."""
+        STATE_ROLLED_BACK: PolicyChange._State.ValueType  # 9
+        """Its rollout was taken back before it reached every account. Final."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a change is in its life. New values may be added."""
@@ -220,6 +225,10 @@ class PolicyChange(_message.Message):
     """An approver said no. Final."""
     STATE_WITHDRAWN: PolicyChange.State.ValueType  # 7
     """The author took it back. Final."""
+    STATE_ROLLING_OUT: PolicyChange.State.ValueType  # 8
+    """Approved, and on its way to the accounts by its rollout plan."""
+    STATE_ROLLED_BACK: PolicyChange.State.ValueType  # 9
+    """Its rollout was taken back before it reached every account. Final."""
 
     CHANGE_ID_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
@@ -234,6 +243,10 @@ class PolicyChange(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    APPROVAL_NEEDS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
     change_id: _builtins.str
     """Id, made by the service."""
     node_id: _builtins.str
@@ -252,6 +265,8 @@ class PolicyChange(_message.Message):
     """What the approver said."""
     etag: _builtins.str
     """Changes whenever the change does."""
+    account_count: _builtins.int
+    """Accounts at and under its node when it was submitted; 0 before."""
     @_builtins.property
     def document(self) -> _policy_document_pb2.PolicyDocument:
         """The whole new document of the node."""
@@ -267,6 +282,18 @@ class PolicyChange(_message.Message):
     @_builtins.property
     def decide_time(self) -> _timestamp_pb2.Timestamp:
         """When it was approved or rejected."""
+
+    @_builtins.property
+    def rollout(self) -> _rollout_pb2.RolloutPlan:
+        """How it reaches the accounts once it is approved; all at once when absent."""
+
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]:
+        """Approvals of its present content, oldest first."""
+
+    @_builtins.property
+    def approval_needs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovalNeed]:
+        """Whose approval it needs, as the rules ask; while it waits for approval."""
 
     def __init__(
         self,
@@ -284,14 +311,90 @@ class PolicyChange(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
+        rollout: _rollout_pb2.RolloutPlan | None = ...,
+        approvals: _abc.Iterable[Global___Approval] | None = ...,
+        approval_needs: _abc.Iterable[Global___ApprovalNeed] | None = ...,
+        account_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decide_time", b"decide_time", "document", b"document", "effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decide_time", b"decide_time", "document", b"document", "effective_time", b"effective_time", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "approver_comment", b"approver_comment", "author", b"author", "change_id", b"change_id", "create_time", b"create_time", "decide_time", b"decide_time", "document", b"document", "effective_time", b"effective_time", "etag", b"etag", "node_id", b"node_id", "reason", b"reason", "state", b"state", "version_hash", b"version_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "approval_needs", b"approval_needs", "approvals", b"approvals", "approver", b"approver", "approver_comment", b"approver_comment", "author", b"author", "change_id", b"change_id", "create_time", b"create_time", "decide_time", b"decide_time", "document", b"document", "effective_time", b"effective_time", "etag", b"etag", "node_id", b"node_id", "reason", b"reason", "rollout", b"rollout", "state", b"state", "version_hash", b"version_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyChange: _TypeAlias = PolicyChange  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """One person's approval of a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVER_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    approver: _builtins.str
+    """Who approved."""
+    comment: _builtins.str
+    """What the approver said."""
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles that the approver had."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        approver: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        comment: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "comment", b"comment", "record_time", b"record_time", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class ApprovalNeed(_message.Message):
+    """Approvals that a change needs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    GIVEN_COUNT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """The role that approvers must have; any when empty."""
+    count: _builtins.int
+    """How many different people."""
+    given_count: _builtins.int
+    """How many have approved."""
+    description: _builtins.str
+    """Which rule asks for it, as a sentence."""
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        count: _builtins.int = ...,
+        given_count: _builtins.int = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "description", b"description", "given_count", b"given_count", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalNeed: _TypeAlias = ApprovalNeed  # noqa: Y015
 
 @_typing.final
 class Finding(_message.Message):
@@ -800,6 +903,7 @@ class CreateChangeRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     node_id: _builtins.str
@@ -812,7 +916,13 @@ class CreateChangeRequest(_message.Message):
 
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on it holds; from the approval on when absent."""
+        """From when on it holds; from the approval on when absent, as it must be with
+        a rollout.
+        """
+
+    @_builtins.property
+    def rollout(self) -> _rollout_pb2.RolloutPlan:
+        """How it reaches the accounts; all at once when absent."""
 
     def __init__(
         self,
@@ -822,10 +932,11 @@ class CreateChangeRequest(_message.Message):
         document: _policy_document_pb2.PolicyDocument | None = ...,
         reason: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        rollout: _rollout_pb2.RolloutPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "node_id", b"node_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "node_id", b"node_id", "reason", b"reason", "request_id", b"request_id", "rollout", b"rollout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -874,6 +985,7 @@ class UpdateChangeRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     change_id: _builtins.str
@@ -892,7 +1004,11 @@ class UpdateChangeRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: `document`, `reason`, `effective_time`."""
+        """What to change: `document`, `reason`, `effective_time`, `rollout`."""
+
+    @_builtins.property
+    def rollout(self) -> _rollout_pb2.RolloutPlan:
+        """The new rollout plan, if the mask names it; none when absent then."""
 
     def __init__(
         self,
@@ -904,10 +1020,11 @@ class UpdateChangeRequest(_message.Message):
         reason: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        rollout: _rollout_pb2.RolloutPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "rollout", b"rollout", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "document", b"document", "effective_time", b"effective_time", "etag", b"etag", "reason", b"reason", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "document", b"document", "effective_time", b"effective_time", "etag", b"etag", "reason", b"reason", "request_id", b"request_id", "rollout", b"rollout", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,7 +1163,9 @@ class ApproveChangeResponse(_message.Message):
     CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def change(self) -> Global___PolicyChange:
-        """The change, scheduled or active."""
+        """The change: scheduled, active or rolling out, or submitted while approvals are
+        missing.
+        """
 
     def __init__(
         self,
@@ -1484,6 +1603,9 @@ class ResolvePoliciesRequest(_message.Message):
     ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    WITH_COMPARISONS_FIELD_NUMBER: _builtins.int
+    with_comparisons: _builtins.bool
+    """Also say what both sides of a rollout would have, to compare them."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The accounts, in any order; all accounts of the tree when empty."""
@@ -1502,10 +1624,11 @@ class ResolvePoliciesRequest(_message.Message):
         account_ids: _abc.Iterable[_builtins.str] | None = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
         known_time: _timestamp_pb2.Timestamp | None = ...,
+        with_comparisons: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "effective_time", b"effective_time", "known_time", b"known_time", "with_comparisons", b"with_comparisons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1520,6 +1643,7 @@ class ResolvePoliciesResponse(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
     POLICY_HASHES_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___EffectivePolicy]:
         """Policies that earlier parts did not carry."""
@@ -1532,20 +1656,131 @@ class ResolvePoliciesResponse(_message.Message):
     def policy_hashes(self) -> _columns_pb2.WordColumn:
         """The policy hash of each account; an empty word means that none is in force."""
 
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyComparison]:
+        """Accounts of this part that are under a rollout, if the request asked for them."""
+
     def __init__(
         self,
         *,
         policies: _abc.Iterable[Global___EffectivePolicy] | None = ...,
         account_ids: _abc.Iterable[_builtins.str] | None = ...,
         policy_hashes: _columns_pb2.WordColumn | None = ...,
+        comparisons: _abc.Iterable[Global___PolicyComparison] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy_hashes", b"policy_hashes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "policies", b"policies", "policy_hashes", b"policy_hashes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "comparisons", b"comparisons", "policies", b"policies", "policy_hashes", b"policy_hashes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolvePoliciesResponse: _TypeAlias = ResolvePoliciesResponse  # noqa: Y015
+
+@_typing.final
+class PolicyComparison(_message.Message):
+    """The two policies of an account under a rollout; one of them is in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_HASH_FIELD_NUMBER: _builtins.int
+    INCUMBENT_HASH_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    change_id: _builtins.str
+    """The change that is rolled out; where there are several, that of the node
+    nearest to the account.
+    """
+    candidate_hash: _builtins.str
+    """Hash of its policy with the change."""
+    incumbent_hash: _builtins.str
+    """Hash of its policy without."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+        candidate_hash: _builtins.str = ...,
+        incumbent_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "candidate_hash", b"candidate_hash", "change_id", b"change_id", "incumbent_hash", b"incumbent_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyComparison: _TypeAlias = PolicyComparison  # noqa: Y015
+
+@_typing.final
+class GetPolicyAsOfRequest(_message.Message):
+    """Request of `GetPolicyAsOf`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """The account, or any other node."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant asked about; the market's present when absent."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was known at this instant; as known now when absent."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time", "node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyAsOfRequest: _TypeAlias = GetPolicyAsOfRequest  # noqa: Y015
+
+@_typing.final
+class GetPolicyAsOfResponse(_message.Message):
+    """Response of `GetPolicyAsOf`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    ROLLOUT_VERSION_HASHES_FIELD_NUMBER: _builtins.int
+    STOP_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVersion]:
+        """The version of each node on the path that had one, root first."""
+
+    @_builtins.property
+    def rollout_version_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of `versions` that the node had as part of a rollout."""
+
+    @_builtins.property
+    def stop_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The stops that held, which no version undoes."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___PolicyVersion] | None = ...,
+        rollout_version_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        stop_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout_version_hashes", b"rollout_version_hashes", "stop_ids", b"stop_ids", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyAsOfResponse: _TypeAlias = GetPolicyAsOfResponse  # noqa: Y015
 
 @_typing.final
 class PolicyPoint(_message.Message):
@@ -1929,6 +2164,16 @@ class PolicyNotice(_message.Message):
         """It is in force."""
         KIND_WITHDRAWN: PolicyNotice._Kind.ValueType  # 3
         """It was scheduled, and was withdrawn before it was in force."""
+        KIND_SHADOWED: PolicyNotice._Kind.ValueType  # 4
+        """It is being rolled out, and nobody has it yet."""
+        KIND_CANARIED: PolicyNotice._Kind.ValueType  # 5
+        """Some accounts have it."""
+        KIND_ROLLED_BACK: PolicyNotice._Kind.ValueType  # 6
+        """Its rollout was taken back; nobody has it."""
+        KIND_STOPPED: PolicyNotice._Kind.ValueType  # 7
+        """A stop holds; `version_hash` is the stop's, and `change_id` its id."""
+        KIND_LIFTED: PolicyNotice._Kind.ValueType  # 8
+        """A stop was lifted."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened. New values may be added."""
@@ -1941,6 +2186,16 @@ class PolicyNotice(_message.Message):
     """It is in force."""
     KIND_WITHDRAWN: PolicyNotice.Kind.ValueType  # 3
     """It was scheduled, and was withdrawn before it was in force."""
+    KIND_SHADOWED: PolicyNotice.Kind.ValueType  # 4
+    """It is being rolled out, and nobody has it yet."""
+    KIND_CANARIED: PolicyNotice.Kind.ValueType  # 5
+    """Some accounts have it."""
+    KIND_ROLLED_BACK: PolicyNotice.Kind.ValueType  # 6
+    """Its rollout was taken back; nobody has it."""
+    KIND_STOPPED: PolicyNotice.Kind.ValueType  # 7
+    """A stop holds; `version_hash` is the stop's, and `change_id` its id."""
+    KIND_LIFTED: PolicyNotice.Kind.ValueType  # 8
+    """A stop was lifted."""
 
     POSITION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -1985,6 +2240,124 @@ class PolicyNotice(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyNotice: _TypeAlias = PolicyNotice  # noqa: Y015
+
+@_typing.final
+class AccountVersions(_message.Message):
+    """The versions that an account's plan rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_HASHES_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    @_builtins.property
+    def version_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The versions, in any order."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        version_hashes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "version_hashes", b"version_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountVersions: _TypeAlias = AccountVersions  # noqa: Y015
+
+@_typing.final
+class CheckPoliciesRequest(_message.Message):
+    """Request of `CheckPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountVersions]:
+        """1 to 1,000 accounts."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant asked about; the market's present when absent."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___AccountVersions] | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "effective_time", b"effective_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPoliciesRequest: _TypeAlias = CheckPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class PolicyVerdict(_message.Message):
+    """An account whose rules are others than those asked about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    VERSION_HASHES_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    paused: _builtins.bool
+    """Trading is paused by its rules or by a stop."""
+    description: _builtins.str
+    """What is different, as a sentence."""
+    @_builtins.property
+    def version_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The versions that govern it; none when it is unknown."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        version_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "description", b"description", "paused", b"paused", "version_hashes", b"version_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyVerdict: _TypeAlias = PolicyVerdict  # noqa: Y015
+
+@_typing.final
+class CheckPoliciesResponse(_message.Message):
+    """Response of `CheckPolicies`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVerdict]:
+        """Accounts that are paused or have other rules, in the order asked."""
+
+    def __init__(
+        self,
+        *,
+        verdicts: _abc.Iterable[Global___PolicyVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPoliciesResponse: _TypeAlias = CheckPoliciesResponse  # noqa: Y015
 
 @_typing.final
 class CheckVersionsRequest(_message.Message):

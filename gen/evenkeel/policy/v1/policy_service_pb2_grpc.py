@@ -129,6 +129,11 @@ class PolicyServiceStub:
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesResponse.FromString,
                 _registered_method=True)
+        self.GetPolicyAsOf = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/GetPolicyAsOf',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfResponse.FromString,
+                _registered_method=True)
         self.DiffPolicies = channel.unary_unary(
                 '/evenkeel.policy.v1.PolicyService/DiffPolicies',
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesRequest.SerializeToString,
@@ -143,6 +148,11 @@ class PolicyServiceStub:
                 '/evenkeel.policy.v1.PolicyService/WatchPolicies',
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.FromString,
+                _registered_method=True)
+        self.CheckPolicies = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/CheckPolicies',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesResponse.FromString,
                 _registered_method=True)
         self.CheckVersions = channel.unary_unary(
                 '/evenkeel.policy.v1.PolicyService/CheckVersions',
@@ -249,13 +259,15 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveChange(self, request, context):
-        """Approves a submitted change, whose version is in force from its effective
-        time on. The approver is never the author, and names the content that was read.
+        """Approves a submitted change. The approver is never the author, and names the
+        content that was read. Once everybody has approved whom the approval rules ask
+        for, its version is in force from its effective time on, or its rollout
+        begins; until then it waits.
         Only the first version of a node may hold since before its approval.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
         `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -341,6 +353,16 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPolicyAsOf(self, request, context):
+        """Returns the versions that governed a node's path as of an instant, as known
+        at an instant, root first: who wrote and approved each, and why.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DiffPolicies(self, request, context):
         """Says what is different between two documents, line by line, for people and
         for programs.
@@ -371,8 +393,17 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckPolicies(self, request, context):
+        """Says for which accounts the rules at an instant are others than those of the
+        given versions, or forbid trading.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckVersions(self, request, context):
-        """Says which of the given version hashes are in force at an instant.
+        """Says which of the given version hashes are in force at an instant, for all
+        accounts or for some.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -471,6 +502,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesRequest.FromString,
                     response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.ResolvePoliciesResponse.SerializeToString,
             ),
+            'GetPolicyAsOf': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicyAsOf,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfResponse.SerializeToString,
+            ),
             'DiffPolicies': grpc.unary_unary_rpc_method_handler(
                     servicer.DiffPolicies,
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DiffPoliciesRequest.FromString,
@@ -485,6 +521,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.WatchPolicies,
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.FromString,
                     response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.SerializeToString,
+            ),
+            'CheckPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPolicies,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesResponse.SerializeToString,
             ),
             'CheckVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckVersions,
@@ -994,6 +1035,33 @@ class PolicyService:
             _registered_method=True)
 
     @staticmethod
+    def GetPolicyAsOf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/GetPolicyAsOf',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetPolicyAsOfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DiffPolicies(request,
             target,
             options=(),
@@ -1064,6 +1132,33 @@ class PolicyService:
             '/evenkeel.policy.v1.PolicyService/WatchPolicies',
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesRequest.SerializeToString,
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.WatchPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/CheckPolicies',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.CheckPoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

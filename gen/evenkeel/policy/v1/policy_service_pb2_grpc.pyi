@@ -91,13 +91,15 @@ class PolicyServiceStub:
     was approved since it was written); as `CreateChange`.
     """
     ApproveChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ApproveChangeRequest, _policy_service_pb2.ApproveChangeResponse]
-    """Approves a submitted change, whose version is in force from its effective
-    time on. The approver is never the author, and names the content that was read.
+    """Approves a submitted change. The approver is never the author, and names the
+    content that was read. Once everybody has approved whom the approval rules ask
+    for, its version is in force from its effective time on, or its rollout
+    begins; until then it waits.
     Only the first version of a node may hold since before its approval.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
     """
     RejectChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]
     """Rejects a submitted change, with a reason.
@@ -146,6 +148,12 @@ class PolicyServiceStub:
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
     """
+    GetPolicyAsOf: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyAsOfRequest, _policy_service_pb2.GetPolicyAsOfResponse]
+    """Returns the versions that governed a node's path as of an instant, as known
+    at an instant, root first: who wrote and approved each, and why.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`.
+    """
     DiffPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPoliciesRequest, _policy_service_pb2.DiffPoliciesResponse]
     """Says what is different between two documents, line by line, for people and
     for programs.
@@ -164,8 +172,14 @@ class PolicyServiceStub:
     """Streams what becomes of versions, from a position on, and goes on as it
     happens. A reader that was cut off resumes after the last position it saw.
     """
+    CheckPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CheckPoliciesRequest, _policy_service_pb2.CheckPoliciesResponse]
+    """Says for which accounts the rules at an instant are others than those of the
+    given versions, or forbid trading.
+    """
     CheckVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CheckVersionsRequest, _policy_service_pb2.CheckVersionsResponse]
-    """Says which of the given version hashes are in force at an instant."""
+    """Says which of the given version hashes are in force at an instant, for all
+    accounts or for some.
+    """
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -230,13 +244,15 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     was approved since it was written); as `CreateChange`.
     """
     ApproveChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ApproveChangeRequest, _policy_service_pb2.ApproveChangeResponse]  # type: ignore[assignment]
-    """Approves a submitted change, whose version is in force from its effective
-    time on. The approver is never the author, and names the content that was read.
+    """Approves a submitted change. The approver is never the author, and names the
+    content that was read. Once everybody has approved whom the approval rules ask
+    for, its version is in force from its effective time on, or its rollout
+    begins; until then it waits.
     Only the first version of a node may hold since before its approval.
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
     """
     RejectChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]  # type: ignore[assignment]
     """Rejects a submitted change, with a reason.
@@ -285,6 +301,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
     """
+    GetPolicyAsOf: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyAsOfRequest, _policy_service_pb2.GetPolicyAsOfResponse]  # type: ignore[assignment]
+    """Returns the versions that governed a node's path as of an instant, as known
+    at an instant, root first: who wrote and approved each, and why.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`.
+    """
     DiffPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPoliciesRequest, _policy_service_pb2.DiffPoliciesResponse]  # type: ignore[assignment]
     """Says what is different between two documents, line by line, for people and
     for programs.
@@ -303,8 +325,14 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """Streams what becomes of versions, from a position on, and goes on as it
     happens. A reader that was cut off resumes after the last position it saw.
     """
+    CheckPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CheckPoliciesRequest, _policy_service_pb2.CheckPoliciesResponse]  # type: ignore[assignment]
+    """Says for which accounts the rules at an instant are others than those of the
+    given versions, or forbid trading.
+    """
     CheckVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CheckVersionsRequest, _policy_service_pb2.CheckVersionsResponse]  # type: ignore[assignment]
-    """Says which of the given version hashes are in force at an instant."""
+    """Says which of the given version hashes are in force at an instant, for all
+    accounts or for some.
+    """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the rules: a tree of nodes from firm to account, each with versions
@@ -426,13 +454,15 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.ApproveChangeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ApproveChangeResponse, _abc.Awaitable[_policy_service_pb2.ApproveChangeResponse]]:
-        """Approves a submitted change, whose version is in force from its effective
-        time on. The approver is never the author, and names the content that was read.
+        """Approves a submitted change. The approver is never the author, and names the
+        content that was read. Once everybody has approved whom the approval rules ask
+        for, its version is in force from its effective time on, or its rollout
+        begins; until then it waits.
         Only the first version of a node may hold since before its approval.
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
         `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`; as `CreateChange`.
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
         """
 
     @_abc_1.abstractmethod
@@ -531,6 +561,18 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetPolicyAsOf(
+        self,
+        request: _policy_service_pb2.GetPolicyAsOfRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.GetPolicyAsOfResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyAsOfResponse]]:
+        """Returns the versions that governed a node's path as of an instant, as known
+        at an instant, root first: who wrote and approved each, and why.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
     def DiffPolicies(
         self,
         request: _policy_service_pb2.DiffPoliciesRequest,
@@ -567,11 +609,23 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CheckPolicies(
+        self,
+        request: _policy_service_pb2.CheckPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.CheckPoliciesResponse, _abc.Awaitable[_policy_service_pb2.CheckPoliciesResponse]]:
+        """Says for which accounts the rules at an instant are others than those of the
+        given versions, or forbid trading.
+        """
+
+    @_abc_1.abstractmethod
     def CheckVersions(
         self,
         request: _policy_service_pb2.CheckVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.CheckVersionsResponse, _abc.Awaitable[_policy_service_pb2.CheckVersionsResponse]]:
-        """Says which of the given version hashes are in force at an instant."""
+        """Says which of the given version hashes are in force at an instant, for all
+        accounts or for some.
+        """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
