@@ -269,7 +269,9 @@ class Layers(Mapping[PolicyNodeId, Layer]):
             raise KeyError(node_id)
         return found.layer
 
-    def get(self, node_id: PolicyNodeId, default: Layer | None = None) -> Layer | None:  # type: ignore[override]
+    def get(  # type: ignore[override]  # of the three forms of a mapping's, the one that is used
+        self, node_id: PolicyNodeId, default: Layer | None = None
+    ) -> Layer | None:
         """Return the version in force, or `default`; most nodes have none, and this is quick about them."""
         place = self._places.get(node_id)
         if place is None or place not in self._governing:
