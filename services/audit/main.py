@@ -28,11 +28,13 @@ from services.audit.app import (
     ScrubReport,
     Sealer,
     Sequencer,
+    read_records,
     scrub,
 )
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
+from services.audit.domain.records import Records
 from services.audit.domain.signed_note import SigningKey
 from services.audit.store import (
     PostgresContents,
@@ -132,8 +134,15 @@ async def check(settings: AuditSettings) -> Mapping[str, ScrubReport]:
     """Check everything that is stored of each log, from outside the service, and record nothing."""
     database = Database(settings)
     try:
+        records = Records()
+        await read_records(PostgresReader(database, RECORDS), records)
         return {
-            name: await scrub(PostgresContents(database, name), key.name, [key.verifier_key])
+            name: await scrub(
+                PostgresContents(database, name),
+                key.name,
+                [key.verifier_key],
+                disposals=[(each.start, each.stop) for each in records.disposals(name)],
+            )
             for name, key in signing_keys(settings).items()
         }
     finally:
@@ -180,6 +189,7 @@ class OpenLog:
             clock=SystemClock(),
             interval_s=settings.scrub_interval_s,
             on_report=watch.scrubbed,
+            disposals=None if records is None else partial(records.disposals, name),
         )
         app = AuditApp(
             sequencer=sequencer,

@@ -6,7 +6,7 @@ from services.audit.app.export import Exporter, ExportOrder, Form
 from services.audit.app.keeper import Keeper
 from services.audit.app.logs import Log, Logs
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
-from services.audit.app.records import RecordsApp
+from services.audit.app.records import RecordsApp, read_records
 from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
 from services.audit.app.sealing import Sealer
 from services.audit.app.sequencer import Appended, Sequencer
@@ -38,5 +38,6 @@ __all__ = [
     "Sealer",
     "Sequencer",
     "accounts_in",
+    "read_records",
     "scrub",
 ]

@@ -109,6 +109,18 @@ class SubjectKeys(Protocol):
 Governing = Callable[[], AbstractAsyncContextManager[None]]
 
 
+async def read_records(log: LogReader, records: Records) -> None:
+    """Bring `records` to where the log that governs is now."""
+    newest = await log.checkpoint()
+    size = 0 if newest is None else newest.checkpoint.size
+    while records.size < size:
+        bodies = await log.bodies(EntryFilter(kind=RECORDS_KINDS), start=records.size, stop=size, limit=_STEP_ENTRIES)
+        entries = [parse_entry(body) for body in bodies]
+        records.apply(entries, [json.loads(each.event.data) for each in entries])
+        if len(bodies) < _STEP_ENTRIES:
+            records.size = size
+
+
 class RecordsApp:
     """Proposes, decides and holds."""
 
@@ -150,16 +162,12 @@ class RecordsApp:
     async def records(self) -> Records:
         """Return the state as the log has it now."""
         async with self._reading:
-            newest = await self._log.checkpoint()
-            size = 0 if newest is None else newest.checkpoint.size
-            wanted = EntryFilter(kind=RECORDS_KINDS)
-            while self._records.size < size:
-                bodies = await self._log.bodies(wanted, start=self._records.size, stop=size, limit=_STEP_ENTRIES)
-                entries = [parse_entry(body) for body in bodies]
-                self._records.apply(entries, [json.loads(each.event.data) for each in entries])
-                if len(bodies) < _STEP_ENTRIES:
-                    self._records.size = size
+            await read_records(self._log, self._records)
             return self._records
+
+    async def disposals(self, log: str) -> Sequence[tuple[int, int]]:
+        """Return the bounds of what was destroyed of a log, or is being destroyed, by the first index."""
+        return [(each.start, each.stop) for each in (await self.records()).disposals(log)]
 
     async def propose_class(self, request_id: str, rule: RetentionClass, *, reason: str, actor: str) -> Proposal:
         """Propose a retention class, or a new version of one.

@@ -3,10 +3,15 @@
 The bodies are the record; all else follows from them: leaves, tiles, event ids, postings, and with the log's keys the
 checkpoints. A scrub reads the log from its first entry, computes what must be there, and says where something else is.
 It finds a change of any stored bit, whoever made it, as long as one older checkpoint is kept by somebody else.
+
+Where entries were destroyed because their time was over, their hashes are read from the tiles: that these are the right
+ones shows in the next root. What stood beside such entries can no longer be derived, and is counted.
+
+A scrub may begin where an earlier one ended, given the tree's edge there, which its root proves.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
@@ -18,6 +23,9 @@ from services.audit.domain.terms import postings
 from services.audit.domain.tiles import RightEdge, Tile, TileId
 
 Posting = tuple[int, int]
+
+# Accounts whose last number is kept in memory, about 100 bytes each; more are looked up again.
+NUMBERS_KEPT_MAX = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,76 +94,156 @@ class Expected:
             yield from _differs(f"tile {tile_id.level} {tile_id.index}", tile, stored.tiles.get(tile_id))
 
 
-class Scrub:
-    """Follows the log from its first entry, commit by commit."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scrub came: the tree's edge there, the time of its last checkpoint, and what it counted."""
 
-    def __init__(self, origin: str, keys: Sequence[VerifierKey]) -> None:
-        """Begin with the empty log `origin`, whose checkpoints at least one of `keys` signs."""
+    edge: RightEdge = field(default_factory=RightEdge)
+    last_time: datetime | None = None
+    counted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What was read of one commit: its first index, its checkpoint, its entries, and what was wrong on the way.
+
+    `gone` are the leaves of its entries that were destroyed, by index.
+    """
+
+    start: int
+    signed: StoredCheckpoint
+    entries: Sequence[tuple[int, Entry]]
+    leaves: Sequence[bytes]
+    gone: Mapping[int, bytes]
+    whole: bool
+    findings: Sequence[Finding]
+
+    @property
+    def accounts(self) -> set[str]:
+        """The accounts that its entries are about."""
+        return {entry.event.account for _, entry in self.entries if entry.event.account is not None}
+
+
+class Scrub:
+    """Follows the log commit by commit, from its first entry or from where an earlier scrub ended."""
+
+    def __init__(self, origin: str, keys: Sequence[VerifierKey], since: Progress | None = None) -> None:
+        """Begin with the empty log `origin`, whose checkpoints at least one of `keys` signs, or at `since`."""
+        since = since or Progress()
         self._origin = origin
         self._keys = tuple(keys)
-        self._edge = RightEdge()
-        self._covered = 0
-        self._event_ids: set[str] = set()
+        self._edge = since.edge
+        self._covered = since.edge.size
+        self._last_time = since.last_time
+        # The last number of each account, as far as it was seen.
         self._numbers: dict[str, int] = {}
-        self._last_time: datetime | None = None
-        self.counted = {"entry": 0, "event_key": 0, "posting": 0, "tile": 0, "checkpoint_note": 0}
+        # Whether an account that was not seen may have entries before all the same.
+        self._forgetful = since.edge.size > 0
+        self.counted = {"entry": 0, "event_key": 0, "posting": 0, "tile": 0, "checkpoint_note": 0, **since.counted}
 
     @property
     def size(self) -> int:
         """How many entries the checkpoints cover that were followed."""
         return self._covered
 
+    @property
+    def progress(self) -> Progress:
+        """How far it came."""
+        return Progress(self._edge, self._last_time, dict(self.counted))
+
     def root(self) -> bytes:
         """Return the root over the bodies of these entries."""
         return self._edge.root()
 
-    def follow(self, rows: Sequence[StoredEntry], signed: StoredCheckpoint) -> tuple[list[Finding], Expected]:
-        """Take the rows of one commit, by index, and the checkpoint that ends it.
+    def read(self, rows: Sequence[StoredEntry], signed: StoredCheckpoint, gone: Mapping[int, bytes]) -> Commit:
+        """Read the rows of one commit, by index.
 
-        Returns:
-            What is wrong with them, and what must be stored beside them.
+        Args:
+            rows: Those that are there.
+            signed: The checkpoint that ends it.
+            gone: The leaves of its entries that were destroyed, by index.
         """
-        start, size = self.size, signed.size
         findings: list[Finding] = []
-        entries: list[Entry] = []
-        index = start
+        entries: list[tuple[int, Entry]] = []
+        leaves: list[bytes] = []
+        index = self.size
         for row in rows:
+            while index < row.index and index in gone:
+                leaves.append(gone[index])
+                index += 1
             if row.index != index:
                 findings.append(Finding(f"entry {index}", f"is missing, the next one is {row.index}"))
                 index = row.index
-            if leaf_hash(row.body) != row.leaf:
+            leaf = leaf_hash(row.body)
+            if leaf != row.leaf:
                 findings.append(Finding(f"entry {index}", "its leaf is not the hash of its body"))
+            # The tree is over the bodies as they are, so that what was bent shows in the first root that covers it.
+            leaves.append(leaf)
             try:
-                entry = parse_entry(row.body)
+                entries.append((index, parse_entry(row.body)))
             except EntryInvalid:
                 findings.append(Finding(f"entry {index}", "its body is not one that the log writes"))
-            else:
-                findings += self._contradictions(entry, index, signed.sign_time)
-                entries.append(entry)
             index += 1
-        if index != size:
-            findings.append(Finding(f"entry {index}", f"is missing, though a checkpoint covers {size} entries"))
-        # The tree is over the bodies as they are, so that what was bent shows in the first root that covers it.
-        self._edge, tiles = self._edge.extended(leaf_hash(row.body) for row in rows)
-        self._covered = size
-        findings += self._checkpoint_findings(signed)
-        # Positions count from the first entry, so they are known only where every entry is.
-        found = postings(entry.event for entry in entries) if len(entries) == size - start else {}
+        while index < signed.size and index in gone:
+            leaves.append(gone[index])
+            index += 1
+        if index != signed.size:
+            findings.append(Finding(f"entry {index}", f"is missing, though a checkpoint covers {signed.size} entries"))
+        whole = len(entries) + len(gone) == signed.size - self.size
+        return Commit(self.size, signed, entries, leaves, gone, whole, findings)
+
+    def unknown(self, commit: Commit) -> set[str]:
+        """Return the accounts of `commit` whose last number must be looked up before it is followed."""
+        if len(self._numbers) > NUMBERS_KEPT_MAX:
+            self._numbers.clear()
+            self._forgetful = True
+        return commit.accounts - self._numbers.keys() if self._forgetful else set()
+
+    def learn(self, numbers: Mapping[str, int]) -> None:
+        """Take the last numbers of accounts before the next commit; an account without entries has 0."""
+        self._numbers |= numbers
+
+    def forget(self) -> None:
+        """Say that entries before the next commit were destroyed: an account that was not seen may have had some."""
+        self._forgetful = True
+
+    def follow(
+        self, commit: Commit, numbers: Mapping[int, Mapping[str, int]] | None = None
+    ) -> tuple[list[Finding], Expected]:
+        """Take the next commit.
+
+        Args:
+            commit: As `read` returned it.
+            numbers: Where entries were destroyed in it: by the index after them, the last numbers of accounts there.
+
+        Returns:
+            What is wrong with it, and what must be stored beside it.
+        """
+        findings = list(commit.findings)
+        seen: set[str] = set()
+        resets = numbers or {}
+        for index, entry in commit.entries:
+            self._numbers |= resets.get(index, {})
+            findings += self._contradictions(entry, index, commit.signed.sign_time, seen)
+        self._edge, tiles = self._edge.extended(commit.leaves)
+        self._covered = commit.signed.size
+        findings += self._checkpoint_findings(commit.signed)
         expected = Expected(
-            keys={entry.event.event_id: Known(entry.index, entry.event.digest) for entry in entries},
-            postings={(term, start): positions for term, positions in found.items()},
+            keys={entry.event.event_id: Known(entry.index, entry.event.digest) for _, entry in commit.entries},
+            postings=_expected_postings(commit),
             tiles={tile.id: tile for tile in tiles},
         )
-        self._count(rows, expected)
+        self._count(commit, expected)
         return findings, expected
 
-    def _contradictions(self, entry: Entry, index: int, sign_time: datetime) -> Iterator[Finding]:
+    def _contradictions(self, entry: Entry, index: int, sign_time: datetime, seen: set[str]) -> Iterator[Finding]:
         where = f"entry {index}"
         if entry.index != index:
             yield Finding(where, f"says that its index is {entry.index}")
-        if entry.event.event_id in self._event_ids:
+        # One in another commit shows in the event's key, which has one index.
+        if entry.event.event_id in seen:
             yield Finding(where, f"its event {entry.event.event_id} stands in the log before")
-        self._event_ids.add(entry.event.event_id)
+        seen.add(entry.event.event_id)
         account = entry.event.account
         number = 0 if account is None else self._numbers.get(account, 0) + 1
         if entry.account_sequence != number:
@@ -182,9 +270,10 @@ class Scrub:
             yield Finding(where, "was signed before the checkpoint that precedes it")
         self._last_time = signed.sign_time
 
-    def _count(self, rows: Sequence[StoredEntry], expected: Expected) -> None:
-        self.counted["entry"] += len(rows)
-        self.counted["event_key"] += len(expected.keys)
+    def _count(self, commit: Commit, expected: Expected) -> None:
+        self.counted["entry"] += len(commit.leaves) - len(commit.gone)
+        # The keys of what was destroyed stay, so that an event that comes again is known.
+        self.counted["event_key"] += len(expected.keys) + len(commit.gone)
         self.counted["posting"] += len(expected.postings)
         self.counted["tile"] += len(expected.tiles)
         self.counted["checkpoint_note"] += 1
@@ -197,6 +286,26 @@ class Scrub:
                 yield Finding(table, f"has {found} rows for the first {self._covered} entries, must have {must}")
             if counts[table].beyond:
                 yield Finding(table, f"has {counts[table].beyond} rows for entries that no checkpoint covers")
+
+
+def _expected_postings(commit: Commit) -> Mapping[Posting, bytes]:
+    """Return the postings that must be stored of a commit.
+
+    Positions count from its first entry, and after entries that were destroyed from the next that is left; so they are
+    known only where every entry is.
+    """
+    if not commit.whole:
+        return {}
+    runs: list[tuple[int, list[Entry]]] = []
+    for index, entry in commit.entries:
+        if not runs or index - 1 in commit.gone:
+            runs.append((index, []))
+        runs[-1][1].append(entry)
+    return {
+        (term, first): positions
+        for first, entries in runs
+        for term, positions in postings(entry.event for entry in entries).items()
+    }
 
 
 def _differs(where: str, must: object, found: object) -> Iterator[Finding]:

@@ -2,13 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import any_, func, literal, select, text
+from sqlalchemy import Text, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.audit.domain.entry import ACCOUNT, parse_entry
+from services.audit.domain.filter import EntryFilter
 from services.audit.domain.scrub import Counts, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.sequencing import Known
-from services.audit.domain.tiles import TILE_HEIGHT, Tile, TileId
-from services.audit.tables import EVENTS, log_tables
+from services.audit.domain.terms import positions, subject_term, term_number
+from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, TileId, split_hashes, tile_range
+from services.audit.store.reader import PostgresReader
+from services.audit.tables import EVENTS, disposed_number, log_tables
 from services.runtime.database import Database
 
 _POSTINGS = """
@@ -23,6 +27,21 @@ _TILES = """
 """
 
 
+_LAST_POSTINGS = """
+    select wanted.term, wanted.before, last.start, last.positions
+    from unnest(cast(:terms as bigint[]), cast(:befores as bigint[])) as wanted (term, before)
+    cross join lateral (
+        select start, positions from audit.posting as earlier
+        where earlier.term = wanted.term and earlier.start < wanted.before
+        order by start desc limit 1
+    ) as last
+"""
+_BODIES = "select body from audit.entry where idx = any(cast(:indexes as bigint[]))"
+
+# PostgreSQL's bigint.
+_INDEX_MAX = 2**63 - 1
+
+
 class PostgresContents:
     """Everything that is stored of the log."""
 
@@ -32,6 +51,9 @@ class PostgresContents:
         self._tables = log_tables(log)
         self._postings = text(self._tables.sql(_POSTINGS))
         self._tiles = text(self._tables.sql(_TILES))
+        self._last_postings = text(self._tables.sql(_LAST_POSTINGS))
+        self._bodies = text(self._tables.sql(_BODIES))
+        self._reader = PostgresReader(database, log)
 
     async def checkpoints(self, after: int, limit: int) -> Sequence[StoredCheckpoint]:
         """Return at most `limit` checkpoints of sizes above `after`, by size."""
@@ -72,6 +94,69 @@ class PostgresContents:
                 for level, index, root, data in (await connection.execute(self._tiles, ids) if tiles else ())
             }
         return Part(stored_keys, stored_postings, stored_tiles)
+
+    async def numbers(self, accounts: Collection[str], before: int) -> Mapping[str, int]:
+        """Return the last number of each of `accounts` in commits that begin before an index; 0 without entries."""
+        found = dict.fromkeys(accounts, 0)
+        left = dict.fromkeys(accounts, before)
+        while left:
+            terms = {account: term_number(subject_term(ACCOUNT, account)) for account in left}
+            parameters = {"terms": list(terms.values()), "befores": list(left.values())}
+            async with self._database.read() as connection:
+                rows = (await connection.execute(self._last_postings, parameters)).all()
+                last = {(row.term, row.before): (row.start, list(positions(row.positions))) for row in rows}
+                indexes = [start + at for start, held in last.values() for at in held]
+                bodies = (await connection.execute(self._bodies, {"indexes": indexes})).scalars().all()
+            numbers: dict[str | None, int] = {}
+            for body in bodies:
+                entry = parse_entry(body)
+                numbers[entry.event.account] = max(entry.account_sequence, numbers.get(entry.event.account, 0))
+            for account, limit in list(left.items()):
+                held = last.get((terms[account], limit))
+                if account in numbers or held is None:
+                    found[account] = numbers.get(account, 0)
+                    del left[account]
+                else:
+                    # Another term has the same number, and stands later in the log.
+                    left[account] = held[0]
+        kept = disposed_number.c
+        query = (
+            select(kept.account, func.max(kept.number))
+            .where(kept.log == self._tables.log, kept.stop <= before)
+            .where(kept.account == any_(literal(list(accounts), ARRAY(Text))))
+            .group_by(kept.account)
+        )
+        async with self._database.read() as connection:
+            for account, number in await connection.execute(query):
+                found[account] = max(number, found[account])
+        return found
+
+    async def leaves(self, start: int, stop: int) -> Mapping[int, bytes]:
+        """Return leaves by their index, from the full tiles; those that no tile has are absent."""
+        tile = self._tables.tile.c
+        first, last = start // TILE_WIDTH, (stop - 1) // TILE_WIDTH
+        query = select(tile.idx, tile.data).where(tile.level == 0, tile.idx.between(first, last)).order_by(tile.idx)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        found = {row.idx * TILE_WIDTH + at: leaf for row in rows for at, leaf in enumerate(split_hashes(row.data))}
+        return {index: found[index] for index in range(start, stop) if index in found}
+
+    async def edge(self, size: int) -> RightEdge:
+        """Return the edge of the tree of `size` leaves, as the tiles say.
+
+        Raises:
+            LogRootMismatch: Hashes are missing.
+        """
+        levels = range(-(-size.bit_length() // TILE_HEIGHT))
+        partial = [TileId(level, size >> TILE_HEIGHT * (level + 1)) for level in levels]
+        wanted = [tile_range(each, size) for each in partial if size >> TILE_HEIGHT * each.level & TILE_WIDTH - 1]
+        held = await self._reader.tiles(wanted)
+        return RightEdge.of(size, [split_hashes(held.get(each, b"")) for each in partial])
+
+    async def newest_of(self, kind: str) -> bytes | None:
+        """Return the body of the newest entry of `kind`."""
+        bodies = await self._reader.bodies(EntryFilter(kind=kind), start=0, stop=_INDEX_MAX, limit=1, descending=True)
+        return bodies[0] if bodies else None
 
     async def counts(self, size: int) -> Mapping[str, Counts]:
         """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint."""

@@ -11,10 +11,12 @@ import pytest
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
 from evenkeel.audit.v1 import records_service_pb2 as pb
+from services.audit.app import scrub
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.logs import ACCESS, RECORDS
+from services.audit.store import PostgresContents
 from services.audit.store.writer import PostgresWriter
-from tests.audit.builders import ORIGIN, an_event, some_events
+from tests.audit.builders import KEY, ORIGIN, an_event, some_events
 from tests.support.refusals import refused
 
 PARTITION = 256
@@ -209,10 +211,34 @@ async def test_a_partition_is_destroyed_and_every_older_proof_stays_valid(
     assert answer.results[0].status == audit.AppendResult.STATUS_DUPLICATE
     new_entry = (await log.GetEntry(audit.GetEntryRequest(index=answer.results[1].index))).entry
     assert new_entry.account_sequence > last_of_account.account_sequence
+    report = await scrub(PostgresContents(whole.assembled.database), ORIGIN, [KEY.verifier_key], disposals=[(0, 256)])
+    assert (report.findings, report.size) == ((), 301)
     states = (await people.carl.ListPartitions(pb.ListPartitionsRequest())).partitions
     assert [(each.start_index, each.disposed, each.full) for each in states] == [(0, True, True), (256, False, False)]
     again = pb.ProposeDisposalRequest(request_id=new(), start_index=0, stop_index=256, reason="Again.")
     await refuses(people.carl.ProposeDisposal(again), grpc.StatusCode.FAILED_PRECONDITION, "RANGE_NOT_DISPOSABLE")
+
+
+async def test_what_is_before_and_after_a_destroyed_partition_is_whole(small_partitions, people, whole):
+    await whole.append(*some_events(250, "first"))
+    await whole.append(*some_events(600, "over both bounds"))
+    await people.make_class()
+    contents = PostgresContents(whole.assembled.database)
+
+    second = await people.finished(await people.decide(await people.propose_disposal(256, 512)))
+    middle_gone = await scrub(contents, ORIGIN, [KEY.verifier_key], disposals=[(256, 512)])
+    first = await people.finished(await people.decide(await people.propose_disposal(0, 256)))
+    both_gone = await scrub(contents, ORIGIN, [KEY.verifier_key], disposals=[(0, 256), (256, 512)])
+
+    assert (second.state, first.state) == (pb.Proposal.STATE_DONE, pb.Proposal.STATE_DONE)
+    assert (middle_gone.findings, middle_gone.size) == ((), 850)
+    assert (both_gone.findings, both_gone.size) == ((), 850)
+    # What nobody decided to destroy is missed.
+    assert (await scrub(contents, ORIGIN, [KEY.verifier_key], disposals=[(256, 512)])).finding_count
+    found = await whole.log("compliance_officer").ListEntries(
+        audit.ListEntriesRequest(filter=audit.EntryFilter(actor="alice"), page_size=1000)
+    )
+    assert [each.index for each in found.entries] == list(range(512, 850))
 
 
 async def test_an_account_whose_entries_are_all_gone_goes_on_with_its_numbers(small_partitions, people, whole):

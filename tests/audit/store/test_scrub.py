@@ -1,9 +1,11 @@
 """A superuser bends the log behind the service's back, one bit at a time. Does a scrub find it, and say where?"""
 
 import asyncio
+import json
 import os
 import random
 import re
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -177,19 +179,35 @@ async def test_what_is_right_after_a_missing_entry_is_not_accused(database, supe
     assert report.size == 345
 
 
-async def test_a_scrub_records_its_result_in_the_log(database):
+class Ticking:
+    """A clock on which half an hour passes between two looks."""
+
+    def __init__(self):
+        self.at = NOON
+
+    def now(self):
+        self.at += timedelta(minutes=30)
+        return self.at
+
+
+def a_scrubber(database, running, *, clock=None, reports=None, interval_s=3600.0, **options):
+    return Scrubber(
+        log=PostgresContents(database),
+        origin=ORIGIN,
+        keys=[KEY.verifier_key],
+        sequencer=running.sequencer,
+        clock=clock or FixedClock(NOON),
+        interval_s=interval_s,
+        on_report=(reports if reports is not None else []).append,
+        **options,
+    )
+
+
+async def test_a_scrub_records_its_result_in_the_log_each_time_it_is_due(database):
     reports = []
     async with Running(database) as running:
         await running.sequencer.append(some_events(5))
-        scrubber = Scrubber(
-            log=PostgresContents(database),
-            origin=ORIGIN,
-            keys=[KEY.verifier_key],
-            sequencer=running.sequencer,
-            clock=FixedClock(NOON),
-            interval_s=0.001,
-            on_report=reports.append,
-        )
+        scrubber = a_scrubber(database, running, clock=Ticking(), reports=reports, interval_s=60)
         task = asyncio.create_task(scrubber.run(running.stop))
         await running.seen.until(lambda: len(running.seen.commits) > 2)
         running.stop.set()
@@ -198,6 +216,35 @@ async def test_a_scrub_records_its_result_in_the_log(database):
     entries = await check_log(PostgresReader(database))
     assert [report.size for report in reports[:2]] == [5, 6]
     assert entries[5].event.kind == "audit.log.scrubbed"
-    assert (
-        f'"finding_count":0,"findings":[],"root":"sha256:{reports[0].root.hex()}","size":5'.encode() in entries[5].body
-    )
+    said = json.loads(entries[5].event.data)
+    assert (said["finding_count"], said["findings"], said["size"], said["whole"]) == (0, [], 5, True)
+    assert said["root"] == f"sha256:{reports[0].root.hex()}"
+
+
+async def test_a_pass_goes_in_slices_and_another_process_goes_on_with_it(database):
+    await filled(database)
+    reports = []
+    async with Running(database) as running:
+        for _ in range(4):
+            # Each knows nothing but what is recorded.
+            await a_scrubber(database, running, reports=reports, slice_entries=100).scrub()
+
+    assert [(each.start, each.size, each.whole, each.finding_count) for each in reports[:3]] == [
+        (0, 344, False, 0),
+        (344, 346, True, 0),
+        (0, 344, False, 0),
+    ]
+
+
+async def test_a_slice_begins_again_where_its_beginning_was_bent(database, superuser):
+    await filled(database)
+    async with Running(database) as running:
+        await a_scrubber(database, running, slice_entries=40).scrub()
+        await superuser.execute(f"update audit.tile set data = {BYTES.format(column='data', bit=41 * 256)}")
+
+        again = await a_scrubber(database, running, slice_entries=40).scrub()
+        rest = await a_scrubber(database, running).scrub()
+
+    assert (again.start, again.size, again.finding_count) == (0, 44, 0)
+    assert rest.start == 0
+    assert [each.where for each in rest.findings] == ["tile 0 0"]
