@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from services.execution.app.events import plan_accepted, plan_refused, submission_refused
+from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
 from services.execution.app.funding import released_at_intake
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
@@ -157,7 +157,8 @@ class Intake:
             *(
                 plan_accepted(record, by_plan[record.plan.plan_id]) if record.accepted else plan_refused(record)
                 for record in taking.plans
-            )
+            ),
+            *(order_accepted(order) for order in taking.orders),
         )
 
 
