@@ -37,6 +37,7 @@ async def test_a_plan_signed_by_another_key_is_refused_and_takes_no_id(world):
         "execution.prices.ingested",
         "execution.submission.refused",
         "execution.plan.accepted",
+        "execution.order.accepted",
     ]
 
 
