@@ -181,12 +181,7 @@ def a_rebalance():
         event("prices", "decision.prices.ingested", {"price_set": "prices-1"}),
         event("book", "decision.book.ingested", {"snapshot": "snapshot-1"}),
         event("run", "decision.run.started", {"run": "run-1", "snapshot": "snapshot-1"}, actor="dan"),
-        event(
-            "decided",
-            "decision.plan.decided",
-            TRADE | {"snapshot": "snapshot-1", "policy_version": "sha256:v1"},
-            decided,
-        ),
+        event("decided", "decision.plan.decided", TRADE | inputs, decided),
         event("decided other", "decision.plan.decided", other, decided),
         event("plan approved", "decision.plan.approved", TRADE, {"approver": "eve"}, actor="eve"),
         event("accepted", "execution.plan.accepted", TRADE),
