@@ -139,8 +139,8 @@ bench: $(READY) ## Benchmarks against their peers; ONLY=prefix chooses some; res
 ##@ Run
 
 .PHONY: demo
-demo: $(READY) ## Rebalance 1,000 accounts on real prices through all four services, and show what happened
-	@$(PYTHON) -m tools.demo $(ARGS)
+demo: $(READY) ## Rebalance 1,000 accounts on real prices through all four services; VENUE=fix trades over FIX
+	@$(PYTHON) -m tools.demo $(if $(VENUE),--venue $(VENUE)) $(ARGS)
 
 .PHONY: up
 up: $(READY) ## Start the four services for your own calls; Ctrl-C stops them

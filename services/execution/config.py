@@ -1,12 +1,17 @@
 """What the execution service can be told by its environment."""
 
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.runtime.settings import ServiceSettings
+
+# What a CompID may be: no separator, no blank.
+COMP_ID = "^[A-Za-z0-9._-]{1,64}$"
 
 
 class ExecutionSettings(ServiceSettings):
@@ -78,3 +83,49 @@ class ExecutionSettings(ServiceSettings):
     sandbox_latency_s: float = Field(default=0.0, ge=0, le=60)
     # The answer to the n-th, 2n-th… order sent to the sandbox is lost after it took effect; 0 for none.
     sandbox_answers_lost_every: int = Field(default=0, ge=0)
+    # Clients trade with the sandbox over FIX on this port; 0 for none. Over TLS when a folder is named; it holds
+    # ca.pem, sandbox.pem and sandbox.key, and a client's certificate must carry its CompID as a name.
+    sandbox_fix_host: str = Field(default="127.0.0.1", min_length=1)
+    sandbox_fix_port: int = Field(default=0, ge=0, le=65_535)
+    sandbox_fix_comp_id: str = Field(default="SANDBOX", pattern=COMP_ID)
+    sandbox_fix_clients: frozenset[str] = frozenset({"EVENKEEL"})
+    # Who of them only gets copies of the others' reports; nobody when empty.
+    sandbox_fix_drop_copies_to: str = Field(default="", pattern=f"^$|{COMP_ID}")
+    sandbox_fix_tls_directory: Path | None = None
+
+    # Where orders go: to the sandbox, or to a broker over FIX 4.4.
+    venue: Literal["sandbox", "fix44"] = "sandbox"
+    # The broker: where it listens, and how both sides are called there.
+    fix_host: str = ""
+    fix_port: int = Field(default=0, ge=0, le=65_535)
+    fix_sender_comp_id: str = Field(default="EVENKEEL", pattern=COMP_ID)
+    fix_target_comp_id: str = Field(default="BROKER", pattern=COMP_ID)
+    # Our account at the broker, sent with each order; left out when empty.
+    fix_account: str = ""
+    # A folder with ca.pem (who signed the broker's certificate), client.pem and client.key; plain TCP when absent.
+    fix_tls_directory: Path | None = None
+    # The name that the broker's certificate carries, where that is not the host.
+    fix_server_name: str = ""
+    # HeartBtInt, in seconds.
+    fix_heartbeat_s: int = Field(default=30, ge=1, le=3600)
+    # The outcome of an order is unknown after this long without an answer, in seconds.
+    fix_answer_s: float = Field(default=2.0, gt=0, le=60)
+    # So many orders that are sent together go as one list; 0 for never.
+    fix_list_min: int = Field(default=0, ge=0, le=1_000)
+    # The session is up from this time of day to that one, in the broker's time zone, and its numbers begin anew with
+    # each; always, and without an end, when both are absent.
+    fix_opens: time | None = None
+    fix_closes: time | None = None
+    fix_time_zone: str = "UTC"
+    # Our CompID of a second session that brings copies of the reports; none when empty. It is at the same address
+    # unless another port is named.
+    fix_drop_copy_comp_id: str = Field(default="", pattern=f"^$|{COMP_ID}")
+    fix_drop_copy_port: int = Field(default=0, ge=0, le=65_535)
+
+    @model_validator(mode="after")
+    def _broker_is_named(self) -> Self:
+        if self.venue == "fix44" and not (self.fix_host and self.fix_port):
+            raise ValueError("venue fix44 needs fix_host and fix_port")
+        if (self.fix_opens is None) != (self.fix_closes is None):
+            raise ValueError("fix_opens and fix_closes must be given together, or neither")
+        return self

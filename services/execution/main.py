@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4  # noqa: TID251 - an attempt to send names nothing but itself
@@ -33,11 +33,20 @@ from services.execution.app.venue_port import VenuePort
 from services.execution.clients import PolicyClient
 from services.execution.config import ExecutionSettings
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
+from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.protocol.config import SessionConfig
+from services.execution.fix.protocol.schedule import ALWAYS, Always, Schedule
+from services.execution.fix.transport.initiator import Address, Initiator
+from services.execution.fix.transport.tls import client_context
 from services.execution.store import begin_with
+from services.execution.venues.fix44.desk import SandboxDesk
+from services.execution.venues.fix44.sessions import broker_session, client_session
+from services.execution.venues.fix44.venue import DropCopies, Fix44Venue
+from services.execution.venues.fix44.workers import SandboxPort, Tls, keep_up
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.kernel.clock import Clock
-from services.kernel.ids import InstrumentId
+from services.kernel.ids import InstrumentId, VenueId
 from services.kernel.signing import PublicKey, read_public_key
 from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
@@ -93,7 +102,9 @@ def build(
         latency=timedelta(seconds=settings.sandbox_latency_s),
         answers_lost_every=settings.sandbox_answers_lost_every,
     )
-    app = build_app(settings, begin_with(database), venue, policies, clock=clock, market_clock=market_clock)
+    fix = build_fix(settings, database, venue, clock)
+    trading_at: VenuePort = venue if fix.venue is None else fix.venue
+    app = build_app(settings, begin_with(database), trading_at, policies, clock=clock, market_clock=market_clock)
     work, reported = Bell(), Bell()
     names = EXECUTION.services_by_name["ExecutionService"], SANDBOX.services_by_name["SandboxService"]
     servicers = [
@@ -110,7 +121,72 @@ def build(
             SandboxServicer(load_market=venue.load_market, trading=app.trading, work=work),
         ),
     ]
-    return Built(app, venue, servicers, _workers(app, settings, work, reported))
+    return Built(app, venue, servicers, [*_workers(app, settings, work, reported), *fix.workers])
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFix:
+    """What speaks FIX: the broker as a venue, when orders go there, and what keeps sessions up."""
+
+    venue: Fix44Venue | None
+    workers: Sequence[Worker]
+
+
+def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock) -> BuiltFix:
+    """Return the sessions that the settings ask for: with a broker, and on the sandbox's own port."""
+    store = PostgresStore(database)
+    venue: Fix44Venue | None = None
+    workers: list[Worker] = []
+    if settings.sandbox_fix_port:
+        workers.append(_sandbox_port(settings, database, sandbox, store, clock))
+    if settings.venue == "fix44":
+        venue = Fix44Venue(
+            VenueId("fix44"),
+            database,
+            store,
+            clock,
+            account=settings.fix_account,
+            answer_s=settings.fix_answer_s,
+            list_min=settings.fix_list_min,
+        )
+        orders = Initiator(
+            _broker_session(settings, settings.fix_sender_comp_id), _broker(settings), store, venue, clock
+        )
+        venue.sender = orders
+        workers.append(keep_up(orders, database))
+        if settings.fix_drop_copy_comp_id:
+            address = replace(_broker(settings), port=settings.fix_drop_copy_port or settings.fix_port)
+            config = _broker_session(settings, settings.fix_drop_copy_comp_id)
+            workers.append(keep_up(Initiator(config, address, store, DropCopies(venue), clock), database))
+    return BuiltFix(venue, workers)
+
+
+def _broker_session(settings: ExecutionSettings, us: str) -> SessionConfig:
+    schedule: Schedule | Always = ALWAYS
+    if settings.fix_opens is not None and settings.fix_closes is not None:
+        schedule = Schedule(settings.fix_opens, settings.fix_closes, settings.fix_time_zone)
+    return broker_session(us, settings.fix_target_comp_id, heartbeat_s=settings.fix_heartbeat_s, schedule=schedule)
+
+
+def _broker(settings: ExecutionSettings) -> Address:
+    folder = settings.fix_tls_directory
+    tls = None if folder is None else client_context(folder / "client.pem", folder / "client.key", folder / "ca.pem")
+    return Address(settings.fix_host, settings.fix_port, tls, settings.fix_server_name or None)
+
+
+def _sandbox_port(
+    settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, store: PostgresStore, clock: Clock
+) -> Worker:
+    us, copies = settings.sandbox_fix_comp_id, settings.sandbox_fix_drop_copies_to
+    configs = [
+        client_session(us, each) for each in sorted(settings.sandbox_fix_clients | ({copies} if copies else set()))
+    ]
+    to = next((each.session_id for each in configs if copies and each.target == copies), None)
+    desk = SandboxDesk(sandbox, database, clock, drop_copies=to)
+    folder = settings.sandbox_fix_tls_directory
+    tls = None if folder is None else Tls(folder / "sandbox.pem", folder / "sandbox.key", folder / "ca.pem")
+    port = SandboxPort(configs, store, desk, clock, tls)
+    return port.worker(settings.sandbox_fix_host, settings.sandbox_fix_port, database)
 
 
 def build_app(

@@ -21,6 +21,7 @@ from tools.client.profile import Profile
 from tools.client.session import Evenkeel
 from tools.client.values import amount
 from tools.demo import scenario as steps
+from tools.demo.broker import FixBroker
 from tools.demo.report import Outcome
 from tools.demo.scenario import Scenario
 
@@ -54,8 +55,8 @@ async def people_of(profile: Profile) -> AsyncIterator[People]:
         )
 
 
-async def load(scenario: Scenario, people: People, stage: Stage) -> None:
-    """Write the rules, and send book and prices. Safe to repeat."""
+async def load(scenario: Scenario, people: People, stage: Stage, broker: FixBroker | None = None) -> None:
+    """Write the rules, and send book and prices; to the broker as well, when there is one. Safe to repeat."""
     platform = people.platform_engineer
     with stage("policies", "Rules for the firm and two models, written by one person and approved by another"):
         await steps.load_tree(scenario, platform)
@@ -65,11 +66,20 @@ async def load(scenario: Scenario, people: People, stage: Stage) -> None:
         await steps.load_book(scenario, platform)
         await steps.load_prices(scenario, platform)
         await steps.open_market(scenario, platform)
+        if broker is not None:
+            await broker.open_market(scenario)
 
 
-async def rebalance(scenario: Scenario, people: People, stage: Stage, console: Console, audit_file: Path) -> Outcome:
+async def rebalance(
+    scenario: Scenario,
+    people: People,
+    stage: Stage,
+    console: Console,
+    audit_file: Path,
+    broker: FixBroker | None = None,
+) -> Outcome:
     """Load the scenario, rebalance every account, and check what came out of it."""
-    await load(scenario, people, stage)
+    await load(scenario, people, stage, broker)
     await show_self_approval(scenario, people, console)
     with stage("rebalance", "Every account decided, certified, checked, traded and booked"):
         operation: Operation = await people.platform_engineer.runs.StartRun(

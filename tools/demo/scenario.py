@@ -33,7 +33,9 @@ MARKET_TIME = datetime(2022, 12, 28, 14, 30, tzinfo=UTC)
 CURRENCY = "USD"
 FIRM, PROGRAM = "firm", "program-digital"
 SANDBOX_SPREAD_BPS = Decimal(4)
+SANDBOX = "sandbox"
 SANDBOX_FEE_BPS = Decimal("0.2")
+SANDBOX_FILL_SHARE_MAX = Decimal("0.4")
 
 # Years of closes that risk is estimated from.
 HISTORY_START = date(2019, 12, 27)
@@ -49,12 +51,14 @@ class Scenario:
     seed: int
     prices: DailyPrices
     clients: Sequence[Client]
+    # Where the firm's rules send orders.
+    venue_id: str = SANDBOX
 
     @classmethod
-    def build(cls, accounts: int, seed: int) -> "Scenario":
-        """Return the firm with `accounts` clients that `seed` makes."""
+    def build(cls, accounts: int, seed: int, venue_id: str = SANDBOX) -> "Scenario":
+        """Return the firm with `accounts` clients that `seed` makes, whose orders go to `venue_id`."""
         prices = joined([factor_etfs(), stocks()])
-        return cls(seed, prices, clients(accounts, seed, prices, DECISION_DAY))
+        return cls(seed, prices, clients(accounts, seed, prices, DECISION_DAY), venue_id)
 
     @property
     def lot_count(self) -> int:
@@ -90,11 +94,12 @@ async def load_tree(scenario: Scenario, platform: Evenkeel) -> None:
 
 async def propose(scenario: Scenario, author: Evenkeel, node_id: str, file: str, reason: str) -> policy.PolicyChange:
     """Draft and submit a document of the demo for a node, and return the change that waits for an approver."""
+    text = (_POLICIES / file).read_text().replace(f"venue_id: {SANDBOX}", f"venue_id: {scenario.venue_id}")
     drafted = await author.policy.CreateChange(
         policy.CreateChangeRequest(
             request_id=scenario.request_id("draft", node_id),
             node_id=node_id,
-            document=document_from_yaml((_POLICIES / file).read_text()),
+            document=document_from_yaml(text),
             reason=reason,
             effective_time=instant_message(CLOSE_TIME),
         )
@@ -196,7 +201,7 @@ async def open_market(scenario: Scenario, platform: Evenkeel) -> None:
             spread_bps=decimal_message(SANDBOX_SPREAD_BPS),
             fee_bps=decimal_message(SANDBOX_FEE_BPS),
             seed=scenario.seed,
-            fill_share_max=decimal_message(Decimal("0.4")),
+            fill_share_max=decimal_message(SANDBOX_FILL_SHARE_MAX),
             market_time=instant_message(MARKET_TIME),
         )
     )

@@ -49,9 +49,9 @@ class Sending:
     resolve_after: timedelta
 
     async def send_blocks(self) -> int:
-        """Send what was not sent yet, and return how many blocks left."""
+        """Send what was not sent yet, while the venue takes orders, and return how many blocks left."""
         sent = 0
-        while claimed := await self._claim():
+        while self.venue.ready and (claimed := await self._claim()):
             attempt, block_ids = claimed
             sent += await self._send(attempt, block_ids)
         return sent

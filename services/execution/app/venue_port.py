@@ -192,6 +192,11 @@ class VenuePort(Protocol):
         """Return what the venue can do."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Return whether orders can be sent now; while not, they are better kept."""
+        ...
+
     async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
         """Send orders, in this order, and return what became of each.
 

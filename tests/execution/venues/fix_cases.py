@@ -18,8 +18,9 @@ from services.execution.venues.sandbox.venue import SandboxVenue
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from tests.execution.builders import NOON
-from tests.support.quickfix_process import QuickFixProcess, free_port
 from tests.support.tcp_proxy import TcpProxy
+from tools.local.broker import Counterparty as Process
+from tools.local.broker import free_port
 
 # Short, so that lost answers cost little; long enough for a busy machine's answers.
 ANSWER_S = 1.0
@@ -168,7 +169,7 @@ async def a_sandbox_broker(settings, *, drop_copies=False, client="EVENKEEL", tl
 class QuickFixBroker:
     """The broker by QuickFIX, at the desk of one client."""
 
-    process: QuickFixProcess
+    process: Process
     port: int
     client: str = "EVENKEEL"
 
@@ -212,7 +213,7 @@ async def a_quickfix_broker(folder, *, clients=("EVENKEEL",), drop_copies=False,
         arguments += ["--tls", str(tls)]
     for name, value in options.items():
         arguments += ["--set", f"{name}={value}"]
-    process = await QuickFixProcess("tools.local.quickfix_broker", *arguments).start()
+    process = await Process("tools.local.quickfix_broker", *arguments).start()
     broker = QuickFixBroker(process, port, clients[0])
     await broker.load()
     return broker

@@ -58,6 +58,7 @@ from services.execution.venues.fix44.words import (
     TRADE_DATE,
     TRANSACT_TIME,
 )
+from services.kernel.decimals import plain
 
 # HandlInst <21>: automated, private, no broker intervention.
 AUTOMATED = "1"
@@ -176,7 +177,8 @@ def _terms(intent: Intent, at: datetime) -> list[Pair]:
         (SYMBOL, intent.instrument_id),
         (SIDE, SIDES[intent.side]),
         (TRANSACT_TIME, at),
-        (ORDER_QTY, intent.quantity),
+        # As few digits as there are: what a broker fills is then whole in the increment, too.
+        (ORDER_QTY, plain(intent.quantity)),
         (ORD_TYPE, ORDER_TYPES[intent.order_type]),
     ]
     if intent.limit_price is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from services.execution.fix.protocol.config import Role, SessionConfig
+from services.execution.fix.protocol.schedule import ALWAYS, Always, Schedule
 from services.execution.venues.fix44.hearing import HEARD
 from services.execution.venues.fix44.words import (
     ALLOCATION,
@@ -21,13 +22,16 @@ NEVER_AGAIN: Mapping[str, timedelta] = dict.fromkeys((NEW_ORDER, NEW_LIST, REPLA
 ASKED = frozenset({NEW_ORDER, NEW_LIST, CANCEL, REPLACE, STATUS, MASS_STATUS, ALLOCATION, "j"})
 
 
-def broker_session(us: str, broker: str, *, heartbeat_s: int = 30) -> SessionConfig:
+def broker_session(
+    us: str, broker: str, *, heartbeat_s: int = 30, schedule: Schedule | Always = ALWAYS
+) -> SessionConfig:
     """Return the session with a broker that we open."""
     return SessionConfig(
         sender=us,
         target=broker,
         role=Role.INITIATOR,
         heartbeat_s=heartbeat_s,
+        schedule=schedule,
         supported=HEARD,
         user_defined=True,
         ages=NEVER_AGAIN,

@@ -150,6 +150,11 @@ class Fix44Venue:
         """Return what the venue can do."""
         return _CAPABILITIES
 
+    @property
+    def ready(self) -> bool:
+        """Return whether the order session is logged on."""
+        return self.sender is not None and self.sender.up
+
     # Orders.
 
     async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
@@ -230,7 +235,7 @@ class Fix44Venue:
         """Ask the broker about an order; None when it was never sent, or the broker does not know it."""
         async with self.reading.read() as connection:
             order = (await self._record(connection).orders([client_order_id])).get(client_order_id)
-        if self.sender is None or not self.sender.up:
+        if not self.ready:
             raise self._unreachable()
         if order is None or not _may_be_there(order) or order.knowledge is OrderKnowledge.REFUSED:
             return None

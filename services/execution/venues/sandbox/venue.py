@@ -100,6 +100,11 @@ class SandboxVenue:
         """Return what the venue can do."""
         return _CAPABILITIES
 
+    @property
+    def ready(self) -> bool:
+        """Return True: it is in this process. That it is down shows when an order is sent."""
+        return True
+
     async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
         """Take orders into the book, each once."""
         lost = OutcomeUnknown("no answer within the time limit")
