@@ -10,15 +10,18 @@ from google.protobuf.descriptor import FileDescriptor
 from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
 from evenkeel.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
+from evenkeel.policy.v1.profile_service_pb2 import DESCRIPTOR as PROFILE
+from evenkeel.policy.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
 from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
 from evenkeel.policy.v1.rollout_service_pb2_grpc import add_RolloutServiceServicer_to_server
 from evenkeel.policy.v1.stop_service_pb2 import DESCRIPTOR as STOP
 from evenkeel.policy.v1.stop_service_pb2_grpc import add_StopServiceServicer_to_server
 from services.kernel.clock import Clock
-from services.policy.api import PolicyServicer, RolloutServicer, StopServicer
+from services.policy.api import PolicyServicer, ProfileServicer, RolloutServicer, StopServicer
 from services.policy.api.resolving import PolicyMessages
-from services.policy.app import ChangeApp, Editions, PolicyApp, RolloutApp, StopApp, TreeApp
+from services.policy.app import ChangeApp, ClientApp, Editions, PolicyApp, RolloutApp, StopApp, TreeApp
 from services.policy.app.changing import ANNOUNCED_AT_ONCE_MAX
+from services.policy.app.clients import LOOKED_AT_ONCE_MAX
 from services.policy.config import PolicySettings
 from services.policy.store import PolicyStore
 from services.runtime.client import connect
@@ -40,7 +43,11 @@ async def main(settings: PolicySettings) -> None:
         watch_period_s=settings.watch_period_s,
         policy_cache_bytes=settings.policy_cache_bytes,
     )
-    workers = [announcer(built.changes, settings.announce_period_s), warmer(built.editions)]
+    workers = [
+        announcer(built.changes, settings.announce_period_s),
+        birthdays(built.clients, settings.announce_period_s),
+        warmer(built.editions),
+    ]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name
         channel = connect(settings.audit_address, settings.peer_credentials, services=[audit])
@@ -53,6 +60,7 @@ class Built:
     """The service, put together."""
 
     changes: ChangeApp
+    clients: ClientApp
     editions: Editions
     servicers: Sequence[Servicer]
 
@@ -72,13 +80,20 @@ def build(
         watch_period_s=watch_period_s,
         messages=PolicyMessages(policy_cache_bytes),
     )
+    clients = ClientApp(store.read, store.begin, editions, clock, market_clock)
     rollouts = RolloutServicer(RolloutApp(store.read, store.begin, clock, market_clock))
     stops = StopServicer(StopApp(store.read, store.begin, clock, market_clock))
     return Built(
         changes,
+        clients,
         editions,
         (
             Servicer(_name(POLICY, "PolicyService"), add_PolicyServiceServicer_to_server, servicer),
+            Servicer(
+                _name(PROFILE, "ProfileService"),
+                add_ProfileServiceServicer_to_server,
+                ProfileServicer(clients, market_clock),
+            ),
             Servicer(_name(ROLLOUT, "RolloutService"), add_RolloutServiceServicer_to_server, rollouts),
             Servicer(_name(STOP, "StopService"), add_StopServiceServicer_to_server, stops),
         ),
@@ -97,6 +112,17 @@ def warmer(editions: Editions) -> Worker:
 
 def _name(file: FileDescriptor, service: str) -> str:
     return file.services_by_name[service].full_name
+
+
+def birthdays(clients: ClientApp, period_s: float) -> Worker:
+    """Return the worker that tells of clients whose age or horizon moved on, looking every `period_s` seconds."""
+
+    async def look(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if await clients.look_at_due() < LOOKED_AT_ONCE_MAX:
+                await wait(stop, period_s)
+
+    return Worker("birthdays", look)
 
 
 def announcer(changes: ChangeApp, period_s: float) -> Worker:

@@ -176,5 +176,54 @@ notice = Table(
     Column("recorded_time", DateTime(timezone=True), nullable=False),
 )
 
+# What is on record of clients. Rows are only added; personal facts stay here and are in no event.
+profile = Table(
+    "profile",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    # Canonical JSON.
+    Column("content", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
+)
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("given", Boolean, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("expire_time", DateTime(timezone=True)),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    # Canonical JSON.
+    Column("content", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
+)
+
+# When the profile of a node is to be looked at next: a birthday may lead to another model.
+profile_look = Table(
+    "profile_look",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("look_time", DateTime(timezone=True), nullable=False),
+)
+
 outbox = outbox_table(metadata)
 request_answer = request_answer_table(metadata)

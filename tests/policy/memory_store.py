@@ -13,6 +13,7 @@ from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen,
 from services.policy.domain.history import in_force
 from services.policy.domain.index import Delta, Governing, NewNode, RollingOut
 from services.policy.domain.merge import Layer
+from services.policy.domain.personal import valid_kinds
 from services.policy.domain.resolve import Lineage
 from services.policy.domain.rollout import OPEN, Stage
 from services.policy.domain.tree import NodeKind
@@ -26,6 +27,10 @@ class Kept:
     activations: list = field(default_factory=list)
     announced: set = field(default_factory=set)
     notices: list = field(default_factory=list)
+    profiles: list = field(default_factory=list)
+    consents: list = field(default_factory=list)
+    preferences: list = field(default_factory=list)
+    looks: dict = field(default_factory=dict)
     events: list = field(default_factory=list)
     stops: dict = field(default_factory=dict)
     rollouts: dict = field(default_factory=dict)
@@ -293,6 +298,53 @@ class MemoryPolicies:
     async def announced(self, activation, at):
         self._kept.announced.add(activation.change_id)
 
+    async def profiles(self, node_ids, as_of):
+        found = {r.node_id: r for r in _holding(self._kept.profiles, as_of)}
+        return {each: record for each, record in found.items() if node_ids is None or each in node_ids}
+
+    async def valid_consents(self, node_ids, as_of):
+        found = {}
+        for each in _holding(self._kept.consents, as_of):
+            found.setdefault(each.node_id, []).append(each)
+        kinds = {node_id: valid_kinds(records, as_of.valid_time) for node_id, records in found.items()}
+        return {each: some for each, some in kinds.items() if some and (node_ids is None or each in node_ids)}
+
+    async def preferences(self, account_ids, as_of):
+        found = {r.account_id: r for r in _holding(self._kept.preferences, as_of)}
+        return {each: record for each, record in found.items() if account_ids is None or each in account_ids}
+
+    async def profile_history(self, node_id):
+        return [record for record in self._kept.profiles if record.node_id == node_id]
+
+    async def consent_history(self, node_id):
+        return [record for record in self._kept.consents if record.node_id == node_id]
+
+    async def preference_history(self, account_id):
+        return [record for record in self._kept.preferences if record.account_id == account_id]
+
+    async def accounts_below(self, node_id):
+        accounts = [each for each, node in self._kept.nodes.items() if node.kind is NodeKind.ACCOUNT]
+        return sorted([a for a in accounts if node_id in {node.node_id for node in await self.ancestry([a])}])
+
+    async def add_profile(self, record):
+        _next_in(await self.profile_history(record.node_id), record)
+        self._kept.profiles.append(record)
+
+    async def add_consent(self, record):
+        _next_in(await self.consent_history(record.node_id), record)
+        self._kept.consents.append(record)
+
+    async def add_preferences(self, record):
+        _next_in(await self.preference_history(record.account_id), record)
+        self._kept.preferences.append(record)
+
+    async def look_at(self, node_id, at):
+        self._kept.looks[node_id] = at
+
+    async def to_look_at(self, market_time, limit):
+        due = [(node_id, at) for node_id, at in self._kept.looks.items() if at <= market_time]
+        return sorted(due, key=lambda each: (each[1], each[0]))[:limit]
+
     async def emit(self, *events):
         self._kept.events.extend(events)
 
@@ -324,3 +376,15 @@ class MemoryPolicies:
         mine = next((a for a in standing if a.change_id == change.change_id), None)
         later = None if mine is None else next((a for a in standing if a.follows == mine.sequence), None)
         return replace(change, superseded_time=None if later is None else later.effective_time)
+
+
+def _holding(records, as_of):
+    """Return the records that hold as of an instant; of one owner, the one that counts comes last."""
+    known = [r for r in records if as_of.known_time is None or r.recorded_time <= as_of.known_time]
+    holding = [r for r in known if r.effective_time <= as_of.valid_time]
+    return sorted(holding, key=lambda r: (r.effective_time, r.sequence))
+
+
+def _next_in(history, record):
+    if any(other.sequence == record.sequence for other in history):
+        raise VersionConflict("another record was added first")

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.policy.app.client_ports import ClientReader, ClientWriter
 from services.policy.domain.changes import Change, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.index import Delta
@@ -64,7 +65,7 @@ class NumberedRollout:
     rollout: Rollout
 
 
-class PolicyReader(Protocol):
+class PolicyReader(ClientReader, Protocol):
     """What is kept, as of one transaction."""
 
     async def node(self, node_id: PolicyNodeId) -> Node | None:
@@ -173,7 +174,7 @@ class PolicyReader(Protocol):
         ...
 
 
-class PolicyWriter(PolicyReader, Protocol):
+class PolicyWriter(PolicyReader, ClientWriter, Protocol):
     """One transaction: everything in it happens, or nothing."""
 
     async def decide_alone(self) -> None:

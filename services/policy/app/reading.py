@@ -11,7 +11,7 @@ from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
 from services.policy.app.editions import Editions
-from services.policy.app.loading import load, resolver
+from services.policy.app.loading import clients_of, load, resolver
 from services.policy.app.ports import Read
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
@@ -120,9 +120,10 @@ class PolicyApp:
             known = await self.editions.known(policies)
             lineage, layers = await load(known, account_ids or None, as_of)
             overlays = await known.overlays(as_of)
+            clients = await clients_of(policies, lineage.parents.keys() if account_ids else None, as_of)
         if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
-        resolving = Resolver(lineage, layers, as_of.valid_time, overlays)
+        resolving = Resolver(lineage, layers, as_of.valid_time, overlays, clients)
         for found in resolving.many(account_ids or lineage.account_ids, at_once):
             sides = []
             if with_sides:
@@ -165,6 +166,9 @@ class PolicyApp:
             governing = applied.version_ids
             if applied.plain.document.safety.paused:
                 found.append(Verdict(account_id, True, governing, f"trading of {account_id} is paused by policy"))
+            elif lacking := applied.plain.document.client.missing_consents:
+                words = f"{account_id} has no valid consent on record: {', '.join(lacking)}"
+                found.append(Verdict(account_id, True, governing, words))
             elif set(governing) != set(versions):
                 said = [f"{each} does not govern it" for each in sorted(set(versions) - set(governing))]
                 said += [f"{each} governs it, too" for each in sorted(set(governing) - set(versions))]

@@ -84,6 +84,30 @@ class VersionNotFound(NotFound):
     reason = "POLICY_VERSION_NOT_FOUND"
 
 
+class ProfileNotFound(NotFound):
+    """No profile is on record for the account, nor for anything above it."""
+
+    reason = "PROFILE_NOT_FOUND"
+
+
+class ClientNodeKind(Rejected):
+    """The node stands for no client: neither an account nor, where that will do, a household."""
+
+    reason = "CLIENT_NODE_KIND"
+
+
+class RecordOrder(Rejected):
+    """The record would rewrite the past, or come before one that takes effect later."""
+
+    reason = "RECORD_ORDER"
+
+
+class ConsentNotValid(Rejected):
+    """There is no valid consent of this kind."""
+
+    reason = "CONSENT_NOT_VALID"
+
+
 class NotTheAuthor(Denied):
     """Only the author of a change may do this."""
 

@@ -37,6 +37,7 @@ class Layer:
         effective_time: Since when it governs the node.
         approved_time: When its approval was recorded.
         reason: Why it was written.
+        outcome: Names what a rule or a client says beside the version; empty for versions.
     """
 
     node_id: PolicyNodeId
@@ -49,6 +50,12 @@ class Layer:
     effective_time: datetime
     approved_time: datetime
     origin: Origin = Origin.VERSION
+    outcome: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what differs for layers that say different things."""
+        return f"{self.version_id}/{self.outcome}" if self.outcome else self.version_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,24 @@ merged once and kept. Work and memory grow with the nodes that have a version, a
 
 While a rollout is under way, accounts below its node may have its version in place of the node's own, and stops tighten
 what applies; `Overlays` says where. Then what is merged once is kept by the candidates chosen on the way.
+
+To an account applies, after what it inherits, what a rule makes of the client's profile; then the account's own
+version; then the client's preferences; and stops tighten all of it. `Clients` says what is on record.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.kernel.ids import PolicyNodeId, PolicyVersionId
+from services.policy.domain.clients import NOBODY, Clients
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.merge import NOTHING, Effective, Layer
 from services.policy.domain.overlays import NO_OVERLAYS, Overlays
+from services.policy.domain.personal import Outcome, ProfileRecord, missing, outcome, profile_layer
 from services.policy.domain.plain import Plain, in_plain_words
+from services.policy.domain.preference_limits import preference_layer
+from services.policy.domain.preferences import Standing
 from services.policy.domain.rollout import Rollout
 from services.policy.domain.stops import tightened
 
@@ -80,6 +87,7 @@ class Resolver:
         layers: Mapping[PolicyNodeId, Layer],
         valid_time: datetime,
         overlays: Overlays = NO_OVERLAYS,
+        clients: Clients = NOBODY,
     ) -> None:
         """Start with nothing merged.
 
@@ -88,7 +96,15 @@ class Resolver:
             layers: The versions in force, by node.
             valid_time: The instant; what begins or expires is judged by it.
             overlays: Rollouts under way and stops that hold.
+            clients: What is on record of the clients of the nodes that are asked about.
         """
+        self._clients = clients
+        self._accounts = frozenset(lineage.account_ids) if clients else frozenset[PolicyNodeId]()
+        self._profiles: dict[PolicyNodeId | None, ProfileRecord | None] = {None: None}
+        # Made once: what a rule makes of a client, and what is below a layer. What is above is kept with each, so that
+        # no other can take its identity.
+        self._led: dict[tuple[int, Outcome | None, str | None, str | None], tuple[Effective, Effective]] = {}
+        self._shared: dict[tuple[int, str], tuple[Effective, Effective]] = {}
         self._valid_time = valid_time
         self._overlays = overlays
         self._chosen: dict[tuple[PolicyNodeId, frozenset[PolicyNodeId]], Effective] = {}
@@ -112,8 +128,33 @@ class Resolver:
         above = self._inner.get(parent_id)
         if above is None:
             above = self._above(parent_id)
-        layer = self._layers.get(node_id)
-        return above if layer is None else above.below(layer)
+        return self._own(node_id, above, self._layers.get(node_id))
+
+    def standing(self, account_id: PolicyNodeId) -> Standing:
+        """Return what the preferences of an account's client are judged against: all that applies but them and stops.
+
+        Raises:
+            NodeNotFound: It does not exist.
+        """
+        if account_id not in self._parents:
+            raise NodeNotFound(f"policy node {account_id} does not exist", node_id=account_id)
+        path = self._path(account_id)
+        above, layer = self._last(path, self._overlays.canaries(path) if self._overlays else frozenset())
+        return self._standing(account_id, above, layer)
+
+    def profile(self, node_id: PolicyNodeId | None) -> ProfileRecord | None:
+        """Return the profile that counts for a node: its own, or the nearest above it."""
+        if node_id in self._profiles:
+            return self._profiles[node_id]
+        if node_id is None:
+            return None
+        found = self._clients.profiles.get(node_id)
+        if found is None:
+            found = self.profile(self._parents.get(node_id))
+        # Accounts are asked about once or twice; what is above them is shared.
+        if node_id not in self._accounts:
+            self._profiles[node_id] = found
+        return found
 
     def mix_of(self, node_id: PolicyNodeId) -> Effective | None:
         """Return what applies to a node, or None if there is none."""
@@ -125,7 +166,7 @@ class Resolver:
         Raises:
             NodeNotFound: It does not exist.
         """
-        return self._in_plain_words(self.effective(node_id))
+        return self._in_plain_words(node_id, self.effective(node_id))
 
     def sides(self, node_id: PolicyNodeId) -> Sides | None:
         """Return both sides of the rollout that an account is under, the one nearest to it; None if under none."""
@@ -138,15 +179,21 @@ class Resolver:
         canaries = self._overlays.canaries(path)
         return Sides(
             self._overlays.candidates[near].rollout,
-            candidate=self._in_plain_words(self._overlaid(path, canaries | {near})),
-            incumbent=self._in_plain_words(self._overlaid(path, canaries - {near})),
+            candidate=self._in_plain_words(node_id, self._overlaid(path, canaries | {near})),
+            incumbent=self._in_plain_words(node_id, self._overlaid(path, canaries - {near})),
         )
 
-    def _in_plain_words(self, merged: Effective) -> Applied:
-        key = tuple(layer.version_id for layer in merged.layers)
+    def _in_plain_words(self, node_id: PolicyNodeId, merged: Effective) -> Applied:
+        required = merged.document.client.required_consents
+        lacking = missing(required, self._path(node_id), self._clients.valid_consents) if required else ()
+        key = tuple(layer.key for layer in merged.layers)
+        if lacking:
+            # No key of a layer is empty, so what is lacking cannot be taken for one.
+            key = (*key, "", *lacking)
         found = self._applied.get(key)
         if found is None:
-            found = self._applied[key] = Applied(merged, in_plain_words(merged, self._valid_time, self.mix_of), key)
+            plain = in_plain_words(merged, self._valid_time, self.mix_of, lacking)
+            found = self._applied[key] = Applied(merged, plain, key)
         return found
 
     def many(self, node_ids: Sequence[PolicyNodeId], at_once: int) -> Iterator[list[tuple[PolicyNodeId, Applied]]]:
@@ -167,17 +214,61 @@ class Resolver:
 
     def _overlaid(self, path: Sequence[PolicyNodeId], candidates: frozenset[PolicyNodeId]) -> Effective:
         """Return what applies at the end of a path where `candidates` have the version that is rolled out to them."""
+        above, layer = self._last(path, candidates)
+        return tightened(self._own(path[-1], above, layer), self._overlays.stops_on(path))
+
+    def _last(
+        self, path: Sequence[PolicyNodeId], candidates: frozenset[PolicyNodeId]
+    ) -> tuple[Effective, Layer | None]:
+        """Return what applies above the end of a path, and the version that governs the end itself."""
         merged = NOTHING
-        for depth, each in enumerate(path):
+        for depth, each in enumerate(path[:-1]):
             key = (each, candidates.intersection(path[: depth + 1]))
             found = self._chosen.get(key)
             if found is None:
-                layer = self._overlays.candidates[each].layer if each in candidates else self._layers.get(each)
-                found = merged if layer is None else merged.below(layer)
-                if depth < len(path) - 1:
-                    self._chosen[key] = found
+                layer = self._governing(each, candidates)
+                found = self._chosen[key] = merged if layer is None else merged.below(layer)
             merged = found
-        return tightened(merged, self._overlays.stops_on(path))
+        return merged, self._governing(path[-1], candidates)
+
+    def _governing(self, node_id: PolicyNodeId, candidates: frozenset[PolicyNodeId]) -> Layer | None:
+        return self._overlays.candidates[node_id].layer if node_id in candidates else self._layers.get(node_id)
+
+    def _own(self, node_id: PolicyNodeId, above: Effective, layer: Layer | None) -> Effective:
+        """Return what applies to a node with the version `layer` and its client, under what is above it."""
+        if node_id not in self._accounts:
+            return above if layer is None else above.below(layer)
+        standing = self._standing(node_id, above, layer)
+        preferences = self._clients.preferences.get(node_id)
+        if preferences is None or not standing.merged.layers:
+            return standing.merged
+        return self._below(standing.merged, preference_layer(preferences, standing))
+
+    def _standing(self, account_id: PolicyNodeId, above: Effective, layer: Layer | None) -> Standing:
+        merged = above if layer is None else above.below(layer)
+        record = self.profile(account_id)
+        if record is None:
+            return Standing(merged, None, self._valid_time, self.mix_of)
+        rule, day = merged.document.profile_rule, self._valid_time.astimezone(UTC).date()
+        found = outcome(rule, record.profile, day) if rule.models else None
+        known = (id(above), found, record.profile.residence, record.profile.wrapper)
+        if layer is None and known in self._led:
+            return Standing(self._led[known][1], found, self._valid_time, self.mix_of)
+        said = profile_layer(merged, record, self._valid_time)
+        if said is not None:
+            with_it = self._below(above, said)
+            merged = with_it if layer is None else with_it.below(layer)
+        if layer is None:
+            self._led[known] = (above, merged)
+        return Standing(merged, found, self._valid_time, self.mix_of)
+
+    def _below(self, above: Effective, layer: Layer) -> Effective:
+        """Return `above.below(layer)`, the same object for layers that say the same of the same."""
+        key = (id(above), layer.key)
+        found = self._shared.get(key)
+        if found is None:
+            found = self._shared[key] = (above, above.below(layer))
+        return found[1]
 
     def _above(self, node_id: PolicyNodeId | None) -> Effective:
         path: list[PolicyNodeId] = []

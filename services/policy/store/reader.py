@@ -33,6 +33,7 @@ from services.policy.domain.resolve import Lineage
 from services.policy.domain.rollout import Comparison, Rollout, Stage
 from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node, NodeKind
+from services.policy.store.clients import StoredClientReader
 from services.policy.store.rows import (
     ACTIVATION_COLUMNS,
     COMPARISON_COLUMNS,
@@ -72,12 +73,12 @@ ROWS_AT_ONCE = 20_000
 MODEL = "model:"
 
 
-class StoredReader:
+class StoredReader(StoredClientReader):
     """Reads; see `app.ports.PolicyReader`."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         """Read through `connection`, which is in a transaction."""
-        self._connection = connection
+        super().__init__(connection)
 
     async def node(self, node_id: PolicyNodeId) -> Node | None:
         """Return the node, or None."""

@@ -17,6 +17,7 @@ from services.policy.domain.notices import Notice
 from services.policy.domain.rollout import OPEN, Comparison, Rollout
 from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node
+from services.policy.store.clients import StoredClientWriter
 from services.policy.store.reader import MODEL, StoredReader
 from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of, plain_approvals, plain_plan
 from services.policy.tables import (
@@ -39,7 +40,7 @@ _FOREIGN_KEY_VIOLATION = "23503"
 _DECIDING = 0x706F6C696379
 
 
-class StoredWriter(StoredReader):
+class StoredWriter(StoredReader, StoredClientWriter):
     """Reads and writes; see `app.ports.PolicyWriter`."""
 
     def __init__(self, transaction: Transaction) -> None:

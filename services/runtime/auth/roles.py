@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 _READ_BUSINESS = frozenset({"policy.read", "decision.read", "execution.read"})
 
+# What is on record of clients.
+_CLIENTS = frozenset({"policy.profile.read", "policy.profile.write", "policy.consent.write", "policy.preference.write"})
+
 PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     # People.
     "policy_author": frozenset({"policy.read", "policy.change", "policy.stop", "decision.read", "decision.preview"}),
@@ -24,7 +27,7 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "execution.prices.write",
         "execution.sandbox",
     },
-    "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"},
+    "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"} | _CLIENTS,
     "trader": _READ_BUSINESS | {"execution.halt", "policy.stop"},
     "risk_officer": _READ_BUSINESS
     | {
@@ -43,9 +46,12 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "audit.records.read",
         "audit.records.propose",
         "policy.approve",
+        "policy.profile.read",
     },
     # Decides what a compliance officer proposes about the record: its retention, its holds, its destruction.
     "records_officer": frozenset({"audit.records.read", "audit.records.decide"}),
+    # The clients' own screens: they say what clients say, and decide nothing.
+    "client_portal": frozenset({"policy.read"}) | _CLIENTS,
     # Workloads: what each service asks of the others, and nothing more.
     "policy_service": frozenset({"audit.append"}),
     "decision_service": frozenset(

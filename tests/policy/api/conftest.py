@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
 from evenkeel.policy.v1.rollout_service_pb2_grpc import RolloutServiceStub
 from evenkeel.policy.v1.stop_service_pb2_grpc import StopServiceStub
 from services.kernel.clock import FixedClock
@@ -28,11 +29,12 @@ from tools.local.issuer import ISSUER, TokenIssuer
 class Service:
     """A running service, and how one calls it."""
 
-    def __init__(self, server, database, changes, market_clock, issuer):
+    def __init__(self, server, database, changes, market_clock, issuer, clients):
         self.server = server
         self.database = database
         self.changes = changes
         self.market_clock = market_clock
+        self.clients = clients
         self._issuer = issuer
         self._channels = {}
 
@@ -57,6 +59,10 @@ class Service:
 
     def approver(self, name="bob"):
         return self.stub(name, "policy_approver")
+
+    @property
+    def advisor(self):
+        return self.stub("ada", "advisor", kind=ProfileServiceStub)
 
     @property
     def reading(self):
@@ -141,7 +147,7 @@ async def service(policy_database, tmp_path):
     built = build(database, SystemClock(), market_clock, watch_period_s=0.01, policy_cache_bytes=1 << 20)
     server = Server(settings, servicers=built.servicers, database=database, package="services.policy")
     await server.start()
-    running = Service(server, database, built.changes, market_clock, issuer)
+    running = Service(server, database, built.changes, market_clock, issuer, built.clients)
     yield running
     await running.close()
     await server.drain()

@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import delete, exc, insert, select, text, update
 
 from services.kernel.events import Event
+from services.kernel.ids import PolicyNodeId
 from services.policy.app.ports import ChangeFilter
 from services.policy.domain.changes import State
 from services.policy.domain.document import Document, Targets, TargetWeight
@@ -16,11 +17,13 @@ from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen,
 from services.policy.domain.history import AsOf, following, in_force
 from services.policy.domain.index import PolicyIndex
 from services.policy.domain.notices import NoticeKind, noticed
-from services.policy.domain.personal_rules import BudgetModel, ProfileRule
+from services.policy.domain.personal import Consent, Profile, ProfileRecord
+from services.policy.domain.personal_rules import BudgetModel, IncomePath, ProfileRule
+from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
 from services.policy.domain.rollout import begun
 from services.policy.domain.tree import NodeKind
 from services.policy.store import PolicyStore
-from services.policy.tables import activation, change, outbox, version
+from services.policy.tables import activation, change, consent, outbox, preferences, profile, version
 from services.runtime.database import Database
 from tests.policy.builders import (
     DAY,
@@ -684,3 +687,120 @@ async def test_references_to_models_are_those_of_versions_that_stand(store):
     async with store.read() as policies:
         found = await policies.model_references()
     assert found == [("family", "growth"), ("family", "other"), ("firm", "growth")]
+
+
+def a_profile(sequence=1, node_id="acc-1", *, effective=NOON, recorded=NOON, **said):
+    profile = Profile(date(1980, 2, 29), **said)
+    return ProfileRecord(PolicyNodeId(node_id), sequence, profile, "ada", "asked", effective, recorded)
+
+
+EVERYTHING = {
+    "tolerance": 3,
+    "horizon_date": date(2040, 12, 31),
+    "income_path": IncomePath.FALLING,
+    "liquidity_need": Decimal("0.25"),
+    "residence": "DE",
+    "wrapper": "PENSION",
+}
+
+
+async def test_a_profile_comes_back_as_it_was_as_of_any_instant(store):
+    await planted(store)
+    first, later = a_profile(**EVERYTHING), a_profile(2, effective=NOON + DAY, recorded=NOON + 2 * DAY)
+    async with store.begin() as policies:
+        await policies.add_profile(first)
+        await policies.add_profile(later)
+        await policies.add_profile(a_profile(node_id="family"))
+
+    async with store.read() as policies:
+        assert await policies.profile_history("acc-1") == [first, later]
+        assert await policies.profiles(["acc-1", "acc-2"], AsOf(NOON)) == {"acc-1": first}
+        assert await policies.profiles(["acc-1"], AsOf(NOON + DAY)) == {"acc-1": later}
+        assert await policies.profiles(["acc-1"], AsOf(NOON + DAY, NOON + DAY)) == {"acc-1": first}
+        assert await policies.profiles(["acc-1"], AsOf(NOON - DAY)) == {}
+        assert set(await policies.profiles(None, AsOf(NOON))) == {"acc-1", "family"}
+        assert await policies.accounts_below("family") == ["acc-1", "acc-2"]
+        assert await policies.accounts_below("acc-2") == ["acc-2"]
+
+
+async def test_two_records_cannot_be_the_next_one(store):
+    await planted(store)
+    chosen = PreferencesRecord(PolicyNodeId("acc-1"), 1, Preferences(), "ada", "", NOON, NOON)
+    consent = Consent(PolicyNodeId("acc-1"), "mandate", 1, True, "d", "ada", NOON, NOON)
+    for add, record in (("add_profile", a_profile()), ("add_preferences", chosen), ("add_consent", consent)):
+        async with store.begin() as policies:
+            await getattr(policies, add)(record)
+        with pytest.raises(VersionConflict):
+            async with store.begin() as policies:
+                await getattr(policies, add)(record)
+
+
+async def test_a_consent_is_valid_from_its_time_to_its_end_or_its_withdrawal(store):
+    await planted(store)
+    node_id = PolicyNodeId("family")
+    records = [
+        Consent(node_id, "mandate", 1, True, "d1", "ada", NOON, NOON, NOON + 5 * DAY),
+        Consent(node_id, "esg", 2, True, "d2", "ada", NOON, NOON),
+        Consent(node_id, "esg", 3, False, "d3", "ada", NOON + DAY, NOON + DAY),
+    ]
+    async with store.begin() as policies:
+        for record in records:
+            await policies.add_consent(record)
+
+    async with store.read() as policies:
+        assert await policies.consent_history("family") == records
+        for instant, kinds in (
+            (AsOf(NOON - DAY), None),
+            (AsOf(NOON), {"mandate", "esg"}),
+            (AsOf(NOON + DAY), {"mandate"}),
+            (AsOf(NOON + DAY, NOON), {"mandate", "esg"}),
+            (AsOf(NOON + 5 * DAY), None),
+        ):
+            assert (await policies.valid_consents(["family", "acc-1"], instant)).get("family") == kinds
+
+
+async def test_preferences_come_back_as_they_were(store):
+    await planted(store)
+    chosen = Preferences(
+        Decimal("0.7"), -1, (Exclusion(instrument_id="GME"), Exclusion(screen="oil")), (Tilt("VTI", Decimal("0.01")),)
+    )
+    records = [
+        PreferencesRecord(PolicyNodeId("acc-1"), 1, chosen, "ada", "a wish", NOON, NOON),
+        PreferencesRecord(PolicyNodeId("acc-1"), 2, Preferences(), "ada", "", NOON + DAY, NOON + DAY),
+    ]
+    async with store.begin() as policies:
+        for record in records:
+            await policies.add_preferences(record)
+
+    async with store.read() as policies:
+        assert await policies.preference_history("acc-1") == records
+        assert await policies.preferences(["acc-1"], AsOf(NOON)) == {"acc-1": records[0]}
+        assert await policies.preferences(None, AsOf(NOON + DAY)) == {"acc-1": records[1]}
+
+
+async def test_a_profile_is_looked_at_when_it_is_due_and_not_before(store):
+    await planted(store)
+    async with store.begin() as policies:
+        await policies.look_at("acc-1", NOON + DAY)
+        await policies.look_at("acc-2", NOON)
+        await policies.look_at("acc-1", NOON + 2 * DAY)
+
+        assert await policies.to_look_at(NOON + DAY, 10) == [("acc-2", NOON)]
+        assert await policies.to_look_at(NOON + 2 * DAY, 10) == [("acc-2", NOON), ("acc-1", NOON + 2 * DAY)]
+        assert await policies.to_look_at(NOON + 2 * DAY, 1) == [("acc-2", NOON)]
+
+
+@pytest.mark.parametrize("table", [profile, consent, preferences])
+async def test_records_of_clients_are_history(stored, table):
+    await planted(stored)
+    async with stored.begin() as policies:
+        await policies.add_profile(a_profile())
+        await policies.add_consent(Consent(PolicyNodeId("acc-1"), "mandate", 1, True, "d", "ada", NOON, NOON))
+        await policies.add_preferences(
+            PreferencesRecord(PolicyNodeId("acc-1"), 1, Preferences(), "ada", "", NOON, NOON)
+        )
+
+    for statement in (update(table).values(author="eve"), delete(table)):
+        with pytest.raises(exc.IntegrityError, match="history"):
+            async with stored.begin() as policies:
+                await policies._connection.execute(statement)

@@ -98,6 +98,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The stop rules have not seen enough comparisons yet, or one is broken."""
     ERROR_REASON_APPROVED_ALREADY: _ErrorReason.ValueType  # 147
     """The person approved this content already."""
+    ERROR_REASON_PREFERENCE_OUTSIDE_BOUNDS: _ErrorReason.ValueType  # 113
+    """A preference is outside what policy allows clients."""
+    ERROR_REASON_PREFERENCE_COOLING_OFF: _ErrorReason.ValueType  # 114
+    """The last change of the client's preferences was too short a time ago."""
+    ERROR_REASON_PREFERENCE_CHANGE_LIMIT: _ErrorReason.ValueType  # 115
+    """The client's changes would add up to more than policy allows in its window."""
+    ERROR_REASON_PROFILE_NOT_FOUND: _ErrorReason.ValueType  # 116
+    """No profile is on record for the account, nor for anything above it."""
+    ERROR_REASON_CLIENT_NODE_KIND: _ErrorReason.ValueType  # 117
+    """The node stands for no client: neither an account nor, where that will do, a household."""
+    ERROR_REASON_RECORD_ORDER: _ErrorReason.ValueType  # 118
+    """The record would rewrite the past, or come before one that takes effect later."""
+    ERROR_REASON_CONSENT_NOT_VALID: _ErrorReason.ValueType  # 119
+    """There is no valid consent of this kind."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No account has this id."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 201
@@ -289,6 +303,20 @@ ERROR_REASON_ROLLOUT_EVIDENCE_MISSING: ErrorReason.ValueType  # 146
 """The stop rules have not seen enough comparisons yet, or one is broken."""
 ERROR_REASON_APPROVED_ALREADY: ErrorReason.ValueType  # 147
 """The person approved this content already."""
+ERROR_REASON_PREFERENCE_OUTSIDE_BOUNDS: ErrorReason.ValueType  # 113
+"""A preference is outside what policy allows clients."""
+ERROR_REASON_PREFERENCE_COOLING_OFF: ErrorReason.ValueType  # 114
+"""The last change of the client's preferences was too short a time ago."""
+ERROR_REASON_PREFERENCE_CHANGE_LIMIT: ErrorReason.ValueType  # 115
+"""The client's changes would add up to more than policy allows in its window."""
+ERROR_REASON_PROFILE_NOT_FOUND: ErrorReason.ValueType  # 116
+"""No profile is on record for the account, nor for anything above it."""
+ERROR_REASON_CLIENT_NODE_KIND: ErrorReason.ValueType  # 117
+"""The node stands for no client: neither an account nor, where that will do, a household."""
+ERROR_REASON_RECORD_ORDER: ErrorReason.ValueType  # 118
+"""The record would rewrite the past, or come before one that takes effect later."""
+ERROR_REASON_CONSENT_NOT_VALID: ErrorReason.ValueType  # 119
+"""There is no valid consent of this kind."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 200
 """No account has this id."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 201

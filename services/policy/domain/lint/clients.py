@@ -26,6 +26,12 @@ def budgets_lead_to_models(document: Document) -> Iterator[Finding]:
     if not any(budgets for _, budgets in lists):
         yield error("RULE_WITHOUT_BUDGET", (_MODELS,), "models are chosen by a risk budget, and nothing says any")
         return
+    for name, first, what in (
+        ("tolerances", min((row.tolerance for row in rule.tolerances), default=1) == 1, "tolerance of 1"),
+        ("horizons", min((row.years for row in rule.horizons), default=0) == 0, "horizon of 0 years"),
+    ):
+        if not first:
+            yield error("RULE_HAS_A_GAP", (f"{_RULE}.{name}", _MODELS), f"no row says what a {what} allows")
     lowest = min(model.risk_budget for model in rule.models)
     for name, budgets in lists:
         below = [budget for budget in budgets if budget < lowest]

@@ -1,0 +1,246 @@
+"""What is on record of clients, in PostgreSQL; see `app.client_ports`."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, Text, and_, any_, exc, insert, literal, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kernel.canonical import canonical_json
+from services.kernel.ids import InstrumentId, PolicyNodeId
+from services.policy.domain.content import plain_value
+from services.policy.domain.errors import VersionConflict
+from services.policy.domain.history import AsOf
+from services.policy.domain.personal import Consent, Profile, ProfileRecord
+from services.policy.domain.personal_rules import IncomePath
+from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
+from services.policy.domain.tree import NodeKind
+from services.policy.tables import consent, node, preferences, profile, profile_look
+
+_UNIQUE_VIOLATION = "23505"
+
+
+class StoredClientReader:
+    """Reads what is on record of clients."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Read through `connection`, which is in a transaction."""
+        self._connection = connection
+
+    async def profiles(
+        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
+    ) -> dict[PolicyNodeId, ProfileRecord]:
+        """Return the profiles that hold as of an instant, by node; of all nodes for None."""
+        rows = await self._last(profile, profile.c.node_id, node_ids, as_of)
+        return {PolicyNodeId(row.node_id): _profile_of(row) for row in rows}
+
+    async def valid_consents(
+        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
+    ) -> dict[PolicyNodeId, frozenset[str]]:
+        """Return the kinds of consent that are valid as of an instant, by node; of all nodes for None."""
+        found: dict[PolicyNodeId, frozenset[str]] = {}
+        for row in await self._last(consent, consent.c.node_id, node_ids, as_of, consent.c.kind):
+            each = _consent_of(row)
+            if each.valid(as_of.valid_time):
+                found[each.node_id] = found.get(each.node_id, frozenset()) | {each.kind}
+        return found
+
+    async def preferences(
+        self, account_ids: Collection[PolicyNodeId] | None, as_of: AsOf
+    ) -> dict[PolicyNodeId, PreferencesRecord]:
+        """Return the preferences that hold as of an instant, by account; of all accounts for None."""
+        rows = await self._last(preferences, preferences.c.account_id, account_ids, as_of)
+        return {PolicyNodeId(row.account_id): _preferences_of(row) for row in rows}
+
+    async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
+        """Return all profiles of a node, in the order in which they were recorded."""
+        query = select(*profile.c).where(profile.c.node_id == node_id).order_by(profile.c.sequence)
+        return [_profile_of(row) for row in await self._connection.execute(query)]
+
+    async def consent_history(self, node_id: PolicyNodeId) -> list[Consent]:
+        """Return all records of consent of a node, in the order in which they were recorded."""
+        query = select(*consent.c).where(consent.c.node_id == node_id).order_by(consent.c.sequence)
+        return [_consent_of(row) for row in await self._connection.execute(query)]
+
+    async def preference_history(self, account_id: PolicyNodeId) -> list[PreferencesRecord]:
+        """Return all preferences of an account, in the order in which they were recorded."""
+        query = select(*preferences.c).where(preferences.c.account_id == account_id).order_by(preferences.c.sequence)
+        return [_preferences_of(row) for row in await self._connection.execute(query)]
+
+    async def accounts_below(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+        """Return the accounts that are a node or below it, by id."""
+        columns = (node.c.node_id, node.c.kind)
+        below = select(*columns).where(node.c.node_id == node_id).cte("below", recursive=True)
+        below = below.union_all(select(*columns).join(below, node.c.parent_id == below.c.node_id))
+        query = select(below.c.node_id).where(below.c.kind == NodeKind.ACCOUNT.value).order_by(below.c.node_id)
+        return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
+
+    async def _last(
+        self,
+        table: Table,
+        owner: ColumnElement[str],
+        owners: Collection[PolicyNodeId] | None,
+        as_of: AsOf,
+        *also_by: ColumnElement[str],
+    ) -> list[Row[*tuple[Any, ...]]]:
+        """Return the last record that holds as of an instant, of each owner."""
+        holds = table.c.effective_time <= as_of.valid_time
+        if as_of.known_time is not None:
+            holds = and_(holds, table.c.recorded_time <= as_of.known_time)
+        query = (
+            select(*table.c)
+            .ext(distinct_on(owner, *also_by))
+            .where(holds)
+            .order_by(owner, *also_by, table.c.effective_time.desc(), table.c.sequence.desc())
+        )
+        if owners is not None:
+            query = query.where(owner == any_(literal(list(owners), ARRAY(Text))))
+        return list(await self._connection.execute(query))
+
+
+class StoredClientWriter(StoredClientReader):
+    """Writes what is on record of clients."""
+
+    async def add_profile(self, record: ProfileRecord) -> None:
+        """Add the next profile of a node.
+
+        Raises:
+            VersionConflict: Another one was added first.
+        """
+        row = {"node_id": record.node_id, "content": _profile_text(record.profile), "reason": record.reason}
+        await self._add(profile, record.node_id, record, row)
+
+    async def add_consent(self, added: Consent) -> None:
+        """Add the next record of consent of a node.
+
+        Raises:
+            VersionConflict: Another one was added first.
+        """
+        row = {
+            "node_id": added.node_id,
+            "kind": added.kind,
+            "given": added.given,
+            "evidence": added.evidence,
+            "expire_time": added.expire_time,
+        }
+        await self._add(consent, added.node_id, added, row)
+
+    async def add_preferences(self, record: PreferencesRecord) -> None:
+        """Add the next preferences of an account.
+
+        Raises:
+            VersionConflict: Another one was added first.
+        """
+        content = canonical_json(plain_value(record.preferences)).decode()
+        row = {"account_id": record.account_id, "content": content, "reason": record.reason}
+        await self._add(preferences, record.account_id, record, row)
+
+    async def look_at(self, node_id: PolicyNodeId, at: datetime) -> None:
+        """Note that a node's profile is to be looked at again at the business instant `at`, and at no other."""
+        added = postgresql.insert(profile_look).values(node_id=node_id, look_time=at)
+        await self._connection.execute(added.on_conflict_do_update(index_elements=["node_id"], set_={"look_time": at}))
+
+    async def to_look_at(self, market_time: datetime, limit: int) -> list[tuple[PolicyNodeId, datetime]]:
+        """Return up to `limit` nodes to look at by now and since when, the earliest first; no one else gets them."""
+        query = (
+            select(profile_look.c.node_id, profile_look.c.look_time)
+            .where(profile_look.c.look_time <= market_time)
+            .order_by(profile_look.c.look_time, profile_look.c.node_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [(PolicyNodeId(row.node_id), row.look_time) for row in await self._connection.execute(query)]
+
+    async def _add(
+        self,
+        table: Table,
+        owner: PolicyNodeId,
+        record: ProfileRecord | Consent | PreferencesRecord,
+        row: Mapping[str, object],
+    ) -> None:
+        values = {
+            **row,
+            "sequence": record.sequence,
+            "author": record.author,
+            "effective_time": record.effective_time,
+            "recorded_time": record.recorded_time,
+        }
+        try:
+            await self._connection.execute(insert(table).values(values))
+        except exc.IntegrityError as error:
+            if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
+                raise
+            raise VersionConflict(
+                f"another {table.name} record of {owner} was added just now", node_id=owner
+            ) from error
+
+
+def _profile_text(said: Profile) -> str:
+    content = {
+        "birth_date": said.birth_date.isoformat(),
+        "tolerance": said.tolerance,
+        "horizon_date": None if said.horizon_date is None else said.horizon_date.isoformat(),
+        "income_path": None if said.income_path is None else said.income_path.value,
+        "liquidity_need": said.liquidity_need,
+        "residence": said.residence,
+        "wrapper": said.wrapper,
+    }
+    return canonical_json({name: value for name, value in content.items() if value is not None}).decode()
+
+
+def _profile_of(row: Row[*tuple[Any, ...]]) -> ProfileRecord:
+    said = json.loads(row.content)
+    horizon, income, need = said.get("horizon_date"), said.get("income_path"), said.get("liquidity_need")
+    found = Profile(
+        birth_date=date.fromisoformat(said["birth_date"]),
+        tolerance=said.get("tolerance"),
+        horizon_date=None if horizon is None else date.fromisoformat(horizon),
+        income_path=None if income is None else IncomePath(income),
+        liquidity_need=None if need is None else Decimal(need),
+        residence=said.get("residence"),
+        wrapper=said.get("wrapper"),
+    )
+    return ProfileRecord(
+        PolicyNodeId(row.node_id), row.sequence, found, row.author, row.reason, row.effective_time, row.recorded_time
+    )
+
+
+def _consent_of(row: Row[*tuple[Any, ...]]) -> Consent:
+    return Consent(
+        node_id=PolicyNodeId(row.node_id),
+        kind=row.kind,
+        sequence=row.sequence,
+        given=row.given,
+        evidence=row.evidence,
+        author=row.author,
+        effective_time=row.effective_time,
+        recorded_time=row.recorded_time,
+        expire_time=row.expire_time,
+    )
+
+
+def _preferences_of(row: Row[*tuple[Any, ...]]) -> PreferencesRecord:
+    said = json.loads(row.content)
+    tax = said.get("tax_importance")
+    found = Preferences(
+        tax_importance=None if tax is None else Decimal(tax),
+        risk_steps=said.get("risk_steps", 0),
+        exclusions=tuple(Exclusion(**each) for each in said.get("exclusions", ())),
+        tilts=tuple(
+            Tilt(InstrumentId(each["instrument_id"]), Decimal(each["shift"])) for each in said.get("tilts", ())
+        ),
+    )
+    return PreferencesRecord(
+        PolicyNodeId(row.account_id),
+        row.sequence,
+        found,
+        row.author,
+        row.reason,
+        row.effective_time,
+        row.recorded_time,
+    )
