@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from services.runtime.database import Database
-from services.runtime.migrations import run_migrations
 from services.runtime.server import Server, Servicer
 from tests.runtime.counter.running import Running
 from tests.runtime.counter.service import FULL_NAME, Counters
@@ -20,13 +19,17 @@ def issuer(tmp_path):
 
 
 @pytest.fixture
-async def counter_settings(empty_database, issuer):
+async def counter_database(service_database):
+    """The counter service's tables, empty."""
+    return await service_database("policy", package="tests.runtime.counter")
+
+
+@pytest.fixture
+async def counter_settings(counter_database, issuer):
     """Settings of a counter service whose tables are made."""
-    settings = empty_database.settings(
+    return counter_database.settings(
         jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, health_period_s=0.05, drain_s=5, database_pool_wait_s=2
     )
-    await run_migrations(settings, "tests.runtime.counter")
-    return settings
 
 
 @pytest.fixture

@@ -72,11 +72,11 @@ async def test_an_older_schema_is_waited_for_and_a_newer_one_served(start, count
     await becomes(counter, wanted)
 
 
-async def test_a_server_whose_database_goes_away_says_so_and_comes_back(counter, empty_database):
+async def test_a_server_whose_database_goes_away_says_so_and_comes_back(counter, counter_database):
     await becomes(counter, SERVING)
     stub = counter.stub()
-    administrator = await asyncpg.connect(empty_database.admin_server_url)
-    name = empty_database.name
+    administrator = await asyncpg.connect(counter_database.admin_server_url)
+    name = counter_database.name
     await administrator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     await administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 
