@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ground
+from tests.bench import fix, ground
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -21,6 +21,7 @@ BEGIN, END = "<!-- figures: written by `python -m tests.bench --document` -->", 
 
 # Each takes one or more figures, whose names start with its own.
 BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
+    "fix.codec_vs_simplefix": fix.codec,
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,
 }

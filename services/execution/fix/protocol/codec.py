@@ -12,19 +12,20 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.execution.fix.protocol.message import Message
-from services.execution.fix.protocol.values import Pair, wire
+from services.execution.fix.protocol.values import WRITERS, Pair, wire
 
 SOH = b"\x01"
 _SOH = 1
 
-# So many bytes sum up to less than Adler-32's modulus of 65521, whatever they are: (65521 - 2) // 255.
-_ADLER_EXACT = 256
+# So many bytes sum up to less than Adler-32's modulus of 65521, whatever they are: (65521 - 2) // 255; and so many
+# characters of ASCII: (65521 - 2) // 127.
+_ADLER_EXACT, _ADLER_EXACT_ASCII = 256, 515
 
-_FIELD = re.compile(rb"([1-9][0-9]{0,8})=([^\x01]*)\x01")
+# From one separator to the next, or not at all: so the count of separators tells whether everything was a field.
+_FIELD = re.compile(rb"(?<![^\x01])([1-9][0-9]{0,8})=([^\x01]*)\x01")
 _TAG = re.compile(rb"[1-9][0-9]{0,8}")
+# Tags below this one take the fast way.
 _TAGS_KNOWN = 6000
-_TAG_OF = {b"%d" % tag: tag for tag in range(1, _TAGS_KNOWN)}
-_PREFIX_OF = {tag: b"%d=" % tag for tag in range(1, _TAGS_KNOWN)}
 
 
 class Undecodable(ValueError):
@@ -42,25 +43,31 @@ class DataTags:
         data_of: Tag of each data field, by the tag of its length.
         length_of: The other way round.
         all: Both.
+        number_of: Number of each other tag, by how it is written.
+        prefix_of: The other way round, with the `=`.
     """
 
-    __slots__ = ("all", "data_of", "length_of")
+    __slots__ = ("all", "data_of", "length_of", "number_of", "prefix_of")
 
     def __init__(self, data_of: Mapping[int, int]) -> None:
         """Take the data field of each length field."""
         self.data_of = dict(data_of)
         self.length_of = {data: length for length, data in data_of.items()}
         self.all = frozenset(self.data_of) | frozenset(self.length_of)
+        plain = [tag for tag in range(1, _TAGS_KNOWN) if tag not in self.all]
+        self.number_of = {b"%d" % tag: tag for tag in plain}
+        self.prefix_of = {tag: b"%d=" % tag for tag in plain}
 
 
 def checksum(data: bytes) -> int:
     """Return the sum of all bytes modulo 256."""
-    if len(data) <= _ADLER_EXACT:
+    exact = _ADLER_EXACT_ASCII if data.isascii() else _ADLER_EXACT
+    if len(data) <= exact:
         return ((zlib.adler32(data) & 0xFFFF) - 1) & 0xFF
     view = memoryview(data)
     total = 0
-    for at in range(0, len(data), _ADLER_EXACT):
-        total += (zlib.adler32(view[at : at + _ADLER_EXACT]) & 0xFFFF) - 1
+    for at in range(0, len(data), exact):
+        total += (zlib.adler32(view[at : at + exact]) & 0xFFFF) - 1
     return total & 0xFF
 
 
@@ -75,14 +82,14 @@ def decode(frame: bytes, data_tags: DataTags) -> Message:
         Undecodable: It is no sequence of fields.
     """
     found = _FIELD.findall(frame)
-    try:
-        fields = [(_TAG_OF[tag], value) for tag, value in found]
-    except KeyError:
-        fields = [(int(tag), value) for tag, value in found]
-    size = sum([len(tag) + len(value) for tag, value in found]) + 2 * len(found)
-    if size != len(frame) or not data_tags.all.isdisjoint(_tags(fields)):
+    if frame.count(SOH) != len(found):
         return _decode_slowly(frame, data_tags)
-    return Message(fields, frame)
+    number_of = data_tags.number_of
+    try:
+        return Message([(number_of[tag], value) for tag, value in found], frame)
+    except KeyError:
+        # A data field, or a tag beyond those prepared.
+        return _decode_slowly(frame, data_tags)
 
 
 def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
@@ -132,19 +139,18 @@ def encode(begin_string: bytes, fields: Sequence[tuple[int, bytes]], data_tags: 
     Raises:
         Unencodable: A value is empty, or holds SOH and is no data field.
     """
+    prefix_of = data_tags.prefix_of
     try:
-        body = SOH.join([_PREFIX_OF[tag] + value for tag, value in fields]) + SOH
+        body = SOH.join([prefix_of[tag] + value for tag, value in fields]) + SOH
     except KeyError:
-        body = b""
-    # A separator within a value is one too many; an empty value leaves `=` before it. Both are rare: then look.
-    if body.count(SOH) != len(fields) or b"=\x01" in body or not data_tags.all.isdisjoint(_tags(fields)):
+        # A data field, or a tag beyond those prepared.
         body = _encode_slowly(fields, data_tags)
+    else:
+        # A separator within a value is one too many; an empty value leaves `=` before it.
+        if body.count(SOH) != len(fields) or b"=\x01" in body:
+            body = _encode_slowly(fields, data_tags)
     head = b"8=%b\x019=%d\x01%b" % (begin_string, len(body), body)
     return b"%b10=%03d\x01" % (head, checksum(head))
-
-
-def _tags(fields: Sequence[tuple[int, bytes]]) -> list[int]:
-    return [tag for tag, _ in fields]
 
 
 def _encode_slowly(fields: Sequence[tuple[int, bytes]], data_tags: DataTags) -> bytes:
@@ -173,16 +179,20 @@ def flatten(pairs: Iterable[Pair]) -> list[tuple[int, bytes]]:
         Unencodable: A group is a text, or a value cannot be written.
     """
     flat: list[tuple[int, bytes]] = []
-    for tag, value in pairs:
-        if isinstance(value, bytes):
-            flat.append((tag, value))
-        elif isinstance(value, (list, tuple)):
-            flat.append((tag, b"%d" % len(value)))
-            for entry in value:
-                flat += flatten(entry)
-        else:
-            try:
-                flat.append((tag, wire(value)))  # type: ignore[arg-type]  # sequences were handled above
-            except ValueError as wrong:
-                raise Unencodable(f"field {tag}: {wrong}") from wrong
+    add = flat.append
+    writer_of = WRITERS.get
+    tag = 0
+    try:
+        for tag, value in pairs:
+            writer = writer_of(type(value))
+            if writer is not None:
+                add((tag, writer(value)))
+            elif isinstance(value, (list, tuple)):
+                add((tag, b"%d" % len(value)))
+                for entry in value:
+                    flat += flatten(entry)
+            else:
+                add((tag, wire(value)))  # type: ignore[arg-type]  # sequences were handled above
+    except ValueError as wrong:
+        raise Unencodable(f"field {tag}: {wrong}") from wrong
     return flat

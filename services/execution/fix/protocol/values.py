@@ -5,9 +5,11 @@ Source: FIX specification 4.4, volume 1, "FIX data types": decimals in plain not
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any
 
 # A plain value, or the entries of a repeating group, each a sequence of fields. The encoder counts the entries.
 Scalar = str | bytes | int | Decimal | bool | datetime | date
@@ -22,29 +24,37 @@ _INTEGER = re.compile(rb"-?\d{1,%d}" % DIGITS_MAX)
 _DECIMAL = re.compile(rb"-?(?:\d{1,%d}(?:\.\d{0,%d})?|\.\d{1,%d})" % (DIGITS_MAX, DIGITS_MAX, DIGITS_MAX))
 
 
-def wire(value: Scalar) -> bytes:  # noqa: PLR0911, RUF100 - one return a type
+def wire(value: Scalar) -> bytes:
     """Return a value as it is written; instants to the millisecond, text as UTF-8.
 
     Raises:
         ValueError: A number is not finite, or an instant has no time zone.
     """
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bool):
-        return b"Y" if value else b"N"
-    if isinstance(value, int):
-        return b"%d" % value
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise ValueError(f"a number must be finite, was {value}")
-        return format(value, "f").encode()
-    if isinstance(value, datetime):
-        return timestamp(value)
+    for kind, writer in WRITERS.items():
+        # A subclass of one of them, for instance an enumeration of texts.
+        if isinstance(value, kind):
+            return writer(value)
+    raise ValueError(f"a {type(value).__name__} is no value of FIX")
+
+
+def _number(value: Decimal) -> bytes:
+    text = str(value)
+    if text.replace(".", "", 1).lstrip("-").isdigit():
+        return text.encode()
+    if not value.is_finite():
+        raise ValueError(f"a number must be finite, was {value}")
+    return format(value, "f").encode()
+
+
+def _flag(value: bool) -> bytes:
+    return b"Y" if value else b"N"
+
+
+def _date(value: date) -> bytes:
     return b"%04d%02d%02d" % (value.year, value.month, value.day)
 
 
+@lru_cache(maxsize=16)
 def timestamp(at: datetime) -> bytes:
     """Return an instant as a UTCTimestamp with milliseconds.
 
@@ -64,6 +74,18 @@ def timestamp(at: datetime) -> bytes:
         at.second,
         at.microsecond // 1000,
     )
+
+
+# How each type is written; of types that are kinds of others the narrower one comes first.
+WRITERS: Mapping[type, Callable[[Any], bytes]] = {
+    bytes: bytes,
+    str: str.encode,
+    bool: _flag,
+    int: b"%d".__mod__,
+    Decimal: _number,
+    datetime: timestamp,
+    date: _date,
+}
 
 
 def read_timestamp(value: bytes) -> datetime | None:
