@@ -22,16 +22,17 @@ from evenkeel.decision.v1.price_service_pb2 import DESCRIPTOR as PRICE
 from evenkeel.decision.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 from evenkeel.decision.v1.run_service_pb2 import DESCRIPTOR as RUN
 from evenkeel.decision.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from evenkeel.decision.v1.tax_service_pb2 import DESCRIPTOR as TAX
+from evenkeel.decision.v1.tax_service_pb2_grpc import add_TaxServiceServicer_to_server
 from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
-from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
 from services.decision.api.book import BookServicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
 from services.decision.api.prices import PriceServicer
 from services.decision.api.runs import RunServicer
+from services.decision.api.taxes import TaxServicer
 from services.decision.app.book import BookApp
-from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.following import Following
 from services.decision.app.keeping import Keeping
@@ -41,9 +42,9 @@ from services.decision.app.ports import Changes, Spanned
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
+from services.decision.app.taxes import TaxApp
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
-from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
 from services.decision.clients.solving import compiled_optimiser, optimiser
 from services.decision.config import DecisionSettings
@@ -104,12 +105,7 @@ async def main(settings: DecisionSettings) -> None:
         database,
         clock=SystemClock(),
         market_clock=ShiftedClock(timedelta(seconds=settings.clock_offset_s)),
-        policy=_channel(
-            settings,
-            settings.policy_address,
-            POLICY.services_by_name["PolicyService"].full_name,
-            ROLLOUT.services_by_name["RolloutService"].full_name,
-        ),
+        policy=_channel(settings, settings.policy_address, POLICY.services_by_name["PolicyService"].full_name),
         execution=_channel(
             settings, settings.execution_address, EXECUTION.services_by_name["ExecutionService"].full_name
         ),
@@ -170,11 +166,7 @@ def build(
     )
     prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
     servicers = (
-        Servicer(
-            RUN.services_by_name["RunService"].full_name,
-            add_RunServiceServicer_to_server,
-            RunServicer(runs, ComparisonApp(store.read)),
-        ),
+        Servicer(RUN.services_by_name["RunService"].full_name, add_RunServiceServicer_to_server, RunServicer(runs)),
         Servicer(
             PLAN.services_by_name["PlanService"].full_name, add_PlanServiceServicer_to_server, PlanServicer(plans)
         ),
@@ -185,6 +177,11 @@ def build(
         ),
         Servicer(
             PRICE.services_by_name["PriceService"].full_name, add_PriceServiceServicer_to_server, PriceServicer(prices)
+        ),
+        Servicer(
+            TAX.services_by_name["TaxService"].full_name,
+            add_TaxServiceServicer_to_server,
+            TaxServicer(TaxApp(clock)),
         ),
         Servicer(
             OPERATIONS.services_by_name["Operations"].full_name,
@@ -199,14 +196,12 @@ def build(
     deciding = Deciding(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
     submitting = Submitting(store.begin, clock, market_clock, asks_execution, tracing, changes, lease)
     following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)
-    reporting = Reporting(store.read, store.begin, clock, GrpcRollouts(policy))
     keeping = Keeping(store.begin, clock, market_clock, tracing, changes)
     workers = (
         _stepping("pin", pinning.step, changes, settings),
         *(_stepping(f"decide-{number}", deciding.step, changes, settings) for number in range(processes)),
         _stepping("submit", submitting.step, changes, settings),
         _stepping("keep", keeping.step, changes, settings),
-        _stepping("report", reporting.step, changes, settings),
         _following(following),
     )
     return Built(servicers, workers, solver)
@@ -225,8 +220,8 @@ def command_line() -> None:
         asyncio.run(run_migrations(settings, "services.decision"))
 
 
-def _channel(settings: DecisionSettings, address: str, *services: str) -> grpc.aio.Channel:
-    return connect(address, settings.peer_credentials, services=services)
+def _channel(settings: DecisionSettings, address: str, service: str) -> grpc.aio.Channel:
+    return connect(address, settings.peer_credentials, services=[service])
 
 
 def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, settings: DecisionSettings) -> Worker:

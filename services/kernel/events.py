@@ -20,7 +20,6 @@ SUBJECTS = frozenset(
         "policy_version",
         "change",
         "snapshot",
-        "price_set",
         "request",
     }
 )

@@ -91,6 +91,18 @@ async def test_an_account_is_shown_with_its_mix_and_its_lots(evenkeel, run_id):
     assert (await evenkeel("--json", "account", "list")).json["accounts"][0]["account_id"] == "account-00001"
 
 
+async def test_a_tax_year_is_assessed_from_the_history_that_the_documentation_shows(evenkeel, tmp_path):
+    file = tmp_path / "history.yaml"
+    page = (ROOT / "docs" / "tax.md").read_text()
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+
+    shown = await evenkeel("tax", "preview", "-f", str(file))
+
+    assert shown.code == 0, shown.err
+    assert "TCGA 1992 s. 106A(5)" in shown.out
+    assert "annual exempt amount used" in shown.out
+
+
 async def test_a_policy_is_shown_with_the_origin_of_each_field(evenkeel):
     shown = await evenkeel("policy", "show", "account-00001")
 

@@ -1,17 +1,19 @@
-"""Policy documents as people write them: YAML in, YAML out.
+"""Messages as people write them: YAML in, YAML out.
 
-The fields are those of the contract, `evenkeel.policy.v1.PolicyDocument`. Numbers and money are written plainly:
-`0.25` for a `google.type.Decimal`, `100.00 USD` for a `google.type.Money`, an RFC 3339 text for an instant.
+The fields are those of the contract, for instance of `evenkeel.policy.v1.PolicyDocument`. Numbers and money are written
+plainly: `0.25` for a `google.type.Decimal`, `100.00 USD` for a `google.type.Money`, an RFC 3339 text for an instant,
+`2025-03-31` for a date.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import yaml
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
@@ -23,6 +25,9 @@ Tree: TypeAlias = "str | int | float | bool | list[Tree] | dict[str, Tree] | Non
 DECIMAL = "google.type.Decimal"
 MONEY = "google.type.Money"
 TIMESTAMP = "google.protobuf.Timestamp"
+DATE = "google.type.Date"
+
+M = TypeVar("M", bound=Message)
 
 _MONEY_TEXT = re.compile(r"^(-?\d+(?:\.\d{1,9})?) ([A-Z]{3})$")
 _NANOS = Decimal(10) ** 9
@@ -42,7 +47,16 @@ _Plain.yaml_implicit_resolvers = {}
 
 
 def document_from_yaml(text: str) -> PolicyDocument:
-    """Return the document that `text` says.
+    """Return the policy document that `text` says.
+
+    Raises:
+        DocumentUnreadable: It is not YAML, or has a field or value that the contract does not know.
+    """
+    return message_from_yaml(text, PolicyDocument())
+
+
+def message_from_yaml(text: str, message: M) -> M:
+    """Return `message` with the fields that `text` says.
 
     Raises:
         DocumentUnreadable: It is not YAML, or has a field or value that the contract does not know.
@@ -54,10 +68,10 @@ def document_from_yaml(text: str) -> PolicyDocument:
     if not isinstance(tree, dict):
         raise DocumentUnreadable("the document must be a mapping of sections")
     violations = Violations()
-    plain = _mapping_to_json(tree, PolicyDocument.DESCRIPTOR, "", violations)
+    plain = _mapping_to_json(tree, cast(Descriptor, message.DESCRIPTOR), "", violations)
     violations.raise_if_any()
     try:
-        return ParseDict(plain, PolicyDocument())
+        return ParseDict(plain, message)
     except ParseError as error:
         raise DocumentUnreadable(str(error)) from error
 
@@ -73,6 +87,8 @@ def _to_json(value: Tree, kind: Descriptor, path: str, violations: Violations) -
         return _scalar_to_json(value, kind.full_name, path, violations)
     if kind.full_name == TIMESTAMP:
         return _instant(value, path, violations)
+    if kind.full_name == DATE:
+        return _date(value, path, violations)
     if not isinstance(value, dict):
         violations.add(path, f"must be a mapping, was {value!r}")
         return {}
@@ -142,11 +158,22 @@ def _instant(value: Tree, path: str, violations: Violations) -> str:
     return parsed.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def _date(value: Tree, path: str, violations: Violations) -> Tree:
+    try:
+        parsed = date.fromisoformat(str(value))
+    except ValueError:
+        violations.add(path, f"must be a date, for instance 2025-03-31, was {value!r}")
+        return {}
+    return {"year": parsed.year, "month": parsed.month, "day": parsed.day}
+
+
 def _from_json(value: Tree, kind: Descriptor) -> Tree:
     if not isinstance(value, dict):
         return value
     if kind.full_name == DECIMAL:
         return value["value"]
+    if kind.full_name == DATE:
+        return f"{value['year']:04}-{value['month']:02}-{value['day']:02}"
     if kind.full_name == MONEY:
         return _money_text(ParseDict(value, Money()))
     plain: dict[str, Tree] = {}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tools.cli import audit, book, orders, plans, policy, records, runs, services, trading
+from tools.cli import audit, book, orders, plans, policy, records, runs, services, taxes, trading
 from tools.cli.context import Options
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(book.app, name="account")
 app.add_typer(runs.app, name="run")
 app.add_typer(plans.app, name="plan")
+app.add_typer(taxes.app, name="tax")
 app.add_typer(orders.orders, name="order")
 app.add_typer(orders.blocks, name="block")
 app.add_typer(audit.app, name="audit")

@@ -8,12 +8,12 @@ from google.longrunning.operations_pb2_grpc import OperationsStub
 
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
-from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub
+from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -25,9 +25,9 @@ from tools.client.profile import Profile
 # Full names of what each service serves; their contracts say which calls are safe to repeat.
 CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Rollout", "Stop")),
-    "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run")),
+    "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
-    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records")),
+    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "Export", "Records")),
 }
 
 
@@ -59,12 +59,12 @@ class Evenkeel:
         self.prices = PriceServiceStub(decision)
         self.runs = RunServiceStub(decision)
         self.plans = PlanServiceStub(decision)
+        self.taxes = TaxServiceStub(decision)
         self.operations = OperationsStub(decision)  # type: ignore[no-untyped-call]  # published without types
         self.execution = ExecutionServiceStub(execution)
         self.sandbox = SandboxServiceStub(execution)
         audit = self._channels["audit"]
         self.audit = AuditServiceStub(audit)
-        self.audit_queries = AuditQueryServiceStub(audit)
         self.exports = ExportServiceStub(audit)
         self.records = RecordsServiceStub(audit)
         return self

@@ -10,10 +10,13 @@ from grpc_status import rpc_status
 
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub, add_BookServiceServicer_to_server
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub, add_PriceServiceServicer_to_server
+from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub, add_TaxServiceServicer_to_server
 from services.decision.api.book import BookServicer
 from services.decision.api.prices import PriceServicer
+from services.decision.api.taxes import TaxServicer
 from services.decision.app.book import BookApp
 from services.decision.app.prices import PriceApp
+from services.decision.app.taxes import TaxApp
 from services.decision.store.book_sessions import BookSessions
 from services.kernel.clock import FixedClock
 from services.runtime.client import connect
@@ -45,6 +48,9 @@ class Service:
 
     def prices(self, role="platform_engineer", subject="eve"):
         return PriceServiceStub(self._channel(subject, role))
+
+    def taxes(self, role="advisor", subject="ann"):
+        return TaxServiceStub(self._channel(subject, role))
 
     async def close(self):
         for channel in self._channels:
@@ -80,6 +86,9 @@ async def service(decision_database, tmp_path):
     servicers = [
         Servicer("evenkeel.decision.v1.BookService", add_BookServiceServicer_to_server, BookServicer(book, database)),
         Servicer("evenkeel.decision.v1.PriceService", add_PriceServiceServicer_to_server, PriceServicer(prices)),
+        Servicer(
+            "evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(TaxApp(SystemClock()))
+        ),
     ]
     server = Server(settings, servicers=servicers, database=database, package="services.decision")
     await server.start()

@@ -146,6 +146,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The tax rules do not cover the account's jurisdiction or year."""
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 216
     """No operation has this name."""
+    ERROR_REASON_TAX_HISTORY_INCOMPLETE: _ErrorReason.ValueType  # 260
+    """A tax history sells units that it never bought."""
+    ERROR_REASON_TAX_RATE_MISSING: _ErrorReason.ValueType  # 261
+    """A tax history has an amount in another currency and no exchange rate for its day."""
     ERROR_REASON_PLAN_SIGNATURE_INVALID: _ErrorReason.ValueType  # 300
     """The plan is not signed for this execution service."""
     ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: _ErrorReason.ValueType  # 301
@@ -198,8 +202,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no log of this name."""
     ERROR_REASON_LOG_RESERVED: _ErrorReason.ValueType  # 407
     """Only the audit service itself writes to this log."""
-    ERROR_REASON_SUBJECT_UNKNOWN: _ErrorReason.ValueType  # 408
-    """Nothing is recorded about this subject."""
     ERROR_REASON_ENTRY_DISPOSED: _ErrorReason.ValueType  # 430
     """The entry was destroyed when its time was over; its hash is still in the tree."""
     ERROR_REASON_PROPOSAL_NOT_FOUND: _ErrorReason.ValueType  # 431
@@ -351,6 +353,10 @@ ERROR_REASON_JURISDICTION_UNKNOWN: ErrorReason.ValueType  # 215
 """The tax rules do not cover the account's jurisdiction or year."""
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 216
 """No operation has this name."""
+ERROR_REASON_TAX_HISTORY_INCOMPLETE: ErrorReason.ValueType  # 260
+"""A tax history sells units that it never bought."""
+ERROR_REASON_TAX_RATE_MISSING: ErrorReason.ValueType  # 261
+"""A tax history has an amount in another currency and no exchange rate for its day."""
 ERROR_REASON_PLAN_SIGNATURE_INVALID: ErrorReason.ValueType  # 300
 """The plan is not signed for this execution service."""
 ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: ErrorReason.ValueType  # 301
@@ -403,8 +409,6 @@ ERROR_REASON_LOG_UNKNOWN: ErrorReason.ValueType  # 406
 """There is no log of this name."""
 ERROR_REASON_LOG_RESERVED: ErrorReason.ValueType  # 407
 """Only the audit service itself writes to this log."""
-ERROR_REASON_SUBJECT_UNKNOWN: ErrorReason.ValueType  # 408
-"""Nothing is recorded about this subject."""
 ERROR_REASON_ENTRY_DISPOSED: ErrorReason.ValueType  # 430
 """The entry was destroyed when its time was over; its hash is still in the tree."""
 ERROR_REASON_PROPOSAL_NOT_FOUND: ErrorReason.ValueType  # 431

@@ -1,0 +1,258 @@
+"""Capital gains of individuals in Canada: average cost, and losses that are superficial.
+
+Sources:
+    Average cost: Income Tax Act s. 47(1), over all of the taxpayer's own accounts that are not registered plans.
+    Superficial loss: s. 54 ("superficial loss"), s. 40(2)(g)(i); the part denied is the least of units sold, units
+    acquired in the 61 days and units held at their end, over units sold (IT-456R paragraph 12; CRA document
+    2004-0073011E5). The denied loss joins the cost of what replaced it: s. 53(1)(f). CRA document 2022-0940941C6: all
+    affiliated persons are looked at as one, and the denied loss is shared by the replacing units that each of them
+    holds at the end; what falls to a registered plan is lost, as nothing there has a cost that counts.
+    Half of a gain is taxable: s. 38(a). Net losses of other years: s. 111(1)(b).
+
+Our reading: days are trade dates, as a disposition happens when the sale binds; callers who count settlement dates
+(as the broker's slips do at a year's end) send those as the dates. The denied loss is added to the cost on the day of
+the first replacing purchase, or on the day of the sale if that came later.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import History, Owner, cents, part, total
+from services.decision.domain.tax.assessment.results import (
+    AssessedDisposal,
+    Assessment,
+    Line,
+    MatchRule,
+    Piece,
+    Remaining,
+    SoldMoreThanHeld,
+    TaxYearUnknown,
+)
+from services.kernel.errors import FieldViolation
+
+# ITA s. 54: from 30 days before the disposition to 30 days after.
+SUPERFICIAL_WINDOW = timedelta(days=30)
+AVERAGE_SOURCE = "ITA s. 47(1)"
+SUPERFICIAL_SOURCE = "ITA s. 54 and 40(2)(g)(i), IT-456R paragraph 12"
+
+# ITA s. 38(a). One half since 18 October 2000; the rise to two thirds announced in 2024 was withdrawn in March 2025.
+FIRST_YEAR, LAST_YEAR = 2001, 2026
+INCLUSION = Decimal("0.5")
+
+# Who a holding belongs to: the taxpayer's pool, or one other account.
+_OWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Canada:
+    """The rules, and what they must know of the taxpayer.
+
+    Attributes:
+        marginal_rate: Federal and provincial rate on the next dollar of income, 0 to 1.
+        net_losses_brought_forward: Net capital losses of other years at today's inclusion, 0 or more.
+    """
+
+    marginal_rate: Decimal = ZERO
+    net_losses_brought_forward: Decimal = ZERO
+
+    def assess(self, history: History, tax_year: int) -> Assessment:
+        """Return what the history comes to in the calendar year `tax_year`, in Canadian dollars.
+
+        Raises:
+            SoldMoreThanHeld: The history sells what it never bought.
+            TaxYearUnknown: The year is before 2001 or after 2026.
+        """
+        if not FIRST_YEAR <= tax_year <= LAST_YEAR:
+            description = f"must be {FIRST_YEAR} to {LAST_YEAR} for CA, was {tax_year}"
+            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        disposals: list[AssessedDisposal] = []
+        remaining: list[Remaining] = []
+        lost = ZERO
+        for asset in history.assets:
+            average = _Average(history, asset)
+            average.run()
+            disposals += average.disposals
+            remaining += average.remaining()
+            lost = total((lost, average.lost))
+        disposals.sort(key=lambda each: (each.day, each.asset))
+        first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
+        counted = [each.counted_gain for each in disposals if first <= each.day <= last]
+        return Assessment(
+            jurisdiction="CA",
+            tax_year=tax_year,
+            currency="CAD",
+            first_date=first,
+            last_date=last,
+            disposals=tuple(disposals),
+            remaining=tuple(remaining),
+            lines=self._lines(counted),
+            permanently_lost=lost,
+        )
+
+    def _lines(self, counted: list[Decimal]) -> tuple[Line, ...]:
+        gained = total(gain for gain in counted if gain > 0)
+        lost = total(-gain for gain in counted if gain < 0)
+        net_taxable = cents(Fraction(gained - lost) * Fraction(INCLUSION))
+        used = min(self.net_losses_brought_forward, max(net_taxable, ZERO))
+        taxable = max(net_taxable, ZERO) - used
+        forward = self.net_losses_brought_forward - used + max(-net_taxable, ZERO)
+        return (
+            Line("gains", gained, "ITA s. 39(1)(a)"),
+            Line("losses", lost, "ITA s. 39(1)(b)"),
+            Line("net_taxable_gain", max(net_taxable, ZERO), "ITA s. 38(a), s. 3(b)"),
+            Line("net_losses_used", used, "ITA s. 111(1)(b)"),
+            Line("taxable_gain", taxable, "ITA s. 3(b)"),
+            Line("net_losses_carried_forward", forward, "ITA s. 111(1)(b)"),
+            Line("tax", cents(Fraction(taxable) * Fraction(self.marginal_rate)), "ITA s. 117 and the province's act"),
+        )
+
+
+@dataclass(slots=True)
+class _Average:
+    """One asset's pool over the history, and what the other holders have of it."""
+
+    history: History
+    asset: str
+    disposals: list[AssessedDisposal] = field(default_factory=list)
+    lost: Decimal = ZERO
+    walked: date = date.min
+    units: Fraction = Fraction(0)
+    cost: Decimal = ZERO
+    # Denied losses that join the cost on a later day.
+    added: dict[date, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
+    # Denied losses that joined the cost of an affiliated person's units.
+    passed_on: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
+    bought: dict[date, dict[str, Fraction]] = field(default_factory=dict)
+    sold: dict[date, dict[str, Fraction]] = field(default_factory=dict)
+    bought_days: list[date] = field(default_factory=list)
+    # What each holder has after each of the days on which that changed: the days, and the units.
+    holdings: dict[str, tuple[list[date], list[Fraction]]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Walk the days in order."""
+        costs: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        proceeds: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        changes: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        ids: dict[date, list[str]] = defaultdict(list)
+        for acquisition in self.history.acquisitions:
+            if acquisition.asset == self.asset:
+                holder = self._holder(acquisition.account_id)
+                _count(self.bought, acquisition.day, holder, self.history.units(acquisition))
+                if holder == _OWN:
+                    costs[acquisition.day] += acquisition.cost
+        for disposal in self.history.disposals:
+            if disposal.asset == self.asset:
+                holder = self._holder(disposal.account_id)
+                _count(self.sold, disposal.day, holder, self.history.units(disposal))
+                if holder == _OWN:
+                    proceeds[disposal.day] += disposal.proceeds
+                    ids[disposal.day].append(disposal.disposal_id)
+        for change in self.history.cost_changes:
+            if change.asset == self.asset and self._holder(change.account_id) == _OWN:
+                changes[change.day] += change.amount
+        self._keep_holdings()
+        self.bought_days = sorted(self.bought)
+        # The days on which a denied loss joins are days of purchases or of sales, so all are known beforehand.
+        for day in sorted({*self.bought, *self.sold, *changes}):
+            self.walked = day
+            self.units += self.bought.get(day, {}).get(_OWN, Fraction(0))
+            self.cost = total((self.cost, costs[day], changes[day], self.added.pop(day, ZERO)))
+            units = self.sold.get(day, {}).get(_OWN, Fraction(0))
+            if units:
+                self._sell(day, units, proceeds[day], tuple(sorted(ids[day])))
+
+    def remaining(self) -> list[Remaining]:
+        """Return what the taxpayer still holds, and what the losses passed to affiliated persons' units added."""
+        left = []
+        if self.units:
+            quantity = self.history.quantity_on(self.asset, date.max, self.units)
+            left.append(Remaining(None, self.asset, quantity, self.cost))
+        for account_id, cost in sorted(self.passed_on.items()):
+            units = self._held(account_id, date.max)
+            quantity = self.history.quantity_on(self.asset, date.max, units)
+            left.append(Remaining(account_id, self.asset, quantity, cost))
+        return left
+
+    def _sell(self, day: date, units: Fraction, proceeds: Decimal, ids: tuple[str, ...]) -> None:
+        quantity = self.history.quantity_on(self.asset, day, units)
+        if units > self.units:
+            missing = self.history.quantity_on(self.asset, day, units - self.units)
+            raise SoldMoreThanHeld(
+                f"{self.asset}: {missing} units sold on {day} were never bought",
+                asset=self.asset,
+                date=day,
+                missing=missing,
+            )
+        cost = part(self.cost, units, self.units)
+        self.units -= units
+        self.cost = total((self.cost, cost.copy_negate()))
+        loss = max(cost - proceeds, ZERO)
+        denied, note = self._deny(day, units, loss) if loss else (ZERO, "")
+        source = SUPERFICIAL_SOURCE if denied else AVERAGE_SOURCE
+        piece = Piece(MatchRule.POOL, quantity, proceeds, cost, source, disallowed_loss=denied, note=note)
+        self.disposals.append(AssessedDisposal(ids, day, self.asset, quantity, proceeds, (piece,)))
+
+    def _deny(self, day: date, units: Fraction, loss: Decimal) -> tuple[Decimal, str]:
+        """Return the denied part of `loss`, and in a sentence where it went."""
+        begin, end = day - SUPERFICIAL_WINDOW, day + SUPERFICIAL_WINDOW
+        days = self.bought_days[bisect_left(self.bought_days, begin) : bisect_right(self.bought_days, end)]
+        holders = sorted({holder for each in days for holder in self.bought[each]})
+        acquired = {
+            holder: sum((self.bought[each].get(holder, Fraction(0)) for each in days), Fraction(0))
+            for holder in holders
+        }
+        held = {holder: self._held(holder, end) for holder in self.holdings}
+        least = min(units, sum(acquired.values(), Fraction(0)), sum(held.values(), Fraction(0)))
+        replacing = {holder: min(acquired[holder], held[holder]) for holder in holders}
+        of = sum(replacing.values(), Fraction(0))
+        if not least or not of:
+            return ZERO, ""
+        denied = part(loss, least, units)
+        left, left_of, said = denied, of, []
+        for holder in holders:
+            share = part(left, replacing[holder], left_of) if replacing[holder] else ZERO
+            left, left_of = total((left, share.copy_negate())), left_of - replacing[holder]
+            if share:
+                said.append(self._place(holder, share, max(day, min(d for d in days if holder in self.bought[d]))))
+        return denied, "; ".join(said)
+
+    def _place(self, holder: str, share: Decimal, day: date) -> str:
+        if holder == _OWN:
+            if day == self.walked:
+                self.cost = total((self.cost, share))
+            else:
+                self.added[day] += share
+            return f"{share} joins the cost of the units held"
+        if self.history.account[holder].sheltered:
+            self.lost = total((self.lost, share))
+            return f"{share} is lost: account {holder} is a registered plan"
+        self.passed_on[holder] += share
+        return f"{share} joins the cost of the units in account {holder}"
+
+    def _holder(self, account_id: str) -> str:
+        account = self.history.account[account_id]
+        return _OWN if account.owner is Owner.TAXPAYER and not account.sheltered else account_id
+
+    def _keep_holdings(self) -> None:
+        for day in sorted({*self.bought, *self.sold}):
+            bought, sold = self.bought.get(day, {}), self.sold.get(day, {})
+            for holder in sorted({*bought, *sold}):
+                days, units = self.holdings.setdefault(holder, ([], []))
+                before = units[-1] if units else Fraction(0)
+                days.append(day)
+                units.append(before + bought.get(holder, Fraction(0)) - sold.get(holder, Fraction(0)))
+
+    def _held(self, holder: str, day: date) -> Fraction:
+        days, units = self.holdings.get(holder, ([], []))
+        known = bisect_right(days, day)
+        return units[known - 1] if known else Fraction(0)
+
+
+def _count(days: dict[date, dict[str, Fraction]], day: date, holder: str, units: Fraction) -> None:
+    holders = days.setdefault(day, {})
+    holders[holder] = holders.get(holder, Fraction(0)) + units

@@ -1,0 +1,379 @@
+"""Germany's tax on capital income (Abgeltungsteuer) on shares and investment funds held privately.
+
+Sources:
+    First in, first out in each depot: Einkommensteuergesetz (EStG) § 20 Abs. 4 Satz 7.
+    Loss pots: EStG § 20 Abs. 6 Satz 4: losses on shares meet gains on shares only; other losses meet everything.
+    Saver's allowance: EStG § 20 Abs. 9. Rate: EStG § 32d Abs. 1; solidarity surcharge: SolzG § 4; church tax lowers the
+    rate by the formula of § 32d Abs. 1 Satz 3 to 5.
+    Partial exemption by the kind of fund: Investmentsteuergesetz (InvStG) § 20 Abs. 1 to 3.
+    Advance lump sum (Vorabpauschale): InvStG § 18; it counts on the first working day of the next year, and what was
+    taxed so is taken off the gain of the units when they are sold: § 19 Abs. 1 Satz 3 and 4.
+
+Our reading: the advance lump sum of a year is worked out for the lots held at the year's end, each by its own months;
+foreign tax credits (§ 32d Abs. 5) are left to the return.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import TypeVar
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    CostChange,
+    Disposal,
+    History,
+    Owner,
+    cents,
+    part,
+    total,
+)
+from services.decision.domain.tax.assessment.results import (
+    AssessedDisposal,
+    Assessment,
+    Line,
+    MatchRule,
+    Piece,
+    Remaining,
+    SoldMoreThanHeld,
+    TaxYearUnknown,
+)
+from services.kernel.errors import FieldViolation
+
+Row = TypeVar("Row", Acquisition, Disposal, CostChange)
+
+FIFO_SOURCE = "EStG § 20 Abs. 4 Satz 7"
+
+
+class AssetKind(StrEnum):
+    """What an asset is to the tax; funds by what they must hold."""
+
+    SHARE = "SHARE"
+    EQUITY_FUND = "EQUITY_FUND"
+    MIXED_FUND = "MIXED_FUND"
+    REAL_ESTATE_FUND = "REAL_ESTATE_FUND"
+    FOREIGN_REAL_ESTATE_FUND = "FOREIGN_REAL_ESTATE_FUND"
+    OTHER_FUND = "OTHER_FUND"
+    # Bonds, certificates and the like.
+    OTHER = "OTHER"
+
+
+# InvStG § 20 Abs. 1, 2, 3: the part of income and of gains that private investors do not tax.
+EXEMPT_PART: dict[AssetKind, Decimal] = {
+    AssetKind.EQUITY_FUND: Decimal("0.30"),
+    AssetKind.MIXED_FUND: Decimal("0.15"),
+    AssetKind.REAL_ESTATE_FUND: Decimal("0.60"),
+    AssetKind.FOREIGN_REAL_ESTATE_FUND: Decimal("0.80"),
+}
+FUNDS = frozenset(
+    {
+        AssetKind.EQUITY_FUND,
+        AssetKind.MIXED_FUND,
+        AssetKind.REAL_ESTATE_FUND,
+        AssetKind.FOREIGN_REAL_ESTATE_FUND,
+        AssetKind.OTHER_FUND,
+    }
+)
+
+# InvStG § 18 Abs. 4: base rate of the year, published by the Ministry of Finance each January. Below zero none is due.
+BASE_RATES: dict[int, Decimal] = {
+    2018: Decimal("0.0087"),
+    2019: Decimal("0.0052"),
+    2020: Decimal("0.0007"),
+    2021: Decimal("-0.0045"),
+    2022: Decimal("-0.0005"),
+    2023: Decimal("0.0255"),
+    2024: Decimal("0.0229"),
+    2025: Decimal("0.0253"),
+    2026: Decimal("0.0320"),
+}
+# InvStG § 18 Abs. 1 Satz 2.
+BASE_RATE_PART = Decimal("0.7")
+
+# EStG § 20 Abs. 9 Satz 1: allowance of one person, from the year on; couples have it twice.
+ALLOWANCES: tuple[tuple[int, Decimal], ...] = ((2009, Decimal(801)), (2023, Decimal(1000)))
+FIRST_YEAR, LAST_YEAR = 2018, 2026
+# EStG § 32d Abs. 1 Satz 1; SolzG § 4 Satz 1.
+RATE = Decimal("0.25")
+SOLIDARITY = Decimal("0.055")
+
+
+@dataclass(frozen=True, slots=True)
+class FundYear:
+    """A fund's calendar year, of one unit, in euros."""
+
+    asset: str
+    year: int
+    first_price: Decimal
+    last_price: Decimal
+    distributed: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Germany:
+    """The rules, and what they must know of the taxpayer and the assets.
+
+    Attributes:
+        kinds: Of every asset; one that is missing is `OTHER`.
+        fund_years: For the advance lump sums; a fund's year that is missing has none.
+        joint: Whether spouses are assessed together: the allowance counts twice.
+        church_rate: Of the church tax, 0, 0.08 or 0.09.
+        share_losses_brought_forward: Unused losses on shares of earlier years, 0 or more.
+        other_losses_brought_forward: Unused other losses of earlier years, 0 or more.
+    """
+
+    kinds: Mapping[str, AssetKind] = field(default_factory=dict)
+    fund_years: tuple[FundYear, ...] = ()
+    joint: bool = False
+    church_rate: Decimal = ZERO
+    share_losses_brought_forward: Decimal = ZERO
+    other_losses_brought_forward: Decimal = ZERO
+
+    def assess(self, history: History, tax_year: int) -> Assessment:
+        """Return what the history comes to in the calendar year `tax_year`, in euros.
+
+        Raises:
+            SoldMoreThanHeld: A depot sells what it never bought.
+            TaxYearUnknown: The year is before 2018 or after 2026.
+        """
+        if not FIRST_YEAR <= tax_year <= LAST_YEAR:
+            description = f"must be {FIRST_YEAR} to {LAST_YEAR} for DE, was {tax_year}"
+            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        disposals: list[AssessedDisposal] = []
+        remaining: list[Remaining] = []
+        lump_sums = ZERO
+        for account in history.accounts:
+            if account.owner is not Owner.TAXPAYER or account.sheltered:
+                continue
+            for asset in history.assets:
+                depot = _Depot(self, history, account.account_id, asset)
+                depot.run(date(tax_year, 12, 31))
+                disposals += depot.disposals
+                remaining += depot.remaining()
+                lump_sums = total((lump_sums, depot.lump_sums.get(tax_year, ZERO)))
+        disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
+        first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
+        return Assessment(
+            jurisdiction="DE",
+            tax_year=tax_year,
+            currency="EUR",
+            first_date=first,
+            last_date=last,
+            disposals=tuple(disposals),
+            remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
+            lines=self._lines([each for each in disposals if first <= each.day <= last], lump_sums, tax_year),
+        )
+
+    def kind(self, asset: str) -> AssetKind:
+        """Return what the asset is to the tax."""
+        return self.kinds.get(asset, AssetKind.OTHER)
+
+    def exempt_part(self, asset: str) -> Decimal:
+        """Return the part of the asset's income that is not taxed."""
+        return EXEMPT_PART.get(self.kind(asset), ZERO)
+
+    def lump_sum(self, asset: str, year: int, acquired_date: date) -> Fraction:
+        """Return the advance lump sum of one unit for `year`, before partial exemption; 0 when none is due.
+
+        InvStG § 18 Abs. 1: price at the year's start · base rate · 70 %, at most the rise of the price plus what was
+        distributed, less what was distributed; Abs. 2: one twelfth less for each full month before the purchase.
+        """
+        found = [each for each in self.fund_years if each.asset == asset and each.year == year]
+        rate = BASE_RATES.get(year, ZERO)
+        if not found or rate <= 0 or self.kind(asset) not in FUNDS or acquired_date.year > year:
+            return Fraction(0)
+        fund = found[0]
+        base = Fraction(fund.first_price) * Fraction(rate) * Fraction(BASE_RATE_PART)
+        rise = Fraction(fund.last_price - fund.first_price + fund.distributed)
+        months = 13 - acquired_date.month if acquired_date.year == year else 12
+        return max(min(base, rise) - Fraction(fund.distributed), Fraction(0)) * Fraction(months, 12)
+
+    def _lines(self, of_year: list[AssessedDisposal], lump_sums: Decimal, tax_year: int) -> tuple[Line, ...]:
+        shares = total(each.counted_gain for each in of_year if self.kind(each.asset) is AssetKind.SHARE)
+        others = total(each.counted_gain for each in of_year if self.kind(each.asset) is not AssetKind.SHARE)
+        share_used = min(self.share_losses_brought_forward, max(shares, ZERO))
+        share_income = max(shares, ZERO) - share_used
+        other_income = others + lump_sums
+        other_used = min(self.other_losses_brought_forward, max(share_income + other_income, ZERO))
+        net = share_income + other_income - other_used
+        allowance = min(max(net, ZERO), self._allowance(tax_year))
+        taxable = max(net, ZERO) - allowance
+        tax, solidarity, church = self._taxes(taxable)
+        return (
+            Line("gains_on_shares", shares, "EStG § 20 Abs. 2 Satz 1 Nr. 1"),
+            Line("gains_on_others", others, "EStG § 20 Abs. 2; InvStG § 16 Abs. 1 Nr. 3, § 20"),
+            Line("advance_lump_sums", lump_sums, "InvStG § 18"),
+            Line("share_losses_used", share_used, "EStG § 20 Abs. 6 Satz 4"),
+            Line("other_losses_used", other_used, "EStG § 20 Abs. 6 Satz 2"),
+            Line("allowance_used", allowance, "EStG § 20 Abs. 9"),
+            Line("taxable_income", taxable, "EStG § 20, § 32d"),
+            Line(
+                "share_losses_carried_forward",
+                self.share_losses_brought_forward - share_used + max(-shares, ZERO),
+                "EStG § 20 Abs. 6 Satz 4",
+            ),
+            Line(
+                "other_losses_carried_forward",
+                self.other_losses_brought_forward - other_used + max(-net, ZERO),
+                "EStG § 20 Abs. 6 Satz 3",
+            ),
+            Line("income_tax", tax, "EStG § 32d Abs. 1"),
+            Line("solidarity_surcharge", solidarity, "SolzG § 4"),
+            Line("church_tax", church, "EStG § 32d Abs. 1 Satz 4, § 51a Abs. 2b"),
+            Line("tax", total((tax, solidarity, church)), "EStG § 32d Abs. 1, SolzG § 4"),
+        )
+
+    def _taxes(self, taxable: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+        """Return income tax, solidarity surcharge and church tax, each in whole cents.
+
+        § 32d Abs. 1 Satz 4: tax = e / (4 + k), with e the income and k the church's rate.
+        """
+        tax = Fraction(taxable) / (4 + Fraction(self.church_rate))
+        return cents(tax), cents(tax * Fraction(SOLIDARITY)), cents(tax * Fraction(self.church_rate))
+
+    def _allowance(self, tax_year: int) -> Decimal:
+        single = [amount for from_year, amount in ALLOWANCES if from_year <= tax_year][-1]
+        return single * 2 if self.joint else single
+
+
+@dataclass(slots=True)
+class _Lot:
+    """Units bought together. `taxed`: advance lump sums that were income already, before partial exemption."""
+
+    lot_id: str
+    acquired_date: date
+    units: Fraction
+    cost: Decimal
+    taxed: Decimal = ZERO
+
+    def take(self, units: Fraction) -> tuple[Decimal, Decimal]:
+        """Take `units` out, and return their part of the cost and of what was taxed already."""
+        cost, taxed = part(self.cost, units, self.units), part(self.taxed, units, self.units)
+        self.units -= units
+        self.cost = total((self.cost, cost.copy_negate()))
+        self.taxed = total((self.taxed, taxed.copy_negate()))
+        return cost, taxed
+
+
+@dataclass(slots=True)
+class _Depot:
+    """One asset in one depot over the history."""
+
+    rules: Germany
+    history: History
+    account_id: str
+    asset: str
+    lots: list[_Lot] = field(default_factory=list)
+    disposals: list[AssessedDisposal] = field(default_factory=list)
+    # By the year in which they are income: the one after the fund's; after partial exemption.
+    lump_sums: dict[int, Decimal] = field(default_factory=dict)
+
+    def run(self, last: date) -> None:
+        """Walk the days in order; a year's advance lump sum comes between its last day and the next year's first."""
+        bought = _by_day(sorted(self._rows(self.history.acquisitions), key=lambda each: each.lot_id))
+        sold = _by_day(sorted(self._rows(self.history.disposals), key=lambda each: each.disposal_id))
+        changes = _by_day(self._rows(self.history.cost_changes))
+        year = None
+        for day in sorted({*bought, *sold, *changes}):
+            for passed in range(day.year if year is None else year, day.year):
+                self._advance(passed)
+            year = day.year
+            for acquisition in bought.get(day, ()):
+                units = self.history.units(acquisition)
+                self.lots.append(_Lot(acquisition.lot_id, day, units, acquisition.cost))
+            for change in changes.get(day, ()):
+                self._change(change.amount)
+            for disposal in sold.get(day, ()):
+                self._sell(disposal)
+        for passed in range(last.year if year is None else year, last.year + 1):
+            self._advance(passed)
+
+    def remaining(self) -> list[Remaining]:
+        """Return the lots still held."""
+        return [
+            Remaining(
+                self.account_id,
+                self.asset,
+                self.history.quantity_on(self.asset, date.max, lot.units),
+                lot.cost,
+                lot_id=lot.lot_id,
+                acquired_date=lot.acquired_date,
+            )
+            for lot in self.lots
+        ]
+
+    def _rows(self, rows: tuple[Row, ...]) -> list[Row]:
+        return [row for row in rows if row.asset == self.asset and row.account_id == self.account_id]
+
+    def _change(self, amount: Decimal) -> None:
+        units = sum((lot.units for lot in self.lots), Fraction(0))
+        for lot in self.lots:
+            share = part(amount, lot.units, units)
+            lot.cost, amount, units = total((lot.cost, share)), total((amount, share.copy_negate())), units - lot.units
+
+    def _advance(self, year: int) -> None:
+        exempt = Fraction(self.rules.exempt_part(self.asset))
+        for lot in self.lots:
+            scale = self.history.scale(self.asset, date(year, 12, 31))
+            sums = cents(self.rules.lump_sum(self.asset, year, lot.acquired_date) * lot.units / scale)
+            if sums:
+                lot.taxed = total((lot.taxed, sums))
+                income = cents(Fraction(sums) * (1 - exempt))
+                self.lump_sums[year + 1] = total((self.lump_sums.get(year + 1, ZERO), income))
+
+    def _sell(self, disposal: Disposal) -> None:
+        left, proceeds = self.history.units(disposal), disposal.proceeds
+        pieces: list[Piece] = []
+        while left and self.lots:
+            lot = self.lots[0]
+            units = min(left, lot.units)
+            share = part(proceeds, units, left)
+            cost, taxed = lot.take(units)
+            left, proceeds = left - units, total((proceeds, share.copy_negate()))
+            quantity = self.history.quantity_on(self.asset, disposal.day, units)
+            pieces.append(self._piece(lot, quantity, share, total((cost, taxed)), taxed))
+            if not lot.units:
+                self.lots.pop(0)
+        if left:
+            missing = self.history.quantity_on(self.asset, disposal.day, left)
+            raise SoldMoreThanHeld(
+                f"{self.asset}: {missing} units sold on {disposal.day} were never bought in {self.account_id}",
+                asset=self.asset,
+                date=disposal.day,
+                missing=missing,
+            )
+        self.disposals.append(
+            AssessedDisposal(
+                (disposal.disposal_id,),
+                disposal.day,
+                self.asset,
+                disposal.quantity,
+                disposal.proceeds,
+                tuple(pieces),
+            )
+        )
+
+    def _piece(self, lot: _Lot, quantity: Decimal, proceeds: Decimal, cost: Decimal, taxed: Decimal) -> Piece:
+        piece = Piece(
+            MatchRule.FIRST_IN_FIRST_OUT,
+            quantity,
+            proceeds,
+            cost,
+            FIFO_SOURCE,
+            acquired_date=lot.acquired_date,
+            lot_id=lot.lot_id,
+            note=f"{taxed} of advance lump sums was taxed already (InvStG § 19 Abs. 1 Satz 3)" if taxed else "",
+        )
+        exempt = self.rules.exempt_part(self.asset)
+        return replace(piece, exempt_gain=cents(Fraction(piece.gain) * Fraction(exempt))) if exempt else piece
+
+
+def _by_day(rows: list[Row]) -> dict[date, list[Row]]:
+    days: dict[date, list[Row]] = {}
+    for row in rows:
+        days.setdefault(row.day, []).append(row)
+    return days

@@ -1,0 +1,181 @@
+"""What an assessment says, the same for every country.
+
+Each disposal is taken apart into pieces, each by one rule with its source, so that a person can follow it with the law
+beside it. A year ends in lines: a stable name, an amount, and where the rule stands.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import History, total
+from services.kernel.errors import Invalid, Rejected
+
+
+class MatchRule(StrEnum):
+    """By which rule units sold found the units that they were bought as."""
+
+    # United Kingdom, TCGA 1992 s. 105(1)(b).
+    SAME_DAY = "SAME_DAY"
+    # United Kingdom, TCGA 1992 s. 106A(5): bought within the 30 days after.
+    THIRTY_DAYS = "THIRTY_DAYS"
+    # Average of all units held: United Kingdom TCGA 1992 s. 104, Canada ITA s. 47(1).
+    POOL = "POOL"
+    # Lots named to the broker.
+    IDENTIFIED = "IDENTIFIED"
+    # The oldest first.
+    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
+
+
+class Term(StrEnum):
+    """How long the units were held, where rates depend on it."""
+
+    ANY = "ANY"
+    SHORT = "SHORT"
+    LONG = "LONG"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a disposal that found its cost by one rule.
+
+    Attributes:
+        quantity: In units of the disposal's day, to nine places.
+        acquired_date: Day of purchase; None out of a pool.
+        lot_id: Lot that the units came from; None where lots do not count.
+        gain: Proceeds less cost; negative is a loss.
+        disallowed_loss: Part of a loss that does not count now, 0 or more.
+        exempt_gain: Part of the gain or loss that is exempt by the kind of asset, of the gain's sign.
+        held_from_date: Day from which the holding period counts, earlier than `acquired_date` when it was tacked.
+        source: Law and paragraph of the rule.
+        note: What happened to a disallowed loss, in a sentence; empty without one.
+    """
+
+    rule: MatchRule
+    quantity: Decimal
+    proceeds: Decimal
+    cost: Decimal
+    source: str
+    acquired_date: date | None = None
+    lot_id: str | None = None
+    term: Term = Term.ANY
+    disallowed_loss: Decimal = ZERO
+    exempt_gain: Decimal = ZERO
+    held_from_date: date | None = None
+    note: str = ""
+
+    @property
+    def gain(self) -> Decimal:
+        """Proceeds less cost; negative is a loss."""
+        return total((self.proceeds, self.cost.copy_negate()))
+
+    @property
+    def counted_gain(self) -> Decimal:
+        """What of the gain counts in its year."""
+        return total((self.gain, self.disallowed_loss, self.exempt_gain.copy_negate()))
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedDisposal:
+    """One disposal, or all of one asset on one day where the rules join them; `disposal_ids` names them."""
+
+    disposal_ids: tuple[str, ...]
+    day: date
+    asset: str
+    quantity: Decimal
+    proceeds: Decimal
+    pieces: tuple[Piece, ...]
+
+    @property
+    def counted_gain(self) -> Decimal:
+        """What of the gain counts in its year."""
+        return total(piece.counted_gain for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is still held at the end of the history, and what it cost. `quantity` is in units of the last day."""
+
+    account_id: str | None
+    asset: str
+    quantity: Decimal
+    cost: Decimal
+    lot_id: str | None = None
+    acquired_date: date | None = None
+    held_from_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the year's computation: `name` is stable, `source` is law and paragraph."""
+
+    name: str
+    amount: Decimal
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a history comes to in one tax year.
+
+    Attributes:
+        first_date: First day of the tax year.
+        last_date: Last day of the tax year.
+        disposals: Of every year, oldest first; the lines count those of the tax year.
+        remaining: By asset, account and lot.
+        lines: In the order of the computation; the last is the tax.
+        permanently_lost: Losses that never count, as a replacement sits in a sheltered account; 0 or more.
+    """
+
+    jurisdiction: str
+    tax_year: int
+    currency: str
+    first_date: date
+    last_date: date
+    disposals: tuple[AssessedDisposal, ...]
+    remaining: tuple[Remaining, ...]
+    lines: tuple[Line, ...]
+    permanently_lost: Decimal = ZERO
+
+    def amount(self, name: str) -> Decimal:
+        """Return the amount of the line called `name`.
+
+        Raises:
+            KeyError: There is no such line.
+        """
+        for line in self.lines:
+            if line.name == name:
+                return line.amount
+        raise KeyError(name)
+
+    def of_year(self) -> tuple[AssessedDisposal, ...]:
+        """Return the disposals of the tax year."""
+        return tuple(each for each in self.disposals if self.first_date <= each.day <= self.last_date)
+
+
+class SoldMoreThanHeld(Rejected):
+    """The history sells units that it never bought."""
+
+    reason = "TAX_HISTORY_INCOMPLETE"
+
+
+class TaxYearUnknown(Invalid):
+    """No rules of that year are on record."""
+
+    reason = "JURISDICTION_UNKNOWN"
+
+
+class TaxRules(Protocol):
+    """The law of one country about gains. `Facts` are what it must know about the taxpayer besides the history."""
+
+    def assess(self, history: History, tax_year: int) -> Assessment:
+        """Return what the history comes to in `tax_year`.
+
+        Raises:
+            SoldMoreThanHeld: The history sells what it never bought.
+            TaxYearUnknown: There are no rules for that year.
+        """
+        ...

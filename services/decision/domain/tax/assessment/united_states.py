@@ -1,0 +1,204 @@
+"""Federal tax of the United States on a year's gains and losses of an individual's securities.
+
+Sources:
+    Lots, wash sales and holding periods: `wash_sales.py`.
+    Netting: 26 U.S.C. § 1222(5) to (11). Losses against income: § 1211(b). Carried losses keep their kind: § 1212(b),
+    with the lines of IRS Schedule D's capital loss carryover worksheet.
+    Rates: § 1(h), (j) by `us_years.py`; net investment income: § 1411. A state's tax is one rate on the net gain.
+
+The tax of the lines is what the gains add: the tax on the year's income with them, less the tax without them.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import History, Owner, cents, total
+from services.decision.domain.tax.assessment.results import (
+    AssessedDisposal,
+    Assessment,
+    Line,
+    Remaining,
+    TaxYearUnknown,
+    Term,
+)
+from services.decision.domain.tax.assessment.us_years import (
+    INVESTMENT_INCOME_RATE,
+    LONG_TERM_RATES,
+    ORDINARY_RATES,
+    STATUSES,
+    YEARS,
+    FilingStatus,
+    StatusYear,
+)
+from services.decision.domain.tax.assessment.wash_sales import AssetLots
+from services.kernel.errors import FieldViolation
+
+
+@dataclass(frozen=True, slots=True)
+class UnitedStatesYear:
+    """The rules, and what they must know of the taxpayer.
+
+    Attributes:
+        filing_status: How the taxpayer files.
+        ordinary_income: Taxable income of the year without these gains, deductions taken off, in dollars.
+        short_brought_forward: Short-term loss carried into the year, 0 or more.
+        long_brought_forward: Long-term loss carried into the year, 0 or more.
+        investment_income: Other net investment income (dividends, interest) that is part of `ordinary_income`.
+        state_rate: Rate of the state on net gains, 0 to 1.
+    """
+
+    filing_status: FilingStatus = FilingStatus.SINGLE
+    ordinary_income: Decimal = ZERO
+    short_brought_forward: Decimal = ZERO
+    long_brought_forward: Decimal = ZERO
+    investment_income: Decimal = ZERO
+    state_rate: Decimal = ZERO
+
+    def assess(self, history: History, tax_year: int) -> Assessment:
+        """Return what the history comes to in the calendar year `tax_year`, in dollars.
+
+        Raises:
+            SoldMoreThanHeld: An account sells what it never bought.
+            TaxYearUnknown: The year is not in `us_years.YEARS`.
+        """
+        if tax_year not in YEARS:
+            description = f"must be {min(YEARS)} to {max(YEARS)} for US, was {tax_year}"
+            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        disposals: list[AssessedDisposal] = []
+        remaining: list[Remaining] = []
+        lost = ZERO
+        for asset in history.assets:
+            assessed, lots = _walked(history, asset)
+            disposals += assessed
+            lost = total((lost, lots.permanently_lost))
+            remaining += [
+                Remaining(
+                    lot.account_id,
+                    asset,
+                    history.quantity_on(asset, date.max, lot.units),
+                    lot.basis,
+                    lot_id=lot.purchase_id,
+                    acquired_date=lot.acquired_date,
+                    held_from_date=lot.held_from_date,
+                )
+                for lot in lots.held()
+            ]
+        disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
+        first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
+        return Assessment(
+            jurisdiction="US",
+            tax_year=tax_year,
+            currency="USD",
+            first_date=first,
+            last_date=last,
+            disposals=tuple(disposals),
+            remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
+            lines=self._lines([each for each in disposals if first <= each.day <= last], tax_year),
+            permanently_lost=lost,
+        )
+
+    def _lines(self, of_year: list[AssessedDisposal], tax_year: int) -> tuple[Line, ...]:
+        pieces = [piece for each in of_year for piece in each.pieces]
+        disallowed = total(piece.disallowed_loss for piece in pieces)
+        short = total(piece.counted_gain for piece in pieces if piece.term is Term.SHORT) - self.short_brought_forward
+        long = total(piece.counted_gain for piece in pieces if piece.term is Term.LONG) - self.long_brought_forward
+        net = short + long
+        deducted = min(-net, STATUSES[self.filing_status].loss_cap) if net < 0 else ZERO
+        short_forward, long_forward = carried(short, long, deducted)
+        federal = self._federal(short, long, deducted, YEARS[tax_year][self.filing_status])
+        investment = self._investment_income_tax(net, deducted)
+        state = cents(Fraction(net if net > 0 else -deducted) * Fraction(self.state_rate))
+        return (
+            Line("wash_sales_disallowed", disallowed, "26 U.S.C. § 1091(a)"),
+            Line("net_short_term", short, "26 U.S.C. § 1222(5), (6)"),
+            Line("net_long_term", long, "26 U.S.C. § 1222(7), (8)"),
+            Line("net_gain", net, "26 U.S.C. § 1222(9) to (11)"),
+            Line("loss_deducted", deducted, "26 U.S.C. § 1211(b)"),
+            Line("short_term_carried_forward", short_forward, "26 U.S.C. § 1212(b)(1)(A)"),
+            Line("long_term_carried_forward", long_forward, "26 U.S.C. § 1212(b)(1)(B)"),
+            Line("income_tax", federal, "26 U.S.C. § 1(h), (j)"),
+            Line("net_investment_income_tax", investment, "26 U.S.C. § 1411"),
+            Line("state_tax", state, "the state's income tax"),
+            Line("tax", total((federal, investment, state)), "26 U.S.C. § 1(h), (j), § 1411"),
+        )
+
+    def _federal(self, short: Decimal, long: Decimal, deducted: Decimal, year: StatusYear) -> Decimal:
+        """Return what the gains add to the income tax; below 0 when the loss saves tax."""
+        net_capital_gain = max(min(long, short + long), ZERO)
+        ordinary = self.ordinary_income + max(short + long - net_capital_gain, ZERO) - deducted
+        with_gains = income_tax(ordinary, net_capital_gain, year)
+        return cents(with_gains - income_tax(self.ordinary_income, ZERO, year))
+
+    def _investment_income_tax(self, net: Decimal, deducted: Decimal) -> Decimal:
+        """Return what the gains add to the tax on net investment income."""
+        threshold = STATUSES[self.filing_status].investment_income_threshold
+        gain = net if net > 0 else -deducted
+
+        def tax(investment: Decimal, income: Decimal) -> Fraction:
+            return Fraction(max(min(investment, income - threshold), ZERO)) * Fraction(INVESTMENT_INCOME_RATE)
+
+        without = tax(self.investment_income, self.ordinary_income)
+        return cents(tax(self.investment_income + gain, self.ordinary_income + gain) - without)
+
+
+def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the short-term and the long-term loss that go on to the next year, each 0 or more.
+
+    26 U.S.C. § 1212(b): what was deducted is taken off the short-term loss first, and a gain of one kind off the loss
+    of the other.
+    """
+    if short + long >= 0:
+        return ZERO, ZERO
+    short_loss = max(-short - max(long, ZERO), ZERO)
+    long_loss = max(-long - max(short, ZERO), ZERO)
+    from_short = min(deducted, short_loss)
+    return short_loss - from_short, long_loss - (deducted - from_short)
+
+
+def income_tax(ordinary: Decimal, net_capital_gain: Decimal, year: StatusYear) -> Fraction:
+    """Return the tax on `ordinary` taxable income with `net_capital_gain` on top of it, both in dollars.
+
+    26 U.S.C. § 1(h)(1): the gain fills the brackets above ordinary income, at 0, 15 and 20 %. A negative ordinary
+    income takes off the gain.
+    """
+    taxable_gain = max(net_capital_gain + min(ordinary, ZERO), ZERO)
+    base = max(ordinary, ZERO)
+    tax = _through(ZERO, base, year.ordinary_tops, ORDINARY_RATES)
+    return tax + _through(base, base + taxable_gain, year.long_term_tops, LONG_TERM_RATES)
+
+
+def _through(start: Decimal, end: Decimal, tops: tuple[Decimal, ...], rates: tuple[Decimal, ...]) -> Fraction:
+    """Return the tax on income from `start` to `end` through brackets that end at `tops`."""
+    tax = Fraction(0)
+    bottom = ZERO
+    for top, rate in zip((*tops, None), rates, strict=True):
+        upper = end if top is None else min(end, top)
+        tax += Fraction(max(upper - max(start, bottom), ZERO)) * Fraction(rate)
+        bottom = bottom if top is None else top
+    return tax
+
+
+def _walked(history: History, asset: str) -> tuple[list[AssessedDisposal], AssetLots]:
+    lots = AssetLots(history, asset)
+    changes, sales = defaultdict(list), defaultdict(list)
+    for change in history.cost_changes:
+        if change.asset == asset:
+            changes[change.day].append(change)
+    for disposal in history.disposals:
+        if disposal.asset == asset:
+            sales[disposal.day].append(disposal)
+    assessed: list[AssessedDisposal] = []
+    for day in sorted({*changes, *sales}):
+        for change in sorted(changes[day], key=lambda each: (each.account_id, each.amount)):
+            lots.change_cost(change.account_id, day, change.amount)
+        pieces = lots.sell(sales[day])
+        for sale in sales[day]:
+            account = history.account[sale.account_id]
+            if account.owner is Owner.TAXPAYER and not account.sheltered:
+                ids = (sale.disposal_id,)
+                assessed.append(AssessedDisposal(ids, day, asset, sale.quantity, sale.proceeds, pieces[ids[0]]))
+    return assessed, lots

@@ -1,0 +1,40 @@
+"""The histories that docs/tax.md shows can be sent as they stand."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.tax_messages import history_of, rules_of
+from services.decision.domain.tax.assessment.history import History
+from services.kernel.errors import Invalid
+from tools.cli.documents import message_from_yaml
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
+WHOLE, COUNTRIES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def assessed(text):
+    request = message_from_yaml(text, pb.PreviewTaxYearRequest())
+    return rules_of(request).assess(history_of(request), request.tax_year)
+
+
+def test_the_example_is_a_history_that_can_be_assessed():
+    got = assessed(WHOLE)
+
+    assert {piece.rule for piece in got.disposals[0].pieces} == {"THIRTY_DAYS", "POOL"}
+
+
+@pytest.mark.parametrize("line", COUNTRIES.strip().splitlines())
+def test_each_country_s_taxpayer_is_one(line):
+    request = message_from_yaml(f"tax_year: 2025\n{line}", pb.PreviewTaxYearRequest())
+
+    assert rules_of(request).assess(History(()), 2025).amount("tax") == 0
+
+
+def test_a_date_that_is_none_is_named():
+    with pytest.raises(Invalid) as caught:
+        message_from_yaml("splits: [{date: 31.3.2025}]", pb.PreviewTaxYearRequest())
+
+    assert caught.value.violations[0].field == "splits[0].date"
