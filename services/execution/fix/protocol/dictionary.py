@@ -211,7 +211,9 @@ def _fields(kinds: Mapping[str, str], values: str, older: Mapping[int, Field] | 
     for kind, table in kinds.items():
         for item in table.split():
             tag, _, name = item.partition(":")
-            fields[int(tag)] = Field(int(tag), name, kind, listed.pop(int(tag), None))
+            before = older.get(int(tag)) if older is not None else None
+            kept = before.values if before is not None else None
+            fields[int(tag)] = Field(int(tag), name, kind, listed.pop(int(tag), kept))
     # Only the values of these changed.
     fields.update({tag: replace((older or {})[tag], values=codes) for tag, codes in listed.items()})
     return fields
