@@ -1,8 +1,8 @@
 """Many accounts at once: packed end to end, solved one after the other by compiled code, unpacked.
 
 What the kernel does not take, or does not bring to its optimum, it says, and its caller asks the reference model: an
-account with market impact, whose 3/2 power is not piecewise taken; one that is torn, because something must choose
-a way first; one whose prices do not settle.
+account without risk aversion, whose optimum is not unique; one that is torn, because something must choose a way
+first; one whose prices do not settle.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,11 @@ from enum import StrEnum
 import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, ConvexSolution, Floats, Prices
-from services.decision.domain.kernel.arrays import Batch, Integers, Move, Point, Results, Room
-from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, TURNOVER, run
+from services.decision.domain.kernel.arrays import Batch, Flags, Integers, Results
+from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, TURNOVER, room_for, run
 
 # Newton's method needs five on average; this ends what will not end.
 ITERATIONS_MAX = 200
-# Price of a lot that may not be sold: above all others, so that its empty segment is not between two that are not.
-UNSELLABLE = 1e12
 
 
 class Status(StrEnum):
@@ -27,7 +25,7 @@ class Status(StrEnum):
     OPTIMAL = "OPTIMAL"
     # No optimum was reached: there may be no plan, or the prices are degenerate beyond the arithmetic.
     NOT_REACHED = "NOT_REACHED"
-    # The account has market impact or no risk aversion, or is torn.
+    # The account has no risk aversion, or is torn.
     NOT_TAKEN = "NOT_TAKEN"
 
 
@@ -43,13 +41,35 @@ class Answer:
 
 def solve_batch(problems: Sequence[ConvexProblem]) -> list[Answer]:
     """Return the answer of each account, in order. Accounts do not influence each other."""
-    taken = [index for index, convex in enumerate(problems) if _taken(convex)]
+    taken = [index for index, convex in enumerate(problems) if convex.risk_aversion > 0 and not convex.torn.any()]
     answers = [Answer(Status.NOT_TAKEN, 0, -np.inf) for _ in problems]
     if taken:
-        solved = _solved([problems[index] for index in taken])
-        for index, answer in zip(taken, solved, strict=True):
+        batch = pack([problems[index] for index in taken])
+        for index, answer in zip(taken, _answers(batch, solve_columns(batch)), strict=True):
             answers[index] = answer
     return answers
+
+
+def solve_columns(batch: Batch) -> Results:
+    """Return what the kernel finds for the accounts of a batch, all of which it takes."""
+    accounts, rows = len(batch.accounts), batch.exposures.shape[1] + GROUPS
+    results = Results(
+        prices=np.zeros((accounts, rows + 2 * int(np.diff(batch.group_at).max(initial=0)))),
+        bought=np.zeros(batch.instruments.shape[1]),
+        sold=np.zeros(batch.lots.shape[1]),
+        duals=np.zeros(accounts),
+        iterations=np.zeros(accounts, dtype=np.int64),
+        optimal=np.zeros(accounts, dtype=np.bool_),
+    )
+    lots = batch.lot_at[batch.instrument_at]
+    room = room_for(
+        instruments=int(np.diff(batch.instrument_at).max(initial=0)),
+        lots=int(np.diff(lots).max(initial=0)),
+        factors=batch.exposures.shape[1],
+        rows=results.prices.shape[1],
+    )
+    run(batch, 0, accounts, room, ITERATIONS_MAX, results)
+    return results
 
 
 def warm_up() -> None:
@@ -85,64 +105,40 @@ def warm_up() -> None:
     solve_batch([smallest])
 
 
-def _taken(convex: ConvexProblem) -> bool:
-    return convex.risk_aversion > 0 and not convex.impact.any() and not convex.torn.any()
-
-
-def _solved(problems: Sequence[ConvexProblem]) -> list[Answer]:
-    batch = pack(problems)
+def _answers(batch: Batch, results: Results) -> list[Answer]:
     k = batch.exposures.shape[1]
-    groups = int(np.diff(batch.group_at).max())
-    results = Results(
-        z=np.zeros((len(problems), k + GROUPS + 2 * groups)),
-        weights=np.empty(len(batch.instruments)),
-        sold=np.empty(len(batch.lots)),
-        duals=np.empty(len(problems)),
-        iterations=np.empty(len(problems), dtype=np.int64),
-        optimal=np.empty(len(problems), dtype=np.bool_),
-    )
-    run(batch, 0, len(problems), *_room(batch, results.z.shape[1]), ITERATIONS_MAX, results)
+    instrument_at, lot_at = batch.instrument_at.tolist(), batch.lot_at[batch.instrument_at].tolist()
+    groups = np.diff(batch.group_at).tolist()
+    duals, iterations, optimal = results.duals.tolist(), results.iterations.tolist(), results.optimal.tolist()
+    limits = results.prices[:, k : k + GROUPS].tolist()
     answers = []
-    for account, convex in enumerate(problems):
-        if not results.optimal[account]:
-            answers.append(Answer(Status.NOT_REACHED, int(results.iterations[account]), float(results.duals[account])))
+    for account, y in enumerate(limits):
+        if not optimal[account]:
+            answers.append(Answer(Status.NOT_REACHED, iterations[account], duals[account]))
             continue
-        first, last = batch.instrument_at[account], batch.instrument_at[account + 1]
-        lots = slice(batch.lot_at[first], batch.lot_at[last])
+        first, g = k + GROUPS, groups[account]
         solution = ConvexSolution(
-            sold=results.sold[lots],
-            bought=np.maximum(results.weights[first:last] - convex.start, 0.0),
-            prices=_prices(results.z[account, k:], len(convex.group_min)),
+            sold=results.sold[lot_at[account] : lot_at[account + 1]],
+            bought=results.bought[instrument_at[account] : instrument_at[account + 1]],
+            prices=Prices(
+                cash=y[CASH],
+                ceiling=y[CEILING],
+                turnover=y[TURNOVER],
+                gains=y[GAINS],
+                group_min=results.prices[account, first : first + g],
+                group_max=results.prices[account, first + g : first + 2 * g],
+            ),
         )
-        answers.append(
-            Answer(Status.OPTIMAL, int(results.iterations[account]), float(results.duals[account]), solution)
-        )
+        answers.append(Answer(Status.OPTIMAL, iterations[account], duals[account], solution))
     return answers
 
 
-def _prices(y: Floats, groups: int) -> Prices:
-    return Prices(
-        cash=float(y[CASH]),
-        ceiling=float(y[CEILING]),
-        turnover=float(y[TURNOVER]),
-        gains=float(y[GAINS]),
-        group_min=y[GROUPS : GROUPS + groups],
-        group_max=y[GROUPS + groups : GROUPS + 2 * groups],
-    )
-
-
 def pack(problems: Sequence[ConvexProblem]) -> Batch:
-    """Return the accounts end to end; factors are padded with zeros to the most that one has."""
-    k = max(convex.exposures.shape[1] for convex in problems)
-    risk = np.array([BPS_PER_ONE * convex.risk_aversion for convex in problems])
+    """Return the accounts end to end. Factors are padded with zeros to the most that one has."""
     sizes = np.array([len(convex.start) for convex in problems])
-    of_account = np.repeat(risk, sizes)
-    exposures = np.zeros((sizes.sum(), k))
-    at = _offsets(sizes)
-    for convex, first in zip(problems, at[:-1], strict=True):
-        exposures[first : first + len(convex.start), : convex.exposures.shape[1]] = convex.exposures
     lots = [np.bincount(convex.lot_instrument, minlength=len(convex.start)) for convex in problems]
     groups = np.array([len(convex.group_min) for convex in problems])
+    exposure_at, exposures = _exposures(problems)
 
     def joined(name: str) -> Floats:
         return np.concatenate([getattr(convex, name) for convex in problems])
@@ -150,9 +146,8 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
     def each(name: str) -> Floats:
         return np.array([getattr(convex, name) for convex in problems], dtype=np.float64)
 
-    cap, gain = joined("lot_cap"), joined("lot_gain")
     return Batch(
-        instrument_at=at,
+        instrument_at=_offsets(sizes),
         lot_at=_offsets(np.concatenate(lots)),
         group_at=_offsets(groups),
         member_at=_offsets(np.repeat(sizes, groups)),
@@ -162,47 +157,36 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
                 *(each(name) for name in ("cash", "cash_floor", "cash_ceiling")),
                 np.minimum(each("turnover"), NO_LIMIT),
                 np.minimum(each("gain_budget"), NO_LIMIT),
-                BPS_PER_ONE * each("band_price"),
-                BPS_PER_ONE * each("cost_weight"),
+                *(BPS_PER_ONE * each(name) for name in ("band_price", "cost_weight", "risk_aversion")),
             ]
         ),
-        instruments=np.column_stack(
+        instruments=np.stack(
             [
-                *(joined(name) for name in ("start", "target")),
-                of_account * joined("specific_variance"),
-                *(joined(name) for name in ("band", "cost", "buy_cap")),
+                joined(name)
+                for name in ("start", "target", "specific_variance", "band", "cost", "impact", "buy_cap")
             ]
         ),
-        lots=np.column_stack(
-            [cap, np.where(cap > 0.0, BPS_PER_ONE * joined("lot_tax"), UNSELLABLE), gain * (cap > 0.0)]
-        ),
+        lots=np.stack([joined("lot_cap"), BPS_PER_ONE * joined("lot_tax"), joined("lot_gain")]),
         groups=np.column_stack([joined("group_min"), joined("group_max")]),
-        exposures=np.sqrt(of_account)[:, None] * exposures,
+        exposure_at=exposure_at,
+        exposures=exposures,
     )
 
 
-def _room(batch: Batch, rows: int) -> tuple[Room, Point, Point, Move, Floats]:
-    """Return the room in which the largest account of the batch is solved."""
-    instruments = int(np.diff(batch.instrument_at).max())
-    lots = int(np.diff(batch.lot_at[batch.instrument_at]).max())
-    here, there = (
-        Point(
-            z=np.zeros(rows),
-            gradient=np.zeros(rows),
-            weight=np.zeros(instruments),
-            place=np.zeros(instruments, dtype=np.int64),
-            free=np.zeros(instruments, dtype=np.bool_),
-        )
-        for _ in range(2)
-    )
-    move = Move(np.zeros(rows, dtype=np.int64), *(np.zeros(rows) for _ in range(6)))
-    return (
-        Room(np.zeros(lots, dtype=np.int64), np.zeros((lots, 3)), np.zeros(1)),
-        here,
-        there,
-        move,
-        np.zeros((rows, rows)),
-    )
+def _exposures(problems: Sequence[ConvexProblem]) -> tuple[Integers, Floats]:
+    """Return each instrument's row, and the rows; accounts that share an array share its rows."""
+    k = max(convex.exposures.shape[1] for convex in problems)
+    first_of: dict[int, int] = {}
+    parts: list[Floats] = []
+    rows = 0
+    for convex in problems:
+        own = convex.exposures
+        if id(own) not in first_of:
+            first_of[id(own)] = rows
+            rows += len(own)
+            parts.append(own if own.shape[1] == k else np.pad(own, ((0, 0), (0, k - own.shape[1]))))
+    at = [first_of[id(convex.exposures)] + np.arange(len(convex.start)) for convex in problems]
+    return np.concatenate(at), np.ascontiguousarray(np.concatenate(parts))
 
 
 def _offsets(sizes: Integers) -> Integers:

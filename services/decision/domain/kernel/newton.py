@@ -1,30 +1,35 @@
 """One account, compiled: Newton's method on its dual.
 
 What couples instruments is little: k factors and a few limits. Given their prices z, every instrument answers alone,
-and the dual value D(z), the sum of those answers, is concave, piecewise quadratic and smooth. So a Newton method that
-takes the curvature of the pieces it stands on (semismooth) ends after a few steps at the exact optimum. Prices of
-limits stay within their bounds by leaving out those that a bound holds (Bertsekas 1982, "Projected Newton methods for
-optimization problems with simple constraints"). What the instruments answer last is the plan, and D is its bound.
+and the dual value D(z), the sum of those answers, is concave, smooth, and piecewise quadratic but for market impact. So
+a Newton method that takes the curvature of the pieces it stands on (semismooth) ends after a few steps at the exact
+optimum. Prices of limits stay within their bounds by leaving out those that a bound holds (Bertsekas 1982, "Projected
+Newton methods for optimization problems with simple constraints"). What the instruments answer last is the plan, and D
+is its bound.
 
 Prices are z = (ν, y): ν of the factors, free; y of the limits, from 0 to `most`, in this order: cash floor, cash
 ceiling, turnover, gains, group minima, group maxima. Factors are scaled by √(λ · 10⁴), so that their own term is
 −½ ‖ν‖².
 
-One instrument: its lots sorted by what selling them costs, everything that belongs to it is a convex piecewise
-quadratic function of its final weight w: q/2 · d² for d = w − t, a penalty outside its band, and a price per unit that
-is constant on each segment. From the weight with everything sold, the segments are the lots, dearest first (going up
-keeps a lot), then the purchase. The least point is where the slope changes its sign. A *place* is a segment's lot,
-counted within the account and in that order; one past an instrument's lots is its purchase.
+One instrument: its lots sorted by what selling them costs, everything that belongs to it is a convex function of its
+final weight w: q/2 · d² for d = w − t, and on each *segment* a price per unit that is constant. From the weight with
+everything sold, the segments are the lots, dearest first (going up keeps a lot), then the purchase; the edges of the
+band split them. On a segment, moving w by one trades one unit (`SIDE` says of which side), and what a traded unit costs
+is the same for the whole instrument. Market impact adds ι · u^1.5 for the weight u traded, and a point where its slope
+balances the rest has a closed form. The least point is where the slope changes its sign.
 
-Where the gain budget binds between two lots of one instrument that then cost the same, D has a kink and the method
-does not end; it says so.
+Where the gain budget binds between two lots that then cost the same, D has a kink and the method does not end. Then
+the price of gains is found by bisection, and the optimum is a mixture of what the lots' two orders sell.
 
-All compiled code is in this file, because numba's cache is renewed when the file of a function changes, and not when
-that of a function which it calls does.
+Sums run in a stated order and nothing is reassociated, so every machine gets the same digits; loops over factors or
+instruments are written element by element, so that they are vectorised all the same.
+
+All compiled code of the kernel is in this file, because numba's cache is renewed when the file of a function changes,
+and not when that of a function which it calls does.
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -39,24 +44,21 @@ from services.decision.domain.kernel.arrays import (
     CASH_FLOOR,
     COST,
     COST_PRICE,
-    CURVE,
     FREE_CASH,
     GAIN,
-    GAIN_ABOVE,
     GAIN_BUDGET,
+    IMPACT,
     LEAST,
-    LEFT,
-    MOST,
+    MOST as MOST_HELD,
+    RISK,
     START,
     TARGET,
     TAX,
-    TAX_ABOVE,
     TURNOVER_MAX,
+    VARIANCE,
     Batch,
-    Move,
-    Point,
+    Integers,
     Results,
-    Room,
 )
 
 # Rows of y before those of the groups.
@@ -78,344 +80,507 @@ LENGTH_MAX = 2.0**60
 RIDGE_AFTER = 8
 # A pivot that elimination leaves less than this share of is a direction without curvature.
 FLAT = 1e-5
+# In basis points per unit of gain: a budget that nothing but this would keep cannot be kept.
+GAINS_PRICE_MAX = 1e7
+# A segment more than one for each lot: the purchase, and what the two edges of the band split.
+SEGMENTS_MORE = 3
 
+# Rows of `Room.segments`: left and right end; price of weight on it; +1 bought, −1 sold; gain per unit of weight; value
+# and gain at its left end.
+LEFT, RIGHT, SLOPE, SIDE, GAIN_SLOPE, VALUE, GAINED = range(7)
+# Rows of `Room.places`: the segment of each answer, at both points; the instrument's first segment, and one past its
+# last; how many of its lots may be sold.
+AT, _, FIRST, END, SELLABLE = range(5)
+# Rows of `Room.lines`: target, q, 1 / q, start, cost rate, impact rate; the inverse curvature that `factors` counts;
+# the price of weight, then its deviation; then, for both points, the final weight, the inverse curvature (0 where an
+# edge holds it), and the slope of impact.
+T, Q, INVERSE, W0, KAPPA, IOTA, COUNTED, PULL = range(8)
+WEIGHT, GIVES, MARGINAL = 8, 10, 12
+BY = 14
+# Rows of `Room.prices`: prices and gradient of D, at both points; a step, and prices and gradient where it begins;
+# prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the diagonal
+# of elimination.
+Z, GRADIENT, STEP, ORIGIN, RISE, PAST, MOST, COLUMN, DIAGONAL = 0, 2, 4, 5, 6, 7, 8, 9, 10
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, or load what was compiled; it then runs without Python's lock."""
-    return cast(Function, njit(cache=True, nogil=True)(function))
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-@compiled
-def sort_lots(b: Batch, account: int, room: Room, gains_price: float) -> None:
-    """Sort each instrument's lots by falling price of selling, at the price of gains, and lay out their segments.
+def inlined(function: Function) -> Function:
+    """Compile a function as part of the one that calls it: the compiler would else optimise it at every level anew."""
+    return cast(Function, njit(nogil=True, error_model="numpy", inline="always")(function))
 
-    The sort is stable and expects them nearly sorted.
+
+class Room(NamedTuple):
+    """Where one account is solved. What there is two of belongs to the point reached and the point tried.
+
+    Attributes:
+        order: Lots of each instrument, the dearest to sell first, shape (m,).
+        segments: Rows from `LEFT` on, shape (7, m + 3 n).
+        places: Rows from `AT` on, by instrument, shape (5, n).
+        lines: Rows from `T` on, by instrument, shape (15, n).
+        prices: Rows from `Z` on, by price, shape (11, rows).
+        active: Which prices move, then room for as many instruments, shape (rows + n,).
+        exposures: √(λ · 10⁴) · F, shape (n, k); `turned` is its transpose.
+        factors: Curvature over the factors, lower triangle, shape (k, k).
+        curvature: Of the prices that move, lower triangle, shape (rows, rows).
+        columns: What a unit of weight adds to each limit that moves, shape (rows − k, n).
+        sold: Of each lot, shape (m,); `bought` of each instrument, shape (n,).
+        laid_out: The price of gains that segments are laid out for, shape (1,).
     """
-    order, lots = room.order, b.lots
-    base = b.lot_at[b.instrument_at[account]]
-    for i in range(b.instrument_at[account], b.instrument_at[account + 1]):
-        first, last = b.lot_at[i] - base, b.lot_at[i + 1] - base
-        for p in range(first + 1, last):
-            lot = order[p]
-            price = lots[lot, TAX] + gains_price * lots[lot, GAIN]
-            place = p
-            while place > first:
-                before = order[place - 1]
-                if lots[before, TAX] + gains_price * lots[before, GAIN] >= price:
-                    break
-                order[place] = before
-                place -= 1
-            order[place] = lot
-        edge = b.instruments[i, START]
-        tax = 0.0
-        gain = 0.0
-        for p in range(last - 1, first - 1, -1):
-            lot = order[p]
-            edge -= lots[lot, CAP]
-            room.places[p, LEFT] = edge
-            room.places[p, TAX_ABOVE] = tax
-            room.places[p, GAIN_ABOVE] = gain
-            tax += lots[lot, TAX] * lots[lot, CAP]
-            gain += lots[lot, GAIN] * lots[lot, CAP]
-    room.gains_price[0] = gains_price
+
+    order: Integers
+    segments: Floats
+    places: Integers
+    lines: Floats
+    prices: Floats
+    active: Integers
+    exposures: Floats
+    turned: Floats
+    factors: Floats
+    curvature: Floats
+    columns: Floats
+    sold: Floats
+    bought: Floats
+    laid_out: Floats
+
+
+def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
+    """Return room for accounts of at most these sizes."""
+    return Room(
+        np.zeros(lots, dtype=np.int64),
+        np.zeros((7, lots + SEGMENTS_MORE * instruments)),
+        np.zeros((5, instruments), dtype=np.int64),
+        np.zeros((15, instruments)),
+        np.zeros((11, rows)),
+        np.zeros(rows + instruments, dtype=np.int64),
+        np.zeros((instruments, factors)),
+        np.zeros((factors, instruments)),
+        np.zeros((factors, factors)),
+        np.zeros((rows, rows)),
+        np.zeros((rows - factors, instruments)),
+        np.zeros(lots),
+        np.zeros(instruments),
+        np.zeros(1),
+    )
 
 
 @compiled
-def level_point(pull: float, q: float, t: float, band: float, band_price: float) -> tuple[float, bool]:
-    """Return where q·d + M·sign(d) outside the band equals `pull`, and whether the quadratic is free to move there."""
-    reach = q * band
-    if pull > reach:
-        if pull - band_price > reach:
-            return t + (pull - band_price) / q, True
-        return t + band, False
-    if pull < -reach:
-        if pull + band_price < -reach:
-            return t + (pull + band_price) / q, True
-        return t - band, False
-    return t + pull / q, True
+def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float) -> int:
+    """Sort the lots of instrument i that may be sold by falling price of selling, equal ones by id; return their number.
 
-
-@compiled
-def respond(
-    b: Batch,
-    i: int,
-    base: int,
-    room: Room,
-    at: int,
-    band_price: float,
-    there: float,
-    sell: float,
-    buy: float,
-    gains_price: float,
-) -> tuple[float, int, bool]:
-    """Return an instrument's best final weight, the place of its segment, and whether it is free to move.
-
-    Args:
-        b: The accounts.
-        i: The instrument.
-        base: The account's first lot.
-        room: The segments.
-        at: Place from which to walk: the answer at the previous prices.
-        band_price: Price of each unit outside the band.
-        there: Price of weight itself: factors and groups.
-        sell: Price of selling a unit, the lot's own tax and gain left out.
-        buy: Price of buying a unit.
-        gains_price: η.
+    They are written to `order` from `first` on.
     """
-    first, last = b.lot_at[i] - base, b.lot_at[i + 1] - base
-    start, buy_cap = b.instruments[i, START], b.instruments[i, BUY_CAP]
-    t, q, band = b.instruments[i, TARGET], b.instruments[i, CURVE], b.instruments[i, BAND]
-    top = last if buy_cap > 0.0 else last - 1
-    if top < first:
-        # Nothing may be done: the place is the purchase's, of which nothing is bought.
-        return start, last, False
-    p = min(max(at, first), top)
-    came = 0
-    while True:
-        if p == last:
-            low = start
-            high = start + buy_cap
-            slope = buy
-        else:
-            lot = room.order[p]
-            low = room.places[p, LEFT]
-            high = low + b.lots[lot, CAP]
-            slope = -(sell + b.lots[lot, TAX] + gains_price * b.lots[lot, GAIN])
-        w, free = level_point(-(there + slope), q, t, band, band_price)
-        if w > high:
-            if p == top or came < 0:
-                return high, p, False
-            came = 1
-            p += 1
-        elif w < low:
-            if p == first or came > 0:
-                return low, p, False
-            came = -1
-            p -= 1
-        else:
-            return w, p, free
+    tax, gain, cap = b.lots[TAX], b.lots[GAIN], b.lots[CAP]
+    end = first
+    for lot in range(b.lot_at[i], b.lot_at[i + 1]):
+        if cap[lot] <= 0.0:
+            continue
+        price = tax[lot] + gains_price * gain[lot]
+        place = end
+        while place > first:
+            before = order[place - 1]
+            if tax[before] + gains_price * gain[before] >= price:
+                break
+            order[place] = before
+            place -= 1
+        order[place] = lot
+        end += 1
+    return end - first
 
 
 @compiled
-def price_of_weight(b: Batch, account: int, row: int, z: Floats) -> float:
-    """Return what a unit of an instrument's weight costs by its factors and groups."""
-    k = b.exposures.shape[1]
-    i = b.instrument_at[account] + row
-    g0 = b.group_at[account]
-    groups = b.group_at[account + 1] - g0
-    price = 0.0
-    for f in range(k):
-        price += b.exposures[i, f] * z[f]
-    for g in range(groups):
-        member = b.member[b.member_at[g0 + g] + row]
-        price += member * (z[k + GROUPS + groups + g] - z[k + GROUPS + g])
-    return price
-
-
-@compiled
-def evaluate(b: Batch, account: int, room: Room, point: Point) -> float:
-    """Answer all instruments at the point's prices; fill in the rest of the point and return the dual value."""
+def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:
+    """Lay out the segments of all instruments at a price of gains."""
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
-    g0, g1 = b.group_at[account], b.group_at[account + 1]
     base = b.lot_at[i0]
-    k, groups = b.exposures.shape[1], g1 - g0
-    z, gradient = point.z, point.gradient
-    cash_price = z[k + CASH] - z[k + CEILING]
-    cost_price = b.accounts[account, COST_PRICE] + cash_price
-    turnover_price, gains_price = z[k + TURNOVER], z[k + GAINS]
     band_price = b.accounts[account, BAND_PRICE]
-
-    for r in range(len(gradient)):
-        gradient[r] = 0.0
-    cash_out = 0.0
-    traded = 0.0
-    gained = 0.0
-    value: float = 0.0
+    tax, gain, cap = b.lots[TAX], b.lots[GAIN], b.lots[CAP]
+    left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
+    gain_slope, at_left, gained = room.segments[GAIN_SLOPE], room.segments[VALUE], room.segments[GAINED]
+    order = room.order
     for i in range(i0, i1):
         row = i - i0
-        there = price_of_weight(b, account, row, z)
-        sell = b.instruments[i, COST] * cost_price + turnover_price - cash_price
-        buy = b.instruments[i, COST] * cost_price + turnover_price + cash_price
-        first, last = b.lot_at[i] - base, b.lot_at[i + 1] - base
-        w, place, free = respond(b, i, base, room, point.place[row], band_price, there, sell, buy, gains_price)
-        point.weight[row] = w
-        point.place[row] = place
-        point.free[row] = free
-        d = w - b.instruments[i, TARGET]
-        value += 0.5 * b.instruments[i, CURVE] * d * d + there * d
-        outside = abs(d) - b.instruments[i, BAND]
-        if outside > 0.0:
-            value += band_price * outside
-        change = w - b.instruments[i, START]
-        if place == last:
-            bought = change
-            value += buy * bought
-            cash_out += (1.0 + b.instruments[i, COST]) * bought
-            traded += bought
-        elif last > first:
-            lot = room.order[place]
-            part = room.places[place, LEFT] + b.lots[lot, CAP] - w
-            tax = room.places[place, TAX_ABOVE] + b.lots[lot, TAX] * part
-            gain = room.places[place, GAIN_ABOVE] + b.lots[lot, GAIN] * part
-            value += tax + gains_price * gain - sell * change
-            cash_out += (1.0 - b.instruments[i, COST]) * change
-            traded -= change
-            gained += gain
-        for f in range(k):
-            gradient[f] += b.exposures[i, f] * d
-        for g in range(groups):
-            if b.member[b.member_at[g0 + g] + row] != 0.0:
-                gradient[k + GROUPS + g] -= d
-                gradient[k + GROUPS + groups + g] += d
-
-    for f in range(k):
-        value -= 0.5 * z[f] * z[f]
-        gradient[f] -= z[f]
-    gradient[k + CASH] = cash_out + b.accounts[account, CASH_FLOOR] - b.accounts[account, FREE_CASH]
-    gradient[k + CEILING] = b.accounts[account, FREE_CASH] - b.accounts[account, CASH_CEILING] - cash_out
-    gradient[k + TURNOVER] = traded - b.accounts[account, TURNOVER_MAX]
-    gradient[k + GAINS] = gained - b.accounts[account, GAIN_BUDGET]
-    value += z[k + CASH] * (b.accounts[account, CASH_FLOOR] - b.accounts[account, FREE_CASH])
-    value += z[k + CEILING] * (b.accounts[account, FREE_CASH] - b.accounts[account, CASH_CEILING])
-    value -= turnover_price * b.accounts[account, TURNOVER_MAX]
-    value -= gains_price * b.accounts[account, GAIN_BUDGET]
-    for g in range(groups):
-        # Groups limit w; the sums above are of d = w − t.
-        wanted = 0.0
-        for row in range(i1 - i0):
-            wanted += b.member[b.member_at[g0 + g] + row] * b.instruments[i0 + row, TARGET]
-        gradient[k + GROUPS + g] += b.groups[g0 + g, LEAST] - wanted
-        gradient[k + GROUPS + groups + g] += wanted - b.groups[g0 + g, MOST]
-        value += z[k + GROUPS + g] * (b.groups[g0 + g, LEAST] - wanted)
-        value += z[k + GROUPS + groups + g] * (wanted - b.groups[g0 + g, MOST])
-    return value
+        first = b.lot_at[i] - base
+        count = sort_lots(b, i, first, order, gains_price)
+        start, t, band = b.instruments[START, i], b.instruments[TARGET, i], b.instruments[BAND, i]
+        low, high = t - band, t + band
+        value = 0.0
+        gains = 0.0
+        edge = start
+        for p in range(first, first + count):
+            lot = order[p]
+            edge -= cap[lot]
+            value += (tax[lot] + gains_price * gain[lot]) * cap[lot]
+            gains += gain[lot] * cap[lot]
+        if band_price > 0.0:
+            value += band_price * max(low - edge, edge - high, 0.0)
+        s = first + SEGMENTS_MORE * row
+        room.places[FIRST, row] = s
+        room.places[SELLABLE, row] = count
+        pieces = count + 1 if b.instruments[BUY_CAP, i] > 0.0 else count
+        for p in range(pieces):
+            if p < count:
+                lot = order[first + p]
+                # The last lot ends where the account began, whatever rounding left.
+                end = start if p == count - 1 else edge + cap[lot]
+                own, way, rate = -(tax[lot] + gains_price * gain[lot]), -1.0, -gain[lot]
+            else:
+                end, own, way, rate = start + b.instruments[BUY_CAP, i], 0.0, 1.0, 0.0
+            while edge < end:
+                stop, price = end, own
+                if band_price > 0.0:
+                    if edge < low:
+                        stop, price = min(end, low), own - band_price
+                    elif edge < high:
+                        stop = min(end, high)
+                    else:
+                        price = own + band_price
+                left[s], right[s], slope[s], side[s] = edge, stop, price, way
+                gain_slope[s], at_left[s], gained[s] = rate, value, gains
+                value += price * (stop - edge)
+                gains += rate * (stop - edge)
+                edge = stop
+                s += 1
+        if s == room.places[FIRST, row]:
+            left[s], right[s], slope[s], side[s] = edge, edge, 0.0, 1.0
+            gain_slope[s], at_left[s], gained[s] = 0.0, value, 0.0
+            s += 1
+        room.places[END, row] = s
+    room.laid_out[0] = gains_price
 
 
 @compiled
-def fill_column(b: Batch, account: int, row: int, room: Room, point: Point, move: Move, count: int) -> None:
-    """Write what one more unit of an instrument's weight adds to each listed row into `move.column`."""
+def enter(b: Batch, account: int, room: Room) -> None:
+    """Bring one account into the room: prices where they are in row 0 of `z`, every instrument where it starts."""
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
     k = b.exposures.shape[1]
-    i = b.instrument_at[account] + row
+    risk = b.accounts[account, RISK]
+    scale = np.sqrt(risk)
+    own = room.lines
+    for row in range(n):
+        i = i0 + row
+        q = risk * b.instruments[VARIANCE, i]
+        own[T, row], own[Q, row], own[INVERSE, row] = b.instruments[TARGET, i], q, 1.0 / q
+        own[W0, row], own[KAPPA, row] = b.instruments[START, i], b.instruments[COST, i]
+        own[IOTA, row] = b.instruments[IMPACT, i]
+        room.lines[COUNTED, row] = 0.0
+        line = b.exposures[b.exposure_at[i]]
+        for f in range(k):
+            room.exposures[row, f] = scale * line[f]
+        for f in range(k):
+            room.turned[f, row] = scale * line[f]
+    for f in range(k):
+        for c in range(f + 1):
+            room.factors[f, c] = 0.0
+    for r in range(room.prices.shape[1]):
+        room.prices[MOST, r] = np.inf
+    room.prices[MOST, k + CEILING] = b.accounts[account, BAND_PRICE]
+
+
+@compiled
+def stand_at_start(room: Room, n: int, point: int) -> None:
+    """Let the search for each instrument's answer begin where the account begins."""
+    for row in range(n):
+        s = room.places[FIRST, row]
+        while s < room.places[END, row] - 1 and room.segments[RIGHT, s] < room.lines[W0, row]:
+            s += 1
+        room.places[AT + point, row] = s
+
+
+@compiled
+def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
+    """Answer all instruments at a point's prices; fill in the rest of the point and return the dual value."""
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
     g0 = b.group_at[account]
     groups = b.group_at[account + 1] - g0
-    buys = point.place[row] == b.lot_at[i + 1] - b.lot_at[b.instrument_at[account]]
-    cash = 1.0 + b.instruments[i, COST] if buys else 1.0 - b.instruments[i, COST]
-    for r in range(count):
-        name = move.active[r]
-        if name < k:
-            move.column[r] = b.exposures[i, name]
-        elif name == k + CASH:
-            move.column[r] = cash
-        elif name == k + CEILING:
-            move.column[r] = -cash
-        elif name == k + TURNOVER:
-            move.column[r] = 1.0 if buys else -1.0
-        elif name == k + GAINS:
-            move.column[r] = 0.0 if buys else -b.lots[room.order[point.place[row]], GAIN]
-        elif name < k + GROUPS + groups:
-            move.column[r] = -b.member[b.member_at[g0 + name - k - GROUPS] + row]
-        else:
-            move.column[r] = b.member[b.member_at[g0 + name - k - GROUPS - groups] + row]
-
-
-@compiled
-def curvature(b: Batch, account: int, room: Room, point: Point, move: Move, count: int, h: Floats) -> None:
-    """Fill the lower triangle of −D″ over the listed prices: h[r, c] for c ≤ r < count."""
     k = b.exposures.shape[1]
-    i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
-    for r in range(count):
-        for c in range(r + 1):
-            h[r, c] = 0.0
-        if move.active[r] < k:
-            h[r, r] = 1.0
-    for row in range(i1 - i0):
-        if not point.free[row]:
-            continue
-        fill_column(b, account, row, room, point, move, count)
-        inverse = 1.0 / b.instruments[i0 + row, CURVE]
-        for r in range(count):
-            scaled = move.column[r] * inverse
-            if scaled != 0.0:
-                for c in range(r + 1):
-                    h[r, c] += scaled * move.column[c]
+    z, gradient = room.prices[Z + point], room.prices[GRADIENT + point]
+    weight, gives, marginal = room.lines[WEIGHT + point], room.lines[GIVES + point], room.lines[MARGINAL + point]
+    at, pull = room.places[AT + point], room.lines[PULL]
+    t, q, inverse, w0 = room.lines[T], room.lines[Q], room.lines[INVERSE], room.lines[W0]
+    kappa, iota = room.lines[KAPPA], room.lines[IOTA]
+    left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
+    own_price = b.accounts[account, COST_PRICE]
+    cash_price = z[k + CASH] - z[k + CEILING]
+    cost_price = own_price + cash_price
+    impact_price = own_price + z[k + CASH]
+    turnover_price = z[k + TURNOVER]
+
+    for row in range(n):
+        pull[row] = cash_price
+    for f in range(k):
+        zf = z[f]
+        line = room.turned[f]
+        for row in range(n):
+            pull[row] += line[row] * zf
+    for g in range(groups):
+        price = z[k + GROUPS + groups + g] - z[k + GROUPS + g]
+        if price != 0.0:
+            member = b.member_at[g0 + g]
+            for row in range(n):
+                pull[row] += b.member[member + row] * price
+
+    value = 0.0
+    linear_out = 0.0
+    impact_out = 0.0
+    traded = 0.0
+    gained = 0.0
+    for row in range(n):
+        first, last = room.places[FIRST, row], room.places[END, row] - 1
+        common = kappa[row] * cost_price + turnover_price
+        price = pull[row]
+        start = w0[row]
+        c = 1.5 * iota[row] * impact_price
+        s = at[row]
+        came = 0
+        give = 0.0
+        rate = 0.0
+        root = 0.0
+        while True:
+            along = slope[s] + side[s] * common + price
+            if c > 0.0:
+                # q u + c √u = force, for the weight u traded on this side.
+                force = -side[s] * (q[row] * (start - t[row]) + along)
+                # Nothing is to be traded on this side; perhaps on the other.
+                w = -side[s] * np.inf
+                if force > 0.0:
+                    root = 2.0 * force / (c + np.sqrt(c * c + 4.0 * q[row] * force))
+                    w = start + side[s] * root * root
+            else:
+                w = t[row] - along * inverse[row]
+            if w > right[s]:
+                w = right[s]
+                if s == last or came < 0:
+                    break
+                came = 1
+                s += 1
+            elif w < left[s]:
+                w = left[s]
+                if s == first or came > 0:
+                    break
+                came = -1
+                s -= 1
+            else:
+                if c <= 0.0:
+                    give = inverse[row]
+                elif root > 0.0:
+                    give = root / (q[row] * root + 0.5 * c)
+                break
+        at[row] = s
+        weight[row] = w
+        d = w - t[row]
+        change = w - start
+        amount = abs(change)
+        value += (
+            room.segments[VALUE, s]
+            + slope[s] * (w - left[s])
+            + (0.5 * q[row] * d) * d
+            + own_price * kappa[row] * amount
+        )
+        if iota[row] > 0.0:
+            root = np.sqrt(amount)
+            rate = 1.5 * iota[row] * root
+            value += own_price * iota[row] * amount * root
+            impact_out += iota[row] * amount * root
+        gives[row] = give
+        marginal[row] = rate
+        linear_out += change + kappa[row] * amount
+        traded += amount
+        gained += room.segments[GAINED, s] + room.segments[GAIN_SLOPE, s] * (w - left[s])
+        pull[row] = d
+
+    for f in range(k):
+        gradient[f] = 0.0
+    for row in range(n):
+        d = pull[row]
+        line = room.exposures[row]
+        for f in range(k):
+            gradient[f] += line[f] * d
+    for f in range(k):
+        value += z[f] * gradient[f] - 0.5 * z[f] * z[f]
+        gradient[f] -= z[f]
+    free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
+    gradient[k + CASH] = linear_out + impact_out + floor - free
+    gradient[k + CEILING] = free - b.accounts[account, CASH_CEILING] - linear_out
+    gradient[k + TURNOVER] = traded - b.accounts[account, TURNOVER_MAX]
+    gradient[k + GAINS] = gained - b.accounts[account, GAIN_BUDGET]
+    for g in range(groups):
+        member = b.member_at[g0 + g]
+        held = 0.0
+        for row in range(n):
+            held += b.member[member + row] * weight[row]
+        gradient[k + GROUPS + g] = b.groups[g0 + g, LEAST] - held
+        gradient[k + GROUPS + groups + g] = held - b.groups[g0 + g, MOST_HELD]
+        value += z[k + GROUPS + g] * gradient[k + GROUPS + g]
+        value += z[k + GROUPS + groups + g] * gradient[k + GROUPS + groups + g]
+    # Segments count gains at their price, so what is left of it is the budget's part.
+    value += z[k + CASH] * gradient[k + CASH] + z[k + CEILING] * gradient[k + CEILING]
+    value += z[k + TURNOVER] * gradient[k + TURNOVER]
+    return value - z[k + GAINS] * b.accounts[account, GAIN_BUDGET]
 
 
 @compiled
-def newton_step(h: Floats, count: int, step: Floats, typical: float) -> bool:
-    """Solve h · x = step into `step` by Cholesky; return whether some direction has no curvature.
+def add_products(rows: Integers, count: int, by: Floats, exposures: Floats, k: int, into: Floats) -> None:
+    """Add Σ by · e eᵀ over the listed rows e of the exposures to the lower triangle of `into`, four at a time."""
+    for first in range(0, count, 4):
+        i0 = rows[first]
+        i1, i2, i3 = rows[min(first + 1, count - 1)], rows[min(first + 2, count - 1)], rows[min(first + 3, count - 1)]
+        b0 = by[i0]
+        b1 = by[i1] if first + 1 < count else 0.0
+        b2 = by[i2] if first + 2 < count else 0.0
+        b3 = by[i3] if first + 3 < count else 0.0
+        e0, e1, e2, e3 = exposures[i0], exposures[i1], exposures[i2], exposures[i3]
+        for r in range(k):
+            v0, v1, v2, v3 = b0 * e0[r], b1 * e1[r], b2 * e2[r], b3 * e3[r]
+            line = into[r]
+            for c in range(r + 1):
+                line[c] += v0 * e0[c] + v1 * e1[c] + v2 * e2[c] + v3 * e3[c]
+
+
+@compiled
+def bend_factors(room: Room, point: int, n: int, k: int) -> None:
+    """Bring the curvature over the factors up to date with the instruments whose own has changed."""
+    gives, counted, by = room.lines[GIVES + point], room.lines[COUNTED], room.lines[BY]
+    changed = room.active[room.prices.shape[1] :]
+    count = 0
+    for row in range(n):
+        change = gives[row] - counted[row]
+        if change != 0.0:
+            counted[row] = gives[row]
+            by[row] = change
+            changed[count] = row
+            count += 1
+    add_products(changed, count, by, room.exposures, k, room.factors)
+
+
+@compiled
+def per_weight(b: Batch, account: int, room: Room, point: int, limit: int, groups: int, column: Floats) -> None:
+    """Fill in what one more unit of each instrument's weight adds to a limit."""
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    at, side = room.places[AT + point], room.segments[SIDE]
+    kappa, marginal = room.lines[KAPPA], room.lines[MARGINAL + point]
+    if limit == CASH:
+        for row in range(n):
+            column[row] = 1.0 + side[at[row]] * (kappa[row] + marginal[row])
+    elif limit == CEILING:
+        for row in range(n):
+            column[row] = -1.0 - side[at[row]] * kappa[row]
+    elif limit == TURNOVER:
+        for row in range(n):
+            column[row] = side[at[row]]
+    elif limit == GAINS:
+        for row in range(n):
+            column[row] = room.segments[GAIN_SLOPE, at[row]]
+    else:
+        sign = -1.0 if limit < GROUPS + groups else 1.0
+        g = limit - GROUPS if limit < GROUPS + groups else limit - GROUPS - groups
+        member = b.member_at[b.group_at[account] + g]
+        for row in range(n):
+            column[row] = sign * b.member[member + row]
+
+
+@compiled
+def bend(b: Batch, account: int, room: Room, point: int, count: int) -> None:
+    """Fill the lower triangle of −D″ over the first `count` active prices, all factors first."""
+    k = b.exposures.shape[1]
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    groups = b.group_at[account + 1] - b.group_at[account]
+    h, gives = room.curvature, room.lines[GIVES + point]
+    for r in range(k):
+        line, known = h[r], room.factors[r]
+        for c in range(r + 1):
+            line[c] = known[c]
+        line[r] += 1.0
+    for r in range(k, count):
+        column, line = room.columns[r - k], h[r]
+        per_weight(b, account, room, point, room.active[r] - k, groups, column)
+        for c in range(r + 1):
+            line[c] = 0.0
+        for row in range(n):
+            by = gives[row] * column[row]
+            if by != 0.0:
+                exposure = room.exposures[row]
+                for c in range(k):
+                    line[c] += by * exposure[c]
+                for c in range(k, r + 1):
+                    line[c] += by * room.columns[c - k, row]
+
+
+@compiled
+def newton_step(room: Room, count: int, typical: float) -> bool:
+    """Solve curvature · x = step into `step` by Cholesky; return whether some direction has no curvature.
 
     Such a direction gets `typical` for its pivot, as if one more instrument were free: a short step, which the line
     search lengthens.
     """
+    h, step, column = room.curvature, room.prices[STEP], room.prices[COLUMN]
     flat = False
+    for r in range(count):
+        room.prices[DIAGONAL, r] = h[r, r]
     for c in range(count):
         pivot = h[c, c]
-        floor = FLAT * pivot
-        for j in range(c):
-            pivot -= h[c, j] * h[c, j]
-        if pivot <= floor:
+        if pivot <= FLAT * room.prices[DIAGONAL, c]:
             pivot = typical
             flat = True
-        root = np.sqrt(pivot)
-        h[c, c] = root
+            h[c, c] = pivot
+        # L D Lᵀ: below the diagonal stays L, and D on it.
+        inverse = 1.0 / pivot
+        done = step[c]
         for r in range(c + 1, count):
-            total = h[r, c]
-            for j in range(c):
-                total -= h[r, j] * h[c, j]
-            h[r, c] = total / root
+            column[r] = h[r, c]
+        for r in range(c + 1, count):
+            by = column[r] * inverse
+            if by != 0.0:
+                line = h[r]
+                for j in range(c + 1, r + 1):
+                    line[j] -= by * column[j]
+                line[c] = by
+                step[r] -= by * done
     for r in range(count):
-        total = step[r]
+        step[r] /= h[r, r]
+    for r in range(count - 1, 0, -1):
+        found, line = step[r], h[r]
         for j in range(r):
-            total -= h[r, j] * step[j]
-        step[r] = total / h[r, r]
-    for r in range(count - 1, -1, -1):
-        total = step[r]
-        for j in range(r + 1, count):
-            total -= h[j, r] * step[j]
-        step[r] = total / h[r, r]
+            step[j] -= line[j] * found
     return flat
 
 
-@compiled
-def advance(
-    b: Batch, account: int, room: Room, here: Point, there: Point, move: Move, count: int, size: float
-) -> tuple[float, float]:
-    """Answer `size` steps from the move's origin, within bounds; return the dual value there and the gain promised."""
+@inlined
+def advance(b: Batch, account: int, room: Room, here: int, count: int, size: float) -> tuple[float, float]:
+    """Answer `size` steps from the origin, within bounds; return the dual value there and the gain promised."""
     k = b.exposures.shape[1]
-    for r in range(len(here.z)):
-        there.z[r] = move.origin[r]
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    there = 1 - here
+    z, origin = room.prices[Z + there], room.prices[ORIGIN]
+    for r in range(len(z)):
+        z[r] = origin[r]
     promise = 0.0
     for j in range(count):
-        r = move.active[j]
-        moved = move.origin[r] + size * move.step[j]
+        r = room.active[j]
+        moved = origin[r] + size * room.prices[STEP, j]
         if r >= k:
-            moved = min(max(moved, 0.0), move.most[r - k])
-        promise += move.slope[r] * (moved - move.origin[r])
-        there.z[r] = moved
-    if there.z[k + GAINS] != room.gains_price[0]:
-        sort_lots(b, account, room, there.z[k + GAINS])
-    for row in range(b.instrument_at[account + 1] - b.instrument_at[account]):
-        there.place[row] = here.place[row]
+            moved = min(max(moved, 0.0), room.prices[MOST, r])
+        promise += room.prices[RISE, r] * (moved - origin[r])
+        z[r] = moved
+    if z[k + GAINS] != room.laid_out[0]:
+        lay_out(b, account, room, z[k + GAINS])
+        stand_at_start(room, n, there)
+    else:
+        for row in range(n):
+            room.places[AT + there, row] = room.places[AT + here, row]
     return evaluate(b, account, room, there), promise
 
 
-@compiled
+@inlined
 def search(
-    b: Batch,
-    account: int,
-    room: Room,
-    here: Point,
-    there: Point,
-    move: Move,
-    count: int,
-    value: float,
-    lengthen: bool,
-    any_rise: bool,
-) -> tuple[float, bool]:
-    """Move `here` along a step as far as is good; return the dual value reached, and whether that is an advance.
+    b: Batch, account: int, room: Room, here: int, count: int, value: float, lengthen: bool, any_rise: bool
+) -> tuple[float, bool, int]:
+    """Move along a step as far as is good; return the value reached, whether it is an advance, and the point.
 
     A step that does not bring enough is shortened. With `lengthen`, one that does is doubled while it keeps half of its
     promise; with `any_rise`, while the dual rises at all.
@@ -423,16 +588,21 @@ def search(
     k = b.exposures.shape[1]
     size = 1.0
     for j in range(count):
-        if move.active[j] >= k:
-            size = min(size, PRICE_STEP_MAX / max(abs(move.step[j]), PRICE_STEP_MAX))
-    for r in range(len(here.z)):
-        move.origin[r] = here.z[r]
-        move.slope[r] = here.gradient[r]
-    best = value
+        if room.active[j] >= k:
+            size = min(size, PRICE_STEP_MAX / max(abs(room.prices[STEP, j]), PRICE_STEP_MAX))
+    for r in range(room.prices.shape[1]):
+        room.prices[ORIGIN, r] = room.prices[Z + here, r]
+        room.prices[RISE, r] = room.prices[GRADIENT + here, r]
+    best, good_size = value, 0.0
     advanced = False
     shortened = 0
-    while True:
-        found, promise = advance(b, account, room, here, there, move, count, size)
+    going = True
+    while going:
+        found, promise = advance(b, account, room, here, count, size)
+        if size == good_size:
+            # Only answered again where we stay, on the segments of its price of gains.
+            here = 1 - here
+            break
         if any_rise:
             good = found > best
         elif advanced:
@@ -440,157 +610,213 @@ def search(
         else:
             good = found >= value + PROMISE_KEPT * promise - ROUNDING * (1.0 + abs(value))
         if good:
-            best = found
+            best, good_size = found, size
             advanced = True
-            for r in range(len(here.z)):
-                here.z[r] = there.z[r]
-                here.gradient[r] = there.gradient[r]
-            for row in range(b.instrument_at[account + 1] - b.instrument_at[account]):
-                here.weight[row] = there.weight[row]
-                here.place[row] = there.place[row]
-                here.free[row] = there.free[row]
-            if not lengthen or shortened > 0 or size > LENGTH_MAX:
-                return best, True
+            here = 1 - here
+            going = lengthen and shortened == 0 and size <= LENGTH_MAX
             size *= 2.0
         elif advanced or any_rise or shortened == SHORTENED_MAX:
-            return best, advanced
+            going = room.laid_out[0] != room.prices[Z + here, k + GAINS]
+            size = good_size
         else:
             shortened += 1
             # To the top of the parabola through what is known, within a tenth and a half.
             size *= min(max(0.5 * promise / (promise - (found - value)), 0.1), 0.5)
+    return best, advanced, here
 
 
-@compiled
-def movable(b: Batch, account: int, here: Point, move: Move) -> tuple[int, float]:
-    """List the prices that may move; return their number and the largest slope.
+@inlined
+def movable(b: Batch, account: int, room: Room, here: int, gains_free: bool) -> tuple[int, float]:
+    """List the prices that may move, all factors first; return their number and the largest slope.
 
-    A price at its bound, with the dual falling into the range, may not move.
+    A price at its bound, with the dual falling into the range, may not move; nor that of gains unless it is free.
     """
     k = b.exposures.shape[1]
     rows = k + GROUPS + 2 * (b.group_at[account + 1] - b.group_at[account])
+    z, gradient = room.prices[Z + here], room.prices[GRADIENT + here]
     count = 0
     largest = 0.0
     for r in range(rows):
-        slope = here.gradient[r]
-        if r >= k and ((here.z[r] <= 0.0 and slope <= 0.0) or (here.z[r] >= move.most[r - k] and slope >= 0.0)):
+        slope = gradient[r]
+        if r >= k and ((z[r] <= 0.0 and slope <= 0.0) or (z[r] >= room.prices[MOST, r] and slope >= 0.0)):
             continue
-        move.active[count] = r
+        if r == k + GAINS and not gains_free:
+            continue
+        room.active[count] = r
         count += 1
         largest = max(largest, abs(slope))
     return count, largest
 
 
-@compiled
-def direct(
-    b: Batch, account: int, room: Room, here: Point, move: Move, h: Floats, count: int, typical: float
-) -> tuple[int, bool]:
-    """Make Newton's step over the listed prices; return over how many it goes, and whether it is flat somewhere."""
+@inlined
+def direct(b: Batch, account: int, room: Room, here: int, count: int, typical: float) -> tuple[int, bool]:
+    """Make Newton's step over the active prices; return over how many it goes, and whether it is flat somewhere."""
     k = b.exposures.shape[1]
+    z, gradient = room.prices[Z + here], room.prices[GRADIENT + here]
+    bend_factors(room, here, b.instrument_at[account + 1] - b.instrument_at[account], k)
     while True:
-        curvature(b, account, room, here, move, count, h)
+        bend(b, account, room, here, count)
         for j in range(count):
-            move.step[j] = here.gradient[move.active[j]]
-        flat = newton_step(h, count, move.step, typical)
+            room.prices[STEP, j] = gradient[room.active[j]]
+        flat = newton_step(room, count, typical)
         left = 0
         for j in range(count):
-            r = move.active[j]
-            step = move.step[j]
+            r = room.active[j]
+            step = room.prices[STEP, j]
             # A price that stands at a bound and would step over it stays; the others step without it.
-            if r >= k and ((here.z[r] <= 0.0 and step < 0.0) or (here.z[r] >= move.most[r - k] and step > 0.0)):
+            if r >= k and ((z[r] <= 0.0 and step < 0.0) or (z[r] >= room.prices[MOST, r] and step > 0.0)):
                 continue
-            move.active[left] = r
-            move.step[left] = step
+            room.active[left] = r
+            room.prices[STEP, left] = step
             left += 1
         if left == count:
             return count, flat
         count = left
 
 
-@compiled
-def solve(
-    b: Batch, account: int, room: Room, here: Point, there: Point, move: Move, h: Floats, iterations_max: int
-) -> tuple[float, int, bool]:
-    """Move `here` from its prices to the optimum; return the dual value, the iterations, and whether it is optimal.
+@inlined
+def climb(
+    b: Batch, account: int, room: Room, gains_free: bool, iterations_max: int
+) -> tuple[float, int, bool, int]:
+    """Go from the prices in row `Z` to the optimum; return the dual value, iterations, whether optimal, and the point.
 
-    `there`, `move` and `h` are room.
+    Segments are laid out for that price of gains, and stay so unless it is free.
     """
     k = b.exposures.shape[1]
-    i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
     typical = 0.0
-    for i in range(i0, i1):
-        typical += 1.0 / (b.instruments[i, CURVE] * (i1 - i0))
-    sort_lots(b, account, room, here.z[k + GAINS])
+    for row in range(n):
+        typical += room.lines[INVERSE, row] / n
+    here = 0
+    stand_at_start(room, n, here)
     value = -np.inf
     count = 0
-    flat = False
-    for iteration in range(iterations_max):
-        along_ridge = iteration > RIDGE_AFTER + 2 and iteration % 3 == 0
-        if along_ridge:
-            count = len(here.z)
-            for r in range(count):
-                move.active[r] = r
-                move.step[r] = here.z[r] - move.past[r]
-        elif iteration > 0:
-            if iteration % 3 == 1:
-                for r in range(len(here.z)):
-                    move.past[r] = here.z[r]
-            count, largest = movable(b, account, here, move)
-            if largest <= TOLERANCE:
-                return value, iteration, True
-            count, flat = direct(b, account, room, here, move, h, count, typical)
+    flat = along_ridge = False
+    optimal = False
+    iteration = 0
+    while iteration < iterations_max:
+        if iteration > 0:
+            along_ridge = iteration > RIDGE_AFTER + 2 and iteration % 3 == 0
+            if along_ridge:
+                count = 0
+                flat = True
+                for r in range(room.prices.shape[1]):
+                    by = room.prices[Z + here, r] - room.prices[PAST, r]
+                    if by != 0.0:
+                        room.active[count] = r
+                        room.prices[STEP, count] = by
+                        count += 1
+            else:
+                if iteration % 3 == 1:
+                    for r in range(room.prices.shape[1]):
+                        room.prices[PAST, r] = room.prices[Z + here, r]
+                count, largest = movable(b, account, room, here, gains_free)
+                if largest <= TOLERANCE:
+                    optimal = True
+                    break
+                count, flat = direct(b, account, room, here, count, typical)
         # The first round only answers at the given prices.
-        lengthen = flat or along_ridge
-        value, advanced = search(b, account, room, here, there, move, count, value, lengthen, along_ridge)
+        value, advanced, here = search(b, account, room, here, count, value, flat, along_ridge)
         if not advanced and not along_ridge:
-            return value, iteration, False
-        if here.z[k + GAINS] != room.gains_price[0]:
-            sort_lots(b, account, room, here.z[k + GAINS])
-    return value, iterations_max, False
+            break
+        iteration += 1
+    return value, iteration, optimal, here
 
 
 @compiled
-def run(
-    b: Batch,
-    begin: int,
-    end: int,
-    room: Room,
-    here: Point,
-    there: Point,
-    move: Move,
-    h: Floats,
-    iterations_max: int,
-    results: Results,
-) -> None:
-    """Solve accounts from `begin` to before `end` and fill in their results; prices there are where to start."""
+def take(b: Batch, account: int, room: Room, point: int, share: float) -> None:
+    """Add a share of a point's trades to `sold` and `bought`; the dearest lots are sold last, equal ones by id."""
+    i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
+    base = b.lot_at[i0]
+    for row in range(i1 - i0):
+        change = room.lines[WEIGHT + point, row] - room.lines[W0, row]
+        if change >= 0.0:
+            room.bought[row] += share * change
+            continue
+        first = b.lot_at[i0 + row] - base
+        left = -change
+        for p in range(first + room.places[SELLABLE, row] - 1, first - 1, -1):
+            lot = room.order[p]
+            part = min(left, b.lots[CAP, lot])
+            room.sold[lot - base] += share * part
+            left -= part
+            if left <= 0.0:
+                break
+
+
+@inlined
+def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool, int]:
+    """Solve the account in the room from the prices in row `Z`; return what `climb` does. Trades are in the room.
+
+    When the price of gains does not settle it is bisected, and what is best on either side of it is mixed.
+    """
     k = b.exposures.shape[1]
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    for row in range(n):
+        room.bought[row] = 0.0
+    for lot in range(b.lot_at[i0 + n] - b.lot_at[i0]):
+        room.sold[lot] = 0.0
+    # Free; bisecting; taking what is sold at the lower end; at the upper.
+    phase = 0
+    price = room.prices[Z, k + GAINS]
+    low, high, over_low, over_high = 0.0, -1.0, 0.0, 0.0
+    steps = 0
+    while True:
+        lay_out(b, account, room, price)
+        value, more, optimal, here = climb(b, account, room, phase == 0, iterations_max)
+        steps += more
+        over = room.prices[GRADIENT + here, k + GAINS]
+        for r in range(room.prices.shape[1]):
+            room.prices[Z, r] = room.prices[Z + here, r]
+        if phase == 0:
+            if optimal:
+                take(b, account, room, here, 1.0)
+                break
+            if room.prices[Z, k + GAINS] <= 0.0:
+                break
+            phase, price = 1, 1.0
+            for r in range(room.prices.shape[1]):
+                room.prices[Z, r] = 0.0
+        elif not optimal:
+            break
+        elif phase == 1:
+            if over > 0.0:
+                low, over_low = price, over
+            else:
+                high, over_high = price, over
+            price = 8.0 * price if high < 0.0 else 0.5 * (low + high)
+            if price > GAINS_PRICE_MAX or high == 0.0:
+                optimal = False
+                break
+            if high >= 0.0 and (price <= low or price >= high):
+                phase, price = 2, low
+        elif phase == 2:
+            take(b, account, room, here, over_high / (over_high - over_low))
+            phase, price = 3, high
+        else:
+            take(b, account, room, here, over_low / (over_low - over_high))
+            break
+        room.prices[Z, k + GAINS] = price
+    return value, steps, optimal, here
+
+
+@compiled
+def run(b: Batch, begin: int, end: int, room: Room, iterations_max: int, results: Results) -> None:
+    """Solve accounts from `begin` to before `end` and fill in their results; prices there are where to start."""
+    rows = results.prices.shape[1]
     for account in range(begin, end):
         i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
-        base = b.lot_at[i0]
-        for r in range(len(move.most)):
-            move.most[r] = np.inf
-        move.most[CEILING] = b.accounts[account, BAND_PRICE]
-        for r in range(len(here.z)):
-            here.z[r] = results.z[account, r]
-            here.gradient[r] = 0.0
-        for p in range(b.lot_at[i1] - base):
-            room.order[p] = base + p
-        for row in range(i1 - i0):
-            # Before trading: at the purchase's place, of which nothing is bought.
-            here.place[row] = b.lot_at[i0 + row + 1] - base
-        value, steps, done = solve(b, account, room, here, there, move, h, iterations_max)
+        for r in range(rows):
+            room.prices[Z, r] = results.prices[account, r]
+            room.prices[GRADIENT, r] = room.prices[GRADIENT + 1, r] = 0.0
+        enter(b, account, room)
+        value, steps, optimal, here = optimum(b, account, room, iterations_max)
         results.duals[account] = value
         results.iterations[account] = steps
-        results.optimal[account] = done
-        for r in range(len(here.z)):
-            results.z[account, r] = here.z[r]
-        # Lots of equal price are sold in the order of their ids, whichever way the sort came.
-        for p in range(b.lot_at[i1] - base):
-            room.order[p] = base + p
-        sort_lots(b, account, room, here.z[k + GAINS])
-        for i in range(i0, i1):
-            w = here.weight[i - i0]
-            results.weights[i] = w
-            for p in range(b.lot_at[i] - base, b.lot_at[i + 1] - base):
-                lot = room.order[p]
-                sold = room.places[p, LEFT] + b.lots[lot, CAP] - w
-                results.sold[lot] = min(max(sold, 0.0), b.lots[lot, CAP])
+        results.optimal[account] = optimal
+        for row in range(i1 - i0):
+            results.bought[i0 + row] = room.bought[row]
+        for lot in range(b.lot_at[i0], b.lot_at[i1]):
+            results.sold[lot] = room.sold[lot - b.lot_at[i0]]
+        for r in range(rows):
+            results.prices[account, r] = room.prices[Z, r]

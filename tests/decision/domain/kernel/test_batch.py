@@ -33,7 +33,15 @@ def _one_way(convex: ConvexProblem) -> ConvexProblem:
 
 def test_a_thousand_random_accounts_are_solved_to_their_certificate():
     problems = [
-        _one_way(a_convex_problem(seed, instruments=4 + seed % 17, lots_max=1 + seed % 9, losses=seed % 2 == 0))
+        _one_way(
+            a_convex_problem(
+                seed,
+                instruments=4 + seed % 17,
+                lots_max=1 + seed % 9,
+                losses=seed % 2 == 0,
+                impact=seed % 3 == 0,
+            )
+        )
         for seed in range(1000)
     ]
     answers = solve_batch(problems)
@@ -130,10 +138,10 @@ def test_an_account_without_a_plan_says_that_none_was_reached():
 
 
 def test_what_the_kernel_does_not_take_is_told():
-    impact = a_convex_problem(1, impact=True)
+    careless = one_instrument(risk_aversion=0.0)
     torn = one_instrument(lot_tax=np.array([-0.1]), lot_gain=np.array([-0.5]))
 
-    assert [answer.status for answer in solve_batch([impact, torn])] == [Status.NOT_TAKEN, Status.NOT_TAKEN]
+    assert [answer.status for answer in solve_batch([careless, torn])] == [Status.NOT_TAKEN, Status.NOT_TAKEN]
 
 
 def test_accounts_do_not_influence_each_other():

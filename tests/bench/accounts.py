@@ -1,0 +1,128 @@
+"""Random accounts of the sizes that the figures are about, as the optimiser's arrays.
+
+Small: 20 ETFs, 8 factors, about 80 lots, bands, a turnover limit. Large: 500 names, 60 factors, about 1,500 lots, a
+turnover limit, no bands. Weights drift from a model portfolio, some accounts hold fresh cash or a name the model does
+not have; lots have gains and losses, short and long; a few instruments are barred from one way by wash-sale windows.
+All accounts of a batch share the instruments, as those of a firm do.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.decision.domain.convex import ConvexProblem, Floats
+
+SHORT_RATE, LONG_RATE = 0.408, 0.238
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an account of a size is made of; `lots` is the mean of each instrument."""
+
+    instruments: int
+    factors: int
+    lots: float
+    banded: bool
+    models: int
+    risk_aversion: float
+    drift: float
+
+
+SMALL = Size(instruments=20, factors=8, lots=5.4, banded=True, models=10, risk_aversion=10.0, drift=0.12)
+LARGE = Size(instruments=500, factors=60, lots=3.0, banded=False, models=1, risk_aversion=40.0, drift=0.25)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """What all accounts have in common."""
+
+    exposures: Floats
+    specific_variance: Floats
+    cost: Floats
+    band: Floats
+    models: Floats
+
+
+def accounts(size: Size, count: int, seed: int = 0, *, one_way: bool = True) -> list[ConvexProblem]:
+    """Return random accounts.
+
+    Args:
+        size: Of each.
+        count: How many.
+        seed: Of the random numbers.
+        one_way: Close one way where a round trip would pay, so that the problem is convex for every solver.
+    """
+    rng = np.random.default_rng(seed)
+    shared = _shared(rng, size)
+    made = (_account(rng, size, shared) for _ in range(count))
+    return [_one_way(each) if one_way else each for each in made]
+
+
+def _shared(rng: np.random.Generator, size: Size) -> _Shared:
+    n, k = size.instruments, size.factors
+    volatility = rng.uniform(0.05, 0.30, n)
+    loadings = rng.standard_normal((n, k)) * (0.6 ** np.arange(k) if k <= 10 else np.full(k, 0.25))
+    if k > 10:
+        loadings[:, 0] = 1.0 + 0.2 * rng.standard_normal(n)
+    loadings *= (0.8 * volatility / np.linalg.norm(loadings, axis=1))[:, None]
+    models = np.zeros((size.models, n))
+    for model in models:
+        held = n if size.models == 1 else int(rng.integers(12, min(n, 18) + 1))
+        model[rng.choice(n, held, replace=False)] = 0.98 * rng.dirichlet(np.full(held, 2.0))
+    return _Shared(
+        exposures=np.ascontiguousarray(loadings),
+        specific_variance=(0.6 * volatility) ** 2,
+        cost=rng.uniform(2e-4, 12e-4, n),
+        band=rng.uniform(0.005, 0.02, n) if size.banded else np.zeros(n),
+        models=models,
+    )
+
+
+def _account(rng: np.random.Generator, size: Size, shared: _Shared) -> ConvexProblem:
+    n = size.instruments
+    target = shared.models[rng.integers(size.models)]
+    held = target * np.exp(size.drift * rng.standard_normal(n)) + (rng.random(n) < 0.06) * rng.uniform(0.002, 0.03, n)
+    held *= rng.random(n) >= 0.03
+    cash = float(rng.uniform(0.03, 0.12) if rng.random() < 0.25 else rng.uniform(0.003, 0.03))
+    held *= (1.0 - cash) / held.sum()
+    counts = np.maximum(rng.poisson(size.lots, n), 1) * (held > 0)
+    row = np.repeat(np.arange(n), counts)
+    parts = rng.gamma(1.5, 1.0, len(row))
+    weight = parts / np.bincount(row, parts, minlength=n)[row] * held[row]
+    gain = 1.0 - np.exp(rng.normal(-0.25, 0.22, n)[row] + rng.normal(0.0, 0.12, len(row)))
+    tax = 0.5 * gain * np.where(rng.random(len(row)) < 0.65, LONG_RATE, SHORT_RATE)
+    bought_lately = rng.random(n) < 0.06
+    sold_lately = rng.random(n) < 0.06
+    return ConvexProblem(
+        risk_aversion=size.risk_aversion,
+        band_price=0.05 if size.banded else 0.0,
+        cost_weight=1.0,
+        start=held,
+        target=target,
+        exposures=shared.exposures,
+        specific_variance=shared.specific_variance,
+        band=shared.band,
+        cost=shared.cost,
+        impact=np.zeros(n),
+        buy_cap=np.where(sold_lately, 0.0, 1.0),
+        identity=np.arange(n),
+        lot_instrument=row.astype(np.int64),
+        lot_cap=np.where(bought_lately[row] & (gain < 0), 0.0, weight),
+        lot_tax=tax,
+        lot_gain=gain,
+        lot_wash=gain < 0,
+        cash=cash,
+        cash_floor=0.001,
+        cash_ceiling=1.0,
+        turnover=float(rng.uniform(0.10, 0.40)),
+        gain_budget=float("inf"),
+        groups=np.zeros((0, n)),
+        group_min=np.zeros(0),
+        group_max=np.zeros(0),
+    )
+
+
+def _one_way(convex: ConvexProblem) -> ConvexProblem:
+    """Close the purchase of what is torn where it is at its target or above, and its sale elsewhere."""
+    sells = convex.start >= 0.9 * convex.target
+    return convex.restricted(may_buy=~(convex.torn & sells), may_sell=~(convex.torn & ~sells))
