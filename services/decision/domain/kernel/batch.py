@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, ConvexSolution, Floats, Prices
-from services.decision.domain.kernel.arrays import Batch, Flags, Integers, Results
+from services.decision.domain.kernel.arrays import Batch, Integers, Results
 from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, TURNOVER, room_for, run
 
 # Newton's method needs five on average; this ends what will not end.
@@ -161,10 +161,7 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
             ]
         ),
         instruments=np.stack(
-            [
-                joined(name)
-                for name in ("start", "target", "specific_variance", "band", "cost", "impact", "buy_cap")
-            ]
+            [joined(name) for name in ("start", "target", "specific_variance", "band", "cost", "impact", "buy_cap")]
         ),
         lots=np.stack([joined("lot_cap"), BPS_PER_ONE * joined("lot_tax"), joined("lot_gain")]),
         groups=np.column_stack([joined("group_min"), joined("group_max")]),

@@ -49,7 +49,6 @@ from services.decision.domain.kernel.arrays import (
     GAIN_BUDGET,
     IMPACT,
     LEAST,
-    MOST as MOST_HELD,
     RISK,
     START,
     TARGET,
@@ -59,6 +58,9 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
     Results,
+)
+from services.decision.domain.kernel.arrays import (
+    MOST as MOST_HELD,
 )
 
 # Rows of y before those of the groups.
@@ -98,8 +100,8 @@ T, Q, INVERSE, W0, KAPPA, IOTA, COUNTED, PULL = range(8)
 WEIGHT, GIVES, MARGINAL = 8, 10, 12
 BY = 14
 # Rows of `Room.prices`: prices and gradient of D, at both points; a step, and prices and gradient where it begins;
-# prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the diagonal
-# of elimination.
+# prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the
+# diagonal of elimination.
 Z, GRADIENT, STEP, ORIGIN, RISE, PAST, MOST, COLUMN, DIAGONAL = 0, 2, 4, 5, 6, 7, 8, 9, 10
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -171,7 +173,7 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
 
 @compiled
 def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float) -> int:
-    """Sort the lots of instrument i that may be sold by falling price of selling, equal ones by id; return their number.
+    """Sort the lots of instrument i that may be sold, the dearest to sell first, equal ones by id; return their number.
 
     They are written to `order` from `first` on.
     """
@@ -293,24 +295,13 @@ def stand_at_start(room: Room, n: int, point: int) -> None:
 
 
 @compiled
-def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
-    """Answer all instruments at a point's prices; fill in the rest of the point and return the dual value."""
+def price_weights(b: Batch, account: int, room: Room, z: Floats, cash_price: float) -> None:
+    """Fill in what a unit of each instrument's weight costs by cash, factors and groups."""
     n = b.instrument_at[account + 1] - b.instrument_at[account]
     g0 = b.group_at[account]
     groups = b.group_at[account + 1] - g0
     k = b.exposures.shape[1]
-    z, gradient = room.prices[Z + point], room.prices[GRADIENT + point]
-    weight, gives, marginal = room.lines[WEIGHT + point], room.lines[GIVES + point], room.lines[MARGINAL + point]
-    at, pull = room.places[AT + point], room.lines[PULL]
-    t, q, inverse, w0 = room.lines[T], room.lines[Q], room.lines[INVERSE], room.lines[W0]
-    kappa, iota = room.lines[KAPPA], room.lines[IOTA]
-    left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
-    own_price = b.accounts[account, COST_PRICE]
-    cash_price = z[k + CASH] - z[k + CEILING]
-    cost_price = own_price + cash_price
-    impact_price = own_price + z[k + CASH]
-    turnover_price = z[k + TURNOVER]
-
+    pull = room.lines[PULL]
     for row in range(n):
         pull[row] = cash_price
     for f in range(k):
@@ -325,56 +316,83 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
             for row in range(n):
                 pull[row] += b.member[member + row] * price
 
-    value = 0.0
+
+@compiled
+def respond(room: Room, row: int, s: int, price: float, common: float, c: float) -> tuple[float, int, float]:
+    """Return an instrument's best final weight, its segment, and by how much it gives way: the inverse curvature.
+
+    Args:
+        room: The segments.
+        row: The instrument.
+        s: Segment from which to walk: the answer at the previous prices.
+        price: Of weight.
+        common: Of each unit traded.
+        c: Of the slope of impact, c · √u.
+    """
+    first, last = room.places[FIRST, row], room.places[END, row] - 1
+    left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
+    t, q, inverse, start = room.lines[T, row], room.lines[Q, row], room.lines[INVERSE, row], room.lines[W0, row]
+    came = 0
+    while True:
+        along = slope[s] + side[s] * common + price
+        give = inverse
+        if c > 0.0:
+            # q u + c √u = force, for the weight u traded on this side.
+            force = -side[s] * (q * (start - t) + along)
+            # Nothing is to be traded on this side; perhaps on the other.
+            w = -side[s] * np.inf
+            if force > 0.0:
+                root = 2.0 * force / (c + np.sqrt(c * c + 4.0 * q * force))
+                w = start + side[s] * root * root
+                give = root / (q * root + 0.5 * c)
+        else:
+            w = t - along * inverse
+        if w > right[s]:
+            if s == last or came < 0:
+                return right[s], s, 0.0
+            came = 1
+            s += 1
+        elif w < left[s]:
+            if s == first or came > 0:
+                return left[s], s, 0.0
+            came = -1
+            s -= 1
+        else:
+            return w, s, give
+
+
+@compiled
+def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
+    """Answer all instruments at a point's prices; fill in the rest of the point and return the dual value."""
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    g0 = b.group_at[account]
+    groups = b.group_at[account + 1] - g0
+    k = b.exposures.shape[1]
+    z, gradient = room.prices[Z + point], room.prices[GRADIENT + point]
+    weight, gives, marginal = room.lines[WEIGHT + point], room.lines[GIVES + point], room.lines[MARGINAL + point]
+    at, pull = room.places[AT + point], room.lines[PULL]
+    t, q, w0 = room.lines[T], room.lines[Q], room.lines[W0]
+    kappa, iota = room.lines[KAPPA], room.lines[IOTA]
+    left, slope = room.segments[LEFT], room.segments[SLOPE]
+    own_price = b.accounts[account, COST_PRICE]
+    cash_price = z[k + CASH] - z[k + CEILING]
+    cost_price = own_price + cash_price
+    impact_price = own_price + z[k + CASH]
+    turnover_price = z[k + TURNOVER]
+
+    price_weights(b, account, room, z, cash_price)
+    value: float = 0.0
     linear_out = 0.0
     impact_out = 0.0
     traded = 0.0
     gained = 0.0
     for row in range(n):
-        first, last = room.places[FIRST, row], room.places[END, row] - 1
         common = kappa[row] * cost_price + turnover_price
-        price = pull[row]
-        start = w0[row]
-        c = 1.5 * iota[row] * impact_price
-        s = at[row]
-        came = 0
-        give = 0.0
-        rate = 0.0
-        root = 0.0
-        while True:
-            along = slope[s] + side[s] * common + price
-            if c > 0.0:
-                # q u + c √u = force, for the weight u traded on this side.
-                force = -side[s] * (q[row] * (start - t[row]) + along)
-                # Nothing is to be traded on this side; perhaps on the other.
-                w = -side[s] * np.inf
-                if force > 0.0:
-                    root = 2.0 * force / (c + np.sqrt(c * c + 4.0 * q[row] * force))
-                    w = start + side[s] * root * root
-            else:
-                w = t[row] - along * inverse[row]
-            if w > right[s]:
-                w = right[s]
-                if s == last or came < 0:
-                    break
-                came = 1
-                s += 1
-            elif w < left[s]:
-                w = left[s]
-                if s == first or came > 0:
-                    break
-                came = -1
-                s -= 1
-            else:
-                if c <= 0.0:
-                    give = inverse[row]
-                elif root > 0.0:
-                    give = root / (q[row] * root + 0.5 * c)
-                break
+        w, s, give = respond(room, row, at[row], pull[row], common, 1.5 * iota[row] * impact_price)
         at[row] = s
         weight[row] = w
         d = w - t[row]
-        change = w - start
+        change = w - w0[row]
         amount = abs(change)
         value += (
             room.segments[VALUE, s]
@@ -382,6 +400,7 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
             + (0.5 * q[row] * d) * d
             + own_price * kappa[row] * amount
         )
+        rate = 0.0
         if iota[row] > 0.0:
             root = np.sqrt(amount)
             rate = 1.5 * iota[row] * root
@@ -421,7 +440,8 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
     # Segments count gains at their price, so what is left of it is the budget's part.
     value += z[k + CASH] * gradient[k + CASH] + z[k + CEILING] * gradient[k + CEILING]
     value += z[k + TURNOVER] * gradient[k + TURNOVER]
-    return value - z[k + GAINS] * b.accounts[account, GAIN_BUDGET]
+    value -= z[k + GAINS] * b.accounts[account, GAIN_BUDGET]
+    return value
 
 
 @compiled
@@ -675,14 +695,11 @@ def direct(b: Batch, account: int, room: Room, here: int, count: int, typical: f
 
 
 @inlined
-def climb(
-    b: Batch, account: int, room: Room, gains_free: bool, iterations_max: int
-) -> tuple[float, int, bool, int]:
+def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: int) -> tuple[float, int, bool, int]:
     """Go from the prices in row `Z` to the optimum; return the dual value, iterations, whether optimal, and the point.
 
     Segments are laid out for that price of gains, and stay so unless it is free.
     """
-    k = b.exposures.shape[1]
     n = b.instrument_at[account + 1] - b.instrument_at[account]
     typical = 0.0
     for row in range(n):
@@ -745,10 +762,11 @@ def take(b: Batch, account: int, room: Room, point: int, share: float) -> None:
 
 
 @inlined
-def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool, int]:
-    """Solve the account in the room from the prices in row `Z`; return what `climb` does. Trades are in the room.
+def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool]:
+    """Solve the account in the room from the prices in row `Z`; return dual value, iterations, and whether optimal.
 
-    When the price of gains does not settle it is bisected, and what is best on either side of it is mixed.
+    Prices end in row `Z`, trades in `sold` and `bought`. When the price of gains does not settle it is bisected, and
+    what is best on either side of it is mixed.
     """
     k = b.exposures.shape[1]
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
@@ -797,7 +815,7 @@ def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[fl
             take(b, account, room, here, over_low / (over_low - over_high))
             break
         room.prices[Z, k + GAINS] = price
-    return value, steps, optimal, here
+    return value, steps, optimal
 
 
 @compiled
@@ -810,7 +828,7 @@ def run(b: Batch, begin: int, end: int, room: Room, iterations_max: int, results
             room.prices[Z, r] = results.prices[account, r]
             room.prices[GRADIENT, r] = room.prices[GRADIENT + 1, r] = 0.0
         enter(b, account, room)
-        value, steps, optimal, here = optimum(b, account, room, iterations_max)
+        value, steps, optimal = optimum(b, account, room, iterations_max)
         results.duals[account] = value
         results.iterations[account] = steps
         results.optimal[account] = optimal
