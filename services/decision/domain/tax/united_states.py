@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, Side, TaxProfile
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotState, Side, TaxProfile
 from services.decision.domain.tax.jurisdiction import LotTax, TaxView
 from services.kernel.ids import InstrumentId
 
@@ -64,10 +64,10 @@ class UnitedStates:
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return character, marginal rate and wash-sale bars for the account's lots and instruments."""
-        rates = marginal_rates(problem.tax)
+        rates, purchases = marginal_rates(problem.tax), _purchases(problem)
         return TaxView(
             lots={
-                lot.lot_id: _lot_tax(problem, holding, lot, rates)
+                lot.lot_id: _lot_tax(problem, holding, lot, rates, purchases.get(holding.identity, ()))
                 for holding in problem.holdings
                 for lot in holding.lots
             },
@@ -79,7 +79,7 @@ class UnitedStates:
         if not problem.tax.taxable:
             return ()
         holdings = {holding.instrument_id: holding for holding in problem.holdings}
-        sold_at_loss = _loss_sales(problem)
+        sold_at_loss, recent = _loss_sales(problem), _purchases(problem)
         purchases = [trade.instrument_id for trade in trades if trade.side is Side.BUY]
         bought = {holdings[instrument_id].identity for instrument_id in purchases}
         found = [
@@ -94,19 +94,34 @@ class UnitedStates:
                     continue
                 if holding.identity in bought:
                     found.append(f"{trade.instrument_id} is sold at a loss and bought in one plan")
-                others = _other_purchases(problem, holding, sale.acquired_date, str(sale.lot_id))
+                others = _others(recent.get(holding.identity, ()), holding, sale.acquired_date, sale.lot_id)
                 if others:
                     found.append(f"lot {sale.lot_id} is sold at a loss, and its instrument was bought on {max(others)}")
         return tuple(sorted(set(found)))
 
 
-def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState, rates: tuple[Decimal, Decimal]) -> LotTax:
+@dataclass(frozen=True, slots=True)
+class _Purchase:
+    """A purchase within the window of today; `lot_id` is None for one that is no lot of the account any more."""
+
+    instrument_id: InstrumentId
+    day: date
+    lot_id: LotId | None
+
+
+def _lot_tax(
+    problem: AccountProblem,
+    holding: Holding,
+    lot: LotState,
+    rates: tuple[Decimal, Decimal],
+    purchases: Sequence[_Purchase],
+) -> LotTax:
     gain_per_unit = holding.price - lot.basis_total / lot.quantity
     if not problem.tax.taxable:
         return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
     short_rate, long_rate = rates
     held_long = problem.as_of_date >= long_term_from(lot.acquired_date)
-    others = _other_purchases(problem, holding, lot.acquired_date, str(lot.lot_id))
+    others = _others(purchases, holding, lot.acquired_date, lot.lot_id)
     return LotTax(
         character=Character.LONG if held_long else Character.SHORT,
         gain_per_unit=gain_per_unit,
@@ -140,27 +155,39 @@ def _loss_sales(problem: AccountProblem) -> dict[str, date]:
     return latest
 
 
-def _other_purchases(problem: AccountProblem, holding: Holding, acquired_date: date, lot_id: str) -> list[date]:
-    """Return the purchases, other than the lot's own, that would be replacements if the lot were sold today at a loss.
+def _purchases(problem: AccountProblem) -> dict[str, list[_Purchase]]:
+    """Return, by identity, the purchases within the window of today.
 
     Also those that were sold again since: whether they still count is disputed, so we stay clear of it.
     """
+    found: dict[str, list[_Purchase]] = {}
+    for holding in problem.holdings:
+        for lot in holding.lots:
+            if within_wash_sale_window(problem.as_of_date, lot.acquired_date):
+                purchase = _Purchase(holding.instrument_id, lot.acquired_date, lot.lot_id)
+                found.setdefault(holding.identity, []).append(purchase)
     identity_of = _identities(problem)
-    lots = [
-        lot.acquired_date
-        for other in problem.holdings
-        if other.identity == holding.identity
-        for lot in other.lots
-        if lot.lot_id != lot_id
+    for trade in problem.recent_trades:
+        if trade.side is Side.BUY and within_wash_sale_window(problem.as_of_date, trade.trade_date):
+            identity = identity_of.get(trade.instrument_id, trade.instrument_id)
+            found.setdefault(identity, []).append(_Purchase(trade.instrument_id, trade.trade_date, None))
+    return found
+
+
+def _others(purchases: Sequence[_Purchase], holding: Holding, acquired_date: date, lot_id: LotId) -> list[date]:
+    """Return the purchases, other than the lot's own, that would be replacements if the lot were sold today at a loss.
+
+    A purchase that is no lot is the lot's own when it is of the same instrument and day.
+    """
+    return [
+        each.day
+        for each in purchases
+        if (
+            each.lot_id != lot_id
+            if each.lot_id is not None
+            else (each.instrument_id, each.day) != (holding.instrument_id, acquired_date)
+        )
     ]
-    trades = [
-        trade.trade_date
-        for trade in problem.recent_trades
-        if trade.side is Side.BUY
-        and identity_of.get(trade.instrument_id, trade.instrument_id) == holding.identity
-        and (trade.instrument_id != holding.instrument_id or trade.trade_date != acquired_date)
-    ]
-    return [day for day in lots + trades if within_wash_sale_window(problem.as_of_date, day)]
 
 
 def _identities(problem: AccountProblem) -> dict[str, str]:
