@@ -27,9 +27,9 @@ class DecisionSettings(ServiceSettings):
 
     # The currency of every account that is decided; others are refused, account by account. ISO 4217.
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    # What solves: `reference`, the model in cvxpy that defines the answer, or `kernel`, the compiled one, with the
-    # reference behind it. Part of what a plan is a function of.
-    engine: Literal["reference", "kernel"] = "reference"
+    # What solves: `kernel`, the compiled one, with the reference behind it for what it does not bring to its optimum, or
+    # `reference`, the model in cvxpy that defines the answer. Part of what a plan is a function of.
+    engine: Literal["reference", "kernel"] = "kernel"
     # Accounts that are decided and written together.
     shard_size: int = Field(default=50, ge=1, le=1000)
     # Processes that compute; as many as there are processors when 0.

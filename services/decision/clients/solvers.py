@@ -25,8 +25,9 @@ log = get_logger()
 
 T = TypeVar("T")
 
-# From start to the first job: the optimiser's imports, on a machine that is busy starting everything else too.
-START_S_MAX = 120.0
+# From start to the first job: the optimiser's imports, and its kernel compiled when it never was, on a machine that is
+# busy starting everything else too.
+START_S_MAX = 300.0
 # Estimating risk happens once for a price history.
 RISK_S_MAX = 600.0
 
