@@ -27,7 +27,7 @@ class DecisionSettings(ServiceSettings):
 
     # The currency of every account that is decided; others are refused, account by account. ISO 4217.
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    # What solves: `kernel`, the compiled one, with the reference behind it for what it does not bring to its optimum, or
+    # What solves: `kernel`, the compiled one, with the reference behind it for what it cannot bring to its optimum, or
     # `reference`, the model in cvxpy that defines the answer. Part of what a plan is a function of.
     engine: Literal["reference", "kernel"] = "kernel"
     # Accounts that are decided and written together.
