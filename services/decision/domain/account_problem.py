@@ -88,14 +88,13 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
     budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
     as_of_date = as_of_time.date()
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}
     identities = identity_sets(concerned, market.instruments, policy.identical)
-    net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
-    found.raise_if_any()
     holdings = tuple(
         _holding(
             account,

@@ -39,8 +39,8 @@ def group_limits(
     classes: dict[str, list[InstrumentId]] = {}
     for holding in problem.holdings:
         instrument = instruments[holding.instrument_id]
-        if instrument.issuer:
-            issuers.setdefault(instrument.issuer, []).append(holding.instrument_id)
+        # Of whom no issuer is known counts alone.
+        issuers.setdefault(instrument.issuer or holding.instrument_id, []).append(holding.instrument_id)
         classes.setdefault(instrument.asset_class, []).append(holding.instrument_id)
     held = {holding.instrument_id: holding.mix_value / problem.mix_value for holding in problem.holdings}
     if policy.issuer_weight_limit is not None:

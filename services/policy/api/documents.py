@@ -31,6 +31,9 @@ _DECIMAL = decimal_pb2.Decimal.DESCRIPTOR.full_name
 _MONEY = money_pb2.Money.DESCRIPTOR.full_name
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
 
+# Longest document. The longest sensible one names some ten thousand instruments in its lists, which is a tenth of it.
+DOCUMENT_BYTES_MAX = 4 << 20
+
 # A part of a message or of a document: a number, a text, a section, a line of a list.
 Part: TypeAlias = Any
 
@@ -39,9 +42,11 @@ def document_of(message: PolicyDocument, field: str = "document") -> Document:
     """Return the document that `message` says.
 
     Raises:
-        Invalid: A number or an instant is none, or the message has fields that this build does not know; approving what
-            one cannot read would approve something else.
+        Invalid: A number or an instant is none, the message is too long, or it has fields that this build does not
+            know; approving what one cannot read would approve something else.
     """
+    if (size := message.ByteSize()) > DOCUMENT_BYTES_MAX:
+        raise _invalid(field, f"must be at most {DOCUMENT_BYTES_MAX:,} bytes, was {size:,}")
     violations = Violations()
     _refuse_unknown(message, field, violations)
     violations.raise_if_any()

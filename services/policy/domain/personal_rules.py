@@ -84,7 +84,7 @@ class IncomeBudget:
     @property
     def about(self) -> str:
         """Return which clients the row is about."""
-        return f"{self.income_path} income"
+        return f"{'no' if self.income_path is IncomePath.NONE else self.income_path} income"
 
 
 @dataclass(frozen=True, slots=True)

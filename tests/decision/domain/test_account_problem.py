@@ -17,10 +17,11 @@ from services.decision.domain.account_problem import (
     is_due,
 )
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.grouping import identity_sets
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSet, Quote
-from services.decision.domain.problem import LotState, RecentTrade, Side
+from services.decision.domain.problem import Band, LotState, RecentTrade, Side
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
 from tests.decision.books import CLOSE, MORNING
@@ -298,3 +299,104 @@ def test_a_document_that_is_none_or_says_what_cannot_be_is_refused():
         read_policy(b"\xff\xff\xff")
     with pytest.raises(Invalid, match=r"risk\.cash_floor"):
         read_policy(a_policy(risk=document_pb.RiskLimits(cash_floor=number("lots"))))
+
+
+def with_rules(**sections):
+    return read_policy(a_policy(**sections))
+
+
+def test_a_line_of_its_own_distance_has_it_and_the_others_have_the_general_one():
+    lines = [
+        document_pb.TargetWeight(
+            instrument_id="VTI",
+            weight=number("0.6"),
+            trigger=document_pb.Distance(absolute=number("0.1")),
+            destination=document_pb.Distance(relative=number("0.05")),
+        ),
+        document_pb.TargetWeight(instrument_id="BND", weight=number("0.39")),
+    ]
+    policy = with_rules(targets=document_pb.Targets(weights=lines, cash_weight=number("0.01")))
+
+    problem = problem_of(an_account(a_position("VTI", 5)), policy)
+
+    assert holding(problem, "VTI").band == Band(Decimal("0.1"), Decimal("0.03"))
+    assert holding(problem, "BND").band == Band(Decimal("0.02"), Decimal("0.005"))
+
+
+def test_cash_of_groups_is_cash_of_the_account():
+    group = document_pb.TargetGroup(
+        name="income",
+        members=[document_pb.TargetWeight(instrument_id="BND", weight=number("0.9"))],
+        cash_weight=number("0.1"),
+    )
+    lines = [
+        document_pb.TargetWeight(group=group, weight=number("0.4")),
+        document_pb.TargetWeight(instrument_id="VTI", weight=number("0.6")),
+    ]
+
+    policy = with_rules(targets=document_pb.Targets(weights=lines))
+
+    assert policy.weights == {"BND": Decimal("0.36"), "VTI": Decimal("0.6")}
+    assert policy.cash_weight == Decimal("0.04")
+
+
+@pytest.mark.parametrize("wrong", ["model_node_id", "screen"])
+def test_what_policy_should_have_worked_out_is_refused_rather_than_ignored(wrong):
+    if wrong == "model_node_id":
+        sections = {
+            "targets": document_pb.Targets(weights=[document_pb.TargetWeight(model_node_id="growth", weight=number(1))])
+        }
+    else:
+        item = document_pb.Restriction(screen="oil", kind=document_pb.Restriction.KIND_EXCLUDED, reason="faith")
+        sections = {"restrictions": document_pb.Restrictions(items=[item])}
+
+    with pytest.raises(Invalid, match="effective policy"):
+        with_rules(**sections)
+
+
+def test_sets_of_the_policy_and_of_the_book_that_meet_are_one():
+    known = {
+        each: Instrument(each, "USD", Decimal(1), identity_set=named)
+        for each, named in (("VOO", "sp500"), ("IVV", "sp500"), ("SPY", ""), ("BND", ""))
+    }
+
+    sets = identity_sets(["VOO", "IVV", "BND"], known, (frozenset({"IVV", "SPY"}),))
+
+    assert sets["VOO"] == sets["IVV"] == sets["SPY"]
+    assert sets["BND"] == "BND"
+    assert identity_sets(["VOO"], known, ()) == {"VOO": "sp500"}
+
+
+def test_limits_of_issuers_and_classes_make_nothing_worse_and_force_nothing():
+    known = [
+        Instrument("VTI", "USD", Decimal(1), asset_class="equity", issuer="vanguard"),
+        Instrument("BND", "USD", Decimal(1), asset_class="bond", issuer="vanguard"),
+        Instrument("AAPL", "USD", Decimal(1), asset_class="equity", issuer="apple"),
+    ]
+    limits = document_pb.RiskLimits(
+        issuer_weight_limit=number("0.5"),
+        class_limits=[document_pb.ClassLimit(asset_class="equity", minimum=number("0.7"), maximum=number("0.8"))],
+    )
+    account = an_account(a_position("VTI", 60), a_position("AAPL", 30))
+
+    groups = {
+        g.name: g for g in problem_of(account, with_rules(risk=limits), a_market(instruments=known)).limits.groups
+    }
+
+    # Of 10,000: VTI 6,000, AAPL 3,000, cash 1,000.
+    assert groups["issuer:vanguard"].weight_max == Decimal("0.6")
+    assert groups["issuer:vanguard"].instrument_ids == ("BND", "VTI")
+    assert groups["issuer:apple"].weight_max == Decimal("0.5")
+    assert (groups["class:equity"].weight_min, groups["class:equity"].weight_max) == (Decimal("0.7"), Decimal("0.9"))
+
+
+def test_the_least_benefit_of_a_plan_is_in_the_accounts_currency():
+    triggers = document_pb.Triggers(net_benefit_minimum=dollars(25))
+
+    assert problem_of(an_account(), with_rules(triggers=triggers)).objective.net_benefit_min == 25
+    assert (
+        "must be in EUR"
+        in violations(an_account(a_position("VTI", 1), currency="EUR"), with_rules(triggers=triggers))[
+            "policy.triggers.net_benefit_minimum"
+        ]
+    )

@@ -121,3 +121,54 @@ async def test_what_nobody_acts_on_or_only_the_service_says_is_refused(service, 
     async with refused(INVALID, "POLICY_CONTRADICTION") as fields:
         await service.author().CreateChange(request)
     assert f"document.{path}" in fields
+
+
+async def test_a_document_of_10_megabytes_is_refused_with_the_limit_and_changes_nothing(service):
+    await service.plant()
+    request = pb.CreateChangeRequest(request_id=a_request_id(), node_id="firm", reason="because")
+    names = [f"{'I' * 50}{number:07}" for number in range(18_000)]
+    for number in range(10):
+        request.document.eligibility.screens.add(name=f"screen {number}", instrument_ids=names)
+    assert request.document.ByteSize() > 10_000_000
+
+    async with refused(INVALID, "FIELD_INVALID") as fields:
+        await service.author().CreateChange(request)
+
+    assert fields["document"] == f"must be at most 4,194,304 bytes, was {request.document.ByteSize():,}"
+    del request.document.eligibility.screens[3:]
+    assert (await service.author().CreateChange(request)).change.change_id
+
+
+async def test_a_node_with_children_or_with_rules_on_record_stays(service):
+    await planted(service)
+    node = (await service.reading.GetNode(pb.GetNodeRequest(node_id="blend"))).node
+    failed = grpc.StatusCode.FAILED_PRECONDITION
+
+    async with refused(failed, "POLICY_NODE_HAS_CHILDREN") as fields:
+        await service.engineer.DeleteNode(
+            pb.DeleteNodeRequest(request_id=a_request_id(), node_id="blend", etag=node.etag)
+        )
+    assert "has 1 children" in fields[""]
+    assert (await service.reading.GetNode(pb.GetNodeRequest(node_id="blend"))).node == node
+
+
+async def test_nodes_that_would_hang_in_a_circle_are_refused(service):
+    await service.plant()
+    kind = pb.PolicyNode.KIND_MODEL
+    nodes = [pb.PolicyNode(node_id=a, parent_id=b, kind=kind) for a, b in (("a", "b"), ("b", "c"), ("c", "a"))]
+
+    async with refused(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_TREE_INVALID") as fields:
+        await service.engineer.CreateNodes(pb.CreateNodesRequest(request_id=a_request_id(), nodes=nodes))
+    assert "3 nodes hang in a cycle" in fields[""]
+
+
+async def test_a_field_of_a_newer_client_is_refused_where_it_stands(service):
+    await service.plant()
+    request = pb.CreateChangeRequest(request_id=a_request_id(), node_id="firm", reason="because")
+    line = request.document.targets.weights.add(instrument_id="VTI")
+    line.weight.value = "1"
+    line.MergeFromString(b"\xfa\x3f\x02hi")
+
+    async with refused(INVALID, "FIELD_INVALID") as fields:
+        await service.author().CreateChange(request)
+    assert "1023" in fields["document.targets.weights[0]"]

@@ -225,9 +225,10 @@ def class_limits_fit(document: Document) -> Iterator[Finding]:
             )
     total = EXACT.add(total, document.risk.cash_floor or Decimal(0))
     if total > _ONE and document.risk.class_limits:
+        with_cash = ("risk.cash_floor",) if document.risk.cash_floor is not None else ()
         yield error(
             "FLOORS_EXCEED_ONE",
-            ("risk.class_limits", "risk.cash_floor"),
+            ("risk.class_limits", *with_cash),
             f"the least weights of asset classes and cash must sum to at most 1, sum to {plain(total)}",
         )
 
