@@ -56,3 +56,5 @@ class AuditSettings(ServiceSettings):
     follow_poll_s: float = Field(default=0.5, gt=0, le=60)
     # How often the process that holds the log checks everything that is stored, in seconds.
     scrub_interval_s: float = Field(default=86_400.0, ge=1, le=31 * 86_400)
+    # How often the process that holds the log looks whether a day has ended and must be closed, in seconds.
+    close_look_s: float = Field(default=60.0, ge=1, le=3_600)

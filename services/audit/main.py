@@ -12,17 +12,29 @@ from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from evenkeel.audit.v1.export_service_pb2 import DESCRIPTOR as EXPORT
 from evenkeel.audit.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
+from evenkeel.audit.v1.query_service_pb2 import DESCRIPTOR as QUERY
+from evenkeel.audit.v1.query_service_pb2_grpc import add_AuditQueryServiceServicer_to_server
 from evenkeel.audit.v1.records_service_pb2 import DESCRIPTOR as RECORDS_CONTRACT
 from evenkeel.audit.v1.records_service_pb2_grpc import add_RecordsServiceServicer_to_server
-from services.audit.api import AccessRecorder, AuditServicer, ExportServicer, RecordsServicer
+from services.audit.api import (
+    AccessRecorder,
+    AuditQueryServicer,
+    AuditServicer,
+    ExportServicer,
+    LogQueries,
+    RecordsServicer,
+)
 from services.audit.app import (
     AccessLog,
+    AccountRecords,
     AuditApp,
+    Closer,
     Exporter,
     Growing,
     Keeper,
     Log,
     Logs,
+    Queries,
     RecordsApp,
     Scrubber,
     ScrubReport,
@@ -37,6 +49,7 @@ from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_ori
 from services.audit.domain.records import Records
 from services.audit.domain.signed_note import SigningKey
 from services.audit.store import (
+    PostgresCloses,
     PostgresContents,
     PostgresDisposer,
     PostgresGoverning,
@@ -157,7 +170,9 @@ class OpenLog:
     key: SigningKey
     sequencer: Sequencer
     scrubber: Scrubber
+    closer: Closer
     app: AuditApp
+    queries: LogQueries
 
     @classmethod
     def of(
@@ -191,14 +206,25 @@ class OpenLog:
             on_report=watch.scrubbed,
             disposals=None if records is None else partial(records.disposals, name),
         )
+        reader = PostgresReader(database, name)
         app = AuditApp(
             sequencer=sequencer,
-            log=PostgresReader(database, name),
+            log=reader,
             growing=growing,
             sealed=None if sealer is None else sealer.sealed,
             why_gone=None if records is None else partial(records.why_gone, name),
         )
-        return cls(name, key, sequencer, scrubber, app)
+        closer = Closer(
+            origin=key.name,
+            log=reader,
+            store=PostgresCloses(database, name),
+            sequencer=sequencer,
+            clock=SystemClock(),
+            interval_s=settings.close_look_s,
+        )
+        account_records = AccountRecords(app=app, log=reader, closer=closer, clock=SystemClock())
+        queries = LogQueries(Queries(app=app, log=reader), account_records)
+        return cls(name, key, sequencer, scrubber, closer, app, queries)
 
     @property
     def workers(self) -> list[Worker]:
@@ -206,6 +232,7 @@ class OpenLog:
         return [
             Worker(f"sequencer of {self.name}", self.sequencer.run),
             Worker(f"scrubber of {self.name}", self.scrubber.run),
+            Worker(f"closer of {self.name}", self.closer.run),
         ]
 
 
@@ -271,6 +298,12 @@ def assemble(settings: AuditSettings) -> Assembled:
     }
     servicers = [
         _servicer(AUDIT, "AuditService", add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
+        _servicer(
+            QUERY,
+            "AuditQueryService",
+            add_AuditQueryServiceServicer_to_server,
+            AuditQueryServicer(logs, {name: each.queries for name, each in opened.items()}, access),
+        ),
         _servicer(
             RECORDS_CONTRACT, "RecordsService", add_RecordsServiceServicer_to_server, RecordsServicer(records, access)
         ),

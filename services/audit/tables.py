@@ -23,7 +23,7 @@ EVENTS = "events"
 _LOG_NAME = re.compile(r"[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){0,2}")
 
 # The tables of a log, by their plain names.
-NAMES = ("entry", "posting", "event_key", "tile", "checkpoint_note", "cosignature")
+NAMES = ("entry", "posting", "event_key", "tile", "checkpoint_note", "cosignature", "close_number")
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -79,6 +79,8 @@ class LogTables:
     checkpoint_note: Table
     # What witnesses signed of it.
     cosignature: Table
+    # The last number of an account among the first `size` entries, where it changed since the log was closed before.
+    close_number: Table
 
     @property
     def all(self) -> Sequence[Table]:
@@ -162,6 +164,12 @@ def log_tables(log: str) -> LogTables:
             Column("witness", Text, primary_key=True),
             Column("line", Text, nullable=False),
             Column("cosign_time", DateTime(timezone=True), nullable=False),
+        ),
+        close_number=table(
+            "close_number",
+            Column("account_hash", LargeBinary, primary_key=True),
+            Column("size", BigInteger, primary_key=True),
+            Column("last", BigInteger, nullable=False),
         ),
     )
 

@@ -26,6 +26,7 @@ from evenkeel.decision.v1.tax_service_pb2 import DESCRIPTOR as TAX
 from evenkeel.decision.v1.tax_service_pb2_grpc import add_TaxServiceServicer_to_server
 from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
+from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
 from services.decision.api.book import BookServicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
@@ -33,6 +34,7 @@ from services.decision.api.prices import PriceServicer
 from services.decision.api.runs import RunServicer
 from services.decision.api.taxes import TaxServicer
 from services.decision.app.book import BookApp
+from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.following import Following
 from services.decision.app.keeping import Keeping
@@ -45,6 +47,7 @@ from services.decision.app.submitting import Submitting
 from services.decision.app.taxes import TaxApp
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
+from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
 from services.decision.clients.solving import compiled_optimiser, optimiser
 from services.decision.config import DecisionSettings
@@ -105,7 +108,12 @@ async def main(settings: DecisionSettings) -> None:
         database,
         clock=SystemClock(),
         market_clock=ShiftedClock(timedelta(seconds=settings.clock_offset_s)),
-        policy=_channel(settings, settings.policy_address, POLICY.services_by_name["PolicyService"].full_name),
+        policy=_channel(
+            settings,
+            settings.policy_address,
+            POLICY.services_by_name["PolicyService"].full_name,
+            ROLLOUT.services_by_name["RolloutService"].full_name,
+        ),
         execution=_channel(
             settings, settings.execution_address, EXECUTION.services_by_name["ExecutionService"].full_name
         ),
@@ -166,7 +174,11 @@ def build(
     )
     prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
     servicers = (
-        Servicer(RUN.services_by_name["RunService"].full_name, add_RunServiceServicer_to_server, RunServicer(runs)),
+        Servicer(
+            RUN.services_by_name["RunService"].full_name,
+            add_RunServiceServicer_to_server,
+            RunServicer(runs, ComparisonApp(store.read)),
+        ),
         Servicer(
             PLAN.services_by_name["PlanService"].full_name, add_PlanServiceServicer_to_server, PlanServicer(plans)
         ),
@@ -196,12 +208,14 @@ def build(
     deciding = Deciding(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
     submitting = Submitting(store.begin, clock, market_clock, asks_execution, tracing, changes, lease)
     following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)
+    reporting = Reporting(store.read, store.begin, clock, GrpcRollouts(policy))
     keeping = Keeping(store.begin, clock, market_clock, tracing, changes)
     workers = (
         _stepping("pin", pinning.step, changes, settings),
         *(_stepping(f"decide-{number}", deciding.step, changes, settings) for number in range(processes)),
         _stepping("submit", submitting.step, changes, settings),
         _stepping("keep", keeping.step, changes, settings),
+        _stepping("report", reporting.step, changes, settings),
         _following(following),
     )
     return Built(servicers, workers, solver)
@@ -220,8 +234,8 @@ def command_line() -> None:
         asyncio.run(run_migrations(settings, "services.decision"))
 
 
-def _channel(settings: DecisionSettings, address: str, service: str) -> grpc.aio.Channel:
-    return connect(address, settings.peer_credentials, services=[service])
+def _channel(settings: DecisionSettings, address: str, *services: str) -> grpc.aio.Channel:
+    return connect(address, settings.peer_credentials, services=services)
 
 
 def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, settings: DecisionSettings) -> Worker:

@@ -20,6 +20,7 @@ SUBJECTS = frozenset(
         "policy_version",
         "change",
         "snapshot",
+        "price_set",
         "request",
     }
 )

@@ -56,6 +56,9 @@ class MemoryLog:
             size = max(self.checkpoints, default=None)
         return self.checkpoints.get(size)
 
+    async def size_at(self, instant):
+        return max((size for size, each in self.checkpoints.items() if each.sign_time <= instant), default=None)
+
     async def body(self, index):
         return self.entries[index].body if index < len(self.entries) else None
 

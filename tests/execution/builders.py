@@ -78,6 +78,8 @@ def a_situation(*prices, **fields):
         "restricted": frozenset(),
         "halts": {},
         "in_force": frozenset({VERSION}),
+        "paused": {},
+        "outdated": {},
         "open_instruments": frozenset(),
         "venue_id": "sandbox",
     }

@@ -40,6 +40,9 @@ class EverythingInForce(PolicyServiceServicer):
     async def CheckVersions(self, request, context):
         return policy.CheckVersionsResponse(in_force_version_hashes=request.version_hashes)
 
+    async def CheckPolicies(self, request, context):
+        return policy.CheckPoliciesResponse()
+
 
 @pytest.fixture
 async def policy_address():

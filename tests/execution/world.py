@@ -44,6 +44,12 @@ class FakePolicies:
     versions: set[str] = field(default_factory=lambda: {VERSION})
     down: bool = False
     asked: int = 0
+    against: dict = field(default_factory=dict)
+
+    async def verdicts(self, accounts, at):
+        if self.down:
+            raise PolicyDown("policy does not answer")
+        return {each: self.against[each] for each in accounts if each in self.against}
 
     async def in_force(self, hashes, at):
         self.asked += 1

@@ -271,6 +271,7 @@ async def _every_change_has_one_entry(
         "decision.plan.submitted": len(sent),
         "execution.order.allocated": allocations,
         "decision.account.booked": allocations,
+        "execution.order.accepted": len(orders),
         "execution.order.closed": len(orders),
         "decision.plan.done": len(sent),
     }

@@ -40,7 +40,7 @@ READS = (
 )
 
 # Idempotent by the id inside each event, which the producer's outbox keeps; a batch has no id of its own.
-WITHOUT_REQUEST_ID = ("evenkeel.audit.v1.AuditService.Append",)
+WITHOUT_REQUEST_ID = ("evenkeel.audit.v1.AuditService.Append", "evenkeel.audit.v1.AuditService.AppendStream")
 
 OPERATION = "google.longrunning.Operation"
 PERMISSION = "evenkeel.common.v1.permission"

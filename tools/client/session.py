@@ -8,6 +8,7 @@ from google.longrunning.operations_pb2_grpc import OperationsStub
 
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
+from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
@@ -27,7 +28,7 @@ CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Rollout", "Stop")),
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
-    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "Export", "Records")),
+    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records")),
 }
 
 
@@ -65,6 +66,7 @@ class Evenkeel:
         self.sandbox = SandboxServiceStub(execution)
         audit = self._channels["audit"]
         self.audit = AuditServiceStub(audit)
+        self.audit_queries = AuditQueryServiceStub(audit)
         self.exports = ExportServiceStub(audit)
         self.records = RecordsServiceStub(audit)
         return self

@@ -90,11 +90,9 @@ def question_of(wanted: EntryFilter) -> dict[str, JsonValue]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def append_response(appended: Appended) -> pb.AppendResponse:
-    """Return the message that says what became of the events."""
-    return pb.AppendResponse(
-        results=map(_result_message, appended.results), checkpoint=checkpoint_message(appended.checkpoint)
-    )
+def result_messages(appended: Appended) -> list[pb.AppendResult]:
+    """Return the messages that say what became of each event."""
+    return list(map(_result_message, appended.results))
 
 
 def _result_message(result: Result) -> pb.AppendResult:

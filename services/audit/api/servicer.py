@@ -1,5 +1,6 @@
 """`evenkeel.audit.v1.AuditService`: message → values → use case → message."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,21 +10,24 @@ import grpc.aio
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceServicer
 from services.audit.api.messages import (
-    append_response,
     checkpoint_message,
     entry_message,
     events_of,
     filter_of,
     question_of,
+    result_messages,
 )
 from services.audit.api.reading import AccessRecorder
-from services.audit.app import Access, Logs, accounts_in
+from services.audit.app import Access, Appended, Logs, accounts_in
 from services.audit.domain.entry import Event
 from services.audit.domain.errors import LogReserved, ProducerForeign
 from services.audit.domain.logs import OWN
 from services.kernel.canonical import JsonValue
 from services.runtime.context import continued, current_caller
 from services.runtime.paging import Page, PageTokenInvalid, read_page
+
+# Messages of one append stream that wait for the log; the next is read when one of them is answered.
+STREAM_MESSAGES_MAX = 8
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -43,13 +47,51 @@ class AuditServicer(AuditServiceServicer):
         self._access = access
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
-        log = self._logs.named(request.log)
+        appended = await self._append(request.log, request.events)
+        return pb.AppendResponse(results=result_messages(appended), checkpoint=checkpoint_message(appended.checkpoint))
+
+    async def AppendStream(
+        self, requests: AsyncIterator[pb.AppendStreamRequest], context: _Context
+    ) -> AsyncIterator[pb.AppendStreamResponse]:
+        # Tasks begin in the order in which they are made: messages are queued for the log in the stream's order.
+        flight = asyncio.Semaphore(STREAM_MESSAGES_MAX)
+        begun: asyncio.Queue[asyncio.Task[Appended] | None] = asyncio.Queue()
+
+        async def take() -> None:
+            try:
+                async for request in requests:
+                    await flight.acquire()
+                    begun.put_nowait(asyncio.create_task(self._append(request.log, request.events)))
+            finally:
+                begun.put_nowait(None)
+
+        taking = asyncio.create_task(take())
+        try:
+            while (appending := await begun.get()) is not None:
+                appended = await appending
+                flight.release()
+                yield pb.AppendStreamResponse(
+                    results=result_messages(appended), checkpoint=checkpoint_message(appended.checkpoint)
+                )
+            await taking
+        finally:
+            # A caller that has gone is not waited for; what was queued is appended or not, and it will repeat it.
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            while not begun.empty():
+                rest = begun.get_nowait()
+                if rest is not None:
+                    rest.cancel()
+                    await asyncio.gather(rest, return_exceptions=True)
+
+    async def _append(self, log_name: str, messages: Sequence[pb.Event]) -> Appended:
+        log = self._logs.named(log_name)
         if log.name in OWN:
             raise LogReserved(f"only the audit service itself writes to the log {log.name}", log=log.name)
-        events = events_of(request.events)
+        events = events_of(messages)
         _require_own(events)
         with _in_their_traces(events):
-            return append_response(await log.app.append(events))
+            return await log.app.append(events)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: _Context) -> pb.GetEntryResponse:
         log = self._logs.named(request.log)

@@ -1,11 +1,14 @@
 """What can be asked of the log, and what does each question need?"""
 
 from services.audit.app.access import Access, AccessLog, Reader, accounts_in
+from services.audit.app.account_record import AccountRecords
 from services.audit.app.audit import AuditApp, EntryPage, Growing, InclusionProof, Proof
+from services.audit.app.closer import Closer
 from services.audit.app.export import Exporter, ExportOrder, Form
 from services.audit.app.keeper import Keeper
 from services.audit.app.logs import Log, Logs
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
+from services.audit.app.queries import Queries
 from services.audit.app.records import RecordsApp, read_records
 from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
 from services.audit.app.sealing import Sealer
@@ -14,8 +17,10 @@ from services.audit.app.sequencer import Appended, Sequencer
 __all__ = [
     "Access",
     "AccessLog",
+    "AccountRecords",
     "Appended",
     "AuditApp",
+    "Closer",
     "Elect",
     "EntryPage",
     "ExportOrder",
@@ -31,6 +36,7 @@ __all__ = [
     "Logs",
     "Observer",
     "Proof",
+    "Queries",
     "Reader",
     "RecordsApp",
     "ScrubReport",

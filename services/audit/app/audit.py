@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Appended, Sequencer
+from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event, parse_entry
 from services.audit.domain.errors import EntryDisposed, EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
@@ -15,6 +16,7 @@ from services.audit.domain.merkle import (
     Unproven,
     consistency_spans,
     inclusion_spans,
+    leaf_hash,
     span_root,
     verify_consistency,
     verify_inclusion,
@@ -241,6 +243,30 @@ class AuditApp:
         except Unproven as error:
             raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
         return InclusionProof(tuple(path), signed, index, leaf)
+
+    async def proven(self, bodies: Sequence[bytes], signed: SignedCheckpoint) -> list[ProvenEntry]:
+        """Return `bodies`, which the log has, each with the path to the root of `signed`.
+
+        Raises:
+            LogRootMismatch: What is stored is not what was signed.
+        """
+        checkpoint = signed.checkpoint
+        indexes = [_parsed(body).index for body in bodies]
+        spans = [inclusion_spans(index, checkpoint.size) for index in indexes]
+        every = {span for each in spans for span in each}
+        nodes = TileNodes(await self._log.tiles(tiles_for(sorted(every), checkpoint.size)) if every else {})
+        roots = {span: span_root(nodes, span) for span in every}
+        proven = []
+        for index, body, each in zip(indexes, bodies, spans, strict=True):
+            path = tuple(roots[span] for span in each)
+            try:
+                verify_inclusion(
+                    index=index, size=checkpoint.size, leaf=leaf_hash(body), proof=path, root=checkpoint.root
+                )
+            except Unproven as error:
+                raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
+            proven.append(ProvenEntry(index, body, path))
+        return proven
 
     async def consistency_proof(self, first: int, second: int | None = None) -> Proof:
         """Return the proof that the log at size `first` is the beginning of that at `second`, or now.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 from services.audit.domain.checkpoint import SignedCheckpoint
@@ -48,6 +49,10 @@ class LogReader(Protocol):
 
     async def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
         """Return the checkpoint of `size`, or the newest."""
+        ...
+
+    async def size_at(self, instant: datetime) -> int | None:
+        """Return how many entries were recorded at `instant` or before; None when there was no checkpoint yet."""
         ...
 
     async def body(self, index: int) -> bytes | None:

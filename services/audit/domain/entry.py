@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
+from typing import Any
 
 from services.audit.domain.merkle import leaf_hash
 from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json, rfc3339
@@ -115,6 +116,12 @@ class Event:
     def digest(self) -> bytes:
         """SHA-256 of the event as canonical JSON: equal only for the same event told again."""
         return hashlib.sha256(b"{%b}" % b",".join(self.parts)).digest()
+
+    @property
+    def data_members(self) -> Mapping[str, Any]:
+        """The facts, as JSON says them."""
+        members: Mapping[str, Any] = json.loads(self.data)
+        return members
 
     @property
     def size_bytes(self) -> int:

@@ -121,3 +121,9 @@ class ReportUnknown(NotFound):
     """No report has this name."""
 
     reason = "REPORT_UNKNOWN"
+
+
+class SubjectUnknown(NotFound):
+    """Nothing is recorded about this subject."""
+
+    reason = "SUBJECT_UNKNOWN"

@@ -1,5 +1,6 @@
 """Where is the log kept? In PostgreSQL, by a role that can insert and select and nothing else."""
 
+from services.audit.store.closing import PostgresCloses
 from services.audit.store.contents import PostgresContents
 from services.audit.store.keeper import (
     PostgresDisposer,
@@ -13,6 +14,7 @@ from services.audit.store.reader import PostgresReader
 from services.audit.store.writer import elect
 
 __all__ = [
+    "PostgresCloses",
     "PostgresContents",
     "PostgresDisposer",
     "PostgresGoverning",

@@ -16,14 +16,16 @@ PARTITIONS = 8
 _PARTITIONED = {"entry": "idx", "posting": "start"}
 
 
-def create_log_sql(name: str) -> Sequence[str]:
+def create_log_sql(name: str, tables: Sequence[str] = NAMES) -> Sequence[str]:
     """Return the statements that make the tables of the log `name`, all as those of the log `events` are.
+
+    A migration gives the `tables` that there are by then.
 
     Raises:
         ValueError: No log can be called so.
     """
     statements = []
-    for table in NAMES:
+    for table in tables:
         made = f"{SCHEMA}.{table_name(table, name)}"
         column = _PARTITIONED.get(table)
         by = f" partition by range ({column})" if column else ""

@@ -44,6 +44,14 @@ class PostgresReader:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else SignedCheckpoint(Checkpoint(*row[:3]), row.note, row.sign_time)
 
+    async def size_at(self, instant: datetime) -> int | None:
+        """Return how many entries were recorded at `instant` or before; None when there was no checkpoint yet."""
+        note = self._tables.checkpoint_note.c
+        query = select(note.size).where(note.sign_time <= instant)
+        async with self._database.read() as connection:
+            newest = query.order_by(note.sign_time.desc(), note.size.desc()).limit(1)
+            return (await connection.execute(newest)).scalar_one_or_none()
+
     async def body(self, index: int) -> bytes | None:
         """Return the body of the entry at `index`."""
         entry = self._tables.entry.c

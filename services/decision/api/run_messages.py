@@ -8,6 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
 
 from evenkeel.decision.v1 import run_service_pb2 as pb
+from services.decision.app.comparing import KeptComparison
+from services.decision.domain.comparison import Figures
 from services.decision.domain.outline import Totals
 from services.decision.domain.run import RunProgress, RunState
 from services.kernel.money import Money
@@ -96,4 +98,34 @@ def _summary(totals: Totals, currency: str) -> pb.RunSummary:
 def _duration(spent: timedelta) -> Duration:
     message = Duration()
     message.FromTimedelta(spent)
+    return message
+
+
+def comparison_message(kept: KeptComparison) -> pb.Comparison:
+    """Return the message that says what an account got under both sides of a rollout."""
+    found = kept.comparison
+    return pb.Comparison(
+        run_id=kept.run_id,
+        account_id=found.account_id,
+        change_id=found.sides.change_id,
+        candidate_hash=found.sides.candidate_hash,
+        incumbent_hash=found.sides.incumbent_hash,
+        candidate_in_force=found.candidate_in_force,
+        candidate=_figures_message(found.candidate),
+        incumbent=_figures_message(found.incumbent),
+        tax_delta_bps=decimal_message(found.tax_bps),
+        cost_delta_bps=decimal_message(found.cost_bps),
+        drift_delta_bps=decimal_message(found.drift_bps),
+        turnover_delta_bps=decimal_message(found.turnover_bps),
+        failed=found.failed,
+        decide_time=instant_message(kept.decide_time),
+    )
+
+
+def _figures_message(figures: Figures) -> pb.PolicyFigures:
+    message = pb.PolicyFigures(outcome=figures.outcome.value)
+    for name in ("tax_bps", "cost_bps", "drift_bps", "turnover_bps"):
+        value = getattr(figures, name)
+        if value is not None:
+            getattr(message, name).CopyFrom(decimal_message(value))
     return message

@@ -10,7 +10,8 @@ from google.longrunning import operations_pb2
 from evenkeel.decision.v1 import run_service_pb2 as pb
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceServicer
 from services.decision.api.callers import subject
-from services.decision.api.run_messages import operation_message, run_message
+from services.decision.api.run_messages import comparison_message, operation_message, run_message
+from services.decision.app.comparing import ComparisonApp, ComparisonFilter
 from services.decision.app.runs import RunApp, RunWish
 from services.decision.domain.prices import PriceSetId
 from services.kernel.ids import AccountId, RunId
@@ -29,6 +30,7 @@ class RunServicer(RunServiceServicer):
     """Answers callers of runs."""
 
     app: RunApp
+    comparisons: ComparisonApp
 
     async def StartRun(self, request: pb.StartRunRequest, context: _Context) -> operations_pb2.Operation:
         wish = RunWish(
@@ -56,6 +58,20 @@ class RunServicer(RunServiceServicer):
         shown, token = cut(found, page, lambda numbered: (numbered[0],))
         now = self.app.clock.now()
         return pb.ListRunsResponse(runs=[run_message(each, now) for _, each in shown], next_page_token=token)
+
+    async def ListComparisons(
+        self, request: pb.ListComparisonsRequest, context: _Context
+    ) -> pb.ListComparisonsResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        wanted = ComparisonFilter(
+            run_id=RunId(request.run_id) if request.run_id else None,
+            change_id=request.change_id or None,
+            account_id=AccountId(request.account_id) if request.account_id else None,
+        )
+        before = None if page.after is None else int(page.after[0])
+        found = await self.comparisons.list_comparisons(wanted, before, page.size + 1)
+        shown, token = cut(found, page, lambda each: (each.number,))
+        return pb.ListComparisonsResponse(comparisons=map(comparison_message, shown), next_page_token=token)
 
     async def WatchRun(self, request: pb.WatchRunRequest, context: _Context) -> AsyncIterator[pb.WatchRunResponse]:
         async for progress in self.app.watch_run(RunId(request.run_id)):

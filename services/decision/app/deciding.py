@@ -29,6 +29,7 @@ from services.decision.app.ports import (
 )
 from services.decision.domain.account_problem import RECENT_TRADES, Market, is_due
 from services.decision.domain.book import AccountBook
+from services.decision.domain.comparison import Comparison, PolicySides, compared
 from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import LIVE_STATES, Draft, Failure, PlanLive, PlanState, first_state
@@ -38,7 +39,7 @@ from services.decision.domain.run import Run, RunState, Shard
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict
-from services.kernel.ids import AccountId, PlanId, derived_id
+from services.kernel.ids import AccountId, PlanId, PolicyHash, derived_id
 
 # Who approves plans inside their policy's safety nets; the policy's hash follows.
 APPROVING_RULE = "rule:within_safety_nets"
@@ -81,8 +82,10 @@ class Deciding:
             try:
                 async with held(lambda: self._hold(shard), self.lease):
                     inputs, basis, bodies = await self._inputs(run, shard)
-                    solved = await self._solved(inputs, basis, span)
-                await self._record(run, shard, inputs, basis, solved, bodies)
+                    others = await self._other_sides(run, inputs)
+                    solved = await self._solved([*inputs, *(each.inputs for each in others)], basis, span)
+                comparisons = _compared(others, solved)
+                await self._record(run, shard, inputs, basis, solved[: len(inputs)], bodies, comparisons)
             except BookMoved:
                 span.set_attribute("evenkeel.book_moved", "true")
                 await self._give_back(shard)
@@ -136,6 +139,24 @@ class Deciding:
         inputs, bodies = await asyncio.to_thread(prepared)
         return inputs, basis, bodies
 
+    async def _other_sides(self, run: Run, inputs: Sequence[AccountInputs]) -> Sequence["_OtherSide"]:
+        """Return the accounts under a rollout again, with the policy that is not in force for them."""
+        async with self.read() as session:
+            sides = await session.comparisons.sides(run.run_id, [each.account.account_id for each in inputs])
+            documents = await session.contents.get(
+                {sides[each].other(policy_hash) for each, policy_hash in _policies_of(inputs) if each in sides}
+            )
+        found: list[_OtherSide] = []
+        for each in inputs:
+            side = sides.get(each.account.account_id)
+            # An account that cannot be decided for another reason says nothing about either policy.
+            if side is None or each.refused is not None or each.policy is None:
+                continue
+            other = side.other(each.policy_hash)
+            unread = replace(each, policy=None, policy_hash=other, policy_version_hashes=())
+            found.append(_OtherSide(side, with_policy(unread, self.policy, documents[other])))
+        return found
+
     def _account(
         self,
         account: ShardAccount,
@@ -176,6 +197,7 @@ class Deciding:
         basis: Basis,
         solved: Sequence[Solved],
         bodies: Mapping[str, bytes],
+        comparisons: Sequence[Comparison],
     ) -> None:
         at = self.clock.now()
         async with self.begin() as session:
@@ -198,11 +220,31 @@ class Deciding:
             outcomes = Counter(draft.outcome for draft in drafts)
             totals = sum((draft.outline.totals for draft in drafts), NO_TOTALS)
             last = await session.runs.complete_shard(shard, outcomes, totals, at)
+            await session.comparisons.decided(run.run_id, comparisons, at)
             await session.emit([plan_decided(run, plan) for plan in recorded])
             if last:
                 decided = replace(locked, state=RunState.EXECUTING, decided_time=at, note="")
                 await session.runs.move(decided, was=RunState.DECIDING)
                 await session.emit([run_event("decided", run, {"account_count": run.account_count})])
+
+
+@dataclass(frozen=True, slots=True)
+class _OtherSide:
+    """An account under a rollout, with the policy that is not in force for it. Never becomes a plan."""
+
+    sides: PolicySides
+    inputs: AccountInputs
+
+
+def _policies_of(inputs: Sequence[AccountInputs]) -> list[tuple[AccountId, PolicyHash]]:
+    return [(each.account.account_id, each.policy_hash) for each in inputs]
+
+
+def _compared(others: Sequence[_OtherSide], solved: Sequence[Solved]) -> Sequence[Comparison]:
+    """Return accounts under both policies; what was solved for `others` stands at the end of `solved`."""
+    in_force = {each.draft.account_id: each.draft for each in solved[: len(solved) - len(others)]}
+    pairs = zip(others, solved[len(solved) - len(others) :], strict=True)
+    return [compared(other.sides, in_force[each.draft.account_id], each.draft) for other, each in pairs]
 
 
 async def _check_books(session: Session, inputs: Sequence[AccountInputs]) -> None:

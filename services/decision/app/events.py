@@ -51,6 +51,7 @@ def plan_decided(run: Run, new: NewPlan) -> Event:
             "approver": new.approver,
             "review_reasons": list(draft.review_reasons),
             "policy_hash": inputs.policy_hash,
+            "policy_version_hashes": list(inputs.policy_version_hashes),
             "account_hash": inputs.account_hash,
             "price_set_id": inputs.price_set_id,
             "risk_model_hash": inputs.risk_model_hash,

@@ -51,6 +51,7 @@ class Pinning:
             async with self.begin() as session:
                 await session.contents.put(bodies)
                 await session.runs.pin(run, pins, self.clock.now())
+                await session.comparisons.pin(run.run_id, pins.sides)
                 await session.emit(
                     [
                         run_event(
@@ -60,6 +61,7 @@ class Pinning:
                                 "policy_count": len(pins.version_hashes),
                                 "instruments_hash": pins.instruments_hash,
                                 "risk_model_hash": pins.risk_model_hash,
+                                "compared_count": len(pins.sides),
                             },
                         )
                     ]
@@ -97,7 +99,9 @@ class Pinning:
             risk_model = await self._risk_model(run)
             risk_model_hash = content_hash(risk_model)
             bodies[risk_model_hash] = risk_model
-        pins = Pins(content_hash(instruments), risk_model_hash, policies.version_hashes, policies.policy_of)
+        pins = Pins(
+            content_hash(instruments), risk_model_hash, policies.version_hashes, policies.policy_of, policies.sides
+        )
         return pins, bodies
 
     async def _risk_model(self, run: Run) -> bytes:

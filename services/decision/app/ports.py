@@ -6,14 +6,16 @@ A session is one database transaction: everything done through its ports happens
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from services.decision.app.book import Books, Ledger
+from services.decision.app.comparing import Comparisons
 from services.decision.app.prices import Prices
 from services.decision.domain.book import Allocation, PlannedLot
+from services.decision.domain.comparison import PolicySides
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.outline import Totals
 from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, Release
@@ -27,12 +29,16 @@ from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, Policy
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What a run is pinned to, besides the prices. `policy_of` has an empty hash where no policy is in force."""
+    """What a run is pinned to, besides the prices. `policy_of` has an empty hash where no policy is in force.
+
+    `sides` has the accounts under a rollout.
+    """
 
     instruments_hash: str
     risk_model_hash: str
     version_hashes: Mapping[PolicyHash, tuple[str, ...]]
     policy_of: Mapping[AccountId, PolicyHash]
+    sides: Mapping[AccountId, PolicySides] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +314,7 @@ class Session:
     contents: Contents
     books: Books
     prices: Prices
+    comparisons: Comparisons
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +338,8 @@ class EffectivePolicies:
     documents: Mapping[PolicyHash, bytes]
     version_hashes: Mapping[PolicyHash, tuple[str, ...]]
     policy_of: Mapping[AccountId, PolicyHash]
+    # The accounts under a rollout; both of their policies are among `documents`.
+    sides: Mapping[AccountId, PolicySides] = field(default_factory=dict)
 
 
 class PolicyClient(Protocol):

@@ -135,7 +135,7 @@ class PriceApp:
 def _prices_ingested(price_set: PriceSet, confirmed: Collection[str]) -> Event:
     return Event(
         kind="decision.prices.ingested",
-        subjects={},
+        subjects={"price_set": str(price_set.price_set_id)},
         data={
             "price_set_id": price_set.price_set_id,
             "source": price_set.source,

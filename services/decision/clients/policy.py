@@ -14,6 +14,7 @@ from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.decision.app.ports import EffectivePolicies
 from services.decision.clients.peers import facts_of
+from services.decision.domain.comparison import PolicySides
 from services.decision.domain.policy import (
     AGE_MAX_DEFAULT,
     PLAN_LIFE_DEFAULT,
@@ -70,7 +71,10 @@ class GrpcPolicy:
     async def _resolve(
         self, asked: Sequence[AccountId], account_ids: Sequence[AccountId], effective_time: datetime
     ) -> EffectivePolicies:
-        request = pb.ResolvePoliciesRequest(account_ids=asked, effective_time=instant_message(effective_time))
+        request = pb.ResolvePoliciesRequest(
+            account_ids=asked, effective_time=instant_message(effective_time), with_comparisons=True
+        )
+        sides: dict[AccountId, PolicySides] = {}
         documents: dict[PolicyHash, bytes] = {}
         versions: dict[PolicyHash, tuple[str, ...]] = {}
         policy_of = dict.fromkeys(account_ids, PolicyHash(""))
@@ -84,11 +88,20 @@ class GrpcPolicy:
                 for account_id, policy_hash in zip(part.account_ids, hashes, strict=True):
                     if account_id in policy_of:
                         policy_of[AccountId(account_id)] = PolicyHash(policy_hash)
+                for each in part.comparisons:
+                    if each.account_id in policy_of and each.candidate_hash != each.incumbent_hash:
+                        sides[AccountId(each.account_id)] = PolicySides(
+                            each.change_id, PolicyHash(each.candidate_hash), PolicyHash(each.incumbent_hash)
+                        )
+        # A side of which nothing is in force has nothing to be compared with.
+        sides = {name: each for name, each in sides.items() if each.candidate_hash and each.incumbent_hash}
         used = set(policy_of.values())
+        used |= {name for each in sides.values() for name in (each.candidate_hash, each.incumbent_hash)}
         return EffectivePolicies(
             documents={name: body for name, body in documents.items() if name in used},
             version_hashes={name: hashes for name, hashes in versions.items() if name in used},
             policy_of=policy_of,
+            sides=sides,
         )
 
 

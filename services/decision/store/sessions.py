@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decision.app.ports import Session, WriteSession
 from services.decision.store.book import PostgresBooks, PostgresLedger
+from services.decision.store.comparisons import ComparisonStore
 from services.decision.store.contents import ContentStore
 from services.decision.store.plans import PlanStore
 from services.decision.store.prices import PostgresPrices
@@ -34,6 +35,7 @@ class DecisionStore:
                 contents=ContentStore(connection),
                 books=PostgresBooks(connection),
                 prices=PostgresPrices(connection),
+                comparisons=ComparisonStore(connection),
             )
 
     @asynccontextmanager
@@ -51,6 +53,7 @@ class DecisionStore:
                 contents=ContentStore(transaction.connection),
                 books=ledger,
                 prices=PostgresPrices(transaction.connection),
+                comparisons=ComparisonStore(transaction.connection),
                 ledger=ledger,
                 emit=emit,
             )

@@ -64,6 +64,34 @@ def plan_accepted(record: PlanRecord, orders: Sequence[OrderRecord]) -> Event:
     )
 
 
+def order_accepted(order: OrderRecord) -> Event:
+    """Say on which terms an account's order was taken."""
+    terms = order.terms
+    return Event(
+        "execution.order.accepted",
+        {
+            "account": order.account_id,
+            "plan": order.plan_id,
+            "run": order.run_id,
+            "order": order.order_id,
+            "instrument": order.instrument_id,
+        },
+        {
+            "side": terms.side,
+            "quantity": order.quantity,
+            "order_type": terms.order_type,
+            "limit_price": terms.limit_price,
+            "time_in_force": terms.time_in_force,
+            "currency": terms.currency,
+            "venue_id": terms.venue_id,
+            "custodian": terms.custodian,
+            "may_aggregate": order.may_aggregate,
+            "decision_price": order.decision_price,
+            "expire_time": order.expire_time,
+        },
+    )
+
+
 def block_formed(record: BlockRecord) -> Iterator[Event]:
     """Say which block was formed, and in which parts how its fills will be shared."""
     terms, shares = record.block.terms, record.statement.shares

@@ -11,10 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from services.execution.app.events import plan_accepted, plan_refused, submission_refused
+from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
 from services.execution.app.funding import released_at_intake
 from services.execution.app.policies import PoliciesInForce
-from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.domain.blocks import Terms
 from services.execution.domain.plan import Plan, limit_price, order_id
@@ -32,7 +32,7 @@ from services.execution.domain.pretrade import (
 from services.execution.domain.words import OrderType, TimeInForce
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
-from services.kernel.ids import InstrumentId, PlanId, PolicyHash, VenueId
+from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash, VenueId
 from services.kernel.signing import PublicKey, Signature, SignatureInvalid, verify
 
 # Trade dates are those of the exchange.
@@ -99,10 +99,11 @@ class Intake:
         now = self.market_clock.now()
         wanted = {policy for plan in plans for policy in plan.policy_version_hashes}
         in_force = await self.policies.check(wanted, at=now)
+        verdicts = await self.policies.verdicts(plans, at=now)
         async with self.begin() as ledger:
             await ledger.lock()
             known = await ledger.plans({plan.plan_id for plan in plans})
-            situation = await self._situation(ledger, plans, in_force, now)
+            situation = await self._situation(ledger, plans, in_force, verdicts, now)
             taking = _Taking(self, situation, known)
             results = [
                 taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each)
@@ -121,7 +122,12 @@ class Intake:
         return None
 
     async def _situation(
-        self, ledger: Ledger, plans: Sequence[Plan], in_force: frozenset[PolicyHash], now: datetime
+        self,
+        ledger: Ledger,
+        plans: Sequence[Plan],
+        in_force: frozenset[PolicyHash],
+        verdicts: Mapping[AccountId, PolicyVerdict],
+        now: datetime,
     ) -> Situation:
         keys = {key for plan in plans for key in usage_of(plan)}
         return Situation(
@@ -132,6 +138,8 @@ class Intake:
             restricted=self.restricted,
             halts=await ledger.halts(),
             in_force=in_force,
+            paused={each: found.description for each, found in verdicts.items() if found.paused},
+            outdated={each: found.description for each, found in verdicts.items() if not found.paused},
             open_instruments=await ledger.open_instruments({plan.account_id for plan in plans}),
             venue_id=self.venue_id,
         )
@@ -149,7 +157,8 @@ class Intake:
             *(
                 plan_accepted(record, by_plan[record.plan.plan_id]) if record.accepted else plan_refused(record)
                 for record in taking.plans
-            )
+            ),
+            *(order_accepted(order) for order in taking.orders),
         )
 
 

@@ -5,14 +5,15 @@ answers are kept `fresh` for long enough to serve a whole run from one question.
 counts until it is `age_max` old; then plans are refused, and the caller repeats.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from services.execution.app.ports import Policies
+from services.execution.app.ports import Policies, PolicyVerdict
 from services.execution.domain.errors import PolicyUnverified
+from services.execution.domain.plan import Plan
 from services.kernel.clock import Clock
 from services.kernel.errors import Unreachable
-from services.kernel.ids import PolicyHash
+from services.kernel.ids import AccountId, PolicyHash
 
 # Answers kept; the oldest are forgotten first.
 ANSWERS_MAX = 100_000
@@ -35,6 +36,7 @@ class PoliciesInForce:
         self._fresh = fresh
         self._age_max = age_max
         self._answers: dict[PolicyHash, tuple[bool, datetime]] = {}
+        self._paused: dict[AccountId, PolicyVerdict] = {}
 
     async def check(self, hashes: Collection[PolicyHash], at: datetime) -> frozenset[PolicyHash]:
         """Return those of `hashes` that are in force at `at`, as policy said recently enough.
@@ -52,6 +54,25 @@ class PoliciesInForce:
             else:
                 self._remember(asking, in_force, now)
         return frozenset(each for each in hashes if self._answers[each][0])
+
+    async def verdicts(self, plans: Collection[Plan], at: datetime) -> Mapping[AccountId, PolicyVerdict]:
+        """Return what policy has against acting on `plans` at `at`; asked each time, because a stop holds at once.
+
+        While policy does not answer, nobody can stop there either, and what `check` knows of the versions has to do; an
+        account that was paused when it was last asked about stays so.
+        """
+        asked = {plan.account_id: plan.policy_version_hashes for plan in plans}
+        try:
+            found = await self._policies.verdicts(asked, at)
+        except Unreachable:
+            return {account_id: self._paused[account_id] for account_id in asked if account_id in self._paused}
+        for account_id in asked:
+            self._paused.pop(account_id, None)
+            if account_id in found and found[account_id].paused:
+                self._paused[account_id] = found[account_id]
+        while len(self._paused) > ANSWERS_MAX:
+            del self._paused[next(iter(self._paused))]
+        return found
 
     def _known(self, policy: PolicyHash, now: datetime, age_max: timedelta) -> bool:
         answer = self._answers.get(policy)

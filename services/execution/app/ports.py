@@ -270,8 +270,26 @@ class Ledger(Protocol):
 Begin = Callable[[], AbstractAsyncContextManager[Ledger]]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyVerdict:
+    """What policy has against acting for an account: its rules are others by now, or pause it."""
+
+    paused: bool
+    description: str
+
+
 class Policies(Protocol):
-    """Asks policy which versions are in force."""
+    """Asks policy which versions are in force, and whether they still are an account's."""
+
+    async def verdicts(
+        self, accounts: Mapping[AccountId, Collection[PolicyHash]], at: datetime
+    ) -> Mapping[AccountId, PolicyVerdict]:
+        """Return those accounts whose rules at `at` are not the given versions, or pause trading.
+
+        Raises:
+            Unreachable: Policy does not answer.
+        """
+        ...
 
     async def in_force(self, hashes: Collection[PolicyHash], at: datetime) -> frozenset[PolicyHash]:
         """Return those of `hashes` that are in force at `at`.

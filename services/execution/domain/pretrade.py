@@ -102,7 +102,8 @@ class Limits:
 class Situation:
     """Everything beside the plan that the checks look at, at one instant.
 
-    `in_force`: those of the plan's policy versions that policy says are in force. `open_instruments`: what accounts
+    `in_force`: those of the plan's policy versions that policy says are in force. `paused`, `outdated`: accounts whose
+    rules pause trading, or are others by now, and what policy says about it. `open_instruments`: what accounts
     have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go.
     """
 
@@ -113,6 +114,8 @@ class Situation:
     restricted: frozenset[InstrumentId]
     halts: Mapping[Scope, Halt]
     in_force: frozenset[PolicyHash]
+    paused: Mapping[AccountId, str]
+    outdated: Mapping[AccountId, str]
     open_instruments: frozenset[tuple[AccountId, InstrumentId]]
     venue_id: VenueId
 
@@ -156,6 +159,10 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
     for policy_hash in plan.policy_version_hashes:
         if policy_hash not in situation.in_force:
             yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, f"policy version {policy_hash} is not in force")
+    if plan.account_id in situation.paused:
+        yield Refusal(Reason.TRADING_HALTED, situation.paused[plan.account_id])
+    if plan.account_id in situation.outdated:
+        yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, situation.outdated[plan.account_id])
     if not 1 <= len(plan.trades) <= limits.trades_per_plan_max:
         description = f"a plan has 1 to {limits.trades_per_plan_max} trades, was {len(plan.trades)}"
         yield Refusal(Reason.TRADE_INVALID, description)

@@ -10,13 +10,27 @@ from cryptography.hazmat.primitives import serialization
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
 from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
+from evenkeel.audit.v1.query_service_pb2_grpc import (
+    AuditQueryServiceStub,
+    add_AuditQueryServiceServicer_to_server,
+)
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
-from services.audit.api import AccessRecorder, AuditServicer
-from services.audit.app import AccessLog, AuditApp, Growing, Log, Logs, Sequencer
+from services.audit.api import AccessRecorder, AuditQueryServicer, AuditServicer, LogQueries
+from services.audit.app import (
+    AccessLog,
+    AccountRecords,
+    AuditApp,
+    Closer,
+    Growing,
+    Log,
+    Logs,
+    Queries,
+    Sequencer,
+)
 from services.audit.config import AuditSettings
 from services.audit.domain.logs import ACCESS, EVENTS
 from services.audit.main import Watch, assemble
-from services.audit.store import PostgresReader, elect
+from services.audit.store import PostgresCloses, PostgresReader, elect
 from services.runtime.client import connect
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
@@ -27,6 +41,7 @@ from tests.audit.builders import ACCESS_KEY, KEY, ORIGIN
 from tools.local.issuer import ISSUER, TokenIssuer
 
 FULL_NAME = "evenkeel.audit.v1.AuditService"
+QUERY_FULL_NAME = "evenkeel.audit.v1.AuditQueryService"
 
 
 class OpenLog:
@@ -52,6 +67,17 @@ class OpenLog:
         )
         self.reader = PostgresReader(database, name)
         self.app = AuditApp(sequencer=self.sequencer, log=self.reader, growing=self.growing)
+        clock = SystemClock()
+        self.closer = Closer(
+            origin=key.name,
+            log=self.reader,
+            store=PostgresCloses(database, name),
+            sequencer=self.sequencer,
+            clock=clock,
+            interval_s=3600,
+        )
+        self.records = AccountRecords(app=self.app, log=self.reader, closer=self.closer, clock=clock)
+        self.queries = Queries(app=self.app, log=self.reader)
 
 
 class Service:
@@ -67,12 +93,12 @@ class Service:
         self.issuer = issuer
         self._channels = []
 
-    def stub(self, *roles, subject="someone"):
+    def stub(self, *roles, subject="someone", of=AuditServiceStub):
         """A stub whose calls carry a token with `roles`."""
         token = self.issuer.token(subject, roles, timedelta(minutes=5))
         channel = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
         self._channels.append(channel)
-        return AuditServiceStub(channel)
+        return of(channel)
 
     @property
     def producer(self):
@@ -81,6 +107,10 @@ class Service:
     @property
     def reading(self):
         return self.stub("compliance_officer")
+
+    @property
+    def asking(self):
+        return self.stub("compliance_officer", subject="carol", of=AuditQueryServiceStub)
 
     async def append(self, *events):
         return await self.producer.Append(pb.AppendRequest(events=map(message_of, events)))
@@ -144,7 +174,16 @@ async def service(audit_database, tmp_path):
     )
     server = Server(
         settings,
-        servicers=[Servicer(FULL_NAME, add_AuditServiceServicer_to_server, AuditServicer(logs, access))],
+        servicers=[
+            Servicer(FULL_NAME, add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
+            Servicer(
+                QUERY_FULL_NAME,
+                add_AuditQueryServiceServicer_to_server,
+                AuditQueryServicer(
+                    logs, {name: LogQueries(each.queries, each.records) for name, each in opened.items()}, access
+                ),
+            ),
+        ],
         database=database,
         package="services.audit",
         workers=[Worker(f"sequencer of {name}", each.sequencer.run) for name, each in opened.items()],

@@ -17,6 +17,7 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
 from services.decision.api.runs import RunServicer
+from services.decision.app.comparing import ComparisonApp
 from services.runtime.client import connect
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
@@ -77,7 +78,11 @@ async def running(decision_database, tmp_path):
     database = Database(settings)
     world = World(database)
     servicers = [
-        Servicer("evenkeel.decision.v1.RunService", add_RunServiceServicer_to_server, RunServicer(world.runs)),
+        Servicer(
+            "evenkeel.decision.v1.RunService",
+            add_RunServiceServicer_to_server,
+            RunServicer(world.runs, ComparisonApp(world.store.read)),
+        ),
         Servicer("evenkeel.decision.v1.PlanService", add_PlanServiceServicer_to_server, PlanServicer(world.plans)),
         Servicer(
             "google.longrunning.Operations", add_OperationsServicer_to_server, RunOperations(world.runs), PERMISSIONS

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import BookApp
+from services.decision.app.comparing import Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.following import Following
 from services.decision.app.keeping import Keeping
@@ -27,6 +28,7 @@ from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import read_policy
 from services.decision.clients.solving import check
 from services.decision.domain.columns import EPOCH, Numbers
+from services.decision.domain.comparison import PolicySides
 from services.decision.domain.decide import decide
 from services.decision.domain.deciding import draft_plan
 from services.decision.domain.plan import LIVE_STATES, PlanState
@@ -106,6 +108,10 @@ class FakePolicy:
     document: bytes = field(default_factory=a_policy)
     own: dict = field(default_factory=dict)
     without: set = field(default_factory=set)
+    # The document that is rolled out, and who has it; in shadow nobody has.
+    candidate: bytes | None = None
+    canary: set = field(default_factory=set)
+    reports: list = field(default_factory=list)
     down: bool = False
     calls: int = 0
 
@@ -114,12 +120,26 @@ class FakePolicy:
         if self.down:
             raise DoesNotAnswer("policy does not answer: connection refused")
         bodies = {each: self.own.get(each, self.document) for each in account_ids if each not in self.without}
-        documents = {content_hash(body): body for body in bodies.values()}
+        sides = {}
+        if self.candidate is not None:
+            both = {each: (content_hash(self.candidate), content_hash(body)) for each, body in bodies.items()}
+            sides = {each: PolicySides("change-1", *hashes) for each, hashes in both.items()}
+        incumbents = list(bodies.values())
+        bodies |= dict.fromkeys(self.canary, self.candidate)
+        documents = {content_hash(body): body for body in [*incumbents, *bodies.values()]}
+        if self.candidate is not None:
+            documents[content_hash(self.candidate)] = self.candidate
         return EffectivePolicies(
             documents=documents,
             version_hashes={name: (f"sha256:{name[-8:]}",) for name in documents},
             policy_of={each: content_hash(bodies[each]) if each in bodies else "" for each in account_ids},
+            sides=sides,
         )
+
+    async def report(self, request_id, found):
+        if self.down:
+            raise DoesNotAnswer("policy does not answer: connection refused")
+        self.reports.append((request_id, found))
 
     def read(self, document):
         return read_policy(document)
@@ -275,6 +295,7 @@ class World:
         self.deciding = Deciding(begin, read, self.clock, self.policy, self.solver, tracing, self.changes, LEASE)
         self.submitting = Submitting(begin, self.clock, self.market_clock, self.execution, tracing, self.changes, LEASE)
         self.following = Following(begin, read, self.clock, self.execution, tracing, self.changes)
+        self.reporting = Reporting(read, begin, self.clock, self.policy)
         self.keeping = Keeping(begin, self.clock, self.market_clock, tracing, self.changes)
 
     async def ingest(self, *accounts, prices=None, as_of=CLOSE):

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.execution.app.intake import Status
+from services.execution.app.ports import PolicyVerdict
 from services.execution.domain.errors import MarketInvalid, PolicyUnverified
 from services.execution.domain.words import Side
 from tests.execution.builders import VERSION, a_plan, a_trade
@@ -36,6 +37,7 @@ async def test_a_plan_signed_by_another_key_is_refused_and_takes_no_id(world):
         "execution.prices.ingested",
         "execution.submission.refused",
         "execution.plan.accepted",
+        "execution.order.accepted",
     ]
 
 
@@ -132,6 +134,30 @@ async def test_sixty_four_at_once_cannot_pass_a_limit(make_postgres_world):
 
     assert sum(result.status is Status.ACCEPTED for (result,) in results) == 10
     assert {tuple(reasons(result)) for (result,) in results if result.refusals} == {("LIMIT_EXCEEDED",)}
+
+
+async def test_a_paused_account_and_one_whose_rules_are_others_by_now_are_refused(world):
+    await world.market(VTI=100)
+    world.policies.against = {
+        "a-1": PolicyVerdict(paused=True, description="trading of a-1 is paused"),
+        "a-2": PolicyVerdict(paused=False, description="sha256:2 governs it, too"),
+    }
+
+    results = await world.submit(*(a_plan(plan=f"p-{n}", account=f"a-{n}") for n in range(3)))
+
+    assert [reasons(each) for each in results] == [[], ["TRADING_HALTED"], ["PLAN_POLICY_NOT_IN_FORCE"]]
+    assert "paused" in results[1].refusals[0].description
+
+
+async def test_what_was_paused_stays_so_while_policy_does_not_answer(world):
+    await world.market(VTI=100)
+    world.policies.against = {"a-1": PolicyVerdict(paused=True, description="trading of a-1 is paused")}
+    await world.submit(a_plan(plan="p-1", account="a-1"))
+    world.policies.down = True
+
+    first, second = await world.submit(a_plan(plan="p-2", account="a-1"), a_plan(plan="p-3", account="a-2"))
+
+    assert (reasons(first), second.status) == (["TRADING_HALTED"], Status.ACCEPTED)
 
 
 async def test_policy_is_asked_once_for_many_plans_and_again_when_its_answer_is_old(world):

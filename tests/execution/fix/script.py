@@ -49,7 +49,7 @@ class Peer:
             while not self.frames:
                 try:
                     data = await self.reader.read(65536)
-                except ConnectionResetError:
+                except ConnectionError:
                     data = b""
                 if not data:
                     return None

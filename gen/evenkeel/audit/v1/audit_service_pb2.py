@@ -27,7 +27,7 @@ from evenkeel.common.v1 import permission_pb2 as evenkeel_dot_common_dot_v1_dot_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%evenkeel/audit/v1/audit_service.proto\x12\x11\x65venkeel.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x02\n\x05\x45vent\x12\x1a\n\x08\x65vent_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\x04kind\x18\x02 \x01(\tB#\xbaH r\x1e\x18\x80\x01\x32\x19^[a-z_]+(\\.[a-z_]+){1,5}$\x12\x39\n\roccurred_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x08producer\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x05\x61\x63tor\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1d\n\x0ctrace_parent\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x37\x12\x36\n\x08subjects\x18\x07 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x17\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\xe0\x03\"C\n\x07Subject\x12 \n\x04kind\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18 2\t^[a-z_]+$\x12\x16\n\x02id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\xad\x01\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\'\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x18.evenkeel.audit.v1.Event\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x61\x63\x63ount_sequence\x18\x06 \x01(\x04\"z\n\nCheckpoint\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tsign_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\rAppendRequest\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12-\n\x03log\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"u\n\x0e\x41ppendResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.evenkeel.audit.v1.AppendResult\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"\xb7\x01\n\x0c\x41ppendResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x36\n\x06status\x18\x02 \x01(\x0e\x32&.evenkeel.audit.v1.AppendResult.Status\"`\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATUS_APPENDED\x10\x01\x12\x14\n\x10STATUS_DUPLICATE\x10\x02\x12\x13\n\x0fSTATUS_CONFLICT\x10\x03\"}\n\x0fGetEntryRequest\x12\x0f\n\x05index\x18\x01 \x01(\x04H\x00\x12\x1c\n\x08\x65vent_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\";\n\x10GetEntryResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.evenkeel.audit.v1.Entry\"\x9b\x02\n\x0b\x45ntryFilter\x12\x16\n\x04kind\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12\x17\n\x05\x61\x63tor\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x19\n\x08producer\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12*\n\x08trace_id\x18\x05 \x01(\tB\x18\xbaH\x15r\x10\x32\x0e^[0-9a-f]{32}$\xd8\x01\x01\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc2\x01\n\x12ListEntriesRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.evenkeel.audit.v1.EntryFilter\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12-\n\x03log\x18\x05 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"l\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\x9a\x01\n\x14StreamEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x04\x12.\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1e.evenkeel.audit.v1.EntryFilter\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12-\n\x03log\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"V\n\x15StreamEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.Entry\x12\x12\n\nnext_index\x18\x02 \x01(\x04\"a\n\x14GetCheckpointRequest\x12\x11\n\x04size\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x07\n\x05_size\"J\n\x15GetCheckpointResponse\x12\x31\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"~\n\x18GetInclusionProofRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0c\n\n_tree_size\"\x80\x01\n\x19GetInclusionProofResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x31\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"\x92\x01\n\x1aGetConsistencyProofRequest\x12\x1b\n\nfirst_size\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x18\n\x0bsecond_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0e\n\x0c_second_size\"`\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint2\xb3\x06\n\x0c\x41uditService\x12_\n\x06\x41ppend\x12 .evenkeel.audit.v1.AppendRequest\x1a!.evenkeel.audit.v1.AppendResponse\"\x10\x8a\xe7\x18\x0c\x61udit.append\x12\x63\n\x08GetEntry\x12\".evenkeel.audit.v1.GetEntryRequest\x1a#.evenkeel.audit.v1.GetEntryResponse\"\x0e\x8a\xe7\x18\naudit.read\x12l\n\x0bListEntries\x12%.evenkeel.audit.v1.ListEntriesRequest\x1a&.evenkeel.audit.v1.ListEntriesResponse\"\x0e\x8a\xe7\x18\naudit.read\x12t\n\rStreamEntries\x12\'.evenkeel.audit.v1.StreamEntriesRequest\x1a(.evenkeel.audit.v1.StreamEntriesResponse\"\x0e\x8a\xe7\x18\naudit.read0\x01\x12r\n\rGetCheckpoint\x12\'.evenkeel.audit.v1.GetCheckpointRequest\x1a(.evenkeel.audit.v1.GetCheckpointResponse\"\x0e\x8a\xe7\x18\naudit.read\x12~\n\x11GetInclusionProof\x12+.evenkeel.audit.v1.GetInclusionProofRequest\x1a,.evenkeel.audit.v1.GetInclusionProofResponse\"\x0e\x8a\xe7\x18\naudit.read\x12\x84\x01\n\x13GetConsistencyProof\x12-.evenkeel.audit.v1.GetConsistencyProofRequest\x1a..evenkeel.audit.v1.GetConsistencyProofResponse\"\x0e\x8a\xe7\x18\naudit.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%evenkeel/audit/v1/audit_service.proto\x12\x11\x65venkeel.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x02\n\x05\x45vent\x12\x1a\n\x08\x65vent_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\x04kind\x18\x02 \x01(\tB#\xbaH r\x1e\x18\x80\x01\x32\x19^[a-z_]+(\\.[a-z_]+){1,5}$\x12\x39\n\roccurred_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x08producer\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x05\x61\x63tor\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1d\n\x0ctrace_parent\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x37\x12\x36\n\x08subjects\x18\x07 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x17\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\xe0\x03\"C\n\x07Subject\x12 \n\x04kind\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18 2\t^[a-z_]+$\x12\x16\n\x02id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\xad\x01\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\'\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x18.evenkeel.audit.v1.Event\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x61\x63\x63ount_sequence\x18\x06 \x01(\x04\"z\n\nCheckpoint\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tsign_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\rAppendRequest\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12-\n\x03log\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"u\n\x0e\x41ppendResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.evenkeel.audit.v1.AppendResult\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"{\n\x13\x41ppendStreamRequest\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12-\n\x03log\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"{\n\x14\x41ppendStreamResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.evenkeel.audit.v1.AppendResult\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"\xb7\x01\n\x0c\x41ppendResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x36\n\x06status\x18\x02 \x01(\x0e\x32&.evenkeel.audit.v1.AppendResult.Status\"`\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATUS_APPENDED\x10\x01\x12\x14\n\x10STATUS_DUPLICATE\x10\x02\x12\x13\n\x0fSTATUS_CONFLICT\x10\x03\"}\n\x0fGetEntryRequest\x12\x0f\n\x05index\x18\x01 \x01(\x04H\x00\x12\x1c\n\x08\x65vent_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\";\n\x10GetEntryResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.evenkeel.audit.v1.Entry\"\x9b\x02\n\x0b\x45ntryFilter\x12\x16\n\x04kind\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12\x17\n\x05\x61\x63tor\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x19\n\x08producer\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12*\n\x08trace_id\x18\x05 \x01(\tB\x18\xbaH\x15r\x10\x32\x0e^[0-9a-f]{32}$\xd8\x01\x01\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc2\x01\n\x12ListEntriesRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.evenkeel.audit.v1.EntryFilter\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12-\n\x03log\x18\x05 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"l\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\x9a\x01\n\x14StreamEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x04\x12.\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1e.evenkeel.audit.v1.EntryFilter\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12-\n\x03log\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\"V\n\x15StreamEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.evenkeel.audit.v1.Entry\x12\x12\n\nnext_index\x18\x02 \x01(\x04\"a\n\x14GetCheckpointRequest\x12\x11\n\x04size\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x07\n\x05_size\"J\n\x15GetCheckpointResponse\x12\x31\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"~\n\x18GetInclusionProofRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0c\n\n_tree_size\"\x80\x01\n\x19GetInclusionProofResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x31\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\"\x92\x01\n\x1aGetConsistencyProofRequest\x12\x1b\n\nfirst_size\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x18\n\x0bsecond_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12-\n\x03log\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,47}$\xd8\x01\x01\x42\x0e\n\x0c_second_size\"`\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint2\xaa\x07\n\x0c\x41uditService\x12_\n\x06\x41ppend\x12 .evenkeel.audit.v1.AppendRequest\x1a!.evenkeel.audit.v1.AppendResponse\"\x10\x8a\xe7\x18\x0c\x61udit.append\x12u\n\x0c\x41ppendStream\x12&.evenkeel.audit.v1.AppendStreamRequest\x1a\'.evenkeel.audit.v1.AppendStreamResponse\"\x10\x8a\xe7\x18\x0c\x61udit.append(\x01\x30\x01\x12\x63\n\x08GetEntry\x12\".evenkeel.audit.v1.GetEntryRequest\x1a#.evenkeel.audit.v1.GetEntryResponse\"\x0e\x8a\xe7\x18\naudit.read\x12l\n\x0bListEntries\x12%.evenkeel.audit.v1.ListEntriesRequest\x1a&.evenkeel.audit.v1.ListEntriesResponse\"\x0e\x8a\xe7\x18\naudit.read\x12t\n\rStreamEntries\x12\'.evenkeel.audit.v1.StreamEntriesRequest\x1a(.evenkeel.audit.v1.StreamEntriesResponse\"\x0e\x8a\xe7\x18\naudit.read0\x01\x12r\n\rGetCheckpoint\x12\'.evenkeel.audit.v1.GetCheckpointRequest\x1a(.evenkeel.audit.v1.GetCheckpointResponse\"\x0e\x8a\xe7\x18\naudit.read\x12~\n\x11GetInclusionProof\x12+.evenkeel.audit.v1.GetInclusionProofRequest\x1a,.evenkeel.audit.v1.GetInclusionProofResponse\"\x0e\x8a\xe7\x18\naudit.read\x12\x84\x01\n\x13GetConsistencyProof\x12-.evenkeel.audit.v1.GetConsistencyProofRequest\x1a..evenkeel.audit.v1.GetConsistencyProofResponse\"\x0e\x8a\xe7\x18\naudit.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDREQUEST'].fields_by_name['events']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_APPENDREQUEST'].fields_by_name['log']._loaded_options = None
   _globals['_APPENDREQUEST'].fields_by_name['log']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,47}$\330\001\001'
+  _globals['_APPENDSTREAMREQUEST'].fields_by_name['events']._loaded_options = None
+  _globals['_APPENDSTREAMREQUEST'].fields_by_name['events']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_APPENDSTREAMREQUEST'].fields_by_name['log']._loaded_options = None
+  _globals['_APPENDSTREAMREQUEST'].fields_by_name['log']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,47}$\330\001\001'
   _globals['_GETENTRYREQUEST'].oneofs_by_name['key']._loaded_options = None
   _globals['_GETENTRYREQUEST'].oneofs_by_name['key']._serialized_options = b'\272H\002\010\001'
   _globals['_GETENTRYREQUEST'].fields_by_name['event_id']._loaded_options = None
@@ -92,6 +96,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['log']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,47}$\330\001\001'
   _globals['_AUDITSERVICE'].methods_by_name['Append']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['Append']._serialized_options = b'\212\347\030\014audit.append'
+  _globals['_AUDITSERVICE'].methods_by_name['AppendStream']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['AppendStream']._serialized_options = b'\212\347\030\014audit.append'
   _globals['_AUDITSERVICE'].methods_by_name['GetEntry']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['GetEntry']._serialized_options = b'\212\347\030\naudit.read'
   _globals['_AUDITSERVICE'].methods_by_name['ListEntries']._loaded_options = None
@@ -116,36 +122,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDREQUEST']._serialized_end=961
   _globals['_APPENDRESPONSE']._serialized_start=963
   _globals['_APPENDRESPONSE']._serialized_end=1080
-  _globals['_APPENDRESULT']._serialized_start=1083
-  _globals['_APPENDRESULT']._serialized_end=1266
-  _globals['_APPENDRESULT_STATUS']._serialized_start=1170
-  _globals['_APPENDRESULT_STATUS']._serialized_end=1266
-  _globals['_GETENTRYREQUEST']._serialized_start=1268
-  _globals['_GETENTRYREQUEST']._serialized_end=1393
-  _globals['_GETENTRYRESPONSE']._serialized_start=1395
-  _globals['_GETENTRYRESPONSE']._serialized_end=1454
-  _globals['_ENTRYFILTER']._serialized_start=1457
-  _globals['_ENTRYFILTER']._serialized_end=1740
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1743
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1937
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1939
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=2047
-  _globals['_STREAMENTRIESREQUEST']._serialized_start=2050
-  _globals['_STREAMENTRIESREQUEST']._serialized_end=2204
-  _globals['_STREAMENTRIESRESPONSE']._serialized_start=2206
-  _globals['_STREAMENTRIESRESPONSE']._serialized_end=2292
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2294
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2391
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2393
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2467
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=2469
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=2595
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=2598
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=2726
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=2729
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=2875
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=2877
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=2973
-  _globals['_AUDITSERVICE']._serialized_start=2976
-  _globals['_AUDITSERVICE']._serialized_end=3795
+  _globals['_APPENDSTREAMREQUEST']._serialized_start=1082
+  _globals['_APPENDSTREAMREQUEST']._serialized_end=1205
+  _globals['_APPENDSTREAMRESPONSE']._serialized_start=1207
+  _globals['_APPENDSTREAMRESPONSE']._serialized_end=1330
+  _globals['_APPENDRESULT']._serialized_start=1333
+  _globals['_APPENDRESULT']._serialized_end=1516
+  _globals['_APPENDRESULT_STATUS']._serialized_start=1420
+  _globals['_APPENDRESULT_STATUS']._serialized_end=1516
+  _globals['_GETENTRYREQUEST']._serialized_start=1518
+  _globals['_GETENTRYREQUEST']._serialized_end=1643
+  _globals['_GETENTRYRESPONSE']._serialized_start=1645
+  _globals['_GETENTRYRESPONSE']._serialized_end=1704
+  _globals['_ENTRYFILTER']._serialized_start=1707
+  _globals['_ENTRYFILTER']._serialized_end=1990
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1993
+  _globals['_LISTENTRIESREQUEST']._serialized_end=2187
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=2189
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=2297
+  _globals['_STREAMENTRIESREQUEST']._serialized_start=2300
+  _globals['_STREAMENTRIESREQUEST']._serialized_end=2454
+  _globals['_STREAMENTRIESRESPONSE']._serialized_start=2456
+  _globals['_STREAMENTRIESRESPONSE']._serialized_end=2542
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2544
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2641
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2643
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2717
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=2719
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=2845
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=2848
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=2976
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=2979
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=3125
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=3127
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=3223
+  _globals['_AUDITSERVICE']._serialized_start=3226
+  _globals['_AUDITSERVICE']._serialized_end=4164
 # @@protoc_insertion_point(module_scope)

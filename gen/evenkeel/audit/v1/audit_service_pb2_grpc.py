@@ -49,6 +49,11 @@ class AuditServiceStub:
                 request_serializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendResponse.FromString,
                 _registered_method=True)
+        self.AppendStream = channel.stream_stream(
+                '/evenkeel.audit.v1.AuditService/AppendStream',
+                request_serializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamResponse.FromString,
+                _registered_method=True)
         self.GetEntry = channel.unary_unary(
                 '/evenkeel.audit.v1.AuditService/GetEntry',
                 request_serializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.GetEntryRequest.SerializeToString,
@@ -104,6 +109,20 @@ class AuditServiceServicer:
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
         batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
         `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendStream(self, request_iterator, context):
+        """Appends what each message of the stream holds, in the order of the stream,
+        and answers each message in that order when its events are durable.
+
+        Idempotent as `Append`. The first message that is refused ends the stream;
+        those before it are answered. When the log cannot follow, messages are read
+        more slowly, so that the sender waits.
+
+        Errors: as `Append`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +193,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendRequest.FromString,
                     response_serializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendResponse.SerializeToString,
             ),
+            'AppendStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.AppendStream,
+                    request_deserializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamRequest.FromString,
+                    response_serializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamResponse.SerializeToString,
+            ),
             'GetEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEntry,
                     request_deserializer=evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.GetEntryRequest.FromString,
@@ -242,6 +266,33 @@ class AuditService:
             '/evenkeel.audit.v1.AuditService/Append',
             evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendRequest.SerializeToString,
             evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/evenkeel.audit.v1.AuditService/AppendStream',
+            evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamRequest.SerializeToString,
+            evenkeel_dot_audit_dot_v1_dot_audit__service__pb2.AppendStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,16 @@ class AuditServiceStub:
     batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
     `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
     """
+    AppendStream: _grpc.StreamStreamMultiCallable[_audit_service_pb2.AppendStreamRequest, _audit_service_pb2.AppendStreamResponse]
+    """Appends what each message of the stream holds, in the order of the stream,
+    and answers each message in that order when its events are durable.
+
+    Idempotent as `Append`. The first message that is refused ends the stream;
+    those before it are answered. When the log cannot follow, messages are read
+    more slowly, so that the sender waits.
+
+    Errors: as `Append`.
+    """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetEntryRequest, _audit_service_pb2.GetEntryResponse]
     """Returns one entry by its index or by its event's id.
 
@@ -113,6 +123,16 @@ class AuditServiceAsyncStub(AuditServiceStub):
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
     batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
     `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
+    """
+    AppendStream: _aio.StreamStreamMultiCallable[_audit_service_pb2.AppendStreamRequest, _audit_service_pb2.AppendStreamResponse]  # type: ignore[assignment]
+    """Appends what each message of the stream holds, in the order of the stream,
+    and answers each message in that order when its events are durable.
+
+    Idempotent as `Append`. The first message that is refused ends the stream;
+    those before it are answered. When the log cannot follow, messages are read
+    more slowly, so that the sender waits.
+
+    Errors: as `Append`.
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetEntryRequest, _audit_service_pb2.GetEntryResponse]  # type: ignore[assignment]
     """Returns one entry by its index or by its event's id.
@@ -176,6 +196,22 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `EVENT_TOO_LARGE` (nothing of the
         batch is appended); `RESOURCE_EXHAUSTED` / `LOG_BACKPRESSURE` (repeat later);
         `PERMISSION_DENIED` / `LOG_RESERVED` (only the audit service writes `access`).
+        """
+
+    @_abc_1.abstractmethod
+    def AppendStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_audit_service_pb2.AppendStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.AppendStreamResponse], _abc.AsyncIterator[_audit_service_pb2.AppendStreamResponse]]:
+        """Appends what each message of the stream holds, in the order of the stream,
+        and answers each message in that order when its events are durable.
+
+        Idempotent as `Append`. The first message that is refused ends the stream;
+        those before it are answered. When the log cannot follow, messages are read
+        more slowly, so that the sender waits.
+
+        Errors: as `Append`.
         """
 
     @_abc_1.abstractmethod

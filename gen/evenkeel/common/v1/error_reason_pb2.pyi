@@ -202,6 +202,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no log of this name."""
     ERROR_REASON_LOG_RESERVED: _ErrorReason.ValueType  # 407
     """Only the audit service itself writes to this log."""
+    ERROR_REASON_SUBJECT_UNKNOWN: _ErrorReason.ValueType  # 408
+    """Nothing is recorded about this subject."""
     ERROR_REASON_ENTRY_DISPOSED: _ErrorReason.ValueType  # 430
     """The entry was destroyed when its time was over; its hash is still in the tree."""
     ERROR_REASON_PROPOSAL_NOT_FOUND: _ErrorReason.ValueType  # 431
@@ -409,6 +411,8 @@ ERROR_REASON_LOG_UNKNOWN: ErrorReason.ValueType  # 406
 """There is no log of this name."""
 ERROR_REASON_LOG_RESERVED: ErrorReason.ValueType  # 407
 """Only the audit service itself writes to this log."""
+ERROR_REASON_SUBJECT_UNKNOWN: ErrorReason.ValueType  # 408
+"""Nothing is recorded about this subject."""
 ERROR_REASON_ENTRY_DISPOSED: ErrorReason.ValueType  # 430
 """The entry was destroyed when its time was over; its hash is still in the tree."""
 ERROR_REASON_PROPOSAL_NOT_FOUND: ErrorReason.ValueType  # 431

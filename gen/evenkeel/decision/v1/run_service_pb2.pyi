@@ -496,6 +496,208 @@ class ListRunsResponse(_message.Message):
 Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
 
 @_typing.final
+class PolicyFigures(_message.Message):
+    """What a policy does to an account, in basis points of its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    TAX_BPS_FIELD_NUMBER: _builtins.int
+    COST_BPS_FIELD_NUMBER: _builtins.int
+    DRIFT_BPS_FIELD_NUMBER: _builtins.int
+    TURNOVER_BPS_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """The outcome, for instance `TRADE`, `NO_TRADE`, `INFEASIBLE`, `FAILED`."""
+    @_builtins.property
+    def tax_bps(self) -> _decimal_pb2.Decimal:
+        """Estimated tax; negative when losses save tax. Absent when nothing could be
+        decided, like the others.
+        """
+
+    @_builtins.property
+    def cost_bps(self) -> _decimal_pb2.Decimal:
+        """Estimated trading cost."""
+
+    @_builtins.property
+    def drift_bps(self) -> _decimal_pb2.Decimal:
+        """Drift that is left."""
+
+    @_builtins.property
+    def turnover_bps(self) -> _decimal_pb2.Decimal:
+        """Value bought and sold."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        tax_bps: _decimal_pb2.Decimal | None = ...,
+        cost_bps: _decimal_pb2.Decimal | None = ...,
+        drift_bps: _decimal_pb2.Decimal | None = ...,
+        turnover_bps: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost_bps", b"cost_bps", "drift_bps", b"drift_bps", "tax_bps", b"tax_bps", "turnover_bps", b"turnover_bps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_bps", b"cost_bps", "drift_bps", b"drift_bps", "outcome", b"outcome", "tax_bps", b"tax_bps", "turnover_bps", b"turnover_bps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyFigures: _TypeAlias = PolicyFigures  # noqa: Y015
+
+@_typing.final
+class Comparison(_message.Message):
+    """An account under both sides of a rollout, decided on the same inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_HASH_FIELD_NUMBER: _builtins.int
+    INCUMBENT_HASH_FIELD_NUMBER: _builtins.int
+    CANDIDATE_IN_FORCE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    INCUMBENT_FIELD_NUMBER: _builtins.int
+    TAX_DELTA_BPS_FIELD_NUMBER: _builtins.int
+    COST_DELTA_BPS_FIELD_NUMBER: _builtins.int
+    DRIFT_DELTA_BPS_FIELD_NUMBER: _builtins.int
+    TURNOVER_DELTA_BPS_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    account_id: _builtins.str
+    """The account."""
+    change_id: _builtins.str
+    """The change of policy that is rolled out."""
+    candidate_hash: _builtins.str
+    """Hash of the effective policy with the change."""
+    incumbent_hash: _builtins.str
+    """Hash of the effective policy without."""
+    candidate_in_force: _builtins.bool
+    """Whether the account's plan is by the candidate; else it is by the incumbent."""
+    failed: _builtins.bool
+    """It can be decided under the incumbent and not under the candidate."""
+    @_builtins.property
+    def candidate(self) -> Global___PolicyFigures:
+        """What the candidate does."""
+
+    @_builtins.property
+    def incumbent(self) -> Global___PolicyFigures:
+        """What the incumbent does."""
+
+    @_builtins.property
+    def tax_delta_bps(self) -> _decimal_pb2.Decimal:
+        """Candidate's tax less incumbent's; 0 when a side could not be decided."""
+
+    @_builtins.property
+    def cost_delta_bps(self) -> _decimal_pb2.Decimal:
+        """Likewise, trading cost."""
+
+    @_builtins.property
+    def drift_delta_bps(self) -> _decimal_pb2.Decimal:
+        """Likewise, drift that is left."""
+
+    @_builtins.property
+    def turnover_delta_bps(self) -> _decimal_pb2.Decimal:
+        """Likewise, value bought and sold."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+        candidate_hash: _builtins.str = ...,
+        incumbent_hash: _builtins.str = ...,
+        candidate_in_force: _builtins.bool = ...,
+        candidate: Global___PolicyFigures | None = ...,
+        incumbent: Global___PolicyFigures | None = ...,
+        tax_delta_bps: _decimal_pb2.Decimal | None = ...,
+        cost_delta_bps: _decimal_pb2.Decimal | None = ...,
+        drift_delta_bps: _decimal_pb2.Decimal | None = ...,
+        turnover_delta_bps: _decimal_pb2.Decimal | None = ...,
+        failed: _builtins.bool = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "cost_delta_bps", b"cost_delta_bps", "decide_time", b"decide_time", "drift_delta_bps", b"drift_delta_bps", "incumbent", b"incumbent", "tax_delta_bps", b"tax_delta_bps", "turnover_delta_bps", b"turnover_delta_bps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "candidate", b"candidate", "candidate_hash", b"candidate_hash", "candidate_in_force", b"candidate_in_force", "change_id", b"change_id", "cost_delta_bps", b"cost_delta_bps", "decide_time", b"decide_time", "drift_delta_bps", b"drift_delta_bps", "failed", b"failed", "incumbent", b"incumbent", "incumbent_hash", b"incumbent_hash", "run_id", b"run_id", "tax_delta_bps", b"tax_delta_bps", "turnover_delta_bps", b"turnover_delta_bps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
+
+@_typing.final
+class ListComparisonsRequest(_message.Message):
+    """Request of `ListComparisons`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """Only of this run; of all when empty."""
+    change_id: _builtins.str
+    """Only of this change of policy; of all when empty."""
+    account_id: _builtins.str
+    """Only of this account; of all when empty."""
+    page_size: _builtins.int
+    """Comparisons per page, at most 1,000; 100 when 0."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "change_id", b"change_id", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListComparisonsRequest: _TypeAlias = ListComparisonsRequest  # noqa: Y015
+
+@_typing.final
+class ListComparisonsResponse(_message.Message):
+    """Response of `ListComparisons`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Comparison]:
+        """The comparisons of this page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        comparisons: _abc.Iterable[Global___Comparison] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparisons", b"comparisons", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListComparisonsResponse: _TypeAlias = ListComparisonsResponse  # noqa: Y015
+
+@_typing.final
 class WatchRunRequest(_message.Message):
     """Request of `WatchRun`."""
 

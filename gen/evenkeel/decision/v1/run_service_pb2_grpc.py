@@ -59,6 +59,11 @@ class RunServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ListComparisons = channel.unary_unary(
+                '/evenkeel.decision.v1.RunService/ListComparisons',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.FromString,
+                _registered_method=True)
         self.WatchRun = channel.unary_stream(
                 '/evenkeel.decision.v1.RunService/WatchRun',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.WatchRunRequest.SerializeToString,
@@ -111,6 +116,14 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListComparisons(self, request, context):
+        """Lists what accounts under a rollout of policy got under both sides, newest
+        first. Only the side that was in force became a plan.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchRun(self, request, context):
         """Streams a run each time its progress changes, until it is final.
 
@@ -142,6 +155,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ListComparisons': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListComparisons,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.SerializeToString,
             ),
             'WatchRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRun,
@@ -261,6 +279,33 @@ class RunService:
             '/evenkeel.decision.v1.RunService/ListRuns',
             evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListComparisons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.RunService/ListComparisons',
+            evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

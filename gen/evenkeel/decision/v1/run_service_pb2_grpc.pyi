@@ -59,6 +59,10 @@ class RunServiceStub:
     """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
     """Lists runs, newest first."""
+    ListComparisons: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListComparisonsRequest, _run_service_pb2.ListComparisonsResponse]
+    """Lists what accounts under a rollout of policy got under both sides, newest
+    first. Only the side that was in force became a plan.
+    """
     WatchRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]
     """Streams a run each time its progress changes, until it is final.
 
@@ -95,6 +99,10 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists runs, newest first."""
+    ListComparisons: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListComparisonsRequest, _run_service_pb2.ListComparisonsResponse]  # type: ignore[assignment]
+    """Lists what accounts under a rollout of policy got under both sides, newest
+    first. Only the side that was in force became a plan.
+    """
     WatchRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Streams a run each time its progress changes, until it is final.
 
@@ -152,6 +160,16 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
         """Lists runs, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListComparisons(
+        self,
+        request: _run_service_pb2.ListComparisonsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ListComparisonsResponse, _abc.Awaitable[_run_service_pb2.ListComparisonsResponse]]:
+        """Lists what accounts under a rollout of policy got under both sides, newest
+        first. Only the side that was in force became a plan.
+        """
 
     @_abc_1.abstractmethod
     def WatchRun(

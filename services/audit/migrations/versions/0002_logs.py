@@ -9,6 +9,8 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+TABLES = ("entry", "posting", "event_key", "tile", "checkpoint_note", "cosignature")
+
 
 def upgrade() -> None:
     op.execute("create table audit.log (name text not null primary key)")
@@ -22,5 +24,5 @@ def upgrade() -> None:
         )
     """)
     op.execute("insert into audit.log (name) values ('events')")
-    for statement in create_log_sql("access"):
+    for statement in create_log_sql("access", TABLES):
         op.execute(statement)

@@ -9,6 +9,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+TABLES = ("entry", "posting", "event_key", "tile", "checkpoint_note", "cosignature")
+
 # Drops the partition of a log with exactly these bounds. Two different people must have decided it; that is checked
 # here once more, by a constraint, because the rows that follow from this are the last ones.
 #
@@ -72,7 +74,7 @@ end $$
 
 
 def upgrade() -> None:
-    for statement in create_log_sql("records"):
+    for statement in create_log_sql("records", TABLES):
         op.execute(statement)
     op.execute("""
         create table audit.request_answer (

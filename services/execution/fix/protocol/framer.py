@@ -58,10 +58,6 @@ class Framer:
         """Return how many bytes wait for the rest of their message."""
         return len(self._buffer)
 
-    def allow(self, body_max: int) -> None:
-        """Accept bodies of at most `body_max` bytes from now on."""
-        self._body_max = body_max
-
     def feed(self, data: bytes) -> list[bytes | Garbled]:
         """Return what is complete with `data`, in its order."""
         buffer = self._buffer

@@ -34,6 +34,7 @@ from services.execution.fix.protocol.dictionary import ADMIN_TYPES, RejectReason
 from services.execution.fix.protocol.framer import Garbled
 from services.execution.fix.protocol.message import Message, Outgoing
 from services.execution.fix.protocol.resender import Resender
+from services.execution.fix.protocol.schedule import ALWAYS
 from services.execution.fix.protocol.store import Entry, Numbers
 from services.execution.fix.protocol.tags import (
     BEGIN_SEQ_NO,
@@ -226,7 +227,7 @@ class Session:
             timers.append((self._last_out + self._heartbeat, lambda now: self._say("0", [], now)))
         if self._gap is not None:
             timers.append((self._gap.since + config.resend_patience, self._ask_again))
-        if self._period is not None:
+        if self._period is not None and config.schedule is not ALWAYS:
             timers.append((self._period.end, lambda now: self._say_good_bye("the session ends", now)))
         return timers
 

@@ -136,7 +136,7 @@ class Acceptor:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, wire: Wire) -> None:
-        framer = Framer(self._limits.first_bytes_max)
+        framer = Framer(self._limits.body_bytes_max)
         try:
             async with asyncio.timeout(self._limits.logon_s):
                 frames = await self._first(wire, framer)
@@ -161,7 +161,6 @@ class Acceptor:
         try:
             numbers = await self._store.load(session_id, self._clock.now())
             session = Session(counterparty.config, numbers, self._clock.now())
-            framer.allow(self._limits.body_bytes_max)
             link = Link(session, wire, self._store, self._application, self._clock, self._limits, framer)
             self._links[session_id] = link
             why = await link.run(frames)

@@ -1,0 +1,46 @@
+"""Who approved what, and was it somebody else than who wrote it?
+
+Each kind of event that says so names the approver as its actor, and the one who wrote, proposed or did what was
+approved in its data or its actor's counterpart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from services.audit.domain.entry import Entry
+
+# The kinds that say that somebody approved, and the member of their data that names the other one; None when what was
+# approved was made by a service.
+APPROVAL_KINDS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "policy.change.approved": "author",
+        "decision.plan.approved": None,
+        "execution.trading.resumed": "halted_by",
+        "audit.disposal.approved": "proposed_by",
+        "audit.erasure.approved": "proposed_by",
+        "audit.hold.released": "placed_by",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """That `approver` approved what `author` wrote; `author` is empty when no person did."""
+
+    entry: Entry
+    approver: str
+    author: str
+
+    @property
+    def independent(self) -> bool:
+        """Whether both are known, and are two."""
+        return bool(self.approver and self.author and self.approver != self.author)
+
+
+def approval_of(entry: Entry) -> Approval:
+    """Return what an entry of one of `APPROVAL_KINDS` says."""
+    member = APPROVAL_KINDS[entry.event.kind]
+    author = "" if member is None else str(entry.event.data_members.get(member) or "")
+    said = entry.event.data_members.get("approver")
+    return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author)

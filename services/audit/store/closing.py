@@ -1,0 +1,74 @@
+"""Keeps the numbers that closing entries commit to."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import func, select, text
+
+from services.audit.domain.closing import Leaf
+from services.audit.domain.entry import ACCOUNT
+from services.audit.tables import EVENTS, log_tables
+from services.runtime.database import Database
+
+# In the body of an entry. No text in it holds these bytes: a quotation mark inside a text is escaped.
+_SUBJECTS = b',"subjects":'
+_TRACE = b',"trace_parent":"'
+_SEQUENCE = b'{"account_sequence":'
+
+_ADD = """
+    insert into audit.close_number (account_hash, size, last)
+    select account_hash, :size, last
+    from unnest(cast(:hashes as bytea[]), cast(:lasts as bigint[])) as changed (account_hash, last)
+    on conflict do nothing
+"""
+_ROWS_TOGETHER = 10_000
+
+
+class PostgresCloses:
+    """What closing one log needs to remember and to read."""
+
+    def __init__(self, database: Database, log: str = EVENTS) -> None:
+        """Keep it for the log `log` in `database`."""
+        self._database = database
+        self._tables = log_tables(log)
+
+    async def accounts(self, start: int, stop: int, step: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
+        """Yield account and number of the entries from `start` up to but not including `stop`, `step` together."""
+        entry = self._tables.entry.c
+        for first in range(start, stop, step):
+            query = (
+                select(entry.body).where(entry.idx >= first, entry.idx < min(first + step, stop)).order_by(entry.idx)
+            )
+            async with self._database.read() as connection:
+                bodies = (await connection.execute(query)).scalars().all()
+            yield [found for body in bodies if (found := account_and_number(body)) is not None]
+
+    async def add_numbers(self, size: int, leaves: Sequence[Leaf]) -> None:
+        """Store what the last numbers of these accounts are among the first `size` entries. Safe to repeat."""
+        statement = text(self._tables.sql(_ADD))
+        for first in range(0, len(leaves), _ROWS_TOGETHER):
+            part = leaves[first : first + _ROWS_TOGETHER]
+            values = {"size": size, "hashes": [each.account_hash for each in part], "lasts": [e.last for e in part]}
+            async with self._database.begin() as transaction:
+                await transaction.connection.execute(statement, values)
+
+    async def numbers(self, size: int) -> Sequence[Leaf]:
+        """Return the last number of each account among the first `size` entries, ordered by the account's hash."""
+        number = self._tables.close_number.c
+        query = (
+            select(number.account_hash, func.max(number.last))
+            .where(number.size <= size)
+            .group_by(number.account_hash)
+            .order_by(number.account_hash)
+        )
+        async with self._database.read() as connection:
+            return [Leaf(account, last) for account, last in await connection.execute(query)]
+
+
+def account_and_number(body: bytes) -> tuple[str, int] | None:
+    """Return the account of an entry and its number, without reading the rest; None when it is about none."""
+    number, _, _ = body[len(_SEQUENCE) : len(_SEQUENCE) + 20].partition(b",")
+    if number == b"0":
+        return None
+    subjects = json.loads(body[body.rindex(_SUBJECTS) + len(_SUBJECTS) : body.rindex(_TRACE)])
+    return subjects[ACCOUNT], int(number)

@@ -1,0 +1,128 @@
+"""An account's whole record, read from audit, verified, and kept as a file that others can check without us."""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from evenkeel.audit.v1 import query_service_pb2 as pb
+from services.audit.domain.account_record import Bounds, CloseProof, ProvenEntry, RecordVerifier
+from services.audit.domain.checkpoint import open_checkpoint
+from services.audit.domain.closing import Leaf, ProvenLeaf
+from services.audit.domain.entry import Entry
+from services.audit.domain.signed_note import VerifierKey
+from services.kernel.canonical import rfc3339
+from services.runtime.wire import instant_of
+from tools.client.session import Evenkeel
+
+# The first member of the file, which says what it is and which version of it.
+FORMAT = "evenkeel-account-record/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRecord:
+    """A record that is whole: its entries, and the file that shows it to others."""
+
+    bounds: Bounds
+    entries: Sequence[Entry]
+    file: bytes
+
+
+async def read_record(services: Evenkeel, verifier_key: str, request: pb.GetAccountRecordRequest) -> VerifiedRecord:
+    """Read an account's record, and check that nothing of it is missing.
+
+    Raises:
+        NoteInvalid: The checkpoint is not signed by `verifier_key`.
+        Unproven: Something is missing, or is not in the log.
+    """
+    key = VerifierKey.parse(verifier_key)
+    header: pb.AccountRecordHeader | None = None
+    verifier: RecordVerifier | None = None
+    proven: list[ProvenEntry] = []
+    entries: list[Entry] = []
+    bounds: Bounds | None = None
+    async for message in services.audit_queries.GetAccountRecord(request):
+        if message.HasField("header"):
+            header = message.header
+            bounds = bounds_of(header)
+            verifier = RecordVerifier(bounds, open_checkpoint(header.checkpoint.note, origin=key.name, keys=[key]))
+        if verifier is None:
+            raise ValueError("the record does not begin with its header")
+        for each in message.entries:
+            proven.append(proven_of(each))
+            entries.append(verifier.add(proven[-1]))
+    if verifier is None or header is None or bounds is None:
+        raise ValueError("the record has no header")
+    verifier.finish()
+    return VerifiedRecord(bounds, entries, record_file(bounds, proven, header.checkpoint.note))
+
+
+def bounds_of(header: pb.AccountRecordHeader) -> Bounds:
+    """Return what a header says."""
+    close = None
+    if header.HasField("close"):
+        leaves = tuple(
+            ProvenLeaf(each.position, Leaf(each.account_hash, each.last_sequence), tuple(each.hashes))
+            for each in header.close.leaves
+        )
+        close = CloseProof(proven_of(header.close.close), proven_of(header.close.next), leaves)
+    return Bounds(
+        account=header.account,
+        start_time=instant_of(header.start_time, "start_time") if header.HasField("start_time") else None,
+        complete_until=instant_of(header.complete_until_time, "complete_until_time"),
+        before=proven_of(header.before) if header.HasField("before") else None,
+        after=proven_of(header.after) if header.HasField("after") else None,
+        close=close,
+    )
+
+
+def proven_of(message: pb.ProvenEntry) -> ProvenEntry:
+    """Return what a message says."""
+    return ProvenEntry(message.entry.index, message.entry.body, tuple(message.hashes))
+
+
+def record_file(bounds: Bounds, entries: Iterable[ProvenEntry], note: str) -> bytes:
+    """Return the record as a file, as docs/audit.md describes it."""
+    close = bounds.close
+    members: dict[str, Any] = {
+        "format": FORMAT,
+        "account": bounds.account,
+        "start_time": _instant(bounds.start_time),
+        "complete_until_time": _instant(bounds.complete_until),
+        "checkpoint": note,
+        "before": _entry(bounds.before),
+        "after": _entry(bounds.after),
+        "close": close
+        and {
+            "close": _entry(close.close),
+            "next": _entry(close.next),
+            "leaves": [
+                {
+                    "position": each.position,
+                    "account_hash": _base64(each.leaf.account_hash),
+                    "last_sequence": each.leaf.last,
+                    "hashes": [_base64(value) for value in each.path],
+                }
+                for each in close.leaves
+            ],
+        },
+        "entries": [_entry(each) for each in entries],
+    }
+    return json.dumps(members, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _entry(proven: ProvenEntry | None) -> dict[str, Any] | None:
+    if proven is None:
+        return None
+    # The body as text: it is UTF-8, and a reader sees what it says. Its bytes are what the leaf hashes.
+    return {"index": proven.index, "body": proven.body.decode(), "hashes": [_base64(each) for each in proven.path]}
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else rfc3339(instant)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
