@@ -112,8 +112,9 @@ locks: $(READY) ## Locked packages are those that pyproject.toml asks for
 	@$(PYTHON) -m tools.checks.locks
 
 .PHONY: manifests
-manifests: $(READY) ## Render the Kubernetes manifests and check them against the schemas
+manifests: $(READY) ## Render the Kubernetes manifests and check them against the schemas; Dockerfiles follow the recipe
 	@$(PYTHON) -m tools.checks.manifests
+	@$(PYTHON) -m tools.checks.images
 
 ##@ Test
 

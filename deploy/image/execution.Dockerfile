@@ -1,26 +1,28 @@
-# One recipe for every service: docker build --build-arg SERVICE=policy -f deploy/image/Dockerfile -t evenkeel/policy .
+# Written from recipe.Dockerfile by `python -m tools.checks.images --write`; change that.
 #
-# The image carries the locked packages of its service and its own code, no shell scripts and no compiler. It runs as an
+# The image carries the locked packages of its service and its own code, no pip and no compiler. It runs as an
 # unprivileged user and needs to write nowhere but /tmp.
+#
+#     docker build -f deploy/image/execution.Dockerfile -t evenkeel/execution:0.1.0 .
 ARG PYTHON=python:3.12-slim-bookworm
 
 FROM ${PYTHON} AS packages
-ARG SERVICE
-COPY requirements/${SERVICE}.lock /tmp/requirements.lock
-RUN python -m venv /opt/evenkeel \
+COPY requirements/execution.lock /tmp/requirements.lock
+RUN python3 -m venv /opt/evenkeel \
  && /opt/evenkeel/bin/pip install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r /tmp/requirements.lock \
  && /opt/evenkeel/bin/pip uninstall --yes pip
 
 FROM ${PYTHON}
-ARG SERVICE
-RUN test -n "${SERVICE}" && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin evenkeel
+LABEL org.opencontainers.image.title="evenkeel/execution" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin evenkeel
 COPY --from=packages /opt/evenkeel /opt/evenkeel
 WORKDIR /app
 COPY gen/ gen/
 COPY services/__init__.py services/
 COPY services/kernel/ services/kernel/
 COPY services/runtime/ services/runtime/
-COPY services/${SERVICE}/ services/${SERVICE}/
+COPY services/execution/ services/execution/
 ENV PATH=/opt/evenkeel/bin:$PATH \
     PYTHONPATH=/app:/app/gen \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -30,5 +32,7 @@ ENV PATH=/opt/evenkeel/bin:$PATH \
 RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q /app /opt/evenkeel/lib
 USER 10001:10001
 EXPOSE 50051 8081
-# Its arguments are the service and what to do: services.policy serve, services.policy migrate.
+STOPSIGNAL SIGTERM
+# Its arguments are the service and what to do: services.execution serve, services.execution migrate.
 ENTRYPOINT ["python", "-m"]
+CMD ["services.execution", "serve"]
