@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import entry_points
 from uuid import uuid4  # noqa: TID251 - each look at the record is one of its own
 
 from google.protobuf.descriptor import FileDescriptor
@@ -16,6 +17,8 @@ from evenkeel.audit.v1.query_service_pb2 import DESCRIPTOR as QUERY
 from evenkeel.audit.v1.query_service_pb2_grpc import add_AuditQueryServiceServicer_to_server
 from evenkeel.audit.v1.records_service_pb2 import DESCRIPTOR as RECORDS_CONTRACT
 from evenkeel.audit.v1.records_service_pb2_grpc import add_RecordsServiceServicer_to_server
+from evenkeel.audit.v1.report_service_pb2 import DESCRIPTOR as REPORTS
+from evenkeel.audit.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from services.audit.api import (
     AccessRecorder,
     AuditQueryServicer,
@@ -23,6 +26,7 @@ from services.audit.api import (
     ExportServicer,
     LogQueries,
     RecordsServicer,
+    ReportServicer,
 )
 from services.audit.app import (
     AccessLog,
@@ -36,6 +40,7 @@ from services.audit.app import (
     Logs,
     Queries,
     RecordsApp,
+    Reporter,
     Scrubber,
     ScrubReport,
     Sealer,
@@ -47,6 +52,7 @@ from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
 from services.audit.domain.records import Records
+from services.audit.domain.reports.base import GROUP, Report
 from services.audit.domain.signed_note import SigningKey
 from services.audit.store import (
     PostgresCloses,
@@ -296,6 +302,7 @@ def assemble(settings: AuditSettings) -> Assembled:
         name: Exporter(log=readers[name], rows=PostgresContents(database, name), key=each.key)
         for name, each in opened.items()
     }
+    reporter = Reporter(installed_reports(), readers)
     servicers = [
         _servicer(AUDIT, "AuditService", add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
         _servicer(
@@ -314,8 +321,16 @@ def assemble(settings: AuditSettings) -> Assembled:
             ExportServicer(exporters, access, SystemClock()),
         ),
     ]
+    servicers.append(
+        _servicer(REPORTS, "ReportService", add_ReportServiceServicer_to_server, ReportServicer(reporter, access))
+    )
     workers = [worker for each in opened.values() for worker in each.workers]
     return Assembled(database, keeper_login, servicers, [*workers, Worker("keeper", keeper.run)], opened)
+
+
+def installed_reports() -> list[Report]:
+    """Return the reports that this installation has, ours and those that others added as entry points."""
+    return [point.load() for point in entry_points(group=GROUP)]
 
 
 def _servicer(contract: FileDescriptor, name: str, add: AddToServer, implementation: object) -> Servicer:

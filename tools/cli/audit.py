@@ -1,6 +1,7 @@
 """`evenkeel audit`: what was done, and whether the record is whole."""
 
 import json
+from csv import writer as csv_writer
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.export_service_pb2 import ExportRequest
+from evenkeel.audit.v1.report_service_pb2 import GetReportRequest, GetReportResponse, ListReportsRequest
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
 from tools.cli.text import time, utc_message
@@ -145,6 +147,73 @@ def check(
     """Check what was exported, without asking anybody; the exit code is 1 when something is not proven."""
     beside = target if target.is_dir() else target.parent
     _check(policy or beside / POLICY_FILE, target, *([] if record is None else [record]))
+
+
+@app.command("reports")
+def list_reports(context: typer.Context) -> None:
+    """List the reports that are installed, and the rule that asks for each."""
+    response = call(context, "compliance_officer", lambda services: services.reports.ListReports(ListReportsRequest()))
+
+    def readable() -> None:
+        rows = table("Reports", "name", "what", "log", "rule")
+        for each in response.reports:
+            rows.add_row(each.name, each.title, each.log, each.citation)
+        out.print(rows)
+
+    show(context, response, readable)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which report: `evenkeel audit reports` lists them.")],
+    about: Annotated[
+        list[str] | None, typer.Option(help="Only about this: account=…, plan=…, order=…; several must all match.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only from what was recorded then or later, in UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only from what was recorded before, in UTC.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this file as CSV.")] = None,
+) -> None:
+    """Make a report from the log alone; what the log does not tell is named as missing."""
+    request = GetReportRequest(name=name, subjects=[_subject(each) for each in about or ()])
+    if since is not None:
+        request.start_time.CopyFrom(utc_message(since))
+    if until is not None:
+        request.end_time.CopyFrom(utc_message(until))
+
+    async def work(services: Evenkeel) -> list[GetReportResponse]:
+        return [part async for part in services.reports.GetReport(request)]
+
+    parts = call(context, "compliance_officer", work)
+    show(context, parts, lambda: _print_report(parts))
+    if csv_file is not None:
+        with csv_file.open("w", newline="") as file:
+            writer = csv_writer(file)
+            writer.writerow([*(each.name for each in parts[0].report.fields), "entries", "missing"])
+            for row in (row for part in parts for row in part.rows):
+                writer.writerow([*row.values, " ".join(map(str, row.evidence)), " ".join(row.missing)])
+
+
+def _print_report(parts: list[GetReportResponse]) -> None:
+    made, checkpoint, summary = parts[0].report, parts[0].checkpoint, parts[-1].summary
+    out.print(f"[bold]{made.title}[/]", highlight=False)
+    out.print(made.citation, highlight=False)
+    for number, row in enumerate((row for part in parts for row in part.rows), 1):
+        out.print(f"\n[bold]{number}[/]", highlight=False)
+        for column, value in zip(made.fields, row.values, strict=True):
+            if value:
+                out.print(f"  {column.name}: {value}", highlight=False, markup=False)
+        if row.missing:
+            out.print(f"  [red]missing[/] {', '.join(row.missing)}", highlight=False)
+        shown = " ".join(map(str, row.evidence[:12])) + (" …" if len(row.evidence) > 12 else "")
+        out.print(f"  entries {shown}", highlight=False)
+    out.print(
+        f"\n{summary.rows:,} rows from {summary.entries:,} entries of {checkpoint.origin}, size {checkpoint.size:,}, "
+        f"root {checkpoint.root_hash.hex()}",
+        highlight=False,
+    )
+    for name, count in summary.missing.items():
+        out.print(f"[red]missing[/] {name}: in {count:,} of {summary.rows:,} rows", highlight=False)
 
 
 @app.command()

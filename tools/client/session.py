@@ -10,6 +10,7 @@ from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
 from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
+from evenkeel.audit.v1.report_service_pb2_grpc import ReportServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
@@ -28,7 +29,9 @@ CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Rollout", "Stop")),
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
-    "audit": tuple(f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records")),
+    "audit": tuple(
+        f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records", "Report")
+    ),
 }
 
 
@@ -69,6 +72,7 @@ class Evenkeel:
         self.audit_queries = AuditQueryServiceStub(audit)
         self.exports = ExportServiceStub(audit)
         self.records = RecordsServiceStub(audit)
+        self.reports = ReportServiceStub(audit)
         return self
 
     async def __aexit__(

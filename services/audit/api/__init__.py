@@ -4,6 +4,7 @@ from services.audit.api.export import ExportServicer
 from services.audit.api.query_servicer import AuditQueryServicer, LogQueries
 from services.audit.api.reading import ACCESS_INDEX_HEADER, AccessRecorder
 from services.audit.api.records import RecordsServicer
+from services.audit.api.reports import ReportServicer
 from services.audit.api.servicer import AuditServicer
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "ExportServicer",
     "LogQueries",
     "RecordsServicer",
+    "ReportServicer",
 ]

@@ -10,6 +10,7 @@ from services.audit.app.logs import Log, Logs
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
 from services.audit.app.queries import Queries
 from services.audit.app.records import RecordsApp, read_records
+from services.audit.app.reports import Reporter
 from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
 from services.audit.app.sealing import Sealer
 from services.audit.app.sequencer import Appended, Sequencer
@@ -39,6 +40,7 @@ __all__ = [
     "Queries",
     "Reader",
     "RecordsApp",
+    "Reporter",
     "ScrubReport",
     "Scrubber",
     "Sealer",

@@ -1,0 +1,278 @@
+"""Each report has every field that its rule asks for, says so where it has not, and makes nothing up."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from services.audit.domain.entry import new_entry
+from services.audit.domain.reports.base import Fact, missing
+from services.audit.domain.reports.orders import CAT, MEMORANDUM, MIFID
+from services.audit.domain.reports.oversight import (
+    ACCESS_REPORT,
+    CLOCK_REPORT,
+    DUTIES_REPORT,
+    EVIDENCE_REPORT,
+    RECORDS_REPORT,
+)
+from tests.audit.builders import NOON, an_event
+
+RUN, PLAN, ORDER, BLOCK = {"run": "run-1"}, {"plan": "plan-1"}, {"order": "order-1"}, {"block": "block-1"}
+STORY = [
+    ("decision.run.started", "petra", RUN, {"engine": "kernel 1"}),
+    (
+        "decision.plan.decided",
+        "decision_service",
+        RUN | PLAN,
+        {"engine": "kernel 1", "policy_hash": "sha256:1", "approver": ""},
+    ),
+    ("decision.plan.approved", "alba", RUN | PLAN, {"approver": "alba"}),
+    ("execution.plan.accepted", "decision_service", RUN | PLAN, {"orders": []}),
+    (
+        "execution.order.accepted",
+        "execution_service",
+        RUN | PLAN | ORDER | {"instrument": "VTI"},
+        {
+            "side": "BUY",
+            "quantity": "10",
+            "order_type": "LIMIT",
+            "limit_price": "101.5",
+            "time_in_force": "DAY",
+            "currency": "USD",
+            "venue_id": "sandbox",
+            "custodian": "bank-1",
+            "may_aggregate": True,
+            "decision_price": "100",
+        },
+    ),
+    (
+        "execution.block.formed",
+        "execution_service",
+        BLOCK | {"instrument": "VTI"},
+        {"client_order_id": "clord-1", "venue_id": "sandbox", "arrival_price": "100.2"},
+    ),
+    ("execution.block.allocation_stated", "execution_service", BLOCK, {"shares": [["order-1", "acc-1", "10", "0"]]}),
+    ("execution.block.sent", "execution_service", BLOCK, {"client_order_id": "clord-1"}),
+    ("execution.block.reported", "execution_service", BLOCK, {"report": "Fill", "report_id": "exec-1"}),
+    (
+        "execution.order.allocated",
+        "execution_service",
+        RUN | PLAN | ORDER | BLOCK,
+        {"quantity": "4", "price": "100", "amount": "400"},
+    ),
+    (
+        "execution.order.allocated",
+        "execution_service",
+        RUN | PLAN | ORDER | BLOCK,
+        {"quantity": "6", "price": "101", "amount": "606"},
+    ),
+    ("execution.block.cancel_sent", "execution_service", BLOCK, {"reason": "HALTED"}),
+    ("execution.order.closed", "execution_service", RUN | PLAN | ORDER, {"state": "FILLED"}),
+]
+
+
+def facts_of(told, account="acc-1"):
+    return [
+        Fact.of(
+            new_entry(
+                an_event(
+                    number,
+                    kind=kind,
+                    actor=actor,
+                    account=account if "plan" in subjects else None,
+                    subjects=subjects,
+                    data=data,
+                    occurred_time=NOON + timedelta(seconds=number),
+                ),
+                index=number,
+                account_sequence=number + 1 if account and "plan" in subjects else 0,
+                recorded_time=NOON + timedelta(seconds=number, milliseconds=5),
+            )
+        )
+        for number, (kind, actor, subjects, data) in enumerate(told)
+    ]
+
+
+def only_row(report, facts):
+    (row,) = report.rows(facts)
+    assert set(row.values) == {each.name for each in report.fields}
+    return row
+
+
+def test_a_memorandum_has_what_the_rule_asks_for():
+    row = only_row(MEMORANDUM, facts_of(STORY))
+
+    assert row.values == {
+        "order_id": "order-1",
+        "account": "acc-1",
+        "instrument": "VTI",
+        "side": "BUY",
+        "quantity": "10",
+        "order_type": "LIMIT",
+        "limit_price": "101.5",
+        "time_in_force": "DAY",
+        "currency": "USD",
+        "entry_time": "2026-11-22T12:00:04.250000Z",
+        "modifications": ["2026-11-22T12:00:11.250000Z cancel_sent: HALTED"],
+        "recommended_by": "kernel 1",
+        "run_started_by": "petra",
+        "approved_by": "alba",
+        "placed_by": "execution_service",
+        "broker": "sandbox",
+        "bank": "bank-1",
+        "discretionary": None,
+        "executed_quantity": "10",
+        "average_price": "100.6",
+        "end_state": "FILLED",
+    }
+    assert list(row.evidence) == list(range(len(STORY)))
+    # What no entry tells is named, and not made up.
+    assert missing(MEMORANDUM, row) == ["discretionary"]
+
+
+def test_the_chain_from_order_to_allocation_is_whole():
+    row = only_row(CAT, facts_of(STORY))
+
+    assert missing(CAT, row) == []
+    assert row.values["route_ids"] == ["block-1"]
+    assert row.values["broker_order_ids"] == ["clord-1"]
+    assert row.values["route_times"] == ["2026-11-22T12:00:07.250000Z"]
+    assert row.values["venue_execution_ids"] == ["exec-1"]
+    assert [each["quantity"] for each in row.values["allocations"]] == ["4", "6"]
+
+
+def test_decisions_and_orders_have_what_mifid_asks_for_but_for_what_is_not_in_the_log():
+    row = only_row(MIFID, facts_of(STORY))
+
+    assert row.values["decision_time"] == "2026-11-22T12:00:01.250000Z"
+    assert (row.values["decision_maker"], row.values["decision_algorithm"]) == ("alba", "kernel 1")
+    assert row.values["net_amount"] == "1006"
+    # A master of instruments, clients and venues has these; no event does.
+    assert missing(MIFID, row) == ["client_lei", "firm_lei", "isin", "venue_mic"]
+
+
+@pytest.mark.parametrize("report", [MEMORANDUM, MIFID, CAT], ids=lambda each: each.name)
+@pytest.mark.parametrize("gone", range(len(STORY)))
+def test_whatever_entry_is_lacking_a_report_says_what_is_missing_or_says_the_same(report, gone):
+    whole = only_row(report, facts_of(STORY))
+    facts = [fact for fact in facts_of(STORY) if fact.index != gone]
+    rows = list(report.rows(facts))
+
+    if STORY[gone][0] == "execution.order.accepted":
+        assert rows == []
+        return
+    (row,) = rows
+    assert gone not in row.evidence
+    changed = [name for name, value in row.values.items() if value != whole.values[name]]
+    one_of_several = {
+        "allocations",
+        "executed_quantity",
+        "average_price",
+        "net_amount",
+        "modifications",
+        "decision_maker",
+    }
+    for name in changed:
+        assert row.values[name] in (None, "", []) or name in one_of_several | {"approved_by"}, (name, row.values[name])
+
+
+def test_an_order_without_a_fill_or_a_limit_may_be_without_them():
+    told = [list(each) for each in STORY[:5]]
+    told[4][3] = {**told[4][3], "order_type": "MARKET", "limit_price": None}
+
+    rows = {report.name: only_row(report, facts_of(told)) for report in (MEMORANDUM, CAT)}
+
+    assert missing(MEMORANDUM, rows["order-memorandum"]) == ["discretionary"]
+    assert missing(CAT, rows["cat-linkage"]) == []
+
+
+def test_who_decides_alone_is_seen():
+    change = {"change": "change-1"}
+    told = [
+        ("policy.change.created", "ada", change, {"author": "ada"}),
+        ("policy.change.approved", "pavel", change, {"author": "ada"}),
+        ("policy.change.created", "ada", {"change": "change-2"}, {"author": "ada"}),
+        ("policy.change.approved", "ada", {"change": "change-2"}, {"author": "ada"}),
+        ("decision.run.started", "petra", RUN, {}),
+        ("decision.plan.approved", "decision_service", RUN, {"approver": "rule"}),
+        ("decision.plan.approved", "alba", RUN, {"approver": "alba"}),
+        ("execution.trading.resumed", "rosa", {}, {"halted_by": "tomas", "scope": "ALL"}),
+        ("policy.change.approved", "pavel", {"change": "change-3"}, {}),
+    ]
+
+    rows = list(DUTIES_REPORT.rows(facts_of(told)))
+
+    said = [(row.values["what"], row.values["began_by"], row.values["decided_by"], row.values["apart"]) for row in rows]
+    assert said == [
+        ("policy change", "ada", "pavel", True),
+        ("policy change", "ada", "ada", False),
+        ("plan", "petra", "alba", True),
+        ("trading halt", "tomas", "rosa", True),
+        ("policy change", "", "pavel", None),
+    ]
+    assert missing(DUTIES_REPORT, rows[-1]) == ["began_by", "apart"]
+
+
+def test_access_clocks_records_and_evidence_have_every_field():
+    access = only_row(
+        ACCESS_REPORT,
+        facts_of([("audit.access.read", "carl", {}, {"roles": ["x"], "method": "m", "log": "events", "question": {}})]),
+    )
+    clock = only_row(
+        CLOCK_REPORT,
+        facts_of(
+            [
+                (
+                    "audit.clock.checked",
+                    "audit_service",
+                    {},
+                    {
+                        "sources": [
+                            {
+                                "source": "database",
+                                "source_kind": "DATABASE",
+                                "offset_us": -12,
+                                "uncertainty_us": 300,
+                                "stratum": None,
+                                "within_50_ms": True,
+                                "within_1_ms": True,
+                            }
+                        ]
+                    },
+                )
+            ]
+        ),
+    )
+    records = only_row(
+        RECORDS_REPORT,
+        facts_of(
+            [
+                (
+                    "audit.records.proposed",
+                    "carl",
+                    {},
+                    {"proposal_id": "p", "action": "CLASS", "content": {}, "reason": "r"},
+                ),
+                ("audit.records.decided", "rita", {}, {"proposal_id": "p", "approved": True, "comment": ""}),
+            ]
+        ),
+    )
+    evidence = next(EVIDENCE_REPORT.rows(facts_of(STORY)))
+
+    assert missing(ACCESS_REPORT, access) == []
+    assert missing(CLOCK_REPORT, clock) == []
+    assert missing(RECORDS_REPORT, records) == []
+    assert (evidence.values["kind"], evidence.values["entries"]) == ("decision.plan.approved", 1)
+    assert missing(EVIDENCE_REPORT, evidence) == []
+
+
+@pytest.mark.parametrize(
+    "report", [MEMORANDUM, MIFID, CAT, ACCESS_REPORT, DUTIES_REPORT, RECORDS_REPORT, CLOCK_REPORT, EVIDENCE_REPORT]
+)
+def test_every_field_says_what_it_is_and_which_rule_asks_for_it(report):
+    assert report.name
+    assert report.title
+    assert report.citation
+    assert list(report.rows([])) == []
+    for each in report.fields:
+        assert all(dataclasses.astuple(each)[:3]), each
