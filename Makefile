@@ -70,8 +70,9 @@ clean: ## Remove what the other targets made, the set-up and the demo's data inc
 ##@ Change
 
 .PHONY: proto
-proto: $(READY) ## Generate the Python stubs under gen/ from the contracts under proto/
+proto: $(READY) ## Generate from the contracts under proto/: the Python stubs, and the schemas for editors
 	@$(PYTHON) -m tools.checks.protos generate
+	@$(PYTHON) -m tools.checks.schemas generate
 
 .PHONY: proto-release
 proto-release: $(READY) ## Record the contracts as published: later changes may not break them
@@ -105,6 +106,7 @@ imports: $(READY) ## Who may import whom
 .PHONY: contracts
 contracts: $(READY) ## Style, breaking changes and house rules of the contracts; stubs and error reasons agree with them
 	@$(PYTHON) -m tools.checks.protos check
+	@$(PYTHON) -m tools.checks.schemas check
 	@$(PYTHON) -m tools.checks.reasons
 
 .PHONY: locks

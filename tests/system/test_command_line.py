@@ -124,14 +124,47 @@ async def test_a_policy_is_linted_submitted_by_one_and_approved_by_another(evenk
     assert submitted.code == 0, submitted.err
     change = submitted.json["change"]
 
-    alone = await evenkeel("--as", "policy_author", "policy", "approve", change["change_id"], change["version_hash"])
+    as_read = (change["change_id"], change["version_hash"], "--etag", change["etag"])
+    alone = await evenkeel("--as", "policy_author", "policy", "approve", *as_read)
     assert alone.code == 1
     assert "PERMISSION_DENIED" in alone.err
     assert "ROLE_MISSING" in alone.err
-    approved = await evenkeel("policy", "approve", change["change_id"], change["version_hash"])
+    shown = await evenkeel("policy", "change", change["change_id"])
+    assert "0 of 1: every change needs one approver" in shown.out
+    assert " ".join(("evenkeel policy approve", *as_read)) in shown.out
+    approved = await evenkeel("policy", "approve", *as_read)
     assert approved.code == 0, approved.err
     assert "decided by pavel.approver" in approved.out
     assert change["change_id"] in (await evenkeel("policy", "changes")).out
+
+
+async def test_rules_are_compared_explained_looked_up_and_followed(evenkeel):
+    explained = await evenkeel("policy", "explain", "account-00001", "tax.long_term_rate")
+    assert explained.code == 0, explained.err
+    assert "ada.author" in explained.out
+    versions = (await evenkeel("--json", "policy", "as-of", "account-00001")).json["versions"]
+    compared = await evenkeel("policy", "diff", versions[0]["version_hash"], versions[-1]["version_hash"])
+    assert "is set to" in compared.out
+    watched = await evenkeel("policy", "watch", "--count", "1")
+    assert "activated" in watched.out
+    listed = await evenkeel("policy", "changes", "--state", "active", "--field", "tax")
+    assert versions[0]["change_id"] in listed.out
+    schema = await evenkeel("policy", "schema")
+    assert schema.json["title"] == "PolicyDocument"
+
+
+async def test_a_stop_holds_until_somebody_else_lifts_it(evenkeel):
+    stopped = await evenkeel("--json", "policy", "stop", "account-00002", "--reason", "Odd.")
+    assert stopped.code == 0, stopped.err
+    stop_id = stopped.json["stop"]["stop_id"]
+    assert "paused: true" in (await evenkeel("policy", "show", "account-00002")).out
+    assert stop_id in (await evenkeel("policy", "stops", "--holding")).out
+
+    assert "ROLE_MISSING" in (await evenkeel("--as", "trader", "policy", "lift", stop_id, "--reason", "Fine.")).err
+    lifted = await evenkeel("policy", "lift", stop_id, "--reason", "Fine.")
+
+    assert lifted.code == 0, lifted.err
+    assert stop_id not in (await evenkeel("policy", "stops", "--holding")).out
 
 
 async def test_a_document_that_is_wrong_is_told_by_field(evenkeel, tmp_path):

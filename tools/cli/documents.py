@@ -76,10 +76,12 @@ def message_from_yaml(text: str, message: M) -> M:
         raise DocumentUnreadable(str(error)) from error
 
 
-def document_to_yaml(document: PolicyDocument) -> str:
-    """Return `document` as people write it; `document_from_yaml` reads it back as the same document."""
+def document_to_yaml(document: Message) -> str:
+    """Return `document` as people write it; `message_from_yaml` reads it back as the same message."""
     tree = MessageToDict(document, preserving_proto_field_name=True)
-    return yaml.safe_dump(_from_json(tree, document.DESCRIPTOR), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.safe_dump(
+        _from_json(tree, cast(Descriptor, document.DESCRIPTOR)), sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 def _to_json(value: Tree, kind: Descriptor, path: str, violations: Violations) -> Tree:

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from tools.cli import audit, book, orders, plans, policy, records, runs, services, taxes, trading
+from tools.cli import (
+    audit,
+    book,
+    orders,
+    plans,
+    policy,
+    policy_history,
+    records,
+    rollouts,
+    runs,
+    services,
+    taxes,
+    trading,
+)
 from tools.cli.context import Options
 
 app = typer.Typer(
@@ -13,6 +26,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+policy.app.add_typer(policy_history.app)
+policy.app.add_typer(rollouts.halting)
+policy.app.add_typer(rollouts.app, name="rollout")
 app.add_typer(policy.app, name="policy")
 app.add_typer(book.app, name="account")
 app.add_typer(runs.app, name="run")
