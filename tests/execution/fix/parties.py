@@ -138,9 +138,10 @@ class World:
             receiver.hear(data, self.now, dies)
 
     def garble(self, sender, at):
-        """Damage a byte on the wire."""
+        """Damage a byte on the wire; always upwards, so that two of them cannot cancel out in CheckSum."""
         if sender.out:
-            sender.out[at % len(sender.out)] ^= 0x15
+            at %= len(sender.out)
+            sender.out[at] = min(sender.out[at] + 1, 255)
 
     def flow(self, rounds=400):
         """Let everything flow until nothing does."""

@@ -16,6 +16,7 @@ Sent and expected messages get the standard header: pairs whose tags belong ther
 import asyncio
 import contextlib
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.execution.fix.protocol.dictionary import fix_4_4
@@ -26,6 +27,24 @@ from tests.execution.fix.wire import fix, shown
 ANSWER_S = 20.0
 HEADER = set(fix_4_4().header.places)
 TIMES = (52, 60, 122)
+
+
+@dataclass(frozen=True)
+class Version:
+    """How the client speaks: its CompID, and what a Logon says besides."""
+
+    begin_string: str
+    client: str
+    logon: str = ""
+
+    def spoken(self, text):
+        """Return a step's message type, number and pairs."""
+        kind, number, pairs = [*text.split(" ", 2), ""][:3]
+        return kind, number, pairs + self.logon if kind == "A" else pairs
+
+
+FIX_4_4 = Version("FIX.4.4", "TW44")
+FIX_5_0_SP2 = Version("FIXT.1.1", "TW50", "|1137=9")
 
 
 class Peer:
@@ -70,11 +89,11 @@ def instants(text):
     return re.sub(r"NOW([+-]\d+)?", instant, text)
 
 
-def message(kind, number, rest, sender, target):
+def message(kind, number, rest, version):
     """Return a client's message as text for `fix`; the pairs of `rest` may replace header fields, `-` drops one."""
     pairs = [pair.partition("=")[::2] for pair in rest.split("|") if pair]
-    header = {"49": sender, "52": "NOW", "56": target}
-    begin = "FIX.4.4"
+    header = {"49": version.client, "52": "NOW", "56": "ISLD"}
+    begin = version.begin_string
     extra, body = [], []
     for tag, value in pairs:
         if tag == "8":
@@ -89,13 +108,13 @@ def message(kind, number, rest, sender, target):
     return instants("|".join([f"8={begin}", *fields, *extra, *body]))
 
 
-def expected(kind, number, rest):
+def expected(kind, number, rest, version):
     """Return the server's message as pairs, without BodyLength and CheckSum, which the framer checked."""
     pairs = [tuple(pair.partition("=")[::2]) for pair in rest.split("|") if pair]
-    header = [("34", number), ("49", "ISLD"), ("52", "NOW"), ("56", "TW44")]
+    header = [("34", number), ("49", "ISLD"), ("52", "NOW"), ("56", version.client)]
     header += [pair for pair in pairs if int(pair[0]) in HEADER]
     body = [pair for pair in pairs if int(pair[0]) not in HEADER]
-    return [("8", "FIX.4.4"), ("35", kind), *sorted(header, key=lambda pair: int(pair[0])), *body]
+    return [("8", version.begin_string), ("35", kind), *sorted(header, key=lambda pair: int(pair[0])), *body]
 
 
 def check(frame, wanted, line):
@@ -111,19 +130,20 @@ def check(frame, wanted, line):
             assert value == want, f"{line}: got {shown(frame)}"
 
 
-async def play(text, port):
+async def play(text, port, version=FIX_4_4):
     """Have the conversation with the server on `port`; raises AssertionError where it differs."""
+    text = text.replace("8=FIX.4.4|", f"8={version.begin_string}|").replace("49=TW44", f"49={version.client}")
     peers = {"1": await Peer.connect(port)}
     try:
         for line in text.strip().splitlines():
             if line.strip() and not line.startswith("#"):
-                await _step(line.strip(), peers, port)
+                await _step(line.strip(), peers, port, version)
     finally:
         for peer in peers.values():
             await peer.close()
 
 
-async def _step(line, peers, port):
+async def _step(line, peers, port, version):
     verb, _, rest = line.partition(" ")
     which = verb[-1] if verb[-1].isdigit() else "1"
     verb = verb.rstrip("12")
@@ -135,13 +155,13 @@ async def _step(line, peers, port):
         peers[which] = await Peer.connect(port)
     peer = peers[which]
     if verb == ">":
-        kind, number, pairs = [*rest.split(" ", 2), ""][:3]
-        peer.send(fix(message(kind, number, pairs, "TW44", "ISLD")))
+        kind, number, pairs = version.spoken(rest)
+        peer.send(fix(message(kind, number, pairs, version)))
     elif verb == "raw":
         peer.send(fix(instants(rest)) if not rest.startswith("35=") else instants(rest).replace("|", "\x01").encode())
     elif verb == "<":
-        kind, number, pairs = [*rest.split(" ", 2), ""][:3]
-        check(await peer.receive(), expected(kind, number, pairs), line)
+        kind, number, pairs = version.spoken(rest)
+        check(await peer.receive(), expected(kind, number, pairs, version), line)
     elif verb == "closed":
         frame = await peer.receive()
         assert frame is None, f"{line}: got {shown(frame)}"

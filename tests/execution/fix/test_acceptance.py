@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.execution.fix.definitions import DEFINITIONS
-from tests.execution.fix.script import play
+from tests.execution.fix.script import FIX_5_0_SP2, play
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "fix.md"
@@ -29,6 +29,38 @@ def port():
 @pytest.mark.parametrize("name", DEFINITIONS)
 async def test_definition(name, port):
     await play(DEFINITIONS[name][1], port)
+
+
+# In 5.0 SP2 tag 999 exists, Symbol is not required, TradingSessionID has a list of values and left SecurityDefinition.
+ONLY_4_4 = {
+    "14a_BadField",
+    "14b_RequiredFieldMissing",
+    "14i_RepeatingGroupCountNotEqual",
+    "21_RepeatingGroupSpecifierWithValueOfZero",
+}
+# These wait, and nothing in them depends on the version.
+SLOW = {"4a_NoDataSentDuringHeartBtInt", "6_SendTestRequest", "2i_BeginStringValueUnexpected"}
+
+
+@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name not in ONLY_4_4 | SLOW])
+async def test_definition_in_fix_5_0_sp2_over_fixt_1_1(name, port):
+    await play(DEFINITIONS[name][1], port, FIX_5_0_SP2)
+
+
+# What QuickFIX has for FIX 5.0 beyond those for 4.4.
+async def test_1d_InvalidLogonNoDefaultApplVerID(port):
+    await play("raw 8=FIXT.1.1|35=A|34=1|49=TW50|52=NOW|56=ISLD|98=0|108=30\nclosed", port)
+
+
+async def test_14j_OutOfOrderRepeatingGroupMembers(port):
+    order = "11=ID|21=1|40=1|54=1|38=200.00|55=INTC|60=NOW"
+    await play(
+        "> A 1 98=0|108=30\n< A 1 98=0|108=30\n"
+        f"> D 2 {order}|78=2|79=acct1|80=50|661=1|79=acct2|80=150|661=1\n"
+        "< 3 2 45=2|58=Out of order repeating group members|371=661|372=D|373=15\n> 5 3\n< 5 3\nclosed",
+        port,
+        FIX_5_0_SP2,
+    )
 
 
 async def test_a_conversation_that_differs_is_noticed(port):
