@@ -81,7 +81,9 @@ def test_numbers_begin_anew_at_the_start_of_a_period_and_at_no_other_time():
     fresh = a_session(numbers, opens)
 
     assert fresh.numbers == Numbers(5, 1, 1, opens)
-    assert any(isinstance(each, BegunAnew) for each in fresh.connect(opens))
+    began, logon = fresh.connect(opens)
+    assert isinstance(began, BegunAnew)
+    assert b"\x01141=" not in logon.entry.data
     assert a_session(Numbers(5, 17, 23, opens), opens + timedelta(hours=8)).numbers.next_out == 17
     # Between periods nothing begins, and nobody connects.
     assert a_session(numbers, opens - timedelta(hours=1)).numbers == numbers

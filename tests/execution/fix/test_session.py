@@ -108,6 +108,24 @@ def test_an_initiator_that_begins_anew_says_so_and_is_answered():
     assert session.numbers == Numbers(4, 2, 2, NOW)
 
 
+@pytest.mark.parametrize("next_out", [1, 2, 7])
+def test_a_reset_that_the_other_side_has_not_heard_of_is_announced_at_the_next_logon(next_out):
+    session = Session(CLIENT, Numbers(4, next_out, 1, NOW), NOW)
+    (logon,) = texts(session.connect(NOW))
+
+    assert "|34=1|" in logon
+    assert "|141=Y|" in logon
+    assert LoggedOn() in session.receive(theirs("A", 1, LOGON + "|141=Y"), NOW)
+    assert (session.numbers.next_out, session.numbers.next_in) == (2, 2)
+
+
+def test_a_first_logon_that_got_lost_is_no_reset():
+    (logon,) = texts(Session(CLIENT, Numbers(0, 2, 1, NOW), NOW).connect(NOW))
+
+    assert "|34=2|" in logon
+    assert "|141=" not in logon
+
+
 def test_an_acceptor_cannot_make_us_begin_anew_in_its_answer():
     session = a_session(CLIENT, next_out=7, next_in=3)
     actions = session.receive(theirs("A", 1, LOGON + "|141=Y"), NOW)

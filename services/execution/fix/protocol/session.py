@@ -108,7 +108,7 @@ class Session:
         self._resetting = False
         self._period = config.schedule.period(now)
         if self._period is not None and numbers.since < self._period.start:
-            self._begin_anew("a new period began", now)
+            self._begin_anew("a new period began", self._period.start)
 
     @property
     def numbers(self) -> Numbers:
@@ -128,10 +128,11 @@ class Session:
         if self.config.schedule.period(now) is None:
             self._close("the session is closed at this time")
             return self._done()
-        if self.config.reset_on_logon:
+        pending = self._reset_is_pending()
+        if self.config.reset_on_logon or (pending and self._next_out > 1):
             self._begin_anew("ResetSeqNumFlag", now)
         fresh = self._next_out == 1 and self._next_in == 1
-        self._resetting = self.config.reset_on_logon or (self.config.announce_reset and fresh)
+        self._resetting = self.config.reset_on_logon or pending or (self.config.announce_reset and fresh)
         self._send_logon(self.config.heartbeat_s, now)
         return self._done()
 
@@ -238,6 +239,14 @@ class Session:
     def _ask_again(self, now: datetime) -> None:
         if self._gap is not None:
             self._ask(self._gap.last, now)
+
+    def _reset_is_pending(self) -> bool:
+        """Return whether a person had the numbers begin anew, and the other side does not know it yet.
+
+        Numbers that begin with a period need not be announced: `since` is then the period's start, and both sides know.
+        """
+        by_period = self._period is not None and self._since == self._period.start
+        return self._generation > 0 and self._next_in == 1 and not by_period
 
     # Logging on.
 
