@@ -16,6 +16,7 @@ import grpc.aio
 from google.protobuf import descriptor_pool
 
 from services.runtime.client.calls import interceptors
+from services.runtime.client.renewed import RenewedChannel
 from services.runtime.credentials import ClientCredentials, WatchedFile
 
 # Deadline of a call, and of a streaming one, when neither the caller of the stub nor the call being served is stricter.
@@ -50,7 +51,7 @@ def connect(
 ) -> grpc.aio.Channel:
     """Return a channel to `address`; it connects when it is first used, and again whenever it must.
 
-    A replaced token is used from the next call on. A replaced certificate of ours is used by channels made after that.
+    A replaced token or certificate is used by calls that begin after that.
 
     Args:
         address: As gRPC names targets: `host:port`, `dns:///host:port`, `unix:/path`.
@@ -82,7 +83,17 @@ def connect(
     around = interceptors(address, token, call_s, stream_s)
     if shown.ca_file is None:
         return grpc.aio.insecure_channel(address, options=options, interceptors=around)
-    return grpc.aio.secure_channel(address, _tls(shown), options=options, interceptors=around)
+    paths = (shown.ca_file, shown.private_key_file, shown.certificate_file)
+    authority, key, certificate = (None if path is None else WatchedFile(path) for path in paths)
+
+    def secure() -> grpc.aio.Channel:
+        read = [None if file is None else file.read() for file in (authority, key, certificate)]
+        return grpc.aio.secure_channel(
+            address, grpc.ssl_channel_credentials(*read), options=options, interceptors=around
+        )
+
+    watched = [file for file in (authority, key, certificate) if file is not None]
+    return RenewedChannel(secure, watched, drain_s=stream_s)
 
 
 def service_config(services: Sequence[str]) -> str:
@@ -121,14 +132,3 @@ def _may_repeat(service: str, method: Any) -> bool:  # noqa: ANN401 - the two de
 
 def _token_of(file: WatchedFile) -> Callable[[], str]:
     return lambda: file.read().decode("ascii").strip()
-
-
-def _tls(shown: ClientCredentials) -> grpc.ChannelCredentials:
-    def content(path: Any) -> bytes | None:  # noqa: ANN401 - a path or None
-        return None if path is None else path.read_bytes()
-
-    return grpc.ssl_channel_credentials(
-        root_certificates=content(shown.ca_file),
-        private_key=content(shown.private_key_file),
-        certificate_chain=content(shown.certificate_file),
-    )
