@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from services.policy.app.ports import NumberedChange, NumberedRollout, NumberedStop
 from services.policy.domain.changes import Decided
+from services.policy.domain.clients import Clients
 from services.policy.domain.content import canonical_bytes
 from services.policy.domain.document import models_in
 from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
@@ -298,20 +299,15 @@ class MemoryPolicies:
     async def announced(self, activation, at):
         self._kept.announced.add(activation.change_id)
 
-    async def profiles(self, node_ids, as_of):
-        found = {r.node_id: r for r in _holding(self._kept.profiles, as_of)}
-        return {each: record for each, record in found.items() if node_ids is None or each in node_ids}
-
-    async def valid_consents(self, node_ids, as_of):
-        found = {}
+    async def clients(self, node_ids, as_of):
+        asked = (lambda _: True) if node_ids is None else set(node_ids).__contains__
+        profiles = {r.node_id: r for r in _holding(self._kept.profiles, as_of) if asked(r.node_id)}
+        chosen = {r.account_id: r for r in _holding(self._kept.preferences, as_of) if asked(r.account_id)}
+        consents = {}
         for each in _holding(self._kept.consents, as_of):
-            found.setdefault(each.node_id, []).append(each)
-        kinds = {node_id: valid_kinds(records, as_of.valid_time) for node_id, records in found.items()}
-        return {each: some for each, some in kinds.items() if some and (node_ids is None or each in node_ids)}
-
-    async def preferences(self, account_ids, as_of):
-        found = {r.account_id: r for r in _holding(self._kept.preferences, as_of)}
-        return {each: record for each, record in found.items() if account_ids is None or each in account_ids}
+            consents.setdefault(each.node_id, []).append(each)
+        kinds = {node_id: valid_kinds(records, as_of.valid_time) for node_id, records in consents.items()}
+        return Clients(profiles, {each: some for each, some in kinds.items() if some and asked(each)}, chosen)
 
     async def profile_history(self, node_id):
         return [record for record in self._kept.profiles if record.node_id == node_id]

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.kernel.ids import PolicyNodeId
+from services.policy.domain.clients import Clients
 from services.policy.domain.history import AsOf
 from services.policy.domain.personal import Consent, ProfileRecord
 from services.policy.domain.preferences import PreferencesRecord
@@ -13,22 +14,8 @@ from services.policy.domain.preferences import PreferencesRecord
 class ClientReader(Protocol):
     """What is on record of clients, as of one transaction."""
 
-    async def profiles(
-        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, ProfileRecord]:
-        """Return the profiles that hold as of an instant, by node; of all nodes for None."""
-        ...
-
-    async def valid_consents(
-        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, frozenset[str]]:
-        """Return the kinds of consent that are valid as of an instant, by node; of all nodes for None."""
-        ...
-
-    async def preferences(
-        self, account_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, PreferencesRecord]:
-        """Return the preferences that hold as of an instant, by account; of all accounts for None."""
+    async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
+        """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
         ...
 
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:

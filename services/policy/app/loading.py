@@ -4,10 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from services.kernel.ids import PolicyNodeId
-from services.policy.app.client_ports import ClientReader
 from services.policy.app.editions import Known
 from services.policy.app.ports import PolicyReader
-from services.policy.domain.clients import Clients
 from services.policy.domain.document import Document, models_in
 from services.policy.domain.history import AsOf
 from services.policy.domain.merge import Layer
@@ -60,19 +58,10 @@ async def add_models(
         waiting = models_of(layer.document for layer in more.values()) - known
 
 
-async def clients_of(policies: ClientReader, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
-    """Return what is on record of the clients of nodes, all for None, as of an instant."""
-    return Clients(
-        profiles=await policies.profiles(node_ids, as_of),
-        valid_consents=await policies.valid_consents(node_ids, as_of),
-        preferences=await policies.preferences(node_ids, as_of),
-    )
-
-
 async def resolver(known: Known, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:
     """Return what knows what applies to `node_ids`, everything above them, and their models."""
     lineage, layers = await load(known, node_ids, as_of)
-    clients = await clients_of(known.policies, lineage.parents.keys(), as_of)
+    clients = await known.policies.clients(lineage.parents.keys(), as_of)
     return Resolver(lineage, layers, as_of.valid_time, await known.overlays(as_of), clients)
 
 
@@ -82,7 +71,7 @@ async def resolver_inside(policies: PolicyReader, node_ids: Collection[PolicyNod
     A client's wishes are judged by what governs apart from both: candidates may be gone tomorrow, and stops lifted.
     """
     lineage, layers = await load(policies, node_ids, as_of)
-    clients = await clients_of(policies, lineage.parents.keys(), as_of)
+    clients = await policies.clients(lineage.parents.keys(), as_of)
     return Resolver(lineage, layers, as_of.valid_time, NO_OVERLAYS, clients)
 
 

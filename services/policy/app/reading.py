@@ -11,7 +11,7 @@ from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
 from services.policy.app.editions import Editions
-from services.policy.app.loading import clients_of, load, resolver
+from services.policy.app.loading import load, resolver
 from services.policy.app.ports import Read
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
@@ -120,7 +120,7 @@ class PolicyApp:
             known = await self.editions.known(policies)
             lineage, layers = await load(known, account_ids or None, as_of)
             overlays = await known.overlays(as_of)
-            clients = await clients_of(policies, lineage.parents.keys() if account_ids else None, as_of)
+            clients = await policies.clients(lineage.parents.keys() if account_ids else None, as_of)
         if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
         resolving = Resolver(lineage, layers, as_of.valid_time, overlays, clients)

@@ -6,13 +6,31 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, Text, and_, any_, exc, insert, literal, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Row,
+    Select,
+    Table,
+    Text,
+    and_,
+    any_,
+    cast,
+    exc,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.canonical import canonical_json
 from services.kernel.ids import InstrumentId, PolicyNodeId
+from services.policy.domain.clients import Clients
 from services.policy.domain.content import plain_value
 from services.policy.domain.errors import VersionConflict
 from services.policy.domain.history import AsOf
@@ -32,45 +50,54 @@ class StoredClientReader:
         """Read through `connection`, which is in a transaction."""
         self._connection = connection
 
-    async def profiles(
-        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, ProfileRecord]:
-        """Return the profiles that hold as of an instant, by node; of all nodes for None."""
-        rows = await self._last(profile, profile.c.node_id, node_ids, as_of)
-        return {PolicyNodeId(row.node_id): _profile_of(row) for row in rows}
-
-    async def valid_consents(
-        self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, frozenset[str]]:
-        """Return the kinds of consent that are valid as of an instant, by node; of all nodes for None."""
-        found: dict[PolicyNodeId, frozenset[str]] = {}
-        for row in await self._last(consent, consent.c.node_id, node_ids, as_of, consent.c.kind):
-            each = _consent_of(row)
-            if each.valid(as_of.valid_time):
-                found[each.node_id] = found.get(each.node_id, frozenset()) | {each.kind}
-        return found
-
-    async def preferences(
-        self, account_ids: Collection[PolicyNodeId] | None, as_of: AsOf
-    ) -> dict[PolicyNodeId, PreferencesRecord]:
-        """Return the preferences that hold as of an instant, by account; of all accounts for None."""
-        rows = await self._last(preferences, preferences.c.account_id, account_ids, as_of)
-        return {PolicyNodeId(row.account_id): _preferences_of(row) for row in rows}
+    async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
+        """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
+        # One statement for all three, because whoever asks about one account waits for each.
+        parts = [
+            _last(profile, (), node_ids, as_of, content=profile.c.content, reason=profile.c.reason),
+            _last(preferences, (), node_ids, as_of, content=preferences.c.content, reason=preferences.c.reason),
+            _last(
+                consent,
+                (consent.c.kind,),
+                node_ids,
+                as_of,
+                kind=consent.c.kind,
+                given=consent.c.given,
+                reason=consent.c.evidence,
+                expire_time=consent.c.expire_time,
+            ),
+        ]
+        profiles: dict[PolicyNodeId, ProfileRecord] = {}
+        chosen: dict[PolicyNodeId, PreferencesRecord] = {}
+        kinds: dict[PolicyNodeId, frozenset[str]] = {}
+        for row in await self._connection.execute(union_all(*parts)):
+            owner = PolicyNodeId(row.owner)
+            if row.source == profile.name:
+                profiles[owner] = _profile_of(row, owner)
+            elif row.source == preferences.name:
+                chosen[owner] = _preferences_of(row, owner)
+            elif _consent_of(row, owner).valid(as_of.valid_time):
+                kinds[owner] = kinds.get(owner, frozenset()) | {row.kind}
+        return Clients(profiles, kinds, chosen)
 
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
         """Return all profiles of a node, in the order in which they were recorded."""
         query = select(*profile.c).where(profile.c.node_id == node_id).order_by(profile.c.sequence)
-        return [_profile_of(row) for row in await self._connection.execute(query)]
+        return [_profile_of(row, node_id) for row in await self._connection.execute(query)]
 
     async def consent_history(self, node_id: PolicyNodeId) -> list[Consent]:
         """Return all records of consent of a node, in the order in which they were recorded."""
-        query = select(*consent.c).where(consent.c.node_id == node_id).order_by(consent.c.sequence)
-        return [_consent_of(row) for row in await self._connection.execute(query)]
+        query = (
+            select(*consent.c, consent.c.evidence.label("reason"))
+            .where(consent.c.node_id == node_id)
+            .order_by(consent.c.sequence)
+        )
+        return [_consent_of(row, node_id) for row in await self._connection.execute(query)]
 
     async def preference_history(self, account_id: PolicyNodeId) -> list[PreferencesRecord]:
         """Return all preferences of an account, in the order in which they were recorded."""
         query = select(*preferences.c).where(preferences.c.account_id == account_id).order_by(preferences.c.sequence)
-        return [_preferences_of(row) for row in await self._connection.execute(query)]
+        return [_preferences_of(row, account_id) for row in await self._connection.execute(query)]
 
     async def accounts_below(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
         """Return the accounts that are a node or below it, by id."""
@@ -79,28 +106,6 @@ class StoredClientReader:
         below = below.union_all(select(*columns).join(below, node.c.parent_id == below.c.node_id))
         query = select(below.c.node_id).where(below.c.kind == NodeKind.ACCOUNT.value).order_by(below.c.node_id)
         return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
-
-    async def _last(
-        self,
-        table: Table,
-        owner: ColumnElement[str],
-        owners: Collection[PolicyNodeId] | None,
-        as_of: AsOf,
-        *also_by: ColumnElement[str],
-    ) -> list[Row[*tuple[Any, ...]]]:
-        """Return the last record that holds as of an instant, of each owner."""
-        holds = table.c.effective_time <= as_of.valid_time
-        if as_of.known_time is not None:
-            holds = and_(holds, table.c.recorded_time <= as_of.known_time)
-        query = (
-            select(*table.c)
-            .ext(distinct_on(owner, *also_by))
-            .where(holds)
-            .order_by(owner, *also_by, table.c.effective_time.desc(), table.c.sequence.desc())
-        )
-        if owners is not None:
-            query = query.where(owner == any_(literal(list(owners), ARRAY(Text))))
-        return list(await self._connection.execute(query))
 
 
 class StoredClientWriter(StoredClientReader):
@@ -180,6 +185,48 @@ class StoredClientWriter(StoredClientReader):
             ) from error
 
 
+# What a table says nothing about, in the types of the tables that do.
+_NOTHING: Mapping[str, ColumnElement[Any]] = {
+    "content": cast(null(), Text),
+    "kind": cast(null(), Text),
+    "given": cast(null(), Boolean),
+    "reason": cast(null(), Text),
+    "expire_time": cast(null(), DateTime(timezone=True)),
+}
+
+
+def _last(
+    table: Table,
+    also_by: tuple[ColumnElement[str], ...],
+    owners: Collection[PolicyNodeId] | None,
+    as_of: AsOf,
+    **said: ColumnElement[Any],
+) -> Select[*tuple[Any, ...]]:
+    """Select the last record that holds as of an instant, of each owner, with the columns of all such tables."""
+    owner: ColumnElement[str] = table.c.account_id if table is preferences else table.c.node_id
+    holds = table.c.effective_time <= as_of.valid_time
+    if as_of.known_time is not None:
+        holds = and_(holds, table.c.recorded_time <= as_of.known_time)
+    found = (
+        select(
+            literal(table.name).label("source"),
+            owner.label("owner"),
+            table.c.sequence,
+            table.c.author,
+            table.c.effective_time,
+            table.c.recorded_time,
+            *(said.get(name, nothing).label(name) for name, nothing in _NOTHING.items()),
+        )
+        .ext(distinct_on(owner, *also_by))
+        .where(holds)
+        .order_by(owner, *also_by, table.c.effective_time.desc(), table.c.sequence.desc())
+    )
+    if owners is not None:
+        found = found.where(owner == any_(literal(list(owners), ARRAY(Text))))
+    inner = found.subquery()
+    return select(*inner.c)
+
+
 def _profile_text(said: Profile) -> str:
     content = {
         "birth_date": said.birth_date.isoformat(),
@@ -193,7 +240,7 @@ def _profile_text(said: Profile) -> str:
     return canonical_json({name: value for name, value in content.items() if value is not None}).decode()
 
 
-def _profile_of(row: Row[*tuple[Any, ...]]) -> ProfileRecord:
+def _profile_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> ProfileRecord:
     said = json.loads(row.content)
     horizon, income, need = said.get("horizon_date"), said.get("income_path"), said.get("liquidity_need")
     found = Profile(
@@ -205,18 +252,16 @@ def _profile_of(row: Row[*tuple[Any, ...]]) -> ProfileRecord:
         residence=said.get("residence"),
         wrapper=said.get("wrapper"),
     )
-    return ProfileRecord(
-        PolicyNodeId(row.node_id), row.sequence, found, row.author, row.reason, row.effective_time, row.recorded_time
-    )
+    return ProfileRecord(node_id, row.sequence, found, row.author, row.reason, row.effective_time, row.recorded_time)
 
 
-def _consent_of(row: Row[*tuple[Any, ...]]) -> Consent:
+def _consent_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> Consent:
     return Consent(
-        node_id=PolicyNodeId(row.node_id),
+        node_id=node_id,
         kind=row.kind,
         sequence=row.sequence,
         given=row.given,
-        evidence=row.evidence,
+        evidence=row.reason,
         author=row.author,
         effective_time=row.effective_time,
         recorded_time=row.recorded_time,
@@ -224,7 +269,7 @@ def _consent_of(row: Row[*tuple[Any, ...]]) -> Consent:
     )
 
 
-def _preferences_of(row: Row[*tuple[Any, ...]]) -> PreferencesRecord:
+def _preferences_of(row: Row[*tuple[Any, ...]], account_id: PolicyNodeId) -> PreferencesRecord:
     said = json.loads(row.content)
     tax = said.get("tax_importance")
     found = Preferences(
@@ -236,7 +281,7 @@ def _preferences_of(row: Row[*tuple[Any, ...]]) -> PreferencesRecord:
         ),
     )
     return PreferencesRecord(
-        PolicyNodeId(row.account_id),
+        account_id,
         row.sequence,
         found,
         row.author,

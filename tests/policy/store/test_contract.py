@@ -714,11 +714,11 @@ async def test_a_profile_comes_back_as_it_was_as_of_any_instant(store):
 
     async with store.read() as policies:
         assert await policies.profile_history("acc-1") == [first, later]
-        assert await policies.profiles(["acc-1", "acc-2"], AsOf(NOON)) == {"acc-1": first}
-        assert await policies.profiles(["acc-1"], AsOf(NOON + DAY)) == {"acc-1": later}
-        assert await policies.profiles(["acc-1"], AsOf(NOON + DAY, NOON + DAY)) == {"acc-1": first}
-        assert await policies.profiles(["acc-1"], AsOf(NOON - DAY)) == {}
-        assert set(await policies.profiles(None, AsOf(NOON))) == {"acc-1", "family"}
+        assert (await policies.clients(["acc-1", "acc-2"], AsOf(NOON))).profiles == {"acc-1": first}
+        assert (await policies.clients(["acc-1"], AsOf(NOON + DAY))).profiles == {"acc-1": later}
+        assert (await policies.clients(["acc-1"], AsOf(NOON + DAY, NOON + DAY))).profiles == {"acc-1": first}
+        assert (await policies.clients(["acc-1"], AsOf(NOON - DAY))).profiles == {}
+        assert set((await policies.clients(None, AsOf(NOON))).profiles) == {"acc-1", "family"}
         assert await policies.accounts_below("family") == ["acc-1", "acc-2"]
         assert await policies.accounts_below("acc-2") == ["acc-2"]
 
@@ -756,7 +756,7 @@ async def test_a_consent_is_valid_from_its_time_to_its_end_or_its_withdrawal(sto
             (AsOf(NOON + DAY, NOON), {"mandate", "esg"}),
             (AsOf(NOON + 5 * DAY), None),
         ):
-            assert (await policies.valid_consents(["family", "acc-1"], instant)).get("family") == kinds
+            assert (await policies.clients(["family", "acc-1"], instant)).valid_consents.get("family") == kinds
 
 
 async def test_preferences_come_back_as_they_were(store):
@@ -774,8 +774,8 @@ async def test_preferences_come_back_as_they_were(store):
 
     async with store.read() as policies:
         assert await policies.preference_history("acc-1") == records
-        assert await policies.preferences(["acc-1"], AsOf(NOON)) == {"acc-1": records[0]}
-        assert await policies.preferences(None, AsOf(NOON + DAY)) == {"acc-1": records[1]}
+        assert (await policies.clients(["acc-1"], AsOf(NOON))).preferences == {"acc-1": records[0]}
+        assert (await policies.clients(None, AsOf(NOON + DAY))).preferences == {"acc-1": records[1]}
 
 
 async def test_a_profile_is_looked_at_when_it_is_due_and_not_before(store):
