@@ -167,6 +167,47 @@ async def test_a_stop_holds_until_somebody_else_lifts_it(evenkeel):
     assert stop_id not in (await evenkeel("policy", "stops", "--holding")).out
 
 
+async def test_without_consent_an_account_is_held_and_with_it_decided(evenkeel, run_id, tmp_path):
+    file = tmp_path / "account.yaml"
+    file.write_text("client: {required_consents: [discretionary-mandate]}\n")
+    account = "account-00003"
+    submitted = await evenkeel("--json", "policy", "submit", account, "-f", str(file), "--reason", "By law.")
+    assert submitted.code == 0, submitted.err
+    change = submitted.json["change"]
+    assert (await evenkeel("policy", "approve", change["change_id"], change["version_hash"])).code == 0
+
+    async def outline():
+        run = (await evenkeel("--json", "run", "start", account, "--dry-run", "--watch")).json["run_id"]
+        (plan,) = (await evenkeel("--json", "plan", "list", "--run", run)).json["plans"]
+        return (await evenkeel("plan", "show", plan["plan_id"])).out
+
+    assert "no valid consent is on record: discretionary-mandate" in await outline()
+    given = await evenkeel("client", "consent", account, "discretionary-mandate", "--evidence", "document 17")
+    assert given.code == 0, given.err
+    assert "consent" not in await outline()
+    listed = await evenkeel("client", "consents", account)
+    assert "valid now: discretionary-mandate" in listed.out
+    withdrawn = await evenkeel("client", "withdraw-consent", account, "discretionary-mandate", "--evidence", "a letter")
+    assert withdrawn.code == 0, withdrawn.err
+    assert "no valid consent is on record" in await outline()
+
+
+async def test_a_profile_is_recorded_and_a_preference_outside_is_refused_with_its_bound(evenkeel):
+    recorded = await evenkeel(
+        "client", "set-profile", "account-00004", "--born", "1966-03-05", "--tolerance", "7", "--reason", "the talk"
+    )
+    assert recorded.code == 0, recorded.err
+    assert "1966-03-05" in (await evenkeel("client", "profile", "account-00004")).out
+
+    refused = await evenkeel("client", "prefer", "account-00004", "--tax", "0.5")
+    previewed = await evenkeel("client", "preview", "account-00004", "--tax", "0.5")
+
+    assert refused.code == previewed.code == 1
+    assert "PREFERENCE_OUTSIDE_BOUNDS" in refused.err
+    assert "policy sets no bounds for it" in previewed.out
+    assert "vanguard-200-175" in (await evenkeel("client", "presets")).out
+
+
 async def test_a_document_that_is_wrong_is_told_by_field(evenkeel, tmp_path):
     file = tmp_path / "wrong.yaml"
     file.write_text("tax: {long_term_rate: lots}\n")

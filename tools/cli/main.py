@@ -8,6 +8,7 @@ import typer
 from tools.cli import (
     audit,
     book,
+    clients,
     orders,
     plans,
     policy,
@@ -31,6 +32,7 @@ policy.app.add_typer(rollouts.halting)
 policy.app.add_typer(rollouts.app, name="rollout")
 app.add_typer(policy.app, name="policy")
 app.add_typer(book.app, name="account")
+app.add_typer(clients.app, name="client")
 app.add_typer(runs.app, name="run")
 app.add_typer(plans.app, name="plan")
 app.add_typer(taxes.app, name="tax")

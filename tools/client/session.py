@@ -19,6 +19,7 @@ from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
 from evenkeel.policy.v1.rollout_service_pb2_grpc import RolloutServiceStub
 from evenkeel.policy.v1.stop_service_pb2_grpc import StopServiceStub
 from services.runtime.client import connect
@@ -26,7 +27,7 @@ from tools.client.profile import Profile
 
 # Full names of what each service serves; their contracts say which calls are safe to repeat.
 CONTRACTS = {
-    "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Rollout", "Stop")),
+    "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Profile", "Rollout", "Stop")),
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
     "audit": tuple(
@@ -57,6 +58,7 @@ class Evenkeel:
             self._channels[name] = connect(address, self._credentials, services=CONTRACTS[name])
         decision, execution = self._channels["decision"], self._channels["execution"]
         self.policy = PolicyServiceStub(self._channels["policy"])
+        self.profiles = ProfileServiceStub(self._channels["policy"])
         self.rollouts = RolloutServiceStub(self._channels["policy"])
         self.stops = StopServiceStub(self._channels["policy"])
         self.books = BookServiceStub(decision)
