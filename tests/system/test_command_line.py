@@ -278,3 +278,32 @@ async def test_a_missing_profile_is_told_with_what_to_do(evenkeel):
 
     assert lost.code == 1
     assert "make up" in lost.err
+
+
+async def test_compliance_asks_by_the_command_line(evenkeel, run_id, tmp_path):
+    (order,) = (await evenkeel("--json", "audit", "list", "--kind", "execution.order.allocated", "--count", "1")).json[
+        "entries"
+    ]
+    about = {each["kind"]: each["id"] for each in order["event"]["subjects"]}
+
+    told = await evenkeel("--json", "audit", "story", f"order={about['order']}")
+    chapters = [each["chapter"].removeprefix("CHAPTER_") for each in told.json["entries"]]
+    assert {"POLICY", "INPUTS", "DECISION", "ORDER", "VENUE", "ALLOCATION", "BOOK"} <= set(chapters)
+
+    file = tmp_path / "record.json"
+    whole = await evenkeel("audit", "record", about["account"], "--file", str(file))
+    assert (whole.code, "complete" in whole.out) == (0, True)
+    assert json.loads(file.read_text())["account"] == about["account"]
+
+    known = await evenkeel("--json", "audit", "as-of", f"plan={about['plan']}")
+    assert "decision.plan.decided" in [each["entry"]["event"]["kind"] for each in known.json["entries"]]
+
+    approved = (await evenkeel("--json", "audit", "approvals")).json["approvals"]
+    assert approved
+    assert all(each["independent"] for each in approved if each["entry"]["event"]["kind"] == "policy.change.approved")
+
+    looked = (await evenkeel("--json", "audit", "accesses", "--about", f"account={about['account']}")).json["accesses"]
+    assert "evenkeel.audit.v1.AuditQueryService/GetAccountRecord" in [each["method"] for each in looked]
+
+    logs = (await evenkeel("--json", "audit", "logs")).json["logs"]
+    assert [log["name"] for log in logs] == ["access", "events", "records"]

@@ -21,6 +21,8 @@ from tools.verifier import audit_verify
 
 app = typer.Typer(help="What was done, and whether the record is whole.", no_args_is_help=True)
 
+LogName = Annotated[str, typer.Option("--log", help="Of this log: `evenkeel audit logs` lists them.")]
+
 
 @app.command("list")
 def list_entries(
@@ -31,19 +33,25 @@ def list_entries(
     ] = None,
     actor: Annotated[str, typer.Option(help="Only done by this actor.")] = "",
     trace: Annotated[str, typer.Option(help="Only in this trace.")] = "",
+    log: LogName = "events",
+    since: Annotated[datetime | None, typer.Option("--from", help="Only recorded then or later; UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="Only recorded before; UTC.")] = None,
     newest: Annotated[bool, typer.Option(help="Newest first.")] = False,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     token: Annotated[str, typer.Option(help="Token of the page.")] = "",
 ) -> None:
     """List entries of the log."""
     request = pb.ListEntriesRequest(
-        filter=pb.EntryFilter(
-            kind=kind, actor=actor, trace_id=trace, subjects=[_subject(text) for text in about or ()]
-        ),
+        filter=pb.EntryFilter(kind=kind, actor=actor, trace_id=trace, subjects=[subject(text) for text in about or ()]),
         page_size=count,
         page_token=token,
         descending=newest,
+        log=log,
     )
+    if since is not None:
+        request.filter.start_time.CopyFrom(utc_message(since))
+    if until is not None:
+        request.filter.end_time.CopyFrom(utc_message(until))
     response = call(context, "compliance_officer", lambda services: services.audit.ListEntries(request))
 
     def readable() -> None:
@@ -59,9 +67,13 @@ def list_entries(
 
 
 @app.command("show")
-def show_entry(context: typer.Context, index: Annotated[int, typer.Argument(min=0, help="Index of an entry.")]) -> None:
+def show_entry(
+    context: typer.Context,
+    index: Annotated[int, typer.Argument(min=0, help="Index of an entry.")],
+    log: LogName = "events",
+) -> None:
     """Show one entry whole, as it was hashed."""
-    request = pb.GetEntryRequest(index=index)
+    request = pb.GetEntryRequest(index=index, log=log)
     response = call(context, "compliance_officer", lambda services: services.audit.GetEntry(request))
     out.print_json(response.entry.body.decode())
 
@@ -77,11 +89,11 @@ def verify(
     """Read the whole log, compute its tree anew, and compare with the signed checkpoint."""
 
     async def work(services: Evenkeel) -> str:
-        verifier_key = _key(key, services)
+        public_key = verifier_key(key, services)
         if export is None:
-            return (await verify_log(services, verifier_key)).sentence
+            return (await verify_log(services, public_key)).sentence
         with export.open("wb") as file:
-            return (await verify_log(services, verifier_key, file)).sentence
+            return (await verify_log(services, public_key, file)).sentence
 
     sentence = call(context, "compliance_officer", work)
     out.print(f"[green]log verified[/] {sentence}", highlight=False)
@@ -105,7 +117,7 @@ def export(
     key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
 ) -> None:
     """Write a part of the log, or all of it, to a folder that anybody can check offline: `evenkeel audit check`."""
-    wanted = pb.EntryFilter(kind=kind, actor=actor, subjects=[_subject(each) for each in about or ()])
+    wanted = pb.EntryFilter(kind=kind, actor=actor, subjects=[subject(each) for each in about or ()])
     if since is not None:
         wanted.start_time.CopyFrom(utc_message(since))
     if until is not None:
@@ -114,7 +126,7 @@ def export(
     request = ExportRequest(log=log, filter=wanted, forms=forms, reason=reason)
 
     async def work(services: Evenkeel) -> int:
-        return await export_part(services, request, directory, _key(key, services))
+        return await export_part(services, request, directory, verifier_key(key, services))
 
     size = call(context, "compliance_officer", work)
     _check(directory / POLICY_FILE, directory)
@@ -130,7 +142,7 @@ def mirror(
     """Write the whole log to a folder as C2SP tiles, which `evenkeel audit check` and any C2SP tool can check."""
 
     async def work(services: Evenkeel) -> int:
-        return (await export_log(services, _key(key, services), directory)).size
+        return (await export_log(services, verifier_key(key, services), directory)).size
 
     size = call(context, "compliance_officer", work)
     out.print(f"[green]mirrored and verified[/] {size:,} entries to {directory}", highlight=False)
@@ -226,7 +238,7 @@ def prove(
     """Write one entry and the proof that it is in the log, for `audit_verify.py` or any C2SP tool."""
 
     async def work(services: Evenkeel) -> tuple[Path, Path]:
-        return await export_proof(services, _key(key, services), index, directory)
+        return await export_proof(services, verifier_key(key, services), index, directory)
 
     record, proof = call(context, "compliance_officer", work)
     out.print(f"[green]proven[/] {record} by {proof}", highlight=False)
@@ -237,12 +249,13 @@ def tail(
     context: typer.Context,
     start: Annotated[int, typer.Option(min=0, help="Index of the first entry wanted.")] = 0,
     kind: Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")] = "",
+    log: LogName = "events",
 ) -> None:
     """Print entries as they are recorded, one JSON a line, until interrupted; resumes by --start."""
 
     async def work(services: Evenkeel) -> None:
         next_index = start
-        request = pb.StreamEntriesRequest(start_index=start, filter=pb.EntryFilter(kind=kind), follow=True)
+        request = pb.StreamEntriesRequest(start_index=start, filter=pb.EntryFilter(kind=kind), follow=True, log=log)
         try:
             async for batch in services.audit.StreamEntries(request):
                 for entry in batch.entries:
@@ -260,14 +273,24 @@ def _check(policy: Path, *target: Path) -> None:
         raise typer.Exit(code)
 
 
-def _key(given: str, services: Evenkeel) -> str:
-    verifier_key = given or services.profile.verifier_key
-    if not verifier_key:
+def verifier_key(given: str, services: Evenkeel) -> str:
+    """Return the log's public key: `given`, or the profile's.
+
+    Raises:
+        Invalid: There is neither.
+    """
+    found = given or services.profile.verifier_key
+    if not found:
         raise Invalid("the log's public key is not in the profile: give it by --key")
-    return verifier_key
+    return found
 
 
-def _subject(text: str) -> pb.Subject:
+def subject(text: str) -> pb.Subject:
+    """Return what a person writes as `kind=id`.
+
+    Raises:
+        BadParameter: It is not written so.
+    """
     kind, sign, identifier = text.partition("=")
     if not sign:
         raise typer.BadParameter(f"say what kind of thing, for instance account={text}")

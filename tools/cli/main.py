@@ -7,6 +7,7 @@ import typer
 
 from tools.cli import (
     audit,
+    audit_queries,
     book,
     clients,
     orders,
@@ -38,7 +39,7 @@ app.add_typer(plans.app, name="plan")
 app.add_typer(taxes.app, name="tax")
 app.add_typer(orders.orders, name="order")
 app.add_typer(orders.blocks, name="block")
-app.add_typer(audit.app, name="audit")
+app.add_typer(audit_queries.extended(audit.app), name="audit")
 app.add_typer(records.app, name="records")
 app.command("halt")(trading.halt)
 app.command("resume")(trading.resume)
