@@ -26,6 +26,17 @@ class LogSettings(BaseModel):
     key_file: Path | None = None
 
 
+class WitnessSettings(BaseModel):
+    """A witness outside our administration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Its public key, as C2SP writes it: `<name>+<key id>+<base64>`.
+    key: str = Field(min_length=1, max_length=500)
+    # Its address before `/add-checkpoint`.
+    url: str = Field(pattern=r"^https?://[^\s]+$", max_length=500)
+
+
 class AuditSettings(ServiceSettings):
     """Environment variables `EVENKEEL_AUDIT_*`."""
 
@@ -58,3 +69,15 @@ class AuditSettings(ServiceSettings):
     scrub_interval_s: float = Field(default=86_400.0, ge=1, le=31 * 86_400)
     # How often the process that holds the log looks whether a day has ended and must be closed, in seconds.
     close_look_s: float = Field(default=60.0, ge=1, le=3_600)
+
+    # Who is shown each checkpoint of every log, as JSON: [{"key": "…", "url": "https://witness.example"}].
+    witnesses: tuple[WitnessSettings, ...] = Field(default=(), max_length=32)
+    # How many of them make a checkpoint witnessed; more than half when not given.
+    witness_quorum: int | None = Field(default=None, ge=1, le=32)
+    # How many of them must answer before a process that just got the log signs anything. With 0 it asks them all, but
+    # does not wait for those that are away.
+    witness_answers_min: int = Field(default=0, ge=0, le=32)
+    # How often the newest checkpoint is shown, in seconds.
+    witness_interval_s: float = Field(default=1.0, gt=0, le=3_600)
+    # From this age of the newest witnessed checkpoint on there is an alarm, in seconds.
+    witness_age_s_max: float = Field(default=60.0, gt=0, le=86_400)

@@ -19,6 +19,8 @@ from evenkeel.audit.v1.records_service_pb2 import DESCRIPTOR as RECORDS_CONTRACT
 from evenkeel.audit.v1.records_service_pb2_grpc import add_RecordsServiceServicer_to_server
 from evenkeel.audit.v1.report_service_pb2 import DESCRIPTOR as REPORTS
 from evenkeel.audit.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
+from evenkeel.audit.v1.witness_service_pb2 import DESCRIPTOR as WITNESS
+from evenkeel.audit.v1.witness_service_pb2_grpc import add_WitnessServiceServicer_to_server
 from services.audit.api import (
     AccessRecorder,
     AuditQueryServicer,
@@ -27,6 +29,7 @@ from services.audit.api import (
     LogQueries,
     RecordsServicer,
     ReportServicer,
+    WitnessServicer,
 )
 from services.audit.app import (
     AccessLog,
@@ -48,8 +51,12 @@ from services.audit.app import (
     read_records,
     scrub,
 )
+from services.audit.app.witnesses import Witnesses, WitnessObserver
+from services.audit.clients import HttpWitness
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.cosignature import WitnessKey
+from services.audit.domain.errors import LogWriterElsewhere
 from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
 from services.audit.domain.records import Records
 from services.audit.domain.reports.base import GROUP, Report
@@ -57,6 +64,7 @@ from services.audit.domain.signed_note import SigningKey
 from services.audit.store import (
     PostgresCloses,
     PostgresContents,
+    PostgresCosignatures,
     PostgresDisposer,
     PostgresGoverning,
     PostgresPartitions,
@@ -128,6 +136,34 @@ class Watch:
         )
 
 
+class WitnessWatch:
+    """Shows operators how old the newest witnessed checkpoint is, and says what is wrong with a witness."""
+
+    def __init__(self, name: str, age_s_max: float) -> None:
+        """Speak of the log `name`; from `age_s_max` on there is an alarm."""
+        self._labels = {"log": name}
+        self._age_s_max = age_s_max
+        self._age = level("evenkeel.audit.witness.age", "s", "Age of the newest checkpoint that enough witnesses saw.")
+        self._late = level("evenkeel.audit.witness.late", "1", "1 when that age is above its limit, else 0.")
+        self._alarmed = False
+        self.observer = WitnessObserver(self.aged, self.troubled)
+
+    def aged(self, age_s: float) -> None:
+        """Note the age; say once that it became too old, and once that it is well again."""
+        late = age_s > self._age_s_max
+        self._age.set(age_s, self._labels)
+        self._late.set(int(late), self._labels)
+        if late and not self._alarmed:
+            log.error("witnesses late", **self._labels, age_s=round(age_s, 1), limit_s=self._age_s_max)
+        if self._alarmed and not late:
+            log.info("witnesses well again", **self._labels, age_s=round(age_s, 1))
+        self._alarmed = late
+
+    def troubled(self, witness: str, why: str) -> None:
+        """Say what is wrong with a witness."""
+        log.warning("witness troubled", **self._labels, witness=witness, why=why)
+
+
 def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
     """Return the key that signs each log's checkpoints, by the log's name; the key's name is the log's origin."""
     events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
@@ -177,6 +213,7 @@ class OpenLog:
     sequencer: Sequencer
     scrubber: Scrubber
     closer: Closer
+    witnesses: Witnesses
     app: AuditApp
     queries: LogQueries
 
@@ -193,6 +230,14 @@ class OpenLog:
         """Put together what works on the log `name`, which `records` governs and in which `sealer` seals."""
         growing = Growing(settings.follow_poll_s)
         watch = Watch(name, growing)
+
+        async def may_sign(signed: SignedCheckpoint) -> None:
+            answered = await witnesses.check(signed)
+            if answered < settings.witness_answers_min:
+                raise LogWriterElsewhere(
+                    f"{answered} witnesses answer, and {settings.witness_answers_min} must before anything is signed"
+                )
+
         sequencer = Sequencer(
             elect=lambda: elect(database, key.name, name),
             origin=key.name,
@@ -201,6 +246,7 @@ class OpenLog:
             observer=watch,
             queue_events_max=settings.queue_events_max,
             election_interval_s=settings.election_interval_s,
+            may_sign=may_sign,
         )
         scrubber = Scrubber(
             log=PostgresContents(database, name),
@@ -230,7 +276,9 @@ class OpenLog:
         )
         account_records = AccountRecords(app=app, log=reader, closer=closer, clock=SystemClock())
         queries = LogQueries(Queries(app=app, log=reader), account_records)
-        return cls(name, key, sequencer, scrubber, closer, app, queries)
+        witnesses = _witnesses(name, settings, database, reader, app, sequencer)
+
+        return cls(name, key, sequencer, scrubber, closer, witnesses, app, queries)
 
     @property
     def workers(self) -> list[Worker]:
@@ -239,7 +287,32 @@ class OpenLog:
             Worker(f"sequencer of {self.name}", self.sequencer.run),
             Worker(f"scrubber of {self.name}", self.scrubber.run),
             Worker(f"closer of {self.name}", self.closer.run),
+            Worker(f"witnesses of {self.name}", self.witnesses.run),
         ]
+
+
+def _witnesses(
+    name: str,
+    settings: AuditSettings,
+    database: Database,
+    reader: PostgresReader,
+    app: AuditApp,
+    sequencer: Sequencer,
+) -> Witnesses:
+    """Return those who see the log `name`."""
+    witnesses = [HttpWitness(WitnessKey.parse(each.key), each.url) for each in settings.witnesses]
+    return Witnesses(
+        witnesses=witnesses,
+        needed=settings.witness_quorum or (len(witnesses) // 2 + 1 if witnesses else 0),
+        log=reader,
+        proves=app,
+        store=PostgresCosignatures(database, name),
+        clock=SystemClock(),
+        interval_s=settings.witness_interval_s,
+        observer=WitnessWatch(name, settings.witness_age_s_max).observer,
+        writing=lambda: sequencer.writing,
+        on_behind=sequencer.stop_signing,
+    )
 
 
 def keeper_database(settings: AuditSettings) -> Database:
@@ -310,6 +383,12 @@ def assemble(settings: AuditSettings) -> Assembled:
             "AuditQueryService",
             add_AuditQueryServiceServicer_to_server,
             AuditQueryServicer(logs, {name: each.queries for name, each in opened.items()}, access),
+        ),
+        _servicer(
+            WITNESS,
+            "WitnessService",
+            add_WitnessServiceServicer_to_server,
+            WitnessServicer(logs, {name: each.witnesses for name, each in opened.items()}),
         ),
         _servicer(
             RECORDS_CONTRACT, "RecordsService", add_RecordsServiceServicer_to_server, RecordsServicer(records, access)

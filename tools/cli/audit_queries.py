@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from evenkeel.audit.v1 import query_service_pb2 as pb
+from evenkeel.audit.v1 import witness_service_pb2 as witness_pb
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.signed_note import VerifierKey
@@ -208,6 +209,24 @@ def accesses(
     show(context, response, readable)
 
 
+def witnesses(
+    context: typer.Context,
+    log: Annotated[str, typer.Option(help="Of this log.")] = "events",
+) -> None:
+    """List the witnesses of a log: what each has seen of it, and what is wrong."""
+    request = witness_pb.ListWitnessesRequest(log=log)
+    response = call(context, "compliance_officer", lambda services: services.witnesses.ListWitnesses(request))
+
+    def readable() -> None:
+        rows = table(f"Witnesses of {log}; {response.quorum} make a checkpoint witnessed", "name", ">has seen", "when")
+        rows.add_column("trouble")
+        for each in response.witnesses:
+            rows.add_row(each.name, f"{each.seen_size:,}", time(each.sign_time), each.trouble)
+        out.print(rows)
+
+    show(context, response, readable)
+
+
 def extended(app: typer.Typer) -> typer.Typer:
     """Return the verbs `app`, and those of this module."""
     for verb, command in (
@@ -217,6 +236,7 @@ def extended(app: typer.Typer) -> typer.Typer:
         ("as-of", as_of),
         ("approvals", approvals),
         ("accesses", accesses),
+        ("witnesses", witnesses),
     ):
         app.command(verb)(command)
     return app

@@ -11,6 +11,7 @@ from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
 from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.audit.v1.report_service_pb2_grpc import ReportServiceStub
+from evenkeel.audit.v1.witness_service_pb2_grpc import WitnessServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
@@ -31,7 +32,7 @@ CONTRACTS = {
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
     "audit": tuple(
-        f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records", "Report")
+        f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records", "Report", "Witness")
     ),
 }
 
@@ -75,6 +76,7 @@ class Evenkeel:
         self.exports = ExportServiceStub(audit)
         self.records = RecordsServiceStub(audit)
         self.reports = ReportServiceStub(audit)
+        self.witnesses = WitnessServiceStub(audit)
         return self
 
     async def __aexit__(

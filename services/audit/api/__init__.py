@@ -6,6 +6,7 @@ from services.audit.api.reading import ACCESS_INDEX_HEADER, AccessRecorder
 from services.audit.api.records import RecordsServicer
 from services.audit.api.reports import ReportServicer
 from services.audit.api.servicer import AuditServicer
+from services.audit.api.witness_servicer import WitnessServicer
 
 __all__ = [
     "ACCESS_INDEX_HEADER",
@@ -16,4 +17,5 @@ __all__ = [
     "LogQueries",
     "RecordsServicer",
     "ReportServicer",
+    "WitnessServicer",
 ]

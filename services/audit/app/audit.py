@@ -268,6 +268,10 @@ class AuditApp:
             proven.append(ProvenEntry(index, body, path))
         return proven
 
+    async def proof_between(self, first: int, second: Checkpoint) -> tuple[bytes, ...]:
+        """Return the consistency proof from the first `first` entries, 1 or more, to the checkpoint `second`."""
+        return tuple(await self._roots(consistency_spans(first, second.size), second))
+
     async def consistency_proof(self, first: int, second: int | None = None) -> Proof:
         """Return the proof that the log at size `first` is the beginning of that at `second`, or now.
 

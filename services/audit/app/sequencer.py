@@ -14,17 +14,17 @@ an election lets one write at a time, and if it were wrong, both would write the
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from services.audit.app.ports import Elect, LogWriter, Observer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.entry import Event
-from services.audit.domain.errors import LogBackpressure, LogRootMismatch, LogWriterElsewhere
+from services.audit.domain.errors import LogBackpressure, LogBehindWitness, LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import Growth, Head, Result, conflict_reports, grow
 from services.audit.domain.signed_note import SigningKey
 from services.kernel.clock import Clock
-from services.kernel.errors import Unreachable
+from services.kernel.errors import Fact, Unreachable
 
 # Beyond this a larger batch gains nothing and only makes callers wait.
 BATCH_EVENTS_MAX = 1_000
@@ -72,6 +72,7 @@ class Sequencer:
         observer: Observer,
         queue_events_max: int = 20_000,
         election_interval_s: float = 1.0,
+        may_sign: Callable[[SignedCheckpoint], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare to write the log `origin`, signing with `keys`; `run` writes.
 
@@ -83,6 +84,8 @@ class Sequencer:
             observer: Told of each commit and each loss.
             queue_events_max: Events that may wait; more are refused.
             election_interval_s: How long to wait between attempts to become the writer.
+            may_sign: Asked with the newest checkpoint before this process signs another; raises
+                `LogBehindWitness` when somebody has seen more.
         """
         self._elect = elect
         self._origin = origin
@@ -91,15 +94,17 @@ class Sequencer:
         self._queue_events_max = queue_events_max
         self._election_interval_s = election_interval_s
         self._observer = observer
+        self._may_sign = may_sign
         self._queue: deque[_Waiting] = deque()
         self._queued_events = 0
         self._arrived = asyncio.Event()
         self._in_doubt: list[_Waiting] = []
         self._failures = 0
         self._writing = False
+        self._behind: LogBehindWitness | None = None
         # Callers may also wait for an election that is likely to succeed: the first, and one after a lost session.
         self._accepting = True
-        self._bent: LogRootMismatch | None = None
+        self._bent: LogRootMismatch | LogBehindWitness | None = None
 
     @property
     def writing(self) -> bool:
@@ -125,7 +130,7 @@ class Sequencer:
             LogRootMismatch: The log is not written to until a person has looked at it.
         """
         if self._bent is not None:
-            raise LogRootMismatch(self._bent.message)
+            raise type(self._bent)(self._bent.message)
         if not self._accepting:
             raise LogWriterElsewhere("this process does not hold the log; repeat in a moment", origin=self._origin)
         if self._queued_events and self._queued_events + len(events) > self._queue_events_max:
@@ -140,11 +145,17 @@ class Sequencer:
         self._arrived.set()
         return await waiting.done
 
+    def stop_signing(self, behind: LogBehindWitness) -> None:
+        """Sign nothing more: somebody has seen what this log does not have."""
+        self._behind = behind
+        self._arrived.set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop` is set and the queue is empty; become the writer again whenever the hold is lost.
 
         Raises:
             LogRootMismatch: What is stored does not hash to what was signed: a person must look.
+            LogBehindWitness: A witness has seen what is not stored: a person must look.
         """
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self._arrived.set())
@@ -162,8 +173,9 @@ class Sequencer:
                     # Most often the session was lost and another can begin at once.
                     if self._failures > 1:
                         await asyncio.wait([stopping], timeout=self._election_interval_s)
-        except LogRootMismatch as bent:
+        except (LogRootMismatch, LogBehindWitness) as bent:
             self._bent = bent
+            self._refuse_waiting(bent)
             raise
         finally:
             self._writing = False
@@ -177,6 +189,8 @@ class Sequencer:
             head = Head(head.edge, self._clock.now())
             checkpoint = self._signed(head)
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
+        if self._may_sign is not None:
+            await self._may_sign(checkpoint)
         memory = _Memory(head, checkpoint)
         self._writing, self._accepting, self._bent = True, True, None
         if not self._in_doubt:
@@ -185,15 +199,21 @@ class Sequencer:
         while True:
             if not self._in_doubt:
                 await self._take(stop)
+            self._raise_if_behind()
             if not self._in_doubt:
                 self._writing = False
                 return
             await self._commit(writer, memory)
 
+    def _raise_if_behind(self) -> None:
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            raise behind
+
     async def _take(self, stop: asyncio.Event) -> None:
         """Wait for callers, and take of those in the queue as many as fit into one batch; none when it is to stop."""
         while not self._queue:
-            if stop.is_set():
+            if stop.is_set() or self._behind is not None:
                 return
             self._arrived.clear()
             await self._arrived.wait()
@@ -242,7 +262,7 @@ class Sequencer:
             checkpoint, sign_checkpoint(checkpoint, self._keys), head.recorded_time or self._clock.now()
         )
 
-    def _refuse_waiting(self, reason: Unreachable) -> None:
+    def _refuse_waiting(self, reason: Fact) -> None:
         self._accepting = False
         waiting, self._in_doubt = [*self._in_doubt, *self._queue], []
         self._queue.clear()

@@ -127,3 +127,21 @@ class SubjectUnknown(NotFound):
     """Nothing is recorded about this subject."""
 
     reason = "SUBJECT_UNKNOWN"
+
+
+class LogBehindWitness(Corrupt):
+    """A witness has seen entries that this log does not have; signing on would fork it."""
+
+    reason = "LOG_BEHIND_WITNESS"
+
+
+class WitnessSilent(Unreachable):
+    """A witness does not answer."""
+
+    reason = "WITNESS_SILENT"
+
+
+class LogUnwitnessed(NotFound):
+    """Not enough witnesses have seen any checkpoint of the log yet."""
+
+    reason = "LOG_UNWITNESSED"

@@ -2,6 +2,7 @@
 
 from services.audit.store.closing import PostgresCloses
 from services.audit.store.contents import PostgresContents
+from services.audit.store.cosignatures import PostgresCosignatures
 from services.audit.store.keeper import (
     PostgresDisposer,
     PostgresGoverning,
@@ -16,6 +17,7 @@ from services.audit.store.writer import elect
 __all__ = [
     "PostgresCloses",
     "PostgresContents",
+    "PostgresCosignatures",
     "PostgresDisposer",
     "PostgresGoverning",
     "PostgresPartitions",

@@ -1,6 +1,7 @@
 """The audit service as it is in production, in this process: its own server, interceptors, database and roles."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -234,11 +235,11 @@ class Whole:
             await channel.close()
 
 
-@pytest.fixture
-async def whole(audit_settings, tmp_path):
-    """The service as `main` puts it together, in this process."""
+@asynccontextmanager
+async def started(audit_settings, tmp_path, *, await_held=True, **values):
+    """The service as `main` puts it together, in this process, with these settings."""
     issuer = TokenIssuer.at(tmp_path)
-    settings = audit_settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, drain_s=1.0)
+    settings = audit_settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, drain_s=1.0, **values)
     assembled = assemble(settings)
     server = Server(
         settings,
@@ -249,10 +250,19 @@ async def whole(audit_settings, tmp_path):
     )
     await server.start()
     running = Whole(server, assembled, issuer)
-    for each in assembled.opened.values():
-        # Waits until this process holds the log.
-        await each.sequencer.append([])
-    yield running
-    await running.close()
-    await server.drain()
-    await assembled.close()
+    try:
+        for each in assembled.opened.values() if await_held else ():
+            # Waits until this process holds the log.
+            await each.sequencer.append([])
+        yield running
+    finally:
+        await running.close()
+        await server.drain()
+        await assembled.close()
+
+
+@pytest.fixture
+async def whole(audit_settings, tmp_path):
+    """The service as `main` puts it together, in this process."""
+    async with started(audit_settings, tmp_path) as running:
+        yield running

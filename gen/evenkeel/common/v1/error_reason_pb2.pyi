@@ -204,6 +204,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Only the audit service itself writes to this log."""
     ERROR_REASON_SUBJECT_UNKNOWN: _ErrorReason.ValueType  # 408
     """Nothing is recorded about this subject."""
+    ERROR_REASON_LOG_BEHIND_WITNESS: _ErrorReason.ValueType  # 409
+    """A witness has seen entries that this log does not have; signing on would fork it."""
+    ERROR_REASON_WITNESS_SILENT: _ErrorReason.ValueType  # 410
+    """A witness does not answer."""
+    ERROR_REASON_LOG_UNWITNESSED: _ErrorReason.ValueType  # 411
+    """Not enough witnesses have seen any checkpoint of the log yet."""
     ERROR_REASON_ENTRY_DISPOSED: _ErrorReason.ValueType  # 430
     """The entry was destroyed when its time was over; its hash is still in the tree."""
     ERROR_REASON_PROPOSAL_NOT_FOUND: _ErrorReason.ValueType  # 431
@@ -413,6 +419,12 @@ ERROR_REASON_LOG_RESERVED: ErrorReason.ValueType  # 407
 """Only the audit service itself writes to this log."""
 ERROR_REASON_SUBJECT_UNKNOWN: ErrorReason.ValueType  # 408
 """Nothing is recorded about this subject."""
+ERROR_REASON_LOG_BEHIND_WITNESS: ErrorReason.ValueType  # 409
+"""A witness has seen entries that this log does not have; signing on would fork it."""
+ERROR_REASON_WITNESS_SILENT: ErrorReason.ValueType  # 410
+"""A witness does not answer."""
+ERROR_REASON_LOG_UNWITNESSED: ErrorReason.ValueType  # 411
+"""Not enough witnesses have seen any checkpoint of the log yet."""
 ERROR_REASON_ENTRY_DISPOSED: ErrorReason.ValueType  # 430
 """The entry was destroyed when its time was over; its hash is still in the tree."""
 ERROR_REASON_PROPOSAL_NOT_FOUND: ErrorReason.ValueType  # 431

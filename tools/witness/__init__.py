@@ -1,0 +1,1 @@
+"""Has anybody outside seen what the log says, and that it never said otherwise?"""
