@@ -187,7 +187,7 @@ def report(
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this file as CSV.")] = None,
 ) -> None:
     """Make a report from the log alone; what the log does not tell is named as missing."""
-    request = GetReportRequest(name=name, subjects=[_subject(each) for each in about or ()])
+    request = GetReportRequest(name=name, subjects=[subject(each) for each in about or ()])
     if since is not None:
         request.start_time.CopyFrom(utc_message(since))
     if until is not None:
