@@ -97,7 +97,7 @@ async def serve(host: str, port: int) -> None:
     ]
     application = Echo({each.session_id: each.dictionary for each in configs})
     counterparties = {each.session_id: Counterparty(each) for each in configs}
-    acceptor = Acceptor(counterparties, MemoryStore(), application, SystemClock(), Limits())
+    acceptor = Acceptor(counterparties, MemoryStore(generations_max=1), application, SystemClock(), Limits())
     bound = await acceptor.start(host, port)
     sys.stdout.write(f"listening on {host}:{bound}\n")
     sys.stdout.flush()

@@ -18,9 +18,10 @@ class _Kept:
 class MemoryUnit:
     """A transaction in memory: its changes are made when it commits."""
 
-    def __init__(self, sessions: dict[SessionId, _Kept]) -> None:
-        """Change `sessions` on commit."""
+    def __init__(self, sessions: dict[SessionId, _Kept], generations_max: int | None) -> None:
+        """Change `sessions` on commit, and keep the journals of the newest `generations_max`; None: of all."""
         self._sessions = sessions
+        self._generations_max = generations_max
         self._numbers: dict[SessionId, Numbers] = {}
         self._entries: list[tuple[SessionId, int, Direction, Entry]] = []
         self._claimed: dict[SessionId, set[str]] = {}
@@ -73,14 +74,24 @@ class MemoryUnit:
             self._sessions[session].journal.setdefault((generation, direction), {})[entry.number] = entry
         for session, keys in self._claimed.items():
             self._sessions[session].claimed |= keys
+        if self._generations_max is not None:
+            for session, numbers in self._numbers.items():
+                journal = self._sessions[session].journal
+                for key in [key for key in journal if key[0] <= numbers.generation - self._generations_max]:
+                    del journal[key]
 
 
 class MemoryStore:
     """Sessions in memory."""
 
-    def __init__(self) -> None:
-        """Begin without sessions."""
+    def __init__(self, generations_max: int | None = None) -> None:
+        """Begin without sessions.
+
+        Args:
+            generations_max: Of so many generations the journals are kept; None: of all.
+        """
         self._sessions: dict[SessionId, _Kept] = {}
+        self._generations_max = generations_max
 
     async def load(self, session: SessionId, now: datetime) -> Numbers:
         """See `SessionStore`."""
@@ -92,7 +103,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[MemoryUnit]:
-        unit = MemoryUnit(self._sessions)
+        unit = MemoryUnit(self._sessions, self._generations_max)
         yield unit
         unit.commit()
 

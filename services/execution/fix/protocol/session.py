@@ -38,7 +38,6 @@ from services.execution.fix.protocol.schedule import ALWAYS
 from services.execution.fix.protocol.store import Entry, Numbers
 from services.execution.fix.protocol.tags import (
     BEGIN_SEQ_NO,
-    BEGIN_STRING,
     BUSINESS_REJECT_REASON,
     DEFAULT_APPL_VER_ID,
     ENCRYPT_METHOD,
@@ -50,14 +49,12 @@ from services.execution.fix.protocol.tags import (
     REF_MSG_TYPE,
     REF_SEQ_NUM,
     RESET_SEQ_NUM_FLAG,
-    SENDER_COMP_ID,
-    SENDING_TIME,
-    TARGET_COMP_ID,
     TEST_REQ_ID,
     TEXT,
 )
+from services.execution.fix.protocol.trust import Trust, lacks_original_time
 from services.execution.fix.protocol.validation import Problem, validate
-from services.execution.fix.protocol.values import Pair, read_timestamp
+from services.execution.fix.protocol.values import Pair
 from services.execution.fix.protocol.waiting import Gap, Waiting
 
 # A higher number is no sequence number of anybody; it must fit the journal's columns, too.
@@ -93,8 +90,7 @@ class Session:
         self.state = State.LOGGING_ON
         self._composer = Composer(config)
         self._dictionary = config.dictionary
-        self._sender = config.target.encode()
-        self._target = config.sender.encode()
+        self._trust = Trust(config)
         self._generation, self._since = numbers.generation, numbers.since
         self._next_out, self._next_in = numbers.next_out, numbers.next_in
         self._waiting = Waiting(config.waiting_max)
@@ -254,17 +250,17 @@ class Session:
         """Decide on the first message of a connection."""
         config = self.config
         number = message.number
-        if message.msg_type == "5" and config.role is Role.INITIATOR and self._is_theirs(message):
+        if message.msg_type == "5" and config.role is Role.INITIATOR and self._trust.is_theirs(message):
             if number == self._next_in:
                 self._take_number(number, message, now, deliver=False)
             self._actions.append(LoggedOut(message.text(TEXT)))
             self._close(f"they refused our Logon: {message.text(TEXT) or 'no text'}")
             return
         # Whoever they are, they learn nothing: 1c, 1d, 1e.
-        if message.msg_type != "A" or not self._is_theirs(message) or number is None:
+        if message.msg_type != "A" or not self._trust.is_theirs(message) or number is None:
             self._close("the first message must be a Logon between the agreed parties")
             return
-        if (instant := message.get(SENDING_TIME)) is None or not self._is_timely(instant, now):
+        if not self._trust.is_timely(message, now):
             self._close("SendingTime of the Logon is not close to our clock")
             return
         if self._dictionary.appl_ver_id is not None and not message.get(DEFAULT_APPL_VER_ID):
@@ -352,7 +348,7 @@ class Session:
     def _decide(self, message: Message, now: datetime) -> None:
         """Decide on a message by who sent it, when, and under which number."""
         number = message.number
-        if message.get(BEGIN_STRING) != self._dictionary.begin_string.encode():
+        if not self._trust.speaks(message):
             # 2i.
             self._say_good_bye("Incorrect BeginString", now)
             return
@@ -360,7 +356,7 @@ class Session:
             self._say("5", [(TEXT, "MsgSeqNum missing or no number")], now)
             self._close("MsgSeqNum missing or no number")
             return
-        if (reason := self._distrust(message, now)) is not None:
+        if (reason := self._trust.problem(message, now)) is not None:
             # 2f, 2k, 2o.
             self._refuse(message, number, Problem(reason), now)
             self._say_good_bye(None, now)
@@ -369,7 +365,7 @@ class Session:
         if (self._resetting and msg_type != "A") or (msg_type == "5" and message.poss_dup and number < self._next_in):
             # Sent before they knew that we begin anew; or said, and answered, before.
             return
-        if self._lacks_original_time(message, number):
+        if number <= self._next_in and lacks_original_time(message):
             # 2g.
             self._refuse(message, number, Problem(RejectReason.REQUIRED_TAG_MISSING, str(ORIG_SENDING_TIME)), now)
         elif msg_type == "5":
@@ -387,29 +383,6 @@ class Session:
             self._take(message, number, now)
         elif not message.poss_dup:
             self._too_low(number, now)
-
-    def _distrust(self, message: Message, now: datetime) -> RejectReason | None:
-        """Return why a message is not from our counterparty, or not from now; absent fields are left to validation."""
-        sender, target = message.get(SENDER_COMP_ID), message.get(TARGET_COMP_ID)
-        if (sender and sender != self._sender) or (target and target != self._target):
-            return RejectReason.COMP_ID_PROBLEM
-        sent = message.get(SENDING_TIME)
-        sent_at = read_timestamp(sent) if sent else None
-        if sent_at is None:
-            return None
-        if abs(now - sent_at) > self.config.sending_time_tolerance:
-            return RejectReason.SENDING_TIME_ACCURACY_PROBLEM
-        if message.poss_dup and (original := message.get(ORIG_SENDING_TIME)):
-            original_at = read_timestamp(original)
-            if original_at is not None and original_at > sent_at:
-                return RejectReason.SENDING_TIME_ACCURACY_PROBLEM
-        return None
-
-    def _lacks_original_time(self, message: Message, number: int) -> bool:
-        """Return whether it claims to be sent again and does not say when it was sent first; gap fills need not."""
-        if not message.poss_dup or message.get(ORIG_SENDING_TIME) is not None or message.msg_type == "4":
-            return False
-        return number <= self._next_in
 
     def _take(self, message: Message, number: int, now: datetime) -> None:
         """Process the message whose turn it is, and those that waited for it."""
@@ -605,18 +578,6 @@ class Session:
         self._waiting.clear()
         self._gap = None
         self._actions.append(BegunAnew(why))
-
-    def _is_theirs(self, message: Message) -> bool:
-        """Return whether a message is from the party agreed, to us, in the version spoken."""
-        return (
-            message.get(BEGIN_STRING) == self._dictionary.begin_string.encode()
-            and message.get(SENDER_COMP_ID) == self._sender
-            and message.get(TARGET_COMP_ID) == self._target
-        )
-
-    def _is_timely(self, sent: bytes, now: datetime) -> bool:
-        sent_at = read_timestamp(sent)
-        return sent_at is not None and abs(now - sent_at) <= self.config.sending_time_tolerance
 
     def _done(self) -> list[Action]:
         actions, self._actions = self._actions, []
