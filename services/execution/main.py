@@ -13,13 +13,16 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.execution.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
+from evenkeel.execution.v1.fix_service_pb2 import DESCRIPTOR as FIX
+from evenkeel.execution.v1.fix_service_pb2_grpc import add_FixServiceServicer_to_server
 from evenkeel.execution.v1.sandbox_service_pb2 import DESCRIPTOR as SANDBOX
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import add_SandboxServiceServicer_to_server
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
-from services.execution.api import ExecutionServicer, SandboxServicer
+from services.execution.api import ExecutionServicer, FixServicer, SandboxServicer
 from services.execution.app import ExecutionApp
 from services.execution.app.bell import Bell
 from services.execution.app.fills import Fills
+from services.execution.app.fix_sessions import FixSessions
 from services.execution.app.forming import Forming
 from services.execution.app.funding import FundingRules
 from services.execution.app.intake import Intake
@@ -39,9 +42,11 @@ from services.execution.fix.protocol.schedule import ALWAYS, Always, Schedule
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.tls import client_context
 from services.execution.store import begin_with
+from services.execution.store.fix import sessions_with
 from services.execution.venues.fix44.desk import SandboxDesk
 from services.execution.venues.fix44.sessions import broker_session, client_session
 from services.execution.venues.fix44.venue import DropCopies, Fix44Venue
+from services.execution.venues.fix44.watch import SessionWatch
 from services.execution.venues.fix44.workers import SandboxPort, Tls, keep_up
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
@@ -106,7 +111,11 @@ def build(
     trading_at: VenuePort = venue if fix.venue is None else fix.venue
     app = build_app(settings, begin_with(database), trading_at, policies, clock=clock, market_clock=market_clock)
     work, reported = Bell(), Bell()
-    names = EXECUTION.services_by_name["ExecutionService"], SANDBOX.services_by_name["SandboxService"]
+    names = (
+        EXECUTION.services_by_name["ExecutionService"],
+        SANDBOX.services_by_name["SandboxService"],
+        FIX.services_by_name["FixService"],
+    )
     servicers = [
         Servicer(
             names[0].full_name,
@@ -119,6 +128,11 @@ def build(
             names[1].full_name,
             add_SandboxServiceServicer_to_server,
             SandboxServicer(load_market=venue.load_market, trading=app.trading, work=work),
+        ),
+        Servicer(
+            names[2].full_name,
+            add_FixServiceServicer_to_server,
+            FixServicer(FixSessions(sessions_with(database), clock, lambda: str(uuid4()))),
         ),
     ]
     return Built(app, venue, servicers, [*_workers(app, settings, work, reported), *fix.workers])
@@ -135,10 +149,11 @@ class BuiltFix:
 def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock) -> BuiltFix:
     """Return the sessions that the settings ask for: with a broker, and on the sandbox's own port."""
     store = PostgresStore(database)
+    watch = SessionWatch(database, store, clock)
     venue: Fix44Venue | None = None
-    workers: list[Worker] = []
+    workers = [watch.worker()]
     if settings.sandbox_fix_port:
-        workers.append(_sandbox_port(settings, database, sandbox, store, clock))
+        workers.append(_sandbox_port(settings, database, sandbox, store, clock, watch))
     if settings.venue == "fix44":
         venue = Fix44Venue(
             VenueId("fix44"),
@@ -153,11 +168,12 @@ def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxV
             _broker_session(settings, settings.fix_sender_comp_id), _broker(settings), store, venue, clock
         )
         venue.sender = orders
-        workers.append(keep_up(orders, database))
+        workers.append(keep_up(orders, database, watch))
         if settings.fix_drop_copy_comp_id:
             address = replace(_broker(settings), port=settings.fix_drop_copy_port or settings.fix_port)
             config = _broker_session(settings, settings.fix_drop_copy_comp_id)
-            workers.append(keep_up(Initiator(config, address, store, DropCopies(venue), clock), database))
+            copies = Initiator(config, address, store, DropCopies(venue), clock)
+            workers.append(keep_up(copies, database, watch))
     return BuiltFix(venue, workers)
 
 
@@ -175,7 +191,12 @@ def _broker(settings: ExecutionSettings) -> Address:
 
 
 def _sandbox_port(
-    settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, store: PostgresStore, clock: Clock
+    settings: ExecutionSettings,
+    database: Database,
+    sandbox: SandboxVenue,
+    store: PostgresStore,
+    clock: Clock,
+    watch: SessionWatch,
 ) -> Worker:
     us, copies = settings.sandbox_fix_comp_id, settings.sandbox_fix_drop_copies_to
     configs = [
@@ -186,7 +207,7 @@ def _sandbox_port(
     folder = settings.sandbox_fix_tls_directory
     tls = None if folder is None else Tls(folder / "sandbox.pem", folder / "sandbox.key", folder / "ca.pem")
     port = SandboxPort(configs, store, desk, clock, tls)
-    return port.worker(settings.sandbox_fix_host, settings.sandbox_fix_port, database)
+    return port.worker(settings.sandbox_fix_host, settings.sandbox_fix_port, database, watch)
 
 
 def build_app(

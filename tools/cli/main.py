@@ -10,6 +10,7 @@ from tools.cli import (
     audit_queries,
     book,
     clients,
+    fix,
     orders,
     plans,
     policy,
@@ -41,6 +42,7 @@ app.add_typer(orders.orders, name="order")
 app.add_typer(orders.blocks, name="block")
 app.add_typer(audit_queries.extended(audit.app), name="audit")
 app.add_typer(records.app, name="records")
+app.add_typer(fix.app, name="fix")
 app.command("halt")(trading.halt)
 app.command("resume")(trading.resume)
 app.command("trading")(trading.state)

@@ -18,6 +18,7 @@ from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from evenkeel.execution.v1.fix_service_pb2_grpc import FixServiceStub
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
@@ -30,7 +31,7 @@ from tools.client.profile import Profile
 CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Profile", "Rollout", "Stop")),
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
-    "execution": ("evenkeel.execution.v1.ExecutionService", "evenkeel.execution.v1.SandboxService"),
+    "execution": tuple(f"evenkeel.execution.v1.{name}Service" for name in ("Execution", "Fix", "Sandbox")),
     "audit": tuple(
         f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records", "Report", "Witness")
     ),
@@ -70,6 +71,7 @@ class Evenkeel:
         self.operations = OperationsStub(decision)  # type: ignore[no-untyped-call]  # published without types
         self.execution = ExecutionServiceStub(execution)
         self.sandbox = SandboxServiceStub(execution)
+        self.fix = FixServiceStub(execution)
         audit = self._channels["audit"]
         self.audit = AuditServiceStub(audit)
         self.audit_queries = AuditQueryServiceStub(audit)

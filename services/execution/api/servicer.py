@@ -126,13 +126,13 @@ class ExecutionServicer(ExecutionServiceServicer):
 
     async def Halt(self, request: pb.HaltRequest, context: _Context) -> pb.HaltResponse:
         halted = await self.app.trading.halt(
-            scope_of(request.scope), MODES[request.mode], by=_caller(), why=request.reason
+            scope_of(request.scope), MODES[request.mode], by=caller_name(), why=request.reason
         )
         self.work.ring()
         return pb.HaltResponse(halt=halt_message(halted.halt), canceling_block_count=halted.canceling_blocks)
 
     async def Resume(self, request: pb.ResumeRequest, context: _Context) -> pb.ResumeResponse:
-        await self.app.trading.resume(scope_of(request.scope), by=_caller(), why=request.reason)
+        await self.app.trading.resume(scope_of(request.scope), by=caller_name(), why=request.reason)
         self.work.ring()
         return pb.ResumeResponse()
 
@@ -189,7 +189,8 @@ def _after(page: Page) -> str:
     return "" if page.after is None else str(page.after[0])
 
 
-def _caller() -> str:
+def caller_name() -> str:
+    """Return who calls, for the record."""
     caller = current_caller()
     if caller is None:
         raise RuntimeError("every call has a caller")

@@ -45,6 +45,24 @@ class FillInvalid(Invalid):
     reason = "FILL_INVALID"
 
 
+class FixSessionNotFound(NotFound):
+    """No FIX session has this name."""
+
+    reason = "FIX_SESSION_NOT_FOUND"
+
+
+class FixResetNotFound(NotFound):
+    """No reset of a FIX session has this id."""
+
+    reason = "FIX_RESET_NOT_FOUND"
+
+
+class SelfReset(Denied):
+    """Who asked for a reset cannot approve it: another person must."""
+
+    reason = "SELF_RESET"
+
+
 class VenueUnreachable(Unreachable):
     """The venue does not answer."""
 

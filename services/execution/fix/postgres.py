@@ -178,7 +178,17 @@ class PostgresStore:
         """See `SessionStore`."""
         kept = tables.session.c
         async with self._database.read() as connection:
-            found = await connection.execute(select(*kept).order_by(kept.begin_string, kept.sender, kept.target))
+            found = await connection.execute(
+                select(
+                    kept.begin_string,
+                    kept.sender,
+                    kept.target,
+                    kept.generation,
+                    kept.next_out,
+                    kept.next_in,
+                    kept.since,
+                ).order_by(kept.begin_string, kept.sender, kept.target)
+            )
             return [
                 (
                     SessionId(row.begin_string, row.sender, row.target),

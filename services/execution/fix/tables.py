@@ -1,6 +1,18 @@
 """What FIX sessions must not forget."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+)
 
 metadata = MetaData(schema="execution")
 
@@ -18,6 +30,10 @@ session = Table(
     Column("next_out", BigInteger, nullable=False),
     Column("next_in", BigInteger, nullable=False),
     Column("since", _TIME, nullable=False),
+    # As whoever holds it last said.
+    Column("up", Boolean, nullable=False, server_default=false()),
+    Column("why_down", Text, nullable=False, server_default=""),
+    Column("check_time", _TIME),
 )
 
 message = Table(
@@ -31,6 +47,8 @@ message = Table(
     # The frame as it was on the wire.
     Column("data", LargeBinary, nullable=False),
     Column("time", _TIME, nullable=False),
+    # Grows with time, over all sessions.
+    Column("place", BigInteger, Identity(always=True), nullable=False),
 )
 
 # What makes an application message count once: of an execution report its ExecID.
@@ -39,4 +57,17 @@ claim = Table(
     metadata,
     Column("session", Text, primary_key=True),
     Column("key", Text, primary_key=True),
+)
+
+# Wishes to begin a session's numbers anew: one person asks, another approves, who holds the session does it.
+reset = Table(
+    "fix_reset",
+    metadata,
+    Column("reset_id", Text, primary_key=True),
+    Column("session", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("proposer", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("propose_time", _TIME, nullable=False),
+    Column("approver", Text, nullable=False),
 )

@@ -28,10 +28,12 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "execution.sandbox",
     },
     "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"} | _CLIENTS,
-    "trader": _READ_BUSINESS | {"execution.halt", "policy.stop"},
+    "trader": _READ_BUSINESS | {"execution.fix.read", "execution.fix.reset.propose", "execution.halt", "policy.stop"},
     "risk_officer": _READ_BUSINESS
     | {
         "decision.preview",
+        "execution.fix.read",
+        "execution.fix.reset.approve",
         "execution.halt",
         "execution.resume",
         "policy.approve",

@@ -7,7 +7,7 @@ import pytest
 from evenkeel.audit.v1 import audit_service_pb2
 from evenkeel.common.v1 import permission_pb2
 from evenkeel.decision.v1 import book_service_pb2, plan_service_pb2, price_service_pb2, run_service_pb2
-from evenkeel.execution.v1 import execution_service_pb2, sandbox_service_pb2
+from evenkeel.execution.v1 import execution_service_pb2, fix_service_pb2, sandbox_service_pb2
 from evenkeel.policy.v1 import policy_service_pb2
 from services.runtime.auth.roles import PERMISSIONS_BY_ROLE, permissions_of
 
@@ -19,6 +19,7 @@ CONTRACTS = [
     policy_service_pb2,
     price_service_pb2,
     run_service_pb2,
+    fix_service_pb2,
     sandbox_service_pb2,
 ]
 

@@ -186,6 +186,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The sandbox venue reported no fill under this id."""
     ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
     """The fill does not count any more, or cannot be corrected like that."""
+    ERROR_REASON_FIX_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 337
+    """No FIX session has this name."""
+    ERROR_REASON_FIX_RESET_NOT_FOUND: _ErrorReason.ValueType  # 338
+    """No reset of a FIX session has this id."""
+    ERROR_REASON_SELF_RESET: _ErrorReason.ValueType  # 339
+    """Who asked for the reset of a FIX session cannot approve it."""
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 400
     """No log entry has this index or event id."""
     ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 401
@@ -401,6 +407,12 @@ ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
 """The sandbox venue reported no fill under this id."""
 ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336
 """The fill does not count any more, or cannot be corrected like that."""
+ERROR_REASON_FIX_SESSION_NOT_FOUND: ErrorReason.ValueType  # 337
+"""No FIX session has this name."""
+ERROR_REASON_FIX_RESET_NOT_FOUND: ErrorReason.ValueType  # 338
+"""No reset of a FIX session has this id."""
+ERROR_REASON_SELF_RESET: ErrorReason.ValueType  # 339
+"""Who asked for the reset of a FIX session cannot approve it."""
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 400
 """No log entry has this index or event id."""
 ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 401

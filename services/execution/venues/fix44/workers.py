@@ -22,6 +22,7 @@ from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.initiator import Initiator
 from services.execution.fix.transport.tls import server_context
 from services.execution.venues.fix44.desk import SandboxDesk
+from services.execution.venues.fix44.watch import SessionWatch
 from services.kernel.clock import Clock
 from services.runtime.database import Database
 from services.runtime.workers import Worker, wait
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 LEAD_AGAIN_S = 2.0
 
 
-def keep_up(initiator: Initiator, database: Database) -> Worker:
+def keep_up(initiator: Initiator, database: Database, watch: SessionWatch) -> Worker:
     """Return the worker that keeps a session with a broker up, in one replica at a time."""
 
     async def run(stop: asyncio.Event) -> None:
@@ -40,9 +41,11 @@ def keep_up(initiator: Initiator, database: Database) -> Worker:
             if stop.is_set():
                 return
             initiator.start()
+            watch.hold(initiator.session_id, lambda: initiator.link, lambda: initiator.why_down)
             try:
                 await _either(stop, lost)
             finally:
+                await watch.let_go(initiator.session_id)
                 await initiator.stop()
         if lost.is_set():
             raise ConnectionError(f"the lock of session {initiator.session_id} is gone")
@@ -79,7 +82,7 @@ class SandboxPort:
             tls=None if tls is None else server_context(tls.certificate, tls.key, tls.authorities),
         )
 
-    def worker(self, host: str, port: int, database: Database) -> Worker:
+    def worker(self, host: str, port: int, database: Database, watch: SessionWatch) -> Worker:
         """Return the worker that listens, in one replica at a time."""
 
         async def run(stop: asyncio.Event) -> None:
@@ -93,9 +96,13 @@ class SandboxPort:
                     asyncio.create_task(self._desk.pump(each, partial(self.acceptor.link, each), ending))
                     for each in self._sessions
                 ]
+                for each in self._sessions:
+                    watch.hold(each, partial(self.acceptor.link, each), lambda: "the client is not connected")
                 try:
                     await _either(stop, lost, *pumps)
                 finally:
+                    for each in self._sessions:
+                        await watch.let_go(each)
                     ending.set()
                     await asyncio.gather(*pumps, return_exceptions=True)
                     await self.acceptor.stop()

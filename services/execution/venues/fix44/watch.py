@@ -1,0 +1,171 @@
+"""Watches the FIX sessions of this replica: says how they are, counts, and does the resets that two persons want."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import structlog
+from opentelemetry.metrics import CallbackOptions, Observation
+from sqlalchemy import text
+
+from services.execution.fix.postgres import PostgresStore, PostgresUnit
+from services.execution.fix.protocol.session import NotLoggedOn, State
+from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
+from services.execution.fix.transport.link import Link, Traffic
+from services.kernel.clock import Clock
+from services.runtime.database import Database
+from services.runtime.telemetry import meter
+from services.runtime.workers import Worker, wait
+
+log = structlog.get_logger()
+
+# How often sessions are looked at, in seconds.
+LOOK_S = 1.0
+
+_SAY = text("""
+    UPDATE execution.fix_session SET up = :up, why_down = :why_down, check_time = :time WHERE session = :session
+""")
+_APPROVED = text("""
+    SELECT reset_id, session FROM execution.fix_reset
+    WHERE state = 'APPROVED' AND session = ANY(CAST(:sessions AS text[])) ORDER BY propose_time
+""")
+_DONE = text("UPDATE execution.fix_reset SET state = 'DONE' WHERE reset_id = :reset_id AND state = 'APPROVED'")
+
+# What is counted of a session: the metric's end, its unit, its description, the count.
+_COUNTS = (
+    ("messages.in", "{message}", "Messages received.", "messages_in"),
+    ("messages.out", "{message}", "Messages sent.", "messages_out"),
+    ("bytes.in", "By", "Bytes received.", "bytes_in"),
+    ("bytes.out", "By", "Bytes sent.", "bytes_out"),
+    ("turns", "{transaction}", "Transactions: the more messages each holds, the busier the session.", "turns"),
+    ("garbled", "{message}", "Pieces that were no message.", "garbled"),
+    ("resent", "{message}", "Messages sent again because they were asked for, gap fills included.", "resent"),
+)
+
+
+@dataclass(slots=True)
+class _Watched:
+    link: Callable[[], Link | None]
+    why_down: Callable[[], str]
+    last: Link | None = None
+    # Counts of the connections before the present one.
+    before: Traffic = field(default_factory=Traffic)
+
+    def total(self, name: str) -> int:
+        """Return a count over all connections so far."""
+        present = self.link()
+        if present is not self.last:
+            if self.last is not None:
+                counts = {
+                    count: getattr(self.before, count) + getattr(self.last.traffic, count) for *_, count in _COUNTS
+                }
+                self.before = replace(self.before, **counts)
+            self.last = present
+        total: int = getattr(self.before, name)
+        if present is not None:
+            total += getattr(present.traffic, name)
+        return total
+
+
+class SessionWatch:
+    """The sessions that this replica holds."""
+
+    def __init__(self, database: Database, store: PostgresStore, clock: Clock) -> None:
+        """Watch none yet."""
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._watched: dict[SessionId, _Watched] = {}
+        instruments = meter()
+        instruments.create_observable_gauge(
+            "evenkeel.fix.session.up", [self._observe_up], "1", "1 while a FIX session is logged on, else 0."
+        )
+        for end, unit, description, name in _COUNTS:
+            instruments.create_observable_counter(
+                f"evenkeel.fix.session.{end}", [self._observer(name)], unit, f"Of a FIX session: {description}"
+            )
+
+    def hold(self, session: SessionId, link: Callable[[], Link | None], why_down: Callable[[], str]) -> None:
+        """Watch a session from now on: this replica holds it."""
+        self._watched[session] = _Watched(link, why_down)
+
+    async def let_go(self, session: SessionId) -> None:
+        """Watch a session no more."""
+        del self._watched[session]
+        await self._say(session, up=False, why_down="this replica let it go")
+
+    def worker(self) -> Worker:
+        """Return the worker that looks after the sessions."""
+
+        async def run(stop: asyncio.Event) -> None:
+            while not stop.is_set():
+                await self.look()
+                await wait(stop, LOOK_S)
+
+        return Worker("watch fix sessions", run)
+
+    async def look(self) -> None:
+        """Say once how the sessions are, and do the resets that are wanted."""
+        for session, watched in list(self._watched.items()):
+            up = _up(watched)
+            await self._say(session, up=up, why_down="" if up else watched.why_down())
+        await self._reset()
+
+    async def _say(self, session: SessionId, *, up: bool, why_down: str) -> None:
+        values = {"session": str(session), "up": up, "why_down": why_down[:500], "time": self._clock.now()}
+        async with self._database.begin() as transaction:
+            await transaction.connection.execute(_SAY, values)
+
+    async def _reset(self) -> None:
+        by_name = {str(session): session for session in self._watched}
+        if not by_name:
+            return
+        async with self._database.read() as connection:
+            wanted = [*await connection.execute(_APPROVED, {"sessions": sorted(by_name)})]
+        for reset_id, name in wanted:
+            session = by_name[name]
+            try:
+                await self._begin_anew(session, reset_id)
+            except (NotLoggedOn, NumbersMoved) as late:
+                # It came up or went down meanwhile: at the next look.
+                log.info("a reset waits", session=name, why=str(late))
+            else:
+                log.warning("a session begins anew", session=name, reset_id=reset_id)
+
+    async def _begin_anew(self, session: SessionId, reset_id: str) -> None:
+        async def done(unit: Unit) -> None:
+            if not isinstance(unit, PostgresUnit):
+                raise TypeError(f"resets are in PostgreSQL, was {type(unit)}")
+            await unit.connection.execute(_DONE, {"reset_id": reset_id})
+
+        link = self._watched[session].link()
+        if link is not None:
+            await link.reset(done)
+            return
+        now = self._clock.now()
+        was = await self._store.load(session, now)
+        async with self._store.begin() as unit:
+            await unit.advance(
+                session, was, replace(was, generation=was.generation + 1, next_out=1, next_in=1, since=now)
+            )
+            await done(unit)
+
+    def _observe_up(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(int(_up(watched)), {"evenkeel.fix.session": str(session)})
+            for session, watched in self._watched.items()
+        ]
+
+    def _observer(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            return [
+                Observation(watched.total(name), {"evenkeel.fix.session": str(session)})
+                for session, watched in self._watched.items()
+            ]
+
+        return observe
+
+
+def _up(watched: _Watched) -> bool:
+    link = watched.link()
+    return link is not None and link.session.state is State.ACTIVE

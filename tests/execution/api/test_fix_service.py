@@ -1,0 +1,140 @@
+"""The service trades over FIX, people see it, and no one person resets a session."""
+
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from evenkeel.execution.v1 import execution_service_pb2 as execution
+from evenkeel.execution.v1 import fix_service_pb2 as pb
+from evenkeel.execution.v1.fix_service_pb2_grpc import FixServiceStub
+from tests.execution.builders import a_plan, a_trade
+from tests.execution.venues.fix_cases import until
+from tests.support.refusals import refused
+from tools.local.broker import free_port
+
+ORDERS = "FIX.4.4:EVENKEEL->SANDBOX"
+CLIENT = "FIX.4.4:SANDBOX->EVENKEEL"
+
+
+@pytest.fixture
+async def running(start):
+    """Execution that trades at its own sandbox, over FIX through its own port."""
+    port = free_port()
+    service = await start(
+        venue="fix44", fix_host="127.0.0.1", fix_port=port, fix_target_comp_id="SANDBOX", sandbox_fix_port=port
+    )
+    await until(lambda: is_up(service))
+    return service
+
+
+def fix_as(service, who="trader"):
+    return FixServiceStub(service.channel(who))
+
+
+async def sessions(service):
+    found = await fix_as(service).ListFixSessions(pb.ListFixSessionsRequest())
+    return {each.session: each for each in found.sessions}
+
+
+async def is_up(service):
+    found = await sessions(service)
+    return set(found) == {ORDERS, CLIENT} and all(each.up for each in found.values())
+
+
+async def messages(service, session=ORDERS, **which):
+    return (await fix_as(service).ListFixMessages(pb.ListFixMessagesRequest(session=session, **which))).messages
+
+
+async def test_a_plan_is_traded_over_fix_and_the_books_agree(running):
+    await running.market(VTI=100, BND=50, fee_bps="1", share="0.4")
+    await running.submit(a_plan(a_trade(quantity=10), a_trade("BND", quantity=20, price=50)))
+    reports = await running.closed(2)
+
+    allocated = [each.allocation for each in reports if each.WhichOneof("content") == "allocation"]
+    assert sorted(each.quantity.value for each in allocated) == ["10", "20"]
+    breaks = await running.as_("trader").ListBreaks(execution.ListBreaksRequest())
+    assert not breaks.breaks
+    sent = [each for each in await messages(running) if each.msg_type == "D"]
+    assert sorted(field.value for each in sent for field in each.fields if field.name == "Symbol") == ["BND", "VTI"]
+
+
+async def test_messages_are_shown_with_names_and_found_by_what_they_say(running):
+    await running.market(VTI=100)
+    await running.submit(a_plan(a_trade(quantity=10)))
+    await running.closed(1)
+
+    (order,) = await messages(running, msg_type="D")
+    fields = {each.name: each.value for each in order.fields}
+    assert (order.name, order.direction) == ("NewOrderSingle", pb.FixMessage.DIRECTION_OUT)
+    assert (fields["Side"], fields["OrderQty"], fields["Symbol"]) == ("1", "10", "VTI")
+    about = await messages(running, value=fields["ClOrdID"])
+    assert {"NewOrderSingle", "ExecutionReport"} <= {each.name for each in about}
+    assert [each.time.ToDatetime() for each in about] == sorted(
+        (each.time.ToDatetime() for each in about), reverse=True
+    )
+    assert not await messages(running, value="no such id")
+
+
+async def test_messages_come_in_pages_without_a_gap(running):
+    await running.market(VTI=100, share="0.1")
+    await running.submit(a_plan(a_trade(quantity=10)))
+    await running.closed(1)
+    everything = [(each.direction, each.number) for each in await messages(running, page_size=1000)]
+
+    paged, token = [], ""
+    while True:
+        request = pb.ListFixMessagesRequest(session=ORDERS, page_size=3, page_token=token)
+        page = await fix_as(running).ListFixMessages(request)
+        paged += [(each.direction, each.number) for each in page.messages]
+        token = page.next_page_token
+        if not token:
+            break
+    assert paged[-len(everything) :] == everything or paged == everything
+
+
+async def test_two_persons_begin_a_session_anew(running):
+    propose = pb.ProposeFixResetRequest(request_id=str(uuid4()), session=ORDERS, reason="The broker lost its store.")
+    reset = (await fix_as(running).ProposeFixReset(propose)).reset
+    assert (await fix_as(running).ProposeFixReset(propose)).reset == reset
+    assert [each.reset_id for each in (await sessions(running))[ORDERS].open_resets] == [reset.reset_id]
+
+    approve = pb.ApproveFixResetRequest(request_id=str(uuid4()), reset_id=reset.reset_id)
+    approved = (await fix_as(running, "risk").ApproveFixReset(approve)).reset
+    assert (approved.state, approved.approver) == (pb.FixReset.STATE_APPROVED, "risk")
+
+    async def anew():
+        found = await sessions(running)
+        return all(each.generation == 1 and each.up and not each.open_resets for each in found.values())
+
+    await until(anew)
+    # What came before is still there, and trading goes on.
+    await running.market(VTI=100)
+    await running.submit(a_plan(a_trade(quantity=10)))
+    await running.closed(1)
+    assert {each.generation for each in await messages(running, heartbeats=True)} == {0, 1}
+
+
+async def test_nobody_approves_a_reset_of_their_own(running):
+    propose = pb.ProposeFixResetRequest(request_id=str(uuid4()), session=ORDERS, reason="Because.")
+    reset = (await fix_as(running, "both").ProposeFixReset(propose)).reset
+    approve = pb.ApproveFixResetRequest(request_id=str(uuid4()), reset_id=reset.reset_id)
+
+    got = await refused(fix_as(running, "both").ApproveFixReset(approve))
+    assert (got.code, got.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SELF_RESET")
+    got = await refused(fix_as(running, "trader").ApproveFixReset(approve))
+    assert (got.code, got.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+
+
+async def test_what_does_not_exist_is_named(running):
+    got = await refused(fix_as(running).ListFixMessages(pb.ListFixMessagesRequest(session="nobody")))
+    assert (got.code, got.reason) == (grpc.StatusCode.NOT_FOUND, "FIX_SESSION_NOT_FOUND")
+    assert ORDERS in got.message
+    approve = pb.ApproveFixResetRequest(request_id=str(uuid4()), reset_id="none")
+    got = await refused(fix_as(running, "risk").ApproveFixReset(approve))
+    assert (got.code, got.reason) == (grpc.StatusCode.NOT_FOUND, "FIX_RESET_NOT_FOUND")
+
+
+async def test_who_may_not_read_is_refused(running):
+    got = await refused(fix_as(running, "author").ListFixMessages(pb.ListFixMessagesRequest(session=ORDERS)))
+    assert got.reason == "ROLE_MISSING"
