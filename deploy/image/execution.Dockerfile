@@ -18,6 +18,8 @@ LABEL org.opencontainers.image.title="evenkeel/execution" \
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin evenkeel
 COPY --from=packages /opt/evenkeel /opt/evenkeel
 WORKDIR /app
+# Its version, which every plan names, and the entry points by which plug-ins are found.
+COPY deploy/image/evenkeel.dist-info/ evenkeel.dist-info/
 COPY gen/ gen/
 COPY services/__init__.py services/
 COPY services/kernel/ services/kernel/

@@ -1,7 +1,8 @@
 """Does each service's Dockerfile say what the one recipe says?
 
 Builders want a file for each image; four files written by hand would drift apart. So they are written from
-`deploy/image/recipe.Dockerfile`, committed, and compared here.
+`deploy/image/recipe.Dockerfile`, committed, and compared here. So is what an installed package says about itself, its
+version and its entry points: plans name the first, plug-ins are found by the second, and an image installs no package.
 
     python -m tools.checks.images            check
     python -m tools.checks.images --write    write them again
@@ -9,11 +10,15 @@ Builders want a file for each image; four files written by hand would drift apar
 
 import argparse
 import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "deploy" / "image"
 RECIPE = "recipe.Dockerfile"
+INSTALLED = "evenkeel.dist-info"
 SERVICES = ("policy", "decision", "execution", "audit")
 
 
@@ -25,16 +30,29 @@ def dockerfile(recipe: str, service: str) -> str:
     )
 
 
+def installed(project: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files by which `importlib.metadata` knows the project, by name, from its table in pyproject.toml."""
+    groups = sorted({**project.get("entry-points", {}), "console_scripts": project.get("scripts", {})}.items())
+    points = "\n".join(
+        f"[{group}]\n" + "".join(f"{name} = {where}\n" for name, where in named.items()) for group, named in groups
+    )
+    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    return {f"{INSTALLED}/METADATA": metadata, f"{INSTALLED}/entry_points.txt": points}
+
+
 def problems(images: Path, *, write: bool = False) -> list[str]:
-    """Return which Dockerfiles under `images` are not what the recipe says; with `write`, make them so first."""
+    """Return which files under `images` are not what they must be; with `write`, make them so first."""
     recipe = (images / RECIPE).read_text()
+    wanted = {f"{service}.Dockerfile": dockerfile(recipe, service) for service in SERVICES}
+    wanted |= installed(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
     found = []
-    for service in SERVICES:
-        file = images / f"{service}.Dockerfile"
+    for name, content in wanted.items():
+        file = images / name
         if write:
-            file.write_text(dockerfile(recipe, service))
-        if not file.exists() or file.read_text() != dockerfile(recipe, service):
-            found.append(f"{file} is not what {RECIPE} says: python -m tools.checks.images --write")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(content)
+        if not file.exists() or file.read_text() != content:
+            found.append(f"{file} is not what {RECIPE} and pyproject.toml say: python -m tools.checks.images --write")
     others = sorted(images.glob("*.Dockerfile"))
     known = {RECIPE, *(f"{service}.Dockerfile" for service in SERVICES)}
     return found + [f"{file} belongs to no service" for file in others if file.name not in known]
