@@ -8,6 +8,7 @@ give the same plans.
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -35,10 +36,10 @@ from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import LIVE_STATES, Draft, Failure, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
-from services.decision.domain.run import Run, RunState, Shard
+from services.decision.domain.run import Run, RunState, Shard, backoff
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
-from services.kernel.errors import Conflict
+from services.kernel.errors import Conflict, Fact
 from services.kernel.ids import AccountId, PlanId, PolicyHash, derived_id
 
 # Who approves plans inside their policy's safety nets; the policy's hash follows.
@@ -92,6 +93,9 @@ class Deciding:
             except Conflict:
                 # Another worker has the shard, or the run was canceled: nothing was written.
                 span.set_attribute("evenkeel.fenced", "true")
+            except Exception as error:
+                await self._failed(run, shard, error)
+                raise
         self.changes.tell()
         return True
 
@@ -107,6 +111,21 @@ class Deciding:
         except Conflict:
             # Our claim ran out meanwhile, and another worker decides the shard again already.
             return
+
+    async def _failed(self, run: Run, shard: Shard, error: Exception) -> None:
+        """Say on the run what its shard failed with, and let the shard wait, longer each time.
+
+        It is tried until the run is canceled: what nobody expected needs a person, who mends it or cancels.
+        """
+        # Of what is not a fact only the kind is said: its text may be anything, and the log has it.
+        what = error.message if isinstance(error, Fact) else f"{type(error).__name__}, see the log"
+        # The database may be what failed, and another worker may have the shard: then there is nothing to say.
+        with suppress(Fact):
+            async with self.begin() as session:
+                await session.runs.hold_shard(shard, self.clock.now() + backoff(shard.attempt))
+                said = f"shard {shard.number} failed {shard.attempt} times and is tried again: {what}"
+                await session.runs.note(run.run_id, said)
+            self.changes.tell(work=False)
 
     async def _inputs(self, run: Run, shard: Shard) -> tuple[Sequence[AccountInputs], Basis, Mapping[str, bytes]]:
         """Return what the shard is decided on, and the accounts' content by hash."""
@@ -222,6 +241,9 @@ class Deciding:
             last = await session.runs.complete_shard(shard, outcomes, totals, at)
             await session.comparisons.decided(run.run_id, comparisons, at)
             await session.emit([plan_decided(run, plan) for plan in recorded])
+            if shard.attempt > 1:
+                # What it said of a failure is over.
+                await session.runs.note(run.run_id, "")
             if last:
                 decided = replace(locked, state=RunState.EXECUTING, decided_time=at, note="")
                 await session.runs.move(decided, was=RunState.DECIDING)

@@ -104,6 +104,34 @@ async def test_a_run_whose_pinning_died_is_pinned_by_another(world):
     assert (await world.runs.get_run(run_id)).run.pinned_time is not None
 
 
+async def test_a_shard_that_fails_with_what_nobody_expected_is_told_and_waits_longer_each_time(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), needs_trades("a3"))
+    run_id = await world.start()
+    await world.pinning.step()
+
+    async def breaks():
+        raise RuntimeError("the secret of account a1")
+
+    world.solver.gate = breaks
+    for attempt, wait in enumerate((timedelta(seconds=0.5), timedelta(seconds=1)), start=1):
+        with pytest.raises(RuntimeError):
+            await world.deciding.step()
+        noted = (await world.runs.get_run(run_id)).run
+        assert noted.note == f"shard 0 failed {attempt} times and is tried again: RuntimeError, see the log"
+        world.clock.advance(wait - timedelta(milliseconds=1))
+        async with world.store.begin() as session:
+            early = await session.runs.claim_shard(world.clock.now(), world.clock.now())
+            assert early is None or early.number != 0
+        world.clock.advance(timedelta(milliseconds=1))
+
+    world.solver.gate = None
+    await world.settle()
+
+    done = await world.runs.get_run(run_id)
+    assert done.decided_count == 3
+    assert done.run.note == ""
+
+
 async def test_while_policy_is_down_the_run_waits_and_says_so(world):
     await world.ingest(needs_trades("a1"))
     world.policy.down = True
