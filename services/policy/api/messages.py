@@ -302,4 +302,4 @@ def _source(path: str, value: object, layer: Layer) -> pb.FieldSource:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else canonical_json(plain_value(value)).decode()
+    return "" if value is None or value == () else canonical_json(plain_value(value)).decode()

@@ -185,7 +185,8 @@ class PolicyApp:
         if FIELDS.get(path) is None:
             description = f"must be the path of a field, such as risk.cash_floor, was {path!r}"
             raise Invalid(f"field: {description}", violations=[FieldViolation("field", description)])
-        return explain((await self._resolver([node_id], as_of)).effective(node_id), path)
+        found = (await self._resolver([node_id], as_of)).applied(node_id)
+        return explain(found.effective, path, found.plain)
 
     async def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
         """Return what `after` says otherwise than `before`.

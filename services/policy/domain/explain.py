@@ -11,6 +11,7 @@ from services.policy.domain.document import FIELDS
 from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import Bound
 from services.policy.domain.merge import Effective, Layer
+from services.policy.domain.plain import Plain
 
 
 class Outcome(StrEnum):
@@ -40,8 +41,9 @@ class Explanation:
     """Why a field has its value.
 
     Attributes:
-        value: None if nobody set it.
-        said: What the levels said, root first; those that said nothing are left out.
+        value: As it is acted on; None if nobody set it.
+        said: What the levels said, root first; those that said nothing are left out. Last come those from which it
+            follows otherwise: the models in a mix, a pause whose time it is.
         bounds: The guardrails that bind the node below this path.
     """
 
@@ -51,8 +53,13 @@ class Explanation:
     bounds: tuple[Bound, ...]
 
 
-def explain(effective: Effective, path: str) -> Explanation:
+def explain(effective: Effective, path: str, plain: Plain | None = None) -> Explanation:
     """Return why the field at `path` has its value.
+
+    Args:
+        effective: What applies.
+        path: The field.
+        plain: What it comes to; what follows there from other fields is explained, too.
 
     Raises:
         KeyError: There is no such field.
@@ -73,4 +80,9 @@ def explain(effective: Effective, path: str) -> Explanation:
         else:
             said.append(Said(layer, value, Outcome.REPLACED))
     value = field.read(effective.document)
+    if plain is not None and path in plain.sources:
+        told = {id(each.layer) for each in said}
+        others = [layer for layer in plain.sources[path] if id(layer) not in told]
+        said += (Said(layer, field.read(layer.document), Outcome.HOLDS) for layer in others)
+        value = field.read(plain.document)
     return Explanation(path, None if value == () else value, tuple(said), effective.bounds.get(path, ()))

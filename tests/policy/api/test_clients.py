@@ -216,6 +216,10 @@ async def test_without_a_valid_consent_nothing_is_planned(firm):
     await set_profile(firm)
     await firm.enact(both(RULE, Document(client=ClientTerms(("mandate",)))), "program")
     assert (await decided(firm)).hold == "no valid consent is on record: mandate"
+    asked = policy.ExplainPolicyRequest(node_id="acc", field="client.missing_consents")
+    explained = await firm.reading.ExplainPolicy(asked)
+    assert explained.value == '["mandate"]'
+    assert [said.source.node_id for said in explained.statements] == ["program"]
 
     now = firm.market_clock.now()
     request = pb.RecordConsentRequest(

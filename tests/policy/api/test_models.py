@@ -47,6 +47,11 @@ async def test_an_account_is_decided_by_the_mix_of_models_in_force(service):
     assert sources == ["blend", "growth", "income"]
     assert shown.policy == policy
 
+    asked = pb.ExplainPolicyRequest(node_id="acc", field="targets.weights")
+    explained = await service.reading.ExplainPolicy(asked)
+    assert [said.source.node_id for said in explained.statements] == ["blend", "growth", "income"]
+    assert '"instrument_id":"VXUS","weight":"0.12"' in explained.value
+
     # A model's new version is every account's that refers to it, from the same instant on.
     await service.enact(targets(VTI="1"), "growth")
     (policy,) = await resolved(service, "acc")

@@ -1,9 +1,18 @@
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.policy.domain.clients import Clients
+from services.policy.domain.document import Document
 from services.policy.domain.errors import NodeNotFound
 from services.policy.domain.merge import NOTHING, effective
+from services.policy.domain.overlays import NO_OVERLAYS
+from services.policy.domain.personal import Profile, ProfileRecord, outcome, profile_layer
+from services.policy.domain.personal_rules import BudgetModel, PreferenceLimits, ProfileRule, ToleranceBudget
+from services.policy.domain.preference_limits import preference_layer
+from services.policy.domain.preferences import Preferences, PreferencesRecord, Standing
 from services.policy.domain.resolve import Lineage, Resolver, first_unknown
 from tests.policy.builders import NOON, a_layer, risk
 from tests.policy.strategies import documents
@@ -56,3 +65,42 @@ def test_a_node_that_does_not_exist_is_named():
     assert first_unknown(["firm", "x", "y"], lineage) == "x"
     assert first_unknown(["firm"], lineage) is None
     assert Resolver(lineage, {}, NOON).effective("firm") is NOTHING
+
+
+@given(governed_trees(), documents(), st.integers(1, 10), st.integers(0, 80))
+def test_an_account_has_what_its_path_its_profile_and_its_client_say_in_that_order(tree, own, tolerance, age):
+    """The resolver, which shares and remembers, against the words: each layer under the one before."""
+    parents, layers = tree
+    rule = ProfileRule(
+        tolerances=(ToleranceBudget(1, Decimal("0.1")), ToleranceBudget(5, Decimal("0.2"))),
+        models=(BudgetModel(Decimal("0.1"), "n0"), BudgetModel(Decimal("0.2"), "n0")),
+    )
+    limits = PreferenceLimits(tax_importance_minimum=Decimal(0), tax_importance_maximum=Decimal(1))
+    rules = a_layer("n0", Document(profile_rule=rule, preferences=limits))
+    accounts = [f"a{number}" for number in range(3)]
+    parents = {**parents, **dict.fromkeys(accounts, list(parents)[-1])}
+    layers = {**layers, "n0": rules, "a1": a_layer("a1", own)}
+    born = NOON.date().replace(year=NOON.year - age)
+    record = ProfileRecord("n0", 1, Profile(born, tolerance=tolerance, residence="DE"), "ada", "asked", NOON, NOON)
+    chosen = PreferencesRecord("a2", 1, Preferences(Decimal("0.3")), "ada", "a wish", NOON, NOON)
+    clients = Clients({"n0": record}, {}, {"a2": chosen})
+
+    resolver = Resolver(Lineage(parents, accounts), layers, NOON, NO_OVERLAYS, clients)
+
+    for account in (*accounts, *reversed(accounts)):
+        path = [account]
+        while parents[path[0]] is not None:
+            path.insert(0, parents[path[0]])
+        above = effective(layers[each] for each in path[:-1] if each in layers)
+        mine = layers.get(account)
+        expected = above.below(profile_layer(above if mine is None else above.below(mine), record, NOON))
+        expected = expected if mine is None else expected.below(mine)
+        found = outcome(expected.document.profile_rule, record.profile, NOON.date()) if rule.models else None
+        if account == "a2":
+            expected = expected.below(preference_layer(chosen, Standing(expected, found, NOON, resolver.mix_of)))
+        got = resolver.effective(account)
+        assert (got.document, [(each.node_id, each.origin) for each in got.layers]) == (
+            expected.document,
+            [(each.node_id, each.origin) for each in expected.layers],
+        )
+        assert got.overruled == expected.overruled
