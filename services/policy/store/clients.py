@@ -4,11 +4,13 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    CompoundSelect,
     DateTime,
     Row,
     Select,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    bindparam,
     cast,
     exc,
     insert,
@@ -52,25 +55,16 @@ class StoredClientReader:
 
     async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
         """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
-        # One statement for all three, because whoever asks about one account waits for each.
-        parts = [
-            _last(profile, (), node_ids, as_of, content=profile.c.content, reason=profile.c.reason),
-            _last(preferences, (), node_ids, as_of, content=preferences.c.content, reason=preferences.c.reason),
-            _last(
-                consent,
-                (consent.c.kind,),
-                node_ids,
-                as_of,
-                kind=consent.c.kind,
-                given=consent.c.given,
-                reason=consent.c.evidence,
-                expire_time=consent.c.expire_time,
-            ),
-        ]
+        asked: dict[str, object] = {"valid_time": as_of.valid_time}
+        if as_of.known_time is not None:
+            asked["known_time"] = as_of.known_time
+        if node_ids is not None:
+            asked["owners"] = list(node_ids)
+        query = _all_that_holds(of_all=node_ids is None, as_known_now=as_of.known_time is None)
         profiles: dict[PolicyNodeId, ProfileRecord] = {}
         chosen: dict[PolicyNodeId, PreferencesRecord] = {}
         kinds: dict[PolicyNodeId, frozenset[str]] = {}
-        for row in await self._connection.execute(union_all(*parts)):
+        for row in await self._connection.execute(query, asked):
             owner = PolicyNodeId(row.owner)
             if row.source == profile.name:
                 profiles[owner] = _profile_of(row, owner)
@@ -195,18 +189,44 @@ _NOTHING: Mapping[str, ColumnElement[Any]] = {
 }
 
 
+@cache
+def _all_that_holds(*, of_all: bool, as_known_now: bool) -> CompoundSelect[*tuple[Any, ...]]:
+    """Select what holds of clients: one statement, because whoever asks about one account waits for each.
+
+    Writing it takes longer than running it, so it is written once.
+    """
+    of_consent = {
+        "kind": consent.c.kind,
+        "given": consent.c.given,
+        "reason": consent.c.evidence,
+        "expire_time": consent.c.expire_time,
+    }
+    return union_all(
+        _last(profile, profile.c.node_id, (), _content(profile), of_all, as_known_now),
+        _last(preferences, preferences.c.account_id, (), _content(preferences), of_all, as_known_now),
+        _last(consent, consent.c.node_id, (consent.c.kind,), of_consent, of_all, as_known_now),
+    )
+
+
+def _content(table: Table) -> Mapping[str, ColumnElement[Any]]:
+    return {"content": table.c.content, "reason": table.c.reason}
+
+
 def _last(
     table: Table,
+    owner: ColumnElement[str],
     also_by: tuple[ColumnElement[str], ...],
-    owners: Collection[PolicyNodeId] | None,
-    as_of: AsOf,
-    **said: ColumnElement[Any],
+    said: Mapping[str, ColumnElement[Any]],
+    of_all: bool,
+    as_known_now: bool,
 ) -> Select[*tuple[Any, ...]]:
     """Select the last record that holds as of an instant, of each owner, with the columns of all such tables."""
-    owner: ColumnElement[str] = table.c.account_id if table is preferences else table.c.node_id
-    holds = table.c.effective_time <= as_of.valid_time
-    if as_of.known_time is not None:
-        holds = and_(holds, table.c.recorded_time <= as_of.known_time)
+    instant = DateTime(timezone=True)
+    holds = table.c.effective_time <= bindparam("valid_time", type_=instant)
+    if not as_known_now:
+        holds = and_(holds, table.c.recorded_time <= bindparam("known_time", type_=instant))
+    if not of_all:
+        holds = and_(holds, owner == any_(bindparam("owners", type_=ARRAY(Text))))
     found = (
         select(
             literal(table.name).label("source"),
@@ -220,11 +240,9 @@ def _last(
         .ext(distinct_on(owner, *also_by))
         .where(holds)
         .order_by(owner, *also_by, table.c.effective_time.desc(), table.c.sequence.desc())
+        .subquery()
     )
-    if owners is not None:
-        found = found.where(owner == any_(literal(list(owners), ARRAY(Text))))
-    inner = found.subquery()
-    return select(*inner.c)
+    return select(*found.c)
 
 
 def _profile_text(said: Profile) -> str:
