@@ -401,7 +401,7 @@ async def test_a_flood_is_held_back_and_answered_in_order():
         peer = await Peer.connect(port)
         peer.send(fix(instants(LOGON)))
         assert await peer.receive() is not None
-        count = 3000
+        count = 1500
         probe = "8=FIX.4.4|35=1|34={}|49=TW44|52=NOW|56=ISLD|112=p{}"
         flood = b"".join(fix(instants(probe.format(n, n))) for n in range(2, count))
         peer.send(flood)

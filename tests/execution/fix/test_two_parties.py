@@ -155,7 +155,7 @@ def test_what_came_before_its_turn_counts_once_and_in_its_turn():
     check_nothing_lost_or_doubled(world)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 100])
+@pytest.mark.parametrize("size", [1, 7, 100])
 def test_a_connection_that_breaks_after_any_byte_loses_nothing(size):
     for cut_after in range(0, 400, size):
         world = World(ages={})
