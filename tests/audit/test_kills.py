@@ -112,10 +112,14 @@ def environment(audit_database, tmp_path):
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
+    wrapping_key = tmp_path / "subject-keys.key"
+    wrapping_key.write_text(bytes(range(32)).hex())
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
         "EVENKEEL_AUDIT_DATABASE_URL": audit_database.url,
+        "EVENKEEL_AUDIT_KEEPER_DATABASE_URL": audit_database.keeper_url,
+        "EVENKEEL_AUDIT_SUBJECT_KEYS_FILE": str(wrapping_key),
         "EVENKEEL_AUDIT_JWKS_URL": issuer.jwks_file.as_uri(),
         "EVENKEEL_AUDIT_TOKEN_ISSUER": ISSUER,
         "EVENKEEL_AUDIT_LOG_ORIGIN": ORIGIN,

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import fix, ground
+from tests.bench import audit, fix, ground
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -21,6 +21,10 @@ BEGIN, END = "<!-- figures: written by `python -m tests.bench --document` -->", 
 
 # Each takes one or more figures, whose names start with its own.
 BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
+    "audit.group_commit": audit.group_commit,
+    "audit.tree": audit.tree_vs_chain,
+    "audit.grpc": audit.grpc_append,
+    "audit.log": audit.large_log,
     "fix.codec_vs_simplefix": fix.codec,
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,

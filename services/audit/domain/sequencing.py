@@ -111,10 +111,10 @@ def grow(
             same = earlier.digest == event.digest
             results.append(Result(earlier.index, Status.DUPLICATE if same else Status.CONFLICT))
             continue
-        number = 0
-        if event.account is not None:
-            number = numbers.get(event.account, sequences.get(event.account, 0)) + 1
-            numbers[event.account] = number
+        number, account = 0, event.account
+        if account is not None:
+            number = numbers.get(account, sequences.get(account, 0)) + 1
+            numbers[account] = number
         entries.append(new_entry(event, index=index, account_sequence=number, recorded_time=recorded_time))
         results.append(Result(index, Status.APPENDED))
         added[event.event_id] = Known(index, event.digest)

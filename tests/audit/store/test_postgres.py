@@ -1,6 +1,7 @@
 """What PostgreSQL must do beyond the contract: refuse every change, and survive its own end."""
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -44,13 +45,13 @@ async def superuser(audit_database):
 class Running:
     """A sequencer on PostgreSQL that runs until the end of the block."""
 
-    def __init__(self, database):
+    def __init__(self, database, clock=None):
         self.seen = Seen()
         self.sequencer = Sequencer(
             elect=lambda: elect(database, ORIGIN),
             origin=ORIGIN,
             keys=[KEY],
-            clock=FixedClock(NOON),
+            clock=clock or FixedClock(NOON),
             observer=self.seen,
             election_interval_s=0.01,
         )
@@ -231,3 +232,41 @@ def _given(writer):
             return None
 
     return Hold
+
+
+async def test_a_full_disk_refuses_events_and_loses_none_when_there_is_room_again(database, owner, superuser):
+    async with Running(database) as running:
+        await running.sequencer.append(some_events(40, "before"))
+        # What PostgreSQL says when a file cannot grow: SQLSTATE 53100.
+        await superuser.execute(
+            "create function audit.full() returns trigger language plpgsql as $$ begin "
+            "raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;"
+            "create trigger full_disk before insert on audit.entry for each row execute function audit.full()"
+        )
+        with pytest.raises(Unreachable):
+            await running.sequencer.append(some_events(40, "meanwhile"))
+        await superuser.execute("drop trigger full_disk on audit.entry; drop function audit.full()")
+        await running.seen.until(lambda: running.sequencer.writing)
+        answer = await running.sequencer.append(some_events(40, "meanwhile"))
+
+    assert [result.index for result in answer.results] == list(range(40, 80))
+    assert len(await check_log(PostgresReader(database))) == 80
+    await check_tables(owner)
+
+
+async def test_a_clock_that_jumps_back_does_not_take_the_log_back(database, owner):
+    jumps = [NOON, NOON, NOON - timedelta(days=1), NOON - timedelta(hours=1), NOON + timedelta(seconds=1)]
+
+    class Jumping:
+        def now(self):
+            return jumps.pop(0) if len(jumps) > 1 else jumps[0]
+
+    async with Running(database, Jumping()) as running:
+        for number in range(6):
+            await running.sequencer.append(some_events(2, f"batch {number}"))
+
+    entries = await check_log(PostgresReader(database))
+    recorded = [entry.recorded_time for entry in entries]
+    assert recorded == sorted(recorded)
+    assert recorded[0] == NOON
+    await check_tables(owner)

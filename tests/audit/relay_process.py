@@ -1,0 +1,32 @@
+"""A relay as a process of its own, to be killed: ships decision's outbox to whichever of two processes holds the log.
+
+Told by its environment: CHAOS_DATABASE_URL, CHAOS_TARGET (a gRPC target), CHAOS_TOKEN (a file).
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from services.runtime.client import connect
+from services.runtime.credentials import ClientCredentials
+from services.runtime.database import Database
+from services.runtime.outbox import relay
+from services.runtime.settings import ServiceSettings
+from services.runtime.workers import Workers
+
+
+async def main():
+    settings = ServiceSettings.from_environment(
+        database_url=os.environ["CHAOS_DATABASE_URL"],
+        database_schema="decision",
+        jwks_url="file:/nonexistent",
+        token_issuer="https://issuer.test",
+    )
+    credentials = ClientCredentials(token_file=Path(os.environ["CHAOS_TOKEN"]))
+    async with connect(os.environ["CHAOS_TARGET"], credentials, call_s=5) as channel:
+        Workers([relay(Database(settings), channel)]).start()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,267 @@
+"""Relays, both processes of the service and the database server are killed at random moments, hundreds of times.
+
+Every producer writes to an outbox of its own, in its own database transaction, and a relay process ships it: the
+relay's kill leaves rows that are shipped again. Whatever was acknowledged must be in the log once, under the index that
+was acknowledged, and every checkpoint that anybody was ever shown must be one of the log's own history.
+
+`EVENKEEL_AUDIT_CHAOS_KILLS` sets how many (1,000 take an hour); what was counted is printed.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from evenkeel.audit.v1 import audit_service_pb2 as pb
+from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
+from services.audit.domain.checkpoint import open_checkpoint
+from services.audit.domain.verify import verify_log
+from services.audit.store import PostgresReader
+from services.kernel.canonical import canonical_json
+from services.runtime.bootstrap import DATABASE, Passwords, bootstrap, keeper_role, owner_role, role, service_url
+from services.runtime.client import connect
+from services.runtime.database import Database
+from services.runtime.migrations import run_migrations
+from services.runtime.settings import ServiceSettings
+from tests.audit.builders import KEY, ORIGIN
+from tests.audit.check_log import check_log, check_tables
+from tests.audit.test_kills import Process
+from tools.local.issuer import ISSUER, TokenIssuer
+from tools.local.postgres import Postgres
+
+KILLS = int(os.environ.get("EVENKEEL_AUDIT_CHAOS_KILLS", "100"))
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.chaos
+
+
+class RelayProcess:
+    """The relay of the decision service, as a process of its own; started again whenever it is killed."""
+
+    def __init__(self, environment, log):
+        self.environment = environment
+        self.log = log.open("wb")
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.audit.relay_process"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        self.process.wait(timeout=30)
+
+
+def free_ports(count):
+    """Ports that a process can take again after each of its ends."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+async def produce(url, stop, told):
+    """Write events into the outbox, some in each transaction, until `stop` is set; note what was committed."""
+    rnd = random.Random(3)
+    number = 0
+    while not stop.is_set():
+        try:
+            connection = await asyncpg.connect(url, timeout=5)
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            await asyncio.sleep(0.05)
+            continue
+        try:
+            while not stop.is_set():
+                batch = [number + at for at in range(rnd.randint(1, 30))]
+                rows = [
+                    (
+                        uuid.uuid5(uuid.NAMESPACE_URL, str(each)),
+                        "decision.plan.decided",
+                        canonical_json({"number": each}),
+                        f'{{"account": "acc-{each % 7}", "plan": "plan-{each}"}}',
+                    )
+                    for each in batch
+                ]
+                # Noted before the commit: whether a commit whose answer was lost happened is looked up at the end.
+                told.update(str(row[0]) for row in rows)
+                number += len(batch)
+                async with connection.transaction():
+                    await connection.executemany(
+                        "insert into decision.outbox (event_id, kind, body, subjects, actor, occurred_time) "
+                        "values ($1, $2, $3, $4, 'decision_service', now())",
+                        rows,
+                    )
+                await asyncio.sleep(rnd.uniform(0, 0.02))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            continue
+        finally:
+            connection.terminate()
+
+
+async def query(url, statement):
+    """Ask until the server is there."""
+    while True:
+        try:
+            connection = await asyncpg.connect(url, timeout=5)
+            try:
+                return await connection.fetch(statement)
+            finally:
+                await connection.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(300 + 20 * KILLS)
+async def test_kills_of_relays_services_and_the_database_lose_nothing_double_nothing_and_fork_nothing(tmp_path):
+    directory = Path(tempfile.mkdtemp(prefix="evenkeel-chaos-"))
+    directory.chmod(0o755)
+    server = Postgres(directory / "pg", durable=True)
+    server.start()
+    stop = asyncio.Event()
+    processes, relay, tasks = [], None, []
+    kills = Counter()
+    try:
+        passwords = {"audit": Passwords("s", "o", "k"), "decision": Passwords("s", "o")}
+        await bootstrap(server.url, passwords)
+        urls = {name: service_url(server.url, role(name), "s") for name in passwords}
+        settings = {}
+        for name in passwords:
+            settings[name] = ServiceSettings.from_environment(
+                database_url=urls[name],
+                database_owner_url=service_url(server.url, owner_role(name), "o"),
+                database_schema=name,
+                jwks_url="file:/nonexistent",
+                token_issuer="https://issuer.test",
+            )
+            await run_migrations(settings[name], f"services.{name}")
+        issuer = TokenIssuer.at(tmp_path)
+        (tmp_path / "log.key").write_bytes(
+            KEY.private_key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        (tmp_path / "wrapping.key").write_text(bytes(range(32)).hex())
+        token_file = tmp_path / "token"
+        token_file.write_text(issuer.token("decision", ["decision_service"], timedelta(hours=10)))
+        common = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+        of_audit = common | {
+            "EVENKEEL_AUDIT_DATABASE_URL": urls["audit"],
+            "EVENKEEL_AUDIT_KEEPER_DATABASE_URL": service_url(server.url, keeper_role("audit"), "k"),
+            "EVENKEEL_AUDIT_SUBJECT_KEYS_FILE": str(tmp_path / "wrapping.key"),
+            "EVENKEEL_AUDIT_JWKS_URL": issuer.jwks_file.as_uri(),
+            "EVENKEEL_AUDIT_TOKEN_ISSUER": ISSUER,
+            "EVENKEEL_AUDIT_LOG_ORIGIN": ORIGIN,
+            "EVENKEEL_AUDIT_LOG_KEY_FILE": str(tmp_path / "log.key"),
+            "EVENKEEL_AUDIT_ELECTION_INTERVAL_S": "0.1",
+        }
+        processes = [Process(number, of_audit, tmp_path) for number in range(2)]
+        ports = free_ports(2)
+        for process, port in zip(processes, ports, strict=True):
+            process.environment["EVENKEEL_AUDIT_LISTEN_ADDRESS"] = f"127.0.0.1:{port}"
+        target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+        relay = RelayProcess(
+            common | {"CHAOS_DATABASE_URL": urls["decision"], "CHAOS_TARGET": target, "CHAOS_TOKEN": str(token_file)},
+            tmp_path / "relay.log",
+        )
+        for each in (*processes, relay):
+            each.start()
+        told = set()
+        tasks = [asyncio.create_task(produce(urls["decision"], stop, told))]
+        notes = set()
+        tasks.append(asyncio.create_task(watch(processes, issuer, notes, stop)))
+
+        rnd = random.Random(17)
+        shipped = "select count(*) from decision.outbox where shipped_time is not null"
+        for kill in range(KILLS):
+            # Each kill meets work: some more is acknowledged first.
+            before = (await query(urls["decision"], shipped))[0][0]
+            while (await query(urls["decision"], shipped))[0][0] < before + 1:  # noqa: ASYNC110 - a process writes it
+                await asyncio.sleep(rnd.uniform(0.01, 0.2))
+            victim = rnd.choice(["relay", "audit", "audit", "database"]) if kill % 10 else "database"
+            kills[victim] += 1
+            match victim:
+                case "relay":
+                    relay.kill()
+                    relay.start()
+                case "audit":
+                    process = rnd.choice(processes)
+                    process.kill()
+                    process.start()
+                case _:
+                    server.kill()
+                    server.start()
+        stop.set()
+        await asyncio.gather(*tasks)
+        waiting = "select count(*) from decision.outbox where shipped_time is null"
+        while (await query(urls["decision"], waiting))[0][0]:  # noqa: ASYNC110 - a process writes it
+            await asyncio.sleep(0.1)
+
+        rows = await query(urls["decision"], "select event_id::text, audit_index from decision.outbox")
+        database = Database(settings["audit"])
+        reader = PostgresReader(database)
+        entries = await check_log(reader)
+        newest = (await reader.checkpoint()).checkpoint
+        await database.close()
+        owner = await asyncpg.connect(service_url(server.url, owner_role("audit"), "o", DATABASE))
+        await check_tables(owner)
+        await owner.close()
+        stored = Counter(entry.event.event_id for entry in entries)
+        by_id = {entry.event.event_id: entry.index for entry in entries}
+        lost = [event_id for event_id, index in rows if by_id.get(event_id) != index]
+        twice = [event_id for event_id, count in stored.items() if count > 1]
+        gaps = [at for at, entry in enumerate(entries) if entry.index != at]
+        shown = [open_checkpoint(note, origin=ORIGIN, keys=[KEY.verifier_key]) for note in notes]
+        print(  # noqa: T201 - the counts are what this test is for
+            f"\n{KILLS} kills {dict(kills)}: {len(rows)} committed and acknowledged, {len(entries)} entries, "
+            f"{len(lost)} lost, {len(twice)} twice, {len(gaps)} gaps, {len(shown)} checkpoints shown, none forked"
+        )
+        assert (lost, twice, gaps) == ([], [], [])
+        assert {event_id for event_id, _ in rows} <= told
+        assert {event_id for event_id, _ in rows} == stored.keys()
+        assert verify_log([entry.body for entry in entries], [*shown, newest]).size == len(entries)
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (*processes, relay):
+            if each is not None and each.process is not None:
+                each.kill()
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def watch(processes, issuer, notes, stop):
+    """Keep every checkpoint that any process shows, all the while."""
+    token = issuer.token("carl", ["compliance_officer"], timedelta(hours=10))
+    while not stop.is_set():
+        for process in processes:
+            if process.port is not None:
+                try:
+                    async with connect(f"127.0.0.1:{process.port}", token=lambda: token, call_s=2) as channel:
+                        answer = await AuditServiceStub(channel).GetCheckpoint(pb.GetCheckpointRequest())
+                        notes.add(answer.checkpoint.note)
+                except grpc.aio.AioRpcError:
+                    pass
+        await asyncio.sleep(0.05)
