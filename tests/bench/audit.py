@@ -202,7 +202,7 @@ async def _sequenced(here: Lab, run: int) -> tuple[float, float]:
 
 
 async def _prepare_lock(here: Lab) -> None:
-    owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())  # type: ignore[union-attr]
+    owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
     await owner.execute(
         "create table audit.lock_head (one int primary key, size bigint, peaks bytea[]);"
         "insert into audit.lock_head values (1, 0, '{}');"
@@ -257,7 +257,7 @@ def tree_vs_chain() -> Sequence[Result]:
 
 async def _tree_vs_chain() -> Sequence[Result]:
     async with lab() as here:
-        owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())  # type: ignore[union-attr]
+        owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
         await owner.execute(
             "create table audit.chain_entry (like audit.entry including all);"
             "create table audit.chain_key (like audit.event_key including all);"
@@ -473,7 +473,7 @@ async def _large_log() -> Sequence[Result]:
     async with lab() as here:
         results = await _scrubbed_and_exported(here)
         await load(here, "events", ENTRIES)
-        owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())  # type: ignore[union-attr]
+        owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
         bytes_stored = await owner.fetchval(
             "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = relnamespace "
             "where nspname = 'audit' and relkind = 'r' and relname !~ '^(access|records)_'"
@@ -482,7 +482,7 @@ async def _large_log() -> Sequence[Result]:
         body_bytes = statistics.mean(an_event(number).size_bytes for number in range(100))
         database = Database(here.settings)
         reader = PostgresReader(database)
-        app = AuditApp(sequencer=None, log=reader, growing=Growing())  # type: ignore[arg-type] # only reads
+        app = AuditApp(sequencer=None, log=reader, growing=Growing())
         rnd = random.Random(5)
         proof_s = await _timed(lambda: app.inclusion_proof(rnd.randrange(ENTRIES)))
         query_s = await _timed(
@@ -555,7 +555,7 @@ async def load(here: Lab, log: str, count: int) -> None:
     sys.stderr.write("\n")
     await database.close()
     # As a log that grew over months would be: its tables are analysed.
-    owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())  # type: ignore[union-attr]
+    owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
     await owner.execute("analyze")
     await owner.close()
 
@@ -582,7 +582,7 @@ async def _timed(ask: Callable[[], object]) -> list[float]:
     taken = []
     for number in range(SAMPLES + 20):
         began = time.perf_counter()
-        await ask()  # type: ignore[misc]
+        await ask()
         if number >= 20:
             taken.append(time.perf_counter() - began)
     return taken
