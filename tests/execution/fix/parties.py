@@ -138,10 +138,15 @@ class World:
             receiver.hear(data, self.now, dies)
 
     def garble(self, sender, at):
-        """Damage a byte on the wire; always upwards, so that two of them cannot cancel out in CheckSum."""
-        if sender.out:
-            at %= len(sender.out)
-            sender.out[at] = min(sender.out[at] + 1, 255)
+        """Damage a byte on the wire, one a message: CheckSum finds any one, but two may cancel out."""
+        out = sender.out
+        if not out:
+            return
+        at %= len(out)
+        start = max(out.rfind(b"8=FIX", 0, at), 0)
+        end = out.find(b"8=FIX", at + 1)
+        if 255 not in out[start : end if end > 0 else len(out)]:
+            out[at] = 255
 
     def flow(self, rounds=400):
         """Let everything flow until nothing does."""
