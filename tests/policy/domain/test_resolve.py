@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.policy.domain.clients import Clients
@@ -67,6 +67,7 @@ def test_a_node_that_does_not_exist_is_named():
     assert Resolver(lineage, {}, NOON).effective("firm") is NOTHING
 
 
+@settings(max_examples=30)
 @given(governed_trees(), documents(), st.integers(1, 10), st.integers(0, 80))
 def test_an_account_has_what_its_path_its_profile_and_its_client_say_in_that_order(tree, own, tolerance, age):
     """The resolver, which shares and remembers, against the words: each layer under the one before."""

@@ -41,6 +41,9 @@ def test_every_permission_of_the_contracts_is_held_by_some_role():
     "apart",
     [
         {"policy.change", "policy.approve"},
+        # Who says what a client wishes does not say how far wishes go.
+        {"policy.preference.write", "policy.change"},
+        {"policy.preference.write", "policy.approve"},
         {"execution.submit", "decision.plan.approve"},
         {"execution.submit", "decision.run"},
         {"audit.append", "audit.read"},
@@ -56,7 +59,11 @@ def test_no_role_holds_both(apart):
         ("execution.submit", {"decision_service"}),
         ("audit.append", {"policy_service", "decision_service", "execution_service"}),
         ("execution.resume", {"risk_officer"}),
-        ("policy.approve", {"policy_approver"}),
+        # Rules of the tree may ask for the approval of a role; nobody approves what they wrote.
+        ("policy.approve", {"policy_approver", "risk_officer", "compliance_officer"}),
+        ("policy.profile.write", {"advisor", "client_portal"}),
+        ("policy.consent.write", {"advisor", "client_portal"}),
+        ("policy.preference.write", {"advisor", "client_portal"}),
     ],
 )
 def test_only_these_roles_hold_it(permission, roles):
