@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, fix, ground
+from tests.bench import audit, fix, fix_session, ground
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -26,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.grpc": audit.grpc_append,
     "audit.log": audit.large_log,
     "fix.codec_vs_simplefix": fix.codec,
+    "fix.orders_per_s": fix_session.orders,
+    "fix.submit_p99_ms": fix_session.submit,
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,
 }

@@ -1,0 +1,218 @@
+"""FIX: orders and reports through journal and session, PostgreSQL's fsync on, beside QuickFIX to QuickFIX.
+
+Ours is what the service runs: the adapter's record and the session's journal in one transaction, group commit, over TCP
+to an acceptor of ours in the same process, which answers each order with three reports. QuickFIX is two of its own
+sessions in one process with its file store, which does not sync, and the same messages.
+"""
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+
+from services.execution.app.venue_port import Intent
+from services.execution.domain.order import Accepted, Filled, VenueOrder, after
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.fix.memory import MemoryStore
+from services.execution.fix.postgres import PostgresStore, PostgresUnit
+from services.execution.fix.protocol.actions import Received
+from services.execution.fix.protocol.message import Outgoing
+from services.execution.fix.protocol.store import SessionId, Unit
+from services.execution.fix.transport.acceptor import Acceptor, Counterparty
+from services.execution.fix.transport.application import Notice
+from services.execution.fix.transport.initiator import Address, Initiator
+from services.execution.venues.fix44 import asking, telling
+from services.execution.venues.fix44.asked import OrdersAsked, asked
+from services.execution.venues.fix44.record import Record
+from services.execution.venues.fix44.sessions import broker_session, client_session
+from services.execution.venues.fix44.venue import Fix44Venue
+from services.kernel.ids import InstrumentId, VenueId
+from services.runtime.clock import SystemClock
+from services.runtime.database import Database
+from tests.bench.results import Result
+from tests.support.postgres import Databases
+from tools.local.broker import INSTALLED
+from tools.local.postgres import admin_url
+
+ORDERS = 4_000
+# Orders that callers submit together, and callers at once.
+TOGETHER, CALLERS = 50, 8
+# The latency run: orders a second, one by one, and seconds.
+RATE, RATE_S = 500, 6
+ROUNDS = 3
+VENUE = VenueId("fix44")
+CLOCK = SystemClock()
+
+
+@dataclass(slots=True)
+class _Broker:
+    """Answers each order with three reports: accepted, and two fills."""
+
+    async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
+        replies: list[Outgoing] = []
+        for each in messages:
+            wanted = asked(each.message)
+            if isinstance(wanted, OrdersAsked):
+                replies += _answers(wanted.intents[0])
+        return replies
+
+    async def notice(self, session: SessionId, what: Notice) -> None:
+        """Do nothing."""
+
+
+def _answers(intent: Intent) -> list[Outgoing]:
+    order, name, now = VenueOrder(intent.quantity), intent.client_order_id, CLOCK.now()
+    replies = []
+    for report in (
+        Accepted(f"{name}:0"),
+        Filled(f"{name}:1", Decimal(4), Decimal("100.25"), Decimal("0.04")),
+        Filled(f"{name}:2", Decimal(6), Decimal("100.30"), Decimal("0.06")),
+    ):
+        order = after(order, report)
+        replies.append(telling.execution_report(telling.Told(intent, order, name, name), report, now))
+    return replies
+
+
+@dataclass(slots=True)
+class _Pair:
+    """Our adapter's session with a broker that answers."""
+
+    initiator: Initiator
+    venue: Fix44Venue
+    database: Database
+    sent: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+
+    def intents(self, count: int) -> list[Intent]:
+        first, self.sent = self.sent, self.sent + count
+        return [
+            Intent(
+                client_order_id=f"order-{number:08}",
+                instrument_id=InstrumentId("VTI"),
+                side=Side.BUY,
+                quantity=Decimal(10),
+                increment=Decimal(1),
+                order_type=OrderType.MARKET,
+                limit_price=None,
+                time_in_force=TimeInForce.DAY,
+                currency="USD",
+            )
+            for number in range(first, first + count)
+        ]
+
+    async def submit(self, intents: Sequence[Intent]) -> None:
+        async def within(unit: Unit) -> None:
+            assert isinstance(unit, PostgresUnit)
+            await Record(unit.connection, VENUE).add_orders(intents, CLOCK.now())
+
+        began = time.perf_counter()
+        await self.initiator.send([asking.new_order(each, CLOCK.now()) for each in intents], within)
+        self.latencies_s.append(time.perf_counter() - began)
+
+    async def answered(self, orders: int) -> None:
+        async with asyncio.timeout(120):
+            while len(await self.venue.reports(3 * orders - 1, 1)) == 0:  # noqa: ASYNC110 - rows set no event
+                await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def _pair() -> AsyncIterator[_Pair]:
+    async with AsyncExitStack() as closing:
+        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="evenkeel-bench-")))
+        databases = Databases(closing.enter_context(admin_url(folder / "pg", durable=True)))
+        found = await databases.take("execution", "services.execution")
+        database = Database(found.settings())
+        closing.push_async_callback(database.close)
+        config = client_session("BROKER", "EVENKEEL")
+        acceptor = Acceptor({config.session_id: Counterparty(config)}, MemoryStore(), _Broker(), CLOCK)
+        port = await acceptor.start("127.0.0.1", 0)
+        closing.push_async_callback(acceptor.stop)
+        store = PostgresStore(database)
+        venue = Fix44Venue(VENUE, database, store, CLOCK)
+        initiator = Initiator(broker_session("EVENKEEL", "BROKER"), Address("127.0.0.1", port), store, venue, CLOCK)
+        initiator.start()
+        closing.push_async_callback(initiator.stop)
+        async with asyncio.timeout(30):
+            await initiator.logged_on()
+        yield _Pair(initiator, venue, database)
+
+
+async def _orders_per_s() -> float:
+    async with _pair() as pair:
+        await _burst(pair, ORDERS // 4)
+        rates = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            await _burst(pair, ORDERS)
+            rates.append(ORDERS / (time.perf_counter() - began))
+        return statistics.median(rates)
+
+
+async def _burst(pair: _Pair, orders: int) -> None:
+    """Send so many orders, many callers at once, and wait until all their reports are applied."""
+    batches = iter([pair.intents(TOGETHER) for _ in range(orders // TOGETHER)])
+
+    async def caller() -> None:
+        for batch in batches:
+            await pair.submit(batch)
+
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    await pair.answered(pair.sent)
+
+
+async def _submit_p99_ms() -> float:
+    async with _pair() as pair:
+        await _at_rate(pair, 1.0)
+        pair.latencies_s.clear()
+        await _at_rate(pair, RATE_S)
+        return 1000 * statistics.quantiles(pair.latencies_s, n=100)[98]
+
+
+async def _at_rate(pair: _Pair, seconds: float) -> None:
+    began, tasks = time.perf_counter(), []
+    for number in range(int(RATE * seconds)):
+        wait_s = began + number / RATE - time.perf_counter()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        tasks.append(asyncio.create_task(pair.submit(pair.intents(1))))
+    await asyncio.gather(*tasks)
+
+
+def _quickfix_per_s() -> float:
+    rates = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory(prefix="evenkeel-bench-") as folder:
+            command = [sys.executable, "-m", "tests.bench.quickfix_pair", folder, str(ORDERS)]
+            rates.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]))
+    return statistics.median(rates)
+
+
+def orders() -> Sequence[Result]:
+    """Orders a second, each with its three reports, until the last report is applied."""
+    ours = _run(_orders_per_s)
+    if not INSTALLED:
+        return [Result("fix.orders_per_s", ours, "orders/s, three reports each")]
+    theirs = _quickfix_per_s()
+    peer = "QuickFIX to QuickFIX, file store"
+    versions = {"quickfix-ssl": version("quickfix-ssl")}
+    return [Result("fix.orders_per_s", ours, "orders/s, three reports each", peer, theirs, ours / theirs, versions)]
+
+
+def submit() -> Sequence[Result]:
+    """From a caller's submit until the order is on disk and with the socket, 500 a second one by one."""
+    return [Result("fix.submit_p99_ms", _run(_submit_p99_ms), f"ms, at {RATE} orders/s")]
+
+
+def _run(measure: Callable[[], Awaitable[float]]) -> float:
+    async def run() -> float:
+        return await measure()
+
+    return asyncio.run(run())
