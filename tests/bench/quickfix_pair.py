@@ -88,12 +88,7 @@ DataDictionary={DICTIONARY}
     sides = []
     for kind, us, them, more in (
         ("acceptor", "BROKER", "CLIENT", f"SocketAcceptPort={port}"),
-        (
-            "initiator",
-            "CLIENT",
-            "BROKER",
-            f"SocketConnectHost=127.0.0.1\nSocketConnectPort={port}\nReconnectInterval=1",
-        ),
+        ("initiator", "CLIENT", "BROKER", connect),
     ):
         file = folder / f"{kind}.cfg"
         file.write_text(

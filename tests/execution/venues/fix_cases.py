@@ -80,7 +80,9 @@ class Trader:
         await self.database.close()
 
 
-async def a_trader(settings, port, *, us="EVENKEEL", broker="BROKER", drop_copies=False, tls=None, **fields):
+async def a_trader(
+    settings, port, *, us="EVENKEEL", broker="BROKER", drop_copies=False, tls=None, up_within_s=None, **fields
+):
     """Start the adapter against a broker on `port`."""
     database = Database(settings)
     store = PostgresStore(database)
@@ -96,7 +98,11 @@ async def a_trader(settings, port, *, us="EVENKEEL", broker="BROKER", drop_copie
         trader.copies = Initiator(broker_session("COPIES", broker), copies, store, DropCopies(venue), clock)
         trader.copies.start()
     initiator.start()
-    await until(trader.up)
+    try:
+        await until(trader.up, up_within_s or SETTLED_S)
+    except TimeoutError:
+        await trader.stop()
+        raise
     return trader
 
 

@@ -188,7 +188,8 @@ async def fix_to_quickfix(execution_database, quickfix_broker):
         "sandbox_in_memory",
         "sandbox_in_postgres",
         "fix_to_the_sandbox",
-        pytest.param("fix_to_quickfix", marks=needs_quickfix),
+        # `make test-chaos`: a minute. What is particular to a foreign engine is in `test_fix44_counterparties`.
+        pytest.param("fix_to_quickfix", marks=[needs_quickfix, pytest.mark.chaos]),
     ]
 )
 def case(request):

@@ -33,7 +33,7 @@ from services.execution.fix.protocol.message import FieldInvalid, Message, Outgo
 from services.execution.fix.protocol.session import NotLoggedOn
 from services.execution.fix.protocol.store import SessionId, Unit
 from services.execution.fix.transport.application import Notice
-from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.link import Link, OutcomeUnknown
 from services.execution.venues.fix44 import tables, telling
 from services.execution.venues.fix44.asked import (
     AllocationAsked,
@@ -217,8 +217,8 @@ class SandboxDesk:
             if (present := link()) is not None and present.logged_on.is_set():
                 try:
                     position, told = await self._tell(session, present, position)
-                except NotLoggedOn:
-                    # The connection went meanwhile: what was not sent is not told.
+                except (NotLoggedOn, OutcomeUnknown):
+                    # The connection went meanwhile: the record says how far the session was told.
                     position = None
             if told == 0:
                 await self._pause(stop)

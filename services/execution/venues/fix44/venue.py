@@ -42,6 +42,7 @@ from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.session import NotLoggedOn
 from services.execution.fix.protocol.store import Direction, Entry, SessionId, SessionStore, Unit
 from services.execution.fix.transport.application import Notice
+from services.execution.fix.transport.link import OutcomeUnknown as SendUnknown
 from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
@@ -82,6 +83,7 @@ class Sender(Protocol):
 
         Raises:
             NotLoggedOn: Nothing was written, and nothing will be sent.
+            SendUnknown: The connection failed meanwhile; what was written may have been sent.
         """
         ...
 
@@ -172,6 +174,9 @@ class Fix44Venue:
             # Not written, so not sent: asking tells that it is not there.
             lost = OutcomeUnknown("the session is not logged on")
             waiting = set(waited)
+        except SendUnknown as failed:
+            # Written or not, sent or not: the record tells the one, the broker the other.
+            lost, waiting = OutcomeUnknown(str(failed)), set(waited)
         else:
             lost, waiting = OutcomeUnknown("no answer within the time limit"), set()
         finally:
@@ -226,7 +231,7 @@ class Fix44Venue:
     async def _change(self, message: Outgoing, request_id: str, client_order_id: str, kind: NameKind) -> None:
         try:
             await self._send([message], lambda record: record.add_change(request_id, client_order_id, kind))
-        except NotLoggedOn as error:
+        except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
     # Questions.
@@ -268,7 +273,7 @@ class Fix44Venue:
     async def _ask(self, message: Outgoing) -> None:
         try:
             await self._send([message], None)
-        except NotLoggedOn as error:
+        except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
     async def _in_time(self, waiting: "asyncio.Future[_Answer]") -> _Answer:
@@ -299,7 +304,7 @@ class Fix44Venue:
         message = asking.allocation(instruction, name if order is None else order.confirmed_name, now)
         try:
             await self._send([message], lambda record: record.instruct(instruction, now))
-        except NotLoggedOn as error:
+        except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
     async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from services.execution.fix.postgres import PostgresStore, PostgresUnit
 from services.execution.fix.protocol.session import NotLoggedOn, State
 from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
-from services.execution.fix.transport.link import Link, Traffic
+from services.execution.fix.transport.link import Link, OutcomeUnknown, Traffic
 from services.kernel.clock import Clock
 from services.runtime.database import Database
 from services.runtime.telemetry import meter
@@ -126,7 +126,7 @@ class SessionWatch:
             session = by_name[name]
             try:
                 await self._begin_anew(session, reset_id)
-            except (NotLoggedOn, NumbersMoved) as late:
+            except (NotLoggedOn, NumbersMoved, OutcomeUnknown) as late:
                 # It came up or went down meanwhile: at the next look.
                 log.info("a reset waits", session=name, why=str(late))
             else:

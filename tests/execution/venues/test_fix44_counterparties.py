@@ -1,0 +1,184 @@
+"""The adapter and foreign engines when things go wrong: nothing is lost, and nothing is done twice."""
+
+from decimal import Decimal
+
+import pytest
+
+from services.execution.app.venue_port import Acknowledged, OutcomeUnknown
+from services.execution.domain.order import Filled, OrderState, VenueOrder, fold
+from services.execution.domain.words import Side
+from services.execution.fix.transport.tls import client_context, server_context
+from tests.execution.venues import fix_cases
+from tests.execution.venues.fix_cases import exec_id, settled, until
+from tests.execution.venues.test_venue_contract import an_order
+from tests.support.quickfix_process import needs_quickfix
+from tools.local.certificates import Authority
+
+
+async def everything(trader):
+    """Return what was said about each order."""
+    found = {}
+    for each in await trader.venue.reports(0, 100_000):
+        found.setdefault(each.client_order_id, []).append(each)
+    return found
+
+
+async def order_of(trader, name, quantity=10):
+    said = (await everything(trader)).get(name, [])
+    return fold(VenueOrder(Decimal(quantity)), [each.report for each in said])
+
+
+@pytest.fixture
+async def make_pair(execution_database, tmp_path):
+    """Start a broker by QuickFIX and the adapter: `await make_pair(drop_copies=True)`."""
+    running = []
+
+    async def make(*, drop_copies=False, broker_tls=None, trader_tls=None, **fields):
+        broker = await fix_cases.a_quickfix_broker(tmp_path / "broker", drop_copies=drop_copies, tls=broker_tls)
+        running.append(broker)
+        trader = await fix_cases.a_trader(
+            execution_database.settings(), broker.port, drop_copies=drop_copies, tls=trader_tls, **fields
+        )
+        running.append(trader)
+        return trader, broker
+
+    yield make
+    for each in reversed(running):
+        await each.stop()
+
+
+@needs_quickfix
+async def test_orders_that_are_sent_together_go_as_one_list(make_pair):
+    trader, broker = await make_pair(list_min=2)
+    orders = [an_order(f"c-{number}") for number in range(3)] + [an_order("c-x", instrument="NONE")]
+    outcomes = await trader.venue.submit(orders)
+    await settled(trader, broker)
+
+    assert outcomes[:3] == [Acknowledged()] * 3
+    assert "NONE" in outcomes[3].why
+    sent = [entry.msg_type for entry in await journal(trader)]
+    assert (sent.count("E"), sent.count("D")) == (1, 0)
+    assert (await order_of(trader, "c-2")).state is OrderState.FILLED
+
+
+async def journal(trader):
+    session = trader.initiator.session_id
+    numbers = dict(await trader.store.sessions())[session]
+    return await trader.store.journal(session, numbers.generation, "OUT", 1, 10_000, 10_000)
+
+
+@needs_quickfix
+async def test_a_drop_copy_and_its_report_count_once_whichever_comes_first(make_pair):
+    trader, broker = await make_pair(drop_copies=True)
+
+    async def copies_up():
+        return trader.copies.up
+
+    await until(copies_up)
+    # The order session goes, and what happens meanwhile comes as copies alone.
+    await trader.venue.submit([an_order("c-1", quantity=10, limit="99")])
+    await settled(trader, broker)
+    await trader.down(True)
+    await broker.load(price="99")
+
+    async def copied():
+        said = (await everything(trader)).get("c-1", [])
+        return any(isinstance(each.report, Filled) and each.drop_copy for each in said)
+
+    await until(copied)
+    await trader.down(False)
+    await settled(trader, broker)
+
+    fills = [each for each in (await everything(trader))["c-1"] if isinstance(each.report, Filled)]
+    assert len(fills) == 1
+    assert (await order_of(trader, "c-1")).filled_quantity == 10
+
+
+@needs_quickfix
+@pytest.mark.parametrize("after", [1, 40, 120])
+async def test_a_connection_lost_in_the_middle_of_a_message_sends_nothing_twice(make_pair, after):
+    trader, broker = await make_pair()
+    trader.proxy.cut_after = after
+    (outcome,) = await trader.venue.submit([an_order("c-1")])
+    await settled(trader, broker)
+
+    assert isinstance(outcome, OutcomeUnknown)
+    # Half a message is none: the broker does not know it, and now it may be sent.
+    assert await trader.venue.query("c-1") is None
+    assert await trader.venue.submit([an_order("c-1")]) == [Acknowledged()]
+    await settled(trader, broker)
+    state = await broker.ask("state")
+    assert (state["counts"]["orders"], state["counts"]["duplicates"]) == (1, 0)
+    assert (await order_of(trader, "c-1")).state is OrderState.FILLED
+
+
+@needs_quickfix
+async def test_reports_that_are_lost_come_again_and_count_once(make_pair):
+    trader, broker = await make_pair()
+    await broker.load(share="0.2")
+    for number in range(3):
+        await trader.venue.submit([an_order(f"c-{number}", quantity=50)])
+        trader.proxy.cut()
+    await settled(trader, broker)
+
+    state = await broker.ask("state")
+    for name, order in state["orders"].items():
+        ours = await order_of(trader, name, 50)
+        assert f"{ours.filled_quantity:f}" == order["filled"] == "50"
+        assert sorted(map(exec_id, ours.fills)) == order["fills"]
+    assert state["counts"]["duplicates"] == 0
+
+
+@needs_quickfix
+async def test_a_gap_in_their_numbers_is_filled(make_pair):
+    trader, broker = await make_pair()
+    state = await broker.ask("numbers")
+    # They skip numbers: what is between never was, and they say so when asked.
+    await broker.ask("numbers", next_out=state["next_out"] + 5)
+    await trader.venue.submit([an_order("c-1")])
+    await settled(trader, broker)
+
+    assert (await order_of(trader, "c-1")).state is OrderState.FILLED
+
+
+@needs_quickfix
+async def test_the_adapter_dies_and_another_takes_up_the_session(make_pair, execution_database):
+    trader, broker = await make_pair()
+    await trader.venue.submit([an_order("c-1", limit="99")])
+    await settled(trader, broker)
+    # As by a death: no logout, and what happens meanwhile nobody hears.
+    trader.proxy.down = True
+    trader.proxy.cut()
+    await trader.stop()
+    await broker.load(price="99")
+    again = await fix_cases.a_trader(execution_database.settings(), broker.port)
+    await settled(again, broker)
+
+    assert await again.venue.submit([an_order("c-1", limit="99")]) == [Acknowledged()]
+    assert (await order_of(again, "c-1")).state is OrderState.FILLED
+    assert (await broker.ask("state"))["counts"]["orders"] == 1
+    await again.stop()
+
+
+async def test_over_tls_a_certificate_speaks_for_its_comp_id_alone(execution_database, tmp_path):
+    authority = Authority.at(tmp_path)
+    ours, others = authority.issue("EVENKEEL"), authority.issue("SOMEBODY")
+    server = authority.issue("sandbox")
+    settings = execution_database.settings()
+    broker = await fix_cases.a_sandbox_broker(
+        settings,
+        tls=server_context(server.certificate_file, server.private_key_file, authority.certificate_file),
+        names=frozenset({"EVENKEEL"}),
+    )
+
+    def client(issued):
+        return client_context(issued.certificate_file, issued.private_key_file, authority.certificate_file)
+
+    with pytest.raises(TimeoutError):
+        await fix_cases.a_trader(settings, broker.port, tls=client(others), up_within_s=1.0)
+    trader = await fix_cases.a_trader(settings, broker.port, tls=client(ours))
+    assert await trader.venue.submit([an_order("c-1", side=Side.SELL)]) == [Acknowledged()]
+    await settled(trader, broker)
+    assert (await order_of(trader, "c-1")).state is OrderState.FILLED
+    await trader.stop()
+    await broker.stop()
