@@ -59,6 +59,15 @@ class AuditSettings(ServiceSettings):
     # The key under which those keys are wrapped: 64 hexadecimal digits. In no database and in no backup of one.
     subject_keys_file: Path
 
+    # The producers that must speak, and how long each may be silent before that is an alarm, in seconds. Relays speak
+    # every ten seconds.
+    expected_producers: tuple[str, ...] = ("policy", "decision", "execution")
+    silent_after_s: float = Field(default=60.0, ge=15, le=86_400)
+    # How often our clock is compared with the others, in seconds, and a time server to compare it with: host or
+    # host:port. Without one, nothing says how far we are from UTC.
+    clock_check_interval_s: float = Field(default=900.0, ge=1, le=86_400)
+    ntp_server: str | None = Field(default=None, min_length=1, max_length=255)
+
     # Events that may wait for a commit; more are answered RESOURCE_EXHAUSTED.
     queue_events_max: int = Field(default=20_000, ge=1_000, le=1_000_000)
     # How often a process that does not hold the log tries to get it, in seconds.

@@ -13,6 +13,8 @@ from evenkeel.audit.v1.audit_service_pb2 import DESCRIPTOR as AUDIT
 from evenkeel.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from evenkeel.audit.v1.export_service_pb2 import DESCRIPTOR as EXPORT
 from evenkeel.audit.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
+from evenkeel.audit.v1.monitor_service_pb2 import DESCRIPTOR as MONITOR
+from evenkeel.audit.v1.monitor_service_pb2_grpc import add_MonitorServiceServicer_to_server
 from evenkeel.audit.v1.query_service_pb2 import DESCRIPTOR as QUERY
 from evenkeel.audit.v1.query_service_pb2_grpc import add_AuditQueryServiceServicer_to_server
 from evenkeel.audit.v1.records_service_pb2 import DESCRIPTOR as RECORDS_CONTRACT
@@ -27,6 +29,7 @@ from services.audit.api import (
     AuditServicer,
     ExportServicer,
     LogQueries,
+    MonitorServicer,
     RecordsServicer,
     ReportServicer,
     WitnessServicer,
@@ -41,6 +44,7 @@ from services.audit.app import (
     Keeper,
     Log,
     Logs,
+    Monitor,
     Queries,
     RecordsApp,
     Reporter,
@@ -51,13 +55,15 @@ from services.audit.app import (
     read_records,
     scrub,
 )
+from services.audit.app.monitor import ClockSource
 from services.audit.app.witnesses import Witnesses, WitnessObserver
-from services.audit.clients import HttpWitness
+from services.audit.clients import DatabaseClock, HttpWitness, NtpClock
 from services.audit.config import AuditSettings
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.errors import LogWriterElsewhere
 from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
+from services.audit.domain.monitoring import ALARM_US, Measurement
 from services.audit.domain.records import Records
 from services.audit.domain.reports.base import GROUP, Report
 from services.audit.domain.signed_note import SigningKey
@@ -162,6 +168,41 @@ class WitnessWatch:
     def troubled(self, witness: str, why: str) -> None:
         """Say what is wrong with a witness."""
         log.warning("witness troubled", **self._labels, witness=witness, why=why)
+
+
+class Alarms:
+    """Shows operators which producers are silent, and which clocks are off."""
+
+    def __init__(self) -> None:
+        """Measure."""
+        self._silent = level("evenkeel.audit.producers.silent", "{producer}", "Producers that do not speak.")
+        self._offset = level("evenkeel.audit.clock.offset", "us", "How far audit's clock is ahead of another.")
+        self._known: frozenset[str] = frozenset()
+
+    def silent(self, producers: Sequence[str]) -> None:
+        """Say once of each producer that it is silent, and that it speaks again."""
+        self._silent.set(len(producers))
+        now = frozenset(producers)
+        for name in sorted(now - self._known):
+            log.error("producer silent", producer=name)
+        for name in sorted(self._known - now):
+            log.info("producer speaks again", producer=name)
+        self._known = now
+
+    def clock(self, measurement: Measurement) -> None:
+        """Show the offset; half of what is allowed needs a person."""
+        self._offset.set(measurement.offset_us, {"source": measurement.source})
+        if abs(measurement.offset_us) >= ALARM_US:
+            log.error(
+                "clocks apart",
+                source=measurement.source,
+                offset_us=measurement.offset_us,
+                uncertainty_us=measurement.uncertainty_us,
+            )
+
+    def clock_lost(self, reason: Unreachable) -> None:
+        """Say that a clock does not answer."""
+        log.warning("clock not checked", why=reason.message)
 
 
 def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
@@ -403,7 +444,25 @@ def assemble(settings: AuditSettings) -> Assembled:
     servicers.append(
         _servicer(REPORTS, "ReportService", add_ReportServiceServicer_to_server, ReportServicer(reporter, access))
     )
+    sources: list[ClockSource] = [DatabaseClock(database, SystemClock())]
+    if settings.ntp_server is not None:
+        sources.append(NtpClock(settings.ntp_server, SystemClock()))
+    monitor = Monitor(
+        sequencer=opened[EVENTS].sequencer,
+        sources=sources,
+        clock=SystemClock(),
+        expected=settings.expected_producers,
+        silent_after_s=settings.silent_after_s,
+        clock_interval_s=settings.clock_check_interval_s,
+        observer=Alarms(),
+    )
+    servicers.append(
+        _servicer(
+            MONITOR, "MonitorService", add_MonitorServiceServicer_to_server, MonitorServicer(monitor, SystemClock())
+        )
+    )
     workers = [worker for each in opened.values() for worker in each.workers]
+    workers.append(Worker("monitor", monitor.run))
     return Assembled(database, keeper_login, servicers, [*workers, Worker("keeper", keeper.run)], opened)
 
 

@@ -39,8 +39,13 @@ READS = (
     "Watch",
 )
 
-# Idempotent by the id inside each event, which the producer's outbox keeps; a batch has no id of its own.
-WITHOUT_REQUEST_ID = ("evenkeel.audit.v1.AuditService.Append", "evenkeel.audit.v1.AuditService.AppendStream")
+# Idempotent by the id inside each event, which the producer's outbox keeps; a batch has no id of its own. A heartbeat
+# is nothing but repeated.
+WITHOUT_REQUEST_ID = (
+    "evenkeel.audit.v1.AuditService.Append",
+    "evenkeel.audit.v1.AuditService.AppendStream",
+    "evenkeel.audit.v1.MonitorService.Heartbeat",
+)
 
 OPERATION = "google.longrunning.Operation"
 PERMISSION = "evenkeel.common.v1.permission"

@@ -10,6 +10,7 @@ import typer
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.export_service_pb2 import ExportRequest
+from evenkeel.audit.v1.monitor_service_pb2 import GetStatusRequest
 from evenkeel.audit.v1.report_service_pb2 import GetReportRequest, GetReportResponse, ListReportsRequest
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
@@ -159,6 +160,28 @@ def check(
     """Check what was exported, without asking anybody; the exit code is 1 when something is not proven."""
     beside = target if target.is_dir() else target.parent
     _check(policy or beside / POLICY_FILE, target, *([] if record is None else [record]))
+
+
+@app.command()
+def producers(context: typer.Context) -> None:
+    """Show whether each producer speaks, and how far the clocks are apart; the exit code is 1 when one is silent."""
+    response = call(context, "compliance_officer", lambda services: services.monitor.GetStatus(GetStatusRequest()))
+
+    def readable() -> None:
+        rows = table("Producers", "producer", "state", "last heard", ">waiting")
+        for each in response.producers:
+            state = "[red]silent[/]" if each.silent else "speaks" if each.HasField("heard_time") else "not heard yet"
+            rows.add_row(each.producer, state, time(each.heard_time), str(each.waiting_events))
+        out.print(rows)
+        clocks = table("Clocks, audit's against", "clock", ">ahead by µs", ">± µs", "measured")
+        for clock in response.clocks:
+            said = clock.measurement
+            clocks.add_row(clock.source, str(said.offset_us), str(said.uncertainty_us), time(clock.measure_time))
+        out.print(clocks)
+
+    show(context, response, readable)
+    if any(each.silent for each in response.producers):
+        raise typer.Exit(1)
 
 
 @app.command("reports")

@@ -8,6 +8,7 @@ from google.longrunning.operations_pb2_grpc import OperationsStub
 
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.audit.v1.export_service_pb2_grpc import ExportServiceStub
+from evenkeel.audit.v1.monitor_service_pb2_grpc import MonitorServiceStub
 from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.audit.v1.report_service_pb2_grpc import ReportServiceStub
@@ -33,7 +34,8 @@ CONTRACTS = {
     "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
     "execution": tuple(f"evenkeel.execution.v1.{name}Service" for name in ("Execution", "Fix", "Sandbox")),
     "audit": tuple(
-        f"evenkeel.audit.v1.{name}Service" for name in ("Audit", "AuditQuery", "Export", "Records", "Report", "Witness")
+        f"evenkeel.audit.v1.{name}Service"
+        for name in ("Audit", "AuditQuery", "Export", "Monitor", "Records", "Report", "Witness")
     ),
 }
 
@@ -76,6 +78,7 @@ class Evenkeel:
         self.audit = AuditServiceStub(audit)
         self.audit_queries = AuditQueryServiceStub(audit)
         self.exports = ExportServiceStub(audit)
+        self.monitor = MonitorServiceStub(audit)
         self.records = RecordsServiceStub(audit)
         self.reports = ReportServiceStub(audit)
         self.witnesses = WitnessServiceStub(audit)

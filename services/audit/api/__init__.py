@@ -1,6 +1,7 @@
 """What do callers say to the log, and what does it answer?"""
 
 from services.audit.api.export import ExportServicer
+from services.audit.api.monitor import MonitorServicer
 from services.audit.api.query_servicer import AuditQueryServicer, LogQueries
 from services.audit.api.reading import ACCESS_INDEX_HEADER, AccessRecorder
 from services.audit.api.records import RecordsServicer
@@ -15,6 +16,7 @@ __all__ = [
     "AuditServicer",
     "ExportServicer",
     "LogQueries",
+    "MonitorServicer",
     "RecordsServicer",
     "ReportServicer",
     "WitnessServicer",

@@ -7,6 +7,7 @@ from services.audit.app.closer import Closer
 from services.audit.app.export import Exporter, ExportOrder, Form
 from services.audit.app.keeper import Keeper
 from services.audit.app.logs import Log, Logs
+from services.audit.app.monitor import Monitor
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
 from services.audit.app.queries import Queries
 from services.audit.app.records import RecordsApp, read_records
@@ -35,6 +36,7 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "Logs",
+    "Monitor",
     "Observer",
     "Proof",
     "Queries",

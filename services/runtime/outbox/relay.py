@@ -24,7 +24,9 @@ from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from services.kernel.errors import Fact
 from services.runtime import context
 from services.runtime.client.errors import peer_errors
+from services.runtime.clock import SystemClock
 from services.runtime.logging import get_logger
+from services.runtime.outbox.heart import Heart
 from services.runtime.telemetry import counter, level
 from services.runtime.wire import instant_message
 from services.runtime.workers import Backoff, Worker, wait
@@ -71,15 +73,18 @@ def relay(database: "Database", audit_channel: grpc.aio.Channel, *, producer: st
         audit_channel: To the audit service, as `client.connect` makes it.
         producer: Which service says so; the name of the schema when None.
     """
-    return Worker("outbox relay", _Relay(database, AuditServiceStub(audit_channel), producer or database.schema).run)
+    name = producer or database.schema
+    heart = Heart(audit_channel, name, SystemClock())
+    return Worker("outbox relay", _Relay(database, AuditServiceStub(audit_channel), name, heart).run)
 
 
 class _Relay:
-    def __init__(self, database: "Database", stub: "AuditServiceAsyncStub", producer: str) -> None:
+    def __init__(self, database: "Database", stub: "AuditServiceAsyncStub", producer: str, heart: Heart) -> None:
         self._database = database
         self._outbox = database.outbox
         self._stub = stub
         self._producer = producer
+        self._heart = heart
         self._refused: set[UUID] = set()
         self._shipped = counter("evenkeel.outbox.shipped", "{event}", "Events that audit has acknowledged.")
         self._failures = counter("evenkeel.outbox.failures", "{event}", "Events that audit refused.")
@@ -122,9 +127,10 @@ class _Relay:
             backoff.reset()
             if len(rows) == BATCH_ROWS_MAX:
                 continue
-            await self._measure(connection)
+            lag = await self._measure(connection)
             if ending:
                 return
+            await self._heart.beat(lag, asyncio.get_running_loop().time())
             await wait(stop, LOOK_S, waiting)
 
     async def _waiting_rows(self, connection: AsyncConnection) -> list[_Row]:
