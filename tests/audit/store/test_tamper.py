@@ -103,6 +103,9 @@ async def bend(superuser, rnd, table, column, wanted):
     for row in rows:
         if len(bent) == wanted:
             break
+        if (table, column, row["key"]) == ("checkpoint_note", "sign_time", "0"):
+            # When the empty log's checkpoint was signed follows from nothing: no entry was recorded then.
+            continue
         if table in ORDERED and taken & {row["at"] - 1, row["at"] + 1}:
             continue
         where = f"where {key}::text = $1"
