@@ -94,6 +94,7 @@ def in_plain_words(effective: Effective, at: datetime, mix_of: MixOf, missing_co
     follows: dict[str, tuple[str, ...]] = {}
     try:
         document, references = worked_out(said, at, mix_of)
+        _refuse_if_nothing_is_left(document, at)
     except NoMix as problem:
         lost = Targets(problem=str(problem), model_name=said.targets.model_name)
         document = replace(said, targets=lost, safety=replace(said.safety, paused=True))
@@ -218,6 +219,20 @@ def corridors(lines: Lines, bands: Bands) -> Mapping[InstrumentId, tuple[Distanc
     triggers = _narrowed(lines, totals, bands.trigger, lambda line: line.trigger)
     destinations = _narrowed(lines, totals, bands.destination, lambda line: line.destination)
     return {each: (Distance(triggers.get(each)), Distance(destinations.get(each))) for each in totals}
+
+
+def _refuse_if_nothing_is_left(document: Document, at: datetime) -> None:
+    """Refuse a mix of which everything is excluded: it would be sold, and nothing could take its place."""
+    wanted = {each for each, weight in instrument_weights(document.targets.weights) if weight > 0}
+    excluded = {
+        each.instrument_id
+        for each in document.restrictions.items
+        if each.kind is RestrictionKind.EXCLUDED and each.holds(at)
+    }
+    if wanted and wanted <= excluded:
+        raise NoMix(
+            "NOTHING_LEFT", "everything in the target mix is excluded", ("targets.weights", "restrictions.items")
+        )
 
 
 def _expanded(

@@ -110,7 +110,8 @@ def check_change(
 def preference_layer(record: PreferencesRecord, standing: Standing) -> Layer:
     """Return what a client's preferences come to, without the parts that are outside of what policy allows now."""
     preferences = record.preferences
-    outside = {_part(name) for name, _ in problems(preferences, standing)}
+    # What a client excludes stays excluded whatever the limits say by now: better no trade than one against a wish.
+    outside = {_part(name) for name, _ in problems(preferences, standing)} - {"exclusions"}
     document = FIELDS.document(
         {
             path: value

@@ -355,6 +355,16 @@ async def test_a_guardrail_that_is_younger_than_a_preference_overrules_it(firm):
     assert (await decided(firm)).tax_importance == 1
 
 
+async def test_what_a_client_excludes_stays_excluded_when_limits_narrow_or_a_screen_goes(firm):
+    await set_profile(firm, profile(born=date(1960, 1, 1)))
+    await set_preferences(firm, exclusions=[pb.Exclusion(instrument_id="BND")])
+    assert {r.instrument_id for r in (await decided(firm)).restrictions} == {"BND"}
+
+    await firm.enact(RULE, "program")
+
+    assert {r.instrument_id for r in (await decided(firm)).restrictions} == {"BND"}
+
+
 async def test_who_may_not_say_what_clients_say_is_refused(firm):
     denied = grpc.StatusCode.PERMISSION_DENIED
     author = firm.stub("ann2", "policy_author", kind=ProfileServiceStub)

@@ -321,3 +321,15 @@ def test_the_smaller_of_two_distances_counts_where_the_rule_says_so(target, dist
     rule = Distance(Decimal("0.05"), Decimal("0.25"), Combine.SMALLER)
 
     assert rule.at(Decimal(target)) == Decimal(distance)
+
+
+def test_a_mix_of_which_everything_is_excluded_is_held_and_not_sold():
+    all_of_it = both(targets(VTI="1"), restricted("VTI"))
+    some_of_it = both(targets(VTI="0.5", BND="0.5"), restricted("VTI"))
+
+    held = plain(all_of_it).document
+
+    assert (held.targets.weights, held.safety.paused) == ((), True)
+    assert held.targets.problem == "everything in the target mix is excluded"
+    assert plain(some_of_it).document.targets.problem is None
+    assert plain(both(targets(VTI="1"), restricted("VTI", until=NOON))).document.targets.problem is None
