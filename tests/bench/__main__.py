@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, fix, fix_session, ground
+from tests.bench import audit, fix, fix_session, ground, policy
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "fix.submit_p99_ms": fix_session.submit,
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,
+    "policy": policy.resolving,
 }
 
 

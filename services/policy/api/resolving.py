@@ -32,13 +32,13 @@ class PolicyMessages:
 
     def of(self, applied: Applied, sections: SharedSections) -> pb.EffectivePolicy:
         """Return the message of what applies; made once while it is kept, of `sections`."""
-        if not applied.lasting:
-            return effective_message(applied, sections.document_message)
         kept = self._kept.get(applied.key)
         if kept is not None:
             self._kept.move_to_end(applied.key)
             return kept
         made = effective_message(applied, sections.document_message)
+        if not applied.lasting:
+            return made
         self._kept[applied.key] = made
         self._bytes += len(made.document_bytes) + OVERHEAD_BYTES
         while self._bytes > self._bytes_max and len(self._kept) > 1:

@@ -10,8 +10,8 @@ To an account applies, after what it inherits, what a rule makes of the client's
 version; then the client's preferences; and stops tighten all of it. `Clients` says what is on record.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 
 from services.kernel.ids import PolicyNodeId, PolicyVersionId
@@ -40,22 +40,35 @@ class Lineage:
     account_ids: Sequence[PolicyNodeId]
 
 
-@dataclass(frozen=True, slots=True)
 class Applied:
-    """What applies to a node: merged, with who said what, and in plain words.
+    """What applies to a node: merged, with who said what, and in plain words; worked out when somebody reads it.
 
     Attributes:
         key: The same for nodes to which the same applies, of those that one resolver resolves.
     """
 
-    effective: Effective
-    plain: Plain
-    key: tuple[str, ...]
+    __slots__ = ("_made", "_make", "key")
+
+    def __init__(self, key: tuple[str, ...], make: Callable[[], tuple[Effective, Plain]]) -> None:
+        """Know how to make it."""
+        self.key = key
+        self._make = make
+        self._made: tuple[Effective, Plain] | None = None
+
+    @property
+    def effective(self) -> Effective:
+        """Return the merged rules."""
+        return self._both()[0]
+
+    @property
+    def plain(self) -> Plain:
+        """Return what the merged rules come to."""
+        return self._both()[1]
 
     @property
     def lasting(self) -> bool:
-        """Return whether its plain words follow from its key alone, at every instant."""
-        return False
+        """Return whether its plain words follow from its key alone: they name no other mix and no instant."""
+        return not self.plain.references and not has_instant(self.effective.document)
 
     @property
     def version_ids(self) -> tuple[PolicyVersionId, ...]:
@@ -67,6 +80,11 @@ class Applied:
         """Return who is responsible for the value of a field in plain words, root first."""
         found = self.plain.sources.get(path)
         return found if found is not None else self.effective.sources.get(path, ())
+
+    def _both(self) -> tuple[Effective, Plain]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,7 @@ class Resolver:
         self._overlays = overlays
         self._chosen: dict[tuple[PolicyNodeId, frozenset[PolicyNodeId]], Effective] = {}
         self._applied: dict[tuple[str, ...], Applied] = {}
+        self._by_identity: dict[int, Applied] = {}
         self._parents = lineage.parents
         self._layers = layers
         self._inner: dict[PolicyNodeId | None, Effective] = {None: NOTHING}
@@ -192,8 +211,44 @@ class Resolver:
             key = (*key, "", *lacking)
         found = self._applied.get(key)
         if found is None:
-            plain = in_plain_words(merged, self._valid_time, self.mix_of, lacking)
-            found = self._applied[key] = Applied(merged, plain, key)
+            found = self._applied[key] = Applied(key, lambda: self._made(merged, lacking))
+        return found
+
+    def _made(self, merged: Effective, lacking: tuple[str, ...]) -> tuple[Effective, Plain]:
+        return merged, in_plain_words(merged, self._valid_time, self.mix_of, lacking)
+
+    def _below_shared(self, above: Effective, layer: Layer | None) -> Applied:
+        """Return what applies to an account under `above` with the version `layer`, without merging it yet."""
+        # By identity, because what is above is kept, and a key takes longer to make than everything else here.
+        shared = self._by_identity.get(id(above))
+        if shared is None:
+            shared = self._by_identity[id(above)] = self._keyed(tuple(each.key for each in above.layers), above, None)
+        return shared if layer is None else self._keyed((*shared.key, layer.key), above, layer)
+
+    def _keyed(self, key: tuple[str, ...], above: Effective, layer: Layer | None) -> Applied:
+        found = self._applied.get(key)
+        if found is None:
+            found = self._applied[key] = Applied(
+                key, lambda: self._made(above if layer is None else above.below(layer), ())
+            )
+        return found
+
+    def _quick(self, node_ids: Sequence[PolicyNodeId]) -> list[tuple[PolicyNodeId, Applied]]:
+        """Return what `applied` does, where neither rollouts nor stops nor anything on record of clients matters."""
+        found: list[tuple[PolicyNodeId, Applied]] = []
+        parents, layers, inner = self._parents, self._layers, self._inner
+        for node_id in node_ids:
+            parent_id = parents.get(node_id)
+            above = inner.get(parent_id)
+            if above is None:
+                above = self._above(parent_id)
+            layer = layers.get(node_id)
+            consents = above.document.client.required_consents
+            if parent_id is None or consents or (layer is not None and layer.document.client.required_consents):
+                # A root, what does not exist, and what depends on who asks.
+                found.append((node_id, self.applied(node_id)))
+            else:
+                found.append((node_id, self._below_shared(above, layer)))
         return found
 
     def many(self, node_ids: Sequence[PolicyNodeId], at_once: int) -> Iterator[list[tuple[PolicyNodeId, Applied]]]:
@@ -203,7 +258,11 @@ class Resolver:
             NodeNotFound: Names the first that does not exist.
         """
         for start in range(0, len(node_ids), at_once):
-            yield [(node_id, self.applied(node_id)) for node_id in node_ids[start : start + at_once]]
+            asked = node_ids[start : start + at_once]
+            if self._overlays or self._clients:
+                yield [(node_id, self.applied(node_id)) for node_id in asked]
+            else:
+                yield self._quick(asked)
 
     def _path(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
         path = [node_id]
@@ -286,3 +345,12 @@ class Resolver:
 def first_unknown(node_ids: Iterable[PolicyNodeId], lineage: Lineage) -> PolicyNodeId | None:
     """Return the first of `node_ids` that is not in the tree, or None."""
     return next((node_id for node_id in node_ids if node_id not in lineage.parents), None)
+
+
+def has_instant(value: object) -> bool:
+    """Return whether a document, or a part of one, says an instant anywhere."""
+    if isinstance(value, tuple):
+        return any(map(has_instant, value))
+    if is_dataclass(value):
+        return any(has_instant(getattr(value, each.name)) for each in fields(value))
+    return isinstance(value, datetime)
