@@ -49,6 +49,10 @@ class AuditSettings(ServiceSettings):
     log_origin: str = Field(min_length=1, max_length=200, pattern=_ORIGIN_PATTERN)
     # The Ed25519 private key that signs checkpoints, as PEM (PKCS 8).
     log_key_file: Path
+    # The public key of the origin that `events` continues after a restore that lost published entries (docs/audit.md).
+    log_continues: str | None = Field(default=None, min_length=1, max_length=500)
+    # The last checkpoint that it is known to have published, as a witness or another holder keeps it.
+    log_continues_checkpoint_file: Path | None = None
     # Logs beside `events`, by name, as JSON: {"tenant_a": {}, "access": {"key_file": "/keys/access.key"}}. `access` and
     # `records` are always there; `migrate` makes the tables of the others.
     logs: Mapping[LogName, LogSettings] = Field(default={}, max_length=64)

@@ -59,14 +59,14 @@ from services.audit.app.monitor import ClockSource
 from services.audit.app.witnesses import Witnesses, WitnessObserver
 from services.audit.clients import DatabaseClock, HttpWitness, NtpClock
 from services.audit.config import AuditSettings
-from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.checkpoint import SignedCheckpoint, open_checkpoint
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.errors import LogWriterElsewhere
 from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
 from services.audit.domain.monitoring import ALARM_US, Measurement
 from services.audit.domain.records import Records
 from services.audit.domain.reports.base import GROUP, Report
-from services.audit.domain.signed_note import SigningKey
+from services.audit.domain.signed_note import SigningKey, VerifierKey
 from services.audit.store import (
     PostgresCloses,
     PostgresContents,
@@ -205,6 +205,37 @@ class Alarms:
         log.warning("clock not checked", why=reason.message)
 
 
+def continued_key(settings: AuditSettings, name: str = EVENTS) -> VerifierKey | None:
+    """Return the key of the origin that the log `name` continues; None when it continues none.
+
+    A log whose origin follows that of `events` continues with it, and its old key is derived as the new one is.
+    """
+    if settings.log_continues is None:
+        return None
+    continued = VerifierKey.parse(settings.log_continues)
+    said = settings.logs.get(name)
+    if name == EVENTS:
+        return continued
+    if said is not None and said.origin is not None:
+        return None
+    events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+    return events.derived(default_origin(continued.name, name)).verifier_key
+
+
+def last_note(settings: AuditSettings) -> str | None:
+    """Return the last checkpoint that the continued origin is known to have published.
+
+    Raises:
+        NoteInvalid: It is not signed by that origin.
+    """
+    key, file = continued_key(settings), settings.log_continues_checkpoint_file
+    if key is None or file is None:
+        return None
+    note = file.read_text()
+    open_checkpoint(note, origin=key.name, keys=[key])
+    return note
+
+
 def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
     """Return the key that signs each log's checkpoints, by the log's name; the key's name is the log's origin."""
     events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
@@ -237,6 +268,7 @@ async def check(settings: AuditSettings) -> Mapping[str, ScrubReport]:
                 PostgresContents(database, name),
                 key.name,
                 [key.verifier_key],
+                continues=continued_key(settings, name),
                 disposals=[(each.start, each.stop) for each in records.disposals(name)],
             )
             for name, key in signing_keys(settings).items()
@@ -271,6 +303,7 @@ class OpenLog:
         """Put together what works on the log `name`, which `records` governs and in which `sealer` seals."""
         growing = Growing(settings.follow_poll_s)
         watch = Watch(name, growing)
+        continues = continued_key(settings, name)
 
         async def may_sign(signed: SignedCheckpoint) -> None:
             answered = await witnesses.check(signed)
@@ -280,7 +313,7 @@ class OpenLog:
                 )
 
         sequencer = Sequencer(
-            elect=lambda: elect(database, key.name, name),
+            elect=lambda: elect(database, key.name, name, None if continues is None else continues.name),
             origin=key.name,
             keys=[key],
             clock=SystemClock(),
@@ -288,11 +321,13 @@ class OpenLog:
             queue_events_max=settings.queue_events_max,
             election_interval_s=settings.election_interval_s,
             may_sign=may_sign,
+            last_note=last_note(settings) if name == EVENTS else None,
         )
         scrubber = Scrubber(
             log=PostgresContents(database, name),
             origin=key.name,
             keys=[key.verifier_key],
+            continues=continues,
             sequencer=sequencer,
             clock=SystemClock(),
             interval_s=settings.scrub_interval_s,

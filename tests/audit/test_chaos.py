@@ -113,7 +113,7 @@ async def produce(url, stop, told):
                         rows,
                     )
                 await asyncio.sleep(rnd.uniform(0, 0.02))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             continue
         finally:
             connection.terminate()
@@ -128,7 +128,7 @@ async def query(url, statement):
                 return await connection.fetch(statement)
             finally:
                 await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
             await asyncio.sleep(0.05)
 
 

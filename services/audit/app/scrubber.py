@@ -118,6 +118,7 @@ async def scrub(
     disposals: Ranges = (),
     since: Progress | None = None,
     slice_entries: int | None = None,
+    continues: VerifierKey | None = None,
 ) -> ScrubReport:
     """Check what is stored of the log `origin`, as far as it goes now.
 
@@ -128,8 +129,9 @@ async def scrub(
         disposals: The bounds of what was destroyed.
         since: Where an earlier scrub ended; from the first entry when None.
         slice_entries: End after about so many entries; at the end of the log when None.
+        continues: The key of the origin that this one continues.
     """
-    work = Scrub(origin, keys, since)
+    work = Scrub(origin, keys, since, continues)
     start = work.size
     findings: list[Finding] = []
     count, after = 0, work.size if since is not None else -1
@@ -180,6 +182,7 @@ class Scrubber:
         log: LogContents,
         origin: str,
         keys: Sequence[VerifierKey],
+        continues: VerifierKey | None = None,
         sequencer: Sequencer,
         clock: Clock,
         interval_s: float,
@@ -193,6 +196,7 @@ class Scrubber:
             log: Reads what is stored.
             origin: What its checkpoints must say.
             keys: Of which one at least must have signed each.
+            continues: The key of the origin that this one continues.
             sequencer: Records the results.
             clock: Tells when a pass is due.
             interval_s: From the end of a pass to the begin of the next.
@@ -203,6 +207,7 @@ class Scrubber:
         self._log = log
         self._origin = origin
         self._keys = tuple(keys)
+        self._continues = continues
         self._sequencer = sequencer
         self._clock = clock
         self._interval = timedelta(seconds=interval_s)
@@ -236,6 +241,7 @@ class Scrubber:
             self._origin,
             self._keys,
             disposals=disposals,
+            continues=self._continues,
             since=since,
             slice_entries=self._slice_entries,
         )

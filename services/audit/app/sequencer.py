@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from services.audit.app.ports import Elect, LogWriter, Observer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from services.audit.domain.continuing import continued_event
 from services.audit.domain.entry import Event
 from services.audit.domain.errors import LogBackpressure, LogBehindWitness, LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import Growth, Head, Result, conflict_reports, grow
@@ -73,6 +74,7 @@ class Sequencer:
         queue_events_max: int = 20_000,
         election_interval_s: float = 1.0,
         may_sign: Callable[[SignedCheckpoint], Awaitable[None]] | None = None,
+        last_note: str | None = None,
     ) -> None:
         """Prepare to write the log `origin`, signing with `keys`; `run` writes.
 
@@ -86,6 +88,7 @@ class Sequencer:
             election_interval_s: How long to wait between attempts to become the writer.
             may_sign: Asked with the newest checkpoint before this process signs another; raises
                 `LogBehindWitness` when somebody has seen more.
+            last_note: The last checkpoint that another origin is known to have published, when this one continues it.
         """
         self._elect = elect
         self._origin = origin
@@ -95,6 +98,7 @@ class Sequencer:
         self._election_interval_s = election_interval_s
         self._observer = observer
         self._may_sign = may_sign
+        self._last_note = last_note
         self._queue: deque[_Waiting] = deque()
         self._queued_events = 0
         self._arrived = asyncio.Event()
@@ -189,6 +193,8 @@ class Sequencer:
             head = Head(head.edge, self._clock.now())
             checkpoint = self._signed(head)
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
+        if checkpoint.checkpoint.origin != self._origin:
+            head, checkpoint = await self._continued(writer, head, checkpoint)
         if self._may_sign is not None:
             await self._may_sign(checkpoint)
         memory = _Memory(head, checkpoint)
@@ -204,6 +210,17 @@ class Sequencer:
                 self._writing = False
                 return
             await self._commit(writer, memory)
+
+    async def _continued(
+        self, writer: LogWriter, head: Head, restored: SignedCheckpoint
+    ) -> tuple[Head, SignedCheckpoint]:
+        """Go on after another origin's last stored checkpoint, by an entry that says so."""
+        now = self._clock.now()
+        event = continued_event(self._origin, restored, self._last_note, now)
+        growth = grow(head, [event], {}, {}, now)
+        checkpoint = self._signed(growth.head)
+        await writer.commit(growth, checkpoint)
+        return growth.head, checkpoint
 
     def _raise_if_behind(self) -> None:
         behind, self._behind = self._behind, None

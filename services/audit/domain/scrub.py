@@ -127,10 +127,18 @@ class Commit:
 class Scrub:
     """Follows the log commit by commit, from its first entry or from where an earlier scrub ended."""
 
-    def __init__(self, origin: str, keys: Sequence[VerifierKey], since: Progress | None = None) -> None:
+    def __init__(
+        self,
+        origin: str,
+        keys: Sequence[VerifierKey],
+        since: Progress | None = None,
+        continues: VerifierKey | None = None,
+    ) -> None:
         """Begin with the empty log `origin`, whose checkpoints at least one of `keys` signs, or at `since`."""
         since = since or Progress()
         self._origin = origin
+        # Signed the first checkpoints, when this log goes on after another's.
+        self._continues = continues
         self._keys = tuple(keys)
         self._edge = since.edge
         self._covered = since.edge.size
@@ -257,14 +265,17 @@ class Scrub:
     def _checkpoint_findings(self, signed: StoredCheckpoint) -> Iterator[Finding]:
         size = signed.size
         where = f"checkpoint_note {size}"
+        origin, keys = self._origin, self._keys
+        if self._continues is not None and signed.origin == self._continues.name:
+            origin, keys = self._continues.name, (self._continues,)
         try:
-            stated = open_checkpoint(signed.note, origin=self._origin, keys=self._keys)
+            stated = open_checkpoint(signed.note, origin=origin, keys=keys)
         except NoteInvalid as error:
             yield Finding(where, f"its note is not signed by the log: {error}")
         else:
             if (stated.origin, stated.size, stated.root) != (signed.origin, signed.size, signed.root):
                 yield Finding(where, "is not what its note says")
-            if stated != Checkpoint(self._origin, self._edge.size, self.root()):
+            if stated != Checkpoint(origin, self._edge.size, self.root()):
                 yield Finding(where, f"the {self._edge.size} entries before it hash to {self.root().hex()}")
         if self._last_time is not None and signed.sign_time < self._last_time:
             yield Finding(where, "was signed before the checkpoint that precedes it")

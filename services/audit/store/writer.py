@@ -80,8 +80,12 @@ _TILE_ROOTS = "select root from audit.tile where level = $1 and idx >= $2 order 
 
 
 @asynccontextmanager
-async def elect(database: Database, origin: str, log: str = EVENTS) -> AsyncIterator["PostgresWriter"]:
+async def elect(
+    database: Database, origin: str, log: str = EVENTS, continues: str | None = None
+) -> AsyncIterator["PostgresWriter"]:
     """Become the writer of the log `log`, whose checkpoints say `origin`, until the block ends.
+
+    Its last checkpoint may be of the origin `continues`, when that is given.
 
     Raises:
         LogWriterElsewhere: Another session is, or this one was lost.
@@ -93,17 +97,24 @@ async def elect(database: Database, origin: str, log: str = EVENTS) -> AsyncIter
             elected = await driver.fetchval("select pg_try_advisory_lock($1)", _lock_number(origin))
         if not elected:
             raise LogWriterElsewhere("another process holds the log", origin=origin)
-        yield PostgresWriter(driver, origin, log)
+        yield PostgresWriter(driver, origin, log, continues)
 
 
 class PostgresWriter:
     """The session that holds the log."""
 
-    def __init__(self, driver: Any, origin: str, log: str = EVENTS) -> None:  # noqa: ANN401 - asyncpg publishes no types
+    def __init__(
+        self,
+        driver: Any,  # noqa: ANN401 - asyncpg publishes no types
+        origin: str,
+        log: str = EVENTS,
+        continues: str | None = None,
+    ) -> None:
         """Write the log `log`, called `origin` in its checkpoints, through asyncpg's connection `driver`."""
         self._driver = driver
         self._origin = origin
         self._tables = log_tables(log)
+        self._origins = {origin, continues or origin}
 
     async def head(self) -> tuple[Head, SignedCheckpoint | None]:
         """Return where the log ends, rebuilt from full tiles and the leaves after them.
@@ -130,7 +141,7 @@ class PostgresWriter:
                 raise LogRootMismatch(f"the log has {size} entries and no checkpoint")
             return Head(edge, None), None
         checkpoint = Checkpoint(row["origin"], row["size"], row["root"])
-        if checkpoint != Checkpoint(self._origin, size, edge.root()):
+        if checkpoint.origin not in self._origins or checkpoint != Checkpoint(checkpoint.origin, size, edge.root()):
             raise LogRootMismatch(
                 f"the log {self._origin} of {size} entries is not what checkpoint {checkpoint.size} of "
                 f"{checkpoint.origin} says"
