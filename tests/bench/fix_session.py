@@ -1,8 +1,10 @@
 """FIX: orders and reports through journal and session, PostgreSQL's fsync on, beside QuickFIX to QuickFIX.
 
 Ours is what the service runs: the adapter's record and the session's journal in one transaction, group commit, over TCP
-to an acceptor of ours in the same process, which answers each order with three reports. QuickFIX is two of its own
-sessions in one process with its file store, which does not sync, and the same messages.
+to an acceptor of ours in a process of its own, which answers each order with three reports. QuickFIX is two of its own
+sessions with threads of their own and its file store, which does not sync, and the same messages.
+
+    python -m tests.bench.fix_session PORT      the acceptor
 """
 
 import asyncio
@@ -39,7 +41,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from tests.bench.results import Result
 from tests.support.postgres import Databases
-from tools.local.broker import INSTALLED
+from tools.local.broker import INSTALLED, free_port
 from tools.local.postgres import admin_url
 
 ORDERS = 4_000
@@ -131,10 +133,11 @@ async def _pair() -> AsyncIterator[_Pair]:
         found = await databases.take("execution", "services.execution")
         database = Database(found.settings())
         closing.push_async_callback(database.close)
-        config = client_session("BROKER", "EVENKEEL")
-        acceptor = Acceptor({config.session_id: Counterparty(config)}, MemoryStore(), _Broker(), CLOCK)
-        port = await acceptor.start("127.0.0.1", 0)
-        closing.push_async_callback(acceptor.stop)
+        port = free_port()
+        command = (sys.executable, "-m", "tests.bench.fix_session", str(port))
+        broker = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+        closing.push_async_callback(broker.wait)
+        closing.callback(broker.terminate)
         store = PostgresStore(database)
         venue = Fix44Venue(VENUE, database, store, CLOCK)
         initiator = Initiator(broker_session("EVENKEEL", "BROKER"), Address("127.0.0.1", port), store, venue, CLOCK)
@@ -211,8 +214,20 @@ def submit() -> Sequence[Result]:
     return [Result("fix.submit_p99_ms", _run(_submit_p99_ms), f"ms, at {RATE} orders/s")]
 
 
+async def _serve(port: int) -> None:
+    config = client_session("BROKER", "EVENKEEL")
+    acceptor = Acceptor({config.session_id: Counterparty(config)}, MemoryStore(), _Broker(), CLOCK)
+    await acceptor.start("127.0.0.1", port)
+    # Until whoever started us ends.
+    await asyncio.to_thread(sys.stdin.read)
+
+
 def _run(measure: Callable[[], Awaitable[float]]) -> float:
     async def run() -> float:
         return await measure()
 
     return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))
