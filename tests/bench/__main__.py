@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, fix, fix_session, ground, policy
+from tests.bench import audit, decision, fix, fix_session, ground, policy
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -26,6 +26,11 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.grpc": audit.grpc_append,
     "audit.log": audit.large_log,
     "fix.codec_vs_simplefix": fix.codec,
+    "decision.small": decision.small,
+    "decision.small.accounts_per_s": decision.plans,
+    "decision.large": decision.large,
+    "decision.certified_share": decision.certified,
+    "decision.screen_1m_s": decision.screening,
     "fix.orders_per_s": fix_session.orders,
     "fix.submit_p99_ms": fix_session.submit,
     "ground.rpc": ground.rpc,

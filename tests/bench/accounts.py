@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.decision.domain.convex import ConvexProblem, Floats
+from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, Floats
+from services.decision.domain.kernel.arrays import Batch
 
 SHORT_RATE, LONG_RATE = 0.408, 0.238
 
@@ -126,3 +127,60 @@ def _one_way(convex: ConvexProblem) -> ConvexProblem:
     """Close the purchase of what is torn where it is at its target or above, and its sale elsewhere."""
     sells = convex.start >= 0.9 * convex.target
     return convex.restricted(may_buy=~(convex.torn & sells), may_sell=~(convex.torn & ~sells))
+
+
+def columns(count: int, seed: int) -> Batch:
+    """Return small random accounts as a batch, all at once: 20 instruments, 1 to 7 lots each, as `SMALL` says."""
+    rng = np.random.default_rng([seed, count])
+    shared = _shared(rng, SMALL)
+    n = SMALL.instruments
+    target = shared.models[rng.integers(SMALL.models, size=count)]
+    legacy = (rng.random((count, n)) < 0.06) * rng.uniform(0.002, 0.03, (count, n))
+    held = target * np.exp(SMALL.drift * rng.standard_normal((count, n))) + legacy
+    held *= rng.random((count, n)) >= 0.03
+    fresh = rng.random(count) < 0.25
+    cash = np.where(fresh, rng.uniform(0.03, 0.12, count), rng.uniform(0.003, 0.03, count))
+    held *= ((1.0 - cash) / held.sum(axis=1))[:, None]
+    start = held.ravel()
+    counts = np.minimum(np.maximum(rng.poisson(SMALL.lots, count * n), 1), 7) * (start > 0)
+    row = np.repeat(np.arange(count * n), counts)
+    parts = rng.gamma(1.5, 1.0, len(row))
+    cap = parts / np.bincount(row, parts, minlength=count * n)[row] * start[row]
+    gain = 1.0 - np.exp(rng.normal(-0.25, 0.22, count * n)[row] + rng.normal(0.0, 0.12, len(row)))
+    tax = 0.5 * gain * np.where(rng.random(len(row)) < 0.65, LONG_RATE, SHORT_RATE)
+    # Wash-sale windows bar purchases here and sales at a loss there; where both are open one way is closed.
+    sold_lately, bought_lately = rng.random(count * n) < 0.06, rng.random(count * n) < 0.06
+    loss = gain < 0
+    cap[bought_lately[row] & loss] = 0.0
+    harvestable = np.bincount(row, loss & (cap > 0), minlength=count * n) > 0
+    sells = start >= 0.9 * target.ravel()
+    cap[(harvestable & ~sells & ~sold_lately)[row]] = 0.0
+    none = np.zeros(1, dtype=np.int64)
+    return Batch(
+        instrument_at=n * np.arange(count + 1),
+        lot_at=np.concatenate([none, np.cumsum(counts)]),
+        group_at=np.zeros(count + 1, dtype=np.int64),
+        member_at=none,
+        member=np.zeros(0),
+        accounts=np.column_stack(
+            [
+                cash,
+                *(np.full(count, fixed) for fixed in (0.001, 1.0)),
+                rng.uniform(0.10, 0.40, count),
+                *(np.full(count, fixed) for fixed in (NO_LIMIT, 500.0, BPS_PER_ONE, BPS_PER_ONE * SMALL.risk_aversion)),
+            ]
+        ),
+        instruments=np.stack(
+            [
+                start,
+                target.ravel(),
+                *(np.tile(each, count) for each in (shared.specific_variance, shared.band, shared.cost)),
+                np.zeros(count * n),
+                np.where(sold_lately | (harvestable & sells), 0.0, 1.0),
+            ]
+        ),
+        lots=np.stack([cap, BPS_PER_ONE * tax, gain]),
+        groups=np.zeros((0, 2)),
+        exposure_at=np.tile(np.arange(n), count),
+        exposures=shared.exposures,
+    )

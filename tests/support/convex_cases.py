@@ -57,6 +57,12 @@ def a_convex_problem(
     )
 
 
+def one_way(convex: ConvexProblem) -> ConvexProblem:
+    """Close the purchase of what is torn, or the sale, in turns."""
+    sells = np.arange(len(convex.start)) % 2 == 0
+    return convex.restricted(may_buy=~(convex.torn & sells), may_sell=~(convex.torn & ~sells))
+
+
 def one_instrument(**parts: float | np.ndarray) -> ConvexProblem:
     """Return an account half in one instrument of variance 0.04, as it should be, half in cash; nothing has a cost."""
     given: dict[str, object] = {

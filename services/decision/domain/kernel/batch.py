@@ -45,7 +45,7 @@ def solve_batch(problems: Sequence[ConvexProblem]) -> list[Answer]:
     answers = [Answer(Status.NOT_TAKEN, 0, -np.inf) for _ in problems]
     if taken:
         batch = pack([problems[index] for index in taken])
-        for index, answer in zip(taken, _answers(batch, solve_columns(batch)), strict=True):
+        for index, answer in zip(taken, unpack(batch, solve_columns(batch)), strict=True):
             answers[index] = answer
     return answers
 
@@ -105,7 +105,8 @@ def warm_up() -> None:
     solve_batch([smallest])
 
 
-def _answers(batch: Batch, results: Results) -> list[Answer]:
+def unpack(batch: Batch, results: Results) -> list[Answer]:
+    """Return each account's answer out of the columns."""
     k = batch.exposures.shape[1]
     instrument_at, lot_at = batch.instrument_at.tolist(), batch.lot_at[batch.instrument_at].tolist()
     groups = np.diff(batch.group_at).tolist()

@@ -67,6 +67,10 @@ from services.decision.domain.kernel.arrays import (
 CASH, CEILING, TURNOVER, GAINS, GROUPS = 0, 1, 2, 3, 4
 # A limit is kept, and a factor met, to this weight: a ten-thousandth of a cent in a million.
 TOLERANCE = 1e-10
+# Of the dual's value: what limits missed by so little may cost at their prices.
+GAP_MAX = 1e-8
+# In basis points per unit of weight: with dearer limits the arithmetic tells nothing any more.
+PRICE_MAX = 1e9
 # Share of its promise that a step must bring (Armijo's rule).
 PROMISE_KEPT = 1e-4
 # Of the dual's value: below it a change is rounding.
@@ -729,7 +733,13 @@ def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: 
                         room.prices[PAST, r] = room.prices[Z + here, r]
                 count, largest = movable(b, account, room, here, gains_free)
                 if largest <= TOLERANCE:
-                    optimal = True
+                    # Where prices are beyond all measure, even so little times its price is too much.
+                    missed = dearest = 0.0
+                    for r in range(b.exposures.shape[1], room.prices.shape[1]):
+                        dearest = max(dearest, room.prices[Z + here, r])
+                        if gains_free or r != b.exposures.shape[1] + GAINS:
+                            missed += room.prices[Z + here, r] * abs(room.prices[GRADIENT + here, r])
+                    optimal = missed <= GAP_MAX * (1.0 + abs(value)) and dearest <= PRICE_MAX
                     break
                 count, flat = direct(b, account, room, here, count, typical)
         # The first round only answers at the given prices.
