@@ -1,7 +1,9 @@
 """What every test of the project shares."""
 
 import os
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Fixtures with a database, or with the four services; they start them when a test first asks.
@@ -12,3 +14,11 @@ pytest_plugins = ["tests.support.postgres", "tests.support.systems"]
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("developer", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if "CI" in os.environ else "developer")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send tests that share something to one worker: xdist's own groups do nothing with this pytest (`Together`)."""
+    from tests.support.scheduling import Together  # noqa: PLC0415 - few runs have several workers
+
+    return Together(config, log) if config.getoption("dist") == "loadgroup" else None

@@ -7,7 +7,7 @@ can live together do:
   else trades. Its services may be killed; `whole` brings them back.
 - `asked_system`: nothing happens to its services; commands are typed at it, and what it must refuse is asked of it.
 
-Marked with `on(...)`, so that all who share a system meet on one worker.
+Marked with `on(...)`; all who share a system meet on one worker (`scheduling.py`).
 """
 
 import shutil
@@ -32,7 +32,7 @@ ASKED_ACCOUNTS = 8
 
 def on(system: str) -> list[pytest.MarkDecorator]:
     """Return the marks of tests that use a shared system."""
-    return [pytest.mark.system, pytest.mark.timeout(400), pytest.mark.xdist_group(system)]
+    return [pytest.mark.system, pytest.mark.timeout(400), pytest.mark.usefixtures(system)]
 
 
 @contextmanager

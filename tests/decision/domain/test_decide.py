@@ -221,7 +221,6 @@ def test_who_minds_deviation_more_deviates_less(problem, risk):
 
 
 @settings(max_examples=80)
-@pytest.mark.xdist_group("kernel")
 @given(accounts(), risk_models())
 def test_the_kernel_decides_as_well_as_the_reference_model(problem, risk):
     reference = decide(problem, risk, AT_ONCE)

@@ -13,7 +13,7 @@ from services.decision.domain.reference_model import solve
 from tests.support.convex_cases import a_convex_problem, one_instrument, one_way
 
 # Compiling takes ten seconds: on one worker, once.
-pytestmark = [pytest.mark.xdist_group("kernel"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 # Of the objective, in basis points: a ten-thousandth of a cent in ten thousand.
 NEAR = 1e-6

@@ -1,0 +1,33 @@
+"""Which tests meet on one worker.
+
+xdist's `loadgroup` renames the tests of a group by an attribute that pytest 9.2 no longer reads, so it spreads them
+like all others, and each worker starts what they share. Here the group is told by the test's id.
+"""
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # published without types
+
+from tests.support.systems import ASKED, TRADING
+
+# By how a test's id begins.
+GROUPS = {
+    "tests/system/test_crashes.py": TRADING,
+    "tests/system/test_rebalance.py": TRADING,
+    "tests/local/test_stack.py": TRADING,
+    "tests/system/test_command_line.py": ASKED,
+    "tests/system/test_refusals.py": ASKED,
+    # Compiling takes ten seconds: once.
+    "tests/decision/domain/kernel/": "kernel",
+    "tests/decision/domain/test_decide.py": "kernel",
+}
+
+
+def group_of(nodeid: str) -> str | None:
+    """Return what a test shares with others; None when nothing."""
+    return next((group for start, group in GROUPS.items() if nodeid.startswith(start)), None)
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # published without types
+    """Sends the tests of a group to one worker, the largest groups first, and every other test to whoever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid) or nodeid
