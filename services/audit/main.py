@@ -270,6 +270,7 @@ async def check(settings: AuditSettings) -> Mapping[str, ScrubReport]:
                 [key.verifier_key],
                 continues=continued_key(settings, name),
                 disposals=[(each.start, each.stop) for each in records.disposals(name)],
+                witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
             )
             for name, key in signing_keys(settings).items()
         }
@@ -333,6 +334,7 @@ class OpenLog:
             interval_s=settings.scrub_interval_s,
             on_report=watch.scrubbed,
             disposals=None if records is None else partial(records.disposals, name),
+            witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
         )
         reader = PostgresReader(database, name)
         app = AuditApp(

@@ -11,6 +11,7 @@ import typer
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.export_service_pb2 import ExportRequest
 from evenkeel.audit.v1.monitor_service_pb2 import GetStatusRequest
+from evenkeel.audit.v1.query_service_pb2 import ListLogsRequest
 from evenkeel.audit.v1.report_service_pb2 import GetReportRequest, GetReportResponse, ListReportsRequest
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
@@ -127,7 +128,7 @@ def export(
     request = ExportRequest(log=log, filter=wanted, forms=forms, reason=reason)
 
     async def work(services: Evenkeel) -> int:
-        return await export_part(services, request, directory, verifier_key(key, services))
+        return await export_part(services, request, directory, key or await _key_of(log, services))
 
     size = call(context, "compliance_officer", work)
     _check(directory / POLICY_FILE, directory)
@@ -294,6 +295,18 @@ def _check(policy: Path, *target: Path) -> None:
     code = audit_verify.main([str(policy), *map(str, target)])
     if code != audit_verify.PROVEN:
         raise typer.Exit(code)
+
+
+async def _key_of(log: str, services: Evenkeel) -> str:
+    """Return the public key of a log: of `events` the profile's, of another what the service says, which is told."""
+    if log == "events":
+        return verifier_key("", services)
+    listed = await services.audit_queries.ListLogs(ListLogsRequest(page_size=100))
+    said = next((each.verifier_key for each in listed.logs if each.name == log), "")
+    if not said:
+        raise Invalid(f"the service names no key of the log {log}: give it by --key")
+    err.print(f"the key of {log} is what the service says: {said}", highlight=False)
+    return said
 
 
 def verifier_key(given: str, services: Evenkeel) -> str:

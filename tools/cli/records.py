@@ -260,6 +260,8 @@ def _decide(
 
 def _print(proposals: Iterable[pb.Proposal]) -> None:
     rows = table("Proposals", "proposal", "action", "state", "about", "by", "decided by", "outcome")
+    # It is typed to decide: never cut.
+    rows.columns[0].min_width = 36
     for each in proposals:
         content = json.loads(each.content)
         about = content.get("class_id") or content.get("hold_id") or content.get("subject")

@@ -56,6 +56,10 @@ class LogRows(Protocol):
         """Return the rows from `start` up to but not including `stop`, by index."""
         ...
 
+    async def cosignatures(self, size: int) -> Sequence[str]:
+        """Return the lines that witnesses signed of the checkpoint of `size`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ExportOrder:
@@ -128,7 +132,8 @@ class Exporter:
         yield PROOF_PATH, files[PROOF_PATH].take(await self._proof(tree, (), (), size))
         if tree.root() != signed.checkpoint.root:
             raise LogRootMismatch(f"the entries do not hash to the checkpoint of size {size}", size=size)
-        yield CHECKPOINT_PATH, files[CHECKPOINT_PATH].take(signed.note.encode())
+        note = signed.note + "".join(await self._rows.cosignatures(size))
+        yield CHECKPOINT_PATH, files[CHECKPOINT_PATH].take(note.encode())
         account = _account_of(order)
         manifest = Manifest(
             checkpoint=signed.checkpoint,

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from services.audit.app.sequencer import Sequencer
+from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import Event, parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.scrub import (
@@ -25,6 +26,7 @@ from services.audit.domain.scrub import (
     Scrub,
     StoredCheckpoint,
     StoredEntry,
+    witness_findings,
 )
 from services.audit.domain.sequencing import AUDIT_ACTOR, AUDIT_PRODUCER
 from services.audit.domain.signed_note import VerifierKey
@@ -82,6 +84,10 @@ class LogContents(Protocol):
         """
         ...
 
+    async def cosignatures(self, size: int) -> Sequence[str]:
+        """Return the lines that witnesses signed of the checkpoint of `size`."""
+        ...
+
     async def newest_of(self, kind: str) -> bytes | None:
         """Return the body of the newest entry of `kind`."""
         ...
@@ -116,6 +122,7 @@ async def scrub(
     keys: Sequence[VerifierKey],
     *,
     disposals: Ranges = (),
+    witnesses: Sequence[WitnessKey] = (),
     since: Progress | None = None,
     slice_entries: int | None = None,
     continues: VerifierKey | None = None,
@@ -127,6 +134,7 @@ async def scrub(
         origin: What its checkpoints must say.
         keys: Of which one at least must have signed each.
         disposals: The bounds of what was destroyed.
+        witnesses: Whose signatures must be over the checkpoints that they are stored with.
         since: Where an earlier scrub ended; from the first entry when None.
         slice_entries: End after about so many entries; at the end of the log when None.
         continues: The key of the origin that this one continues.
@@ -143,6 +151,8 @@ async def scrub(
             break
         for signed in checkpoints:
             found = await _commit(work, log, signed, disposals)
+            if witnesses:
+                found += witness_findings(signed, await log.cosignatures(signed.size), witnesses)
             count += len(found)
             findings += found[: FINDINGS_MAX - len(findings)]
             after = signed.size
@@ -188,6 +198,7 @@ class Scrubber:
         interval_s: float,
         on_report: Callable[[ScrubReport], None],
         disposals: Callable[[], Awaitable[Ranges]] | None = None,
+        witnesses: Sequence[WitnessKey] = (),
         slice_entries: int = SLICE_ENTRIES,
     ) -> None:
         """Prepare to scrub.
@@ -202,6 +213,7 @@ class Scrubber:
             interval_s: From the end of a pass to the begin of the next.
             on_report: Is told each result.
             disposals: Tells the bounds of what was destroyed; nothing ever is when None.
+            witnesses: Whose signatures must be over the checkpoints that they are stored with.
             slice_entries: How many entries are checked before it is recorded how far the pass came.
         """
         self._log = log
@@ -213,6 +225,7 @@ class Scrubber:
         self._interval = timedelta(seconds=interval_s)
         self._on_report = on_report
         self._disposals = disposals
+        self._witnesses = tuple(witnesses)
         self._slice_entries = slice_entries
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -242,6 +255,7 @@ class Scrubber:
             self._keys,
             disposals=disposals,
             continues=self._continues,
+            witnesses=self._witnesses,
             since=since,
             slice_entries=self._slice_entries,
         )

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
+from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import Entry, EntryInvalid, parse_entry
 from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.sequencing import Known
-from services.audit.domain.signed_note import NoteInvalid, VerifierKey
+from services.audit.domain.signed_note import NoteInvalid, VerifierKey, parse
 from services.audit.domain.terms import postings
 from services.audit.domain.tiles import RightEdge, Tile, TileId
 
@@ -297,6 +298,25 @@ class Scrub:
                 yield Finding(table, f"has {found} rows for the first {self._covered} entries, must have {must}")
             if counts[table].beyond:
                 yield Finding(table, f"has {counts[table].beyond} rows for entries that no checkpoint covers")
+
+
+def witness_findings(signed: StoredCheckpoint, lines: Sequence[str], witnesses: Sequence[WitnessKey]) -> list[Finding]:
+    """Return which of the signatures stored with a checkpoint are not over it.
+
+    A log that was rewritten and signed anew has, where a witness signed before, a signature over another root.
+    """
+    findings = []
+    text = Checkpoint(signed.origin, signed.size, signed.root).text()
+    for line in lines:
+        name = line.split(" ")[1] if line.count(" ") == 2 else "unknown"
+        try:
+            _, (signature,) = parse(f"{text}\n{line}")
+            for key in witnesses:
+                if (key.name, key.key_id) == (signature.name, signature.key_id):
+                    key.seen_time_s(text, signature)
+        except (NoteInvalid, ValueError) as error:
+            findings.append(Finding(f"cosignature {signed.size} {name}", f"is not over this checkpoint: {error}"))
+    return findings
 
 
 def _expected_postings(commit: Commit) -> Mapping[Posting, bytes]:

@@ -153,6 +153,13 @@ class PostgresContents:
         held = await self._reader.tiles(wanted)
         return RightEdge.of(size, [split_hashes(held.get(each, b"")) for each in partial])
 
+    async def cosignatures(self, size: int) -> Sequence[str]:
+        """Return the lines that witnesses signed of the checkpoint of `size`, by their names."""
+        cosignature = self._tables.cosignature.c
+        query = select(cosignature.line).where(cosignature.size == size).order_by(cosignature.witness)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def newest_of(self, kind: str) -> bytes | None:
         """Return the body of the newest entry of `kind`."""
         bodies = await self._reader.bodies(EntryFilter(kind=kind), start=0, stop=_INDEX_MAX, limit=1, descending=True)

@@ -5,11 +5,13 @@ import random
 import re
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.app.export import Exporter, ExportOrder, Form
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from services.audit.domain.cosignature import Cosigner
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Span, leaf_hash
@@ -22,6 +24,7 @@ from tests.audit.memory_log import MemoryLog
 from tools.verifier import audit_verify
 
 POLICY = audit_verify.read_policy(f"log {KEY.verifier_key}\nquorum none\n")
+WITNESS = Cosigner("witness.example", Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 ODD = an_event(
     "odd", account=None, actor='o"dd, one', data={"a": 'line\nbreak, "quoted"', "b": [1, {"c": None}], "ü": "é"}
 )
@@ -38,6 +41,9 @@ class Log(MemoryLog):
         self.full_tiles = {tile.id: tile.root for tile in growth.tiles}
         checkpoint = Checkpoint(ORIGIN, edge.size, edge.root())
         self.checkpoints = {edge.size: SignedCheckpoint(checkpoint, sign_checkpoint(checkpoint, [KEY]), NOON)}
+
+    async def cosignatures(self, size):
+        return [WITNESS.line(self.checkpoints[size].checkpoint.text(), 7)]
 
     async def rows(self, start, stop):
         return [StoredEntry(entry.index, entry.leaf, entry.body) for entry in self.entries[start:stop]]
@@ -74,6 +80,16 @@ def verified(folder):
 )
 async def test_any_part_of_a_log_is_proven_offline(tmp_path, wanted, order, says):
     assert says in verified(await exported(tmp_path / "export", wanted, **order))
+
+
+async def test_an_export_carries_what_witnesses_signed(tmp_path):
+    folder = await exported(tmp_path / "export")
+    asks = f"log {KEY.verifier_key}\nwitness w1 {WITNESS.key}\nquorum w1\n"
+    other = Cosigner("other.example", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+
+    assert audit_verify.verify_export(audit_verify.read_policy(asks), folder)
+    with pytest.raises(audit_verify.NotProven, match="not seen by the witnesses"):
+        audit_verify.verify_export(audit_verify.read_policy(asks.replace(str(WITNESS.key), str(other.key))), folder)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 255, 256, 257, 512])

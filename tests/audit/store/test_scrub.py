@@ -9,8 +9,11 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.audit.app import Scrubber, scrub
+from services.audit.domain.checkpoint import Checkpoint
+from services.audit.domain.cosignature import Cosigner
 from services.audit.store import PostgresContents, PostgresReader
 from services.kernel.clock import FixedClock
 from services.runtime.database import Database
@@ -248,3 +251,17 @@ async def test_a_slice_begins_again_where_its_beginning_was_bent(database, super
     assert (again.start, again.size, again.finding_count) == (0, 44, 0)
     assert rest.start == 0
     assert [each.where for each in rest.findings] == ["tile 0 0"]
+
+
+async def test_a_witness_that_signed_another_root_is_named(database, superuser):
+    await filled(database)
+    witness = Cosigner("witness.example", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    true = (await PostgresReader(database).checkpoint(4)).checkpoint
+    other = Checkpoint(ORIGIN, 44, bytes(32))
+    add = "insert into audit.cosignature (size, witness, line, cosign_time) values ($1, $2, $3, now())"
+    for each in (true, other):
+        await superuser.execute(add, each.size, witness.name, witness.line(each.text(), 7))
+
+    report = await scrub(PostgresContents(database), ORIGIN, [KEY.verifier_key], witnesses=[witness.key])
+
+    assert [each.where for each in report.findings] == ["cosignature 44 witness.example"]
