@@ -3,6 +3,7 @@
     python audit_verify.py POLICY EXPORT                    # a folder: manifest, entries.jsonl, proof, checkpoint
     python audit_verify.py POLICY BUNDLE                    # a folder: checkpoint and tile/…
     python audit_verify.py POLICY PROOF.tlog-proof RECORD   # one record, as it was exported
+    python audit_verify.py POLICY ACCOUNT.json              # all about an account in a period, and that it is all
 
 Needs Python 3.11 and the package `cryptography`; copy this one file wherever you like. It shares no code with the log.
 Ends with 0 when everything is proven, with 1 when something is not (and says what), with 2 when it was called wrongly.
@@ -678,19 +679,130 @@ def verify_proof(policy: Policy, proof: str, record: bytes) -> str:
     return f"{checkpoint.origin}: the record is entry {number} of {checkpoint.size}, root {checkpoint.root.hex()}"
 
 
+# --- An account's whole record (evenkeel-account-record/v1) ---
+
+
+@dataclass(frozen=True)
+class Proven:
+    """An entry that is in the log."""
+
+    index: int
+    members: dict[str, Any]
+
+    @property
+    def number(self) -> int:
+        """Its number among the entries of its account."""
+        return int(self.members["account_sequence"])
+
+    @property
+    def time(self) -> datetime:
+        """When it was recorded."""
+        return datetime.fromisoformat(self.members["recorded_time"])
+
+
+def proven_entry(said: dict[str, Any], checkpoint: Checkpoint) -> Proven:
+    """Return an entry of a record, shown to be in the log."""
+    index, body = int(said["index"]), said["body"].encode()
+    path = [decoded(each, f"entry {index}: a hash") for each in said["hashes"]]
+    if root_of_path(index, checkpoint.size, leaf_hash(body), path) != checkpoint.root:
+        refuse(f"entry {index} is not in {checkpoint.origin}")
+    members = json.loads(body)
+    if members["index"] != index:
+        refuse(f"entry {index} says that it is entry {members['index']}")
+    return Proven(index, members)
+
+
+def verify_account(policy: Policy, record: dict[str, Any]) -> str:
+    """Check that a record is everything about an account in a period, and return what it is."""
+    if record.get("format") != "evenkeel-account-record/v1":
+        refuse("record: not one of an account")
+    checkpoint, account = open_checkpoint(record["checkpoint"], policy), str(record["account"])
+    until = datetime.fromisoformat(record["complete_until_time"])
+    start = None if record["start_time"] is None else datetime.fromisoformat(record["start_time"])
+
+    def own(said: dict[str, Any]) -> Proven:
+        entry = proven_entry(said, checkpoint)
+        if entry.members["subjects"].get("account") != account:
+            refuse(f"entry {entry.index} is not about account {account}")
+        return entry
+
+    last = 0
+    if record["before"] is not None:
+        before = own(record["before"])
+        if start is None or before.time >= start:
+            refuse(f"entry {before.index} is said to be before the period, and is in it")
+        last = before.number
+    for each in record["entries"]:
+        entry = own(each)
+        if entry.number != last + 1:
+            refuse(f"number {last + 1} of account {account} is left out")
+        if (start is not None and entry.time < start) or entry.time >= until:
+            refuse(f"entry {entry.index} was not recorded in the period")
+        last = entry.number
+    if record["after"] is not None:
+        after = own(record["after"])
+        if after.number != last + 1 or after.time < until:
+            refuse(f"number {last + 1} of account {account} is left out")
+    elif record["close"] is None or _last_number(account, record["close"], checkpoint, until) != last:
+        refuse(f"nothing shows that account {account} has no entry after number {last}")
+    return (
+        f"{checkpoint.origin}: all {len(record['entries'])} entries about account {account} "
+        f"from {record['start_time'] or 'the beginning'} until {record['complete_until_time']}"
+    )
+
+
+def _last_number(account: str, close: dict[str, Any], checkpoint: Checkpoint, until: datetime) -> int:
+    closing, following = proven_entry(close["close"], checkpoint), proven_entry(close["next"], checkpoint)
+    said = closing.members["data"]
+    if closing.members["kind"] != "audit.log.closed" or closing.members["producer"] != "audit":
+        refuse(f"entry {closing.index} does not close the log")
+    if following.index != said["covered_size"] or following.time < until:
+        refuse("the log was closed before the period was over")
+    wanted, count, leaves = hashlib.sha256(account.encode()).digest(), int(said["account_count"]), []
+    for each in close["leaves"]:
+        owner, number = decoded(each["account_hash"], "closing: a leaf"), int(each["last_sequence"])
+        path = [decoded(value, "closing: a hash") for value in each["hashes"]]
+        leaf = leaf_hash(owner + number.to_bytes(8, "big"))
+        if f"sha256:{root_of_path(each['position'], count, leaf, path).hex()}" != said["root"]:
+            refuse("closing: a leaf does not lead to the root that the log committed to")
+        leaves.append((int(each["position"]), owner, number))
+    match leaves:
+        case [] if count == 0:
+            return 0
+        case [(_, owner, number)] if owner == wanted:
+            return number
+        case [(0, owner, _)] if wanted < owner:
+            return 0
+        case [(position, owner, _)] if position == count - 1 and owner < wanted:
+            return 0
+        case [(left, below, _), (right, above, _)] if left + 1 == right and below < wanted < above:
+            return 0
+    refuse(f"closing: the leaves do not show the last number of account {account}")
+
+
+def _verify_account_file(policy: Policy, file: Path) -> str:
+    try:
+        return verify_account(policy, json.loads(file.read_text()))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+        refuse(f"record: malformed ({error!r})")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Check what the command line names, and return the exit code."""
     try:
         policy_file, target, *record = (Path(argument) for argument in arguments)
         policy_text = policy_file.read_text()
-        if target.is_dir() == bool(record):
+        account_file = not record and target.suffix == ".json"
+        if not account_file and target.is_dir() == bool(record):
             raise ValueError("a folder needs no record, and a proof needs one")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n\n{__doc__}")
         return MISUSED
     try:
         policy = read_policy(policy_text)
-        if record:
+        if account_file:
+            proven = _verify_account_file(policy, target)
+        elif record:
             proven = verify_proof(policy, target.read_text(), record[0].read_bytes())
         else:
             proven = (verify_export if (target / "entries.jsonl").exists() else verify_bundle)(policy, target)

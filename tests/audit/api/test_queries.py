@@ -22,6 +22,7 @@ from tests.audit.api.test_audit_service import refused
 from tests.audit.builders import ACCESS_KEY, KEY, an_event, some_events
 from tests.audit.check_log import check_log
 from tools.client.record import bounds_of, proven_of, read_record
+from tools.verifier import audit_verify
 
 
 def about(kind, subject_id):
@@ -75,6 +76,27 @@ async def test_everything_about_an_account_comes_with_the_proof_that_nothing_is_
     later = bounds.complete_until + timedelta(seconds=1)
     with pytest.raises(Unproven, match="before the period was over"):
         verify_record(dataclasses.replace(bounds, complete_until=later), entries, checkpoint)
+
+
+async def test_the_offline_verifier_proves_a_record_and_refuses_one_with_anything_taken_out(service, tmp_path):
+    await service.append(*some_events(24))
+    policy, file = tmp_path / "policy.txt", tmp_path / "record.json"
+    policy.write_text(f"log {KEY.verifier_key}\nquorum none\n")
+
+    for account in ("acc-1", "nobody"):
+        verified, *_ = await record_of(service, account)
+        file.write_bytes(verified.file)
+        assert audit_verify.main([str(policy), str(file)]) == audit_verify.PROVEN
+
+        whole = json.loads(verified.file)
+        shown = whole["entries"]
+        bent = [whole | {"entries": shown[:at] + shown[at + 1 :]} for at in range(len(shown))]
+        bent += [whole | {"close": None}, whole | {"account": "acc-2"}]
+        bent += [whole | {"complete_until_time": "2999-01-01T00:00:00Z"}]
+        bent += [{name: value for name, value in whole.items() if name != taken} for taken in whole]
+        for each in bent:
+            file.write_text(json.dumps(each))
+            assert audit_verify.main([str(policy), str(file)]) == audit_verify.REFUSED
 
 
 async def test_a_period_is_bounded_by_the_entries_on_both_sides(service):
