@@ -174,7 +174,9 @@ async def test_without_consent_an_account_is_held_and_with_it_decided(evenkeel, 
     submitted = await evenkeel("--json", "policy", "submit", account, "-f", str(file), "--reason", "By law.")
     assert submitted.code == 0, submitted.err
     change = submitted.json["change"]
-    assert (await evenkeel("policy", "approve", change["change_id"], change["version_hash"])).code == 0
+    as_read = (change["change_id"], change["version_hash"], "--etag", change["etag"])
+    approved = await evenkeel("policy", "approve", *as_read)
+    assert approved.code == 0, approved.err
 
     async def outline():
         run = (await evenkeel("--json", "run", "start", account, "--dry-run", "--watch")).json["run_id"]
