@@ -14,6 +14,9 @@ from tests.execution.venues.test_venue_contract import an_order
 from tests.support.quickfix_process import needs_quickfix
 from tools.local.certificates import Authority
 
+# What a cancel says beside the names.
+ABOUT = {"55": "VTI", "54": "1", "38": "20", "60": "20221228-17:00:00"}
+
 
 async def everything(trader):
     """Return what was said about each order."""
@@ -181,4 +184,33 @@ async def test_over_tls_a_certificate_speaks_for_its_comp_id_alone(execution_dat
     await settled(trader, broker)
     assert (await order_of(trader, "c-1")).state is OrderState.FILLED
     await trader.stop()
+    await broker.stop()
+
+
+@needs_quickfix
+async def test_a_client_by_quickfix_trades_at_our_sandbox(execution_database, tmp_path):
+    broker = await fix_cases.a_sandbox_broker(execution_database.settings())
+    client = fix_cases.Process("tests.execution.venues.quickfix_client", str(broker.port), str(tmp_path))
+    await client.start()
+
+    async def seen(*wanted):
+        """Wait for messages that have these fields, in any place, and return whether they came."""
+        answer = await client.ask("look")
+        return answer["up"] and all(any(each in f"\x01{message}" for message in answer["seen"]) for each in wanted)
+
+    order = {"11": "q-1", "21": "1", "55": "VTI", "54": "1", "38": "10", "40": "2", "44": "99", "59": "0"}
+    order |= {"60": "20221228-17:00:00"}
+    await until(seen)
+    await client.ask("send", kind="D", fields=order)
+    await until(lambda: seen("\x01150=0\x01"))
+    change = {"41": "q-1", "11": "q-2", "21": "1", "55": "VTI", "54": "1", "38": "20", "40": "2", "44": "101"}
+    await client.ask("send", kind="G", fields=change | {"60": order["60"]})
+    await until(lambda: seen("\x01150=5\x01", "\x01150=F\x01"))
+    await client.ask("send", kind="F", fields={"41": "q-2", "11": "q-3", **ABOUT})
+    await client.ask("send", kind="AF", fields={"584": "all", "585": "7"})
+    # Filled, so the cancel is too late; and it is on the list of all orders, under its new name.
+    await until(lambda: seen("\x0135=9\x01", "\x01584=all\x01", "\x0111=q-2\x01"))
+    (view,) = await broker.sandbox.mass_status()
+    assert (view.quantity, view.filled_quantity, view.open) == (20, 20, False)
+    await client.stop()
     await broker.stop()
