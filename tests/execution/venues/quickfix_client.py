@@ -55,7 +55,8 @@ def main():
     file.write_text(
         f"[DEFAULT]\nConnectionType=initiator\nStartTime=00:00:00\nEndTime=00:00:00\nHeartBtInt=30\n"
         f"ReconnectInterval=1\nSocketConnectHost=127.0.0.1\nSocketConnectPort={port}\n"
-        f"FileStorePath={folder / 'store'}\nDataDictionary={DICTIONARY}\n[SESSION]\nBeginString=FIX.4.4\nSenderCompID=EVENKEEL\nTargetCompID=BROKER\n"
+        f"FileStorePath={folder / 'store'}\nDataDictionary={DICTIONARY}\n"
+        "[SESSION]\nBeginString=FIX.4.4\nSenderCompID=EVENKEEL\nTargetCompID=BROKER\n"
     )
     client, settings = Client(), fix.SessionSettings(str(file))
     initiator = fix.SocketInitiator(client, fix.FileStoreFactory(settings), settings)
