@@ -8,16 +8,17 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from tests.support.systems import ASKED, TRADING
 
-# By how a test's id begins.
+# By how a test's id begins; the first that fits.
 GROUPS = {
     "tests/system/test_crashes.py": TRADING,
     "tests/system/test_rebalance.py": TRADING,
     "tests/local/test_stack.py": TRADING,
-    "tests/system/test_command_line.py": ASKED,
-    "tests/system/test_refusals.py": ASKED,
+    "tests/system/": ASKED,
     # Compiling takes ten seconds: once.
     "tests/decision/domain/kernel/": "kernel",
+    "tests/decision/domain/test_batch_certificate.py": "kernel",
     "tests/decision/domain/test_decide.py": "kernel",
+    "tests/decision/domain/test_screening.py": "kernel",
 }
 
 

@@ -9,7 +9,7 @@ from services.decision.domain.kernel.arrays import BUY_CAP
 from services.decision.domain.kernel.batch import pack, solve_columns, unpack
 from tests.support.convex_cases import a_convex_problem, one_way
 
-pytestmark = [pytest.mark.xdist_group("kernel"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 CASES = [
     one_way(

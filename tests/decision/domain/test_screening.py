@@ -3,7 +3,7 @@ import pytest
 
 from services.decision.domain.screening import screen
 
-pytestmark = [pytest.mark.xdist_group("kernel"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 TARGETS = np.array([[0.6, 0.39], [0.5, 0.5]])
 BANDS = np.array([[0.05, 0.05, 0.02], [0.1, 0.1, 1.0]])
