@@ -40,7 +40,7 @@ def server():
 
 @pytest.fixture
 async def settings(server):
-    await bootstrap(server.url, {"audit": Passwords(service="s", owner="o")})
+    await bootstrap(server.url, {"audit": Passwords(service="s", owner="o", keeper="k")})
     settings = ServiceSettings.from_environment(
         database_url=service_url(server.url, role("audit"), "s"),
         database_owner_url=service_url(server.url, owner_role("audit"), "o"),

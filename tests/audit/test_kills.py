@@ -218,4 +218,5 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     assert (whole.returncode, bent.returncode, key.returncode) == (0, 1, 0)
     assert "events: 2 entries, root " in whole.stdout
     assert "events: entry 1: its leaf is not the hash of its body" in bent.stdout
-    assert key.stdout == f"{ACCESS_KEY.verifier_key}\n{KEY.verifier_key}\n"
+    records_key = KEY.derived(f"{ORIGIN}/records")
+    assert key.stdout.split() == [str(each.verifier_key) for each in (ACCESS_KEY, KEY, records_key)]

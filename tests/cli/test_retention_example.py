@@ -9,7 +9,7 @@ from google.protobuf.json_format import ParseDict
 from evenkeel.audit.v1.records_service_pb2 import RetentionClass
 from services.audit.api.records import _class_of
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "retention-classes.yaml"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "records" / "retention-classes.yaml"
 
 
 def test_each_class_of_the_example_is_valid():

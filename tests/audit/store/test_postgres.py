@@ -200,8 +200,8 @@ async def test_two_writers_at_once_write_one_log(database, owner):
 
 async def test_a_writer_without_the_lock_is_stopped_by_the_primary_key(database, owner):
     """The election is the first line of defence. This takes it away, and lets two believe that they hold the log."""
-    async with elect(database, ORIGIN) as first, elect(database, "another name, so another lock") as rival:
-        rival._origin = ORIGIN
+    async with elect(database, ORIGIN) as first, elect(database, "another name, so another lock") as other:
+        rival = writer.PostgresWriter(other._driver, ORIGIN)
         rivals = [
             Sequencer(elect=_given(each), origin=ORIGIN, keys=[KEY], clock=FixedClock(NOON), observer=Seen())
             for each in (first, rival)

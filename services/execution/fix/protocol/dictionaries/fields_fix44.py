@@ -1,7 +1,10 @@
 """The fields of FIX 4.4: tag, name, type, and the values of those that have a list of them.
 
 Facts of the FIX specification 4.4 (FIX Protocol Ltd., 30 April 2003, errata 20030618), volume 6, in an
-arrangement of our own: by type, `tag:name`; values by tag. The tests compare it with QuickFIX's dictionary.
+arrangement of our own: by type, `tag:name`; values by tag.
+
+Tag numbers, names, types, lists of values and required fields were taken from QuickFIX's data dictionaries, which list
+those of the specification; the arrangement is ours.
 """
 
 FIELDS = {

@@ -1,7 +1,10 @@
 """The fields that FIX 5.0 SP2 and FIXT 1.1 have beyond FIX 4.4, or with another type or other values.
 
 Facts of the FIX specification 5.0 SP2 (FIX Protocol Ltd., 2009), volume 6, and FIXT 1.1, in the arrangement of
-`fields_fix44`. The tests compare it with QuickFIX's dictionary.
+`fields_fix44`.
+
+Tag numbers, names, types, lists of values and required fields were taken from QuickFIX's data dictionaries, which list
+those of the specification; the arrangement is ours.
 """
 
 FIELDS = {

@@ -2,6 +2,9 @@
 
 Facts of the FIX specification 4.4, volumes 2 to 5, in a notation of our own: `tag` is a field, `tag!` a required one,
 `tag(…)` a repeating group behind its count, `@Name` a component, and `@Name!` one whose required fields are required.
+
+Tag numbers, names, types, lists of values and required fields were taken from QuickFIX's data dictionaries, which list
+those of the specification; the arrangement is ours.
 """
 
 HEADER = """

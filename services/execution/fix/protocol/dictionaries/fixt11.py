@@ -1,6 +1,9 @@
 """The session messages of FIXT 1.1, in the notation of `fix44`.
 
 Facts of the FIX session protocol specification FIXT 1.1 (FIX Protocol Ltd., 2008).
+
+Tag numbers, names, types, lists of values and required fields were taken from QuickFIX's data dictionaries, which list
+those of the specification; the arrangement is ours.
 """
 
 HEADER = """
