@@ -35,7 +35,8 @@ def a_request(country="GB", *, currency=None, **changes):
 
 
 @pytest.fixture
-def taxes(service):
+async def taxes(service):
+    # In the loop that the channel belongs to.
     return service.taxes()
 
 
