@@ -94,7 +94,7 @@ class People:
 
 
 @pytest.fixture
-def people(whole):
+async def people(whole):
     return People(whole)
 
 
