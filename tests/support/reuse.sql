@@ -4,18 +4,20 @@
 CREATE SCHEMA pristine;
 CREATE TABLE pristine.sequences AS
     SELECT schemaname, sequencename, COALESCE(last_value, start_value) AS value, last_value IS NOT NULL AS called
-    FROM pg_sequences WHERE schemaname = '{schema}';
+    FROM pg_sequences WHERE schemaname IN ('{schema}', '{schema}_keeper');
 CREATE TABLE pristine.tables AS
     SELECT
-        class.relname AS name,
+        format('%I.%I', held.nspname, class.relname) AS name,
+        class.oid::bigint AS id,
         (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
          WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns
-    FROM pg_class AS class WHERE class.relnamespace = '{schema}'::regnamespace AND class.relkind = 'r';
+    FROM pg_class AS class JOIN pg_namespace AS held ON held.oid = class.relnamespace
+    WHERE held.nspname IN ('{schema}', '{schema}_keeper') AND class.relkind = 'r';
 DO $$
 DECLARE kept record;
 BEGIN
-    FOR kept IN SELECT name FROM pristine.tables LOOP
-        EXECUTE format('CREATE TABLE pristine.%I AS TABLE {schema}.%I', 'rows_of_' || kept.name, kept.name);
+    FOR kept IN SELECT name, id FROM pristine.tables LOOP
+        EXECUTE format('CREATE TABLE pristine.%I AS TABLE %s', 'rows_of_' || kept.id, kept.name);
     END LOOP;
 END $$;
 
@@ -38,11 +40,11 @@ BEGIN
     END IF;
     -- No trigger and no foreign key has a say in this.
     SET LOCAL session_replication_role = replica;
-    FOR kept IN SELECT name, columns FROM pristine.tables LOOP
-        EXECUTE format('DELETE FROM {schema}.%I', kept.name);
+    FOR kept IN SELECT name, id, columns FROM pristine.tables LOOP
+        EXECUTE format('DELETE FROM %s', kept.name);
         EXECUTE format(
-            'INSERT INTO {schema}.%I (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM pristine.%I',
-            kept.name, kept.columns, kept.columns, 'rows_of_' || kept.name
+            'INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM pristine.%I',
+            kept.name, kept.columns, kept.columns, 'rows_of_' || kept.id
         );
     END LOOP;
     PERFORM setval(format('%I.%I', schemaname, sequencename), value, called) FROM pristine.sequences;
