@@ -38,26 +38,26 @@ class Echo:
     def __init__(self, dictionaries: dict[SessionId, Dictionary]) -> None:
         """Echo in the version of each session."""
         self._dictionaries = dictionaries
-        self._generation = -1
-        self._orders: set[str] = set()
+        # By session: its generation, and the orders that came in it.
+        self._seen: dict[SessionId, tuple[int, set[str]]] = {}
 
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:  # noqa: ARG002 - nothing to write
         """Return the echoes."""
         return [
             echo(each.message, self._dictionaries[session])
             for each in messages
-            if each.entry.msg_type in ECHOED and self._is_new(each)
+            if each.entry.msg_type in ECHOED and self._is_new(session, each)
         ]
 
-    def _is_new(self, received: Received) -> bool:
-        if received.generation != self._generation:
-            self._generation = received.generation
-            self._orders.clear()
+    def _is_new(self, session: SessionId, received: Received) -> bool:
         order = received.message.text(CL_ORD_ID)
         if order is None:
             return True
-        seen = order in self._orders
-        self._orders.add(order)
+        generation, orders = self._seen.get(session, (-1, set()))
+        if generation != received.generation:
+            orders = set()
+        seen = order in orders
+        self._seen[session] = received.generation, orders | {order}
         return not (seen and received.message.poss_resend)
 
     async def notice(self, session: SessionId, what: Notice) -> None:

@@ -1,6 +1,7 @@
 """The acceptance command as a process of its own, over a real socket: QuickFIX's 59 definitions for a server."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.execution.fix.definitions import DEFINITIONS
-from tests.execution.fix.script import FIX_5_0_SP2, play
+from tests.execution.fix.script import FIX_4_4, FIX_5_0_SP2, play
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "fix.md"
 
 
-@pytest.fixture(scope="module")
-def port():
+@contextlib.contextmanager
+def served():
     command = [sys.executable, "-m", "services.execution.fix.acceptance", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         line = server.stdout.readline()
@@ -24,6 +25,18 @@ def port():
         finally:
             server.terminate()
             assert server.wait(20) == 0
+
+
+@pytest.fixture(scope="module")
+def port():
+    with served() as bound:
+        yield bound
+
+
+@pytest.fixture
+def fresh_port():
+    with served() as bound:
+        yield bound
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -45,6 +58,14 @@ SLOW = {"4a_NoDataSentDuringHeartBtInt", "6_SendTestRequest", "2i_BeginStringVal
 @pytest.mark.parametrize("name", [name for name in DEFINITIONS if name not in ONLY_4_4 | SLOW])
 async def test_definition_in_fix_5_0_sp2_over_fixt_1_1(name, port):
     await play(DEFINITIONS[name][1], port, FIX_5_0_SP2)
+
+
+async def test_an_order_of_one_client_is_not_a_duplicate_of_another_clients(fresh_port):
+    order = "> A 1 98=0|108=30\n< A 1 98=0|108=30\n> D 2 {0}\n< D 2 {0}\n> 5 3\n< 5 3\nclosed".format(
+        "97=Y|11=ID|21=3|40=1|54=1|55=INTC|60=NOW"
+    )
+    for version in (FIX_4_4, FIX_5_0_SP2):
+        await play(order, fresh_port, version)
 
 
 # What QuickFIX has for FIX 5.0 beyond those for 4.4.
