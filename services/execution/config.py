@@ -34,6 +34,8 @@ class ExecutionSettings(ServiceSettings):
 
     # Blocks are formed when nothing new came for this long, in seconds.
     block_quiet_s: float = Field(default=0.5, ge=0, le=60)
+    # What may leave is checked again when it was not for this long, in seconds.
+    check_again_s: float = Field(default=10.0, gt=0, le=600)
     # Or when the oldest order has waited this long, in seconds.
     block_wait_max_s: float = Field(default=5.0, ge=0, le=600)
     # Orders looked at when blocks are formed, and in one block.

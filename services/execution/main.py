@@ -21,6 +21,7 @@ from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
 from services.execution.api import ExecutionServicer, FixServicer, SandboxServicer
 from services.execution.app import ExecutionApp
 from services.execution.app.bell import Bell
+from services.execution.app.clearing import Clearing
 from services.execution.app.fills import Fills
 from services.execution.app.fix_sessions import FixSessions
 from services.execution.app.forming import Forming
@@ -221,29 +222,51 @@ def build_app(
 ) -> ExecutionApp:
     """Return the use cases over a ledger and a venue."""
     trace = RuntimeTrace()
-    funding = FundingRules(settings.proceeds_haircut_bps, settings.buy_part_amount_min, settings.buy_wave_share_min)
+    funding = FundingRules(
+        haircut_bps=settings.proceeds_haircut_bps,
+        cost_buffer_bps=settings.cost_buffer_bps,
+        part_amount_min=settings.buy_part_amount_min,
+        wave_share_min=settings.buy_wave_share_min,
+    )
+    in_force = PoliciesInForce(
+        policies,
+        clock=clock,
+        fresh=timedelta(seconds=settings.policy_fresh_s),
+        age_max=timedelta(seconds=settings.policy_age_max_s),
+    )
+    limits = limits_of(settings)
+    restricted = frozenset(map(InstrumentId, settings.restricted_instruments))
+    checked_for = timedelta(seconds=settings.check_again_s)
     return ExecutionApp(
         intake=Intake(
             begin=begin,
-            policies=PoliciesInForce(
-                policies,
-                clock=clock,
-                fresh=timedelta(seconds=settings.policy_fresh_s),
-                age_max=timedelta(seconds=settings.policy_age_max_s),
-            ),
+            policies=in_force,
             trace=trace,
             clock=clock,
             market_clock=market_clock,
             keys=read_keys(settings.plan_keys_directory),
-            limits=limits_of(settings),
-            restricted=frozenset(map(InstrumentId, settings.restricted_instruments)),
+            limits=limits,
+            restricted=restricted,
             venue_id=venue.venue_id,
+        ),
+        clearing=Clearing(
+            begin=begin,
+            policies=in_force,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            limits=limits,
+            restricted=restricted,
+            funding=funding,
+            checked_for=checked_for,
+            orders_max=settings.block_formation_orders_max,
         ),
         forming=Forming(
             begin=begin,
             trace=trace,
             clock=clock,
             market_clock=market_clock,
+            checked_for=checked_for,
             quiet=timedelta(seconds=settings.block_quiet_s),
             wait_max=timedelta(seconds=settings.block_wait_max_s),
             orders_max=settings.block_formation_orders_max,
@@ -334,10 +357,14 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         return await app.sending.send_blocks() + await app.sending.cancel_blocks()
 
     async def form() -> int:
+        checked = await app.clearing.check_orders()
         formed = await app.forming.form_blocks()
+        if checked:
+            # Some may have been given up, and others may have their money.
+            reported.ring()
         if formed:
             work.ring()
-        return formed
+        return checked + formed
 
     async def expire() -> int:
         expired = await app.trading.expire_plans()

@@ -63,6 +63,7 @@ plan = Table(
     Column("refusals", JSONB, nullable=False),
     Column("trace_parent", Text),
     Column("submit_time", _TIME, nullable=False),
+    Column("policy_version_hashes", JSONB, nullable=False),
 )
 
 day_usage = Table(
@@ -126,6 +127,8 @@ account_order = Table(
     Column("final_price", Numeric),
     Column("close_reason", Text, nullable=False),
     Column("block_id", Text),
+    # When what may be sent passed the checks; NULL when it has to, before it goes into a block.
+    Column("check_time", _TIME),
 )
 
 # Millionths of an increment that earlier blocks left an account short by.

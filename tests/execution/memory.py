@@ -15,6 +15,7 @@ from services.execution.app.records import (
     BlockDetail,
     KnownPlan,
     LifeState,
+    PlanBasis,
     PlanReport,
     summary_of,
 )
@@ -196,15 +197,23 @@ class MemoryLedger:
         }
         return {block_id: order_ids for block_id, order_ids in found.items() if order_ids}
 
-    async def readiness(self):
-        ready = self._orders(lambda order: order.ready > 0)
+    async def plan_bases(self, plan_ids):
+        found = [self.state.plans[plan_id].plan for plan_id in plan_ids if plan_id in self.state.plans]
+        return {each.plan_id: PlanBasis(each.plan_id, each.account_id, each.policy_version_hashes) for each in found}
+
+    async def unchecked_orders(self, before, limit):
+        ready = self._orders(lambda order: order.ready > 0 and not _checked_since(order, before))
+        return sorted(ready, key=lambda order: (order.create_time, order.order_id))[:limit]
+
+    async def readiness(self, checked_since):
+        ready = self._orders(lambda order: order.ready > 0 and _checked_since(order, checked_since))
         if not ready:
             return None
         times = [order.update_time for order in ready]
         return Readiness(len(ready), min(times), max(times))
 
-    async def ready_orders(self, limit):
-        ready = self._orders(lambda order: order.ready > 0)
+    async def ready_orders(self, checked_since, limit):
+        ready = self._orders(lambda order: order.ready > 0 and _checked_since(order, checked_since))
         return sorted(ready, key=lambda order: (order.create_time, order.order_id))[:limit]
 
     async def unsent_orders(self, scope, expired_at):
@@ -410,6 +419,10 @@ class MemoryLedger:
 
 def _waits(order):
     return order.state in OPEN and order.terms.side is Side.BUY and order.waiting > 0
+
+
+def _checked_since(order, instant):
+    return order.check_time is not None and order.check_time >= instant
 
 
 def _order_within(order, scope):

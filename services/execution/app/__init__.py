@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.execution.app.clearing import Clearing
 from services.execution.app.fills import Fills
 from services.execution.app.forming import Forming
 from services.execution.app.intake import Intake
@@ -15,6 +16,7 @@ class ExecutionApp:
     """The use cases of the execution service."""
 
     intake: Intake
+    clearing: Clearing
     forming: Forming
     sending: Sending
     fills: Fills
@@ -28,6 +30,7 @@ class ExecutionApp:
         this process does: the next process finds everything where it was left.
         """
         done = await self.trading.expire_plans()
+        done += await self.clearing.check_orders()
         done += await self.forming.form_blocks()
         done += await self.sending.resolve_blocks()
         done += await self.sending.send_blocks()

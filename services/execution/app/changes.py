@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.execution.app.events import order_allocated, order_closed
-from services.execution.app.funding import FundingRules, released_orders
+from services.execution.app.funding import FundingRules, released_orders, repriced
 from services.execution.app.ports import Ledger, Trace
 from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord
 from services.execution.domain.allocation import Allocation, Part, carries
@@ -95,9 +95,12 @@ class Changes:
         await self._save(self._changed.values())
         changed = {order.plan_id for order in self._changed.values()}
         following: list[OrderRecord] = []
-        for short in await self.ledger.short_plans(changed):
+        short_plans = await self.ledger.short_plans(changed)
+        prices = await self.ledger.prices({order.instrument_id for short in short_plans for order in short.waiting})
+        for short in short_plans:
             self.know(short.waiting)
-            following += released_orders(short, rules=self._rules, now=self.now)
+            waiting = repriced(short.waiting, prices, self._rules)
+            following += released_orders(replace(short, waiting=waiting), rules=self._rules, now=self.now)
         await self._save(following)
         await self.ledger.add_allocations(self.allocations)
         await self._tell(trace)

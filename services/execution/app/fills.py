@@ -160,7 +160,7 @@ class Fills:
             reason = self._concerned(order, halts)
             if reason is None:
                 # Canceled for another account's sake: this order may go again.
-                return replace(order, placed=order.placed - rest, ended=order.ended - rest)
+                return replace(order, placed=order.placed - rest, ended=order.ended - rest, check_time=None)
             return replace(order, close_reason=reason)
         match venue_order.ended:
             case OrderState.REJECTED:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.execution.app.events import block_formed
 from services.execution.app.intake import trade_date
@@ -19,13 +19,15 @@ from services.kernel.ids import InstrumentId, OrderId
 class Forming:
     """The use case of forming blocks.
 
-    `quiet`: nothing new came for so long; `wait_max`: the longest the oldest order waits for others to join it.
+    `checked_for`: how long ago an order may have been checked. `quiet`: nothing new came for so long; `wait_max`: the
+    longest the oldest order waits for others to join it.
     """
 
     begin: Begin
     trace: Trace
     clock: Clock
     market_clock: Clock
+    checked_for: timedelta
     quiet: timedelta
     wait_max: timedelta
     orders_max: int
@@ -40,7 +42,9 @@ class Forming:
             # Asked again under the lock: whoever held it may have formed them.
             if not await self._due(ledger):
                 return 0
-            orders = {order.order_id: order for order in await ledger.ready_orders(self.orders_max)}
+            orders = {
+                order.order_id: order for order in await ledger.ready_orders(self._checked_since, self.orders_max)
+            }
             carries = await ledger.carries({order.account_id for order in orders.values()})
             blocks = form_blocks(
                 [order.piece() for order in orders.values()],
@@ -58,8 +62,12 @@ class Forming:
                     await ledger.emit(*(event for record in group.records for event in block_formed(record)))
         return len(records)
 
+    @property
+    def _checked_since(self) -> datetime:
+        return self.clock.now() - self.checked_for
+
     async def _due(self, ledger: Ledger) -> bool:
-        ready = await ledger.readiness()
+        ready = await ledger.readiness(self._checked_since)
         if ready is None:
             return False
         now = self.clock.now()

@@ -1,14 +1,16 @@
 """Lets buys go when their money is there, and gives up those for which it will never be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from services.execution.app.ports import ShortPlan
 from services.execution.app.records import CloseReason, OrderRecord
+from services.execution.domain.pretrade import unit_cost_at
 from services.execution.domain.sequencing import WaitingBuy, release
-from services.execution.domain.words import Side
+from services.execution.domain.words import ReferencePrice, Side
+from services.kernel.ids import InstrumentId
 
 ZERO = Decimal(0)
 
@@ -17,12 +19,14 @@ ZERO = Decimal(0)
 class FundingRules:
     """How careful buys are with money that is not there yet.
 
-    `haircut_bps` is kept back of what sells brought in blocks that are not finished. While more may come, part of a buy
+    `haircut_bps` is kept back of what sells brought in blocks that are not finished. `cost_buffer_bps` is set aside for
+    a buy above its limit or reference, fees included. While more may come, part of a buy
     goes alone only when it is worth `part_amount_min`, and what goes is at least `wave_share_min` of all that waits:
     every wave makes blocks of its own.
     """
 
     haircut_bps: Decimal
+    cost_buffer_bps: Decimal
     part_amount_min: Decimal
     wave_share_min: Decimal
 
@@ -40,6 +44,21 @@ def released_at_intake(orders: Sequence[OrderRecord], available_cash: Decimal) -
     return sells + [replace(order, released=released.get(order.order_id, ZERO)) for order in buys]
 
 
+def repriced(
+    orders: Sequence[OrderRecord], prices: Mapping[InstrumentId, ReferencePrice], rules: FundingRules
+) -> tuple[OrderRecord, ...]:
+    """Return waiting buys with what they may cost now: prices have moved since they were taken."""
+    return tuple(
+        order
+        if order.instrument_id not in prices
+        else replace(
+            order,
+            unit_cost_max=unit_cost_at(order.terms.limit_price, prices[order.instrument_id], rules.cost_buffer_bps),
+        )
+        for order in orders
+    )
+
+
 def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> list[OrderRecord]:
     """Return those waiting buys of a plan that change because money came in, or because no more will come."""
     # While more is to come a part must be worth sending; at the end every increment that is covered goes.
@@ -55,7 +74,13 @@ def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> 
             return []
     if released:
         return [
-            replace(by_id[each.order_id], released=by_id[each.order_id].released + each.quantity, update_time=now)
+            replace(
+                by_id[each.order_id],
+                released=by_id[each.order_id].released + each.quantity,
+                update_time=now,
+                # Much may have changed since the plan was taken.
+                check_time=None,
+            )
             for each in released
         ]
     return [replace(order, close_reason=CloseReason.CASH_INSUFFICIENT, update_time=now) for order in short.waiting]

@@ -261,6 +261,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 update_time=record.submit_time,
                 trace_parent=record.trace_parent,
                 released=Decimal(0),
+                check_time=record.submit_time,
             )
         )
     return released_at_intake(orders, plan.available_cash)

@@ -61,7 +61,12 @@ class PoliciesInForce:
         While policy does not answer, nobody can stop there either, and what `check` knows of the versions has to do; an
         account that was paused when it was last asked about stays so.
         """
-        asked = {plan.account_id: plan.policy_version_hashes for plan in plans}
+        return await self.verdicts_of({plan.account_id: plan.policy_version_hashes for plan in plans}, at)
+
+    async def verdicts_of(
+        self, asked: Mapping[AccountId, Collection[PolicyHash]], at: datetime
+    ) -> Mapping[AccountId, PolicyVerdict]:
+        """Return what policy has against acting for accounts by these versions at `at`; as `verdicts` does."""
         try:
             found = await self._policies.verdicts(asked, at)
         except Unreachable:

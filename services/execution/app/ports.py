@@ -14,6 +14,7 @@ from services.execution.app.records import (
     KnownPlan,
     LifeState,
     OrderRecord,
+    PlanBasis,
     PlanRecord,
     PlanReport,
 )
@@ -92,6 +93,10 @@ class Ledger(Protocol):
         """Return the plans submitted before."""
         ...
 
+    async def plan_bases(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanBasis]:
+        """Return what plans rest on; those not known are missing."""
+        ...
+
     async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
         """Record plans."""
         ...
@@ -152,12 +157,16 @@ class Ledger(Protocol):
         """Return the orders of each block whose plans have buys waiting for money; blocks without any are missing."""
         ...
 
-    async def readiness(self) -> Readiness | None:
-        """Return what is ready to go into blocks; None when nothing is."""
+    async def unchecked_orders(self, before: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that could go into a block, and were not checked since `before`; oldest first."""
         ...
 
-    async def ready_orders(self, limit: int) -> list[OrderRecord]:
-        """Return orders that may go into a block, oldest first."""
+    async def readiness(self, checked_since: datetime) -> Readiness | None:
+        """Return what is ready to go into blocks and was checked since then; None when nothing is."""
+        ...
+
+    async def ready_orders(self, checked_since: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that may go into a block and were checked since then, oldest first."""
         ...
 
     async def unsent_orders(self, scope: Scope | None, expired_at: datetime | None) -> list[OrderRecord]:

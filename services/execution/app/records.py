@@ -11,7 +11,7 @@ from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
 from services.execution.domain.pretrade import Refusal
-from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
 from services.kernel.signing import Signature
 
 ZERO = Decimal(0)
@@ -61,6 +61,15 @@ class PlanRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanBasis:
+    """What a plan that was taken rests on: versions of its account's rules."""
+
+    plan_id: PlanId
+    account_id: AccountId
+    policy_version_hashes: tuple[PolicyHash, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownPlan:
     """What we said to a plan that was submitted before."""
 
@@ -75,7 +84,7 @@ class OrderRecord:
 
     Of its `quantity`, `released` may be sent, `placed` is in blocks, `ended` was in blocks that are finished, and
     `filled` was got. `settling_amount` is what a sell brought for certain from a block that is not finished, fees
-    deducted.
+    deducted. `check_time` is when what may be sent passed the checks; None when it has to, before it goes into a block.
     """
 
     order_id: OrderId
@@ -104,6 +113,7 @@ class OrderRecord:
     final_price: Decimal | None = None
     close_reason: str = ""
     block_id: BlockId | None = None
+    check_time: datetime | None = None
 
     @property
     def instrument_id(self) -> InstrumentId:

@@ -125,6 +125,31 @@ def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
     return tuple(_refusals(plan, situation))
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An order that was taken and is about to leave: what the checks look at once more.
+
+    `price` is what decision reckoned with; `limit_price` None for a market order.
+    """
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    side: Side
+    price: Decimal
+    limit_price: Decimal | None
+    currency: str
+    expire_time: datetime
+    policy_version_hashes: tuple[PolicyHash, ...]
+
+
+def check_leaving(order: Leaving, situation: Situation) -> tuple[Refusal, ...]:
+    """Return everything that forbids an order to leave now, though it was taken; empty when it may go.
+
+    What its plan was checked for and time cannot change is not looked at again: signature, sizes, counts of the day.
+    """
+    return tuple(_refusals_of_leaving(order, situation))
+
+
 def usage_of(plan: Plan) -> dict[LimitKey, Usage]:
     """Return what `plan` adds to the day's counts, by what is counted."""
     used: dict[LimitKey, Usage] = defaultdict(Usage)
@@ -146,23 +171,41 @@ def limit_keys(plan: Plan, trade: Trade) -> tuple[LimitKey, ...]:
 
 def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:
     """Return the most one unit of a buy should cost, fees included, for setting money aside."""
-    limit = limit_price(plan, trade)
+    return unit_cost_at(limit_price(plan, trade), reference, limits.cost_buffer_bps)
+
+
+def unit_cost_at(limit: Decimal | None, reference: ReferencePrice, buffer_bps: Decimal) -> Decimal:
+    """Return the most one unit should cost with this limit, or by this reference when there is none."""
     price = reference.price if limit is None else limit
-    return price * (BPS + limits.cost_buffer_bps) / BPS
+    return price * (BPS + buffer_bps) / BPS
+
+
+def _refusals_of_leaving(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    yield from _authority(order, situation)
+    if not order.policy_version_hashes:
+        yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, "the plan names no policy version")
+    yield from _price(order, situation)
+    yield from _restricted(order.instrument_id, situation)
+    yield from _halted(order, situation)
+
+
+def _authority(asking: Plan | Leaving, situation: Situation) -> Iterator[Refusal]:
+    """What a plan rests on: it must be of now, and its rules in force and not paused."""
+    if asking.expire_time <= situation.now:
+        description = f"expire_time {asking.expire_time.isoformat()} has passed, it is {situation.now.isoformat()}"
+        yield Refusal(Reason.PLAN_EXPIRED, description)
+    for policy_hash in asking.policy_version_hashes:
+        if policy_hash not in situation.in_force:
+            yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, f"policy version {policy_hash} is not in force")
+    if asking.account_id in situation.paused:
+        yield Refusal(Reason.TRADING_HALTED, situation.paused[asking.account_id])
+    if asking.account_id in situation.outdated:
+        yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, situation.outdated[asking.account_id])
 
 
 def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
     limits = situation.limits
-    if plan.expire_time <= situation.now:
-        description = f"expire_time {plan.expire_time.isoformat()} has passed, it is {situation.now.isoformat()}"
-        yield Refusal(Reason.PLAN_EXPIRED, description)
-    for policy_hash in plan.policy_version_hashes:
-        if policy_hash not in situation.in_force:
-            yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, f"policy version {policy_hash} is not in force")
-    if plan.account_id in situation.paused:
-        yield Refusal(Reason.TRADING_HALTED, situation.paused[plan.account_id])
-    if plan.account_id in situation.outdated:
-        yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, situation.outdated[plan.account_id])
+    yield from _authority(plan, situation)
     if not 1 <= len(plan.trades) <= limits.trades_per_plan_max:
         description = f"a plan has 1 to {limits.trades_per_plan_max} trades, was {len(plan.trades)}"
         yield Refusal(Reason.TRADE_INVALID, description)
@@ -176,8 +219,13 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
             continue
         yield from _shape(trade)
         yield from _order_limits(trade, limits)
-        yield from _price(plan, trade, situation)
-        yield from _permission(plan, trade, situation)
+        leaving = _leaving(plan, trade)
+        yield from _price(leaving, situation)
+        yield from _restricted(trade.instrument_id, situation)
+        if (plan.account_id, trade.instrument_id) in situation.open_instruments:
+            description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
+            yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
+        yield from _halted(leaving, situation)
     yield from _day_limits(plan, situation)
     yield from _cash(plan)
 
@@ -218,53 +266,66 @@ def _order_limits(trade: Trade, limits: Limits) -> Iterator[Refusal]:
         yield Refusal(Reason.LIMIT_EXCEEDED, description, trade.instrument_id)
 
 
-def _price(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
-    reference = situation.prices.get(trade.instrument_id)
+def _leaving(plan: Plan, trade: Trade) -> Leaving:
+    return Leaving(
+        account_id=plan.account_id,
+        instrument_id=trade.instrument_id,
+        side=trade.side,
+        price=trade.price,
+        limit_price=limit_price(plan, trade),
+        currency=plan.currency,
+        expire_time=plan.expire_time,
+        policy_version_hashes=plan.policy_version_hashes,
+    )
+
+
+def _price(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    reference = situation.prices.get(order.instrument_id)
     if reference is None:
-        description = f"no reference price is known for {trade.instrument_id}"
-        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+        description = f"no reference price is known for {order.instrument_id}"
+        yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return
-    if reference.currency != plan.currency:
-        description = f"the reference price is in {reference.currency}, the plan in {plan.currency}"
-        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+    if reference.currency != order.currency:
+        description = f"the reference price is in {reference.currency}, the plan in {order.currency}"
+        yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return
     age, age_max = situation.now - reference.as_of_time, situation.limits.price_age_max
     if age > age_max:
         description = (
             f"the reference price must be at most {age_max.total_seconds():.0f} s old, was {age.total_seconds():.0f} s"
         )
-        yield Refusal(Reason.REFERENCE_STALE, description, trade.instrument_id)
+        yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return
     collar = reference.price * situation.limits.collar_bps / BPS
-    if abs(trade.price - reference.price) > collar:
-        description = f"price must be within {collar} of the reference {reference.price}, was {trade.price}"
-        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, trade.instrument_id)
+    if abs(order.price - reference.price) > collar:
+        description = f"price must be within {collar} of the reference {reference.price}, was {order.price}"
+        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, order.instrument_id)
     # A limit on the cheap side only waits; on the other it could pay anything.
-    limit = limit_price(plan, trade)
+    limit = order.limit_price
     if limit is not None and limit <= 0:
         description = f"limit must be above 0 in whole cents, was {limit}"
-        yield Refusal(Reason.TRADE_INVALID, description, trade.instrument_id)
+        yield Refusal(Reason.TRADE_INVALID, description, order.instrument_id)
     reckless = limit is not None and (
-        limit > reference.price + collar if trade.side is Side.BUY else limit < reference.price - collar
+        limit > reference.price + collar if order.side is Side.BUY else limit < reference.price - collar
     )
     if reckless:
         description = f"limit must be within {collar} of the reference {reference.price}, was {limit}"
-        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, trade.instrument_id)
+        yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, order.instrument_id)
 
 
-def _permission(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
-    if trade.instrument_id in situation.restricted:
-        description = f"{trade.instrument_id} is on the restricted list"
-        yield Refusal(Reason.INSTRUMENT_RESTRICTED, description, trade.instrument_id)
-    if (plan.account_id, trade.instrument_id) in situation.open_instruments:
-        description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
-        yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
-    covering = scopes(venue_id=situation.venue_id, instrument_id=trade.instrument_id, account_id=plan.account_id)
+def _restricted(instrument_id: InstrumentId, situation: Situation) -> Iterator[Refusal]:
+    if instrument_id in situation.restricted:
+        description = f"{instrument_id} is on the restricted list"
+        yield Refusal(Reason.INSTRUMENT_RESTRICTED, description, instrument_id)
+
+
+def _halted(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    covering = scopes(venue_id=situation.venue_id, instrument_id=order.instrument_id, account_id=order.account_id)
     halt = strictest(situation.halts, covering)
-    if halt is not None and not may_leave(halt, trade.side):
+    if halt is not None and not may_leave(halt, order.side):
         where = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
         description = f"trading is {halt.state} for {where} since {halt.halt_time.isoformat()}: {halt.why}"
-        yield Refusal(Reason.TRADING_HALTED, description, trade.instrument_id)
+        yield Refusal(Reason.TRADING_HALTED, description, order.instrument_id)
 
 
 def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:

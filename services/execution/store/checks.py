@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
-from sqlalchemy import and_, delete, insert, or_, select, text
+from sqlalchemy import and_, delete, func, insert, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.records import CLOSED, KnownPlan, PlanRecord
+from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
@@ -48,6 +48,17 @@ class Checks:
             select(plan.c.plan_id, plan.c.payload_hash, plan.c.refusals).where(plan.c.plan_id.in_(list(plan_ids)))
         )
         return {known.plan_id: known for known in map(rows.known_plan, found)}
+
+    async def plan_bases(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanBasis]:
+        """Return what plans rest on."""
+        if not plan_ids:
+            return {}
+        found = await self._connection.execute(
+            select(plan.c.plan_id, plan.c.account_id, plan.c.policy_version_hashes).where(
+                plan.c.plan_id == func.any(sorted(plan_ids))
+            )
+        )
+        return {basis.plan_id: basis for basis in map(rows.basis_of, found)}
 
     async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
         """Record plans."""

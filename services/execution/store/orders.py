@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, literal_column, select, true
+from sqlalchemy import ColumnElement, case, exists, false, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
@@ -116,7 +116,17 @@ class Orders:
             awaited.setdefault(BlockId(row.block_id), set()).add(OrderId(row.order_id))
         return awaited
 
-    async def readiness(self) -> Readiness | None:
+    async def unchecked_orders(self, before: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that could go into a block, and were not checked since `before`; oldest first."""
+        found = await self._connection.execute(
+            select(*_COLUMNS)
+            .where(_ready(), ~_checked_since(before))
+            .order_by(account_order.c.create_time, account_order.c.order_id)
+            .limit(limit)
+        )
+        return [rows.order_of(row) for row in found]
+
+    async def readiness(self, checked_since: datetime) -> Readiness | None:
         """Return what is ready to go into blocks; None when nothing is."""
         row = (
             await self._connection.execute(
@@ -124,16 +134,16 @@ class Orders:
                     func.count().label("orders"),
                     func.min(account_order.c.update_time).label("oldest"),
                     func.max(account_order.c.update_time).label("newest"),
-                ).where(_ready())
+                ).where(_ready(), _checked_since(checked_since))
             )
         ).one()
         return None if row.orders == 0 else Readiness(row.orders, row.oldest, row.newest)
 
-    async def ready_orders(self, limit: int) -> list[OrderRecord]:
-        """Return orders that may go into a block, oldest first."""
+    async def ready_orders(self, checked_since: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that may go into a block and were checked since then, oldest first."""
         found = await self._connection.execute(
             select(*_COLUMNS)
-            .where(_ready())
+            .where(_ready(), _checked_since(checked_since))
             .order_by(account_order.c.create_time, account_order.c.order_id)
             .limit(limit)
         )
@@ -193,6 +203,10 @@ def _sum(amount: ColumnElement[Any], side: Side) -> ColumnElement[Any]:
 
 def _ready() -> ColumnElement[bool]:
     return (account_order.c.released > account_order.c.placed) & _NOT_GIVEN_UP
+
+
+def _checked_since(instant: datetime) -> ColumnElement[bool]:
+    return func.coalesce(account_order.c.check_time >= instant, false())
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from services.execution.app.records import (
     BlockSummary,
     KnownPlan,
     OrderRecord,
+    PlanBasis,
     PlanRecord,
     summary_of,
 )
@@ -23,7 +24,7 @@ from services.execution.domain.order import OrderState, Report
 from services.execution.domain.pretrade import Reason, Refusal
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
-from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId, VenueId
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 
 Values = dict[str, Any]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -46,6 +47,7 @@ def plan_values(record: PlanRecord) -> Values:
         "refusals": [[each.reason, each.description, each.instrument_id] for each in record.refusals],
         "trace_parent": record.trace_parent,
         "submit_time": record.submit_time,
+        "policy_version_hashes": list(plan.policy_version_hashes),
     }
 
 
@@ -56,6 +58,11 @@ def known_plan(row: AnyRow) -> KnownPlan:
         for reason, description, instrument_id in row.refusals
     )
     return KnownPlan(PlanId(row.plan_id), row.payload_hash, refusals)
+
+
+def basis_of(row: AnyRow) -> PlanBasis:
+    """Return what a plan rests on."""
+    return PlanBasis(PlanId(row.plan_id), AccountId(row.account_id), tuple(map(PolicyHash, row.policy_version_hashes)))
 
 
 def price_values(price: ReferencePrice) -> Values:
@@ -161,7 +168,6 @@ def order_values(order: OrderRecord) -> Values:
         "rank": order.rank,
         "decision_price": order.decision_price,
         "predicted_cost": order.predicted_cost,
-        "unit_cost_max": order.unit_cost_max,
         "expire_time": order.expire_time,
         "create_time": order.create_time,
         "trace_parent": order.trace_parent,
@@ -185,6 +191,8 @@ def order_changes(order: OrderRecord) -> Values:
         "final_price": order.final_price,
         "close_reason": order.close_reason,
         "block_id": order.block_id,
+        "check_time": order.check_time,
+        "unit_cost_max": order.unit_cost_max,
     }
 
 
@@ -217,6 +225,7 @@ def order_of(row: AnyRow) -> OrderRecord:
         final_price=row.final_price,
         close_reason=row.close_reason,
         block_id=None if row.block_id is None else BlockId(row.block_id),
+        check_time=row.check_time,
     )
 
 
