@@ -71,7 +71,7 @@ def build(
     """Return the use cases that run by themselves, and what is served, over `database`."""
     store = PolicyStore(database)
     changes = ChangeApp(store.read, store.begin, clock, market_clock)
-    editions = Editions(store.read)
+    editions = Editions(store.read, store.glance)
     servicer = PolicyServicer(
         tree=TreeApp(store.read, store.begin, clock),
         changes=changes,

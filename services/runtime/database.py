@@ -121,6 +121,8 @@ class Database:
             pool_recycle=CONNECTION_AGE_S_MAX,
         )
         self._readers = self._engine.execution_options(postgresql_readonly=True)
+        # A statement by itself is a transaction already; opening and closing one around it costs two answers more.
+        self._glancers = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         trace_statements(self._engine.sync_engine, self.schema)
 
     @asynccontextmanager
@@ -178,6 +180,24 @@ class Database:
             with _database_errors():
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection of the pool for statements that each read by themselves, or join the call being served.
+
+        Two statements may see two instants. Half the time of `read` for whoever asks only once.
+
+        Raises:
+            DatabaseUnreachable: The database does not answer, or no connection became free in time.
+            DeadlinePassed: A statement ran longer than the call may take.
+        """
+        joined = self._joined()
+        if joined is not None:
+            yield joined.connection
+            return
+        async with self._connected(self._glancers) as connection:
+            with _database_errors():
+                yield connection
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[AsyncConnection]:

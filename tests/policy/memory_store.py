@@ -55,6 +55,8 @@ class MemoryStore:
     async def read(self):
         yield MemoryPolicies(self.kept)
 
+    glance = read
+
     @asynccontextmanager
     async def begin(self):
         async with self._alone:
@@ -308,6 +310,9 @@ class MemoryPolicies:
             consents.setdefault(each.node_id, []).append(each)
         kinds = {node_id: valid_kinds(records, as_of.valid_time) for node_id, records in consents.items()}
         return Clients(profiles, {each: some for each, some in kinds.items() if some and asked(each)}, chosen)
+
+    async def edition_and_clients(self, node_ids, as_of):
+        return self._kept.edition, await self.clients(node_ids, as_of)
 
     async def profile_history(self, node_id):
         return [record for record in self._kept.profiles if record.node_id == node_id]

@@ -38,6 +38,16 @@ async def test_a_transaction_of_a_worker_commits_by_itself(database):
     assert await names(database) == ["a"]
 
 
+async def test_each_statement_of_a_glance_sees_what_was_committed_before_it(database):
+    async with database.glance() as connection:
+        before = list((await connection.execute(select(counter.c.name))).scalars())
+        async with database.begin() as transaction:
+            await transaction.connection.execute(insert("a"))
+        after = list((await connection.execute(select(counter.c.name))).scalars())
+
+    assert (before, after) == ([], ["a"])
+
+
 async def test_a_transaction_within_a_call_joins_the_calls(database):
     call = Call(Method("/a.B/C", None, pb.AddRequest, pb.AddResponse), None, None)
 
@@ -51,6 +61,8 @@ async def test_a_transaction_within_a_call_joins_the_calls(database):
                 async with database.begin() as inner:
                     await inner.connection.execute(insert("a"))
                 assert await names(database) == ["a"]
+                async with database.glance() as connection:
+                    assert list((await connection.execute(select(counter.c.name))).scalars()) == ["a"]
                 assert inner is outer
             call.transaction = None
             raise Stopped

@@ -224,7 +224,12 @@ def effective_message(
     applied: Applied, message_of: Callable[[Document], PolicyDocument] = document_message
 ) -> pb.EffectivePolicy:
     """Return the message that names an effective policy by the hash of its bytes."""
-    data = effective_document(applied, message_of).SerializeToString(deterministic=True)
+    return named(applied, effective_document(applied, message_of))
+
+
+def named(applied: Applied, document: PolicyDocument) -> pb.EffectivePolicy:
+    """Return the message that names an effective policy, written as `document`, by the hash of its bytes."""
+    data = document.SerializeToString(deterministic=True)
     return pb.EffectivePolicy(policy_hash=content_hash(data), document_bytes=data, version_hashes=applied.version_ids)
 
 

@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Generic, TypeVar
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from services.policy.api.documents import SharedSections
-from services.policy.api.messages import effective_message
+from services.policy.api.messages import effective_document, effective_message, named, source_messages
 from services.policy.app.reading import Resolved
 from services.policy.domain.resolve import Applied
 from services.runtime.wire import word_column
@@ -17,33 +18,71 @@ ACCOUNTS_AT_ONCE = 5_000
 POLICY_BYTES_AT_ONCE = 1 << 20
 # What a kept policy takes besides its bytes: the message, its hash, the names of its versions.
 OVERHEAD_BYTES = 600
+# One part of so many of what is kept is for answers about single nodes.
+ANSWERS_PART = 8
 
 Key = tuple[str, ...]
+Made = TypeVar("Made")
 
 
-class PolicyMessages:
-    """Effective policies as they are sent, kept while they are used: what is written once need not be again."""
+class Kept(Generic[Made]):
+    """Messages, kept while they are used: what is written once need not be again."""
 
     def __init__(self, bytes_max: int) -> None:
         """Keep about `bytes_max` bytes, those used last."""
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._kept: OrderedDict[Key, pb.EffectivePolicy] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], tuple[Made, int]] = OrderedDict()
+
+    def get(self, key: tuple[object, ...]) -> Made | None:
+        """Return what is kept, or None."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: tuple[object, ...], made: Made, size: int) -> None:
+        """Keep what takes about `size` bytes, and give up what was not used for longest."""
+        self._kept[key] = (made, size)
+        self._bytes += size
+        while self._bytes > self._bytes_max and len(self._kept) > 1:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self._bytes -= gone
+
+
+class PolicyMessages:
+    """Effective policies as they are sent, and answers about single nodes, kept while they are used."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """Keep about `bytes_max` bytes, those used last."""
+        self._policies = Kept[pb.EffectivePolicy](bytes_max - bytes_max // ANSWERS_PART)
+        self._answers = Kept[pb.GetEffectivePolicyResponse](bytes_max // ANSWERS_PART)
 
     def of(self, applied: Applied, sections: SharedSections) -> pb.EffectivePolicy:
         """Return the message of what applies; made once while it is kept, of `sections`."""
-        kept = self._kept.get(applied.key)
+        kept = self._policies.get(applied.key)
         if kept is not None:
-            self._kept.move_to_end(applied.key)
             return kept
         made = effective_message(applied, sections.document_message)
-        if not applied.lasting:
-            return made
-        self._kept[applied.key] = made
-        self._bytes += len(made.document_bytes) + OVERHEAD_BYTES
-        while self._bytes > self._bytes_max and len(self._kept) > 1:
-            _, gone = self._kept.popitem(last=False)
-            self._bytes -= len(gone.document_bytes) + OVERHEAD_BYTES
+        if applied.lasting:
+            self._policies.keep(applied.key, made, len(made.document_bytes) + OVERHEAD_BYTES)
+        return made
+
+    def answer(self, applied: Applied) -> pb.GetEffectivePolicyResponse:
+        """Return the answer to who asks what applies to one node; made once while it is kept."""
+        # Of the same content, others may answer: a version that was gone back to has the hash that it had.
+        said = ((a.change_id, a.author, a.reason, a.effective_time, a.approved_time) for a in applied.effective.layers)
+        key = (applied.key, *said)
+        kept = self._answers.get(key)
+        if kept is not None:
+            return kept
+        document = effective_document(applied)
+        made = pb.GetEffectivePolicyResponse(
+            policy=named(applied, document), document=document, sources=source_messages(applied)
+        )
+        if applied.lasting:
+            self._answers.keep(key, made, made.ByteSize() + OVERHEAD_BYTES)
         return made
 
 

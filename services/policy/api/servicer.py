@@ -18,8 +18,6 @@ from services.policy.api.messages import (
     as_of,
     change_message,
     difference_message,
-    effective_document,
-    effective_message,
     explanation_message,
     finding_messages,
     instant_in,
@@ -29,7 +27,6 @@ from services.policy.api.messages import (
     new_node,
     node_message,
     notice_message,
-    source_messages,
     state_of,
     verdict_message,
     version_message,
@@ -179,11 +176,7 @@ class PolicyServicer(PolicyServiceServicer):
         self, request: pb.GetEffectivePolicyRequest, context: _Context
     ) -> pb.GetEffectivePolicyResponse:
         found = await self.policies.applied(PolicyNodeId(request.node_id), as_of(request, self.market_clock.now()))
-        return pb.GetEffectivePolicyResponse(
-            policy=effective_message(found),
-            document=effective_document(found),
-            sources=source_messages(found),
-        )
+        return self.messages.answer(found)
 
     async def ResolvePolicies(
         self, request: pb.ResolvePoliciesRequest, context: _Context

@@ -18,6 +18,10 @@ class ClientReader(Protocol):
         """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
         ...
 
+    async def edition_and_clients(self, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> tuple[int, Clients]:
+        """Return how often what governs has changed, and what `clients` does, both of one instant."""
+        ...
+
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
         """Return all profiles of a node, in the order in which they were recorded."""
         ...

@@ -14,7 +14,7 @@ from services.policy.app.checking import existing
 from services.policy.app.client_events import consent_event, preferences_event, profile_event
 from services.policy.app.editions import Editions
 from services.policy.app.events import subjects_of
-from services.policy.app.loading import resolver, resolver_inside
+from services.policy.app.loading import resolver_inside
 from services.policy.app.ports import Begin, PolicyReader, PolicyWriter, Read
 from services.policy.domain.diff import Difference, differences
 from services.policy.domain.document import Document
@@ -129,7 +129,7 @@ class ClientApp:
         """
         async with self.read() as policies:
             node = await existing(policies, node_id)
-            found = await resolver(await self.editions.known(policies), [node_id], as_of)
+        found = await self.editions.resolver([node_id], as_of)
         record = found.profile(node_id)
         if record is None:
             raise ProfileNotFound(f"no profile is on record for {node_id} or above it", node_id=node_id)
@@ -266,8 +266,8 @@ class ClientApp:
         """
         async with self.read() as policies:
             await _client_node(policies, account_id, NodeKind.ACCOUNT)
-            found = await resolver(await self.editions.known(policies), [account_id], AsOf(self.market_clock.now()))
             history = await policies.preference_history(account_id)
+        found = await self.editions.resolver([account_id], AsOf(self.market_clock.now()))
         return history, found.standing(account_id).limits
 
     async def look_at_due(self) -> int:

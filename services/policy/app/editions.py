@@ -1,7 +1,8 @@
 """What governs, in memory: the newest edition, brought up to date before each answer.
 
-Asking whether it still is the newest costs one short query; only what changed since is read. So an answer is as fresh
-as the database at the moment of the question, whichever replica wrote, and a million accounts cost no query each.
+Asking whether it still is the newest costs one short query, which also says what is on record of the clients that the
+question is about; only what changed since is read. So an answer is as fresh as the database at the moment of the
+question, whichever replica wrote, and a million accounts cost no query each.
 """
 
 import asyncio
@@ -9,20 +10,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.kernel.ids import PolicyNodeId
+from services.policy.app.loading import load
 from services.policy.app.ports import PolicyReader, Read
 from services.policy.domain.history import AsOf
 from services.policy.domain.index import PolicyIndex
 from services.policy.domain.merge import Layer
 from services.policy.domain.overlays import Overlays
-from services.policy.domain.resolve import Lineage
+from services.policy.domain.resolve import Lineage, Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What resolving needs, out of an edition; and whatever an edition does not hold, of the database."""
+    """What resolving needs, out of an edition."""
 
     index: PolicyIndex
-    policies: PolicyReader
 
     async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
         """Return the paths of those of `node_ids` that exist; of all nodes for None."""
@@ -36,7 +37,7 @@ class Known:
         found = ((node_id, everything.get(node_id)) for node_id in node_ids)
         return {node_id: layer for node_id, layer in found if layer is not None}
 
-    async def overlays(self, as_of: AsOf) -> Overlays:
+    def overlays(self, as_of: AsOf) -> Overlays:
         """Return the rollouts under way and the stops that hold as of an instant."""
         return self.index.overlays(as_of)
 
@@ -44,15 +45,33 @@ class Known:
 class Editions:
     """Keeps the newest edition that was asked for."""
 
-    def __init__(self, read: Read) -> None:
-        """Know nothing yet."""
+    def __init__(self, read: Read, glance: Read) -> None:
+        """Know nothing yet.
+
+        Args:
+            read: Opens a transaction to read in.
+            glance: Opens what reads each statement by itself, for a question that is one.
+        """
         self._read = read
+        self._glance = glance
         self._index = PolicyIndex()
         self._reading = asyncio.Lock()
 
     async def known(self, policies: PolicyReader) -> Known:
         """Return what governs as of now, for a transaction in which `policies` reads."""
-        return Known(await self._newest(await policies.edition()), policies)
+        return Known(await self._newest(await policies.edition()))
+
+    async def resolver(self, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:
+        """Return what knows what applies to `node_ids`, everything above them, and their models."""
+        known = Known(self._index)
+        lineage, layers = await load(known, node_ids, as_of)
+        async with self._glance() as policies:
+            number, clients = await policies.edition_and_clients(lineage.parents.keys(), as_of)
+            if number != known.index.edition:
+                known = Known(await self._newest(number))
+                lineage, layers = await load(known, node_ids, as_of)
+                clients = await policies.clients(lineage.parents.keys(), as_of)
+        return Resolver(lineage, layers, as_of.valid_time, known.overlays(as_of), clients)
 
     async def warm(self) -> None:
         """Read what governs, so that the first who asks need not wait for it."""

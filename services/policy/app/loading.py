@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from services.kernel.ids import PolicyNodeId
-from services.policy.app.editions import Known
 from services.policy.app.ports import PolicyReader
 from services.policy.domain.document import Document, models_in
 from services.policy.domain.history import AsOf
@@ -56,13 +55,6 @@ async def add_models(
         # A model that does not exist is not asked for again.
         known = parents.keys() | waiting
         waiting = models_of(layer.document for layer in more.values()) - known
-
-
-async def resolver(known: Known, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:
-    """Return what knows what applies to `node_ids`, everything above them, and their models."""
-    lineage, layers = await load(known, node_ids, as_of)
-    clients = await known.policies.clients(lineage.parents.keys(), as_of)
-    return Resolver(lineage, layers, as_of.valid_time, await known.overlays(as_of), clients)
 
 
 async def resolver_inside(policies: PolicyReader, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> Resolver:

@@ -11,7 +11,7 @@ from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
 from services.policy.app.editions import Editions
-from services.policy.app.loading import load, resolver
+from services.policy.app.loading import load
 from services.policy.app.ports import Read
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
@@ -119,7 +119,7 @@ class PolicyApp:
         async with self.read() as policies:
             known = await self.editions.known(policies)
             lineage, layers = await load(known, account_ids or None, as_of)
-            overlays = await known.overlays(as_of)
+            overlays = known.overlays(as_of)
             clients = await policies.clients(lineage.parents.keys() if account_ids else None, as_of)
         if (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
@@ -141,7 +141,7 @@ class PolicyApp:
         """
         async with self.read() as policies:
             known = await self.editions.known(policies)
-            overlays = await known.overlays(as_of)
+            overlays = known.overlays(as_of)
         effective = (await self._resolver([node_id], as_of)).effective(node_id)
         stops = [stop for held in overlays.stops.values() for stop in held]
         stopped = {stop.version_id for stop in stops}
@@ -231,8 +231,7 @@ class PolicyApp:
         return place.findings(document)
 
     async def _resolver(self, node_ids: Sequence[PolicyNodeId], as_of: AsOf) -> Resolver:
-        async with self.read() as policies:
-            return await resolver(await self.editions.known(policies), node_ids, as_of)
+        return await self.editions.resolver(node_ids, as_of)
 
     async def _document(self, point: Point) -> Document:
         match point:

@@ -41,7 +41,7 @@ from services.policy.domain.personal import Consent, Profile, ProfileRecord
 from services.policy.domain.personal_rules import IncomePath
 from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
 from services.policy.domain.tree import NodeKind
-from services.policy.tables import consent, node, preferences, profile, profile_look
+from services.policy.tables import consent, edition, node, preferences, profile, profile_look
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -55,6 +55,13 @@ class StoredClientReader:
 
     async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
         """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
+        return (await self._edition_and_clients(node_ids, as_of))[1]
+
+    async def edition_and_clients(self, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> tuple[int, Clients]:
+        """Return how often what governs has changed, and what `clients` does, both of one instant."""
+        return await self._edition_and_clients(node_ids, as_of)
+
+    async def _edition_and_clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> tuple[int, Clients]:
         asked: dict[str, object] = {"valid_time": as_of.valid_time}
         if as_of.known_time is not None:
             asked["known_time"] = as_of.known_time
@@ -64,15 +71,18 @@ class StoredClientReader:
         profiles: dict[PolicyNodeId, ProfileRecord] = {}
         chosen: dict[PolicyNodeId, PreferencesRecord] = {}
         kinds: dict[PolicyNodeId, frozenset[str]] = {}
+        number = 0
         for row in await self._connection.execute(query, asked):
             owner = PolicyNodeId(row.owner)
-            if row.source == profile.name:
+            if row.source == edition.name:
+                number = row.sequence
+            elif row.source == profile.name:
                 profiles[owner] = _profile_of(row, owner)
             elif row.source == preferences.name:
                 chosen[owner] = _preferences_of(row, owner)
             elif _consent_of(row, owner).valid(as_of.valid_time):
                 kinds[owner] = kinds.get(owner, frozenset()) | {row.kind}
-        return Clients(profiles, kinds, chosen)
+        return number, Clients(profiles, kinds, chosen)
 
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
         """Return all profiles of a node, in the order in which they were recorded."""
@@ -191,7 +201,7 @@ _NOTHING: Mapping[str, ColumnElement[Any]] = {
 
 @cache
 def _all_that_holds(*, of_all: bool, as_known_now: bool) -> CompoundSelect[*tuple[Any, ...]]:
-    """Select what holds of clients: one statement, because whoever asks about one account waits for each.
+    """Select what holds of clients, and the edition: one statement, because who asks about one account waits for each.
 
     Writing it takes longer than running it, so it is written once.
     """
@@ -205,6 +215,15 @@ def _all_that_holds(*, of_all: bool, as_known_now: bool) -> CompoundSelect[*tupl
         _last(profile, profile.c.node_id, (), _content(profile), of_all, as_known_now),
         _last(preferences, preferences.c.account_id, (), _content(preferences), of_all, as_known_now),
         _last(consent, consent.c.node_id, (consent.c.kind,), of_consent, of_all, as_known_now),
+        select(
+            literal(edition.name).label("source"),
+            literal("").label("owner"),
+            edition.c.number.label("sequence"),
+            cast(null(), Text).label("author"),
+            cast(null(), DateTime(timezone=True)).label("effective_time"),
+            cast(null(), DateTime(timezone=True)).label("recorded_time"),
+            *(nothing.label(name) for name, nothing in _NOTHING.items()),
+        ),
     )
 
 

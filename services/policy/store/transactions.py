@@ -22,6 +22,12 @@ class PolicyStore:
             yield StoredReader(connection)
 
     @asynccontextmanager
+    async def glance(self) -> AsyncIterator[StoredReader]:
+        """Open what reads each statement by itself."""
+        async with self.database.glance() as connection:
+            yield StoredReader(connection)
+
+    @asynccontextmanager
     async def begin(self) -> AsyncIterator[StoredWriter]:
         """Open a transaction, or join the one of the call being served."""
         async with self.database.begin() as transaction:

@@ -41,7 +41,7 @@ class Governance(RuleBasedStateMachine):
         self.store = MemoryStore()
         self.clock, self.market_clock = FixedClock(NOON), FixedClock(NOON)
         self.changes = ChangeApp(self.store.read, self.store.begin, self.clock, self.market_clock)
-        self.policies = PolicyApp(self.store.read, Editions(self.store.read), self.market_clock)
+        self.policies = PolicyApp(self.store.read, Editions(self.store.read, self.store.glance), self.market_clock)
         self.ids = []
         self.read = {}
         self.known = {}

@@ -719,6 +719,8 @@ async def test_a_profile_comes_back_as_it_was_as_of_any_instant(store):
         assert (await policies.clients(["acc-1"], AsOf(NOON + DAY, NOON + DAY))).profiles == {"acc-1": first}
         assert (await policies.clients(["acc-1"], AsOf(NOON - DAY))).profiles == {}
         assert set((await policies.clients(None, AsOf(NOON))).profiles) == {"acc-1", "family"}
+        number, together = await policies.edition_and_clients(["acc-1", "acc-2"], AsOf(NOON))
+        assert (number, together) == (await policies.edition(), await policies.clients(["acc-1", "acc-2"], AsOf(NOON)))
         assert await policies.accounts_below("family") == ["acc-1", "acc-2"]
         assert await policies.accounts_below("acc-2") == ["acc-2"]
 
