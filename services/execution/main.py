@@ -26,6 +26,7 @@ from services.execution.app.fills import Fills
 from services.execution.app.fix_sessions import FixSessions
 from services.execution.app.forming import Forming
 from services.execution.app.funding import FundingRules
+from services.execution.app.instructing import Instructing
 from services.execution.app.intake import Intake
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Policies
@@ -290,8 +291,9 @@ def build_app(
             reports_max=settings.reports_max,
             funding=funding,
         ),
+        instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock),
         trading=Trading(begin=begin, trace=trace, clock=clock, market_clock=market_clock, funding=funding),
-        queries=Queries(begin=begin, venue=venue),
+        queries=Queries(begin=begin, venue=venue, clock=clock),
     )
 
 
@@ -366,6 +368,9 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
             work.ring()
         return checked + formed
 
+    async def instruct() -> int:
+        return await app.instructing.instruct_blocks() + await app.instructing.hear_answers()
+
     async def expire() -> int:
         expired = await app.trading.expire_plans()
         if expired:
@@ -383,6 +388,7 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         repeating("send blocks", send, look_s, calm_s, work),
         repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2)),
         repeating("apply reports", apply, look_s, calm_s, work),
+        repeating("instruct allocations", instruct, look_s, calm_s, reported),
         repeating("expire plans", expire, EXPIRE_S),
         repeating("count orders", count, COUNT_S),
     ]

@@ -215,6 +215,21 @@ allocation = Table(
     Column("create_time", _TIME, nullable=False),
 )
 
+# What a venue is told of a block's shares, and what it said to that.
+instruction = Table(
+    "instruction",
+    metadata,
+    Column("allocation_id", Text, primary_key=True),
+    Column("block_id", Text, nullable=False),
+    Column("venue_id", Text, nullable=False),
+    Column("client_order_id", Text, nullable=False),
+    Column("replaces", Text),
+    Column("state", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+)
+
 # An allocation when it names a block, else a closed order.
 plan_report = Table(
     "plan_report",

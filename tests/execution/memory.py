@@ -19,7 +19,7 @@ from services.execution.app.records import (
     PlanReport,
     summary_of,
 )
-from services.execution.app.venue_port import VenueReport
+from services.execution.app.venue_port import InstructionState, VenueReport
 from services.execution.domain.order import OrderState, Replaced
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
@@ -45,6 +45,7 @@ class State:
     reports: dict = field(default_factory=dict)
     cursors: dict = field(default_factory=dict)
     allocations: dict = field(default_factory=dict)
+    instructions: dict = field(default_factory=dict)
     stream: list = field(default_factory=list)
     events: list = field(default_factory=list)
 
@@ -356,7 +357,8 @@ class MemoryLedger:
             said.report.report_id: said.time for of_block, said in self.state.reports.values() if of_block == block_id
         }
         given.sort(key=lambda each: (each.account_id, each.order_id))
-        return BlockDetail(record, tuple(given), times)
+        told = [each for each in self.state.instructions.values() if each.block_id == block_id]
+        return BlockDetail(record, tuple(given), times, tuple(told))
 
     async def list_blocks(self, run_id, after, limit):
         def of_run(each):
@@ -395,6 +397,43 @@ class MemoryLedger:
                     one.quantity + each.quantity, one.amount + each.amount, one.fees + each.fees
                 )
         return sums
+
+    # What venues are told of the shares.
+
+    def _instructions(self, venue_id, *states):
+        found = [
+            each for each in self.state.instructions.values() if each.venue_id == venue_id and each.state in states
+        ]
+        return sorted(found, key=lambda each: (each.create_time, each.allocation_id))
+
+    async def add_instructions(self, instructions):
+        for each in instructions:
+            assert each.allocation_id not in self.state.instructions
+            self.state.instructions[each.allocation_id] = each
+
+    async def save_instructions(self, instructions):
+        self.state.instructions |= {each.allocation_id: each for each in instructions}
+
+    async def instructions_to_send(self, venue_id, limit):
+        found = []
+        for each in self._instructions(venue_id, InstructionState.PENDING)[:limit]:
+            detail = await self.block(each.block_id)
+            given = sorted(detail.allocations, key=lambda one: one.order_id)
+            found.append((each, replace(detail.record, reports=()), tuple(given)))
+        return found
+
+    async def unanswered_instructions(self, venue_id, limit):
+        return self._instructions(venue_id, InstructionState.SENT, InstructionState.RECEIVED)[::-1][:limit]
+
+    async def failed_instructions(self, venue_id, before):
+        replaced = {each.replaces for each in self.state.instructions.values()}
+        found = self._instructions(venue_id, *set(InstructionState) - {InstructionState.ACCEPTED})
+        return [
+            each
+            for each in found
+            if (each.state is InstructionState.REJECTED or each.update_time <= before)
+            and each.allocation_id not in replaced
+        ]
 
     async def append_reports(self, contents, parents):
         for each in contents:

@@ -99,7 +99,21 @@ class Killed(BaseException):
 
 
 # What changes something, or asks the venue. Ending at a read is ending at the change before it.
-CHANGING = ("add", "save", "move", "emit", "claim", "put", "remove", "append", "submit", "cancel", "query", "reports")
+CHANGING = (
+    "add",
+    "save",
+    "move",
+    "emit",
+    "claim",
+    "put",
+    "remove",
+    "append",
+    "submit",
+    "cancel",
+    "query",
+    "reports",
+    "instruct",
+)
 
 
 class Points:

@@ -101,6 +101,9 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
                 f"{day.year}-{day.month:02}-{day.day:02}",
             )  # fmt: skip
         out.print(rows)
+        for told in response.instructions:
+            how = state(pb.AllocationInstruction.State.DESCRIPTOR, told.state)
+            out.print(f"the venue was told: {told.allocation_id}  {how} {told.reject_reason}", highlight=False)
 
     show(context, response, readable)
 

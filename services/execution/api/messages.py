@@ -11,6 +11,7 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    InstructionRecord,
     LifeState,
     OrderRecord,
     PlanReport,
@@ -136,6 +137,19 @@ def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
             for fill in fills
         ],
         allocations=[allocation_message(each) for each in detail.allocations],
+        instructions=[instruction_message(each) for each in detail.instructions],
+    )
+
+
+def instruction_message(each: InstructionRecord) -> pb.AllocationInstruction:
+    """Return the message of what a venue was told of a block's shares."""
+    return pb.AllocationInstruction(
+        allocation_id=each.allocation_id,
+        replaces=each.replaces or "",
+        state=pb.AllocationInstruction.State.Value(f"STATE_{each.state}"),
+        reject_reason=each.why,
+        create_time=instant_message(each.create_time),
+        update_time=instant_message(each.update_time),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.execution.app.clearing import Clearing
 from services.execution.app.fills import Fills
 from services.execution.app.forming import Forming
+from services.execution.app.instructing import Instructing
 from services.execution.app.intake import Intake
 from services.execution.app.queries import Queries
 from services.execution.app.sending import Sending
@@ -20,6 +21,7 @@ class ExecutionApp:
     forming: Forming
     sending: Sending
     fills: Fills
+    instructing: Instructing
     trading: Trading
     queries: Queries
 
@@ -37,4 +39,6 @@ class ExecutionApp:
         done += await self.sending.cancel_blocks()
         done += await self.fills.finish_blocks()
         done += await self.fills.apply_reports()
+        done += await self.instructing.instruct_blocks()
+        done += await self.instructing.hear_answers()
         return done

@@ -12,7 +12,7 @@ from datetime import datetime
 from services.execution.app.events import order_allocated, order_closed
 from services.execution.app.funding import FundingRules, released_orders, repriced
 from services.execution.app.ports import Ledger, Trace
-from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord
+from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, OrderRecord
 from services.execution.domain.allocation import Allocation, Part, carries
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
@@ -29,6 +29,7 @@ class Changes:
         self.now = now
         self._rules = rules
         self.allocations: list[AllocationRecord] = []
+        self.instructions: list[InstructionRecord] = []
         self.allocated: list[tuple[BlockRecord, Sequence[Part]]] = []
         self._orders: dict[OrderId, OrderRecord] = {}
         self._changed: dict[OrderId, OrderRecord] = {}
@@ -90,6 +91,21 @@ class Changes:
             for each in allocations
         )
 
+    def instruct(self, record: BlockRecord, number: int = 1) -> None:
+        """Have the venue told who got what of a block; from the second time on, in place of the last time."""
+        name = record.block.client_order_id
+        self.instructions.append(
+            InstructionRecord(
+                allocation_id=_allocation_id(name, number),
+                block_id=record.block_id,
+                venue_id=record.block.terms.venue_id,
+                client_order_id=name,
+                create_time=self.now,
+                update_time=self.now,
+                replaces=_allocation_id(name, number - 1) if number > 1 else None,
+            )
+        )
+
     async def finish(self, trace: Trace) -> None:
         """Write down what changed, then what follows: buys whose money came, or never will."""
         await self._save(self._changed.values())
@@ -103,6 +119,7 @@ class Changes:
             following += released_orders(replace(short, waiting=waiting), rules=self._rules, now=self.now)
         await self._save(following)
         await self.ledger.add_allocations(self.allocations)
+        await self.ledger.add_instructions(self.instructions)
         await self._tell(trace)
         for record, parts in self.allocated:
             before = {share.account_id: share.carry for share in record.statement.shares}
@@ -137,6 +154,10 @@ class Changes:
             ):
                 told = [order_allocated(allocation, self._orders[allocation.order_id]) for allocation in given]
                 await self.ledger.emit(*told, *map(order_closed, ended))
+
+
+def _allocation_id(client_order_id: str, number: int) -> str:
+    return f"{client_order_id}:shares:{number}"
 
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:

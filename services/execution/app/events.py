@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from services.execution.app.records import AllocationRecord, BlockRecord, OrderRecord, PlanRecord
+from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, OrderRecord, PlanRecord
 from services.execution.app.venue_port import MarketSetting, VenueReport
 from services.execution.domain.pretrade import Refusal
 from services.execution.domain.trading_state import Halt, ScopeKind
@@ -182,6 +182,18 @@ def order_allocated(allocation: AllocationRecord, order: OrderRecord) -> Event:
             "settlement_date": allocation.settlement_date,
         },
     )
+
+
+def allocation_answered(instruction: InstructionRecord) -> Event:
+    """Say what the venue said to an allocation instruction."""
+    data: dict[str, JsonValue] = {
+        "allocation_id": instruction.allocation_id,
+        "client_order_id": instruction.client_order_id,
+        "venue_id": instruction.venue_id,
+        "state": instruction.state,
+        "why": instruction.why,
+    }
+    return Event("execution.block.allocation_answered", {"block": instruction.block_id}, data)
 
 
 def order_closed(order: OrderRecord) -> Event:

@@ -145,6 +145,8 @@ class Fills:
                 ended = self._unfilled(ended, record, order, rest, halts)
             changes.put(ended)
         changes.allocate(record, allocations, parts, orders)
+        if allocations and self.venue.capabilities.books_allocations:
+            changes.instruct(record)
         return replace(record, allocated=True)
 
     def _unfilled(

@@ -11,6 +11,7 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    InstructionRecord,
     KnownPlan,
     LifeState,
     OrderRecord,
@@ -259,6 +260,30 @@ class Ledger(Protocol):
 
     async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
         """Return what was shared out of each of a venue's blocks."""
+        ...
+
+    # What venues are told of the shares.
+
+    async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
+        """Record that a venue is to be told who got what."""
+        ...
+
+    async def save_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
+        """Record how instructions changed."""
+        ...
+
+    async def instructions_to_send(
+        self, venue_id: VenueId, limit: int
+    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
+        """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
+        ...
+
+    async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
+        """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""
+        ...
+
+    async def failed_instructions(self, venue_id: VenueId, before: datetime) -> list[InstructionRecord]:
+        """Return what a venue rejected, or has not answered since `before`, unless another took its place."""
         ...
 
     async def append_reports(

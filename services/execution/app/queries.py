@@ -2,27 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.ports import Allocated, Begin, OrderFilter
 from services.execution.app.records import (
     BlockDetail,
     BlockRecord,
+    InstructionRecord,
     LifeState,
     OrderRecord,
     PlanReport,
     VenueBreak,
 )
-from services.execution.app.venue_port import VenuePort, VenueView
+from services.execution.app.venue_port import InstructionState, VenuePort, VenueView
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
 from services.execution.domain.errors import BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
+from services.kernel.clock import Clock
 from services.kernel.decimals import plain
 from services.kernel.ids import BlockId, OrderId, RunId
 from services.kernel.money import CENT, Money
 
 ZERO = Decimal(0)
 NOTHING = Allocated(ZERO, ZERO, ZERO)
+# Brokers answer an allocation in seconds; what has no answer for so long, people must look at.
+INSTRUCTION_ANSWER_MAX = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Queries:
 
     begin: Begin
     venue: VenuePort
+    clock: Clock
 
     async def get_order(self, order_id: OrderId) -> OrderRecord:
         """Return an order.
@@ -125,7 +131,9 @@ class Queries:
         async with self.begin() as ledger:
             records = await ledger.sent_blocks(self.venue.venue_id)
             allocated = await ledger.allocated(self.venue.venue_id)
-        return compare(records, views, allocated)
+            failed = await ledger.failed_instructions(self.venue.venue_id, self.clock.now() - INSTRUCTION_ANSWER_MAX)
+        found = compare(records, views, allocated) + [_uninstructed(each) for each in failed]
+        return sorted(found, key=lambda each: (each.client_order_id, each.kind))
 
 
 def compare(
@@ -191,6 +199,14 @@ def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated) 
         for kind, ours, venues in pairs
         if ours != venues
     ]
+
+
+def _uninstructed(failed: InstructionRecord) -> VenueBreak:
+    """The venue books other shares than we do, or none, until somebody settles it with them."""
+    rejected = failed.state is InstructionState.REJECTED
+    kind = "ALLOCATION_REJECTED" if rejected else "ALLOCATION_UNANSWERED"
+    said = failed.why if rejected else f"no final answer, {failed.state.lower()}"
+    return VenueBreak(failed.block_id, failed.client_order_id, kind, failed.allocation_id, said)
 
 
 def _shortfall(order: OrderRecord) -> Shortfall:

@@ -6,12 +6,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Statement
 from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
 from services.execution.domain.pretrade import Refusal
-from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 from services.kernel.signing import Signature
 
 ZERO = Decimal(0)
@@ -236,6 +237,24 @@ class AllocationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class InstructionRecord:
+    """That the venue is told who got what of a block, and what it said to that; `why` when it rejected it.
+
+    `replaces` names the instruction that this one takes the place of, after a correction or a bust.
+    """
+
+    allocation_id: str
+    block_id: BlockId
+    venue_id: VenueId
+    client_order_id: str
+    create_time: datetime
+    update_time: datetime
+    replaces: str | None = None
+    state: InstructionState = InstructionState.PENDING
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport:
     """Something that happened to a plan: an allocation or a closed order, at its place in the stream."""
 
@@ -259,8 +278,9 @@ class VenueBreak:
 
 @dataclass(frozen=True, slots=True)
 class BlockDetail:
-    """A block with what each order got, and when the venue said what."""
+    """A block with what each order got, when the venue said what, and what it was told of the shares, oldest first."""
 
     record: BlockRecord
     allocations: tuple[AllocationRecord, ...]
     report_times: Mapping[str, datetime]
+    instructions: tuple[InstructionRecord, ...] = ()

@@ -111,6 +111,7 @@ class VenueView:
 class InstructionState(StrEnum):
     """Where an allocation instruction is in its life; FIX 4.4, AllocStatus <87>."""
 
+    PENDING = "PENDING"  # Written down, and not sent.
     SENT = "SENT"  # May be on its way.
     RECEIVED = "RECEIVED"  # There, and not looked at yet.
     ACCEPTED = "ACCEPTED"

@@ -22,6 +22,7 @@ from services.execution.tables import (
     block,
     block_share,
     carry,
+    instruction,
     venue_cursor,
     venue_report,
 )
@@ -155,7 +156,7 @@ class Blocks:
         return {record.block.client_order_id: record for record in found}
 
     async def block(self, block_id: BlockId) -> BlockDetail | None:
-        """Return a block with its reports and allocations."""
+        """Return a block with its reports, its allocations, and what the venue was told of them."""
         found = await self._blocks(block.c.block_id == block_id)
         if not found:
             return None
@@ -169,7 +170,13 @@ class Blocks:
         said = await self._connection.execute(
             select(venue_report.c.report_id, venue_report.c.report_time).where(venue_report.c.block_id == block_id)
         )
-        return BlockDetail(record, allocations, {row.report_id: row.report_time for row in said})
+        told = await self._connection.execute(
+            select(*instruction.c)
+            .where(instruction.c.block_id == block_id)
+            .order_by(instruction.c.create_time, instruction.c.allocation_id)
+        )
+        times = {row.report_id: row.report_time for row in said}
+        return BlockDetail(record, allocations, times, tuple(rows.instruction_of(row) for row in told))
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks after an id, by id, without their reports."""

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.execution.app.ports import Ledger
-from services.execution.store.blocks import Blocks
 from services.execution.store.checks import Checks
+from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
 from services.execution.store.stream import Stream
 from services.kernel.events import Event
 from services.runtime.database import Database, Transaction
 
 
-class PostgresLedger(Checks, Orders, Blocks, Stream):
+class PostgresLedger(Checks, Orders, Instructions, Stream):
     """Execution's record within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:

@@ -11,6 +11,7 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockRecord,
     BlockSummary,
+    InstructionRecord,
     KnownPlan,
     OrderRecord,
     PlanBasis,
@@ -18,6 +19,7 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.report_text import report_of
+from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Share, Statement
 from services.execution.domain.blocks import Block, Terms
 from services.execution.domain.order import OrderState, Report
@@ -341,4 +343,41 @@ def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
         trade_date=row.trade_date,
         settlement_date=row.settlement_date,
         create_time=row.create_time,
+    )
+
+
+def instruction_values(each: InstructionRecord) -> Values:
+    """Return the row of an allocation instruction."""
+    return {
+        "block_id": each.block_id,
+        "venue_id": each.venue_id,
+        "client_order_id": each.client_order_id,
+        "replaces": each.replaces,
+        "create_time": each.create_time,
+        **instruction_changes(each),
+    }
+
+
+def instruction_changes(each: InstructionRecord) -> Values:
+    """Return what of an allocation instruction's row may change, and its key."""
+    return {
+        "allocation_id": each.allocation_id,
+        "state": each.state,
+        "why": each.why,
+        "update_time": each.update_time,
+    }
+
+
+def instruction_of(row: AnyRow) -> InstructionRecord:
+    """Return an allocation instruction."""
+    return InstructionRecord(
+        allocation_id=row.allocation_id,
+        block_id=BlockId(row.block_id),
+        venue_id=VenueId(row.venue_id),
+        client_order_id=row.client_order_id,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        replaces=row.replaces,
+        state=InstructionState(row.state),
+        why=row.why,
     )

@@ -58,6 +58,26 @@ async def test_a_plan_is_traded_over_fix_and_the_books_agree(running):
     sent = [each for each in await messages(running) if each.msg_type == "D"]
     assert sorted(field.value for each in sent for field in each.fields if field.name == "Symbol") == ["BND", "VTI"]
 
+    # The broker is told who got what, and says that it books it.
+    blocks = {each.block_id for each in allocated}
+    await until(lambda: booked(running, blocks))
+    said = await messages(running, page_size=1000)
+    assert [sum(each.msg_type == kind for each in said) for kind in ("J", "P", "AS")] == [2, 2, 2]
+    (told,) = (await running.as_("trader").GetBlock(execution.GetBlockRequest(block_id=min(blocks)))).instructions
+    about = await messages(running, value=told.allocation_id)
+    assert {each.name for each in about} == {
+        "AllocationInstruction",
+        "AllocationInstructionAck",
+        "AllocationReport",
+    }
+
+
+async def booked(service, blocks):
+    """Return whether the venue books the shares of all these blocks."""
+    found = [await service.as_("trader").GetBlock(execution.GetBlockRequest(block_id=each)) for each in blocks]
+    accepted = execution.AllocationInstruction.STATE_ACCEPTED
+    return all([told.state for told in each.instructions] == [accepted] for each in found)
+
 
 async def test_messages_are_shown_with_names_and_found_by_what_they_say(running):
     await running.market(VTI=100)

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from services.execution.app.records import AllocationRecord, LifeState
+from services.execution.app.venue_port import InstructionState
 from services.execution.domain.words import Side
 from tests.execution.builders import a_plan, a_trade
 from tests.execution.world import Killed
@@ -87,6 +88,9 @@ async def check(world):
         assert sum(each.quantity for each in detail.allocations) == order.filled_quantity
         assert sum(each.amount for each in detail.allocations) == order.gross_amount.quantize(Decimal("0.01"))
         assert sum(each.fees for each in detail.allocations) == order.fees
+        # The venue knows of its shares, once.
+        told = [each.state for each in detail.instructions]
+        assert told == ([InstructionState.ACCEPTED] if detail.allocations else [])
     allocated = [each for detail in blocks for each in detail.allocations]
     for order_id, order in orders.items():
         mine = [each for each in allocated if each.order_id == order_id]

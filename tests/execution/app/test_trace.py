@@ -6,6 +6,7 @@ from tests.execution.builders import a_plan
 from tests.support.telemetry import record
 
 STEPS = ["execution.block.form", "execution.block.send", "execution.block.fill", "execution.order.allocate"]
+STEPS += ["execution.block.instruct"]
 
 
 async def test_every_step_continues_the_trace_of_the_submission(world):

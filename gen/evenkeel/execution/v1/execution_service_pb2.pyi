@@ -387,6 +387,91 @@ class Fill(_message.Message):
 Global___Fill: _TypeAlias = Fill  # noqa: Y015
 
 @_typing.final
+class AllocationInstruction(_message.Message):
+    """That a venue was told who got what of a block, and what it said to that.
+
+    By FIX 4.4, volume 5: AllocationInstruction, its acknowledgment, and the
+    allocation report.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AllocationInstruction._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: AllocationInstruction._State.ValueType  # 0
+        """Never sent."""
+        STATE_PENDING: AllocationInstruction._State.ValueType  # 1
+        """Written down, not sent."""
+        STATE_SENT: AllocationInstruction._State.ValueType  # 2
+        """Sent; the venue has not answered."""
+        STATE_RECEIVED: AllocationInstruction._State.ValueType  # 3
+        """The venue has it, and has not looked at it yet."""
+        STATE_ACCEPTED: AllocationInstruction._State.ValueType  # 4
+        """The venue books it. Final."""
+        STATE_REJECTED: AllocationInstruction._State.ValueType  # 5
+        """The venue does not book it: a break. Final."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where an instruction is in its life. New values may be added."""
+
+    STATE_UNSPECIFIED: AllocationInstruction.State.ValueType  # 0
+    """Never sent."""
+    STATE_PENDING: AllocationInstruction.State.ValueType  # 1
+    """Written down, not sent."""
+    STATE_SENT: AllocationInstruction.State.ValueType  # 2
+    """Sent; the venue has not answered."""
+    STATE_RECEIVED: AllocationInstruction.State.ValueType  # 3
+    """The venue has it, and has not looked at it yet."""
+    STATE_ACCEPTED: AllocationInstruction.State.ValueType  # 4
+    """The venue books it. Final."""
+    STATE_REJECTED: AllocationInstruction.State.ValueType  # 5
+    """The venue does not book it: a break. Final."""
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REJECT_REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """Our id for it at the venue."""
+    replaces: _builtins.str
+    """The instruction that this one takes the place of; empty for the first."""
+    state: Global___AllocationInstruction.State.ValueType
+    """Where it is in its life."""
+    reject_reason: _builtins.str
+    """Why the venue rejected it."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written down."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When its state changed last."""
+
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        replaces: _builtins.str = ...,
+        state: Global___AllocationInstruction.State.ValueType = ...,
+        reject_reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "create_time", b"create_time", "reject_reason", b"reject_reason", "replaces", b"replaces", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllocationInstruction: _TypeAlias = AllocationInstruction  # noqa: Y015
+
+@_typing.final
 class Allocation(_message.Message):
     """An account's part of a block's fills."""
 
@@ -856,6 +941,7 @@ class GetBlockResponse(_message.Message):
     BLOCK_FIELD_NUMBER: _builtins.int
     FILLS_FIELD_NUMBER: _builtins.int
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def block(self) -> Global___Block:
         """The block."""
@@ -868,16 +954,21 @@ class GetBlockResponse(_message.Message):
     def allocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
         """Its allocations, by account."""
 
+    @_builtins.property
+    def instructions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllocationInstruction]:
+        """What the venue was told of them, oldest first."""
+
     def __init__(
         self,
         *,
         block: Global___Block | None = ...,
         fills: _abc.Iterable[Global___Fill] | None = ...,
         allocations: _abc.Iterable[Global___Allocation] | None = ...,
+        instructions: _abc.Iterable[Global___AllocationInstruction] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "block", b"block", "fills", b"fills"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "block", b"block", "fills", b"fills", "instructions", b"instructions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

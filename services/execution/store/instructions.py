@@ -1,0 +1,79 @@
+"""What venues are told of each block's shares, and what they said to that."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, UnaryExpression, exists, func, select
+
+from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
+from services.execution.app.venue_port import InstructionState
+from services.execution.store import rows
+from services.execution.store.blocks import Blocks
+from services.execution.store.bulk import insert_rows, update_rows
+from services.execution.tables import allocation, block, instruction
+from services.kernel.ids import BlockId, VenueId
+
+_WITHOUT_FINAL_ANSWER = (InstructionState.SENT, InstructionState.RECEIVED)
+_KEPT = instruction.c
+
+
+class Instructions(Blocks):
+    """The part of the ledger with blocks, and what venues are told of them."""
+
+    async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
+        """Record that a venue is to be told who got what."""
+        await insert_rows(self._connection, instruction, [rows.instruction_values(each) for each in instructions])
+
+    async def save_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
+        """Record how instructions changed."""
+        values = [rows.instruction_changes(each) for each in instructions]
+        await update_rows(self._connection, instruction, "allocation_id", values)
+
+    async def instructions_to_send(
+        self, venue_id: VenueId, limit: int
+    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
+        """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
+        pending = (_KEPT.venue_id == venue_id) & (_KEPT.state == InstructionState.PENDING)
+        found = await self._instructions(pending, _KEPT.create_time.asc(), limit)
+        block_ids = sorted({each.block_id for each in found})
+        blocks = {
+            each.block_id: each for each in await self._blocks(block.c.block_id == func.any(block_ids), reports=False)
+        }
+        given: dict[BlockId, list[AllocationRecord]] = {block_id: [] for block_id in block_ids}
+        who = allocation.c
+        for row in await self._details(who, who.block_id, who.order_id, block_ids):
+            block_id = BlockId(row.block_id)
+            given[block_id].append(rows.allocation_of(row, blocks[block_id].block.terms))
+        return [(each, blocks[each.block_id], tuple(given[each.block_id])) for each in found]
+
+    async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
+        """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""
+        waiting = (_KEPT.venue_id == venue_id) & _KEPT.state.in_(_WITHOUT_FINAL_ANSWER)
+        return await self._instructions(waiting, _KEPT.create_time.desc(), limit)
+
+    async def failed_instructions(self, venue_id: VenueId, before: datetime) -> list[InstructionRecord]:
+        """Return what a venue rejected, or has not answered since `before`, unless another took its place."""
+        other = instruction.alias()
+        found = await self._connection.execute(
+            select(*_KEPT)
+            .where(
+                _KEPT.venue_id == venue_id,
+                (_KEPT.state == InstructionState.REJECTED)
+                | ((_KEPT.state != InstructionState.ACCEPTED) & (_KEPT.update_time <= before)),
+                ~exists().where(other.c.replaces == _KEPT.allocation_id),
+            )
+            .order_by(_KEPT.allocation_id)
+        )
+        return [rows.instruction_of(row) for row in found]
+
+    async def _instructions(
+        self, which: ColumnElement[bool], order: UnaryExpression[datetime], limit: int
+    ) -> list[InstructionRecord]:
+        found = await self._connection.execute(
+            select(*_KEPT)
+            .where(which)
+            .order_by(order, _KEPT.allocation_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [rows.instruction_of(row) for row in found]

@@ -1,0 +1,173 @@
+"""The venue is told who got what of each block, and what it says to that is recorded."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.execution.app.instructing import instruction_of
+from services.execution.app.queries import INSTRUCTION_ANSWER_MAX
+from services.execution.app.venue_port import InstructionState, InstructionView
+from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.order import Filled
+from services.execution.venues.sandbox.venue import SandboxVenue
+from tests.execution.builders import NOON, a_plan, a_trade
+
+
+async def shared_out(world, **market):
+    """Fill a block of two accounts, and share it out; nobody has told the venue yet."""
+    await world.market(VTI=100, fee_bps=10, **market)
+    plans = [a_plan(a_trade(quantity=n), plan=f"plan-{n}", account=f"acc-{n}") for n in (7, 11)]
+    await world.submit(*plans)
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    while await world.app.fills.apply_reports():
+        pass
+    (detail,) = await world.blocks()
+    assert [each.state for each in detail.instructions] == [InstructionState.PENDING]
+    return detail
+
+
+async def breaks(world):
+    return {each.kind: each.venues for each in await world.app.queries.list_breaks()}
+
+
+async def test_a_block_is_instructed_once_and_accepted(world):
+    before = await shared_out(world)
+    name = before.record.block.client_order_id
+
+    await world.run()
+
+    (detail,) = await world.blocks()
+    (told,) = detail.instructions
+    assert (told.state, told.why, told.replaces) == (InstructionState.ACCEPTED, "", None)
+    assert await world.venue.instructions([told.allocation_id]) == {
+        told.allocation_id: InstructionView(InstructionState.ACCEPTED)
+    }
+    kinds = [(kind, data) for kind, _, data in await world.events() if "allocation_" in kind]
+    assert [kind for kind, _ in kinds] == [
+        "execution.block.allocation_stated",
+        "execution.block.allocation_instructed",
+        "execution.block.allocation_answered",
+    ]
+    assert kinds[-1][1]["state"] == "ACCEPTED"
+    assert kinds[-1][1]["client_order_id"] == name
+    assert await breaks(world) == {}
+    assert await world.app.instructing.instruct_blocks() == 0
+
+
+async def test_what_is_instructed_is_what_the_accounts_got(world):
+    detail = await shared_out(world)
+    async with world.begin() as ledger:
+        ((record, block, allocations),) = await ledger.instructions_to_send("sandbox", 9)
+    told = instruction_of(record, block, allocations)
+
+    assert {share.account_id: share.quantity for share in told.shares} == {"acc-7": 7, "acc-11": 11}
+    assert sum(share.fees for share in told.shares) == detail.record.order.fees
+    assert (told.quantity, told.average_price) == (18, 100)
+    assert (told.client_order_id, told.replaces) == (detail.record.block.client_order_id, None)
+
+
+async def test_an_account_with_two_orders_in_a_block_has_one_share(world):
+    await shared_out(world)
+    async with world.begin() as ledger:
+        ((record, block, allocations),) = await ledger.instructions_to_send("sandbox", 9)
+    both = [replace(each, account_id="acc-7") for each in allocations]
+
+    (share,) = instruction_of(record, block, both).shares
+
+    assert (share.account_id, share.quantity) == ("acc-7", 18)
+
+
+async def test_a_block_without_fills_is_not_instructed(world):
+    await world.market(VTI=100)
+    plan = a_plan(a_trade(quantity=10, price=97), limit_bps=100)
+    await world.submit(plan)
+    await world.run()
+    world.market_clock.advance(plan.expire_time - NOON)
+    await world.run()
+
+    (detail,) = await world.blocks()
+    assert detail.record.allocated
+    assert detail.instructions == ()
+
+
+async def test_a_rejected_instruction_is_a_break_and_told_to_audit(world):
+    detail = await shared_out(world)
+    name = detail.record.block.client_order_id
+    async with world.begin_book() as book:
+        # The venue counts a fill that we have not heard of yet.
+        order = await book.order(name)
+        await book.save([replace(order, filled_quantity=order.filled_quantity - 1)])
+        await book.say([(name, Filled(f"{name}:none", Decimal(1), Decimal(1)), NOON)])
+    await world.app.instructing.instruct_blocks()
+    await world.app.instructing.hear_answers()
+
+    (after,) = await world.blocks()
+    (told,) = after.instructions
+    assert told.state is InstructionState.REJECTED
+    assert told.why
+    assert (await breaks(world))["ALLOCATION_REJECTED"] == told.why
+    answered = [data for kind, _, data in await world.events() if kind == "execution.block.allocation_answered"]
+    assert [(each["state"], each["why"]) for each in answered] == [("REJECTED", told.why)]
+
+
+async def test_an_instruction_without_an_answer_becomes_a_break(world, monkeypatch):
+    await shared_out(world)
+
+    async def silence(*_):
+        return {}
+
+    monkeypatch.setattr(SandboxVenue, "instructions", silence)
+    assert await world.app.instructing.instruct_blocks() == 1
+    assert await world.app.instructing.hear_answers() == 0
+    assert await breaks(world) == {}
+
+    world.clock.advance(INSTRUCTION_ANSWER_MAX + timedelta(seconds=1))
+
+    assert (await breaks(world))["ALLOCATION_UNANSWERED"] == "no final answer, sent"
+
+
+async def test_a_venue_that_does_not_answer_is_told_later(world, monkeypatch):
+    await shared_out(world)
+
+    async def nobody(*_):
+        raise VenueUnreachable("nobody there", venue_id="sandbox")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxVenue, "instruct", nobody)
+        assert await world.app.instructing.instruct_blocks() == 0
+    assert await world.app.instructing.instruct_blocks() == 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxVenue, "instructions", nobody)
+        assert await world.app.instructing.hear_answers() == 0
+    assert await world.app.instructing.hear_answers() == 1
+
+
+async def test_what_takes_the_place_of_another_ends_its_break(world):
+    await shared_out(world)
+    async with world.begin() as ledger:
+        ((record, *_),) = await ledger.instructions_to_send("sandbox", 9)
+        rejected = replace(record, state=InstructionState.REJECTED, why="no")
+        await ledger.save_instructions([rejected])
+        assert [each.allocation_id for each in await ledger.failed_instructions("sandbox", NOON)] == [
+            record.allocation_id
+        ]
+        later = replace(record, allocation_id=f"{record.allocation_id}b", replaces=record.allocation_id)
+        await ledger.add_instructions([later])
+        assert await ledger.failed_instructions("sandbox", NOON - timedelta(days=1)) == []
+        assert await ledger.failed_instructions("elsewhere", NOON) == []
+
+
+@pytest.mark.parametrize("state", [InstructionState.SENT, InstructionState.RECEIVED])
+async def test_what_has_no_final_answer_is_asked_about(world, state):
+    await shared_out(world)
+    async with world.begin() as ledger:
+        ((record, *_),) = await ledger.instructions_to_send("sandbox", 9)
+        await ledger.save_instructions([replace(record, state=state)])
+    async with world.begin() as ledger:
+        (waiting,) = await ledger.unanswered_instructions("sandbox", 9)
+        assert waiting.state is state
+        assert await ledger.unanswered_instructions("elsewhere", 9) == []
