@@ -8,54 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.keyboard import keyboard
 from tests.support.systems import ASKED, ASKED_ACCOUNTS, on
 
 pytestmark = on(ASKED)
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "tools" / "demo" / "policies"
-
-
-class Typed:
-    """What a command printed, and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-    @property
-    def json(self):
-        return json.loads(self.out)
+# Wide enough for every table, and plain.
+ENVIRONMENT = {"COLUMNS": "250", "NO_COLOR": "1"}
 
 
 @pytest.fixture(scope="module")
 def evenkeel(asked_system):
     """Type a command: `await evenkeel("account", "list")`."""
     directory = asked_system.stack.directory
-    environment = {
-        **os.environ,
-        "EVENKEEL_PROFILE": str(directory / "profile.toml"),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen")]),
-        "COLUMNS": "250",
-        "NO_COLOR": "1",
-    }
-
-    async def typed(*words: str) -> Typed:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from tools.cli.main import main; main()",
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            cwd=directory,
-        )
-        out, err = await process.communicate()
-        return Typed(process.returncode or 0, out.decode(), err.decode())
-
-    return typed
+    with keyboard(directory, {**ENVIRONMENT, "EVENKEEL_PROFILE": str(directory / "profile.toml")}) as typed:
+        yield typed
 
 
 @pytest.fixture(scope="module")
@@ -309,3 +278,15 @@ async def test_compliance_asks_by_the_command_line(evenkeel, run_id, tmp_path):
 
     logs = (await evenkeel("--json", "audit", "logs")).json["logs"]
     assert [log["name"] for log in logs] == ["access", "events", "records"]
+
+
+async def test_it_is_a_command_of_its_own_too(asked_system):
+    status = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "evenkeel"), "status",
+        stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+        env={**os.environ, **ENVIRONMENT, "EVENKEEL_PROFILE": str(asked_system.stack.directory / "profile.toml")},
+    )  # fmt: skip
+    out, _ = await status.communicate()
+
+    assert status.returncode == 0
+    assert out.decode().count("SERVING") == 4
