@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRADING, ASKED = "trading_system", "asked_system"
 # Accounts of a test that kills a service, and how many such tests there are.
-KILLED_ACCOUNTS, KILLS = 10, 5
+KILLED_ACCOUNTS, KILLS = 8, 4
 # The last accounts, the large one among them, are for the rebalance that nothing disturbs.
 WHOLE_ACCOUNTS = 24
 ASKED_ACCOUNTS = 8
