@@ -34,7 +34,9 @@ def test_a_child_ends_with_a_launcher_that_is_killed(tmp_path):
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path):
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    )
     child = children.start([sys.executable, "-c", stubborn], log=tmp_path / "log", environment={})
     while not (tmp_path / "log").read_text():
         assert child.poll() is None

@@ -36,7 +36,16 @@ ASK_EACH_S = 0.1
 PAGE = 1000
 # Several shards even for a few accounts, so that a run can be stopped in between; and one process that computes,
 # because each takes seconds to start.
-SMALL = {"EVENKEEL_DECISION_SHARD_SIZE": "3", "EVENKEEL_DECISION_SOLVER_PROCESSES": "1"}
+SMALL = {
+    "EVENKEEL_DECISION_SHARD_SIZE": "3",
+    "EVENKEEL_DECISION_SOLVER_PROCESSES": "1",
+    # Tests wait for what a cluster does in its own time.
+    "EVENKEEL_DECISION_LEASE_S": "3",
+    "EVENKEEL_DECISION_POLL_CALM_S": "0.3",
+    "EVENKEEL_EXECUTION_LOOK_CALM_S": "0.3",
+    "EVENKEEL_EXECUTION_BLOCK_QUIET_S": "0.2",
+    "EVENKEEL_EXECUTION_RESOLVE_AFTER_S": "0.5",
+}
 
 
 @dataclass(slots=True)
