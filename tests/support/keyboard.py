@@ -108,7 +108,7 @@ def _run(asked: socket.socket) -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it is, it ends the command
         # As the interpreter does at the end of a process.
         traceback.print_exc()
         code = 1
