@@ -3,15 +3,26 @@
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.kernel.lei import is_lei
 from services.runtime.settings import ServiceSettings
 
 # What a CompID may be: no separator, no blank.
 COMP_ID = "^[A-Za-z0-9._-]{1,64}$"
+
+
+def _lei(text: str) -> str:
+    if text and not is_lei(text):
+        raise ValueError("must be an LEI (ISO 17442) with its check digits")
+    return text
+
+
+# Empty, or an LEI.
+Lei = Annotated[str, AfterValidator(_lei)]
 
 
 class ExecutionSettings(ServiceSettings):
@@ -80,6 +91,18 @@ class ExecutionSettings(ServiceSettings):
     account_day_amount_max: Decimal = Field(default=Decimal(50_000_000), ge=0)
     instrument_day_orders_max: int = Field(default=1_000_000, ge=0)
     instrument_day_amount_max: Decimal = Field(default=Decimal(10_000_000_000), ge=0)
+
+    # What supervisors ask of every order and audit is told with each plan: the firm's LEI (ISO 17442), the country of the
+    # branch that trades (ISO 3166-1), whether the firm is one under Directive 2014/65/EU, the venue's MIC (ISO 10383,
+    # XXXX where orders do not reach a trading venue), the LEI of the broker, the registered name of the algorithm that
+    # executes, and in which capacity the firm trades. What is empty is named as missing in reports.
+    firm_lei: Lei = ""
+    firm_branch: str = Field(default="", pattern="^$|^[A-Z]{2}$")
+    investment_firm: bool = True
+    venue_mic: str = Field(default="", pattern="^$|^[A-Z0-9]{4}$")
+    broker_lei: Lei = ""
+    execution_algorithm: str = Field(default="EVENKEEL-EXECUTION", max_length=50)
+    trading_capacity: Literal["AOTC", "DEAL", "MTCH"] = "AOTC"
 
     # The sandbox venue looks at a new order after this long, in seconds.
     sandbox_latency_s: float = Field(default=0.0, ge=0, le=60)

@@ -37,6 +37,7 @@ from services.execution.app.trading import Trading
 from services.execution.app.venue_port import VenuePort
 from services.execution.clients import PolicyClient
 from services.execution.config import ExecutionSettings
+from services.execution.domain.desk import Desk
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import SessionConfig
@@ -212,6 +213,19 @@ def _sandbox_port(
     return port.worker(settings.sandbox_fix_host, settings.sandbox_fix_port, database, watch)
 
 
+def desk_of(settings: ExecutionSettings) -> Desk:
+    """Return who trades, as the settings say."""
+    return Desk(
+        firm_lei=settings.firm_lei,
+        firm_branch=settings.firm_branch,
+        investment_firm=settings.investment_firm,
+        venue_mic=settings.venue_mic,
+        broker_lei=settings.broker_lei,
+        execution_algorithm=settings.execution_algorithm,
+        capacity=settings.trading_capacity,
+    )
+
+
 def build_app(
     settings: ExecutionSettings,
     begin: Begin,
@@ -249,6 +263,7 @@ def build_app(
             limits=limits,
             restricted=restricted,
             venue_id=venue.venue_id,
+            desk=desk_of(settings),
         ),
         clearing=Clearing(
             begin=begin,

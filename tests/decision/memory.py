@@ -16,6 +16,7 @@ class MemoryState:
     said: dict = field(default_factory=dict)
     snapshots: dict = field(default_factory=dict)
     instruments: dict = field(default_factory=dict)
+    identifications: dict = field(default_factory=dict)
     bookings: list = field(default_factory=list)
     position: int = 0
     price_sets: list = field(default_factory=list)
@@ -114,6 +115,18 @@ class MemoryLedger:
             known = self.state.instruments.get(each.instrument_id)
             if known is None or known[0] <= snapshot.as_of_time:
                 self.state.instruments[each.instrument_id] = (snapshot.as_of_time, each)
+
+    async def identify(self, said, as_of_time):
+        known = self.state.identifications
+        changed = {
+            each: one
+            for each, one in said.items()
+            if each not in known or (known[each][0] <= as_of_time and known[each][1] != one)
+        }
+        for each, one in said.items():
+            if each not in known or known[each][0] <= as_of_time:
+                known[each] = (as_of_time, one)
+        return changed
 
     async def add_accounts(self, accounts):
         self.state.said.update({(each.snapshot_id, each.account_id): each for each in accounts})

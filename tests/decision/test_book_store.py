@@ -10,6 +10,7 @@ import pytest
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.domain.book import SnapshotCheck, accounts, booked
+from services.decision.domain.identification import Identification
 from services.decision.domain.book.booking import PlannedLot
 from services.decision.store.book import PostgresLedger
 from services.kernel.errors import Conflict
@@ -156,6 +157,18 @@ async def test_an_instrument_is_what_the_latest_snapshot_says(begin):
         await ingest(ledger, an_account("a2"), header=with_increment(early, "0.5"))
         found = await ledger.instruments(["VTI", "BND"])
         assert {each: known.quantity_increment for each, known in found.items()} == {"VTI": 1}
+
+
+async def test_a_public_name_is_news_once_and_an_older_book_has_none(begin):
+    vti, other = Identification(isin="US9229087690"), Identification(isin="US9229087690", full_name="All of them")
+    told = []
+    for said, at in (({"VTI": vti}, CLOSE), ({"VTI": vti}, CLOSE), ({"VTI": other}, MORNING), ({"VTI": vti}, CLOSE)):
+        async with begin() as ledger:
+            told.append(await ledger.identify(said, at))
+
+    assert told == [{"VTI": vti}, {}, {"VTI": other}, {}]
+    async with begin() as ledger:
+        assert await ledger.identify({}, MORNING) == {}
 
 
 async def test_what_raises_leaves_nothing(begin):

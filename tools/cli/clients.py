@@ -31,6 +31,7 @@ Tilts = Annotated[list[str] | None, typer.Option("--tilt", help="INSTRUMENT=SHIF
 
 # Words for people; the contract's names in capitals are for programs.
 _PATHS = [name.removeprefix("INCOME_PATH_").lower() for name in document_pb.IncomePath.keys()[1:]]
+_SCHEMES = [name.removeprefix("SCHEME_").lower() for name in pb.ClientIdentity.Scheme.keys()[1:]]
 
 
 @app.command("set-profile")
@@ -45,6 +46,10 @@ def set_profile(
     need: Annotated[str, typer.Option(help="Fraction that may be needed within a year.")] = "",
     residence: Annotated[str, typer.Option(help="Country, two capital letters.")] = "",
     wrapper: Annotated[str, typer.Option(help="Kind of account, for instance TAXABLE.")] = "",
+    identifier: Annotated[str, typer.Option(help="LEI, or country and number; kept encrypted by audit.")] = "",
+    scheme: Annotated[str, typer.Option(help=f"Kind of identifier: {', '.join(_SCHEMES)}.")] = "",
+    first_names: Annotated[str, typer.Option(help="Of a person, separated by commas.")] = "",
+    surnames: Annotated[str, typer.Option(help="Of a person, separated by commas.")] = "",
 ) -> None:
     """Record a client's whole profile; it holds from now on."""
     profile = pb.ClientProfile(birth_date=_date(born), tolerance=tolerance, residence=residence, wrapper=wrapper)
@@ -56,6 +61,13 @@ def set_profile(
         if income not in _PATHS:
             raise typer.BadParameter(f"must be one of {', '.join(_PATHS)}, was {income}", param_hint="--income")
         profile.income_path = document_pb.IncomePath.Value(f"INCOME_PATH_{income.upper()}")
+    if identifier or scheme:
+        if scheme not in _SCHEMES:
+            raise typer.BadParameter(f"must be one of {', '.join(_SCHEMES)}, was {scheme!r}", param_hint="--scheme")
+        kind = pb.ClientIdentity.Scheme.Value(f"SCHEME_{scheme.upper()}")
+        profile.identity.CopyFrom(
+            pb.ClientIdentity(scheme=kind, identifier=identifier, first_names=first_names, surnames=surnames)
+        )
     request = pb.SetProfileRequest(request_id=new_request_id(), node_id=node, profile=profile, reason=reason)
     response = call(context, "advisor", lambda services: services.profiles.SetProfile(request))
     show(context, response, lambda: out.print(f"profile {response.record.sequence} of {node} is on record"))
@@ -77,6 +89,10 @@ def show_profile(
         record, said, led = response.record, response.record.profile, response.outcome
         rows = table(f"Profile of {record.node_id}", "what", "is")
         rows.add_row("born", civil_date(said.birth_date).isoformat())
+        if said.HasField("identity"):
+            who = said.identity
+            rows.add_row(state(pb.ClientIdentity.Scheme.DESCRIPTOR, who.scheme).lower(), who.identifier)
+            rows.add_row("name", f"{who.first_names} {who.surnames}".strip())
         rows.add_row("tolerance", str(said.tolerance) if said.HasField("tolerance") else "")
         rows.add_row("horizon", civil_date(said.horizon_date).isoformat() if said.HasField("horizon_date") else "")
         rows.add_row("income", state(document_pb.IncomePath.DESCRIPTOR, said.income_path) if said.income_path else "")

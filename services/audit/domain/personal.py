@@ -30,6 +30,9 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12
 _CHECK_BYTES = 16
 
+# What says nothing of anybody.
+_NOTHING = (None, "")
+
 # The one member of the object that stands where a personal value was.
 SEALED = "sealed"
 
@@ -52,10 +55,31 @@ class PersonalField:
 
 _CLIENT = ("account", "household")
 
+
+def _of_client(*paths: str) -> tuple[PersonalField, ...]:
+    return tuple(PersonalField(path, _CLIENT) for path in paths)
+
+
 # By kind of event. A node of an account or a household bears the client's name; the nodes above bear the firm's own.
+# Words that people write about one account or household are the client's too: nobody can know what is in them. Where an
+# event names no client, they are about an instrument, a venue or the firm, and stay as they are.
 PERSONAL_FIELDS: Mapping[str, tuple[PersonalField, ...]] = {
-    "policy.node.created": (PersonalField("name", _CLIENT),),
-    "policy.node.deleted": (PersonalField("name", _CLIENT),),
+    "policy.node.created": _of_client("name"),
+    "policy.node.deleted": _of_client("name"),
+    "policy.profile.recorded": _of_client(
+        "identity.identifier", "identity.first_names", "identity.surnames", "identity.birth_date", "reason"
+    ),
+    "policy.preferences.recorded": _of_client("reason"),
+    **{
+        f"policy.change.{step}": _of_client("reason", "comment")
+        for step in ("created", "edited", "submitted", "supported", "approved", "rejected", "withdrawn")
+    },
+    "policy.stop.created": _of_client("reason"),
+    "policy.stop.lifted": _of_client("reason"),
+    "decision.plan.approved": _of_client("comment"),
+    "decision.plan.withdrawn": _of_client("comment"),
+    "execution.trading.halted": _of_client("why"),
+    "execution.trading.resumed": _of_client("why"),
 }
 
 
@@ -74,9 +98,11 @@ def subject_of(event: Event, declared: PersonalField) -> str | None:
 
 def subjects_of(event: Event) -> frozenset[str]:
     """Return everybody about whom `event` says something personal, each as `kind:id`."""
-    return frozenset(
-        subject for declared in personal_fields(event.kind) if (subject := subject_of(event, declared)) is not None
-    )
+    declared = [
+        (each.path, subject) for each in personal_fields(event.kind) if (subject := subject_of(event, each)) is not None
+    ]
+    data = event.data_members if declared else {}
+    return frozenset(subject for path, subject in declared if _at(data, path) not in _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -183,11 +209,12 @@ def opened_data(event: Event, keys: Mapping[str, SubjectKey]) -> bytes:
 
 def same_but_for_sealed(recorded: Event, told: Event) -> bool:
     """Return whether `told` is `recorded` told again, as far as can be seen without what is personal."""
+    sealed = [path for path, _ in sealed_fields(recorded)]
     with_holes = []
     for event in (recorded, told):
         data = json.loads(event.data)
-        for each in personal_fields(event.kind):
-            _replace(data, each.path, lambda _: SEALED)
+        for path in sealed:
+            _replace(data, path, lambda _: SEALED)
         with_holes.append(replace(event, data=canonical_json(data)))
     return with_holes[0].digest == with_holes[1].digest
 
@@ -201,9 +228,9 @@ def _at(data: Any, path: str) -> object:  # noqa: ANN401 - JSON
 
 
 def _replace(data: Any, path: str, becomes: Callable[[object], object]) -> None:  # noqa: ANN401 - JSON
-    """Replace the value at `path`, when there is one that is not null."""
+    """Replace the value at `path`, when there is one that says something."""
     *above, last = path.split(".")
     for name in above:
         data = data.get(name) if isinstance(data, dict) else None
-    if isinstance(data, dict) and data.get(last) is not None:
+    if isinstance(data, dict) and data.get(last) not in _NOTHING:
         data[last] = becomes(data[last])

@@ -16,6 +16,7 @@ from services.decision.domain.book import (
     SnapshotHeader,
 )
 from services.decision.domain.columns import Numbers
+from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import InstrumentId
@@ -54,7 +55,7 @@ def header_of(message: pb.SnapshotHeader) -> SnapshotHeader:
     """Return the header that `message` says.
 
     Raises:
-        Invalid: The instant is missing, or an increment is none.
+        Invalid: The instant is missing, an increment is none, or an ISIN has another check digit.
     """
     field = "header.provenance.as_of_time"
     if not message.provenance.HasField("as_of_time"):
@@ -66,6 +67,11 @@ def header_of(message: pb.SnapshotHeader) -> SnapshotHeader:
             _instrument(each, f"header.instruments[{row}].quantity_increment")
             for row, each in enumerate(message.instruments)
         ],
+        identifications={
+            InstrumentId(each.instrument_id): said
+            for row, each in enumerate(message.instruments)
+            if (said := _identification(each, f"header.instruments[{row}]"))
+        },
     )
 
 
@@ -177,6 +183,14 @@ def _instrument(message: pb.Instrument, field: str) -> Instrument:
         )
     except ValueError as error:
         raise invalid(field, str(error)) from error
+
+
+def _identification(message: pb.Instrument, field: str) -> Identification:
+    try:
+        return Identification(message.isin, message.cfi, message.full_name)
+    except ValueError as error:
+        name, _, description = str(error).partition(" ")
+        raise invalid(f"{field}.{name}", description) from error
 
 
 def _position(position: Position, account: AccountBook, *, lots: bool) -> pb.Position:

@@ -28,6 +28,7 @@ from services.decision.domain.book import (
     accounts,
     valued,
 )
+from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.run import RunNotFound
 from services.kernel.clock import Clock
@@ -148,6 +149,12 @@ class Ledger(Books, Protocol):
         """Keep a new snapshot and its instruments; the book's own are those of the latest instant."""
         ...
 
+    async def identify(
+        self, said: Mapping[InstrumentId, Identification], as_of_time: datetime
+    ) -> Mapping[InstrumentId, Identification]:
+        """Keep the public names of instruments, and return those that are new or other than the latest."""
+        ...
+
     async def add_accounts(self, accounts: Sequence[AccountBook]) -> None:
         """Keep what a new snapshot says of accounts."""
         ...
@@ -258,7 +265,13 @@ class BookApp:
                 instant = snapshot.as_of_time.isoformat()
                 raise SnapshotOutdated(f"accounts have what is later than {instant}: {named}", account_ids=named)
             await ledger.open_accounts(snapshot, position)
-            await ledger.emit([_book_ingested(snapshot, position)])
+            identified = await ledger.identify(header.identifications, snapshot.as_of_time)
+            await ledger.emit(
+                [
+                    _book_ingested(snapshot, position),
+                    *(_instrument_identified(snapshot, each, said) for each, said in sorted(identified.items())),
+                ]
+            )
         return snapshot
 
     async def get_account(self, account_id: AccountId, snapshot_id: SnapshotId | None) -> AccountView:
@@ -389,4 +402,12 @@ def _book_ingested(snapshot: Snapshot, position: int) -> Event:
             "lot_count": snapshot.lot_count,
             "opening_position": position,
         },
+    )
+
+
+def _instrument_identified(snapshot: Snapshot, instrument_id: InstrumentId, said: Identification) -> Event:
+    return Event(
+        kind="decision.instrument.identified",
+        subjects={"instrument": str(instrument_id), "snapshot": str(snapshot.snapshot_id)},
+        data={"isin": said.isin, "cfi": said.cfi, "full_name": said.full_name, "as_of_time": snapshot.as_of_time},
     )

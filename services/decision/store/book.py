@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decision.domain.book import AccountBook, Booking, Snapshot, SnapshotId
+from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import RecentTrade, Side
 from services.decision.store.account_rows import (
@@ -267,6 +268,36 @@ class PostgresLedger(PostgresBooks):
             ),
             [{**row, "as_of_time": snapshot.as_of_time} for row in rows],
         )
+
+    async def identify(
+        self, said: Mapping[InstrumentId, Identification], as_of_time: datetime
+    ) -> Mapping[InstrumentId, Identification]:
+        """Keep the public names of instruments, and return those that are new or other than the latest."""
+        table = tables.instrument_identification
+        names = ("isin", "cfi", "full_name")
+        rows = [
+            {"instrument_id": each, "as_of_time": as_of_time, **{name: getattr(one, name) for name in names}}
+            for each, one in sorted(said.items())
+        ]
+        if not rows:
+            return {}
+        known = select(*columns_of(table, ("instrument_id", "as_of_time", *names))).where(
+            _among(table.c.instrument_id, said)
+        )
+        found = (await self._connection.execute(known)).all()
+        same = {
+            InstrumentId(row[0]) for row in found if row[1] > as_of_time or Identification(*row[2:]) == said[row[0]]
+        }
+        put = postgresql.insert(table)
+        await self._connection.execute(
+            put.on_conflict_do_update(
+                index_elements=[table.c.instrument_id],
+                set_={name: put.excluded[name] for name in (*names, "as_of_time")},
+                where=table.c.as_of_time <= put.excluded.as_of_time,
+            ),
+            rows,
+        )
+        return {each: one for each, one in said.items() if each not in same}
 
     async def add_accounts(self, accounts: Sequence[AccountBook]) -> None:
         """Keep what a new snapshot says of accounts."""

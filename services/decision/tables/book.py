@@ -101,6 +101,17 @@ instrument = Table(
     Column("as_of_time", DateTime(timezone=True), nullable=False),
 )
 
+# The public names of instruments, as the snapshot of the latest instant that says any.
+instrument_identification = Table(
+    "instrument_identification",
+    metadata,
+    Column("instrument_id", Text, primary_key=True),
+    Column("isin", Text, nullable=False),
+    Column("cfi", Text, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("as_of_time", DateTime(timezone=True), nullable=False),
+)
+
 # The book as it is now: the account's snapshot, and what was booked since.
 account = Table(
     "account",

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, OrderRecord, PlanRecord
 from services.execution.app.venue_port import MarketSetting, VenueReport
+from services.execution.domain.desk import Desk
 from services.execution.domain.pretrade import Refusal
 from services.execution.domain.trading_state import Halt, ScopeKind
 from services.execution.domain.words import ReferencePrice
@@ -42,8 +43,8 @@ def plan_refused(record: PlanRecord) -> Event:
     )
 
 
-def plan_accepted(record: PlanRecord, orders: Sequence[OrderRecord]) -> Event:
-    """Say that a plan was taken, and which orders it became."""
+def plan_accepted(record: PlanRecord, orders: Sequence[OrderRecord], desk: Desk) -> Event:
+    """Say that a plan was taken, which orders it became, and who trades them."""
     return Event(
         "execution.plan.accepted",
         _plan_subjects(record),
@@ -51,6 +52,7 @@ def plan_accepted(record: PlanRecord, orders: Sequence[OrderRecord]) -> Event:
             "payload_hash": record.payload_hash,
             "plan_hash": record.plan.plan_hash,
             "key_id": record.signature.key_id,
+            "desk": desk.told(),
             "orders": [
                 {
                     "order_id": order.order_id,

@@ -17,6 +17,7 @@ from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.domain.blocks import Terms
+from services.execution.domain.desk import Desk
 from services.execution.domain.plan import Plan, limit_price, order_id
 from services.execution.domain.pretrade import (
     LimitKey,
@@ -83,6 +84,7 @@ class Intake:
     limits: Limits
     restricted: frozenset[InstrumentId]
     venue_id: VenueId
+    desk: Desk = Desk()
 
     async def submit_plans(self, submissions: Sequence[Submission]) -> list[Result]:
         """Take or refuse each plan by itself. Safe to repeat.
@@ -155,7 +157,9 @@ class Intake:
             by_plan.setdefault(order.plan_id, []).append(order)
         await ledger.emit(
             *(
-                plan_accepted(record, by_plan[record.plan.plan_id]) if record.accepted else plan_refused(record)
+                plan_accepted(record, by_plan[record.plan.plan_id], self.desk)
+                if record.accepted
+                else plan_refused(record)
                 for record in taking.plans
             ),
             *(order_accepted(order) for order in taking.orders),

@@ -17,6 +17,7 @@ from services.policy.api.documents import document_message
 from services.policy.api.messages import as_of, difference_message, instant_in
 from services.policy.app.clients import ClientApp, Known
 from services.policy.domain.document import Document
+from services.policy.domain.identity import ClientIdentity, IdentifierScheme
 from services.policy.domain.personal import Consent, Profile, ProfileRecord, next_anniversary
 from services.policy.domain.personal_rules import IncomePath
 from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
@@ -28,6 +29,7 @@ PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
 
 _INCOME = "INCOME_PATH_"
+_SCHEME = "SCHEME_"
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -148,7 +150,13 @@ def _profile_of(message: pb.ClientProfile) -> Profile:
         ),
         residence=message.residence or None,
         wrapper=message.wrapper or None,
+        identity=_identity_of(message.identity) if message.HasField("identity") else None,
     )
+
+
+def _identity_of(message: pb.ClientIdentity) -> ClientIdentity:
+    scheme = IdentifierScheme[pb.ClientIdentity.Scheme.Name(message.scheme).removeprefix(_SCHEME)]
+    return ClientIdentity(scheme, message.identifier, message.first_names, message.surnames)
 
 
 def _profile_record(record: ProfileRecord) -> pb.ProfileRecord:
@@ -165,6 +173,15 @@ def _profile_record(record: ProfileRecord) -> pb.ProfileRecord:
         profile.income_path = document_pb.IncomePath.Value(_INCOME + said.income_path.name)
     if said.liquidity_need is not None:
         profile.liquidity_need.CopyFrom(decimal_message(said.liquidity_need))
+    if said.identity is not None:
+        profile.identity.CopyFrom(
+            pb.ClientIdentity(
+                scheme=pb.ClientIdentity.Scheme.Value(_SCHEME + said.identity.scheme.name),
+                identifier=said.identity.identifier,
+                first_names=said.identity.first_names,
+                surnames=said.identity.surnames,
+            )
+        )
     message = pb.ProfileRecord(
         node_id=record.node_id, sequence=record.sequence, profile=profile, author=record.author, reason=record.reason
     )

@@ -1,13 +1,15 @@
 """How policy tells of what was recorded of clients.
 
 Events are kept for good and read by many, so they name facts of clients and never say them: which parts of a profile
-changed, not what they are.
+changed, not what they are. Two things are said all the same, because supervisors ask the record for them: who a client
+is, and words that people wrote about a client. Audit encrypts both under the client's own key before it keeps them.
 """
 
 from services.kernel.canonical import JsonValue
 from services.kernel.events import Event
 from services.policy.app.events import DIFFERENCES_TOLD_MAX, subjects_of
 from services.policy.domain.diff import Difference
+from services.policy.domain.identity import ClientIdentity, IdentifierScheme
 from services.policy.domain.personal import Consent, Profile, ProfileRecord
 from services.policy.domain.preferences import PreferencesRecord
 from services.policy.domain.tree import Node
@@ -25,6 +27,8 @@ def profile_event(record: ProfileRecord, before: Profile | None, node: Node) -> 
         "fields": list(changed),
         "effective_time": record.effective_time,
     }
+    if record.profile.identity is not None:
+        data["identity"] = _identity(record.profile, record.profile.identity)
     return Event("policy.profile.recorded", subjects_of(node), data)
 
 
@@ -53,3 +57,15 @@ def preferences_event(record: PreferencesRecord, changed: tuple[Difference, ...]
         "differences": [difference.description for difference in changed[:DIFFERENCES_TOLD_MAX]],
     }
     return Event("policy.preferences.recorded", subjects_of(node), data)
+
+
+def _identity(profile: Profile, said: ClientIdentity) -> dict[str, JsonValue]:
+    """Return who a client is, as RTS 22 asks for it; an entity has no birthday."""
+    told: dict[str, JsonValue] = {"scheme": said.scheme.value, "identifier": said.identifier}
+    if said.scheme is not IdentifierScheme.LEI:
+        told |= {
+            "first_names": said.first_names,
+            "surnames": said.surnames,
+            "birth_date": profile.birth_date.isoformat(),
+        }
+    return told

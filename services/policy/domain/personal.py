@@ -20,6 +20,7 @@ from services.kernel.ids import PolicyNodeId
 from services.policy.domain.content import plain_value
 from services.policy.domain.document import Document, Targets, TargetWeight
 from services.policy.domain.eligibility import Eligibility
+from services.policy.domain.identity import ClientIdentity
 from services.policy.domain.merge import Effective, Layer, Origin
 from services.policy.domain.personal_rules import (
     AgeBudget,
@@ -49,6 +50,7 @@ class Profile:
         liquidity_need: Fraction of the account that may be needed within a year, 0 to 1.
         residence: Country, ISO 3166-1 alpha-2.
         wrapper: Kind of the account; None for a household.
+        identity: Who the client is for supervisors.
     """
 
     birth_date: date
@@ -58,6 +60,7 @@ class Profile:
     liquidity_need: Decimal | None = None
     residence: str | None = None
     wrapper: str | None = None
+    identity: ClientIdentity | None = None
 
     def check(self, today: date) -> None:
         """Refuse what cannot be.
@@ -76,6 +79,8 @@ class Profile:
         need = self.liquidity_need
         if need is not None and not (need.is_finite() and 0 <= need <= 1):
             found.add("profile.liquidity_need", f"must be 0 to 1, was {need}")
+        if self.identity is not None:
+            self.identity.check(found)
         found.raise_if_any()
 
 

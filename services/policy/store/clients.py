@@ -37,6 +37,7 @@ from services.policy.domain.clients import Clients
 from services.policy.domain.content import plain_value
 from services.policy.domain.errors import VersionConflict
 from services.policy.domain.history import AsOf
+from services.policy.domain.identity import ClientIdentity, IdentifierScheme
 from services.policy.domain.personal import Consent, Profile, ProfileRecord
 from services.policy.domain.personal_rules import IncomePath
 from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
@@ -273,13 +274,20 @@ def _profile_text(said: Profile) -> str:
         "liquidity_need": said.liquidity_need,
         "residence": said.residence,
         "wrapper": said.wrapper,
+        "identity": None if said.identity is None else plain_value(said.identity),
     }
     return canonical_json({name: value for name, value in content.items() if value is not None}).decode()
+
+
+def _identity_of(said: Mapping[str, str]) -> ClientIdentity:
+    names = {name: said.get(name, "") for name in ("first_names", "surnames")}
+    return ClientIdentity(IdentifierScheme(said["scheme"]), said["identifier"], **names)
 
 
 def _profile_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> ProfileRecord:
     said = json.loads(row.content)
     horizon, income, need = said.get("horizon_date"), said.get("income_path"), said.get("liquidity_need")
+    identity = said.get("identity")
     found = Profile(
         birth_date=date.fromisoformat(said["birth_date"]),
         tolerance=said.get("tolerance"),
@@ -288,6 +296,7 @@ def _profile_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> ProfileRec
         liquidity_need=None if need is None else Decimal(need),
         residence=said.get("residence"),
         wrapper=said.get("wrapper"),
+        identity=None if identity is None else _identity_of(identity),
     )
     return ProfileRecord(node_id, row.sequence, found, row.author, row.reason, row.effective_time, row.recorded_time)
 

@@ -367,6 +367,36 @@ async def test_after_an_erasure_nothing_can_be_read_and_everything_is_proven(peo
     fresh = await whole.append(a_node("Ada Again", event="back"), producer="policy")
     revealed = await people.carl.RevealEntry(pb.RevealEntryRequest(index=fresh.results[0].index, reason="New."))
     assert json.loads(revealed.data)["name"] == "Ada Again"
+    # What is sealed under the new key is compared whole, whatever was erased before.
+    again = await whole.append(a_node("Ada Again", event="back"), producer="policy")
+    other = await whole.append(a_node("Eve", event="back"), producer="policy")
+    assert [each.results[0].status for each in (again, other)] == [
+        audit.AppendResult.STATUS_DUPLICATE,
+        audit.AppendResult.STATUS_CONFLICT,
+    ]
+
+
+async def test_words_about_a_client_are_sealed_and_words_about_the_firm_are_not(people, whole):
+    told = {"scope": "ACCOUNT", "why": "Ada died in March.", "halted_by": "alba"}
+    for account, event in ("acc-9", "client"), (None, "firm"):
+        halt = an_event(event, kind="execution.trading.halted", producer="execution", account=account, data=told)
+        await whole.append(halt, producer="execution")
+
+    bodies = [await whole.reader().body(index) for index in (0, 1)]
+    assert [b"Ada" in body for body in bodies] == [False, True]
+    revealed = await people.carl.RevealEntry(pb.RevealEntryRequest(index=0, reason="The heirs ask."))
+    assert (list(revealed.personal_fields), json.loads(revealed.data)) == (["why"], told)
+
+
+async def test_what_says_nothing_needs_no_key(whole, audit_database):
+    data = {"author": "pat", "reason": "", "comment": None}
+    event = an_event("c", kind="policy.change.approved", producer="policy", account="acc-10", data=data)
+    await whole.append(event, producer="policy")
+
+    assert json.loads(await whole.reader().body(0))["data"] == data
+    owner = await asyncpg.connect(audit_database.owner_url)
+    assert await owner.fetchval("select count(*) from audit_keeper.subject_key") == 0
+    await owner.close()
 
 
 async def test_lists_are_paged(people):

@@ -1,5 +1,6 @@
 """The use cases of the book over fakes of their ports."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from services.decision.app.book import AccountNotFound, BookApp, SnapshotNotFound, SnapshotOutdated
 from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.domain.book import Break, PlannedLot
+from services.decision.domain.identification import Identification
 from services.decision.domain.run import RunNotFound
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Conflict
@@ -47,6 +49,18 @@ def kinds(memory):
 
 BUY = an_allocation(1, "BUY", "BND", 2, 150, fees=1)
 SALE = an_allocation(3, "SELL", "VTI", 12, 1800)
+
+
+async def test_audit_is_told_by_which_public_names_an_instrument_goes_when_that_is_news(memory):
+    known = Identification(isin="US9229087690", cfi="CEOGES", full_name="Total Stock Market ETF")
+    app, parts = an_app(memory), [columns(ONE)]
+    for source in ("bank", "other-bank"):
+        head = replace(a_header(source=source), identifications={"VTI": known})
+        await app.record_book(await app.check_book(head, parts), head, parts)
+
+    assert kinds(memory).count("decision.instrument.identified") == 1
+    told = memory.state.events[1]
+    assert (told.subjects["instrument"], told.data["isin"], told.data["cfi"]) == ("VTI", known.isin, known.cfi)
 
 
 async def test_a_snapshot_is_recorded_with_its_event_and_only_once(memory):

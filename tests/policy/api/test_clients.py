@@ -405,3 +405,41 @@ async def test_presets_are_listed_with_where_they_were_published(service):
     names = [preset.name for preset in found.presets]
     assert names == sorted(names)
     assert {"vanguard-200-175", "daryanani-20-10", "swedroe-5-25", "hybrid-20-1", "balanced"} <= set(names)
+
+
+async def test_who_a_client_is_for_supervisors_is_on_record_and_told_to_audit(firm):
+    who = pb.ClientIdentity(
+        scheme=pb.ClientIdentity.SCHEME_NATIONAL, identifier="DE12345", first_names="ADA", surnames="CLIENT"
+    )
+
+    recorded = await set_profile(firm, profile(identity=who))
+
+    assert recorded.profile.identity == who
+    known = await firm.advisor.GetProfile(pb.GetProfileRequest(node_id="acc"))
+    assert known.record.profile.identity == who
+    _, told = (await events(firm, "policy.profile.recorded"))[-1]
+    assert told["data"]["identity"] == {
+        "scheme": "NIDN",
+        "identifier": "DE12345",
+        "first_names": "ADA",
+        "surnames": "CLIENT",
+        "birth_date": "1966-03-05",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"scheme": pb.ClientIdentity.SCHEME_LEI, "identifier": "506700GE1G29325QX364"}, "identifier"),
+        (
+            {"scheme": pb.ClientIdentity.SCHEME_LEI, "identifier": "506700GE1G29325QX363", "surnames": "X"},
+            "surnames",
+        ),
+        ({"scheme": pb.ClientIdentity.SCHEME_PASSPORT, "identifier": "de1", "first_names": "A"}, "surnames"),
+    ],
+)
+async def test_an_identity_that_cannot_be_is_refused_by_its_field(firm, said, field):
+    async with refused(INVALID, "FIELD_INVALID") as fields:
+        await set_profile(firm, profile(identity=pb.ClientIdentity(**said)))
+
+    assert f"profile.identity.{field}" in fields

@@ -66,6 +66,9 @@ class Instrument(_message.Message):
     QUANTITY_INCREMENT_FIELD_NUMBER: _builtins.int
     IDENTITY_SET_FIELD_NUMBER: _builtins.int
     TRADABLE_FIELD_NUMBER: _builtins.int
+    ISIN_FIELD_NUMBER: _builtins.int
+    CFI_FIELD_NUMBER: _builtins.int
+    FULL_NAME_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Chosen by the sender, for instance a ticker or an ISIN."""
     currency: _builtins.str
@@ -80,6 +83,12 @@ class Instrument(_message.Message):
     """
     tradable: _builtins.bool
     """Can be bought and sold; false for what is only counted."""
+    isin: _builtins.str
+    """Its ISIN, ISO 6166, with the check digit; empty when it has none."""
+    cfi: _builtins.str
+    """Its classification, ISO 10962, for instance `ESVUFR`."""
+    full_name: _builtins.str
+    """Its name in full."""
     @_builtins.property
     def quantity_increment(self) -> _decimal_pb2.Decimal:
         """Smallest step of a quantity, above 0: 1 for whole shares."""
@@ -94,10 +103,13 @@ class Instrument(_message.Message):
         quantity_increment: _decimal_pb2.Decimal | None = ...,
         identity_set: _builtins.str = ...,
         tradable: _builtins.bool = ...,
+        isin: _builtins.str = ...,
+        cfi: _builtins.str = ...,
+        full_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quantity_increment", b"quantity_increment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "currency", b"currency", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "cfi", b"cfi", "currency", b"currency", "full_name", b"full_name", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "isin", b"isin", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

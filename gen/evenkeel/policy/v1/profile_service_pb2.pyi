@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import date_pb2 as _date_pb2
 from google.type import decimal_pb2 as _decimal_pb2
 import builtins as _builtins
@@ -38,6 +39,7 @@ class ClientProfile(_message.Message):
     LIQUIDITY_NEED_FIELD_NUMBER: _builtins.int
     RESIDENCE_FIELD_NUMBER: _builtins.int
     WRAPPER_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
     tolerance: _builtins.int
     """Tolerance for risk, 1 (least) to 10."""
     income_path: _policy_document_pb2.IncomePath.ValueType
@@ -58,6 +60,12 @@ class ClientProfile(_message.Message):
     def liquidity_need(self) -> _decimal_pb2.Decimal:
         """Fraction of the account that may be needed within a year, 0 to 1."""
 
+    @_builtins.property
+    def identity(self) -> Global___ClientIdentity:
+        """Who the client is for supervisors; absent when nobody asked. It is told
+        to audit, where it is kept encrypted under the client's own key.
+        """
+
     def __init__(
         self,
         *,
@@ -68,16 +76,84 @@ class ClientProfile(_message.Message):
         liquidity_need: _decimal_pb2.Decimal | None = ...,
         residence: _builtins.str = ...,
         wrapper: _builtins.str = ...,
+        identity: Global___ClientIdentity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "birth_date", b"birth_date", "horizon_date", b"horizon_date", "liquidity_need", b"liquidity_need", "tolerance", b"tolerance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "birth_date", b"birth_date", "horizon_date", b"horizon_date", "identity", b"identity", "liquidity_need", b"liquidity_need", "tolerance", b"tolerance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "birth_date", b"birth_date", "horizon_date", b"horizon_date", "income_path", b"income_path", "liquidity_need", b"liquidity_need", "residence", b"residence", "tolerance", b"tolerance", "wrapper", b"wrapper"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "birth_date", b"birth_date", "horizon_date", b"horizon_date", "identity", b"identity", "income_path", b"income_path", "liquidity_need", b"liquidity_need", "residence", b"residence", "tolerance", b"tolerance", "wrapper", b"wrapper"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tolerance: _TypeAlias = _typing.Literal["tolerance"]  # noqa: Y015
     _WhichOneofArgType__tolerance: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tolerance) -> _WhichOneofReturnType__tolerance | None: ...
 
 Global___ClientProfile: _TypeAlias = ClientProfile  # noqa: Y015
+
+@_typing.final
+class ClientIdentity(_message.Message):
+    """Who a client is for supervisors (Del. Reg. (EU) 2017/590, Art. 6)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Scheme:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SchemeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ClientIdentity._Scheme.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SCHEME_UNSPECIFIED: ClientIdentity._Scheme.ValueType  # 0
+        """Never sent."""
+        SCHEME_LEI: ClientIdentity._Scheme.ValueType  # 1
+        """A legal entity's LEI, ISO 17442."""
+        SCHEME_NATIONAL: ClientIdentity._Scheme.ValueType  # 2
+        """A person's country and national number."""
+        SCHEME_PASSPORT: ClientIdentity._Scheme.ValueType  # 3
+        """A person's country and passport number."""
+        SCHEME_CONCATENATION: ClientIdentity._Scheme.ValueType  # 4
+        """Country, birthday, five letters each of first name and surname."""
+
+    class Scheme(_Scheme, metaclass=_SchemeEnumTypeWrapper):
+        """Of which kind an identifier is. New values may be added."""
+
+    SCHEME_UNSPECIFIED: ClientIdentity.Scheme.ValueType  # 0
+    """Never sent."""
+    SCHEME_LEI: ClientIdentity.Scheme.ValueType  # 1
+    """A legal entity's LEI, ISO 17442."""
+    SCHEME_NATIONAL: ClientIdentity.Scheme.ValueType  # 2
+    """A person's country and national number."""
+    SCHEME_PASSPORT: ClientIdentity.Scheme.ValueType  # 3
+    """A person's country and passport number."""
+    SCHEME_CONCATENATION: ClientIdentity.Scheme.ValueType  # 4
+    """Country, birthday, five letters each of first name and surname."""
+
+    SCHEME_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    FIRST_NAMES_FIELD_NUMBER: _builtins.int
+    SURNAMES_FIELD_NUMBER: _builtins.int
+    scheme: Global___ClientIdentity.Scheme.ValueType
+    """Which kind; required."""
+    identifier: _builtins.str
+    """The identifier: 20 characters for an LEI, else a country (ISO 3166-1) and
+    up to 33 more.
+    """
+    first_names: _builtins.str
+    """All first names, separated by commas; empty for a legal entity."""
+    surnames: _builtins.str
+    """All surnames, separated by commas; empty for a legal entity."""
+    def __init__(
+        self,
+        *,
+        scheme: Global___ClientIdentity.Scheme.ValueType = ...,
+        identifier: _builtins.str = ...,
+        first_names: _builtins.str = ...,
+        surnames: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_names", b"first_names", "identifier", b"identifier", "scheme", b"scheme", "surnames", b"surnames"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientIdentity: _TypeAlias = ClientIdentity  # noqa: Y015
 
 @_typing.final
 class ProfileRecord(_message.Message):

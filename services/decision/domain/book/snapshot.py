@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.decision.domain.book.account import SnapshotId
+from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
-from services.kernel.canonical import canonical_json
+from services.kernel.canonical import JsonValue, canonical_json
+from services.kernel.ids import InstrumentId
 
 # 128 bits: no two snapshots meet by chance.
 _ID_DIGITS = 32
@@ -15,11 +17,15 @@ _ID_DIGITS = 32
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """Who tells a book, when it was true, and every instrument that its accounts hold."""
+    """Who tells a book, when it was true, and every instrument that its accounts hold.
+
+    `identifications` has those instruments of which the book says a public name.
+    """
 
     source: str
     as_of_time: datetime
     instruments: Sequence[Instrument]
+    identifications: Mapping[InstrumentId, Identification] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +50,29 @@ def snapshot_hash(header: SnapshotHeader, digests: Mapping[str, bytes]) -> str:
         digests: SHA-256 of each account, by its id.
     """
     digest = hashlib.sha256()
-    digest.update(
-        canonical_json(
-            {
-                "source": header.source,
-                "as_of_time": header.as_of_time,
-                "instruments": [
-                    [
-                        each.instrument_id,
-                        each.currency,
-                        each.asset_class,
-                        each.issuer,
-                        each.quantity_increment,
-                        each.identity_set,
-                        each.tradable,
-                    ]
-                    for each in sorted(header.instruments, key=lambda one: one.instrument_id)
-                ],
-            }
-        )
-    )
+    said: dict[str, JsonValue] = {
+        "source": header.source,
+        "as_of_time": header.as_of_time,
+        "instruments": [
+            [
+                each.instrument_id,
+                each.currency,
+                each.asset_class,
+                each.issuer,
+                each.quantity_increment,
+                each.identity_set,
+                each.tradable,
+            ]
+            for each in sorted(header.instruments, key=lambda one: one.instrument_id)
+        ],
+    }
+    # Only where something is said: a book without public names is called as it ever was.
+    if header.identifications:
+        said["identifications"] = [
+            [instrument_id, each.isin, each.cfi, each.full_name]
+            for instrument_id, each in sorted(header.identifications.items())
+        ]
+    digest.update(canonical_json(said))
     for account_id in sorted(digests):
         digest.update(b"\0" + account_id.encode() + b"\0" + digests[account_id])
     return f"sha256:{digest.hexdigest()}"
