@@ -5,7 +5,7 @@ submissions of one plan make one set of orders, and the limits of a day cannot b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -84,7 +84,7 @@ class Intake:
     limits: Limits
     restricted: frozenset[InstrumentId]
     venue_id: VenueId
-    desk: Desk = Desk()
+    desk: Desk = field(default_factory=Desk)
 
     async def submit_plans(self, submissions: Sequence[Submission]) -> list[Result]:
         """Take or refuse each plan by itself. Safe to repeat.

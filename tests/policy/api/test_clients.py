@@ -418,7 +418,7 @@ async def test_who_a_client_is_for_supervisors_is_on_record_and_told_to_audit(fi
     known = await firm.advisor.GetProfile(pb.GetProfileRequest(node_id="acc"))
     assert known.record.profile.identity == who
     _, told = (await events(firm, "policy.profile.recorded"))[-1]
-    assert told["data"]["identity"] == {
+    assert told["identity"] == {
         "scheme": "NIDN",
         "identifier": "DE12345",
         "first_names": "ADA",
