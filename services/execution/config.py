@@ -93,9 +93,9 @@ class ExecutionSettings(ServiceSettings):
     instrument_day_amount_max: Decimal = Field(default=Decimal(10_000_000_000), ge=0)
 
     # What supervisors ask of every order, and audit is told with each plan: the firm's LEI (ISO 17442), the country of
-    # the branch that trades (ISO 3166-1), whether the firm is one under Directive 2014/65/EU, the venue's MIC (ISO 10383,
-    # XXXX where orders do not reach a trading venue), the LEI of the broker, the registered name of the algorithm that
-    # executes, and in which capacity the firm trades. What is empty is named as missing in reports.
+    # the branch that trades (ISO 3166-1), whether the firm is one under Directive 2014/65/EU, the venue's MIC (ISO
+    # 10383; XXXX where orders do not reach a trading venue), the broker's LEI, the registered name of the algorithm
+    # that executes, and in which capacity the firm trades. What is empty is named as missing in reports.
     firm_lei: Lei = ""
     firm_branch: str = Field(default="", pattern="^$|^[A-Z]{2}$")
     investment_firm: bool = True

@@ -10,8 +10,8 @@ import pytest
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.domain.book import SnapshotCheck, accounts, booked
-from services.decision.domain.identification import Identification
 from services.decision.domain.book.booking import PlannedLot
+from services.decision.domain.identification import Identification
 from services.decision.store.book import PostgresLedger
 from services.kernel.errors import Conflict
 from services.runtime.database import Database
