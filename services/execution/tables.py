@@ -202,8 +202,9 @@ venue_cursor = Table(
 allocation = Table(
     "allocation",
     metadata,
-    Column("block_id", Text, primary_key=True),
-    Column("order_id", Text, primary_key=True),
+    Column("allocation_id", Text, primary_key=True),
+    Column("block_id", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
     Column("account_id", Text, nullable=False),
     Column("plan_id", Text, nullable=False),
     Column("quantity", Numeric, nullable=False),
@@ -213,6 +214,9 @@ allocation = Table(
     Column("trade_date", Date, nullable=False),
     Column("settlement_date", Date, nullable=False),
     Column("create_time", _TIME, nullable=False),
+    # After a correction or bust: which allocation this one takes the place of, and the how manieth it is.
+    Column("revision", Integer, nullable=False),
+    Column("replaces", Text),
 )
 
 # What a venue is told of a block's shares, and what it said to that.
@@ -230,7 +234,7 @@ instruction = Table(
     Column("update_time", _TIME, nullable=False),
 )
 
-# An allocation when it names a block, else a closed order.
+# An allocation when it names one, else a closed order. `closed` is that order as it was told, when it changed after.
 plan_report = Table(
     "plan_report",
     metadata,
@@ -239,7 +243,8 @@ plan_report = Table(
     Column("account_id", Text, nullable=False),
     Column("trace_parent", Text),
     Column("order_id", Text, nullable=False),
-    Column("block_id", Text),
+    Column("allocation_id", Text),
+    Column("closed", JSONB),
 )
 
 outbox = outbox_table(metadata)

@@ -4,6 +4,7 @@ The contract test runs over them and over PostgreSQL, so that they can be truste
 """
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ from services.execution.app.ports import Allocated, Readiness, ShortPlan
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
+    Correction,
     KnownPlan,
     LifeState,
     PlanBasis,
@@ -272,10 +274,15 @@ class MemoryLedger:
     def _blocks(self, which, limit=None, reports=True):
         found = [self.state.blocks[key] for key in sorted(self.state.blocks)]
         shown = [each for each in found if which(each)][:limit]
-        return [replace(each, reports=tuple(self._said(each.block_id)) if reports else ()) for each in shown]
+        return [self._with_reports(each) if reports else replace(each, reports=(), times={}) for each in shown]
 
-    def _said(self, block_id):
-        return [said.report for of_block, said in self.state.reports.values() if of_block == block_id]
+    def _with_reports(self, record):
+        said = [said for of_block, said in self.state.reports.values() if of_block == record.block_id]
+        return replace(
+            record,
+            reports=tuple(each.report for each in said),
+            times={each.report.report_id: each.time for each in said},
+        )
 
     async def claim_blocks(self, venue_id, attempt, now, limit):
         unsent = self._blocks(
@@ -352,13 +359,10 @@ class MemoryLedger:
         if block_id not in self.state.blocks:
             return None
         (record,) = self._blocks(lambda each: each.block_id == block_id)
-        given = [each for (_, of_block), each in self.state.allocations.items() if of_block == block_id]
-        times = {
-            said.report.report_id: said.time for of_block, said in self.state.reports.values() if of_block == block_id
-        }
-        given.sort(key=lambda each: (each.account_id, each.order_id))
+        given = (await self.allocations([block_id])).get(block_id, [])
+        given.sort(key=lambda each: (each.account_id, each.order_id, each.trade_date))
         told = [each for each in self.state.instructions.values() if each.block_id == block_id]
-        return BlockDetail(record, tuple(given), times, tuple(told))
+        return BlockDetail(record, tuple(given), tuple(told))
 
     async def list_blocks(self, run_id, after, limit):
         def of_run(each):
@@ -385,12 +389,35 @@ class MemoryLedger:
 
     async def add_allocations(self, allocations):
         for each in allocations:
-            assert (each.order_id, each.block_id) not in self.state.allocations
-            self.state.allocations[each.order_id, each.block_id] = each
+            assert each.allocation_id not in self.state.allocations
+            assert each.replaces is None or each.replaces in self.state.allocations
+            self.state.allocations[each.allocation_id] = each
+
+    def _present(self):
+        replaced = {each.replaces for each in self.state.allocations.values()}
+        return [each for each in self.state.allocations.values() if each.allocation_id not in replaced]
+
+    async def allocations(self, block_ids):
+        given = {}
+        for each in sorted(self._present(), key=lambda each: (each.order_id, each.trade_date)):
+            if each.block_id in block_ids:
+                given.setdefault(each.block_id, []).append(each)
+        return given
+
+    async def allocation_history(self, allocation_id):
+        one = self.state.allocations.get(allocation_id)
+        if one is None:
+            return []
+        same = [
+            each
+            for each in self.state.allocations.values()
+            if (each.block_id, each.order_id, each.trade_date) == (one.block_id, one.order_id, one.trade_date)
+        ]
+        return sorted(same, key=lambda each: each.revision)
 
     async def allocated(self, venue_id):
         sums = {}
-        for each in self.state.allocations.values():
+        for each in self._present():
             if each.terms.venue_id == venue_id:
                 one = sums.get(each.block_id, Allocated(Decimal(0), Decimal(0), Decimal(0)))
                 sums[each.block_id] = Allocated(
@@ -405,6 +432,10 @@ class MemoryLedger:
             each for each in self.state.instructions.values() if each.venue_id == venue_id and each.state in states
         ]
         return sorted(found, key=lambda each: (each.create_time, each.allocation_id))
+
+    async def instruction_counts(self, block_ids):
+        counts = Counter(each.block_id for each in self.state.instructions.values() if each.block_id in block_ids)
+        return dict(counts)
 
     async def add_instructions(self, instructions):
         for each in instructions:
@@ -437,23 +468,35 @@ class MemoryLedger:
 
     async def append_reports(self, contents, parents):
         for each in contents:
-            block_id = each.block_id if isinstance(each, AllocationRecord) else None
-            key = (each.order_id, block_id)
-            assert all(key != known for _, _, _, known in self.state.stream)
-            self.state.stream.append((each.plan_id, each.account_id, parents.get(each.plan_id), key))
+            key = each.allocation_id if isinstance(each, AllocationRecord) else each.order_id
+            assert all(key != known for _, _, _, known, _ in self.state.stream)
+            told = each if isinstance(each, AllocationRecord) else None
+            self.state.stream.append((each.plan_id, each.account_id, parents.get(each.plan_id), key, told))
 
     async def plan_reports(self, after, limit):
+        positions = {key: position for position, (_, _, _, key, _) in enumerate(self.state.stream, 1)}
+
+        def content(key, told):
+            if not isinstance(told, AllocationRecord):
+                return told or self.state.orders[key]
+            if told.replaces is None:
+                return told
+            return Correction(told, self.state.allocations[told.replaces], positions[told.replaces])
+
         return [
-            PlanReport(
-                position,
-                plan_id,
-                account_id,
-                parent,
-                self.state.orders[key[0]] if key[1] is None else self.state.allocations[key],
-            )
-            for position, (plan_id, account_id, parent, key) in enumerate(self.state.stream, 1)
+            PlanReport(position, plan_id, account_id, parent, content(key, told))
+            for position, (plan_id, account_id, parent, key, told) in enumerate(self.state.stream, 1)
             if after < position <= after + limit
         ]
+
+    async def correct_orders(self, orders):
+        for each in orders:
+            was = self.state.orders[each.order_id]
+            assert was.closed
+            self.state.stream = [
+                (*row[:4], was) if row[3] == each.order_id and row[4] is None else row for row in self.state.stream
+            ]
+            self.state.orders[each.order_id] = each
 
 
 def _waits(order):

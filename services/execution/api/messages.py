@@ -123,7 +123,7 @@ def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
     """Return a block with its fills, oldest first, and its allocations, by account."""
     record = detail.record
     currency = record.block.terms.currency
-    fills = sorted(record.order.fills.values(), key=lambda fill: (detail.report_times[fill.report_id], fill.report_id))
+    fills = sorted(record.order.fills.values(), key=lambda fill: (record.times[fill.report_id], fill.report_id))
     return pb.GetBlockResponse(
         block=block_message(record),
         fills=[
@@ -132,7 +132,7 @@ def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
                 quantity=decimal_message(fill.quantity),
                 price=_money(fill.price, currency),
                 fees=_money(fill.fee, currency),
-                execute_time=instant_message(detail.report_times[fill.report_id]),
+                execute_time=instant_message(record.times[fill.report_id]),
             )
             for fill in fills
         ],

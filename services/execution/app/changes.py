@@ -9,15 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from services.execution.app.corrections import Reshared
 from services.execution.app.events import order_allocated, order_closed
 from services.execution.app.funding import FundingRules, released_orders, repriced
 from services.execution.app.ports import Ledger, Trace
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, OrderRecord
+from services.execution.app.records import (
+    AllocationId,
+    AllocationRecord,
+    BlockRecord,
+    InstructionRecord,
+    OrderRecord,
+)
 from services.execution.domain.allocation import Allocation, Part, carries
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
-from services.kernel.ids import OrderId
+from services.kernel.ids import BlockId, OrderId, PlanId, derived_id
 
 
 class Changes:
@@ -36,6 +43,8 @@ class Changes:
         self._was_closed: set[OrderId] = set()
         self._closed: dict[OrderId, OrderRecord] = {}
         self._halts: dict[Scope, Halt] | None = None
+        self._replaced: dict[AllocationId, AllocationRecord] = {}
+        self._before: dict[BlockId, Sequence[Part]] = {}
 
     async def orders(self, order_ids: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders as this transaction has left them so far."""
@@ -74,21 +83,7 @@ class Changes:
         """Give orders their parts of a block."""
         self.allocated.append((record, parts))
         self.allocations.extend(
-            AllocationRecord(
-                order_id=each.order_id,
-                block_id=record.block_id,
-                account_id=each.account_id,
-                plan_id=orders[each.order_id].plan_id,
-                terms=record.block.terms,
-                quantity=each.quantity,
-                price=each.average_price,
-                amount=each.gross_amount,
-                fees=each.fee,
-                trade_date=record.trade_date,
-                settlement_date=settlement_date(record.trade_date),
-                create_time=self.now,
-            )
-            for each in allocations
+            _allocation(each, record, orders[each.order_id].plan_id, None, self.now) for each in allocations
         )
 
     def instruct(self, record: BlockRecord, number: int = 1) -> None:
@@ -105,6 +100,24 @@ class Changes:
                 replaces=_allocation_id(name, number - 1) if number > 1 else None,
             )
         )
+
+    async def correct(self, record: BlockRecord, again: Reshared, corrected: Sequence[OrderRecord]) -> None:
+        """Give orders other parts of a block than they had."""
+        self.allocated.append((record, again.parts_after))
+        self._before[record.block_id] = again.parts_before
+        plans = {order.order_id: order.plan_id for order in corrected}
+        for after, before in again.changed:
+            allocation = _allocation(after, record, plans[after.order_id], before, self.now)
+            self.allocations.append(allocation)
+            if before is not None:
+                self._replaced[before.allocation_id] = before
+        over = [order for order in corrected if order.order_id in self._was_closed]
+        # What the stream said of closed orders stays said.
+        await self.ledger.correct_orders(over)
+        for order in corrected:
+            self._orders[order.order_id] = order
+            if order.order_id not in self._was_closed:
+                self._changed[order.order_id] = order
 
     async def finish(self, trace: Trace) -> None:
         """Write down what changed, then what follows: buys whose money came, or never will."""
@@ -123,7 +136,10 @@ class Changes:
         await self._tell(trace)
         for record, parts in self.allocated:
             before = {share.account_id: share.carry for share in record.statement.shares}
-            await self.ledger.add_carries(carries(parts, before))
+            moved = carries(parts, before)
+            for account_id, change in carries(self._before.get(record.block_id, ()), before).items():
+                moved[account_id] = moved.get(account_id, 0) - change
+            await self.ledger.add_carries(moved)
 
     async def _save(self, orders: Iterable[OrderRecord]) -> None:
         """Write orders as they are now; those that closed get their final price first."""
@@ -136,7 +152,7 @@ class Changes:
 
     async def _tell(self, trace: Trace) -> None:
         """Tell decision and audit who got what and what ended, in the traces it came from."""
-        allocations = sorted(self.allocations, key=lambda each: (each.order_id, each.block_id))
+        allocations = sorted(self.allocations, key=lambda each: (each.order_id, each.block_id, each.trade_date))
         closed = [self._closed[order_id] for order_id in sorted(self._closed)]
         parents = {order.plan_id: order.trace_parent for order in self._orders.values()}
         await self.ledger.append_reports([*allocations, *closed], parents)
@@ -152,12 +168,43 @@ class Changes:
                 evenkeel__allocations=len(given),
                 evenkeel__closed_orders=len(ended),
             ):
-                told = [order_allocated(allocation, self._orders[allocation.order_id]) for allocation in given]
+                told = [
+                    order_allocated(
+                        allocation,
+                        self._orders[allocation.order_id],
+                        None if allocation.replaces is None else self._replaced[allocation.replaces],
+                    )
+                    for allocation in given
+                ]
                 await self.ledger.emit(*told, *map(order_closed, ended))
 
 
 def _allocation_id(client_order_id: str, number: int) -> str:
     return f"{client_order_id}:shares:{number}"
+
+
+def _allocation(
+    each: Allocation, record: BlockRecord, plan_id: PlanId, before: AllocationRecord | None, now: datetime
+) -> AllocationRecord:
+    revision = 0 if before is None else before.revision + 1
+    name = derived_id("a", record.block_id, each.order_id, each.trade_date.isoformat(), str(revision))
+    return AllocationRecord(
+        allocation_id=AllocationId(name),
+        order_id=each.order_id,
+        block_id=record.block_id,
+        account_id=each.account_id,
+        plan_id=plan_id,
+        terms=record.block.terms,
+        quantity=each.quantity,
+        price=each.average_price,
+        amount=each.gross_amount,
+        fees=each.fee,
+        trade_date=each.trade_date,
+        settlement_date=settlement_date(each.trade_date),
+        create_time=now,
+        revision=revision,
+        replaces=None if before is None else before.allocation_id,
+    )
 
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:

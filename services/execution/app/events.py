@@ -161,10 +161,21 @@ def order_unknown(venue_id: str, said: VenueReport) -> Event:
     )
 
 
-def order_allocated(allocation: AllocationRecord, order: OrderRecord) -> Event:
-    """Say what an account got of a block, by its order."""
+def order_allocated(allocation: AllocationRecord, order: OrderRecord, replaced: AllocationRecord | None) -> Event:
+    """Say what an account got of a block, by its order; and instead of what, after a correction or bust."""
+    instead: dict[str, JsonValue] = {}
+    if replaced is not None:
+        instead = {
+            "replaces": replaced.allocation_id,
+            "replaced": {
+                "quantity": replaced.quantity,
+                "price": replaced.price,
+                "amount": replaced.amount,
+                "fees": replaced.fees,
+            },
+        }
     return Event(
-        "execution.order.allocated",
+        "execution.order.allocated" if replaced is None else "execution.order.reallocated",
         {
             "account": allocation.account_id,
             "plan": allocation.plan_id,
@@ -182,6 +193,8 @@ def order_allocated(allocation: AllocationRecord, order: OrderRecord) -> Event:
             "currency": allocation.terms.currency,
             "trade_date": allocation.trade_date,
             "settlement_date": allocation.settlement_date,
+            "allocation_id": allocation.allocation_id,
+            **instead,
         },
     )
 

@@ -11,11 +11,13 @@ from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.execution.app.changes import Changes
+from services.execution.app.corrections import corrected_orders, reshared
+from services.execution.app.days import fills_by_day
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
 from services.execution.app.intake import trade_date
 from services.execution.app.ports import Begin, Trace
-from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
+from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import VenuePort, VenueReport
 from services.execution.domain.allocation import Allocation, allocate, certain_increments
@@ -99,10 +101,16 @@ class Fills:
         """Apply what was said about each block, and everything that follows from it."""
         turns = {record.block_id: _turn(record, said, changes.now) for record, said in news}
         awaited = await changes.ledger.awaited_orders([each.block_id for each in turns.values() if each.part_sold])
+        present = await changes.ledger.allocations([each.block_id for each in turns.values() if each.corrects])
         # Every order that is looked at below, in one question.
         await changes.orders(
             {order_id for order_ids in awaited.values() for order_id in order_ids}
-            | {share.order_id for turn in turns.values() if turn.ends for share in turn.after.statement.shares}
+            | {
+                share.order_id
+                for turn in turns.values()
+                if turn.ends or turn.corrects
+                for share in turn.after.statement.shares
+            }
         )
         for group in by_trace(record for record, _ in news):
             with self.trace.continued(
@@ -117,6 +125,8 @@ class Fills:
                         records.append(await self._allocate(changes, turn.after, turn.order))
                         events.append(_finished(turn.after, turn.order))
                         continue
+                    if turn.corrects:
+                        events.append(await self._correct(changes, turn.after, present.get(record.block_id, ())))
                     if turn.part_sold:
                         await self._settle_part(changes, turn, awaited.get(record.block_id, frozenset()))
                     records.append(turn.after)
@@ -126,20 +136,16 @@ class Fills:
 
     async def _allocate(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> BlockRecord:
         """Share out a finished block's fills, and end its part in its orders."""
-        allocations, parts = allocate(
-            record.statement,
-            filled_quantity=order.filled_quantity,
-            gross_amount=order.gross_amount,
-            average_price=order.average_price or ZERO,
-            fee=order.fees,
-        )
+        allocations, parts = allocate(record.statement, fills_by_day(record))
         orders = await changes.orders({share.order_id for share in record.statement.shares})
         halts = await changes.halts()
-        got = {each.order_id: each for each in allocations}
+        got: dict[OrderId, list[Allocation]] = {}
+        for each in allocations:
+            got.setdefault(each.order_id, []).append(each)
         for part, share in zip(parts, record.statement.shares, strict=True):
             account_order = orders[part.order_id]
             asked = share.ordered * record.statement.increment
-            ended = _ended(account_order, record, asked, got.get(part.order_id), changes.now)
+            ended = _ended(account_order, record, asked, got.get(part.order_id, ()), changes.now)
             rest = asked - part.filled * record.statement.increment
             if rest > 0:
                 ended = self._unfilled(ended, record, order, rest, halts)
@@ -148,6 +154,21 @@ class Fills:
         if allocations and self.venue.capabilities.books_allocations:
             changes.instruct(record)
         return replace(record, allocated=True)
+
+    async def _correct(
+        self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]
+    ) -> Event:
+        """Share a finished block out anew after the venue corrected itself, and return what to tell of it."""
+        again = reshared(record, present)
+        orders = await changes.orders({share.order_id for share in record.statement.shares})
+        corrected = corrected_orders(orders, record, again, changes.now)
+        if corrected is None:
+            return block_event("not_reallocated", record, why="an order would have more than it asked for")
+        await changes.correct(record, again, corrected)
+        if self.venue.capabilities.books_allocations:
+            told = await changes.ledger.instruction_counts([record.block_id])
+            changes.instruct(record, told.get(record.block_id, 0) + 1)
+        return block_event("reallocated", record, changes=len(again.changed))
 
     def _unfilled(
         self,
@@ -198,12 +219,13 @@ class Fills:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A block after what was said about it: whether it ends, or is a sell that has brought something."""
+    """A block after what was said about it: whether it ends, was over and changes, or is a sell that brought something."""
 
     after: BlockRecord
     order: VenueOrder
     events: tuple[Event, ...]
     ends: bool
+    corrects: bool
     part_sold: bool
 
     @property
@@ -218,25 +240,33 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _T
         record,
         trade_date=_trade_date(record, fresh),
         reports=record.reports + tuple(each.report for each in fresh),
+        times={**record.times, **{each.report.report_id: each.time for each in fresh}},
         update_time=now,
     )
     order = after.order
     events = [venue_reported(after, each) for each in fresh]
     changed = order.fills != before.fills
-    if record.allocated and changed:
-        events.append(block_event("changed_after_allocation", after))
-    # More than we asked for is nobody's: the block waits for a person, and shows as a break.
-    overfilled = not record.allocated and order.overfilled_quantity > 0
-    if overfilled:
-        events.append(block_event("overfilled", after, quantity=order.overfilled_quantity))
-    live = not record.allocated and not overfilled
+    # What cannot be shared is nobody's: the block waits for a person, and shows as a break.
+    problem = _unshareable(after, order)
+    if problem and changed:
+        events.append(block_event(problem, after, quantity=order.filled_quantity))
+    live = not record.allocated and not problem
     return _Turn(
         after=after,
         order=order,
         events=tuple(events),
         ends=live and order.final,
+        corrects=record.allocated and changed and not problem,
         part_sold=live and not order.final and changed and record.block.terms.side is Side.SELL,
     )
+
+
+def _unshareable(record: BlockRecord, order: VenueOrder) -> str:
+    """Return why a block's fills cannot be shared: more than was asked for, or not in whole increments; else nothing."""
+    if order.overfilled_quantity > 0 or order.filled_quantity > record.block.quantity:
+        return "overfilled"
+    fractional = any(day.quantity % record.statement.increment for day in fills_by_day(record))
+    return "not_in_increments" if fractional else ""
 
 
 def _trade_date(record: BlockRecord, fresh: Sequence[VenueReport]) -> date:
@@ -258,19 +288,18 @@ def _finished(record: BlockRecord, order: VenueOrder) -> Event:
 
 
 def _ended(
-    order: OrderRecord, record: BlockRecord, asked: Decimal, got: Allocation | None, now: datetime
+    order: OrderRecord, record: BlockRecord, asked: Decimal, got: Sequence[Allocation], now: datetime
 ) -> OrderRecord:
     """Return an order after one of its blocks is finished."""
-    if got is None:
-        return replace(order, ended=order.ended + asked, settling_amount=ZERO, update_time=now)
+    quantity = sum((each.quantity for each in got), ZERO)
     return replace(
         order,
         ended=order.ended + asked,
         settling_amount=ZERO,
-        filled=order.filled + got.quantity,
-        filled_amount=order.filled_amount + got.gross_amount,
-        fees=order.fees + got.fee,
-        arrival_amount=order.arrival_amount + got.quantity * record.arrival_price,
+        filled=order.filled + quantity,
+        filled_amount=order.filled_amount + sum((each.gross_amount for each in got), ZERO),
+        fees=order.fees + sum((each.fee for each in got), ZERO),
+        arrival_amount=order.arrival_amount + quantity * record.arrival_price,
         update_time=now,
     )
 

@@ -11,7 +11,7 @@ Nothing is decided here: an instruction that the venue rejects, or does not answ
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.events import allocation_answered, block_event
 from services.execution.app.ports import Begin, Trace
@@ -19,6 +19,7 @@ from services.execution.app.records import AllocationRecord, BlockRecord, Instru
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, InstructionState, VenuePort
 from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.order import AVERAGE_PRICE_QUANTUM
 from services.execution.domain.settlement import settlement_date
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId
@@ -95,7 +96,8 @@ def instruction_of(
     terms = block.block.terms
     quantities: dict[AccountId, Decimal] = {}
     fees: dict[AccountId, Decimal] = {}
-    for each in allocations:
+    # What was busted is nobody's any more.
+    for each in (given := [each for each in allocations if each.quantity > 0]):
         quantities[each.account_id] = quantities.get(each.account_id, ZERO) + each.quantity
         fees[each.account_id] = fees.get(each.account_id, ZERO) + each.fees
     return AllocationInstruction(
@@ -106,8 +108,18 @@ def instruction_of(
         side=terms.side,
         currency=terms.currency,
         quantity=sum(quantities.values(), ZERO),
-        average_price=allocations[0].price if allocations else ZERO,
+        average_price=_average_price(given),
         trade_date=block.trade_date,
         settlement_date=settlement_date(block.trade_date),
         shares=tuple(AllocationShare(name, quantities[name], fees[name]) for name in sorted(quantities)),
     )
+
+
+def _average_price(given: Sequence[AllocationRecord]) -> Decimal:
+    """Return the price that all paid on average: each day's own when the fills are of several days."""
+    prices = {each.price for each in given}
+    if len(prices) == 1:
+        return prices.pop()
+    quantity = sum((each.quantity for each in given), ZERO)
+    paid = sum((each.quantity * each.price for each in given), ZERO)
+    return (paid / quantity).quantize(AVERAGE_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN) if quantity else ZERO

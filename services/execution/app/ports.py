@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from services.execution.app.records import (
+    AllocationId,
     AllocationRecord,
     BlockDetail,
     BlockRecord,
@@ -146,6 +147,10 @@ class Ledger(Protocol):
         """Record how orders changed."""
         ...
 
+    async def correct_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record how orders that were closed changed; what the stream of plan reports said of them stays said."""
+        ...
+
     async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders by id; those not known are missing."""
         ...
@@ -258,11 +263,23 @@ class Ledger(Protocol):
         """Record who got what."""
         ...
 
+    async def allocations(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[AllocationRecord]]:
+        """Return the blocks' allocations that nothing replaced, by order and day; blocks without any are missing."""
+        ...
+
+    async def allocation_history(self, allocation_id: AllocationId) -> list[AllocationRecord]:
+        """Return an allocation with all that it replaces and that replaced it, first to last; empty when unknown."""
+        ...
+
     async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
-        """Return what was shared out of each of a venue's blocks."""
+        """Return what was shared out of each of a venue's blocks, as it counts now."""
         ...
 
     # What venues are told of the shares.
+
+    async def instruction_counts(self, block_ids: Collection[BlockId]) -> dict[BlockId, int]:
+        """Return how often a venue was, or is to be, told of each block's shares; blocks it never was are missing."""
+        ...
 
     async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
         """Record that a venue is to be told who got what."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NewType
 
 from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Statement
@@ -16,6 +17,9 @@ from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanI
 from services.kernel.signing import Signature
 
 ZERO = Decimal(0)
+
+
+AllocationId = NewType("AllocationId", str)
 
 
 class LifeState(StrEnum):
@@ -41,6 +45,7 @@ class CloseReason(StrEnum):
     VENUE_CANCELED = "VENUE_CANCELED"
     VENUE_EXPIRED = "VENUE_EXPIRED"
     VENUE_REJECTED = "VENUE_REJECTED"
+    FILL_BUSTED = "FILL_BUSTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,8 @@ class BlockRecord:
 
     `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `attempt` names the
     attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
-    asked. `allocated` says that its fills are shared out: then the block is finished.
+    asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
+    each report.
     """
 
     block: Block
@@ -183,6 +189,7 @@ class BlockRecord:
     cancel_sent: bool = False
     allocated: bool = False
     reports: tuple[Report, ...] = ()
+    times: Mapping[str, datetime] = field(default_factory=dict)
     summary: "BlockSummary | None" = field(default=None, compare=False)
 
     @property
@@ -220,8 +227,13 @@ def summary_of(record: BlockRecord) -> BlockSummary:
 
 @dataclass(frozen=True, slots=True)
 class AllocationRecord:
-    """An account's part of a block's fills. Never changes."""
+    """An account's part of a block's fills of one day. Never changes.
 
+    What a correction or bust made of it is another one, of the next `revision`, that `replaces` it: with the whole new
+    quantity and amounts, which are 0 when nothing is left.
+    """
+
+    allocation_id: AllocationId
     order_id: OrderId
     block_id: BlockId
     account_id: AccountId
@@ -234,6 +246,17 @@ class AllocationRecord:
     trade_date: date
     settlement_date: date
     create_time: datetime
+    revision: int = 0
+    replaces: AllocationId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An allocation that replaces another, and at which place of the stream that was told."""
+
+    allocation: AllocationRecord
+    replaced: AllocationRecord
+    replaced_position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,13 +279,13 @@ class InstructionRecord:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """Something that happened to a plan: an allocation or a closed order, at its place in the stream."""
+    """Something that happened to a plan, at its place in the stream: an allocation, its correction, a closed order."""
 
     position: int
     plan_id: PlanId
     account_id: AccountId
     trace_parent: str | None
-    content: AllocationRecord | OrderRecord
+    content: AllocationRecord | Correction | OrderRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +301,8 @@ class VenueBreak:
 
 @dataclass(frozen=True, slots=True)
 class BlockDetail:
-    """A block with what each order got, when the venue said what, and what it was told of the shares, oldest first."""
+    """A block with what each order got, as it counts now, and what the venue was told of it, oldest first."""
 
     record: BlockRecord
     allocations: tuple[AllocationRecord, ...]
-    report_times: Mapping[str, datetime]
     instructions: tuple[InstructionRecord, ...] = ()

@@ -13,6 +13,7 @@ Quantities are whole numbers of the block's increment here: integers divide exac
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
 
@@ -88,14 +89,30 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Allocation:
-    """One order's part of a block's fills, in units and money.
+class DayFills:
+    """What a block's live fills of one trade date are together.
 
-    `gross_amount` and `fee` are whole cents; over the block they sum to the venue's amounts, to the cent.
+    `quantity` is above 0, `gross_amount` the exact sum of quantity times price, `average_price` what every account is
+    told it paid, `fee` what the venue took, zero or more.
+    """
+
+    trade_date: date
+    quantity: Decimal
+    gross_amount: Decimal
+    average_price: Decimal
+    fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One order's part of a block's fills of one day, in units and money.
+
+    `gross_amount` and `fee` are whole cents; over the block they sum to the venue's amounts of the day, to the cent.
     """
 
     order_id: OrderId
     account_id: AccountId
+    trade_date: date
     quantity: Decimal
     average_price: Decimal
     gross_amount: Decimal
@@ -146,43 +163,61 @@ def certain_increments(statement: Statement, filled: int) -> dict[OrderId, int]:
     return {share.order_id: filled * share.ordered // statement.quantity for share in statement.shares}
 
 
-def allocate(
-    statement: Statement, *, filled_quantity: Decimal, gross_amount: Decimal, average_price: Decimal, fee: Decimal
-) -> tuple[tuple[Allocation, ...], tuple[Part, ...]]:
+def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allocation, ...], tuple[Part, ...]]:
     """Return the allocations of a block's fills, and the parts with the carries they leave.
+
+    What an order gets of the block follows from all of its fills; what of it was traded on which day is split after.
+    So one day or several make no difference to who gets how much, and each day settles with the trades of that day.
 
     Args:
         statement: The rule as it was frozen before the block was sent.
-        filled_quantity: Sum of the live fills; a whole number of increments.
-        gross_amount: Sum of quantity times price over the live fills.
-        average_price: What every account is told it paid.
-        fee: The venue's fees for the block, zero or more.
+        days: The live fills by trade date, each date once, in order.
 
     Raises:
-        ValueError: `filled_quantity` is not a whole number of increments, or more than was ordered.
+        ValueError: A day's quantity is not a whole number of increments, or all are more than was ordered.
     """
-    increments = filled_quantity / statement.increment
-    if increments != int(increments):
-        raise ValueError(f"filled quantity {filled_quantity} is not in increments of {statement.increment}")
-    parts = allocate_pro_rata(statement, int(increments))
-    weights = [part.filled for part in parts]
-    salt = statement.block_id
+    increments = [_whole(day.quantity, statement.increment) for day in days]
+    parts = allocate_pro_rata(statement, sum(increments))
     names = [part.order_id for part in parts]
-    amounts = share_money(_to_cents(gross_amount), weights, names, salt)
-    fees = share_money(_to_cents(fee), weights, names, salt)
-    allocations = tuple(
-        Allocation(
-            order_id=part.order_id,
-            account_id=part.account_id,
-            quantity=part.filled * statement.increment,
-            average_price=average_price,
-            gross_amount=amount,
-            fee=part_of_fee,
+    allocations: list[Allocation] = []
+    for day, weights in zip(days, split_by_day([part.filled for part in parts], increments, names), strict=True):
+        # Another day, another draw for the odd cent.
+        salt = f"{statement.block_id}/{day.trade_date.isoformat()}"
+        amounts = share_money(_to_cents(day.gross_amount), weights, names, salt)
+        fees = share_money(_to_cents(day.fee), weights, names, salt)
+        allocations.extend(
+            Allocation(
+                order_id=part.order_id,
+                account_id=part.account_id,
+                trade_date=day.trade_date,
+                quantity=weight * statement.increment,
+                average_price=day.average_price,
+                gross_amount=amount,
+                fee=part_of_fee,
+            )
+            for part, weight, amount, part_of_fee in zip(parts, weights, amounts, fees, strict=True)
+            if weight
         )
-        for part, amount, part_of_fee in zip(parts, amounts, fees, strict=True)
-        if part.filled
-    )
-    return allocations, parts
+    return tuple(allocations), parts
+
+
+def split_by_day(wholes: Sequence[int], days: Sequence[int], names: Sequence[str]) -> list[list[int]]:
+    """Return how much of each whole falls on each day: rows sum to `days`, columns to `wholes`, all exactly.
+
+    Each day takes of what is left in proportion, by largest remainder; ties are settled by a hash of day and name.
+
+    Raises:
+        ValueError: The days do not sum to the wholes.
+    """
+    left = list(wholes)
+    if sum(left) != sum(days):
+        raise ValueError(f"days sum to {sum(days)}, what is split to {sum(left)}")
+    split: list[list[int]] = []
+    for number, day in enumerate(days):
+        row = left if number == len(days) - 1 else _proportional(day, left, names, str(number))
+        split.append(list(row))
+        left = [before - taken for before, taken in zip(left, row, strict=True)]
+    return split
 
 
 def share_money(amount: Decimal, weights: Sequence[int], names: Sequence[str], salt: str) -> list[Decimal]:
@@ -197,25 +232,12 @@ def share_money(amount: Decimal, weights: Sequence[int], names: Sequence[str], s
     whole = int(cents)
     if cents != whole:
         raise ValueError(f"an amount to share is whole cents, was {amount}")
-    total = sum(weights)
-    if total == 0:
+    if sum(weights) == 0:
         if whole:
             raise ValueError(f"{amount} cannot be shared among nobody")
         return [ZERO for _ in weights]
     sign = -1 if whole < 0 else 1
-    floors: list[int] = []
-    remainders: list[int] = []
-    for weight in weights:
-        quotient, remainder = divmod(abs(whole) * weight, total)
-        floors.append(quotient)
-        remainders.append(remainder)
-    left = abs(whole) - sum(floors)
-    claims = sorted(
-        range(len(weights)), key=lambda index: (-remainders[index], _lot_drawn(salt, names[index]), names[index])
-    )
-    for index in claims[:left]:
-        floors[index] += 1
-    return [sign * floor * CENT for floor in floors]
+    return [sign * part * CENT for part in _proportional(abs(whole), weights, names, salt)]
 
 
 def carries(parts: Iterable[Part], before: Mapping[AccountId, int]) -> dict[AccountId, int]:
@@ -259,6 +281,34 @@ def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) 
         )
     )
     return frozenset(sure + tied[: left - len(sure)])
+
+
+def _proportional(amount: int, weights: Sequence[int], names: Sequence[str], salt: str) -> list[int]:
+    """Return `amount` in proportion to `weights`, by largest remainder; ties are settled by a hash of salt and name."""
+    total = sum(weights)
+    if total == 0:
+        return [0] * len(weights)
+    parts: list[int] = []
+    remainders: list[int] = []
+    for weight in weights:
+        quotient, remainder = divmod(amount * weight, total)
+        parts.append(quotient)
+        remainders.append(remainder)
+    left = amount - sum(parts)
+    if left:
+        claims = sorted(
+            range(len(weights)), key=lambda index: (-remainders[index], _lot_drawn(salt, names[index]), names[index])
+        )
+        for index in claims[:left]:
+            parts[index] += 1
+    return parts
+
+
+def _whole(quantity: Decimal, increment: Decimal) -> int:
+    increments = quantity / increment
+    if increments != int(increments):
+        raise ValueError(f"filled quantity {quantity} is not in increments of {increment}")
+    return int(increments)
 
 
 def _lot_drawn(salt: str, name: str) -> bytes:

@@ -8,7 +8,7 @@ from sqlalchemy import Column, ColumnElement, exists, func, insert, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.records import BlockDetail, BlockRecord
+from services.execution.app.records import AllocationId, AllocationRecord, BlockDetail, BlockRecord
 from services.execution.app.report_text import report_text
 from services.execution.app.venue_port import VenueReport
 from services.execution.domain.allocation import Share
@@ -31,6 +31,11 @@ from services.kernel.ids import AccountId, BlockId, RunId, VenueId
 AnyColumn: TypeAlias = Column[Any]
 
 _COLUMNS = tuple(block.c)
+# What an allocation has of its block.
+_TERMS = (
+    *(block.c.instrument_id, block.c.side, block.c.venue_id, block.c.order_type, block.c.limit_price),
+    *(block.c.time_in_force, block.c.currency, block.c.custodian, block.c.increment),
+)
 _AT_VENUE = (OrderState.PENDING_NEW,)
 
 
@@ -38,6 +43,38 @@ class Blocks:
     """The part of the ledger with blocks."""
 
     _connection: AsyncConnection
+
+    async def allocations(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[AllocationRecord]]:
+        """Return the blocks' allocations that nothing replaced, by order and day; blocks without any are missing."""
+        given: dict[BlockId, list[AllocationRecord]] = {}
+        if not block_ids:
+            return given
+        found = await self._connection.execute(
+            select(*allocation.c, *_TERMS)
+            .join(block, block.c.block_id == allocation.c.block_id)
+            .where(allocation.c.block_id == func.any(sorted(block_ids)), ~replaced())
+            .order_by(allocation.c.block_id, allocation.c.order_id, allocation.c.trade_date)
+        )
+        for row in found:
+            given.setdefault(BlockId(row.block_id), []).append(rows.allocation_of(row, rows.terms_of(row)))
+        return given
+
+    async def allocation_history(self, allocation_id: AllocationId) -> list[AllocationRecord]:
+        """Return an allocation with all that it replaces and that replaced it, first to last; empty when unknown."""
+        one = allocation.alias()
+        same = (
+            (one.c.allocation_id == allocation_id)
+            & (one.c.block_id == allocation.c.block_id)
+            & (one.c.order_id == allocation.c.order_id)
+            & (one.c.trade_date == allocation.c.trade_date)
+        )
+        found = await self._connection.execute(
+            select(*allocation.c, *_TERMS)
+            .join(block, block.c.block_id == allocation.c.block_id)
+            .join(one, same)
+            .order_by(allocation.c.revision)
+        )
+        return [rows.allocation_of(row, rows.terms_of(row)) for row in found]
 
     async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
         """Return what earlier blocks left accounts short by; absent means 0."""
@@ -160,23 +197,14 @@ class Blocks:
         found = await self._blocks(block.c.block_id == block_id)
         if not found:
             return None
-        given = await self._connection.execute(
-            select(*allocation.c)
-            .where(allocation.c.block_id == block_id)
-            .order_by(allocation.c.account_id, allocation.c.order_id)
-        )
-        record = found[0]
-        allocations = tuple(rows.allocation_of(row, record.block.terms) for row in given)
-        said = await self._connection.execute(
-            select(venue_report.c.report_id, venue_report.c.report_time).where(venue_report.c.block_id == block_id)
-        )
+        given = (await self.allocations([block_id])).get(block_id, [])
+        given.sort(key=lambda each: (each.account_id, each.order_id, each.trade_date))
         told = await self._connection.execute(
             select(*instruction.c)
             .where(instruction.c.block_id == block_id)
             .order_by(instruction.c.create_time, instruction.c.allocation_id)
         )
-        times = {row.report_id: row.report_time for row in said}
-        return BlockDetail(record, allocations, times, tuple(rows.instruction_of(row) for row in told))
+        return BlockDetail(found[0], tuple(given), tuple(rows.instruction_of(row) for row in told))
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks after an id, by id, without their reports."""
@@ -240,8 +268,11 @@ class Blocks:
         found = (await self._connection.execute(statement)).all()
         ids = [row.block_id for row in found]
         shares = await self._shares(ids)
-        said = await self._reports(ids) if reports else {}
-        return [rows.block_of(row, shares[row.block_id], said.get(row.block_id, ())) for row in found]
+        said, times = await self._reports(ids) if reports else ({}, {})
+        return [
+            rows.block_of(row, shares[row.block_id], said.get(row.block_id, ()), times.get(row.block_id, {}))
+            for row in found
+        ]
 
     async def _shares(self, block_ids: Sequence[str]) -> dict[str, list[Share]]:
         shares: dict[str, list[Share]] = {block_id: [] for block_id in block_ids}
@@ -249,12 +280,19 @@ class Blocks:
             shares[row.block_id].append(rows.share_of(row))
         return shares
 
-    async def _reports(self, block_ids: Sequence[str]) -> dict[str, list[Report]]:
+    async def _reports(
+        self, block_ids: Sequence[str]
+    ) -> tuple[dict[str, list[Report]], dict[str, dict[str, datetime]]]:
         said: dict[str, list[Report]] = {}
-        columns = (venue_report.c.block_id, venue_report.c.kind, venue_report.c.content)
+        times: dict[str, dict[str, datetime]] = {}
+        columns = (
+            *(venue_report.c.block_id, venue_report.c.kind, venue_report.c.content),
+            *(venue_report.c.report_id, venue_report.c.report_time),
+        )
         for row in await self._details(columns, venue_report.c.block_id, venue_report.c.seq, block_ids):
             said.setdefault(row.block_id, []).append(rows.report_of_row(row))
-        return said
+            times.setdefault(row.block_id, {})[row.report_id] = row.report_time
+        return said, times
 
     async def _details(
         self, columns: Iterable[AnyColumn], key: AnyColumn, order: AnyColumn, block_ids: Sequence[str]
@@ -263,6 +301,12 @@ class Blocks:
             return ()
         details: Any = select(*columns).where(key == func.any(list(block_ids))).order_by(key, order)
         return (await self._connection.execute(details)).all()
+
+
+def replaced() -> ColumnElement[bool]:
+    """Return whether an allocation was replaced by a later one."""
+    later = allocation.alias()
+    return exists().where(later.c.replaces == allocation.c.allocation_id)
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """What venues are told of each block's shares, and what they said to that."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, UnaryExpression, exists, func, select
@@ -10,7 +10,7 @@ from services.execution.app.venue_port import InstructionState
 from services.execution.store import rows
 from services.execution.store.blocks import Blocks
 from services.execution.store.bulk import insert_rows, update_rows
-from services.execution.tables import allocation, block, instruction
+from services.execution.tables import block, instruction
 from services.kernel.ids import BlockId, VenueId
 
 _WITHOUT_FINAL_ANSWER = (InstructionState.SENT, InstructionState.RECEIVED)
@@ -39,12 +39,17 @@ class Instructions(Blocks):
         blocks = {
             each.block_id: each for each in await self._blocks(block.c.block_id == func.any(block_ids), reports=False)
         }
-        given: dict[BlockId, list[AllocationRecord]] = {block_id: [] for block_id in block_ids}
-        who = allocation.c
-        for row in await self._details(who, who.block_id, who.order_id, block_ids):
-            block_id = BlockId(row.block_id)
-            given[block_id].append(rows.allocation_of(row, blocks[block_id].block.terms))
-        return [(each, blocks[each.block_id], tuple(given[each.block_id])) for each in found]
+        given = await self.allocations(block_ids)
+        return [(each, blocks[each.block_id], tuple(given.get(each.block_id, ()))) for each in found]
+
+    async def instruction_counts(self, block_ids: Collection[BlockId]) -> dict[BlockId, int]:
+        """Return how often a venue was, or is to be, told of each block's shares; blocks it never was are missing."""
+        found = await self._connection.execute(
+            select(_KEPT.block_id, func.count().label("instructions"))
+            .where(_KEPT.block_id == func.any(sorted(block_ids)))
+            .group_by(_KEPT.block_id)
+        )
+        return {BlockId(row.block_id): row.instructions for row in found}
 
     async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
         """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, false, func, literal_column, select, true
+from sqlalchemy import ColumnElement, case, exists, false, func, literal_column, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
@@ -24,6 +24,12 @@ _COLUMNS = tuple(account_order.c)
 _STILL_OPEN = f"was.state IN ({', '.join(repr(each) for each in OPEN_STATES)})"
 # Written out, because the indexes on open work are for this text and no parameter.
 _NOT_GIVEN_UP = account_order.c.close_reason == literal_column("''")
+_KEEP_TOLD = text("""
+    UPDATE execution.plan_report AS report SET closed = to_jsonb(was)
+    FROM execution.account_order AS was
+    WHERE report.order_id = was.order_id AND report.allocation_id IS NULL AND report.closed IS NULL
+        AND was.order_id = ANY(:order_ids)
+""")
 # Rows of one statement with their ids as one array, well below what a message may hold.
 _IDS_MAX = 10_000
 
@@ -47,6 +53,14 @@ class Orders:
         saved = await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
         if saved != len(orders):
             raise Conflict(f"{len(orders) - saved} orders were closed before")
+
+    async def correct_orders(self, orders: Sequence[OrderRecord]) -> None:
+        """Record how orders that were closed changed; what the stream of plan reports said of them stays said."""
+        if not orders:
+            return
+        await self._connection.execute(_KEEP_TOLD, {"order_ids": sorted(each.order_id for each in orders)})
+        values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
+        await update_rows(self._connection, account_order, "order_id", values)
 
     async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders by id; those not known are missing."""

@@ -1,6 +1,7 @@
 """Rows ↔ values. Numbers come back as they went in: `numeric` is exact, and zeros at its end mean nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -8,6 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Row
 
 from services.execution.app.records import (
+    AllocationId,
     AllocationRecord,
     BlockRecord,
     BlockSummary,
@@ -267,7 +269,9 @@ def block_changes(record: BlockRecord) -> Values:
     }
 
 
-def block_of(row: AnyRow, shares: Iterable[Share], reports: Sequence[Report]) -> BlockRecord:
+def block_of(
+    row: AnyRow, shares: Iterable[Share], reports: Sequence[Report], times: Mapping[str, datetime]
+) -> BlockRecord:
     """Return a block with its shares and reports."""
     block_id, terms = BlockId(row.block_id), terms_of(row)
     return BlockRecord(
@@ -285,6 +289,7 @@ def block_of(row: AnyRow, shares: Iterable[Share], reports: Sequence[Report]) ->
         cancel_sent=row.cancel_sent,
         allocated=row.allocated,
         reports=tuple(reports),
+        times=times,
         summary=BlockSummary(OrderState(row.state), row.filled_quantity, row.average_price, row.fees),
     )
 
@@ -314,6 +319,7 @@ def report_of_row(row: AnyRow) -> Report:
 def allocation_values(each: AllocationRecord) -> Values:
     """Return the row of an allocation."""
     return {
+        "allocation_id": each.allocation_id,
         "block_id": each.block_id,
         "order_id": each.order_id,
         "account_id": each.account_id,
@@ -325,12 +331,15 @@ def allocation_values(each: AllocationRecord) -> Values:
         "trade_date": each.trade_date,
         "settlement_date": each.settlement_date,
         "create_time": each.create_time,
+        "revision": each.revision,
+        "replaces": each.replaces,
     }
 
 
 def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
     """Return an allocation; its terms are those of its block."""
     return AllocationRecord(
+        allocation_id=AllocationId(row.allocation_id),
         order_id=OrderId(row.order_id),
         block_id=BlockId(row.block_id),
         account_id=AccountId(row.account_id),
@@ -343,6 +352,8 @@ def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
         trade_date=row.trade_date,
         settlement_date=row.settlement_date,
         create_time=row.create_time,
+        revision=row.revision,
+        replaces=None if row.replaces is None else AllocationId(row.replaces),
     )
 
 

@@ -6,12 +6,13 @@ Positions have no gaps, and a reader who has seen position n will never see a sm
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import Allocated
-from services.execution.app.records import AllocationRecord, OrderRecord, PlanReport
+from services.execution.app.records import AllocationRecord, Correction, OrderRecord, PlanReport
 from services.execution.store import rows
+from services.execution.store.blocks import replaced
 from services.execution.store.bulk import insert_rows
 from services.execution.tables import account_order, allocation, block, plan_report
 from services.kernel.ids import AccountId, BlockId, PlanId, VenueId
@@ -27,7 +28,7 @@ class Stream:
         await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
 
     async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
-        """Return what was shared out of each of a venue's blocks."""
+        """Return what was shared out of each of a venue's blocks, as it counts now."""
         found = await self._connection.execute(
             select(
                 allocation.c.block_id,
@@ -36,7 +37,7 @@ class Stream:
                 func.sum(allocation.c.fees).label("fees"),
             )
             .join(block, block.c.block_id == allocation.c.block_id)
-            .where(block.c.venue_id == venue_id)
+            .where(block.c.venue_id == venue_id, ~replaced())
             .group_by(allocation.c.block_id)
         )
         return {BlockId(row.block_id): Allocated(row.quantity, row.amount, row.fees) for row in found}
@@ -55,7 +56,7 @@ class Stream:
                 "account_id": each.account_id,
                 "trace_parent": parents.get(each.plan_id),
                 "order_id": each.order_id,
-                "block_id": each.block_id if isinstance(each, AllocationRecord) else None,
+                "allocation_id": each.allocation_id if isinstance(each, AllocationRecord) else None,
             }
             for position, each in enumerate(contents, last + 1)
         ]
@@ -73,27 +74,73 @@ class Stream:
         ).all()
         if not found:
             return []
-        orders = {
-            row.order_id: rows.order_of(row)
-            for row in await self._connection.execute(
-                select(*account_order.c).where(account_order.c.order_id == func.any([row.order_id for row in found]))
-            )
-        }
-        given = {
-            (row.order_id, row.block_id): rows.allocation_of(row, orders[row.order_id].terms)
-            for row in await self._connection.execute(
-                select(*allocation.c).where(
-                    allocation.c.order_id == func.any([row.order_id for row in found if row.block_id is not None])
-                )
-            )
-        }
+        orders = await self._orders_told(found)
+        given, positions = await self._allocations_told(found, orders)
         return [
             PlanReport(
                 position=row.position,
                 plan_id=PlanId(row.plan_id),
                 account_id=AccountId(row.account_id),
                 trace_parent=row.trace_parent,
-                content=orders[row.order_id] if row.block_id is None else given[row.order_id, row.block_id],
+                content=orders[row.position]
+                if row.allocation_id is None
+                else _told(given[row.allocation_id], given, positions),
             )
             for row in found
         ]
+
+    async def _orders_told(self, found: Sequence[rows.AnyRow]) -> dict[int, OrderRecord]:
+        """Return the order of each report: as it is; or as it was told, where it changed after it was closed."""
+        ids = sorted({row.order_id for row in found})
+        present = {
+            row.order_id: rows.order_of(row)
+            for row in await self._connection.execute(
+                select(*account_order.c).where(account_order.c.order_id == func.any(ids))
+            )
+        }
+        orders = {row.position: present[row.order_id] for row in found}
+        changed = [row.position for row in found if row.closed is not None]
+        if changed:
+            told = await self._connection.execute(_TOLD, {"positions": changed})
+            orders |= {row.position: rows.order_of(row) for row in told}
+        return orders
+
+    async def _allocations_told(
+        self, found: Sequence[rows.AnyRow], orders: Mapping[int, OrderRecord]
+    ) -> tuple[dict[str, AllocationRecord], dict[str, int]]:
+        """Return the allocations that reports name and those that these replace, and where the latter were told."""
+        named = {row.allocation_id: orders[row.position].terms for row in found if row.allocation_id is not None}
+        given = {
+            row.allocation_id: rows.allocation_of(row, named[row.allocation_id])
+            for row in await self._connection.execute(
+                select(*allocation.c).where(allocation.c.allocation_id == func.any(sorted(named)))
+            )
+        }
+        terms = {each.replaces: each.terms for each in given.values() if each.replaces is not None}
+        positions: dict[str, int] = {}
+        if terms:
+            before = await self._connection.execute(
+                select(*allocation.c, plan_report.c.position)
+                .join(plan_report, plan_report.c.allocation_id == allocation.c.allocation_id)
+                .where(allocation.c.allocation_id == func.any(sorted(terms)))
+            )
+            for row in before:
+                given[row.allocation_id] = rows.allocation_of(row, terms[row.allocation_id])
+                positions[row.allocation_id] = row.position
+        return given, positions
+
+
+# The whole row as it was, column by column with its type.
+_TOLD = text("""
+    SELECT report.position, told.*
+    FROM execution.plan_report AS report, jsonb_populate_record(NULL::execution.account_order, report.closed) AS told
+    WHERE report.position = ANY(:positions)
+""")
+
+
+def _told(
+    allocated: AllocationRecord, given: Mapping[str, AllocationRecord], positions: Mapping[str, int]
+) -> AllocationRecord | Correction:
+    if allocated.replaces is None:
+        return allocated
+    return Correction(allocated, given[allocated.replaces], positions[allocated.replaces])

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from services.execution.domain.order import FillBusted, FillCorrected, Filled
+from services.execution.domain.order import Filled
 from tests.execution.builders import NOON, a_plan, a_trade
 
 
@@ -28,26 +28,6 @@ async def test_when_all_agrees_there_is_none(world):
     await carried_out(world)
 
     assert await breaks(world) == {}
-
-
-async def test_a_bust_after_allocation_is_a_break_and_changes_no_account(world):
-    name = await carried_out(world)
-    await say(world, name, FillBusted(f"{name}:bust", f"{name}:1"))
-
-    found = await breaks(world)
-    assert found["ALLOCATED_QUANTITY"] == ("10", "0")
-    assert found["ALLOCATED_AMOUNT"] == ("1000", "0")
-    assert (await world.order("VTI")).filled == 10
-    assert "execution.block.changed_after_allocation" in [kind for kind, _, _ in await world.events()]
-
-
-async def test_a_correction_of_the_price_after_allocation_is_a_break(world):
-    name = await carried_out(world)
-    await say(world, name, FillCorrected(f"{name}:c", f"{name}:1", Decimal(10), Decimal(101), Decimal("0.10")))
-
-    found = await breaks(world)
-    assert found["ALLOCATED_AMOUNT"] == ("1000", "1010")
-    assert found["AMOUNT"] == ("1010", "1000")
 
 
 async def test_more_than_was_ordered_is_given_to_nobody(world):

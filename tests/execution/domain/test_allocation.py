@@ -1,4 +1,5 @@
 import random
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -7,12 +8,14 @@ from hypothesis import strategies as st
 
 from services.execution.domain.allocation import (
     CARRY_SCALE,
+    DayFills,
     Share,
     Statement,
     allocate,
     allocate_pro_rata,
     certain_increments,
     share_money,
+    split_by_day,
 )
 
 
@@ -23,6 +26,11 @@ def a_statement(*ordered, block="block-1", carries=None, increment=1):
         for index, quantity in enumerate(ordered)
     ]
     return Statement(block, Decimal(increment), tuple(shares))
+
+
+def a_day(quantity, amount, day=0, fee=0):
+    quantity, amount = Decimal(quantity), Decimal(amount)
+    return DayFills(date(2022, 12, 28) + timedelta(days=day), quantity, amount, amount / quantity, Decimal(fee))
 
 
 def got(statement, filled):
@@ -133,13 +141,7 @@ def test_first_ties_are_drawn_by_block_and_favor_no_name():
 
 def test_money_and_fees_sum_to_the_cent():
     statement = a_statement(1, 1, 1)
-    allocations, _ = allocate(
-        statement,
-        filled_quantity=Decimal(3),
-        gross_amount=Decimal("100.00"),
-        average_price=Decimal("33.3333333333"),
-        fee=Decimal("0.01"),
-    )
+    allocations, _ = allocate(statement, [a_day(3, "100.00", fee="0.01")])
 
     assert sum(each.gross_amount for each in allocations) == Decimal("100.00")
     assert sorted(each.gross_amount for each in allocations) == [Decimal("33.33"), Decimal("33.33"), Decimal("33.34")]
@@ -147,13 +149,7 @@ def test_money_and_fees_sum_to_the_cent():
 
 
 def test_fractional_increments_are_allocated_in_increments():
-    allocations, _ = allocate(
-        a_statement(1500, 2500, increment="0.001"),
-        filled_quantity=Decimal("2.001"),
-        gross_amount=Decimal("200.10"),
-        average_price=Decimal(100),
-        fee=Decimal(0),
-    )
+    allocations, _ = allocate(a_statement(1500, 2500, increment="0.001"), [a_day("2.001", "200.10")])
 
     assert sum(each.quantity for each in allocations) == Decimal("2.001")
     assert {each.quantity for each in allocations} == {Decimal("0.750"), Decimal("1.251")}
@@ -161,13 +157,31 @@ def test_fractional_increments_are_allocated_in_increments():
 
 def test_a_fill_that_is_not_in_increments_is_refused():
     with pytest.raises(ValueError, match="not in increments"):
-        allocate(
-            a_statement(5),
-            filled_quantity=Decimal("1.5"),
-            gross_amount=Decimal(1),
-            average_price=Decimal(1),
-            fee=Decimal(0),
-        )
+        allocate(a_statement(5), [a_day("1.5", 1)])
+
+
+@given(partly_filled_blocks(), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_days_share_what_all_of_it_gives_and_each_day_sums_exactly(case, weights):
+    statement, filled = case
+    cuts = share_money(Decimal(filled) / 100, weights, [str(n) for n in range(len(weights))], "days")
+    quantities = [int(cut * 100) for cut in cuts]
+    days = [a_day(q, q * 10 + 1, n, fee=f"0.0{n}") for n, q in enumerate(quantities) if q]
+    allocations, parts = allocate(statement, days)
+
+    assert parts == allocate_pro_rata(statement, filled)
+    for part in parts:
+        assert sum(each.quantity for each in allocations if each.order_id == part.order_id) == part.filled
+    for day in days:
+        of_day = [each for each in allocations if each.trade_date == day.trade_date]
+        assert sum(each.quantity for each in of_day) == day.quantity
+        assert sum(each.gross_amount for each in of_day) == day.gross_amount
+        assert sum(each.fee for each in of_day) == day.fee
+        assert all(each.quantity > 0 for each in of_day)
+
+
+def test_days_that_are_not_all_of_it_are_refused():
+    with pytest.raises(ValueError, match="days sum to 3, what is split to 4"):
+        split_by_day([4], [1, 2], ["a"])
 
 
 @given(st.integers(-(10**9), 10**9), st.lists(st.integers(0, 10**6), min_size=1, max_size=20))
