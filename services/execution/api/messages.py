@@ -1,6 +1,7 @@
 """Orders, blocks, allocations, halts and costs as messages."""
 
 from decimal import Decimal
+from typing import assert_never
 
 from google.type import money_pb2
 
@@ -8,9 +9,11 @@ from evenkeel.common.v1 import values_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from services.execution.app.queries import CostReport
 from services.execution.app.records import (
+    AllocationDetail,
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    Correction,
     InstructionRecord,
     LifeState,
     OrderRecord,
@@ -18,6 +21,7 @@ from services.execution.app.records import (
     VenueBreak,
     summary_of,
 )
+from services.execution.domain.allocation import CARRY_SCALE
 from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
@@ -170,6 +174,21 @@ def allocation_message(each: AllocationRecord) -> pb.Allocation:
         trade_date=date_message(each.trade_date),
         settlement_date=date_message(each.settlement_date),
         create_time=instant_message(each.create_time),
+        allocation_id=each.allocation_id,
+        replaces_allocation_id=each.replaces or "",
+        revision=each.revision,
+    )
+
+
+def allocation_response(detail: AllocationDetail) -> pb.GetAllocationResponse:
+    """Return an allocation with its history, and what the statement said."""
+    statement = detail.statement
+    return pb.GetAllocationResponse(
+        allocation=allocation_message(detail.history[-1]),
+        history=[allocation_message(each) for each in detail.history],
+        ordered_quantity=decimal_message(detail.share.ordered * statement.increment),
+        block_quantity=decimal_message(statement.quantity * statement.increment),
+        carry=decimal_message(detail.share.carry * statement.increment / CARRY_SCALE),
     )
 
 
@@ -181,10 +200,17 @@ def report_message(report: PlanReport) -> pb.PlanReport:
         account_id=report.account_id,
         trace_parent=report.trace_parent or "",
     )
-    if isinstance(report.content, AllocationRecord):
-        message.allocation.CopyFrom(allocation_message(report.content))
-    else:
-        message.closed_order.CopyFrom(order_message(report.content))
+    match report.content:
+        case AllocationRecord():
+            message.allocation.CopyFrom(allocation_message(report.content))
+        case Correction():
+            message.correction.allocation.CopyFrom(allocation_message(report.content.allocation))
+            message.correction.replaced.CopyFrom(allocation_message(report.content.replaced))
+            message.correction.replaced_position = report.content.replaced_position
+        case OrderRecord():
+            message.closed_order.CopyFrom(order_message(report.content))
+        case _:
+            assert_never(report.content)
     return message
 
 

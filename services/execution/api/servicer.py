@@ -12,6 +12,7 @@ from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceSer
 from services.execution.api.messages import (
     MODES,
     ORDER_STATE,
+    allocation_response,
     block_message,
     block_response,
     break_message,
@@ -25,6 +26,7 @@ from services.execution.api.plans import PlanReader, result_message
 from services.execution.app import ExecutionApp
 from services.execution.app.bell import Bell
 from services.execution.app.ports import OrderFilter
+from services.execution.app.records import AllocationId
 from services.execution.domain.errors import MarketInvalid
 from services.execution.domain.words import ReferencePrice
 from services.kernel.errors import Violations
@@ -100,6 +102,9 @@ class ExecutionServicer(ExecutionServiceServicer):
 
     async def GetBlock(self, request: pb.GetBlockRequest, context: _Context) -> pb.GetBlockResponse:
         return block_response(await self.app.queries.get_block(BlockId(request.block_id)))
+
+    async def GetAllocation(self, request: pb.GetAllocationRequest, context: _Context) -> pb.GetAllocationResponse:
+        return allocation_response(await self.app.queries.get_allocation(AllocationId(request.allocation_id)))
 
     async def ListBlocks(self, request: pb.ListBlocksRequest, context: _Context) -> pb.ListBlocksResponse:
         page = _page(request)

@@ -5,9 +5,9 @@ Whoever has something else than before gets an allocation that replaces the old 
 What cannot be shared, because it is more than was asked for, is given to nobody and stays a break.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from services.execution.app.days import fills_by_day
@@ -91,4 +91,3 @@ def _differs(before: AllocationRecord, after: Allocation) -> bool:
         after.gross_amount,
         after.fee,
     )
-

@@ -155,9 +155,7 @@ class Fills:
             changes.instruct(record)
         return replace(record, allocated=True)
 
-    async def _correct(
-        self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]
-    ) -> Event:
+    async def _correct(self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]) -> Event:
         """Share a finished block out anew after the venue corrected itself, and return what to tell of it."""
         again = reshared(record, present)
         orders = await changes.orders({share.order_id for share in record.statement.shares})
@@ -219,7 +217,7 @@ class Fills:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A block after what was said about it: whether it ends, was over and changes, or is a sell that brought something."""
+    """A block after what was said about it: whether it ends, changes after its end, or is a sell that brought money."""
 
     after: BlockRecord
     order: VenueOrder
@@ -262,7 +260,7 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _T
 
 
 def _unshareable(record: BlockRecord, order: VenueOrder) -> str:
-    """Return why a block's fills cannot be shared: more than was asked for, or not in whole increments; else nothing."""
+    """Return why a block's fills cannot be shared: too much, or not in whole increments; empty when they can."""
     if order.overfilled_quantity > 0 or order.filled_quantity > record.block.quantity:
         return "overfilled"
     fractional = any(day.quantity % record.statement.increment for day in fills_by_day(record))

@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.ports import Allocated, Begin, OrderFilter
 from services.execution.app.records import (
+    AllocationDetail,
+    AllocationId,
     BlockDetail,
     BlockRecord,
     InstructionRecord,
@@ -17,7 +19,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.venue_port import InstructionState, VenuePort, VenueView
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
-from services.execution.domain.errors import BlockNotFound, OrderNotFound
+from services.execution.domain.errors import AllocationNotFound, BlockNotFound, OrderNotFound
 from services.execution.domain.order import OrderState, VenueOrder
 from services.kernel.clock import Clock
 from services.kernel.decimals import plain
@@ -88,6 +90,21 @@ class Queries:
         if found is None:
             raise BlockNotFound(f"block {block_id} does not exist", block_id=block_id)
         return found
+
+    async def get_allocation(self, allocation_id: AllocationId) -> AllocationDetail:
+        """Return an allocation, what became of it, and what it rests on.
+
+        Raises:
+            AllocationNotFound: No allocation has this id.
+        """
+        async with self.begin() as ledger:
+            history = await ledger.allocation_history(allocation_id)
+            detail = await ledger.block(history[0].block_id) if history else None
+        if detail is None:
+            raise AllocationNotFound(f"allocation {allocation_id} does not exist", allocation_id=allocation_id)
+        statement = detail.record.statement
+        share = next(share for share in statement.shares if share.order_id == history[0].order_id)
+        return AllocationDetail(tuple(history), statement, share)
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks after an id, by id."""

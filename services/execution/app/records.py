@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NewType
 
 from services.execution.app.venue_port import InstructionState
-from services.execution.domain.allocation import Statement
+from services.execution.domain.allocation import Share, Statement
 from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
@@ -257,6 +257,15 @@ class Correction:
     allocation: AllocationRecord
     replaced: AllocationRecord
     replaced_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationDetail:
+    """An allocation with all that it replaces and that replaced it, first to last, and what the statement said."""
+
+    history: tuple[AllocationRecord, ...]
+    statement: Statement
+    share: Share
 
 
 @dataclass(frozen=True, slots=True)

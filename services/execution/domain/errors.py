@@ -15,6 +15,12 @@ class BlockNotFound(NotFound):
     reason = "BLOCK_NOT_FOUND"
 
 
+class AllocationNotFound(NotFound):
+    """No allocation has this id."""
+
+    reason = "ALLOCATION_NOT_FOUND"
+
+
 class PlanNotFound(NotFound):
     """No plan with this id was submitted."""
 

@@ -40,6 +40,36 @@ async def test_a_plan_is_carried_out_and_decision_hears_of_it(execution):
     assert (await trader.ListBreaks(pb.ListBreaksRequest())).breaks == []
 
 
+async def test_a_bust_reaches_decision_with_what_it_replaces(execution):
+    await execution.market(VTI=100, fee_bps="1")
+    await execution.submit(a_plan(a_trade(quantity=10)))
+    first, closed = await execution.closed(1)
+    trader = execution.as_("trader")
+    block = await trader.GetBlock(pb.GetBlockRequest(block_id=first.allocation.block_id))
+    await execution.built.venue.bust_fill(block.fills[0].execution_id)
+
+    (told,) = await execution.reports(lambda got: len(got) == 1, after=closed.position)
+
+    assert told.correction.replaced == first.allocation
+    assert told.correction.replaced_position == first.position
+    assert told.correction.allocation.quantity.value == "0"
+    assert told.correction.allocation.replaces_allocation_id == first.allocation.allocation_id
+    request = pb.GetAllocationRequest(allocation_id=first.allocation.allocation_id)
+    shown = await trader.GetAllocation(request)
+    assert shown.allocation == told.correction.allocation
+    assert [each.revision for each in shown.history] == [0, 1]
+    assert (shown.ordered_quantity.value, shown.block_quantity.value, shown.carry.value) == ("10", "10", "0")
+    order = (await trader.GetOrder(pb.GetOrderRequest(order_id=first.allocation.order_id))).order
+    assert (order.state, order.close_reason) == (pb.Order.STATE_CANCELED, "FILL_BUSTED")
+    assert (await trader.ListBreaks(pb.ListBreaksRequest())).breaks == []
+
+
+async def test_an_allocation_that_is_not_known_is_not_found(execution):
+    call = execution.as_("trader").GetAllocation(pb.GetAllocationRequest(allocation_id="a-none"))
+
+    assert (await refused(call)).reason == "ALLOCATION_NOT_FOUND"
+
+
 async def test_the_costs_sum_to_the_shortfall(execution):
     await execution.market(VTI=101, spread_bps="10", fee_bps="1")
     await execution.submit(a_plan(a_trade(quantity=10, price=100)))

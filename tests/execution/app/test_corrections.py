@@ -1,4 +1,4 @@
-"""What a venue takes back or corrects after a block was shared out reaches every account, with a link to what it was."""
+"""What a venue takes back after a block was shared out reaches every account, with a link to what it was."""
 
 from datetime import date, timedelta
 from decimal import Decimal

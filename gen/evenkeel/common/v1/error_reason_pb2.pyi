@@ -182,6 +182,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The trade would sell more than the plan's lots hold, or is empty."""
     ERROR_REASON_CASH_INSUFFICIENT: _ErrorReason.ValueType  # 315
     """The account's cash and proceeds do not cover the buy."""
+    ERROR_REASON_ALLOCATION_NOT_FOUND: _ErrorReason.ValueType  # 316
+    """No allocation has this id."""
     ERROR_REASON_FILL_NOT_FOUND: _ErrorReason.ValueType  # 335
     """The sandbox venue reported no fill under this id."""
     ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
@@ -403,6 +405,8 @@ ERROR_REASON_TRADE_INVALID: ErrorReason.ValueType  # 314
 """The trade would sell more than the plan's lots hold, or is empty."""
 ERROR_REASON_CASH_INSUFFICIENT: ErrorReason.ValueType  # 315
 """The account's cash and proceeds do not cover the buy."""
+ERROR_REASON_ALLOCATION_NOT_FOUND: ErrorReason.ValueType  # 316
+"""No allocation has this id."""
 ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
 """The sandbox venue reported no fill under this id."""
 ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336

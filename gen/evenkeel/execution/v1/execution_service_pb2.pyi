@@ -490,6 +490,9 @@ class Allocation(_message.Message):
     TRADE_DATE_FIELD_NUMBER: _builtins.int
     SETTLEMENT_DATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    REPLACES_ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The account's order."""
     block_id: _builtins.str
@@ -502,13 +505,21 @@ class Allocation(_message.Message):
     """Which instrument."""
     side: _values_pb2.Side.ValueType
     """Which way."""
+    allocation_id: _builtins.str
+    """Its id."""
+    replaces_allocation_id: _builtins.str
+    """The allocation that it takes the place of, after a correction or bust; empty
+    for the first.
+    """
+    revision: _builtins.int
+    """The how manieth it is, from 0."""
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
-        """Units, above 0."""
+        """Units, 0 or more; 0 only of a correction that leaves nothing."""
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Average price of the block's fills it is part of."""
+        """Average price of the block's fills of that day."""
 
     @_builtins.property
     def value(self) -> _money_pb2.Money:
@@ -546,14 +557,53 @@ class Allocation(_message.Message):
         trade_date: _date_pb2.Date | None = ...,
         settlement_date: _date_pb2.Date | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        allocation_id: _builtins.str = ...,
+        replaces_allocation_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "price", b"price", "quantity", b"quantity", "settlement_date", b"settlement_date", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "create_time", b"create_time", "fees", b"fees", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "price", b"price", "quantity", b"quantity", "settlement_date", b"settlement_date", "side", b"side", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allocation_id", b"allocation_id", "block_id", b"block_id", "create_time", b"create_time", "fees", b"fees", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "price", b"price", "quantity", b"quantity", "replaces_allocation_id", b"replaces_allocation_id", "revision", b"revision", "settlement_date", b"settlement_date", "side", b"side", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Allocation: _TypeAlias = Allocation  # noqa: Y015
+
+@_typing.final
+class AllocationCorrection(_message.Message):
+    """The venue corrected or busted a fill after the block was shared out, so an
+    account has something else than it was told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
+    REPLACED_POSITION_FIELD_NUMBER: _builtins.int
+    replaced_position: _builtins.int
+    """Where in the stream that was told."""
+    @_builtins.property
+    def allocation(self) -> Global___Allocation:
+        """What counts now: all of it, not the difference."""
+
+    @_builtins.property
+    def replaced(self) -> Global___Allocation:
+        """What it takes the place of."""
+
+    def __init__(
+        self,
+        *,
+        allocation: Global___Allocation | None = ...,
+        replaced: Global___Allocation | None = ...,
+        replaced_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "replaced", b"replaced"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "replaced", b"replaced", "replaced_position", b"replaced_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllocationCorrection: _TypeAlias = AllocationCorrection  # noqa: Y015
 
 @_typing.final
 class PlanReport(_message.Message):
@@ -567,6 +617,7 @@ class PlanReport(_message.Message):
     TRACE_PARENT_FIELD_NUMBER: _builtins.int
     ALLOCATION_FIELD_NUMBER: _builtins.int
     CLOSED_ORDER_FIELD_NUMBER: _builtins.int
+    CORRECTION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Dense, from 1, in an order that never changes."""
     plan_id: _builtins.str
@@ -583,6 +634,10 @@ class PlanReport(_message.Message):
     def closed_order(self) -> Global___Order:
         """An order ended."""
 
+    @_builtins.property
+    def correction(self) -> Global___AllocationCorrection:
+        """An allocation took the place of another."""
+
     def __init__(
         self,
         *,
@@ -592,12 +647,13 @@ class PlanReport(_message.Message):
         trace_parent: _builtins.str = ...,
         allocation: Global___Allocation | None = ...,
         closed_order: Global___Order | None = ...,
+        correction: Global___AllocationCorrection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "closed_order", b"closed_order", "content", b"content"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "closed_order", b"closed_order", "content", b"content", "correction", b"correction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allocation", b"allocation", "closed_order", b"closed_order", "content", b"content", "plan_id", b"plan_id", "position", b"position", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allocation", b"allocation", "closed_order", b"closed_order", "content", b"content", "correction", b"correction", "plan_id", b"plan_id", "position", b"position", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["allocation", "closed_order"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["allocation", "closed_order", "correction"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -973,6 +1029,78 @@ class GetBlockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBlockResponse: _TypeAlias = GetBlockResponse  # noqa: Y015
+
+@_typing.final
+class GetAllocationRequest(_message.Message):
+    """Request of `GetAllocation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """Which allocation."""
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAllocationRequest: _TypeAlias = GetAllocationRequest  # noqa: Y015
+
+@_typing.final
+class GetAllocationResponse(_message.Message):
+    """Response of `GetAllocation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    ORDERED_QUANTITY_FIELD_NUMBER: _builtins.int
+    BLOCK_QUANTITY_FIELD_NUMBER: _builtins.int
+    CARRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def allocation(self) -> Global___Allocation:
+        """What counts now."""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
+        """All there were, first to last, the one that counts included."""
+
+    @_builtins.property
+    def ordered_quantity(self) -> _decimal_pb2.Decimal:
+        """Units that the order had in the block, by the statement."""
+
+    @_builtins.property
+    def block_quantity(self) -> _decimal_pb2.Decimal:
+        """Units of the whole block, by the statement."""
+
+    @_builtins.property
+    def carry(self) -> _decimal_pb2.Decimal:
+        """What earlier blocks had left the account short by, in units of this
+        instrument; negative when they gave it more than its share.
+        """
+
+    def __init__(
+        self,
+        *,
+        allocation: Global___Allocation | None = ...,
+        history: _abc.Iterable[Global___Allocation] | None = ...,
+        ordered_quantity: _decimal_pb2.Decimal | None = ...,
+        block_quantity: _decimal_pb2.Decimal | None = ...,
+        carry: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "block_quantity", b"block_quantity", "carry", b"carry", "ordered_quantity", b"ordered_quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "block_quantity", b"block_quantity", "carry", b"carry", "history", b"history", "ordered_quantity", b"ordered_quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAllocationResponse: _TypeAlias = GetAllocationResponse  # noqa: Y015
 
 @_typing.final
 class ListBlocksRequest(_message.Message):

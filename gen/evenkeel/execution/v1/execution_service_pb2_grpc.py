@@ -66,6 +66,11 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksResponse.FromString,
                 _registered_method=True)
+        self.GetAllocation = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/GetAllocation',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationResponse.FromString,
+                _registered_method=True)
         self.GetCostReport = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/GetCostReport',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetCostReportRequest.SerializeToString,
@@ -154,6 +159,16 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAllocation(self, request, context):
+        """Returns an allocation with everything that it replaces and that replaced it,
+        and what the statement said of its order before the block was sent.
+
+        Errors: `NOT_FOUND` / `ALLOCATION_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCostReport(self, request, context):
         """Returns what trading cost, against the price at the decision and at arrival.
         """
@@ -234,6 +249,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListBlocks,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksResponse.SerializeToString,
+            ),
+            'GetAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAllocation,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationResponse.SerializeToString,
             ),
             'GetCostReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCostReport,
@@ -430,6 +450,33 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/ListBlocks',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/GetAllocation',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetAllocationResponse.FromString,
             options,
             channel_credentials,
             insecure,

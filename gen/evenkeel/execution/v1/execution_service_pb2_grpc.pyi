@@ -60,6 +60,12 @@ class ExecutionServiceStub:
     """
     ListBlocks: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ListBlocksRequest, _execution_service_pb2.ListBlocksResponse]
     """Lists blocks by id, without fills and allocations."""
+    GetAllocation: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetAllocationRequest, _execution_service_pb2.GetAllocationResponse]
+    """Returns an allocation with everything that it replaces and that replaced it,
+    and what the statement said of its order before the block was sent.
+
+    Errors: `NOT_FOUND` / `ALLOCATION_NOT_FOUND`.
+    """
     GetCostReport: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetCostReportRequest, _execution_service_pb2.GetCostReportResponse]
     """Returns what trading cost, against the price at the decision and at arrival."""
     ListBreaks: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ListBreaksRequest, _execution_service_pb2.ListBreaksResponse]
@@ -114,6 +120,12 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     ListBlocks: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListBlocksRequest, _execution_service_pb2.ListBlocksResponse]  # type: ignore[assignment]
     """Lists blocks by id, without fills and allocations."""
+    GetAllocation: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetAllocationRequest, _execution_service_pb2.GetAllocationResponse]  # type: ignore[assignment]
+    """Returns an allocation with everything that it replaces and that replaced it,
+    and what the statement said of its order before the block was sent.
+
+    Errors: `NOT_FOUND` / `ALLOCATION_NOT_FOUND`.
+    """
     GetCostReport: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetCostReportRequest, _execution_service_pb2.GetCostReportResponse]  # type: ignore[assignment]
     """Returns what trading cost, against the price at the decision and at arrival."""
     ListBreaks: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListBreaksRequest, _execution_service_pb2.ListBreaksResponse]  # type: ignore[assignment]
@@ -201,6 +213,18 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ListBlocksResponse, _abc.Awaitable[_execution_service_pb2.ListBlocksResponse]]:
         """Lists blocks by id, without fills and allocations."""
+
+    @_abc_1.abstractmethod
+    def GetAllocation(
+        self,
+        request: _execution_service_pb2.GetAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.GetAllocationResponse, _abc.Awaitable[_execution_service_pb2.GetAllocationResponse]]:
+        """Returns an allocation with everything that it replaces and that replaced it,
+        and what the statement said of its order before the block was sent.
+
+        Errors: `NOT_FOUND` / `ALLOCATION_NOT_FOUND`.
+        """
 
     @_abc_1.abstractmethod
     def GetCostReport(
