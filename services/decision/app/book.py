@@ -77,6 +77,10 @@ class Books(Protocol):
         """Return what each account that exists rests on: its snapshot, and the position that is booked on top."""
         ...
 
+    async def traded_cash(self, since: Mapping[AccountId, int]) -> Mapping[AccountId, Decimal]:
+        """Return what booked trades did to each account's cash after a position of execution's stream; absent for 0."""
+        ...
+
     async def account_ids(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""
         ...

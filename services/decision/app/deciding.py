@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from services.decision.app.events import plan_decided, run_event
+from services.decision.app.flows import cash_flows
 from services.decision.app.leases import held
 from services.decision.app.policies import with_policy
 from services.decision.app.ports import (
@@ -35,11 +37,12 @@ from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import LIVE_STATES, Draft, Failure, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
+from services.decision.domain.problem import ZERO
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
 from services.decision.domain.run import Run, RunState, Shard, backoff
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
-from services.kernel.errors import Conflict, Fact
+from services.kernel.errors import Conflict, Fact, Invalid
 from services.kernel.ids import AccountId, PlanId, PolicyHash, derived_id
 
 # Who approves plans inside their policy's safety nets; the policy's hash follows.
@@ -138,6 +141,8 @@ class Deciding:
             decided = await session.plans.decided_dates(ids)
             basis = await _basis(session, run)
             documents = await session.contents.get({each.policy_hash for each in accounts if each.policy_hash})
+            looking = await asyncio.to_thread(self._looking_at_flows, documents)
+            flows = await cash_flows(session, [a.account_id for a in accounts if a.policy_hash in looking], books)
 
         def prepared() -> tuple[Sequence[AccountInputs], Mapping[str, bytes]]:
             bodies = {each.account_id: books[each.account_id].content() for each in accounts}
@@ -149,6 +154,7 @@ class Deciding:
                     documents,
                     live,
                     decided.get(each.account_id),
+                    flows.get(each.account_id, ZERO),
                     run.as_of_time,
                 )
                 for each in accounts
@@ -184,6 +190,7 @@ class Deciding:
         documents: Mapping[str, bytes],
         live: Collection[AccountId],
         decided: date | None,
+        cash_flow: Decimal,
         as_of_time: datetime,
     ) -> AccountInputs:
         inputs = AccountInputs(
@@ -192,12 +199,22 @@ class Deciding:
             policy=None,
             policy_hash=account.policy_hash,
             policy_version_hashes=account.version_hashes,
+            cash_flow=cash_flow,
         )
         if account.policy_hash:
             inputs = with_policy(inputs, self.policy, documents[account.policy_hash])
         if inputs.policy is not None:
             inputs = replace(inputs, looked_regardless=is_due(inputs.policy, decided, as_of_time.date()))
         return replace(inputs, refused=LIVE) if account.account_id in live else inputs
+
+    def _looking_at_flows(self, documents: Mapping[str, bytes]) -> Collection[str]:
+        """Return which policies, by hash, ask to look when money comes or goes; what cannot be read asks nothing."""
+        found = set()
+        for policy_hash, document in documents.items():
+            with suppress(Invalid):
+                if self.policy.read(document).cash_flow_minimum is not None:
+                    found.add(policy_hash)
+        return found
 
     async def _solved(self, inputs: Sequence[AccountInputs], basis: Basis, span: Spanned) -> Sequence[Solved]:
         with self.tracing.span("decision.solve", evenkeel__accounts=len(inputs)) as solving:

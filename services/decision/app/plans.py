@@ -135,6 +135,7 @@ class PlanApp:
             policy_hash=named.policy_hash,
             policy_version_hashes=named.policy_version_hashes,
             looked_regardless=named.looked_regardless,
+            cash_flow=named.cash_flow,
         )
         if named.policy_hash:
             inputs = with_policy(inputs, self.policy, bodies[named.policy_hash])

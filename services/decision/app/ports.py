@@ -254,6 +254,10 @@ class Plans(Protocol):
         """Return the day that each account was decided for last, with trades or without; absent when never."""
         ...
 
+    async def decided_accounts(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, str]:
+        """Return the hash of what each account was when it was decided last, as `decided_dates` sees it."""
+        ...
+
     async def withdraw_unsent(self, run_id: RunId, at: datetime) -> Sequence[Plan]:
         """Withdraw the run's plans that are not being submitted, and return them without content."""
         ...

@@ -21,7 +21,6 @@ from services.decision.domain.policy import (
     ClassLimit,
     Distance,
     ExecutionPreferences,
-    LotMethod,
     Policy,
     Restriction,
     RestrictionKind,
@@ -31,7 +30,7 @@ from services.decision.domain.policy import (
     cash_within,
     flattened,
 )
-from services.decision.domain.problem import ONE, ZERO
+from services.decision.domain.problem import ONE, ZERO, LotMethod
 from services.kernel.canonical import content_hash
 from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation, Invalid, NotFound
@@ -126,6 +125,7 @@ def read_policy(document: bytes) -> Policy:
         minimum_trade=_money(said.bands, "minimum_trade", "bands"),
         drift_triggers=said.triggers.drift if said.triggers.HasField("drift") else True,
         cash_drift=_number(said.triggers, "cash_drift", "triggers"),
+        cash_flow_minimum=_money(said.triggers, "cash_flow_minimum", "triggers"),
         calendar_days=said.triggers.calendar_days or None,
         tracking_variance_price_bps=_number(objective, "tracking_variance_price_bps", "objective") or ZERO,
         band_excess_price_bps=_number(objective, "band_excess_price_bps", "objective") or ZERO,
@@ -161,6 +161,8 @@ def read_policy(document: bytes) -> Policy:
         net_benefit_minimum=_money(said.triggers, "net_benefit_minimum", "triggers"),
         account_minimum=_money(said.targets, "account_minimum", "targets"),
         volatility_limit=_number(risk, "volatility_limit", "risk"),
+        tail_loss_limit=_number(risk, "tail_loss_limit", "risk"),
+        drawdown_limit=_number(risk, "drawdown_limit", "risk"),
         issuer_weight_limit=_number(risk, "issuer_weight_limit", "risk"),
         class_limits=tuple(
             _class_limit(item, f"risk.class_limits[{row}]") for row, item in enumerate(risk.class_limits)

@@ -13,7 +13,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.grouping import WEIGHT_STEP, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument
-from services.decision.domain.policy import LotMethod, Policy, Restriction, RestrictionKind
+from services.decision.domain.policy import Policy, Restriction, RestrictionKind
 from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import (
     ONE,
@@ -67,7 +67,9 @@ class Market:
     instruments: Mapping[InstrumentId, Instrument]
 
 
-def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_time: datetime) -> AccountProblem:
+def account_problem(
+    account: AccountBook, policy: Policy, market: Market, as_of_time: datetime, cash_flow: Decimal = ZERO
+) -> AccountProblem:
     """Return what the optimiser is asked.
 
     Args:
@@ -75,6 +77,7 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
         policy: In force for the account at `as_of_time`.
         market: Has a price and an instrument for everything that is held or has a target.
         as_of_time: The business instant that is decided for.
+        cash_flow: Money that came, negative for what went, since the account was decided last; in its currency.
 
     Raises:
         PricesStale: The prices are older than the policy allows.
@@ -88,6 +91,8 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
     budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
+    flow_minimum = _amount(policy.cash_flow_minimum, "triggers.cash_flow_minimum", account, found)
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
     as_of_date = as_of_time.date()
@@ -124,9 +129,11 @@ def account_problem(account: AccountBook, policy: Policy, market: Market, as_of_
             gain_budget=budget,
             realized_short=short,
             realized_long=long,
+            lot_method=policy.tax.lot_method,
+            harvest_minimum=harvest_minimum or ZERO,
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
-        cash_rule=_cash_rule(account, policy),
+        cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),
         limits=Limits(turnover=policy.turnover_limit),
         recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
     )
@@ -178,11 +185,6 @@ def _check_supported(account: AccountBook, policy: Policy, found: Violations) ->
         for name, value in (("short_term_rate", tax.short_term_rate), ("long_term_rate", tax.long_term_rate)):
             if value is None:
                 found.add(f"policy.tax.{name}", "must be set for an account that is taxed")
-        # Better no plan than one that does not do what was agreed.
-        if tax.lot_method is not LotMethod.LOWEST_TAX:
-            found.add("policy.tax.lot_method", f"must be LOWEST_TAX, which this build supports, was {tax.lot_method}")
-        if tax.harvest_losses and tax.harvest_minimum is not None and tax.harvest_minimum.amount > 0:
-            found.add("policy.tax.harvest_minimum", f"must be 0 or absent in this build, was {tax.harvest_minimum}")
     total = sum(policy.weights.values(), policy.cash_weight)
     if total != ONE:
         found.add("policy.targets", f"weights and cash must sum to 1, were {plain(total)}")
@@ -342,7 +344,11 @@ def _objective(policy: Policy) -> Objective:
     )
 
 
-def _cash_rule(account: AccountBook, policy: Policy) -> CashRule:
+def _is_flow(cash_flow: Decimal, minimum: Decimal | None) -> bool:
+    return minimum is not None and abs(cash_flow) >= minimum
+
+
+def _cash_rule(account: AccountBook, policy: Policy, flow: Decimal) -> CashRule:
     ceilings = [] if policy.cash_ceiling is None else [policy.cash_ceiling]
     if policy.cash_drift is not None:
         ceilings.append(policy.cash_weight + policy.cash_drift)
@@ -351,6 +357,7 @@ def _cash_rule(account: AccountBook, policy: Policy) -> CashRule:
         floor_weight=policy.cash_floor,
         ceiling_weight=min(ONE, max(ceiling, policy.cash_floor)),
         withdrawal=account.reserved_cash,
+        flow=flow,
     )
 
 

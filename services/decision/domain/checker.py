@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from services.decision.domain.decision import CENT, ConstraintKind, LotSale, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, Side
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState, Side
 from services.decision.domain.tax import jurisdiction
 from services.kernel.ids import InstrumentId
 
@@ -30,6 +30,7 @@ class Rule(StrEnum):
     PRICE_AND_VALUE = "PRICE_AND_VALUE"
     COST = "COST"
     LOTS = "LOTS"
+    LOT_ORDER = "LOT_ORDER"
     GAIN_AND_TAX = "GAIN_AND_TAX"
     NO_BUY = "NO_BUY"
     NO_SELL = "NO_SELL"
@@ -74,6 +75,7 @@ def violations(problem: AccountProblem, trades: Sequence[Trade]) -> tuple[PlanVi
         known.append(trade)
         found += _of_trade(trade, holding)
         found += _of_lots(trade, holding)
+        found += _of_lot_order(problem, trade, holding)
     found += _of_taxes(problem, known)
     found += _of_account(problem, holdings, known)
     return tuple(found)
@@ -139,6 +141,32 @@ def _of_lots(trade: Trade, holding: Holding) -> list[PlanViolation]:
                 Rule.GAIN_AND_TAX, sale.lot_id, f"basis {sale.basis}, gain {sale.gain}, tax {sale.tax} do not follow"
             )
     return found
+
+
+def _of_lot_order(problem: AccountProblem, trade: Trade, holding: Holding) -> list[PlanViolation]:
+    """Return where a sale leaves something of a lot that the policy's method takes first."""
+    method = problem.tax.lot_method
+    if method is LotMethod.LOWEST_TAX:
+        return []
+    barred = {
+        lot_id for lot_id, each in jurisdiction(problem.tax.jurisdiction).view(problem).lots.items() if each.no_sell
+    }
+    left = {lot.lot_id: lot.quantity for lot in holding.lots if lot.lot_id not in barred}
+    for sale in trade.lot_sales:
+        left[sale.lot_id] = left.get(sale.lot_id, ZERO) - sale.quantity
+    lots = {lot.lot_id: lot for lot in holding.lots}
+    found = []
+    for sale in trade.lot_sales:
+        for lot_id, units in left.items():
+            if units > 0 and sale.lot_id in lots and _before(method, lots[lot_id], lots[sale.lot_id]):
+                found.append(PlanViolation(Rule.LOT_ORDER, sale.lot_id, f"{method} takes {lot_id} first"))
+    return found
+
+
+def _before(method: LotMethod, one: LotState, other: LotState) -> bool:
+    if method is LotMethod.FIRST_IN_FIRST_OUT:
+        return one.acquired_date < other.acquired_date
+    return one.basis_total * other.quantity > other.basis_total * one.quantity
 
 
 def _money_is_right(sale: LotSale, lot: LotState, holding: Holding) -> bool:

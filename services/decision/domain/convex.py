@@ -193,7 +193,8 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
     root = value.sqrt()
     gains = [tax.lots[lot.lot_id].gain_per_unit / holding.price for _, holding, lot in lots]
     taxed = [
-        _tax_counted(problem, gain * tax.lots[lot.lot_id].rate) for gain, (_, _, lot) in zip(gains, lots, strict=True)
+        _tax_counted(problem, gain * tax.lots[lot.lot_id].rate, gain * holding.price * lot.quantity)
+        for gain, (_, holding, lot) in zip(gains, lots, strict=True)
     ]
     limits = problem.limits
     budget = gain_budget_left(problem)
@@ -281,10 +282,12 @@ def gain_budget_left(problem: AccountProblem) -> Decimal | None:
     return max(ZERO, tax.gain_budget - tax.realized_short - tax.realized_long)
 
 
-def _tax_counted(problem: AccountProblem, tax: Decimal) -> Decimal:
-    """Return tax per unit of weight as the objective counts it."""
+def _tax_counted(problem: AccountProblem, tax: Decimal, gain: Decimal) -> Decimal:
+    """Return tax per unit of weight as the objective counts it, of a lot that all of it would gain `gain`."""
     weight = problem.objective.tax_weight
-    return tax * weight if tax >= 0 else tax * weight * problem.objective.loss_credit_weight
+    if tax >= 0:
+        return tax * weight
+    return ZERO if -gain < problem.tax.harvest_minimum else tax * weight * problem.objective.loss_credit_weight
 
 
 def _risk_rows(holdings: list[Holding], risk: RiskModel) -> list[int]:

@@ -28,7 +28,7 @@ from services.decision.domain.plan import (
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
 from services.decision.domain.recorded import plain_value, recorded_bytes
-from services.decision.domain.reviewing import too_far, volatility_reasons
+from services.decision.domain.reviewing import risk_reasons, too_far
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.decimals import plain
@@ -68,6 +68,7 @@ class AccountInputs:
     Attributes:
         policy: None when none was in force.
         looked_regardless: Decide even inside the bands, because the account is due.
+        cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
         refused: Why nothing is to be decided, found out before.
     """
 
@@ -77,6 +78,7 @@ class AccountInputs:
     policy_hash: PolicyHash
     policy_version_hashes: tuple[str, ...]
     looked_regardless: bool = False
+    cash_flow: Decimal = ZERO
     refused: Failure | None = None
 
 
@@ -117,7 +119,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
     if account.currency != basis.currency:
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
-    problem = account_problem(account, policy, basis.market, basis.as_of_time)
+    problem = account_problem(account, policy, basis.market, basis.as_of_time, inputs.cash_flow)
     if (note := too_far(policy, problem)) is not None:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
     decision = decide(
@@ -136,7 +138,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
         targets=policy.weights,
     )
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
-    reasons += volatility_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
+    reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)
 
 
@@ -159,6 +161,7 @@ def _draft(
         engine=basis.engine,
         as_of_time=basis.as_of_time,
         looked_regardless=inputs.looked_regardless,
+        cash_flow=inputs.cash_flow,
     )
     life = PLAN_LIFE_DEFAULT if inputs.policy is None else inputs.policy.plan_life
     return Draft(

@@ -7,6 +7,7 @@ exact; the effects beside it are float64 and only guide the choice.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.decision.domain.convex import (
@@ -20,7 +21,7 @@ from services.decision.domain.convex import (
 )
 from services.decision.domain.costs import daily_volatility, impact_rate, trade_cost
 from services.decision.domain.decision import TradeCost
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotState
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import cents
 
@@ -157,7 +158,8 @@ def tradables(problem: AccountProblem, tax: TaxView, convex: ConvexProblem, pric
         problem: The account.
         tax: Its lots' taxes.
         convex: Its arrays; a direction that they close stays closed.
-        prices: Order the lots: tax and use of the gain budget together, then the lot id.
+        prices: Order the lots where the method is the lowest tax: tax and use of the gain budget together, then the
+            lot id.
     """
     terms = _lot_terms(problem, convex)
     return [_tradable(problem, tax, convex, prices, row, terms) for row in range(len(convex.start))]
@@ -178,13 +180,19 @@ def _tradable(
     buyable = buyable_value(problem, holding, tax.no_buy) if convex.buy_cap[row] > 0 else ZERO
     variance = float(convex.specific_variance[row] + convex.exposures[row] @ convex.exposures[row])
 
-    def price_of_selling(each: LotTerms) -> tuple[float, LotId]:
-        return BPS_PER_ONE * each.tax + prices.gains * each.gain, each.lot.lot_id
+    def order(each: LotTerms) -> tuple[date | Decimal | float, LotId]:
+        match problem.tax.lot_method:
+            case LotMethod.FIRST_IN_FIRST_OUT:
+                return each.lot.acquired_date, each.lot.lot_id
+            case LotMethod.HIGHEST_COST:
+                return -each.lot.basis_total / each.lot.quantity, each.lot.lot_id
+            case LotMethod.LOWEST_TAX:
+                return BPS_PER_ONE * each.tax + prices.gains * each.gain, each.lot.lot_id
 
     return Tradable(
         row=row,
         holding=holding,
-        lots=tuple(sorted(lots, key=price_of_selling)),
+        lots=tuple(sorted(lots, key=order)),
         impact=impact_rate(holding, problem.objective.impact_coefficient, daily_volatility(variance)),
         lowest=-_whole(sellable / holding.quantity_increment, ROUND_FLOOR),
         highest=_whole(buyable / increment_value, ROUND_FLOOR),

@@ -115,6 +115,7 @@ class PlanInputs:
         instruments_hash: Of what was known of the instruments.
         engine: Name and version of engine and solver, and its options.
         looked_regardless: Decided although nothing was outside its band, because it was due.
+        cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
     """
 
     policy_hash: PolicyHash
@@ -127,6 +128,7 @@ class PlanInputs:
     engine: str
     as_of_time: datetime
     looked_regardless: bool = False
+    cash_flow: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

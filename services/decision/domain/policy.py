@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from services.decision.domain.problem import ONE, ZERO
+from services.decision.domain.problem import ONE, ZERO, LotMethod
 from services.kernel.decimals import EXACT
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
@@ -36,14 +36,6 @@ class Distance:
         if not parts:
             return ZERO
         return min(ONE, min(parts) if self.smaller else max(parts))
-
-
-class LotMethod(StrEnum):
-    """How lots are chosen for a sale."""
-
-    LOWEST_TAX = "LOWEST_TAX"
-    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
-    HIGHEST_COST = "HIGHEST_COST"
 
 
 class RestrictionKind(StrEnum):
@@ -126,6 +118,7 @@ class Policy:
         destination: A trade brings it at least this near.
         drift_triggers: Whether drift calls for trades at all.
         cash_drift: Cash farther above its target than this calls for trades; None never does.
+        cash_flow_minimum: So much money that came or went calls for trades; None never does.
         calendar_days: The account is decided at least every so many days, inside its bands or not; None for never.
         tracking_variance_price_bps: Price of a yearly tracking variance of 1, a year, in basis points.
         band_excess_price_bps: Price of one weight outside the destination, in basis points.
@@ -133,6 +126,8 @@ class Policy:
         spread_bps: Full spread where no quote gives one.
         tracking_error_limit: As yearly volatility; a plan above it waits for a person.
         volatility_limit: The same, of the account's return.
+        tail_loss_limit: Expected loss of the worst 5 % of years, as a fraction; a plan above it waits for a person.
+        drawdown_limit: The same, of the largest fall that is to be expected within a year.
         own_triggers: Of instruments for which the policy says another than `trigger`.
         own_destinations: The same of `destination`.
         net_benefit_minimum: A plan that is better than doing nothing by less is not made.
@@ -148,6 +143,7 @@ class Policy:
     minimum_trade: Money | None = None
     drift_triggers: bool = True
     cash_drift: Decimal | None = None
+    cash_flow_minimum: Money | None = None
     calendar_days: int | None = None
     tracking_variance_price_bps: Decimal = ZERO
     band_excess_price_bps: Decimal = ZERO
@@ -173,6 +169,8 @@ class Policy:
     net_benefit_minimum: Money | None = None
     account_minimum: Money | None = None
     volatility_limit: Decimal | None = None
+    tail_loss_limit: Decimal | None = None
+    drawdown_limit: Decimal | None = None
     issuer_weight_limit: Decimal | None = None
     class_limits: tuple[ClassLimit, ...] = ()
     identical: tuple[frozenset[InstrumentId], ...] = ()

@@ -33,6 +33,17 @@ class Side(StrEnum):
     SELL = "SELL"
 
 
+class LotMethod(StrEnum):
+    """In which order a sale takes the lots that may be sold."""
+
+    # Those whose sale costs least first, use of the gain budget counted.
+    LOWEST_TAX = "LOWEST_TAX"
+    # The oldest first.
+    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
+    # Those of the highest cost a unit first.
+    HIGHEST_COST = "HIGHEST_COST"
+
+
 @dataclass(frozen=True, slots=True)
 class LotState:
     """Units bought together, as they stand now. `quantity` is positive; `basis_total` is the cost of all of them."""
@@ -148,6 +159,9 @@ class TaxProfile:
         gain_budget: Most net gain that may be realized in the tax year, in currency; None for no limit.
         realized_short: Net short-term gain of the year so far; negative for a loss.
         realized_long: Net long-term gain of the year so far.
+        lot_method: In which order sales take lots.
+        harvest_minimum: A lot whose whole loss is smaller, in currency, is not worth selling for it: its credit does
+            not count.
     """
 
     jurisdiction: str
@@ -157,6 +171,8 @@ class TaxProfile:
     gain_budget: Decimal | None = None
     realized_short: Decimal = ZERO
     realized_long: Decimal = ZERO
+    lot_method: LotMethod = LotMethod.LOWEST_TAX
+    harvest_minimum: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,14 @@
-"""Is an account too far off, or too volatile, for a machine alone?"""
+"""Is an account too far off, or too risky, for a machine alone?
+
+Three limits look at the same volatility σ of the account after the plan, by the risk model, in the units in which
+people think: as it is; as the loss of bad years, for returns that are normal and, to be cautious, expected to be zero,
+φ(z)/(1 − α)·σ at α = 95 % (Rockafellar and Uryasev 2000, proposition 1); and as the fall from a highest to a later
+lowest value that is to be expected within a year, √(π/2)·σ, of a Brownian motion without drift (Magdon-Ismail and
+others 2004, "On the maximum drawdown of a Brownian motion", section 3).
+"""
+
+from math import exp, pi, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -6,6 +16,12 @@ from services.decision.domain.decision import Decision
 from services.decision.domain.policy import Policy
 from services.decision.domain.problem import ZERO, AccountProblem, RiskModel, Side
 from services.kernel.decimals import plain
+
+# Part of the years whose losses count.
+TAIL = 0.05
+# Per unit of volatility; 2.0627 and 1.2533.
+TAIL_LOSS = exp(-(NormalDist().inv_cdf(TAIL) ** 2) / 2) / sqrt(2 * pi) / TAIL
+DRAWDOWN = sqrt(pi / 2)
 
 
 def too_far(policy: Policy, problem: AccountProblem) -> str | None:
@@ -23,17 +39,21 @@ def too_far(policy: Policy, problem: AccountProblem) -> str | None:
     return None
 
 
-def volatility_reasons(
-    policy: Policy, problem: AccountProblem, risk_model: RiskModel, decision: Decision
-) -> tuple[str, ...]:
-    """Return why the plan waits for a person: the account would be more volatile than the policy allows."""
-    limit = policy.volatility_limit
-    if limit is None:
+def risk_reasons(policy: Policy, problem: AccountProblem, risk_model: RiskModel, decision: Decision) -> tuple[str, ...]:
+    """Return why the plan waits for a person: the account would be riskier than the policy allows."""
+    limits = (
+        ("volatility {:.4f} a year", policy.volatility_limit, 1.0),
+        (f"the expected loss of {{:.4f}} in the worst {TAIL:.0%} of years", policy.tail_loss_limit, TAIL_LOSS),
+        ("the largest fall of {:.4f} to be expected in a year", policy.drawdown_limit, DRAWDOWN),
+    )
+    if all(limit is None for _, limit, _ in limits):
         return ()
     volatility = volatility_after(problem, risk_model, decision)
-    if volatility <= float(limit):
-        return ()
-    return (f"volatility {volatility:.4f} a year after the plan exceeds {plain(limit)}",)
+    return tuple(
+        f"{words.format(volatility * times)} after the plan exceeds {plain(limit)}"
+        for words, limit, times in limits
+        if limit is not None and volatility * times > float(limit)
+    )
 
 
 def volatility_after(problem: AccountProblem, risk_model: RiskModel, decision: Decision) -> float:

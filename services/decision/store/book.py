@@ -6,7 +6,23 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, any_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -79,6 +95,24 @@ class PostgresBooks:
         query = select(table.c.account_id, table.c.snapshot_id, table.c.booked_position)
         rows = await self._connection.execute(query.where(_among(table.c.account_id, account_ids)))
         return {AccountId(name): (SnapshotId(snapshot_id), position) for name, snapshot_id, position in rows}
+
+    async def traded_cash(self, since: Mapping[AccountId, int]) -> Mapping[AccountId, Decimal]:
+        """Return what booked trades did to each account's cash after a position of execution's stream; absent for 0."""
+        if not since:
+            return {}
+        table = tables.booking
+        after = (
+            func.unnest(cast([*since], ARRAY(Text)), cast([*since.values()], ARRAY(BigInteger)))
+            .table_valued("account_id", "position")
+            .render_derived()
+        )
+        paid = case((table.c.side == Side.SELL.value, table.c.value), else_=-table.c.value) - table.c.fees
+        query = (
+            select(table.c.account_id, func.sum(paid))
+            .join(after, and_(after.c.account_id == table.c.account_id, table.c.position > after.c.position))
+            .group_by(table.c.account_id)
+        )
+        return {AccountId(each): cash for each, cash in await self._connection.execute(query)}
 
     async def account_ids(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""

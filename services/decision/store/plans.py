@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, and_, any_, cast, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
@@ -109,6 +109,20 @@ class PlanStore(SubmissionStore):
         )
         rows = await self.connection.execute(wanted)
         return {AccountId(row.account_id): row.as_of_time.astimezone(UTC).date() for row in rows}
+
+    async def decided_accounts(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, str]:
+        """Return the hash of what each account was when it was decided last, as `decided_dates` sees it."""
+        said = cast(func.convert_from(plan.c.inputs, "UTF8"), JSONB)["account_hash"].astext
+        wanted = (
+            select(plan.c.account_id, said.label("account_hash"))
+            .ext(distinct_on(plan.c.account_id))
+            .join(run, run.c.run_id == plan.c.run_id)
+            .where(
+                plan.c.account_id == any_(_texts(account_ids)), plan.c.outcome.in_(_LOOKED_AT), run.c.dry_run.is_(False)
+            )
+            .order_by(plan.c.account_id, plan.c.as_of_time.desc(), plan.c.create_time.desc())
+        )
+        return {AccountId(row.account_id): row.account_hash for row in await self.connection.execute(wanted)}
 
     async def withdraw_unsent(self, run_id: RunId, at: datetime) -> Sequence[Plan]:
         """Withdraw the run's plans that are not being submitted, and return them without content."""

@@ -21,7 +21,7 @@ from services.decision.domain.grouping import identity_sets
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSet, Quote
-from services.decision.domain.problem import Band, LotState, RecentTrade, Side
+from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
 from tests.decision.books import CLOSE, MORNING
@@ -280,7 +280,7 @@ def test_inputs_that_contradict_each_other_are_refused_together_by_field_value_a
     }
 
 
-def test_what_this_build_cannot_do_is_refused_and_not_ignored():
+def test_how_lots_are_chosen_and_which_losses_are_worth_it_come_from_the_policy():
     tax = document_pb.TaxSettings(
         jurisdiction="US",
         short_term_rate=number("0.4"),
@@ -289,9 +289,19 @@ def test_what_this_build_cannot_do_is_refused_and_not_ignored():
         harvest_minimum=dollars(100),
     )
 
-    found = violations(an_account(a_position("VTI", 5)), read_policy(a_policy(tax=tax)))
+    asked = problem_of(an_account(a_position("VTI", 5)), read_policy(a_policy(tax=tax)))
 
-    assert found.keys() == {"policy.tax.lot_method", "policy.tax.harvest_minimum"}
+    assert (asked.tax.lot_method, asked.tax.harvest_minimum) == (LotMethod.FIRST_IN_FIRST_OUT, 100)
+
+
+@pytest.mark.parametrize(("flow", "counts"), [("500", True), ("-500", True), ("499.99", False), ("0", False)])
+def test_money_that_came_or_went_asks_for_a_look_from_the_policys_minimum_on(flow, counts):
+    policy = read_policy(a_policy(triggers=document_pb.Triggers(cash_flow_minimum=dollars(500))))
+    flow = Decimal(flow)
+
+    asked = account_problem(an_account(a_position("VTI", 5)), policy, a_market(), MORNING, flow)
+
+    assert asked.cash_rule.flow == (flow if counts else 0)
 
 
 def test_a_document_that_is_none_or_says_what_cannot_be_is_refused():

@@ -8,7 +8,15 @@ import pytest
 from services.decision.domain.checker import Rule, violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import AccountProblem, CashRule, DecideOptions, GroupLimit, Limits, Side
+from services.decision.domain.problem import (
+    AccountProblem,
+    CashRule,
+    DecideOptions,
+    GroupLimit,
+    Limits,
+    LotMethod,
+    Side,
+)
 from tests.support.portfolios import TODAY, US_TAXABLE, a_loss_sale, a_lot, an_account, independent
 
 D = Decimal
@@ -44,6 +52,18 @@ def test_a_good_plan_has_no_violation(case):
     problem, trades = case
 
     assert violations(problem, trades) == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "skipped"), [(LotMethod.FIRST_IN_FIRST_OUT, "AAA-1"), (LotMethod.HIGHEST_COST, None)]
+)
+def test_a_sale_that_passes_over_a_lot_which_the_method_takes_first_is_found(case, method, skipped):
+    problem, trades = case
+    asked = replace(problem, tax=replace(problem.tax, lot_method=method))
+
+    found = [each.description for each in violations(asked, trades) if each.rule is Rule.LOT_ORDER]
+
+    assert found == ([] if skipped is None else [f"{method} takes {skipped} first"])
 
 
 def _with_sale(trade: Trade, index: int = 0, **parts: object) -> Trade:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -8,7 +9,7 @@ from services.decision.domain.decision import Trade
 from services.decision.domain.problem import AccountProblem, CashRule, Limits, Side
 from services.decision.domain.rounding import rounded
 from services.decision.domain.tax import jurisdiction
-from tests.support.portfolios import AccountBuilder, a_lot, an_account, independent
+from tests.support.portfolios import US_TAXABLE, AccountBuilder, a_lot, an_account, independent
 
 D = Decimal
 
@@ -28,6 +29,19 @@ def round_to(
         Prices(0.0, 0.0, 0.0, 0.0, np.zeros(len(convex.group_min)), np.zeros(len(convex.group_min))),
     )
     return rounded(problem, tax, convex, near)
+
+
+@pytest.mark.parametrize(("minimum", "counts"), [("200", True), ("200.01", False)])
+def test_the_credit_of_a_loss_counts_from_the_harvest_minimum_on(minimum, counts):
+    tax = replace(US_TAXABLE, harvest_minimum=D(minimum))
+    # One lot has lost 20 · 10 in all, the other has gained.
+    lots = [a_lot("VTI-1", 20, 110), a_lot("VTI-2", 20, 90)]
+    problem = an_account(tax=tax).holding("VTI", lots=lots).build()
+
+    loss, gain = enter(problem, independent(VTI=0.04), jurisdiction("US").view(problem)).lot_tax
+
+    assert (loss < 0) is counts
+    assert gain > 0
 
 
 @pytest.mark.parametrize(

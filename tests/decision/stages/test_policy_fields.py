@@ -1,10 +1,15 @@
 """What a policy may say beside targets and bands, in a whole run: what is held, what waits, what is left alone."""
 
+from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.domain.decision import TriggerKind
 from services.decision.domain.plan import PlanOutcome, PlanState
-from tests.decision.stages.world import a_policy, dollars, needs_trades, number
+from tests.decision.books import CLOSE, an_account, lot
+from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
 
 CONSENT = document_pb.ClientTerms(required_consents=["mandate"], missing_consents=["mandate"])
 
@@ -36,7 +41,7 @@ async def test_an_account_is_held_by_what_is_missing_or_beyond_belief(world):
 
 
 async def test_a_plan_waits_for_a_person_above_what_the_policy_lets_a_machine_do(world):
-    await world.ingest(*(needs_trades(each) for each in ("a1", "a2", "a3", "a4")))
+    await world.ingest(*(needs_trades(each) for each in ("a1", "a2", "a3", "a4", "a5")))
     world.policy.own["a1"] = a_policy(risk=document_pb.RiskLimits(volatility_limit=number("0.0001")))
     world.policy.own["a2"] = a_policy(
         cost=document_pb.CostSettings(spread_bps=number(100)),
@@ -52,12 +57,19 @@ async def test_a_plan_waits_for_a_person_above_what_the_policy_lets_a_machine_do
             account_minimum=dollars(10_000_000),
         )
     )
-    world.policy.own["a4"] = a_policy(risk=document_pb.RiskLimits(volatility_limit=number("9")))
+    world.policy.own["a4"] = a_policy(
+        risk=document_pb.RiskLimits(
+            volatility_limit=number("9"), tail_loss_limit=number("0.9"), drawdown_limit=number("0.9")
+        )
+    )
+    world.policy.own["a5"] = a_policy(
+        risk=document_pb.RiskLimits(tail_loss_limit=number("0.0002"), drawdown_limit=number("0.0001"))
+    )
 
     done = await world.run_to_the_end()
 
     reasons = {}
-    for account_id in ("a1", "a2", "a3", "a4"):
+    for account_id in ("a1", "a2", "a3", "a4", "a5"):
         plan = await world.plan_of(done.run.run_id, account_id)
         reasons[account_id] = plan.review_reasons
         assert plan.state is (PlanState.DONE if account_id == "a4" else PlanState.HELD)
@@ -67,6 +79,13 @@ async def test_a_plan_waits_for_a_person_above_what_the_policy_lets_a_machine_do
     assert reasons["a3"][0].startswith("the account's value of ")
     assert reasons["a3"][0].endswith(" is below 10000000 USD")
     assert reasons["a4"] == ()
+    tail, fall = reasons["a5"]
+    assert tail.startswith("the expected loss of 0.")
+    assert tail.endswith("in the worst 5% of years after the plan exceeds 0.0002")
+    assert fall.startswith("the largest fall of 0.")
+    # Both are multiples of the same volatility.
+    loss, drawdown = (float(next(each for each in words.split() if each.startswith("0."))) for words in (tail, fall))
+    assert loss / drawdown == pytest.approx(2.0627 / 1.2533, rel=1e-2)
 
 
 async def test_what_an_issuer_may_weigh_is_kept_by_the_plan(world):
@@ -83,3 +102,68 @@ async def test_what_an_issuer_may_weigh_is_kept_by_the_plan(world):
     # VTI is above the limit and may fall; BND's issuer is bought up to it and no further.
     assert plan.state is PlanState.DONE
     assert Decimal("0.29") < after["BND"] <= Decimal("0.3")
+
+
+def asked_by(plan):
+    return {each.kind for each in plan.content.decision.explanation.triggers}
+
+
+async def test_money_that_came_asks_for_a_look_and_what_trades_moved_does_not(world):
+    world.policy.document = a_policy(
+        bands=document_pb.Bands(trigger=document_pb.Distance(absolute=number("0.2"))),
+        triggers=document_pb.Triggers(cash_flow_minimum=dollars(5_000)),
+    )
+    accounts = (on_target("a1"), on_target("a2"), needs_trades("a3"))
+    await world.ingest(*accounts)
+    first = await world.run_to_the_end(request_id="r-1")
+    assert (await world.plan_of(first.run.run_id, "a3")).state is PlanState.DONE
+    assert (await world.plan_of(first.run.run_id, "a1")).inputs.cash_flow == 0
+
+    # What a3 traded moved its cash, and nothing else did.
+    world.market_clock.advance(timedelta(minutes=1))
+    second = await world.run_to_the_end(request_id="r-2")
+    assert (await world.plan_of(second.run.run_id, "a3")).inputs.cash_flow == 0
+
+    later = CLOSE + timedelta(hours=1)
+    richer = (an_account("a1", cash=6_000), an_account("a2", cash=5_999))
+    held = (("VTI", "315.789", 60_000), ("BND", "541.667", 40_000))
+    for name, units, basis in held:
+        richer = [each.holding(name, lot(f"{each.account_id}-{name}", units, basis)) for each in richer]
+    await world.ingest(*richer, as_of=later)
+    third = await world.run_to_the_end("a1", "a2", request_id="r-3")
+
+    deposit = await world.plan_of(third.run.run_id, "a1")
+    assert deposit.inputs.cash_flow == 5_000
+    assert TriggerKind.CASH_FLOW in asked_by(deposit)
+    assert asked_by(await world.plan_of(third.run.run_id, "a2")) == set()
+    # The flow is part of what the plan is a function of.
+    assert (await world.plans.replay_plan(deposit.plan_id)).identical
+
+
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        (document_pb.LOT_METHOD_LOWEST_TAX, "middle"),
+        (document_pb.LOT_METHOD_FIRST_IN_FIRST_OUT, "oldest"),
+        (document_pb.LOT_METHOD_HIGHEST_COST, "newest"),
+    ],
+)
+async def test_a_sale_takes_lots_as_the_policy_says(world, method, first):
+    # A unit is worth 190. The newest cost most, and its short-term gain is taxed more than the middle one's.
+    lots = (
+        lot("oldest", 200, 200 * 100, "2015-01-02"),
+        lot("middle", 200, 200 * 179, "2016-01-02"),
+        lot("newest", 200, 200 * 180, "2022-10-03"),
+    )
+    await world.ingest(an_account("a1", cash=1000).holding("VTI", *lots))
+    world.policy.document = a_policy(
+        tax=document_pb.TaxSettings(
+            jurisdiction="US", short_term_rate=number("0.408"), long_term_rate=number("0.238"), lot_method=method
+        )
+    )
+
+    done = await world.run_to_the_end()
+
+    (sale,) = [each for each in (await world.plan_of(done.run.run_id, "a1")).content.decision.trades if each.lot_sales]
+    sold = {each.lot_id: each.quantity for each in sale.lot_sales}
+    assert sold[first] == min(sale.quantity, 200)

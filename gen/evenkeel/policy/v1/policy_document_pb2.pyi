@@ -38,7 +38,7 @@ class _LotMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LotMethod.V
     """Highest cost basis first."""
 
 class LotMethod(_LotMethod, metaclass=_LotMethodEnumTypeWrapper):
-    """How lots are chosen for a sale."""
+    """In which order a sale takes the lots that may be sold."""
 
 LOT_METHOD_UNSPECIFIED: LotMethod.ValueType  # 0
 """Never sent; absent in a document."""
@@ -572,8 +572,9 @@ class Triggers(_message.Message):
 
     @_builtins.property
     def cash_flow_minimum(self) -> _money_pb2.Money:
-        """Look when a deposit or withdrawal of at least this arrives; account's
-        currency, 0 or more.
+        """Look when money of at least this came or went since the account was decided
+        last: what its cash changed by, without its booked trades; account's currency,
+        0 or more.
         """
 
     def __init__(
@@ -685,7 +686,9 @@ class TaxSettings(_message.Message):
 
     @_builtins.property
     def harvest_minimum(self) -> _money_pb2.Money:
-        """Smallest loss worth harvesting, in the account's currency."""
+        """Smallest loss worth harvesting, in the account's currency: the tax credit of a
+        lot whose whole loss is smaller does not count as a reason to sell it.
+        """
 
     @_builtins.property
     def gain_budget(self) -> _money_pb2.Money:
@@ -800,13 +803,17 @@ class RiskLimits(_message.Message):
 
     @_builtins.property
     def tail_loss_limit(self) -> _decimal_pb2.Decimal:
-        """Largest expected loss of the worst 5 % of years, as a fraction of the
-        account, 0 to 1 (conditional value at risk).
+        """Expected loss of the worst 5 % of years (conditional value at risk), as a
+        fraction of the account, above which a plan waits for a person; 0 to 1. By the
+        risk model, for normal returns of mean 0: 2.063 times the volatility.
         """
 
     @_builtins.property
     def drawdown_limit(self) -> _decimal_pb2.Decimal:
-        """Largest loss from the account's highest value, as a fraction of it, 0 to 1."""
+        """Largest fall from a highest to a later lowest value that is to be expected
+        within a year, as a fraction of the account, above which a plan waits for a
+        person; 0 to 1. By the risk model, without drift: 1.253 times the volatility.
+        """
 
     @_builtins.property
     def leverage_limit(self) -> _decimal_pb2.Decimal:

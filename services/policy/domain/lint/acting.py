@@ -11,9 +11,6 @@ from services.policy.domain.document import FIELDS, Document, Schedule
 from services.policy.domain.lint.finding import Finding, error
 
 NOT_ACTED_ON: Mapping[str, str] = {
-    "triggers.cash_flow_minimum": "decision learns of cash, not yet of single flows; triggers.cash_drift acts on cash",
-    "risk.tail_loss_limit": "no plan is measured against expected tail losses yet; risk.volatility_limit is",
-    "risk.drawdown_limit": "decision does not follow an account's highest value yet; risk.volatility_limit acts",
     "execution.participation_limit": "execution has its own limits of participation and takes none from a policy yet",
 }
 """Why each field is not acted on, by path."""
