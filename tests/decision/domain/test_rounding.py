@@ -40,7 +40,7 @@ def test_the_credit_of_a_loss_counts_from_the_harvest_minimum_on(minimum, counts
 
     loss, gain = enter(problem, independent(VTI=0.04), jurisdiction("US").view(problem)).lot_tax
 
-    assert (loss < 0) is counts
+    assert bool(loss < 0) is counts
     assert gain > 0
 
 
