@@ -31,7 +31,7 @@ metadata = MetaData(schema=SCHEMA)
 log = Table("log", metadata, Column("name", Text, primary_key=True))
 
 # Answers to requests that govern the record.
-request_answer = request_answer_table(metadata)
+request_answer = request_answer_table(metadata, forgotten=False)
 
 # The last number of an account when the entries before `stop` were destroyed, so that its numbering goes on.
 disposed_number = Table(

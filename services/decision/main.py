@@ -60,6 +60,7 @@ from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
 from services.runtime.context import continued
 from services.runtime.database import Database
+from services.runtime.housekeeping import housekeeper
 from services.runtime.logging import get_logger
 from services.runtime.migrations import run_migrations
 from services.runtime.outbox import relay
@@ -118,7 +119,7 @@ async def main(settings: DecisionSettings) -> None:
             settings, settings.execution_address, EXECUTION.services_by_name["ExecutionService"].full_name
         ),
     )
-    workers = list(built.workers)
+    workers = [*built.workers, housekeeper(database, settings)]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name
         workers.append(relay(database, _channel(settings, settings.audit_address, audit)))

@@ -60,6 +60,7 @@ from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
 from services.runtime.context import continued, trace_parent
 from services.runtime.database import Database
+from services.runtime.housekeeping import housekeeper
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, serve
 from services.runtime.telemetry import meter
@@ -82,7 +83,7 @@ async def main(settings: ExecutionSettings) -> None:
         clock=SystemClock(),
         market_clock=ShiftedClock(timedelta(seconds=settings.clock_offset_s)),
     )
-    workers = built.workers
+    workers = [*built.workers, housekeeper(database, settings)]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name
         shipping = connect(settings.audit_address, settings.peer_credentials, services=[audit])

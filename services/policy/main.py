@@ -27,6 +27,7 @@ from services.policy.store import PolicyStore
 from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
 from services.runtime.database import Database
+from services.runtime.housekeeping import housekeeper
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, serve
 from services.runtime.workers import Worker, wait
@@ -47,6 +48,7 @@ async def main(settings: PolicySettings) -> None:
         announcer(built.changes, settings.announce_period_s),
         birthdays(built.clients, settings.announce_period_s),
         warmer(built.editions),
+        housekeeper(database, settings),
     ]
     if settings.audit_address is not None:
         audit = AUDIT.services_by_name["AuditService"].full_name

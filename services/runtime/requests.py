@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, func, insert, select, text
+from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, Table, Text, func, insert, select, text
 
 from services.kernel.errors import Duplicate, FieldViolation, Invalid
 from services.runtime.context import Call, current_call
@@ -30,9 +30,14 @@ class RequestIdReused(Duplicate):
     reason = "REQUEST_ID_REUSED"
 
 
-def request_answer_table(metadata: MetaData) -> Table:
-    """Return the stored answers of the schema that `metadata` names. Each service's `tables.py` declares it."""
-    return Table(
+def request_answer_table(metadata: MetaData, *, forgotten: bool = True) -> Table:
+    """Return the stored answers of the schema that `metadata` names. Each service's `tables.py` declares it.
+
+    Args:
+        metadata: Where the table belongs.
+        forgotten: Whether old answers are removed one day; never where the service's login may not delete.
+    """
+    table = Table(
         REQUEST_ANSWER,
         metadata,
         Column("request_id", Text, primary_key=True),
@@ -45,6 +50,10 @@ def request_answer_table(metadata: MetaData) -> Table:
         Column("answer", LargeBinary, nullable=False),
         Column("recorded_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     )
+    if forgotten:
+        # The oldest are removed first (`housekeeping.py`).
+        Index("request_answer_recorded", table.c.recorded_time)
+    return table
 
 
 def request_digest(request: Message) -> bytes:

@@ -60,6 +60,10 @@ class ServiceSettings(BaseSettings):
 
     # Where audit listens, as gRPC names targets (dns:///host:port, host:port, unix:/path).
     audit_address: str | None = None
+    # How long events stay in the outbox after audit took them, and how long a repeated `request_id` gets its first
+    # answer; in seconds. Not for audit, which removes nothing.
+    events_kept_s: float = Field(default=30 * 86_400.0, gt=0, le=3650 * 86_400)
+    answers_kept_s: float = Field(default=30 * 86_400.0, gt=0, le=3650 * 86_400)
     # The authority that signs the certificates of the services we call; needed with TLS.
     peer_ca_file: Path | None = None
 

@@ -33,4 +33,6 @@ def outbox_table(metadata: MetaData) -> Table:
     )
     # What waits is little; what was shipped is much.
     Index("outbox_waiting", table.c.seq, postgresql_where=table.c.shipped_time.is_(None))
+    # The oldest of what was shipped is removed first (`housekeeping.py`).
+    Index("outbox_shipped", table.c.shipped_time, postgresql_where=table.c.shipped_time.is_not(None))
     return table
