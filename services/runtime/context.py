@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -141,11 +142,16 @@ def continued(
         also: Further trace contexts that the work belongs to; they become links.
         attributes: Of the span; `__` in a name stands for a dot.
     """
-    tracer = trace.get_tracer("evenkeel")
     links = [trace.Link(context) for context in map(_span_context, also) if context.is_valid]
     parent = _W3C.extract({"traceparent": trace_parent}) if trace_parent else Context()
-    with tracer.start_as_current_span(name, context=parent, links=links, attributes=dotted(attributes)) as span:
+    with _tracer().start_as_current_span(name, context=parent, links=links, attributes=dotted(attributes)) as span:
         yield span
+
+
+@cache
+def _tracer() -> trace.Tracer:
+    """Return what makes spans; asking for it costs more than a span does."""
+    return trace.get_tracer("evenkeel")
 
 
 def dotted(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:

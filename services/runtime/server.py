@@ -7,6 +7,7 @@ that it goes, then lets the calls in flight finish, then ends its workers, then 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -52,6 +53,10 @@ KEEPALIVE_ANSWER_MS = 10_000
 CONNECTION_AGE_MS_MAX = 300_000
 # A stream that is longer than this is cut with its old connection; its reader resumes.
 CONNECTION_AGE_GRACE_MS = 300_000
+
+# New objects before garbage in cycles is looked for. One large request makes tens of thousands that end by themselves;
+# Python's 700 would look dozens of times while it is served.
+GARBAGE_OBJECTS = 20_000
 
 # How long streams go on after the drain began; one that ends by itself mostly does so within this.
 STREAM_GRACE_S = 1.0
@@ -218,6 +223,10 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     try:
         port = await server.start()
+        # What is there by now stays, and is not looked through again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
         _write_port(settings, port)
         await stop.wait()
         await server.drain()

@@ -96,10 +96,11 @@ def instant_of(message: Timestamp, field: str) -> datetime:
     Raises:
         Invalid: It is outside the years 1 to 9999, or finer than a microsecond.
     """
-    if message.nanos % 1000:
-        raise _invalid(field, f"must be in whole microseconds, was {message.nanos} nanoseconds")
+    nanos = message.nanos
+    if nanos % 1000:
+        raise _invalid(field, f"must be in whole microseconds, was {nanos} nanoseconds")
     try:
-        return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+        return _EPOCH + timedelta(0, message.seconds, nanos // 1000)
     except OverflowError as error:
         raise _invalid(field, f"must be within the years 1 to 9999, was {message.seconds} s") from error
 

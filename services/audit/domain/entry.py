@@ -13,12 +13,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any
 
+import orjson
+
 from services.audit.domain.merkle import leaf_hash
-from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json, rfc3339
+from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json
 
 # C2SP tlog-tiles: an entry's length is two bytes.
 BODY_BYTES_MAX = 65_535
@@ -38,6 +40,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+# The event's members stand between the log's own.
+_BODY = b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":%b,%b}'
 _INDEX = re.compile(rb',"index":([0-9]+),"kind":"')
 
 
@@ -57,7 +61,7 @@ class EntryInvalid(ValueError):
 
 def printable(text: str) -> bool:
     """Return whether `text` has no control characters; no name in the log has any."""
-    return _CONTROL.search(text) is None
+    return text.isprintable() or _CONTROL.search(text) is None
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,12 @@ class Event:
             raise EventInvalid("event_id", f"must be a UUID in lower case, was {self.event_id!r}")
         if self.trace_parent and not _TRACE_PARENT.fullmatch(self.trace_parent):
             raise EventInvalid("trace_parent", f"must be a W3C traceparent, was {self.trace_parent!r}")
-        for field, text in (("producer", self.producer), ("actor", self.actor), *self.subjects.items()):
-            if not printable(text):
-                raise EventInvalid(field, "must not have control characters")
+        if not (
+            self.producer.isprintable() and self.actor.isprintable() and all(map(printable, self.subjects.values()))
+        ):
+            for field, text in (("producer", self.producer), ("actor", self.actor), *self.subjects.items()):
+                if not printable(text):
+                    raise EventInvalid(field, "must not have control characters")
         _require_canonical_object(self.data)
 
     @property
@@ -107,8 +114,8 @@ class Event:
         """The event's members of the body, as they stand between the log's own."""
         return (
             b'"actor":%b,"data":%b,"event_id":"%b"' % (_name(self.actor), self.data, self.event_id.encode()),
-            b'"kind":%b,"occurred_time":"%b","producer":%b'
-            % (_name(self.kind), _instant(self.occurred_time), _name(self.producer)),
+            b'"kind":%b,"occurred_time":%b,"producer":%b'
+            % (_name(self.kind), _written(self.occurred_time), _name(self.producer)),
             b'"subjects":%b,"trace_parent":"%b"' % (_json(dict(self.subjects)), self.trace_parent.encode()),
         )
 
@@ -123,10 +130,11 @@ class Event:
         members: Mapping[str, Any] = json.loads(self.data)
         return members
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Length of the event as canonical JSON."""
-        return sum(map(len, self.parts)) + 4
+        first, second, third = self.parts
+        return len(first) + len(second) + len(third) + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +161,8 @@ def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time:
     """
     if event.size_bytes > EVENT_BYTES_MAX:
         raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
-    actor_to_id, kind_to_producer, subjects_to_trace = event.parts
-    body = b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":"%b",%b}' % (
-        account_sequence,
-        actor_to_id,
-        index,
-        kind_to_producer,
-        _instant(recorded_time),
-        subjects_to_trace,
-    )
+    first, second, third = event.parts
+    body = _BODY % (account_sequence, first, index, second, _recorded(recorded_time), third)
     return Entry(index, account_sequence, recorded_time, event, body, leaf_hash(body))
 
 
@@ -172,7 +173,7 @@ def parse_entry(body: bytes) -> Entry:
         EntryInvalid: `body` is not what `new_entry` writes for any event.
     """
     try:
-        members = _DECODER.decode(body.decode())
+        members = orjson.loads(body)
         event = Event(
             event_id=members["event_id"],
             kind=members["kind"],
@@ -209,6 +210,11 @@ def body_index(body: bytes) -> int:
     return int(found[-1])
 
 
+_STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def _integer(digits: str) -> int:
     value = int(digits)
     if abs(value) > SAFE_INTEGER_MAX:
@@ -222,15 +228,23 @@ def _no_float(digits: str) -> float:
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float)
 
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
 
 def _json(value: JsonValue) -> bytes:
-    """Return `canonical_json(value)`, for what JSON itself can hold, several times faster."""
-    text = _ENCODER.encode(value).encode()
-    # The encoder sorts keys by code point, RFC 8785 by UTF-16 unit. That differs only where a character is beyond
-    # U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
-    return text if text.isascii() or max(text) < 0xF0 else canonical_json(value)
+    """Return `canonical_json(value)`, for what JSON itself can hold, many times faster."""
+    try:
+        data = orjson.dumps(value, option=_STRICT)
+    except TypeError:
+        # Nested deeper than the fast encoder goes, or nothing that JSON holds.
+        data = _ENCODER.encode(value).encode()
+    return data if _sorted_alike(data) else canonical_json(value)
+
+
+def _sorted_alike(data: bytes) -> bool:
+    """Return whether sorting by code point, as encoders do, is sorting by UTF-16 unit, as RFC 8785 does.
+
+    It differs only where a character is beyond U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
+    """
+    return data.isascii() or max(data) < 0xF0
 
 
 @lru_cache(maxsize=4096)
@@ -239,13 +253,26 @@ def _name(name: str) -> bytes:
     return _json(name)
 
 
-@lru_cache(maxsize=256)
-def _instant(instant: datetime) -> bytes:
-    """Return an instant as it is written; events that are recorded together share it."""
-    return rfc3339(instant).encode()
+def _written(instant: datetime) -> bytes:
+    """Return an instant as JSON, as `rfc3339` writes it.
+
+    Raises:
+        ValueError: `instant` has no time zone.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"an instant needs a time zone, was {instant.isoformat()}")
+    return orjson.dumps(instant if instant.tzinfo is UTC else instant.astimezone(UTC), option=orjson.OPT_UTC_Z)
+
+
+@lru_cache(maxsize=16)
+def _recorded(instant: datetime) -> bytes:
+    """Return `_written(instant)`; entries that are recorded together share it."""
+    return _written(instant)
 
 
 def _require_canonical_object(data: bytes) -> None:
+    if _surely_canonical_object(data):
+        return
     try:
         value = _DECODER.decode(data.decode())
         canonical = _json(value)
@@ -257,3 +284,26 @@ def _require_canonical_object(data: bytes) -> None:
         raise EventInvalid("data", f"must be a JSON object, was {type(value).__name__}")
     if canonical != data:
         raise EventInvalid("data", "must be canonical JSON (RFC 8785): sorted keys, no spaces, each key once")
+
+
+def _surely_canonical_object(data: bytes) -> bool:
+    """Return True for nearly everything that is right; of the rest, the slow way finds out what is wrong with it."""
+    try:
+        value = orjson.loads(data)
+        same: bool = orjson.dumps(value, option=_STRICT) == data
+    except (ValueError, TypeError):
+        return False
+    return same and type(value) is dict and _sorted_alike(data) and _without_floats(value)
+
+
+def _without_floats(value: dict[str, Any]) -> bool:
+    inside: list[Any] = [value]
+    while inside:
+        each = inside.pop()
+        for part in each.values() if type(each) is dict else each:
+            kind = type(part)
+            if kind is float:
+                return False
+            if kind is dict or kind is list:
+                inside.append(part)
+    return True

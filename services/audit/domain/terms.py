@@ -7,6 +7,7 @@ what was wanted before it is shown.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
@@ -66,13 +67,13 @@ def term_number(term: str) -> int:
 
 def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
     """Return, by term, at which of `events` it stands: their numbers from 0, each as two bytes, big end first."""
-    found: dict[int, bytearray] = {}
+    found: defaultdict[int, bytearray] = defaultdict(bytearray)
     for number, event in enumerate(events):
         position = number.to_bytes(2, "big")
         for term in _common_numbers(event.actor, event.producer, event.trace_id, event.kind):
-            found.setdefault(term, bytearray()).extend(position)
+            found[term] += position
         for kind, subject_id in event.subjects.items():
-            found.setdefault(term_number(subject_term(kind, subject_id)), bytearray()).extend(position)
+            found[term_number(f"subject:{kind}:{subject_id}")] += position
     return {term: bytes(positions) for term, positions in found.items()}
 
 

@@ -33,26 +33,26 @@ ANSWER_S_MAX = 30.0
 # From here on COPY is faster than arrays.
 COPY_ENTRIES_MIN = 32
 
-# What a commit stores beside entries and postings: the events' keys, the tiles that became full, the checkpoint.
+# What a commit stores beside rows for each entry: the tiles that became full, the checkpoint.
 _REST = """
-    keys as (
-        insert into audit.event_key (event_id, idx, digest)
-        select * from unnest($1::uuid[], $2::bigint[], $3::bytea[])
-    ),
     tiles as (
         insert into audit.tile (level, idx, root, data)
-        select * from unnest($4::smallint[], $5::bigint[], $6::bytea[], $7::bytea[])
+        select * from unnest($1::smallint[], $2::bigint[], $3::bytea[], $4::bytea[])
     )
-    insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($8, $9, $10, $11, $12)
+    insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($5, $6, $7, $8, $9)
 """
 _ENTRIES = """
     entries as (
         insert into audit.entry (idx, leaf, body)
-        select * from unnest($13::bigint[], $14::bytea[], $15::bytea[])
+        select * from unnest($10::bigint[], $11::bytea[], $12::bytea[])
     ),
     postings as (
         insert into audit.posting (term, start, positions)
-        select * from unnest($16::bigint[], $17::bigint[], $18::bytea[])
+        select * from unnest($13::bigint[], $14::bigint[], $15::bytea[])
+    ),
+    keys as (
+        insert into audit.event_key (event_id, idx, digest)
+        select * from unnest($16::uuid[], $17::bigint[], $18::bytea[])
     ),
 """
 _INSERT_REST = "with" + _REST
@@ -196,9 +196,6 @@ class PostgresWriter:
     async def commit(self, growth: Growth, checkpoint: SignedCheckpoint) -> None:
         """Store `growth` and the checkpoint that covers it, all or nothing, durably."""
         rest = (
-            [entry.event.event_id for entry in growth.entries],
-            [entry.index for entry in growth.entries],
-            [entry.event.digest for entry in growth.entries],
             [tile.id.level for tile in growth.tiles],
             [tile.id.index for tile in growth.tiles],
             [tile.root for tile in growth.tiles],
@@ -210,15 +207,18 @@ class PostgresWriter:
             checkpoint.sign_time,
         )
         entries = [(entry.index, entry.leaf, entry.body) for entry in growth.entries]
+        keys = [(entry.event.event_id, entry.index, entry.event.digest) for entry in growth.entries]
         start = growth.head.edge.size - len(entries)
         found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
         async with _lost():
             if len(entries) < COPY_ENTRIES_MIN:
-                await self._driver.execute(self._tables.sql(_INSERT_ALL), *rest, *_columns(entries), *_columns(found))
+                columns = (*_columns(entries), *_columns(found), *_columns(keys))
+                await self._driver.execute(self._tables.sql(_INSERT_ALL), *rest, *columns)
                 return
             async with self._driver.transaction():
                 await self._copy(self._tables.entry.name, ("idx", "leaf", "body"), entries)
                 await self._copy(self._tables.posting.name, ("term", "start", "positions"), found)
+                await self._copy(self._tables.event_key.name, ("event_id", "idx", "digest"), keys)
                 await self._driver.execute(self._tables.sql(_INSERT_REST), *rest)
 
     async def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:

@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from services.audit.domain.entry import (
     parse_entry,
 )
 from services.audit.domain.merkle import leaf_hash
-from services.kernel.canonical import canonical_json
+from services.kernel.canonical import canonical_json, rfc3339
 from tests.audit.builders import NOON, TRACE_PARENT, an_event, an_event_id
 
 json_values = st.recursive(
@@ -109,6 +109,48 @@ def test_data_that_is_not_a_canonical_json_object_is_refused(data):
 @pytest.mark.parametrize("data", [b"{}", '{"\U00010000":2,"\uffff":1}'.encode(), '{"a":"ä–\\u0001\\n"}'.encode()])
 def test_canonical_data_is_taken_as_it_is(data):
     assert with_data(data).data == data
+
+
+def canonical(data):
+    """Whether `data` is a canonical JSON object, found out by the plain definition."""
+
+    def refused(text):
+        raise ValueError(text)
+
+    try:
+        value = json.loads(data, parse_float=refused, parse_constant=refused)
+        return isinstance(value, dict) and canonical_json(value) == data
+    except ValueError:
+        return False
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4), st.data())
+def test_data_with_a_few_bytes_changed_is_taken_exactly_when_it_is_canonical(members, draw):
+    data = bytearray(canonical_json(members))
+    for _ in range(draw.draw(st.integers(0, 3))):
+        at = draw.draw(st.integers(0, len(data) - 1))
+        data[at : at + draw.draw(st.integers(0, 2))] = draw.draw(
+            st.sampled_from(
+                [b"1", b".", b"e", b"0", b"-", b'"', b",", b":", b"{", b"}", b" ", b"1.5", b"\\", b"9" * 16]
+            )
+        )
+
+    try:
+        with_data(bytes(data))
+        taken = True
+    except EventInvalid:
+        taken = False
+    assert taken == canonical(bytes(data))
+
+
+@given(st.datetimes(timezones=st.timezones() | st.just(UTC)))
+def test_an_instant_is_written_as_rfc_3339_says(instant):
+    try:
+        wanted = rfc3339(instant)
+    except OverflowError:
+        # The year 0 or 10000 in UTC.
+        return
+    assert f'"occurred_time":"{wanted}"'.encode() in an_event(occurred_time=instant).parts[1]
 
 
 @pytest.mark.parametrize("text", ["nul\0", "line\nbreak", "\x1b[31mred", "del\x7f"])
