@@ -26,6 +26,7 @@ from evenkeel.decision.v1.tax_service_pb2 import DESCRIPTOR as TAX
 from evenkeel.decision.v1.tax_service_pb2_grpc import add_TaxServiceServicer_to_server
 from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
+from evenkeel.policy.v1.profile_service_pb2 import DESCRIPTOR as PROFILE
 from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
 from services.decision.api.book import BookServicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
@@ -36,11 +37,13 @@ from services.decision.api.taxes import TaxServicer
 from services.decision.app.book import BookApp
 from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
+from services.decision.app.explaining import ExplainApp
 from services.decision.app.following import Following
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import Changes, Spanned
+from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
@@ -113,6 +116,7 @@ async def main(settings: DecisionSettings) -> None:
             settings,
             settings.policy_address,
             POLICY.services_by_name["PolicyService"].full_name,
+            PROFILE.services_by_name["ProfileService"].full_name,
             ROLLOUT.services_by_name["RolloutService"].full_name,
         ),
         execution=_channel(
@@ -169,6 +173,8 @@ def build(
         policy=asks_policy,
         engine=engine,
     )
+    previews = PreviewApp(store.read, market_clock, solver, asks_policy, engine, settings.currency)
+    explanations = ExplainApp(store.read, solver, asks_policy)
     sessions = BookSessions(database, PlansOfBooks)
     books = BookApp(
         read=sessions.view, begin=sessions.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
@@ -181,7 +187,9 @@ def build(
             RunServicer(runs, ComparisonApp(store.read)),
         ),
         Servicer(
-            PLAN.services_by_name["PlanService"].full_name, add_PlanServiceServicer_to_server, PlanServicer(plans)
+            PLAN.services_by_name["PlanService"].full_name,
+            add_PlanServiceServicer_to_server,
+            PlanServicer(plans, previews, explanations),
         ),
         Servicer(
             BOOK.services_by_name["BookService"].full_name,

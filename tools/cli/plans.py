@@ -1,12 +1,16 @@
 """`evenkeel plan`: what an account should do, why, and a person's word on it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from evenkeel.common.v1.values_pb2 import Side
 from evenkeel.decision.v1 import plan_service_pb2 as pb
+from evenkeel.decision.v1.explanation_pb2 import NoTradeReason, Scenario
 from tools.cli.context import call, out, show, table
+from tools.cli.documents import document_from_yaml, message_from_yaml
 from tools.cli.text import money, number, percent, short, state, time
 from tools.client.session import Evenkeel
 from tools.client.values import new_request_id
@@ -29,6 +33,7 @@ def list_plans(
     run: Annotated[str, typer.Option(help="Only of this run.")] = "",
     account: Annotated[str, typer.Option(help="Only of this account.")] = "",
     held: Annotated[bool, typer.Option(help="Only those that wait for a person.")] = False,
+    idle: Annotated[str, typer.Option(help="Only those that trade nothing for this reason: within-bands, ...")] = "",
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     token: Annotated[str, typer.Option(help="Token of the page.")] = "",
 ) -> None:
@@ -36,6 +41,8 @@ def list_plans(
     request = pb.ListPlansRequest(run_id=run, account_id=account, page_size=count, page_token=token)
     if held:
         request.state = pb.Plan.STATE_HELD
+    if idle:
+        request.no_trade_reason = _reason(idle)
     response = call(context, "advisor", lambda services: services.plans.ListPlans(request))
 
     def readable() -> None:
@@ -91,6 +98,124 @@ def replay(context: typer.Context, plan: Plan) -> None:
     show(context, response, readable)
     if not response.identical:
         raise typer.Exit(1)
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Id of an account.")],
+    philosophies: Annotated[bool, typer.Option(help="By each philosophy that policy has, side by side.")] = False,
+    preset: Annotated[list[str] | None, typer.Option(help="By a preset of policy; may be repeated.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="YAML of a policy document whose fields replace some.")] = None,
+    deposit: Annotated[str, typer.Option(help="With a deposit, for instance `5000 USD`.")] = "",
+    withdrawal: Annotated[str, typer.Option(help="With a withdrawal, for instance `5000 USD`.")] = "",
+    price: Annotated[list[str] | None, typer.Option(help="At another price, `VTI=95`; may be repeated.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave this instrument alone; may be repeated.")] = None,
+    regardless: Annotated[bool, typer.Option(help="Even if nothing asks for a rebalance.")] = False,
+) -> None:
+    """Show what an account would get on inputs that are not so; nothing is stored."""
+    flows = {"deposit": deposit, "withdrawal": withdrawal}
+    prices = [each.partition("=") for each in price or []]
+    said = {
+        **{name: amount for name, amount in flows.items() if amount},
+        "prices": [{"instrument_id": name, "price": value} for name, _, value in prices],
+        "untouched_instrument_ids": without or [],
+    }
+    supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
+    if policy is not None:
+        supposed.policy_document = document_from_yaml(policy.read_text(encoding="utf-8")).SerializeToString()
+    request = pb.PreviewPlanRequest(account_id=account, philosophies=philosophies)
+    if not philosophies:
+        scenarios = [Scenario(name="policy"), *(Scenario(name=each, preset=each) for each in preset or [])]
+        if supposed != Scenario():
+            supposed.name = "what if"
+            scenarios.append(supposed)
+        for each in scenarios:
+            each.ignore_triggers = regardless
+        request.scenarios.extend(scenarios)
+    response = call(context, "advisor", lambda services: services.plans.PreviewPlan(request))
+    show(context, response, lambda: _side_by_side(response))
+
+
+@app.command("explain")
+def explain_plan(
+    context: typer.Context,
+    plan: Plan,
+    what_if: Annotated[bool, typer.Option(help="Also solve again for each trade what is best without it.")] = False,
+) -> None:
+    """Explain a plan: its objective before and after, each trade's worth, and the limits that bind."""
+    request = pb.ExplainPlanRequest(plan_id=plan, what_if=what_if)
+    response = call(context, "advisor", lambda services: services.plans.ExplainPlan(request))
+    show(context, response, lambda: _explained(response))
+
+
+@app.command("why-not")
+def why_not(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Id of an account.")],
+    instrument: Annotated[str, typer.Argument(help="Only about this instrument.")] = "",
+    plan: Annotated[str, typer.Option(help="Which of its plans; the newest by default.")] = "",
+) -> None:
+    """Explain why an account, or an instrument of it, was not traded."""
+    request = pb.ExplainNoTradeRequest(account_id=account, plan_id=plan, instrument_id=instrument)
+    response = call(context, "advisor", lambda services: services.plans.ExplainNoTrade(request))
+
+    def readable() -> None:
+        if response.reason:
+            out.print(f"[bold]{state(NoTradeReason.DESCRIPTOR, response.reason)}[/]  {response.plan_id}")
+        out.print(response.sentence, highlight=False, markup=False)
+        for each in response.instruments:
+            out.print(f"  {each.sentence}", highlight=False, markup=False)
+        for binding in response.binding_constraints:
+            out.print(f"  limit: {binding.sentence}", highlight=False, markup=False)
+        if response.HasField("regardless"):
+            summary = response.regardless.explanation.summary
+            out.print(f"regardless of triggers: {summary}", highlight=False, markup=False)
+
+    show(context, response, readable)
+
+
+def _side_by_side(response: pb.PreviewPlanResponse) -> None:
+    rows = table("", "", "outcome", ">trades", ">turnover", ">cost", ">tax", ">drift", ">tracking error")
+    for each in response.plans:
+        why = each.plan.explanation
+        rows.add_row(
+            each.name, state(pb.Plan.Outcome.DESCRIPTOR, each.plan.outcome), str(len(each.plan.trades)),
+            money(why.turnover), money(why.trading_cost), money(why.tax),
+            f"{percent(why.drift_before)} → {percent(why.drift_after)}", percent(why.tracking_error_after),
+        )  # fmt: skip
+    out.print(rows)
+    for each in response.plans:
+        out.print(f"{each.name}: {each.plan.explanation.summary}", highlight=False, markup=False)
+        for trade in each.plan.trades if len(response.plans) == 1 else []:
+            out.print(f"  {trade.sentence}", highlight=False, markup=False)
+
+
+def _explained(told: pb.ExplainPlanResponse) -> None:
+    out.print(told.explanation.summary, highlight=False, markup=False)
+    for trigger in told.triggers:
+        out.print(f"  asked for by: {trigger.sentence}", highlight=False, markup=False)
+    rows = table("", "basis points", ">deviation", ">outside band", ">idle cash", ">cost", ">tax", ">all")
+    for name, terms in (("doing nothing", told.objective_before), ("the plan", told.objective_after)):
+        rows.add_row(
+            name, number(terms.deviation_bps), number(terms.outside_band_bps), number(terms.idle_cash_bps),
+            number(terms.cost_bps), number(terms.tax_bps), number(terms.total_bps),
+        )  # fmt: skip
+    out.print(rows)
+    for trade in told.trades:
+        out.print(f"  {trade.sentence} {trade.without}", highlight=False, markup=False)
+        if trade.HasField("resolved_without"):
+            out.print(f"    {trade.resolved_without.sentence}", highlight=False, markup=False)
+    for binding in told.explanation.binding_constraints:
+        out.print(f"  limit: {binding.sentence}", highlight=False, markup=False)
+
+
+def _reason(said: str) -> NoTradeReason.ValueType:
+    prefix = "NO_TRADE_REASON_"
+    known = {name.removeprefix(prefix).lower().replace("_", "-"): value for name, value in NoTradeReason.items()[1:]}
+    if said not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}, was {said}")
+    return known[said]
 
 
 def explain(plan: pb.Plan) -> None:

@@ -6,10 +6,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from google.type import decimal_pb2
 
 from evenkeel.common.v1 import values_pb2
+from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from services.decision.domain import decision as domain
+from services.decision.domain import outline as outlines
 from services.decision.domain.outline import Outline
-from services.decision.domain.plan import Plan, PlanInputs, PlanOutcome, PlanState
+from services.decision.domain.plan import Draft, Plan, PlanContent, PlanInputs, PlanOutcome, PlanState
 from services.decision.domain.problem import Side
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
@@ -24,15 +26,26 @@ STATES: Mapping[PlanState, pb.Plan.State.ValueType] = {
     PlanState.EXPIRED: pb.Plan.STATE_EXPIRED,
     PlanState.REFUSED: pb.Plan.STATE_REFUSED,
     PlanState.IDLE: pb.Plan.STATE_IDLE,
+    PlanState.SUPERSEDED: pb.Plan.STATE_SUPERSEDED,
 }
-_OUTCOMES: Mapping[PlanOutcome, pb.Plan.Outcome.ValueType] = {
+OUTCOMES: Mapping[PlanOutcome, pb.Plan.Outcome.ValueType] = {
     PlanOutcome.TRADE: pb.Plan.OUTCOME_TRADE,
     PlanOutcome.NO_TRADE: pb.Plan.OUTCOME_NO_TRADE,
     PlanOutcome.INFEASIBLE: pb.Plan.OUTCOME_INFEASIBLE,
     PlanOutcome.UNSOLVED: pb.Plan.OUTCOME_UNSOLVED,
     PlanOutcome.FAILED: pb.Plan.OUTCOME_FAILED,
 }
-_SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
+SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
+
+NO_TRADE_REASONS: Mapping[str, explanation_pb.NoTradeReason.ValueType] = {
+    domain.NoTradeReason.WITHIN_BANDS.value: explanation_pb.NO_TRADE_REASON_WITHIN_BANDS,
+    domain.NoTradeReason.NOT_WORTH_IT.value: explanation_pb.NO_TRADE_REASON_NOT_WORTH_IT,
+    domain.NoTradeReason.BELOW_MINIMUM.value: explanation_pb.NO_TRADE_REASON_BELOW_MINIMUM,
+    outlines.INFEASIBLE: explanation_pb.NO_TRADE_REASON_INFEASIBLE,
+    outlines.UNSOLVED: explanation_pb.NO_TRADE_REASON_UNSOLVED,
+    outlines.FAILED: explanation_pb.NO_TRADE_REASON_FAILED,
+    outlines.PAUSED: explanation_pb.NO_TRADE_REASON_PAUSED,
+}
 
 # What is shown of weights and basis points; the record has every digit.
 _WEIGHT_STEP = Decimal("0.00000001")
@@ -53,6 +66,16 @@ def state_of(state: pb.Plan.State.ValueType) -> PlanState | None:
     return None
 
 
+def outcome_of(outcome: pb.Plan.Outcome.ValueType) -> PlanOutcome | None:
+    """Return the outcome that a filter asks for; None for any."""
+    return next((ours for ours, theirs in OUTCOMES.items() if theirs == outcome), None)
+
+
+def no_trade_reason_of(reason: explanation_pb.NoTradeReason.ValueType) -> str:
+    """Return the reason that a filter asks for; empty for any."""
+    return next((ours for ours, theirs in NO_TRADE_REASONS.items() if theirs == reason), "")
+
+
 def plan_message(plan: Plan) -> pb.Plan:
     """Return the message of a plan; without content it has no trades and no binding constraints."""
     message = pb.Plan(
@@ -60,7 +83,7 @@ def plan_message(plan: Plan) -> pb.Plan:
         account_id=plan.account_id,
         run_id=plan.run_id,
         state=STATES[plan.state],
-        outcome=_OUTCOMES[plan.outcome],
+        outcome=OUTCOMES[plan.outcome],
         inputs=_inputs(plan.inputs),
         explanation=_explanation(plan.outline),
         plan_hash=plan.plan_hash,
@@ -71,17 +94,38 @@ def plan_message(plan: Plan) -> pb.Plan:
         expire_time=instant_message(plan.expire_time),
         update_time=instant_message(plan.update_time),
     )
-    if plan.outline.certificate is not None:
-        message.certificate.CopyFrom(_certificate(plan.outline.certificate))
-    decision = None if plan.content is None else plan.content.decision
-    if decision is not None:
-        explained, currency = decision.explanation, plan.outline.currency
-        reasons = {each.instrument_id: each for each in explained.trades}
-        trades = sorted(decision.trades, key=lambda trade: trade.instrument_id)
-        value = explained.summary.mix_value
-        message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, currency) for each in trades)
-        message.explanation.binding_constraints.extend(_binding(each) for each in explained.binding)
+    _tell(message, plan.outline, plan.content)
     return message
+
+
+def draft_message(draft: Draft) -> pb.Plan:
+    """Return the message of a hypothetical plan."""
+    message = pb.Plan(
+        account_id=draft.account_id,
+        state=pb.Plan.STATE_PREVIEW,
+        outcome=OUTCOMES[draft.outcome],
+        inputs=_inputs(draft.inputs),
+        explanation=_explanation(draft.outline),
+        plan_hash=draft.plan_hash,
+        review_reasons=draft.review_reasons,
+    )
+    _tell(message, draft.outline, draft.content)
+    return message
+
+
+def _tell(message: pb.Plan, outline: Outline, content: PlanContent | None) -> None:
+    """Add what was decided to the message of a plan."""
+    if outline.certificate is not None:
+        message.certificate.CopyFrom(_certificate(outline.certificate))
+    decision = None if content is None else content.decision
+    if decision is None:
+        return
+    explained, currency = decision.explanation, outline.currency
+    reasons = {each.instrument_id: each for each in explained.trades}
+    trades = sorted(decision.trades, key=lambda trade: trade.instrument_id)
+    value = explained.summary.mix_value
+    message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, currency) for each in trades)
+    message.explanation.binding_constraints.extend(binding_message(each) for each in explained.binding)
 
 
 def _inputs(inputs: PlanInputs) -> pb.PlanInputs:
@@ -103,7 +147,7 @@ def _trade(trade: domain.Trade, why: domain.TradeReason | None, account_value: D
 
     message = pb.Trade(
         instrument_id=trade.instrument_id,
-        side=_SIDES[trade.side],
+        side=SIDES[trade.side],
         quantity=decimal_message(trade.quantity),
         price=money_message(Money(trade.price, currency)),
         value=money_message(money(trade.value)),
@@ -122,28 +166,32 @@ def _trade(trade: domain.Trade, why: domain.TradeReason | None, account_value: D
         ],
     )
     if why is not None:
-        message.weight_before.CopyFrom(_weight(why.weight_before))
-        message.weight_after.CopyFrom(_weight(why.weight_after))
-        message.target_weight.CopyFrom(_weight(why.target_weight))
+        message.weight_before.CopyFrom(weight_message(why.weight_before))
+        message.weight_after.CopyFrom(weight_message(why.weight_after))
+        message.target_weight.CopyFrom(weight_message(why.target_weight))
         message.sentence = f"{why.sentence} {why.without}".strip()
-        message.net_benefit_bps.CopyFrom(_bps(why.net_benefit / account_value * _BPS_PER_ONE))
+        message.net_benefit_bps.CopyFrom(bps_message(why.net_benefit / account_value * _BPS_PER_ONE))
     return message
 
 
 def _certificate(certificate: domain.Certificate) -> pb.Certificate:
     return pb.Certificate(
-        primal_bps=_bps(certificate.dual_bps + certificate.convex_gap_bps),
-        dual_bound_bps=_bps(certificate.dual_bps),
-        gap_bps=_bps(certificate.convex_gap_bps),
-        rounding_bps=_bps(certificate.gap_bps - certificate.convex_gap_bps),
-        idle_bps=_bps(certificate.hold_bps),
+        primal_bps=bps_message(certificate.dual_bps + certificate.convex_gap_bps),
+        dual_bound_bps=bps_message(certificate.dual_bps),
+        gap_bps=bps_message(certificate.convex_gap_bps),
+        rounding_bps=bps_message(certificate.gap_bps - certificate.convex_gap_bps),
+        idle_bps=bps_message(certificate.hold_bps),
         solver=f"{certificate.solver} {certificate.solver_version}".strip(),
         solver_state=certificate.status,
     )
 
 
 def _explanation(outline: Outline) -> pb.Explanation:
-    message = pb.Explanation(trigger=outline.trigger, summary=outline.sentence)
+    message = pb.Explanation(
+        trigger=outline.trigger,
+        summary=outline.sentence,
+        no_trade_reason=NO_TRADE_REASONS.get(outline.no_trade_reason, explanation_pb.NO_TRADE_REASON_UNSPECIFIED),
+    )
     summary = outline.summary
     if summary is None:
         return message
@@ -151,10 +199,10 @@ def _explanation(outline: Outline) -> pb.Explanation:
     def money(amount: Decimal) -> Money:
         return Money(amount, outline.currency).to_cents()
 
-    message.drift_before.CopyFrom(_weight(summary.drift_before))
-    message.drift_after.CopyFrom(_weight(summary.drift_after))
-    message.tracking_error_before.CopyFrom(_weight(summary.tracking_error_before_bps / _BPS_PER_ONE))
-    message.tracking_error_after.CopyFrom(_weight(summary.tracking_error_after_bps / _BPS_PER_ONE))
+    message.drift_before.CopyFrom(weight_message(summary.drift_before))
+    message.drift_after.CopyFrom(weight_message(summary.drift_after))
+    message.tracking_error_before.CopyFrom(weight_message(summary.tracking_error_before_bps / _BPS_PER_ONE))
+    message.tracking_error_after.CopyFrom(weight_message(summary.tracking_error_after_bps / _BPS_PER_ONE))
     message.account_value.CopyFrom(money_message(money(summary.mix_value)))
     message.turnover.CopyFrom(money_message(money(summary.bought_value + summary.sold_value)))
     message.trading_cost.CopyFrom(money_message(money(summary.cost)))
@@ -165,19 +213,22 @@ def _explanation(outline: Outline) -> pb.Explanation:
     return message
 
 
-def _binding(binding: domain.BindingConstraint) -> pb.BindingConstraint:
+def binding_message(binding: domain.BindingConstraint) -> pb.BindingConstraint:
+    """Return the message of a limit that holds a plan back."""
     return pb.BindingConstraint(
         name=binding.kind.value,
         instrument_id=InstrumentId(binding.subject) if binding.kind in _OF_INSTRUMENT else "",
-        limit=_weight(binding.limit),
-        price_bps=_bps(binding.price * _BPS_PER_ONE),
+        limit=weight_message(binding.limit),
+        price_bps=bps_message(binding.price * _BPS_PER_ONE),
         sentence=binding.sentence,
     )
 
 
-def _weight(value: Decimal) -> decimal_pb2.Decimal:
+def weight_message(value: Decimal) -> decimal_pb2.Decimal:
+    """Return a weight as it is shown."""
     return decimal_message(value.quantize(_WEIGHT_STEP, ROUND_HALF_EVEN))
 
 
-def _bps(value: Decimal) -> decimal_pb2.Decimal:
+def bps_message(value: Decimal) -> decimal_pb2.Decimal:
+    """Return basis points as they are shown."""
     return decimal_message(value.quantize(_BPS_STEP, ROUND_HALF_EVEN))

@@ -8,10 +8,18 @@ import grpc.aio
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceServicer
 from services.decision.api.callers import subject
-from services.decision.api.plan_messages import plan_message, state_of
+from services.decision.api.explanation_messages import (
+    explained_message,
+    not_traded_message,
+    previewed_message,
+    wish_of,
+)
+from services.decision.api.plan_messages import no_trade_reason_of, outcome_of, plan_message, state_of
+from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import PlanFilter
-from services.kernel.ids import AccountId, PlanId, RunId
+from services.decision.app.previewing import PreviewApp
+from services.kernel.ids import AccountId, InstrumentId, PlanId, RunId
 from services.runtime.paging import cut, read_page
 
 PAGE_DEFAULT = 100
@@ -25,6 +33,8 @@ class PlanServicer(PlanServiceServicer):
     """Answers callers of plans."""
 
     app: PlanApp
+    previews: PreviewApp
+    explanations: ExplainApp
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: _Context) -> pb.GetPlanResponse:
         return pb.GetPlanResponse(plan=plan_message(await self.app.get_plan(PlanId(request.plan_id))))
@@ -35,6 +45,8 @@ class PlanServicer(PlanServiceServicer):
             run_id=RunId(request.run_id) if request.run_id else None,
             account_id=AccountId(request.account_id) if request.account_id else None,
             state=state_of(request.state),
+            outcome=outcome_of(request.outcome),
+            no_trade_reason=no_trade_reason_of(request.no_trade_reason),
         )
         after = None if page.after is None else PlanId(str(page.after[0]))
         found = await self.app.list_plans(which, after, page.size + 1)
@@ -59,3 +71,20 @@ class PlanServicer(PlanServiceServicer):
             recomputed_hash=replay.recomputed_hash,
             engine=replay.engine,
         )
+
+    async def PreviewPlan(self, request: pb.PreviewPlanRequest, context: _Context) -> pb.PreviewPlanResponse:
+        previewed = await self.previews.preview(wish_of(request))
+        return pb.PreviewPlanResponse(plans=[previewed_message(each) for each in previewed])
+
+    async def ExplainPlan(self, request: pb.ExplainPlanRequest, context: _Context) -> pb.ExplainPlanResponse:
+        return explained_message(
+            await self.explanations.explain_plan(PlanId(request.plan_id), what_ifs=request.what_if)
+        )
+
+    async def ExplainNoTrade(self, request: pb.ExplainNoTradeRequest, context: _Context) -> pb.ExplainNoTradeResponse:
+        explained = await self.explanations.explain_no_trade(
+            AccountId(request.account_id),
+            PlanId(request.plan_id) if request.plan_id else None,
+            InstrumentId(request.instrument_id) if request.instrument_id else None,
+        )
+        return not_traded_message(explained)

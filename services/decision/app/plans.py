@@ -1,17 +1,12 @@
 """Shows plans, lets a person decide about those that wait for one, and computes past ones again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.decision.app.events import plan_moved
-from services.decision.app.policies import with_policy
-from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Session, Solver
-from services.decision.domain.account_problem import Market
-from services.decision.domain.book import account_from_content
-from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis
-from services.decision.domain.plan import Plan, PlanNotFound
-from services.decision.domain.prices import PriceSetId
-from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
+from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Solver
+from services.decision.app.recalling import found_plan, inputs_of
+from services.decision.domain.plan import Plan
 from services.decision.domain.run import RunNotFound
 from services.kernel.clock import Clock
 from services.kernel.ids import PlanId
@@ -51,7 +46,7 @@ class PlanApp:
             PlanNotFound: No plan has `plan_id`.
         """
         async with self.read() as session:
-            return _found(await session.plans.get(plan_id), plan_id)
+            return found_plan(await session.plans.get(plan_id), plan_id)
 
     async def list_plans(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
         """Return plans after `after` by id, without content."""
@@ -69,7 +64,7 @@ class PlanApp:
             SelfApproval: The approver started the run.
         """
         async with self.begin() as session:
-            plan = _found(await session.plans.lock(plan_id), plan_id)
+            plan = found_plan(await session.plans.lock(plan_id), plan_id)
             run = await session.runs.get(plan.run_id)
             if run is None:
                 raise RunNotFound(f"run {plan.run_id} does not exist", run_id=plan.run_id)
@@ -94,7 +89,7 @@ class PlanApp:
             PlanStateForbids: It is final, or execution may have it.
         """
         async with self.begin() as session:
-            plan = _found(await session.plans.lock(plan_id), plan_id)
+            plan = found_plan(await session.plans.lock(plan_id), plan_id)
             withdrawn = plan.withdrawn(self.clock.now())
             if withdrawn is not plan:
                 await session.plans.move(withdrawn, was=plan.state)
@@ -110,51 +105,7 @@ class PlanApp:
             RuntimeError: Something that it rests on is not stored.
         """
         async with self.read() as session:
-            plan = _found(await session.plans.get(plan_id), plan_id)
-            inputs, basis = await self._inputs(session, plan)
+            plan = found_plan(await session.plans.get(plan_id), plan_id)
+            inputs, basis = await inputs_of(session, plan, self.policy)
         solved = await self.solver.drafts([inputs], basis)
         return Replay(plan.plan_hash, solved[0].draft.plan_hash, self.engine)
-
-    async def _inputs(self, session: Session, plan: Plan) -> tuple[AccountInputs, Basis]:
-        named = plan.inputs
-        run = await session.runs.get(plan.run_id)
-        prices = await session.prices.price_set(PriceSetId(named.price_set_id))
-        hashes = {named.account_hash, named.instruments_hash, named.risk_model_hash}
-        if named.policy_hash:
-            hashes.add(named.policy_hash)
-        bodies = await session.contents.get(hashes)
-        missing = sorted(hashes - bodies.keys())
-        if run is None or prices is None or missing:
-            what = ", ".join(missing) or f"the prices {named.price_set_id}"
-            raise RuntimeError(f"plan {plan.plan_id} rests on {what}, which is not stored")
-        known = read_recorded(InstrumentList, bodies[named.instruments_hash]).instruments
-        inputs = AccountInputs(
-            account=account_from_content(bodies[named.account_hash]),
-            account_hash=named.account_hash,
-            policy=None,
-            policy_hash=named.policy_hash,
-            policy_version_hashes=named.policy_version_hashes,
-            looked_regardless=named.looked_regardless,
-            cash_flow=named.cash_flow,
-        )
-        if named.policy_hash:
-            inputs = with_policy(inputs, self.policy, bodies[named.policy_hash])
-        failure = None if plan.content is None else plan.content.failure
-        if failure is not None and failure.reason in NOT_OF_INPUTS:
-            inputs = replace(inputs, refused=failure)
-        basis = Basis(
-            market=Market(prices, {each.instrument_id: each for each in known}),
-            risk_model=read_risk_model(bodies[named.risk_model_hash]),
-            instruments_hash=named.instruments_hash,
-            risk_model_hash=named.risk_model_hash,
-            engine=named.engine,
-            as_of_time=named.as_of_time,
-            currency=run.currency,
-        )
-        return inputs, basis
-
-
-def _found(plan: Plan | None, plan_id: PlanId) -> Plan:
-    if plan is None:
-        raise PlanNotFound(f"plan {plan_id} does not exist", plan_id=plan_id)
-    return plan

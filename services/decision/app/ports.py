@@ -17,6 +17,7 @@ from services.decision.app.prices import Prices
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.deciding import AccountInputs, Basis
+from services.decision.domain.decision import NotTraded
 from services.decision.domain.outline import Totals
 from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, Release
 from services.decision.domain.policy import Policy
@@ -217,6 +218,8 @@ class PlanFilter:
     run_id: RunId | None = None
     account_id: AccountId | None = None
     state: PlanState | None = None
+    outcome: PlanOutcome | None = None
+    no_trade_reason: str = ""
 
 
 class Plans(Protocol):
@@ -236,6 +239,10 @@ class Plans(Protocol):
 
     async def listed(self, which: PlanFilter, after: PlanId | None, limit: int) -> Sequence[Plan]:
         """Return plans after `after` by id, without content."""
+        ...
+
+    async def newest(self, account_id: AccountId) -> Plan | None:
+        """Return an account's newest plan, with its content."""
         ...
 
     async def move(self, plan: Plan, was: PlanState) -> None:
@@ -365,6 +372,31 @@ class PolicyClient(Protocol):
         """
         ...
 
+    async def presets(self) -> Sequence["PolicyPreset"]:
+        """Return the published rules and philosophies, by name.
+
+        Raises:
+            Unreachable: The service does not answer.
+        """
+        ...
+
+    def overlaid(self, document: bytes, over: bytes) -> bytes:
+        """Return `document` with the fields that `over` sets in place of its own, lists as a whole.
+
+        Raises:
+            Invalid: One of both is no document.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPreset:
+    """A part of a policy document with a name; `philosophy` is that of its objective, empty when it has none."""
+
+    name: str
+    philosophy: str
+    document: bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -412,6 +444,14 @@ class Solved:
 
 class Solver(Protocol):
     """Computes outside of the event loop."""
+
+    async def not_traded(self, account: AccountInputs, basis: Basis) -> Sequence[NotTraded]:
+        """Return why each instrument that the account's plan leaves alone is not traded.
+
+        Raises:
+            Fact: The inputs are refused.
+        """
+        ...
 
     async def drafts(self, accounts: Sequence[AccountInputs], basis: Basis) -> Sequence[Solved]:
         """Return the plan of each account, in order; one that takes too long is UNSOLVED."""

@@ -11,8 +11,10 @@ from google.type import decimal_pb2, money_pb2
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from evenkeel.policy.v1 import policy_service_pb2 as pb
+from evenkeel.policy.v1 import profile_service_pb2 as profile_pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
-from services.decision.app.ports import EffectivePolicies
+from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
+from services.decision.app.ports import EffectivePolicies, PolicyPreset
 from services.decision.clients.peers import facts_of
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.policy import (
@@ -66,6 +68,26 @@ class GrpcPolicy:
             Invalid: It is no document, or says what cannot be.
         """
         return read_policy(document)
+
+    async def presets(self) -> Sequence[PolicyPreset]:
+        """Return the published rules and philosophies, by name."""
+        found: list[PolicyPreset] = []
+        token = ""
+        with facts_of("policy"):
+            while True:
+                request = profile_pb.ListPresetsRequest(page_token=token)
+                response = await ProfileServiceStub(self.channel).ListPresets(request)
+                found += [
+                    PolicyPreset(each.name, each.document.objective.philosophy, each.document.SerializeToString())
+                    for each in response.presets
+                ]
+                token = response.next_page_token
+                if not token:
+                    return sorted(found, key=lambda each: each.name)
+
+    def overlaid(self, document: bytes, over: bytes) -> bytes:
+        """Return `document` with the fields that `over` sets in place of its own, lists as a whole."""
+        return overlaid_policy(document, over)
 
     async def _resolve(
         self, asked: Sequence[AccountId], account_ids: Sequence[AccountId], effective_time: datetime
@@ -172,6 +194,47 @@ def read_policy(document: bytes) -> Policy:
         ),
         hold=_hold(said),
     )
+
+
+def overlaid_policy(document: bytes, over: bytes) -> bytes:
+    """Return a serialized policy document with what another sets in place of its own, lists as a whole.
+
+    Raises:
+        Invalid: One of both is no document.
+    """
+    try:
+        merged = document_pb.PolicyDocument.FromString(document)
+        changes = document_pb.PolicyDocument.FromString(over)
+    except DecodeError as error:
+        raise _invalid("policy_document", "must be a serialized PolicyDocument") from error
+    for name in ("guardrails", "approvals", "merged_version_hashes"):
+        # What policy alone decides about.
+        changes.ClearField(name)
+    _overlay(merged, changes)
+    return merged.SerializeToString(deterministic=True)
+
+
+def _overlay(merged: Message, changes: Message) -> None:
+    for field, value in changes.ListFields():
+        # Sections are gone into; a value such as an amount or a distance is replaced as a whole, like a list.
+        if field.message_type is not None and field.message_type.full_name in _SECTIONS:
+            _overlay(getattr(merged, field.name), value)
+        else:
+            merged.ClearField(field.name)
+            part = type(merged)()
+            part.CopyFrom(changes)
+            for other, _ in changes.ListFields():
+                if other.name != field.name:
+                    part.ClearField(other.name)
+            merged.MergeFrom(part)
+
+
+# Parts of a document that are no values.
+_SECTIONS = frozenset(
+    field.message_type.full_name
+    for field in document_pb.PolicyDocument.DESCRIPTOR.fields
+    if field.message_type is not None
+)
 
 
 def _check_hash(policy: pb.EffectivePolicy) -> None:

@@ -12,9 +12,18 @@ from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from services.decision.app.ports import Solved
-from services.decision.clients.solving import READY, DraftJob, RiskJob, optimiser, serve
+from services.decision.clients.solving import (
+    READY,
+    DraftJob,
+    NotTradedAnswer,
+    NotTradedJob,
+    RiskJob,
+    optimiser,
+    serve,
+)
 from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, failed
-from services.decision.domain.plan import Failure
+from services.decision.domain.decision import NotTraded
+from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
 from services.kernel.errors import Invalid, Unreachable
@@ -76,6 +85,20 @@ class SolverProcesses:
         for each in solved:
             self._durations.record(each.duration_s, {"outcome": each.draft.outcome.value})
         return solved
+
+    async def not_traded(self, account: AccountInputs, basis: Basis) -> Sequence[NotTraded]:
+        """Return why each instrument that the account's plan leaves alone is not traded.
+
+        Raises:
+            Rejected: The inputs are refused, or no answer came in time.
+            SolverStopped: The processes are stopped.
+        """
+        answer = await self._run(lambda process: process.asked(NotTradedJob(account, basis), self._account_s_max))
+        if isinstance(answer, NotTradedAnswer):
+            return answer.instruments
+        if isinstance(answer, Failure):
+            raise NothingDecided(f"{answer.reason}: {answer.message}")
+        raise SolverStopped("the computing process ended before it answered")
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:
         """Return the risk model that a price history tells.
@@ -146,8 +169,12 @@ class _SolverProcess:
                 break
         return solved
 
+    def asked(self, job: object, within_s: float) -> object:
+        """Return the one answer to a job; None when there is none in time."""
+        return self._receive(within_s) if self._send(job) else None
+
     def risk_model(self, history: PriceHistory) -> RiskModel | Failure:
-        answer = self._receive(RISK_S_MAX) if self._send(RiskJob(history)) else None
+        answer = self.asked(RiskJob(history), RISK_S_MAX)
         if isinstance(answer, RiskModel | Failure):
             return answer
         raise SolverStopped("the computing process ended before it answered")

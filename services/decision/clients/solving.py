@@ -15,7 +15,7 @@ import numpy as np
 from services.decision.app.ports import Solved
 from services.decision.domain.checker import violations
 from services.decision.domain.deciding import AccountInputs, Basis, Decide, draft_plan, failed
-from services.decision.domain.decision import Decision
+from services.decision.domain.decision import Decision, NotTraded
 from services.decision.domain.plan import Failure
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import AccountProblem, RiskModel
@@ -35,6 +35,21 @@ class DraftJob:
 
     accounts: Sequence[AccountInputs]
     basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class NotTradedJob:
+    """Say why instruments are not traded. The answer is `NotTradedAnswer`, or a `Failure`."""
+
+    account: AccountInputs
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class NotTradedAnswer:
+    """Why each instrument that a plan leaves alone is not traded."""
+
+    instruments: Sequence[NotTraded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,8 @@ def serve(connection: "Connection[object, object]", load: Callable[[], Decide] =
                         connection.send(_solved(account, job.basis, decide))
                 case RiskJob():
                     connection.send(_risk_model(job.history))
+                case NotTradedJob():
+                    connection.send(_not_traded(job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -97,6 +114,15 @@ def _solved(account: AccountInputs, basis: Basis, decide: Decide) -> Solved:
         traceback.print_exc()
         draft = failed(account, basis, Failure(OUR_MISTAKE, f"{type(error).__name__}: {error}"[:500]))
     return Solved(draft, time.perf_counter() - started_s)
+
+
+def _not_traded(job: NotTradedJob) -> NotTradedAnswer | Failure:
+    from services.decision.domain.not_traded import reasons_not_to_trade  # noqa: PLC0415 - like the optimiser
+
+    try:
+        return NotTradedAnswer(reasons_not_to_trade(job.account, job.basis, optimiser()))
+    except Fact as fact:
+        return Failure(fact.reason, fact.message)
 
 
 def _risk_model(history: PriceHistory) -> RiskModel | Failure:

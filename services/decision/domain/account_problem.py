@@ -341,6 +341,7 @@ def _objective(policy: Policy) -> Objective:
         cost_weight=policy.cost_importance,
         loss_credit_weight=ONE if policy.tax.harvest_losses else ZERO,
         impact_coefficient=IMPACT_COEFFICIENT,
+        horizon_years=policy.horizon_years,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
 from services.decision.domain.book import AccountBook
 from services.decision.domain.decision import CENT, Decision, Outcome, Trade
@@ -122,11 +123,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
     problem = account_problem(account, policy, basis.market, basis.as_of_time, inputs.cash_flow)
     if (note := too_far(policy, problem)) is not None:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
-    decision = decide(
-        problem,
-        basis.risk_model,
-        DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine)),
-    )
+    decision = decide(problem, basis.risk_model, options_of(inputs, basis))
     wrong = check(problem, decision)
     if wrong:
         raise PlanUnsafe(f"the plan of account {account.account_id} fails its exact check: {'; '.join(wrong)}")
@@ -140,6 +137,11 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)
+
+
+def options_of(inputs: AccountInputs, basis: Basis) -> DecideOptions:
+    """Return how the account is decided."""
+    return DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine))
 
 
 def _draft(
@@ -182,8 +184,10 @@ def _outline(content: PlanContent) -> Outline:
         return outline_of(content.decision, content.currency, content.tax_saved)
     failure = content.failure
     if failure is None:
-        return Outline(content.currency, content.note)
-    return Outline(content.currency, "\n".join((f"{failure.reason}: {failure.message}", *failure.details)))
+        return Outline(content.currency, content.note, no_trade_reason=outline.PAUSED)
+    sentence = "\n".join((f"{failure.reason}: {failure.message}", *failure.details))
+    reason = outline.UNSOLVED if failure.reason == TOO_SLOW else outline.FAILED
+    return Outline(content.currency, sentence, no_trade_reason=reason)
 
 
 def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content: PlanContent) -> str:

@@ -216,8 +216,36 @@ class BindingConstraint:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectiveTerms:
+    """The parts of the objective in basis points of the account, weighted as the policy says; a credit is negative."""
+
+    deviation_bps: Decimal
+    outside_band_bps: Decimal
+    idle_cash_bps: Decimal
+    cost_bps: Decimal
+    tax_bps: Decimal
+
+    @property
+    def total_bps(self) -> Decimal:
+        """The objective."""
+        return self.deviation_bps + self.outside_band_bps + self.idle_cash_bps + self.cost_bps + self.tax_bps
+
+    @property
+    def suffered_bps(self) -> Decimal:
+        """What is suffered over time: all but the cost and tax of trading."""
+        return self.deviation_bps + self.outside_band_bps + self.idle_cash_bps
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """The account before and after. Drift is half the sum of absolute deviations, cash included, as a weight."""
+    """The account before and after. Drift is half the sum of absolute deviations, cash included, as a weight.
+
+    Attributes:
+        objective_before: The objective when nothing is traded; None in what an earlier build recorded.
+        objective_after: The objective after the plan.
+        break_even_years: How long deviations must be suffered for before the plan has paid for its cost and tax, in
+            years to three places; None when there is nothing to pay, or no deviation is less.
+    """
 
     mix_value: Decimal
     drift_before: Decimal
@@ -240,6 +268,9 @@ class Summary:
     tax_saved: Decimal
     net_benefit: Decimal
     sentence: str
+    objective_before: ObjectiveTerms | None = None
+    objective_after: ObjectiveTerms | None = None
+    break_even_years: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,3 +292,49 @@ class Decision:
     trades: tuple[Trade, ...]
     certificate: Certificate
     explanation: Explanation
+
+
+class Cause(StrEnum):
+    """Why an instrument is not traded, the first that holds."""
+
+    # It has its target weight, as near as its increment allows.
+    ON_TARGET = "ON_TARGET"
+    # It must not be traded that way.
+    BARRED = "BARRED"
+    # A trade to its target would be smaller than the smallest that may be made.
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+    # Nothing asks for a rebalance of the account.
+    NOT_TRIGGERED = "NOT_TRIGGERED"
+    # The trade costs more than it is worth.
+    NOT_WORTH_IT = "NOT_WORTH_IT"
+    # A limit of the account stands in the way.
+    LIMIT = "LIMIT"
+    # It would be worth something, by itself at most what the certificate leaves open.
+    WITHIN_GAP = "WITHIN_GAP"
+
+
+@dataclass(frozen=True, slots=True)
+class NotTraded:
+    """Why one instrument is not traded, and what the better of its trades would be; amounts in currency.
+
+    Attributes:
+        side: Which way its target lies; None when it is there.
+        value: Of the trade, zero when none can be made.
+        deviation_benefit: How much less the mix's deviation would cost.
+        cost: Spread, commission and impact.
+        tax: Negative is a credit.
+        net_benefit: deviation_benefit − cost − tax, as the policy weighs them.
+    """
+
+    instrument_id: InstrumentId
+    cause: Cause
+    weight: Decimal
+    target_weight: Decimal
+    trigger: Decimal
+    side: Side | None
+    value: Decimal
+    deviation_benefit: Decimal
+    cost: Decimal
+    tax: Decimal
+    net_benefit: Decimal
+    sentence: str

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from services.decision.domain.binding import LIMIT_WORDS
-from services.decision.domain.certificate import terms
+from services.decision.domain.certificate import Terms, terms
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
@@ -28,12 +28,16 @@ from services.decision.domain.decision import (
     BindingConstraint,
     Character,
     ConstraintKind,
+    ObjectiveTerms,
     Summary,
     Trade,
     TradeReason,
 )
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side
-from services.decision.domain.words import BPS_UNIT, bps, cents, money, percent, quantity, weight
+from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT, bps, cents, money, percent, quantity, weight
+
+# Break-even horizons are told to a thousandth of a year, about nine hours.
+YEARS_UNIT = Decimal("0.001")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +74,44 @@ def plan_of(problem: AccountProblem, convex: ConvexProblem, trades: tuple[Trade,
     return Plan(problem, convex, trades, sold, bought)
 
 
-def objective_bps(plan: Plan) -> float:
-    """Return the objective of exact trades: costs as they were rounded up, with commissions per trade."""
+def objective_terms(plan: Plan) -> Terms:
+    """Return the objective of exact trades in its parts: costs as they were rounded up, with commissions per trade."""
     parts = terms(plan.convex, plan.sold, plan.bought)
     cost = float(sum((trade.cost.total for trade in plan.trades), ZERO) / plan.problem.mix_value)
-    return parts.total - parts.cost + BPS_PER_ONE * plan.convex.cost_weight * cost
+    return replace(parts, cost=BPS_PER_ONE * plan.convex.cost_weight * cost)
+
+
+def objective_bps(plan: Plan) -> float:
+    """Return the objective of exact trades."""
+    return objective_terms(plan).total
+
+
+def kept_terms(parts: Terms) -> ObjectiveTerms:
+    """Return the parts of an objective as they are kept."""
+    return ObjectiveTerms(
+        deviation_bps=exact(parts.deviation, CERTIFIED_BPS_UNIT),
+        outside_band_bps=exact(parts.outside_band, CERTIFIED_BPS_UNIT),
+        idle_cash_bps=exact(parts.idle_cash, CERTIFIED_BPS_UNIT),
+        cost_bps=exact(parts.cost, CERTIFIED_BPS_UNIT),
+        tax_bps=exact(parts.tax, CERTIFIED_BPS_UNIT),
+    )
+
+
+def break_even_years(problem: AccountProblem, before: ObjectiveTerms, after: ObjectiveTerms) -> Decimal | None:
+    """Return how long deviations must be suffered for before the plan has paid for its cost and tax.
+
+    What a deviation costs is proportional to the time that it is suffered for, and `before` and `after` count it for
+    the horizon of the policy. So the plan breaks even after horizon · (cost + tax) / (deviation saved), all as the
+    policy weighs them.
+
+    Returns:
+        Years, or None when the plan costs nothing on balance or no deviation is less.
+    """
+    paid = after.cost_bps + after.tax_bps
+    saved = before.suffered_bps - after.suffered_bps
+    if paid <= 0 or saved <= 0:
+        return None
+    return (problem.objective.horizon_years * paid / saved).quantize(YEARS_UNIT)
 
 
 def tracking_error_bps(convex: ConvexProblem, d: Floats) -> float:
@@ -190,6 +227,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
     sales = [sale for trade in plan.trades for sale in trade.lot_sales]
     hold = plan_of(problem, convex, ())
     before, after = _drifts(problem, ()), _drifts(problem, plan.trades)
+    terms_before, terms_after = kept_terms(objective_terms(hold)), kept_terms(objective_terms(plan))
     made = Summary(
         mix_value=cents(value),
         drift_before=weight(sum(before, ZERO) / 2),
@@ -210,6 +248,9 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         tax_saved=-sum((sale.tax for sale in sales if sale.tax < 0), ZERO) + ZERO,
         net_benefit=plan.currency(objective_bps(hold) - objective_bps(plan)),
         sentence="",
+        objective_before=terms_before,
+        objective_after=terms_after,
+        break_even_years=break_even_years(problem, terms_before, terms_after),
     )
     if nothing is not None:
         sentence = f"{nothing} The largest drift is {percent(made.drift_max_before)}."
@@ -219,8 +260,13 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
             f"{bps(made.tracking_error_before_bps)} to {bps(made.tracking_error_after_bps)}. "
             f"The plan buys for {money(bought, currency)} and sells for {money(sold, currency)}; trading costs "
             f"{money(cost, currency)}, gains are taxed with {money(made.tax_realized, currency)}, and losses save "
-            f"{money(made.tax_saved, currency)} of tax."
+            f"{money(made.tax_saved, currency)} of tax. On balance the plan is worth "
+            f"{money(made.net_benefit, currency)}"
         )
+        if made.break_even_years is None:
+            sentence += "."
+        else:
+            sentence += f", and has paid for itself after {made.break_even_years:.2f} years."
     return replace(made, sentence=sentence)
 
 

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.decision.domain.decision import Certificate, Decision, Summary
+from services.decision.domain.decision import Certificate, Decision, Outcome, Summary
 from services.decision.domain.problem import ZERO
 
 # What triggered an account that nothing triggered.
 NO_TRIGGER = "NONE"
+
+# Reasons for no trade beside those of `NoTradeReason`, which are the optimiser's.
+INFEASIBLE = "INFEASIBLE"
+UNSOLVED = "UNSOLVED"
+FAILED = "FAILED"
+PAUSED = "PAUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Outline:
         trigger: What asked for a decision first.
         tax_saved: Estimated tax of selling the same first-in first-out, less the plan's.
         summary: The account before and after; None without a decision, like `certificate`.
+        no_trade_reason: Why nothing is traded; empty when something is, and in what an earlier build recorded.
     """
 
     currency: str
@@ -59,6 +66,7 @@ class Outline:
     tax_saved: Decimal = ZERO
     summary: Summary | None = None
     certificate: Certificate | None = None
+    no_trade_reason: str = ""
 
     @property
     def totals(self) -> Totals:
@@ -91,4 +99,18 @@ def outline_of(decision: Decision, currency: str, tax_saved: Decimal) -> Outline
         tax_saved=tax_saved,
         summary=explained.summary,
         certificate=decision.certificate,
+        no_trade_reason=_no_trade_reason(decision),
     )
+
+
+def _no_trade_reason(decision: Decision) -> str:
+    match decision.outcome:
+        case Outcome.TRADE:
+            return ""
+        case Outcome.INFEASIBLE:
+            return INFEASIBLE
+        case Outcome.FALLBACK_HOLD:
+            return UNSOLVED
+        case Outcome.NO_TRADE:
+            reason = decision.explanation.no_trade_reason
+            return "" if reason is None else reason.value

@@ -55,6 +55,12 @@ class PolicyNotInForce(Rejected):
     reason = "POLICY_NOT_IN_FORCE"
 
 
+class NothingDecided(Rejected):
+    """The plan has no decision that could be explained: its inputs were refused, or the account is paused."""
+
+    reason = "PLAN_STATE"
+
+
 class ApprovalStale(Conflict):
     """The approval names another content than the plan has."""
 
@@ -82,6 +88,8 @@ class PlanState(StrEnum):
     WITHDRAWN = "WITHDRAWN"
     # Its prices became too old before it was submitted.
     EXPIRED = "EXPIRED"
+    # A newer snapshot replaced its account's book before it was submitted.
+    SUPERSEDED = "SUPERSEDED"
     # Execution refused it.
     REFUSED = "REFUSED"
     # There is nothing to trade.

@@ -198,6 +198,7 @@ class Objective:
         loss_credit_weight: Part of a realized loss's tax credit that counts: at 0 a loss has no value.
         impact_coefficient: Y of the square-root law, impact = Y · daily volatility · √(value / daily value).
         net_benefit_min: A plan must beat doing nothing by at least this, in currency.
+        horizon_years: How long `risk_aversion` lets a deviation be suffered for, above 0.
     """
 
     risk_aversion: Decimal
@@ -207,6 +208,7 @@ class Objective:
     loss_credit_weight: Decimal = ONE
     impact_coefficient: Decimal = ZERO
     net_benefit_min: Decimal = ZERO
+    horizon_years: Decimal = ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +388,7 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
     ):
         _not_negative(found, f"objective.{part}", getattr(objective, part))
     _within(found, "objective.loss_credit_weight", objective.loss_credit_weight, ZERO, ONE)
+    _positive(found, "objective.horizon_years", objective.horizon_years)
     if not problem.cash.is_finite():
         found.add("cash", f"must be finite, was {problem.cash}")
     _not_negative(found, "cash_rule.floor", cash.floor)

@@ -49,7 +49,7 @@ def rounded(
     if not search.mend():
         return None
     search.improve()
-    trades = [_trade(tax, each, steps) for each, steps in zip(search.tradables, search.steps, strict=True) if steps]
+    trades = [trade_of(tax, each, steps) for each, steps in zip(search.tradables, search.steps, strict=True) if steps]
     return tuple(sorted(trades, key=lambda trade: (trade.side is Side.BUY, trade.instrument_id)))
 
 
@@ -202,7 +202,8 @@ def _nearest(tradable: Tradable, wanted: float) -> int:
     return away if abs(away - wanted) <= abs(back - wanted) else back
 
 
-def _trade(tax: TaxView, tradable: Tradable, steps: int) -> Trade:
+def trade_of(tax: TaxView, tradable: Tradable, steps: int) -> Trade:
+    """Return the trade of `steps`, not zero, out of the lots that cost least."""
     sales = []
     for part in tradable.taken(steps):
         lot_tax = tax.lots[part.lot.lot_id]

@@ -71,9 +71,23 @@ class PlanStore(SubmissionStore):
             wanted = wanted.where(plan.c.account_id == which.account_id)
         if which.state is not None:
             wanted = wanted.where(plan.c.state == which.state.value)
+        if which.outcome is not None:
+            wanted = wanted.where(plan.c.outcome == which.outcome.value)
+        if which.no_trade_reason:
+            wanted = wanted.where(plan.c.no_trade_reason == which.no_trade_reason)
         if after is not None:
             wanted = wanted.where(plan.c.plan_id > after)
         return [plan_of(row) for row in await self.connection.execute(wanted)]
+
+    async def newest(self, account_id: AccountId) -> Plan | None:
+        """Return an account's newest plan, with its content."""
+        wanted = (
+            select(*LISTED, plan.c.content)
+            .where(plan.c.account_id == account_id)
+            .order_by(plan.c.as_of_time.desc(), plan.c.create_time.desc(), plan.c.plan_id)
+            .limit(1)
+        )
+        return await self._with_content(wanted)
 
     async def move(self, moved: Plan, was: PlanState) -> None:
         """Keep state, approver, refusal and update time of a plan; Conflict when its state is not `was`."""
@@ -261,6 +275,7 @@ def _new_row(of: Run, new: NewPlan, at: datetime) -> dict[str, Any]:
         "expire_time": draft.expire_time,
         "update_time": at,
         "open_orders": 0 if release is None else len(release.trades),
+        "no_trade_reason": draft.outline.no_trade_reason,
     }
 
 

@@ -156,6 +156,8 @@ plan = Table(
     Column("payload", LargeBinary),
     Column("signature", LargeBinary),
     Column("key_id", Text),
+    # Why nothing is traded; empty when something is.
+    Column("no_trade_reason", Text, nullable=False, server_default=""),
     UniqueConstraint("run_id", "account_id"),
 )
 # An account has at most one plan that is not final.
@@ -164,6 +166,7 @@ Index("plan_run_state", plan.c.run_id, plan.c.state)
 Index("plan_run", plan.c.run_id, plan.c.plan_id)
 Index("plan_account", plan.c.account_id, plan.c.as_of_time)
 Index("plan_submission", plan.c.submission_id)
+Index("plan_no_trade", plan.c.no_trade_reason, plan.c.plan_id, postgresql_where=text("no_trade_reason <> ''"))
 Index("plan_waiting", plan.c.expire_time, postgresql_where=text("state IN ('HELD', 'APPROVED')"))
 
 # Orders that execution closed; each counts once.

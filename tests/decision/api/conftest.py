@@ -23,6 +23,7 @@ from services.runtime.client import connect
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
+from tests.decision.api.running import serving
 from tests.decision.books import MORNING
 from tests.decision.memory import MemoryExecution, MemoryPlans
 from tools.local.issuer import ISSUER, TokenIssuer
@@ -97,3 +98,9 @@ async def service(decision_database, tmp_path):
     await running.close()
     await server.drain()
     await database.close()
+
+
+@pytest.fixture
+async def running(decision_database, tmp_path):
+    async with serving(decision_database, tmp_path) as started:
+        yield started

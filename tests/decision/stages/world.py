@@ -16,21 +16,32 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import BookApp
 from services.decision.app.comparing import Reporting
 from services.decision.app.deciding import Deciding
+from services.decision.app.explaining import ExplainApp
 from services.decision.app.following import Following
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
-from services.decision.app.ports import Changes, ClosedOrder, EffectivePolicies, PlanFilter, Report, Solved
+from services.decision.app.ports import (
+    Changes,
+    ClosedOrder,
+    EffectivePolicies,
+    PlanFilter,
+    PolicyPreset,
+    Report,
+    Solved,
+)
+from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp, RunWish
 from services.decision.app.submitting import Submitting
 from services.decision.clients.execution import GrpcExecution
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy import overlaid_policy, read_policy
 from services.decision.clients.solving import check
 from services.decision.domain.columns import EPOCH, Numbers
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.decide import decide
 from services.decision.domain.deciding import draft_plan
+from services.decision.domain.not_traded import reasons_not_to_trade
 from services.decision.domain.plan import LIVE_STATES, PlanState
 from services.decision.domain.prices import HistoryColumns, PriceColumns
 from services.decision.domain.risk_model import estimate
@@ -40,6 +51,8 @@ from services.kernel.canonical import content_hash
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Invalid, Unreachable
 from services.kernel.ids import OrderId, RunId
+from services.policy.api.documents import document_message
+from services.policy.domain.presets import PRESETS
 from services.runtime.database import Database
 from tests.decision.books import CLOSE, MORNING, TRADE_DATE, a_header, an_account, an_allocation, columns, lot
 
@@ -144,6 +157,21 @@ class FakePolicy:
     def read(self, document):
         return read_policy(document)
 
+    async def presets(self):
+        if self.down:
+            raise DoesNotAnswer("policy does not answer: connection refused")
+        return [
+            PolicyPreset(
+                each.name,
+                each.document.objective.philosophy or "",
+                document_message(each.document).SerializeToString(),
+            )
+            for each in PRESETS
+        ]
+
+    def overlaid(self, document, over):
+        return overlaid_policy(document, over)
+
 
 @dataclass
 class FakeExecution:
@@ -228,6 +256,9 @@ class InlineSolver:
         draft = draft_plan(account, basis, self.decide, check)
         return Solved(draft, time.perf_counter() - started_s)
 
+    async def not_traded(self, account, basis):
+        return reasons_not_to_trade(account, basis, self.decide)
+
     async def risk_model(self, history):
         return estimate(history.instrument_ids, history.units.T / 10.0**history.scale)
 
@@ -285,6 +316,8 @@ class World:
             self.policy,
             ENGINE,
         )
+        self.previews = PreviewApp(self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD")
+        self.explanations = ExplainApp(self.store.read, self.solver, self.policy)
         self.restarted()
 
     def restarted(self):

@@ -146,6 +146,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The tax rules do not cover the account's jurisdiction or year."""
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 216
     """No operation has this name."""
+    ERROR_REASON_PRESET_NOT_FOUND: _ErrorReason.ValueType  # 225
+    """Policy has no preset of this name."""
     ERROR_REASON_TAX_HISTORY_INCOMPLETE: _ErrorReason.ValueType  # 260
     """A tax history sells units that it never bought."""
     ERROR_REASON_TAX_RATE_MISSING: _ErrorReason.ValueType  # 261
@@ -369,6 +371,8 @@ ERROR_REASON_JURISDICTION_UNKNOWN: ErrorReason.ValueType  # 215
 """The tax rules do not cover the account's jurisdiction or year."""
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 216
 """No operation has this name."""
+ERROR_REASON_PRESET_NOT_FOUND: ErrorReason.ValueType  # 225
+"""Policy has no preset of this name."""
 ERROR_REASON_TAX_HISTORY_INCOMPLETE: ErrorReason.ValueType  # 260
 """A tax history sells units that it never bought."""
 ERROR_REASON_TAX_RATE_MISSING: ErrorReason.ValueType  # 261

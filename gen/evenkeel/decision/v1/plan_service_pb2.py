@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from evenkeel.common.v1 import permission_pb2 as evenkeel_dot_common_dot_v1_dot_permission__pb2
 from evenkeel.common.v1 import values_pb2 as evenkeel_dot_common_dot_v1_dot_values__pb2
+from evenkeel.decision.v1 import explanation_pb2 as evenkeel_dot_decision_dot_v1_dot_explanation__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'evenkeel/decision/v1/plan_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1f\x65venkeel/common/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\x94\x07\n\x04Plan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .evenkeel.decision.v1.Plan.State\x12\x33\n\x07outcome\x18\x05 \x01(\x0e\x32\".evenkeel.decision.v1.Plan.Outcome\x12+\n\x06trades\x18\x06 \x03(\x0b\x32\x1b.evenkeel.decision.v1.Trade\x12\x36\n\x0b\x63\x65rtificate\x18\x07 \x01(\x0b\x32!.evenkeel.decision.v1.Certificate\x12\x36\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32!.evenkeel.decision.v1.Explanation\x12\x30\n\x06inputs\x18\t \x01(\x0b\x32 .evenkeel.decision.v1.PlanInputs\x12\x11\n\tplan_hash\x18\n \x01(\t\x12\x16\n\x0ereview_reasons\x18\x0b \x03(\t\x12\x10\n\x08\x61pprover\x18\x0c \x01(\t\x12\x0f\n\x07refusal\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x11\n\rSTATE_WORKING\x10\x03\x12\x0e\n\nSTATE_DONE\x10\x04\x12\x13\n\x0fSTATE_WITHDRAWN\x10\x05\x12\x11\n\rSTATE_EXPIRED\x10\x06\x12\x11\n\rSTATE_REFUSED\x10\x07\x12\x0e\n\nSTATE_IDLE\x10\x08\"\x8d\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_TRADE\x10\x01\x12\x14\n\x10OUTCOME_NO_TRADE\x10\x02\x12\x16\n\x12OUTCOME_INFEASIBLE\x10\x03\x12\x14\n\x10OUTCOME_UNSOLVED\x10\x04\x12\x12\n\x0eOUTCOME_FAILED\x10\x05\"\xda\x01\n\nPlanInputs\x12\x13\n\x0bpolicy_hash\x18\x01 \x01(\t\x12\x1d\n\x15policy_version_hashes\x18\x02 \x03(\t\x12\x14\n\x0c\x61\x63\x63ount_hash\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x14\n\x0cprice_set_id\x18\x05 \x01(\t\x12\x17\n\x0frisk_model_hash\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf4\x03\n\x05Trade\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12&\n\x04side\x18\x02 \x01(\x0e\x32\x18.evenkeel.common.v1.Side\x12&\n\x08quantity\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05price\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05value\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12,\n\x04lots\x18\x08 \x03(\x0b\x32\x1e.evenkeel.decision.v1.TradeLot\x12+\n\rweight_before\x18\t \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0cweight_after\x18\n \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rtarget_weight\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08sentence\x18\x0c \x01(\t\x12-\n\x0fnet_benefit_bps\x18\r \x01(\x0b\x32\x14.google.type.Decimal\"\xc2\x01\n\x08TradeLot\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12&\n\x08quantity\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\racquired_date\x18\x03 \x01(\x0b\x32\x11.google.type.Date\x12 \n\x04gain\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x11\n\tlong_term\x18\x05 \x01(\x08\x12\x1f\n\x03tax\x18\x06 \x01(\x0b\x32\x12.google.type.Money\"\x86\x02\n\x0b\x43\x65rtificate\x12(\n\nprimal_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0e\x64ual_bound_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12%\n\x07gap_bps\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0crounding_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08idle_bps\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06solver\x18\x06 \x01(\t\x12\x14\n\x0csolver_state\x18\x07 \x01(\t\"\xcb\x04\n\x0b\x45xplanation\x12*\n\x0c\x64rift_before\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\x0b\x64rift_after\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x33\n\x15tracking_error_before\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x14tracking_error_after\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\raccount_value\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08turnover\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12%\n\ttax_saved\x18\t \x01(\x0b\x32\x12.google.type.Money\x12)\n\rrealised_gain\x18\n \x01(\x0b\x32\x12.google.type.Money\x12&\n\ncash_after\x18\x0b \x01(\x0b\x32\x12.google.type.Money\x12\x44\n\x13\x62inding_constraints\x18\x0c \x03(\x0b\x32\'.evenkeel.decision.v1.BindingConstraint\x12\x0f\n\x07trigger\x18\r \x01(\t\x12\x0f\n\x07summary\x18\x0e \x01(\t\"\x98\x01\n\x11\x42indingConstraint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12#\n\x05limit\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\tprice_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08sentence\x18\x05 \x01(\t\"*\n\x0eGetPlanRequest\x12\x18\n\x07plan_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\";\n\x0fGetPlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"\xbf\x01\n\x10ListPlansRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\naccount_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32 .evenkeel.decision.v1.Plan.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"W\n\x11ListPlansResponse\x12)\n\x05plans\x18\x01 \x03(\x0b\x32\x1a.evenkeel.decision.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x12\x41pprovePlanRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07plan_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tplan_hash\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x19\n\x07\x63omment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"?\n\x13\x41pprovePlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"j\n\x13WithdrawPlanRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07plan_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"@\n\x14WithdrawPlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"-\n\x11ReplayPlanRequest\x12\x18\n\x07plan_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"g\n\x12ReplayPlanResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\x15\n\rrecorded_hash\x18\x02 \x01(\t\x12\x17\n\x0frecomputed_hash\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t2\xdf\x04\n\x0bPlanService\x12i\n\x07GetPlan\x12$.evenkeel.decision.v1.GetPlanRequest\x1a%.evenkeel.decision.v1.GetPlanResponse\"\x11\x8a\xe7\x18\rdecision.read\x12o\n\tListPlans\x12&.evenkeel.decision.v1.ListPlansRequest\x1a\'.evenkeel.decision.v1.ListPlansResponse\"\x11\x8a\xe7\x18\rdecision.read\x12}\n\x0b\x41pprovePlan\x12(.evenkeel.decision.v1.ApprovePlanRequest\x1a).evenkeel.decision.v1.ApprovePlanResponse\"\x19\x8a\xe7\x18\x15\x64\x65\x63ision.plan.approve\x12\x80\x01\n\x0cWithdrawPlan\x12).evenkeel.decision.v1.WithdrawPlanRequest\x1a*.evenkeel.decision.v1.WithdrawPlanResponse\"\x19\x8a\xe7\x18\x15\x64\x65\x63ision.plan.approve\x12r\n\nReplayPlan\x12\'.evenkeel.decision.v1.ReplayPlanRequest\x1a(.evenkeel.decision.v1.ReplayPlanResponse\"\x11\x8a\xe7\x18\rdecision.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'evenkeel/decision/v1/plan_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1f\x65venkeel/common/v1/values.proto\x1a&evenkeel/decision/v1/explanation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xbd\x07\n\x04Plan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .evenkeel.decision.v1.Plan.State\x12\x33\n\x07outcome\x18\x05 \x01(\x0e\x32\".evenkeel.decision.v1.Plan.Outcome\x12+\n\x06trades\x18\x06 \x03(\x0b\x32\x1b.evenkeel.decision.v1.Trade\x12\x36\n\x0b\x63\x65rtificate\x18\x07 \x01(\x0b\x32!.evenkeel.decision.v1.Certificate\x12\x36\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32!.evenkeel.decision.v1.Explanation\x12\x30\n\x06inputs\x18\t \x01(\x0b\x32 .evenkeel.decision.v1.PlanInputs\x12\x11\n\tplan_hash\x18\n \x01(\t\x12\x16\n\x0ereview_reasons\x18\x0b \x03(\t\x12\x10\n\x08\x61pprover\x18\x0c \x01(\t\x12\x0f\n\x07refusal\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x11\n\rSTATE_WORKING\x10\x03\x12\x0e\n\nSTATE_DONE\x10\x04\x12\x13\n\x0fSTATE_WITHDRAWN\x10\x05\x12\x11\n\rSTATE_EXPIRED\x10\x06\x12\x11\n\rSTATE_REFUSED\x10\x07\x12\x0e\n\nSTATE_IDLE\x10\x08\x12\x11\n\rSTATE_PREVIEW\x10\t\x12\x14\n\x10STATE_SUPERSEDED\x10\n\"\x8d\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_TRADE\x10\x01\x12\x14\n\x10OUTCOME_NO_TRADE\x10\x02\x12\x16\n\x12OUTCOME_INFEASIBLE\x10\x03\x12\x14\n\x10OUTCOME_UNSOLVED\x10\x04\x12\x12\n\x0eOUTCOME_FAILED\x10\x05\"\xda\x01\n\nPlanInputs\x12\x13\n\x0bpolicy_hash\x18\x01 \x01(\t\x12\x1d\n\x15policy_version_hashes\x18\x02 \x03(\t\x12\x14\n\x0c\x61\x63\x63ount_hash\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x14\n\x0cprice_set_id\x18\x05 \x01(\t\x12\x17\n\x0frisk_model_hash\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf4\x03\n\x05Trade\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12&\n\x04side\x18\x02 \x01(\x0e\x32\x18.evenkeel.common.v1.Side\x12&\n\x08quantity\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05price\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05value\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12,\n\x04lots\x18\x08 \x03(\x0b\x32\x1e.evenkeel.decision.v1.TradeLot\x12+\n\rweight_before\x18\t \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0cweight_after\x18\n \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rtarget_weight\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08sentence\x18\x0c \x01(\t\x12-\n\x0fnet_benefit_bps\x18\r \x01(\x0b\x32\x14.google.type.Decimal\"\xc2\x01\n\x08TradeLot\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12&\n\x08quantity\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12(\n\racquired_date\x18\x03 \x01(\x0b\x32\x11.google.type.Date\x12 \n\x04gain\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x11\n\tlong_term\x18\x05 \x01(\x08\x12\x1f\n\x03tax\x18\x06 \x01(\x0b\x32\x12.google.type.Money\"\x86\x02\n\x0b\x43\x65rtificate\x12(\n\nprimal_bps\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0e\x64ual_bound_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12%\n\x07gap_bps\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0crounding_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08idle_bps\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06solver\x18\x06 \x01(\t\x12\x14\n\x0csolver_state\x18\x07 \x01(\t\"\x89\x05\n\x0b\x45xplanation\x12*\n\x0c\x64rift_before\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\x0b\x64rift_after\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x33\n\x15tracking_error_before\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x14tracking_error_after\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\raccount_value\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08turnover\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12%\n\ttax_saved\x18\t \x01(\x0b\x32\x12.google.type.Money\x12)\n\rrealised_gain\x18\n \x01(\x0b\x32\x12.google.type.Money\x12&\n\ncash_after\x18\x0b \x01(\x0b\x32\x12.google.type.Money\x12\x44\n\x13\x62inding_constraints\x18\x0c \x03(\x0b\x32\'.evenkeel.decision.v1.BindingConstraint\x12\x0f\n\x07trigger\x18\r \x01(\t\x12\x0f\n\x07summary\x18\x0e \x01(\t\x12<\n\x0fno_trade_reason\x18\x0f \x01(\x0e\x32#.evenkeel.decision.v1.NoTradeReason\"\x98\x01\n\x11\x42indingConstraint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12#\n\x05limit\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\tprice_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08sentence\x18\x05 \x01(\t\"*\n\x0eGetPlanRequest\x12\x18\n\x07plan_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\";\n\x0fGetPlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"\xc6\x02\n\x10ListPlansRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\naccount_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32 .evenkeel.decision.v1.Plan.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12=\n\x07outcome\x18\x06 \x01(\x0e\x32\".evenkeel.decision.v1.Plan.OutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x46\n\x0fno_trade_reason\x18\x07 \x01(\x0e\x32#.evenkeel.decision.v1.NoTradeReasonB\x08\xbaH\x05\x82\x01\x02\x10\x01\"W\n\x11ListPlansResponse\x12)\n\x05plans\x18\x01 \x03(\x0b\x32\x1a.evenkeel.decision.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x12\x41pprovePlanRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07plan_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tplan_hash\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x19\n\x07\x63omment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"?\n\x13\x41pprovePlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"j\n\x13WithdrawPlanRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07plan_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"@\n\x14WithdrawPlanResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\"-\n\x11ReplayPlanRequest\x12\x18\n\x07plan_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"g\n\x12ReplayPlanResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\x15\n\rrecorded_hash\x18\x02 \x01(\t\x12\x17\n\x0frecomputed_hash\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\"\xa6\x01\n\x12PreviewPlanRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1e\n\x0cprice_set_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12;\n\tscenarios\x18\x03 \x03(\x0b\x32\x1e.evenkeel.decision.v1.ScenarioB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x14\n\x0cphilosophies\x18\x04 \x01(\x08\"I\n\x13PreviewPlanResponse\x12\x32\n\x05plans\x18\x01 \x03(\x0b\x32#.evenkeel.decision.v1.PreviewedPlan\"{\n\rPreviewedPlan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04plan\x18\x02 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan\x12\x32\n\x0c\x62\x65side_first\x18\x03 \x01(\x0b\x32\x1c.evenkeel.decision.v1.WhatIf\"?\n\x12\x45xplainPlanRequest\x12\x18\n\x07plan_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0f\n\x07what_if\x18\x02 \x01(\x08\"\xe9\x03\n\x13\x45xplainPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x11\n\tplan_hash\x18\x02 \x01(\t\x12\x36\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32!.evenkeel.decision.v1.Explanation\x12\x36\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0b\x32!.evenkeel.decision.v1.Certificate\x12>\n\x10objective_before\x18\x05 \x01(\x0b\x32$.evenkeel.decision.v1.ObjectiveTerms\x12=\n\x0fobjective_after\x18\x06 \x01(\x0b\x32$.evenkeel.decision.v1.ObjectiveTerms\x12\'\n\x0bnet_benefit\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12.\n\x10\x62reak_even_years\x18\x08 \x01(\x0b\x32\x14.google.type.Decimal\x12\x33\n\x08triggers\x18\t \x03(\x0b\x32!.evenkeel.decision.v1.TriggerFact\x12\x31\n\x06trades\x18\n \x03(\x0b\x32!.evenkeel.decision.v1.TradeReason\"q\n\x15\x45xplainNoTradeRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x07plan_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1e\n\rinstrument_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x9c\x02\n\x16\x45xplainNoTradeResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x33\n\x06reason\x18\x02 \x01(\x0e\x32#.evenkeel.decision.v1.NoTradeReason\x12\x10\n\x08sentence\x18\x03 \x01(\t\x12\x34\n\x0binstruments\x18\x04 \x03(\x0b\x32\x1f.evenkeel.decision.v1.NotTraded\x12\x44\n\x13\x62inding_constraints\x18\x05 \x03(\x0b\x32\'.evenkeel.decision.v1.BindingConstraint\x12.\n\nregardless\x18\x06 \x01(\x0b\x32\x1a.evenkeel.decision.v1.Plan2\xd0\x07\n\x0bPlanService\x12i\n\x07GetPlan\x12$.evenkeel.decision.v1.GetPlanRequest\x1a%.evenkeel.decision.v1.GetPlanResponse\"\x11\x8a\xe7\x18\rdecision.read\x12o\n\tListPlans\x12&.evenkeel.decision.v1.ListPlansRequest\x1a\'.evenkeel.decision.v1.ListPlansResponse\"\x11\x8a\xe7\x18\rdecision.read\x12}\n\x0b\x41pprovePlan\x12(.evenkeel.decision.v1.ApprovePlanRequest\x1a).evenkeel.decision.v1.ApprovePlanResponse\"\x19\x8a\xe7\x18\x15\x64\x65\x63ision.plan.approve\x12\x80\x01\n\x0cWithdrawPlan\x12).evenkeel.decision.v1.WithdrawPlanRequest\x1a*.evenkeel.decision.v1.WithdrawPlanResponse\"\x19\x8a\xe7\x18\x15\x64\x65\x63ision.plan.approve\x12r\n\nReplayPlan\x12\'.evenkeel.decision.v1.ReplayPlanRequest\x1a(.evenkeel.decision.v1.ReplayPlanResponse\"\x11\x8a\xe7\x18\rdecision.read\x12x\n\x0bPreviewPlan\x12(.evenkeel.decision.v1.PreviewPlanRequest\x1a).evenkeel.decision.v1.PreviewPlanResponse\"\x14\x8a\xe7\x18\x10\x64\x65\x63ision.preview\x12u\n\x0b\x45xplainPlan\x12(.evenkeel.decision.v1.ExplainPlanRequest\x1a).evenkeel.decision.v1.ExplainPlanResponse\"\x11\x8a\xe7\x18\rdecision.read\x12~\n\x0e\x45xplainNoTrade\x12+.evenkeel.decision.v1.ExplainNoTradeRequest\x1a,.evenkeel.decision.v1.ExplainNoTradeResponse\"\x11\x8a\xe7\x18\rdecision.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTPLANSREQUEST'].fields_by_name['outcome']._loaded_options = None
+  _globals['_LISTPLANSREQUEST'].fields_by_name['outcome']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTPLANSREQUEST'].fields_by_name['no_trade_reason']._loaded_options = None
+  _globals['_LISTPLANSREQUEST'].fields_by_name['no_trade_reason']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_APPROVEPLANREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_APPROVEPLANREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_APPROVEPLANREQUEST'].fields_by_name['plan_id']._loaded_options = None
@@ -66,6 +71,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WITHDRAWPLANREQUEST'].fields_by_name['comment']._serialized_options = b'\272H\007r\005\020\001\030\200\010'
   _globals['_REPLAYPLANREQUEST'].fields_by_name['plan_id']._loaded_options = None
   _globals['_REPLAYPLANREQUEST'].fields_by_name['plan_id']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['price_set_id']._loaded_options = None
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['price_set_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['scenarios']._loaded_options = None
+  _globals['_PREVIEWPLANREQUEST'].fields_by_name['scenarios']._serialized_options = b'\272H\005\222\001\002\020\020'
+  _globals['_EXPLAINPLANREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_EXPLAINPLANREQUEST'].fields_by_name['plan_id']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['plan_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['instrument_id']._loaded_options = None
+  _globals['_EXPLAINNOTRADEREQUEST'].fields_by_name['instrument_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\212\347\030\rdecision.read'
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._loaded_options = None
@@ -76,44 +95,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANSERVICE'].methods_by_name['WithdrawPlan']._serialized_options = b'\212\347\030\025decision.plan.approve'
   _globals['_PLANSERVICE'].methods_by_name['ReplayPlan']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['ReplayPlan']._serialized_options = b'\212\347\030\rdecision.read'
-  _globals['_PLAN']._serialized_start=274
-  _globals['_PLAN']._serialized_end=1190
-  _globals['_PLAN_STATE']._serialized_start=870
-  _globals['_PLAN_STATE']._serialized_end=1046
-  _globals['_PLAN_OUTCOME']._serialized_start=1049
-  _globals['_PLAN_OUTCOME']._serialized_end=1190
-  _globals['_PLANINPUTS']._serialized_start=1193
-  _globals['_PLANINPUTS']._serialized_end=1411
-  _globals['_TRADE']._serialized_start=1414
-  _globals['_TRADE']._serialized_end=1914
-  _globals['_TRADELOT']._serialized_start=1917
-  _globals['_TRADELOT']._serialized_end=2111
-  _globals['_CERTIFICATE']._serialized_start=2114
-  _globals['_CERTIFICATE']._serialized_end=2376
-  _globals['_EXPLANATION']._serialized_start=2379
-  _globals['_EXPLANATION']._serialized_end=2966
-  _globals['_BINDINGCONSTRAINT']._serialized_start=2969
-  _globals['_BINDINGCONSTRAINT']._serialized_end=3121
-  _globals['_GETPLANREQUEST']._serialized_start=3123
-  _globals['_GETPLANREQUEST']._serialized_end=3165
-  _globals['_GETPLANRESPONSE']._serialized_start=3167
-  _globals['_GETPLANRESPONSE']._serialized_end=3226
-  _globals['_LISTPLANSREQUEST']._serialized_start=3229
-  _globals['_LISTPLANSREQUEST']._serialized_end=3420
-  _globals['_LISTPLANSRESPONSE']._serialized_start=3422
-  _globals['_LISTPLANSRESPONSE']._serialized_end=3509
-  _globals['_APPROVEPLANREQUEST']._serialized_start=3512
-  _globals['_APPROVEPLANREQUEST']._serialized_end=3643
-  _globals['_APPROVEPLANRESPONSE']._serialized_start=3645
-  _globals['_APPROVEPLANRESPONSE']._serialized_end=3708
-  _globals['_WITHDRAWPLANREQUEST']._serialized_start=3710
-  _globals['_WITHDRAWPLANREQUEST']._serialized_end=3816
-  _globals['_WITHDRAWPLANRESPONSE']._serialized_start=3818
-  _globals['_WITHDRAWPLANRESPONSE']._serialized_end=3882
-  _globals['_REPLAYPLANREQUEST']._serialized_start=3884
-  _globals['_REPLAYPLANREQUEST']._serialized_end=3929
-  _globals['_REPLAYPLANRESPONSE']._serialized_start=3931
-  _globals['_REPLAYPLANRESPONSE']._serialized_end=4034
-  _globals['_PLANSERVICE']._serialized_start=4037
-  _globals['_PLANSERVICE']._serialized_end=4644
+  _globals['_PLANSERVICE'].methods_by_name['PreviewPlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['PreviewPlan']._serialized_options = b'\212\347\030\020decision.preview'
+  _globals['_PLANSERVICE'].methods_by_name['ExplainPlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['ExplainPlan']._serialized_options = b'\212\347\030\rdecision.read'
+  _globals['_PLANSERVICE'].methods_by_name['ExplainNoTrade']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['ExplainNoTrade']._serialized_options = b'\212\347\030\rdecision.read'
+  _globals['_PLAN']._serialized_start=314
+  _globals['_PLAN']._serialized_end=1271
+  _globals['_PLAN_STATE']._serialized_start=910
+  _globals['_PLAN_STATE']._serialized_end=1127
+  _globals['_PLAN_OUTCOME']._serialized_start=1130
+  _globals['_PLAN_OUTCOME']._serialized_end=1271
+  _globals['_PLANINPUTS']._serialized_start=1274
+  _globals['_PLANINPUTS']._serialized_end=1492
+  _globals['_TRADE']._serialized_start=1495
+  _globals['_TRADE']._serialized_end=1995
+  _globals['_TRADELOT']._serialized_start=1998
+  _globals['_TRADELOT']._serialized_end=2192
+  _globals['_CERTIFICATE']._serialized_start=2195
+  _globals['_CERTIFICATE']._serialized_end=2457
+  _globals['_EXPLANATION']._serialized_start=2460
+  _globals['_EXPLANATION']._serialized_end=3109
+  _globals['_BINDINGCONSTRAINT']._serialized_start=3112
+  _globals['_BINDINGCONSTRAINT']._serialized_end=3264
+  _globals['_GETPLANREQUEST']._serialized_start=3266
+  _globals['_GETPLANREQUEST']._serialized_end=3308
+  _globals['_GETPLANRESPONSE']._serialized_start=3310
+  _globals['_GETPLANRESPONSE']._serialized_end=3369
+  _globals['_LISTPLANSREQUEST']._serialized_start=3372
+  _globals['_LISTPLANSREQUEST']._serialized_end=3698
+  _globals['_LISTPLANSRESPONSE']._serialized_start=3700
+  _globals['_LISTPLANSRESPONSE']._serialized_end=3787
+  _globals['_APPROVEPLANREQUEST']._serialized_start=3790
+  _globals['_APPROVEPLANREQUEST']._serialized_end=3921
+  _globals['_APPROVEPLANRESPONSE']._serialized_start=3923
+  _globals['_APPROVEPLANRESPONSE']._serialized_end=3986
+  _globals['_WITHDRAWPLANREQUEST']._serialized_start=3988
+  _globals['_WITHDRAWPLANREQUEST']._serialized_end=4094
+  _globals['_WITHDRAWPLANRESPONSE']._serialized_start=4096
+  _globals['_WITHDRAWPLANRESPONSE']._serialized_end=4160
+  _globals['_REPLAYPLANREQUEST']._serialized_start=4162
+  _globals['_REPLAYPLANREQUEST']._serialized_end=4207
+  _globals['_REPLAYPLANRESPONSE']._serialized_start=4209
+  _globals['_REPLAYPLANRESPONSE']._serialized_end=4312
+  _globals['_PREVIEWPLANREQUEST']._serialized_start=4315
+  _globals['_PREVIEWPLANREQUEST']._serialized_end=4481
+  _globals['_PREVIEWPLANRESPONSE']._serialized_start=4483
+  _globals['_PREVIEWPLANRESPONSE']._serialized_end=4556
+  _globals['_PREVIEWEDPLAN']._serialized_start=4558
+  _globals['_PREVIEWEDPLAN']._serialized_end=4681
+  _globals['_EXPLAINPLANREQUEST']._serialized_start=4683
+  _globals['_EXPLAINPLANREQUEST']._serialized_end=4746
+  _globals['_EXPLAINPLANRESPONSE']._serialized_start=4749
+  _globals['_EXPLAINPLANRESPONSE']._serialized_end=5238
+  _globals['_EXPLAINNOTRADEREQUEST']._serialized_start=5240
+  _globals['_EXPLAINNOTRADEREQUEST']._serialized_end=5353
+  _globals['_EXPLAINNOTRADERESPONSE']._serialized_start=5356
+  _globals['_EXPLAINNOTRADERESPONSE']._serialized_end=5640
+  _globals['_PLANSERVICE']._serialized_start=5643
+  _globals['_PLANSERVICE']._serialized_end=6619
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ What to do."""
 
 from collections import abc as _abc
 from evenkeel.common.v1 import values_pb2 as _values_pb2
+from evenkeel.decision.v1 import explanation_pb2 as _explanation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -60,6 +61,10 @@ class Plan(_message.Message):
         """Execution refused it; `refusal` says why. Final."""
         STATE_IDLE: Plan._State.ValueType  # 8
         """There is nothing to trade: no trade is best, or none is possible. Final."""
+        STATE_PREVIEW: Plan._State.ValueType  # 9
+        """A hypothetical plan: it is not stored, has no id, and is never sent."""
+        STATE_SUPERSEDED: Plan._State.ValueType  # 10
+        """A newer snapshot replaced its account's book before it was submitted. Final."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a plan is in its life. New values may be added."""
@@ -82,6 +87,10 @@ class Plan(_message.Message):
     """Execution refused it; `refusal` says why. Final."""
     STATE_IDLE: Plan.State.ValueType  # 8
     """There is nothing to trade: no trade is best, or none is possible. Final."""
+    STATE_PREVIEW: Plan.State.ValueType  # 9
+    """A hypothetical plan: it is not stored, has no id, and is never sent."""
+    STATE_SUPERSEDED: Plan.State.ValueType  # 10
+    """A newer snapshot replaced its account's book before it was submitted. Final."""
 
     class _Outcome:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -482,10 +491,13 @@ class Explanation(_message.Message):
     BINDING_CONSTRAINTS_FIELD_NUMBER: _builtins.int
     TRIGGER_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    NO_TRADE_REASON_FIELD_NUMBER: _builtins.int
     trigger: _builtins.str
     """What triggered the decision, for instance `DRIFT` or `NONE`."""
     summary: _builtins.str
     """A few sentences for people."""
+    no_trade_reason: _explanation_pb2.NoTradeReason.ValueType
+    """Why nothing is traded."""
     @_builtins.property
     def drift_before(self) -> _decimal_pb2.Decimal:
         """Half the sum of absolute deviations before, 0 to 1."""
@@ -551,10 +563,11 @@ class Explanation(_message.Message):
         binding_constraints: _abc.Iterable[Global___BindingConstraint] | None = ...,
         trigger: _builtins.str = ...,
         summary: _builtins.str = ...,
+        no_trade_reason: _explanation_pb2.NoTradeReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "realised_gain", b"realised_gain", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "turnover", b"turnover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "no_trade_reason", b"no_trade_reason", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -659,6 +672,8 @@ class ListPlansRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    NO_TRADE_REASON_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Only of this run; of all when empty."""
     account_id: _builtins.str
@@ -669,6 +684,10 @@ class ListPlansRequest(_message.Message):
     """Plans per page, at most 1,000; 100 when 0."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    outcome: Global___Plan.Outcome.ValueType
+    """Only with this outcome; with any when unspecified."""
+    no_trade_reason: _explanation_pb2.NoTradeReason.ValueType
+    """Only those that trade nothing for this reason; all when unspecified."""
     def __init__(
         self,
         *,
@@ -677,10 +696,12 @@ class ListPlansRequest(_message.Message):
         state: Global___Plan.State.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        outcome: Global___Plan.Outcome.ValueType = ...,
+        no_trade_reason: _explanation_pb2.NoTradeReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "no_trade_reason", b"no_trade_reason", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -881,3 +902,287 @@ class ReplayPlanResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayPlanResponse: _TypeAlias = ReplayPlanResponse  # noqa: Y015
+
+@_typing.final
+class PreviewPlanRequest(_message.Message):
+    """Request of `PreviewPlan`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PRICE_SET_ID_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    PHILOSOPHIES_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Which account."""
+    price_set_id: _builtins.str
+    """Prices to decide on; the newest when empty."""
+    philosophies: _builtins.bool
+    """One plan by the policy as it is, and one for each philosophy that policy has
+    among its presets, all on the same inputs and whether or not anything asks for a
+    rebalance.
+    """
+    @_builtins.property
+    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Scenario]:
+        """Hypothetical inputs, one plan for each; one plan on the inputs as they are when
+        empty. Exactly one of `scenarios` and `philosophies` may be given.
+        """
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        price_set_id: _builtins.str = ...,
+        scenarios: _abc.Iterable[_explanation_pb2.Scenario] | None = ...,
+        philosophies: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "philosophies", b"philosophies", "price_set_id", b"price_set_id", "scenarios", b"scenarios"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewPlanRequest: _TypeAlias = PreviewPlanRequest  # noqa: Y015
+
+@_typing.final
+class PreviewPlanResponse(_message.Message):
+    """Response of `PreviewPlan`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLANS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedPlan]:
+        """The plans, in the order of the request; philosophies by name, after the policy's."""
+
+    def __init__(
+        self,
+        *,
+        plans: _abc.Iterable[Global___PreviewedPlan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plans", b"plans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewPlanResponse: _TypeAlias = PreviewPlanResponse  # noqa: Y015
+
+@_typing.final
+class PreviewedPlan(_message.Message):
+    """A plan on hypothetical inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    BESIDE_FIRST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the scenario; `policy` for the inputs as they are."""
+    @_builtins.property
+    def plan(self) -> Global___Plan:
+        """The plan, in state `PREVIEW`."""
+
+    @_builtins.property
+    def beside_first(self) -> _explanation_pb2.WhatIf:
+        """Beside the first plan of the response; absent in the first, and where one of
+        both has no decision. Objectives are compared only where the weights of the
+        objective, prices and money are the same.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        plan: Global___Plan | None = ...,
+        beside_first: _explanation_pb2.WhatIf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beside_first", b"beside_first", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside_first", b"beside_first", "name", b"name", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewedPlan: _TypeAlias = PreviewedPlan  # noqa: Y015
+
+@_typing.final
+class ExplainPlanRequest(_message.Message):
+    """Request of `ExplainPlan`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    WHAT_IF_FIELD_NUMBER: _builtins.int
+    plan_id: _builtins.str
+    """Which plan."""
+    what_if: _builtins.bool
+    """Also solve again for each trade, up to 100, what is best without it."""
+    def __init__(
+        self,
+        *,
+        plan_id: _builtins.str = ...,
+        what_if: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "what_if", b"what_if"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPlanRequest: _TypeAlias = ExplainPlanRequest  # noqa: Y015
+
+@_typing.final
+class ExplainPlanResponse(_message.Message):
+    """Response of `ExplainPlan`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_BEFORE_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_AFTER_FIELD_NUMBER: _builtins.int
+    NET_BENEFIT_FIELD_NUMBER: _builtins.int
+    BREAK_EVEN_YEARS_FIELD_NUMBER: _builtins.int
+    TRIGGERS_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    plan_id: _builtins.str
+    """Which plan."""
+    plan_hash: _builtins.str
+    """Hash of the plan that is explained."""
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """The account as a whole."""
+
+    @_builtins.property
+    def certificate(self) -> Global___Certificate:
+        """Proof of how good the plan is."""
+
+    @_builtins.property
+    def objective_before(self) -> _explanation_pb2.ObjectiveTerms:
+        """The objective when nothing is traded."""
+
+    @_builtins.property
+    def objective_after(self) -> _explanation_pb2.ObjectiveTerms:
+        """The objective after the plan."""
+
+    @_builtins.property
+    def net_benefit(self) -> _money_pb2.Money:
+        """How much better the plan is than doing nothing, in the account's currency."""
+
+    @_builtins.property
+    def break_even_years(self) -> _decimal_pb2.Decimal:
+        """Years that a deviation must be suffered for before the plan has paid for its
+        cost and tax; absent when it costs nothing or brings the mix no nearer.
+        """
+
+    @_builtins.property
+    def triggers(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.TriggerFact]:
+        """What asked for a decision."""
+
+    @_builtins.property
+    def trades(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.TradeReason]:
+        """The trades, by instrument."""
+
+    def __init__(
+        self,
+        *,
+        plan_id: _builtins.str = ...,
+        plan_hash: _builtins.str = ...,
+        explanation: Global___Explanation | None = ...,
+        certificate: Global___Certificate | None = ...,
+        objective_before: _explanation_pb2.ObjectiveTerms | None = ...,
+        objective_after: _explanation_pb2.ObjectiveTerms | None = ...,
+        net_benefit: _money_pb2.Money | None = ...,
+        break_even_years: _decimal_pb2.Decimal | None = ...,
+        triggers: _abc.Iterable[_explanation_pb2.TriggerFact] | None = ...,
+        trades: _abc.Iterable[_explanation_pb2.TradeReason] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPlanResponse: _TypeAlias = ExplainPlanResponse  # noqa: Y015
+
+@_typing.final
+class ExplainNoTradeRequest(_message.Message):
+    """Request of `ExplainNoTrade`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Which account."""
+    plan_id: _builtins.str
+    """Which of its plans; the newest when empty."""
+    instrument_id: _builtins.str
+    """Only about this instrument; about all that are not traded when empty."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "instrument_id", b"instrument_id", "plan_id", b"plan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainNoTradeRequest: _TypeAlias = ExplainNoTradeRequest  # noqa: Y015
+
+@_typing.final
+class ExplainNoTradeResponse(_message.Message):
+    """Response of `ExplainNoTrade`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    BINDING_CONSTRAINTS_FIELD_NUMBER: _builtins.int
+    REGARDLESS_FIELD_NUMBER: _builtins.int
+    plan_id: _builtins.str
+    """The plan that is explained."""
+    reason: _explanation_pb2.NoTradeReason.ValueType
+    """Why the account is not traded; unspecified when it is."""
+    sentence: _builtins.str
+    """The same in a sentence for people."""
+    @_builtins.property
+    def instruments(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.NotTraded]:
+        """The instruments that are not traded, by id."""
+
+    @_builtins.property
+    def binding_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindingConstraint]:
+        """What stands in the way, where limits do."""
+
+    @_builtins.property
+    def regardless(self) -> Global___Plan:
+        """What the account would get if it were decided although nothing asks; absent
+        when that was done, or cannot be.
+        """
+
+    def __init__(
+        self,
+        *,
+        plan_id: _builtins.str = ...,
+        reason: _explanation_pb2.NoTradeReason.ValueType = ...,
+        sentence: _builtins.str = ...,
+        instruments: _abc.Iterable[_explanation_pb2.NotTraded] | None = ...,
+        binding_constraints: _abc.Iterable[Global___BindingConstraint] | None = ...,
+        regardless: Global___Plan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["regardless", b"regardless"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding_constraints", b"binding_constraints", "instruments", b"instruments", "plan_id", b"plan_id", "reason", b"reason", "regardless", b"regardless", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainNoTradeResponse: _TypeAlias = ExplainNoTradeResponse  # noqa: Y015

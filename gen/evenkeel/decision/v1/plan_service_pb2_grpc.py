@@ -61,6 +61,21 @@ class PlanServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanResponse.FromString,
                 _registered_method=True)
+        self.PreviewPlan = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/PreviewPlan',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
+                _registered_method=True)
+        self.ExplainPlan = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/ExplainPlan',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanResponse.FromString,
+                _registered_method=True)
+        self.ExplainNoTrade = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/ExplainNoTrade',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.FromString,
+                _registered_method=True)
 
 
 class PlanServiceServicer:
@@ -115,6 +130,39 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewPlan(self, request, context):
+        """Returns what an account would get on hypothetical inputs, several side by side
+        where asked: nothing is stored, and nothing of it can be approved.
+
+        Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
+        said in its plan, whose outcome is `FAILED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainPlan(self, request, context):
+        """Explains a plan from its optimum and its prices, for programs and in sentences.
+
+        Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`; `FAILED_PRECONDITION` / `PLAN_STATE` when
+        it has no decision, because its inputs were refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainNoTrade(self, request, context):
+        """Explains why an account, or one instrument of it, was not traded when it was
+        looked at last, or in a plan that is named.
+
+        Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
+        `INSTRUMENT_UNKNOWN` when the account has no such instrument.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlanServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -142,6 +190,21 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.ReplayPlan,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanResponse.SerializeToString,
+            ),
+            'PreviewPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewPlan,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.SerializeToString,
+            ),
+            'ExplainPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainPlan,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanResponse.SerializeToString,
+            ),
+            'ExplainNoTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainNoTrade,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -281,6 +344,87 @@ class PlanService:
             '/evenkeel.decision.v1.PlanService/ReplayPlan',
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ReplayPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/PreviewPlan',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/ExplainPlan',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainNoTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/ExplainNoTrade',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.FromString,
             options,
             channel_credentials,
             insecure,

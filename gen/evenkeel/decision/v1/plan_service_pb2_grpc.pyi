@@ -61,6 +61,27 @@ class PlanServiceStub:
 
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`.
     """
+    PreviewPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PreviewPlanRequest, _plan_service_pb2.PreviewPlanResponse]
+    """Returns what an account would get on hypothetical inputs, several side by side
+    where asked: nothing is stored, and nothing of it can be approved.
+
+    Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
+    said in its plan, whose outcome is `FAILED`.
+    """
+    ExplainPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainPlanRequest, _plan_service_pb2.ExplainPlanResponse]
+    """Explains a plan from its optimum and its prices, for programs and in sentences.
+
+    Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`; `FAILED_PRECONDITION` / `PLAN_STATE` when
+    it has no decision, because its inputs were refused.
+    """
+    ExplainNoTrade: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainNoTradeRequest, _plan_service_pb2.ExplainNoTradeResponse]
+    """Explains why an account, or one instrument of it, was not traded when it was
+    looked at last, or in a plan that is named.
+
+    Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
+    `INSTRUMENT_UNKNOWN` when the account has no such instrument.
+    """
 
 @_typing.type_check_only
 class PlanServiceAsyncStub(PlanServiceStub):
@@ -94,6 +115,27 @@ class PlanServiceAsyncStub(PlanServiceStub):
     """Computes a past plan again from its recorded inputs and compares.
 
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`.
+    """
+    PreviewPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PreviewPlanRequest, _plan_service_pb2.PreviewPlanResponse]  # type: ignore[assignment]
+    """Returns what an account would get on hypothetical inputs, several side by side
+    where asked: nothing is stored, and nothing of it can be approved.
+
+    Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
+    said in its plan, whose outcome is `FAILED`.
+    """
+    ExplainPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainPlanRequest, _plan_service_pb2.ExplainPlanResponse]  # type: ignore[assignment]
+    """Explains a plan from its optimum and its prices, for programs and in sentences.
+
+    Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`; `FAILED_PRECONDITION` / `PLAN_STATE` when
+    it has no decision, because its inputs were refused.
+    """
+    ExplainNoTrade: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainNoTradeRequest, _plan_service_pb2.ExplainNoTradeResponse]  # type: ignore[assignment]
+    """Explains why an account, or one instrument of it, was not traded when it was
+    looked at last, or in a plan that is named.
+
+    Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
+    `INSTRUMENT_UNKNOWN` when the account has no such instrument.
     """
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -155,6 +197,45 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         """Computes a past plan again from its recorded inputs and compares.
 
         Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewPlan(
+        self,
+        request: _plan_service_pb2.PreviewPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.PreviewPlanResponse, _abc.Awaitable[_plan_service_pb2.PreviewPlanResponse]]:
+        """Returns what an account would get on hypothetical inputs, several side by side
+        where asked: nothing is stored, and nothing of it can be approved.
+
+        Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
+        said in its plan, whose outcome is `FAILED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainPlan(
+        self,
+        request: _plan_service_pb2.ExplainPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.ExplainPlanResponse, _abc.Awaitable[_plan_service_pb2.ExplainPlanResponse]]:
+        """Explains a plan from its optimum and its prices, for programs and in sentences.
+
+        Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`; `FAILED_PRECONDITION` / `PLAN_STATE` when
+        it has no decision, because its inputs were refused.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainNoTrade(
+        self,
+        request: _plan_service_pb2.ExplainNoTradeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.ExplainNoTradeResponse, _abc.Awaitable[_plan_service_pb2.ExplainNoTradeResponse]]:
+        """Explains why an account, or one instrument of it, was not traded when it was
+        looked at last, or in a plan that is named.
+
+        Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
+        `INSTRUMENT_UNKNOWN` when the account has no such instrument.
         """
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,68 @@
+"""Finds again what a plan was decided on, by the hashes that it names."""
+
+from dataclasses import replace
+
+from services.decision.app.policies import with_policy
+from services.decision.app.ports import PolicyClient, Session
+from services.decision.domain.account_problem import Market
+from services.decision.domain.book import account_from_content
+from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis
+from services.decision.domain.plan import Plan, PlanNotFound
+from services.decision.domain.prices import PriceSetId
+from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
+from services.kernel.ids import PlanId
+
+
+def found_plan(plan: Plan | None, plan_id: PlanId) -> Plan:
+    """Return the plan.
+
+    Raises:
+        PlanNotFound: There is none.
+    """
+    if plan is None:
+        raise PlanNotFound(f"plan {plan_id} does not exist", plan_id=plan_id)
+    return plan
+
+
+async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple[AccountInputs, Basis]:
+    """Return what `plan` was decided on.
+
+    Raises:
+        RuntimeError: Something that it rests on is not stored.
+    """
+    named = plan.inputs
+    run = await session.runs.get(plan.run_id)
+    prices = await session.prices.price_set(PriceSetId(named.price_set_id))
+    hashes = {named.account_hash, named.instruments_hash, named.risk_model_hash}
+    if named.policy_hash:
+        hashes.add(named.policy_hash)
+    bodies = await session.contents.get(hashes)
+    missing = sorted(hashes - bodies.keys())
+    if run is None or prices is None or missing:
+        what = ", ".join(missing) or f"the prices {named.price_set_id}"
+        raise RuntimeError(f"plan {plan.plan_id} rests on {what}, which is not stored")
+    known = read_recorded(InstrumentList, bodies[named.instruments_hash]).instruments
+    inputs = AccountInputs(
+        account=account_from_content(bodies[named.account_hash]),
+        account_hash=named.account_hash,
+        policy=None,
+        policy_hash=named.policy_hash,
+        policy_version_hashes=named.policy_version_hashes,
+        looked_regardless=named.looked_regardless,
+        cash_flow=named.cash_flow,
+    )
+    if named.policy_hash:
+        inputs = with_policy(inputs, policy, bodies[named.policy_hash])
+    failure = None if plan.content is None else plan.content.failure
+    if failure is not None and failure.reason in NOT_OF_INPUTS:
+        inputs = replace(inputs, refused=failure)
+    basis = Basis(
+        market=Market(prices, {each.instrument_id: each for each in known}),
+        risk_model=read_risk_model(bodies[named.risk_model_hash]),
+        instruments_hash=named.instruments_hash,
+        risk_model_hash=named.risk_model_hash,
+        engine=named.engine,
+        as_of_time=named.as_of_time,
+        currency=run.currency,
+    )
+    return inputs, basis

@@ -1,0 +1,97 @@
+"""RunService, PlanService and Operations of a running service, over PostgreSQL, with fakes of policy and execution."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.longrunning.operations_pb2_grpc import OperationsStub, add_OperationsServicer_to_server
+
+from evenkeel.decision.v1 import plan_service_pb2 as plan_pb
+from evenkeel.decision.v1 import run_service_pb2 as run_pb
+from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
+from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub, add_RunServiceServicer_to_server
+from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.api.operations import PERMISSIONS, RunOperations
+from services.decision.api.plans import PlanServicer
+from services.decision.api.runs import RunServicer
+from services.decision.app.comparing import ComparisonApp
+from services.runtime.client import connect
+from services.runtime.database import Database
+from services.runtime.server import Server, Servicer
+from tests.decision.api.messages import a_request_id
+from tests.decision.stages.world import World, a_policy, dollars, needs_trades, on_target
+from tests.support.telemetry import record
+from tools.local.issuer import ISSUER, TokenIssuer
+
+
+@dataclass
+class Running:
+    """A running service, and how one calls it."""
+
+    server: Server
+    world: World
+    issuer: TokenIssuer
+    channels: list
+
+    def _channel(self, subject, role):
+        token = self.issuer.token(subject, [role], timedelta(minutes=5))
+        channel = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
+        self.channels.append(channel)
+        return channel
+
+    def runs(self, subject="erin", role="platform_engineer"):
+        return RunServiceStub(self._channel(subject, role))
+
+    def plans(self, subject="ann", role="advisor"):
+        return PlanServiceStub(self._channel(subject, role))
+
+    def operations(self, subject="erin", role="platform_engineer"):
+        return OperationsStub(self._channel(subject, role))
+
+    async def started(self, *account_ids, **fields):
+        operation = await self.runs().StartRun(
+            run_pb.StartRunRequest(request_id=a_request_id(), account_ids=account_ids, **fields)
+        )
+        return operation.name.removeprefix("operations/")
+
+    async def held_plan(self):
+        """Return the plan of a run that waits for a person."""
+        await self.world.ingest(needs_trades("a1"), on_target("a2"))
+        self.world.policy.document = a_policy(safety=document_pb.SafetyNets(review_value=dollars(1)))
+        run_id = await self.started()
+        await self.world.settle()
+        plans = await self.plans().ListPlans(plan_pb.ListPlansRequest(run_id=run_id, state=plan_pb.Plan.STATE_HELD))
+        return plans.plans[0]
+
+
+@asynccontextmanager
+async def serving(decision_database, tmp_path):
+    """Serve within the block."""
+    record()
+    issuer = TokenIssuer.at(tmp_path / "issuer")
+    settings = decision_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, database_pool_size=8)
+    database = Database(settings)
+    world = World(database)
+    servicers = [
+        Servicer(
+            "evenkeel.decision.v1.RunService",
+            add_RunServiceServicer_to_server,
+            RunServicer(world.runs, ComparisonApp(world.store.read)),
+        ),
+        Servicer(
+            "evenkeel.decision.v1.PlanService",
+            add_PlanServiceServicer_to_server,
+            PlanServicer(world.plans, world.previews, world.explanations),
+        ),
+        Servicer(
+            "google.longrunning.Operations", add_OperationsServicer_to_server, RunOperations(world.runs), PERMISSIONS
+        ),
+    ]
+    server = Server(settings, servicers=servicers, database=database, package="services.decision")
+    await server.start()
+    started = Running(server, world, issuer, [])
+    yield started
+    for channel in started.channels:
+        await channel.close()
+    await server.drain()
+    await database.close()

@@ -1,0 +1,204 @@
+"""PreviewPlan, ExplainPlan and ExplainNoTrade as callers see them: a real server with all interceptors."""
+
+from decimal import Decimal
+
+import grpc
+from google.type import money_pb2
+from sqlalchemy import func, select
+
+from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
+from evenkeel.decision.v1 import plan_service_pb2 as pb
+from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.tables import runs as tables
+from services.runtime.wire import decimal_of, money_of
+from tests.decision.api.conftest import refused
+from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
+
+
+def amount(message):
+    return money_of(message, "").amount
+
+
+def figure(message):
+    return decimal_of(message, "")
+
+
+async def decided(running, *accounts):
+    await running.world.ingest(*accounts)
+    run_id = await running.started()
+    await running.world.decide_all()
+    return {each.account_id: each.plan_id for each in await running.world.plans_of(run_id)}
+
+
+async def test_a_preview_is_the_plan_that_a_run_would_make_and_leaves_nothing_behind(running):
+    await running.world.ingest(needs_trades("a1"))
+    previewed = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans
+    async with running.world.database.read() as connection:
+        kept = (await connection.execute(select(func.count()).select_from(tables.plan))).scalar_one()
+    run_id = await running.started()
+    await running.world.decide_all()
+    plan = (await running.plans().ListPlans(pb.ListPlansRequest(run_id=run_id))).plans[0]
+    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=plan.plan_id))).plan
+
+    assert kept == 0
+    (hypothetical,) = [each.plan for each in previewed]
+    assert (hypothetical.state, hypothetical.plan_id, hypothetical.run_id) == (pb.Plan.STATE_PREVIEW, "", "")
+    assert hypothetical.trades == plan.trades
+    assert hypothetical.certificate == plan.certificate
+    assert hypothetical.explanation == plan.explanation
+
+
+async def test_scenarios_stand_side_by_side_with_what_they_change(running):
+    await running.world.ingest(needs_trades("a1"))
+    wider = document_pb.PolicyDocument(
+        bands=document_pb.Bands(
+            trigger=document_pb.Distance(absolute=number("0.5")),
+            destination=document_pb.Distance(absolute=number("0.4")),
+        )
+    )
+    scenarios = [
+        explanation_pb.Scenario(name="as it is"),
+        explanation_pb.Scenario(name="deposit", deposit=dollars(50_000)),
+        explanation_pb.Scenario(name="wide bands", policy_document=wider.SerializeToString()),
+        explanation_pb.Scenario(
+            name="cheap", prices=[explanation_pb.HypotheticalPrice(instrument_id="VTI", price=number("95"))]
+        ),
+        explanation_pb.Scenario(name="leave VTI", untouched_instrument_ids=["VTI"]),
+        explanation_pb.Scenario(name="withdrawal", withdrawal=dollars(10_000)),
+    ]
+    response = await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", scenarios=scenarios))
+    plans = {each.name: each for each in response.plans}
+
+    # 500 VTI at 190 and 1,000 of cash.
+    assert amount(plans["as it is"].plan.explanation.account_value) == 96_000
+    assert not plans["as it is"].HasField("beside_first")
+    assert amount(plans["deposit"].plan.explanation.account_value) == 146_000
+    assert amount(plans["cheap"].plan.explanation.account_value) == 48_500
+    assert plans["wide bands"].plan.explanation.no_trade_reason == explanation_pb.NO_TRADE_REASON_WITHIN_BANDS
+    assert "VTI" not in {trade.instrument_id for trade in plans["leave VTI"].plan.trades}
+    assert amount(plans["withdrawal"].plan.explanation.account_value) == 86_000
+    assert amount(plans["withdrawal"].plan.explanation.cash_after) >= 10_000
+    beside = plans["leave VTI"].beside_first
+    worse = figure(plans["leave VTI"].plan.certificate.primal_bps) + figure(
+        plans["leave VTI"].plan.certificate.rounding_bps
+    )
+    worse -= figure(plans["as it is"].plan.certificate.primal_bps) + figure(
+        plans["as it is"].plan.certificate.rounding_bps
+    )
+    assert abs(figure(beside.objective_bps) - worse) <= Decimal("0.00001")
+    # Another account value is another objective.
+    assert not plans["deposit"].beside_first.HasField("objective_bps")
+
+
+async def test_philosophies_are_computed_on_the_same_inputs_in_one_call(running):
+    await running.world.ingest(needs_trades("a1"))
+    response = await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", philosophies=True))
+
+    assert [each.name for each in response.plans] == [
+        "policy",
+        "balanced",
+        "cost-first",
+        "tax-first",
+        "volatility-target",
+    ]
+    account_hashes = {each.plan.inputs.account_hash for each in response.plans}
+    policies = {each.plan.inputs.policy_hash for each in response.plans}
+    assert (len(account_hashes), len(policies)) == (1, 5)
+    plans = {each.name: each.plan for each in response.plans}
+    taxes = {name: amount(plan.explanation.tax) for name, plan in plans.items()}
+    left = {name: figure(plan.explanation.tracking_error_after) for name, plan in plans.items()}
+    assert taxes["tax-first"] <= taxes["balanced"] <= taxes["volatility-target"]
+    assert left["volatility-target"] <= left["balanced"] <= left["tax-first"]
+
+
+async def test_what_a_preview_cannot_mean_is_refused_by_field(running):
+    await running.world.ingest(needs_trades("a1"))
+    call = running.plans().PreviewPlan
+    scenario = explanation_pb.Scenario
+    euros = money_pb2.Money(currency_code="EUR", units=1)
+    cases = {
+        "scenarios[0].deposit": [scenario(name="a", deposit=dollars(-1))],
+        "scenarios[1].name": [scenario(name="a"), scenario(name="a")],
+        "scenarios[0].prices[0].price": [
+            scenario(name="a", prices=[explanation_pb.HypotheticalPrice(instrument_id="VTI", price=number("0"))])
+        ],
+        "scenarios[0].untouched_instrument_ids[0]": [scenario(name="a", untouched_instrument_ids=["NOPE"])],
+        "scenarios[0].deposit.currency_code": [scenario(name="a", deposit=euros)],
+    }
+    for field, scenarios in cases.items():
+        async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as fields:
+            await call(pb.PreviewPlanRequest(account_id="a1", scenarios=scenarios))
+        assert set(fields) == {field}
+    async with refused(grpc.StatusCode.NOT_FOUND, "PRESET_NOT_FOUND"):
+        await call(pb.PreviewPlanRequest(account_id="a1", scenarios=[scenario(name="a", preset="greed")]))
+    async with refused(grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND"):
+        await call(pb.PreviewPlanRequest(account_id="nobody"))
+    async with refused(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"):
+        await running.plans(role="trader").PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))
+    broken = scenario(name="broken", policy_document=b"\xff\xff")
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID"):
+        await call(pb.PreviewPlanRequest(account_id="a1", scenarios=[broken]))
+
+
+async def test_a_plan_is_explained_by_figures_that_add_up_to_its_certificate(running):
+    plan_id = (await decided(running, needs_trades("a1")))["a1"]
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id, what_if=True))
+
+    value = amount(told.explanation.account_value)
+    before, after = figure(told.objective_before.total_bps), figure(told.objective_after.total_bps)
+    proof = told.certificate
+    assert abs(before - figure(proof.idle_bps)) <= Decimal("0.00001")
+    assert abs(after - figure(proof.primal_bps) - figure(proof.rounding_bps)) <= Decimal("0.00001")
+    assert abs(amount(told.net_benefit) - (before - after) / 10_000 * value) <= Decimal("0.01")
+    costs = [amount(each.spread) + amount(each.commission) + amount(each.impact) for each in told.trades]
+    assert sum(costs) == amount(told.explanation.trading_cost)
+    assert sum(amount(each.tax) for each in told.trades) == amount(told.explanation.tax)
+    paid = figure(told.objective_after.cost_bps) + figure(told.objective_after.tax_bps)
+    saved = before - after + paid
+    assert abs(figure(told.break_even_years) - paid / saved) <= Decimal("0.001")
+    assert [each.name for each in told.triggers] == ["DRIFT", "DRIFT"]
+    for trade in told.trades:
+        # The plan is the best there is, so no other is better by more than the gap.
+        gap = figure(proof.gap_bps) + figure(proof.rounding_bps)
+        assert figure(trade.resolved_without.objective_bps) >= -gap - Decimal("0.00001")
+        assert trade.resolved_without.sentence
+        assert trade.sentence
+
+
+async def test_no_trade_is_explained_by_instrument_with_what_a_rebalance_would_bring(running):
+    plans = await decided(running, on_target("a1"), needs_trades("a2"))
+    told = await running.plans().ExplainNoTrade(pb.ExplainNoTradeRequest(account_id="a1"))
+    listed = await running.plans().ListPlans(
+        pb.ListPlansRequest(no_trade_reason=explanation_pb.NO_TRADE_REASON_WITHIN_BANDS)
+    )
+
+    assert told.plan_id == plans["a1"]
+    assert told.reason == explanation_pb.NO_TRADE_REASON_WITHIN_BANDS
+    assert {each.instrument_id for each in told.instruments} == {"VTI", "BND"}
+    assert told.regardless.state == pb.Plan.STATE_PREVIEW
+    assert [each.account_id for each in listed.plans] == ["a1"]
+    traded = await running.plans().ListPlans(pb.ListPlansRequest(outcome=pb.Plan.OUTCOME_TRADE))
+    assert [each.account_id for each in traded.plans] == ["a2"]
+    async with refused(grpc.StatusCode.NOT_FOUND, "INSTRUMENT_UNKNOWN"):
+        await running.plans().ExplainNoTrade(pb.ExplainNoTradeRequest(account_id="a1", instrument_id="AAPL"))
+    async with refused(grpc.StatusCode.NOT_FOUND, "PLAN_NOT_FOUND"):
+        await running.plans().ExplainNoTrade(pb.ExplainNoTradeRequest(account_id="a1", plan_id=plans["a2"]))
+
+
+async def test_an_account_that_is_paused_or_refused_says_so_when_asked(running):
+    running.world.policy.own = {
+        "a1": a_policy(safety=document_pb.SafetyNets(paused=True)),
+        "a2": a_policy({"VTI": "0.6", "AAPL": "0.38"}),
+    }
+    plans = await decided(running, needs_trades("a1"), needs_trades("a2"))
+    paused = await running.plans().ExplainNoTrade(pb.ExplainNoTradeRequest(account_id="a1"))
+    failed = await running.plans().ExplainNoTrade(pb.ExplainNoTradeRequest(account_id="a2"))
+
+    assert (paused.reason, failed.reason) == (
+        explanation_pb.NO_TRADE_REASON_PAUSED,
+        explanation_pb.NO_TRADE_REASON_FAILED,
+    )
+    assert "pauses" in paused.sentence
+    assert "0.99" in failed.sentence
+    async with refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAN_STATE"):
+        await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plans["a2"]))
