@@ -24,6 +24,7 @@ from tools.client.profile import SERVICES
 from tools.client.session import Evenkeel
 from tools.client.values import amount, decimal, new_request_id
 from tools.demo import scenario as steps
+from tools.demo.reference import DESK
 from tools.demo.scenario import MARKET_TIME, Scenario
 from tools.local.stack import PEOPLE, LocalStack
 from tools.local.traces import TraceReceiver
@@ -186,7 +187,7 @@ async def running_system(directory: Path, accounts: int, seed: int = 7) -> Async
             durable=False,
             market_time=MARKET_TIME,
             otlp_endpoint=receiver.endpoint,
-            environment=SMALL,
+            environment={**SMALL, **DESK},
         )
         await closing.enter_async_context(stack)
         scenario = Scenario.build(accounts, seed)

@@ -3,12 +3,14 @@
 import pytest
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
+from evenkeel.audit.v1 import report_service_pb2 as report
 from evenkeel.decision.v1 import plan_service_pb2 as plan
 from evenkeel.decision.v1 import run_service_pb2 as run
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
 from tests.support.system import check_invariants
 from tests.support.systems import TRADING, WHOLE_ACCOUNTS, on
 from tools.client.values import amount, decimal, new_request_id
+from tools.demo.reference import isin, put_on_record
 from tools.local.traces import Span
 
 pytestmark = on(TRADING)
@@ -29,6 +31,7 @@ def accounts(system) -> list[str]:
 
 @pytest.fixture(scope="module")
 async def finished(system, accounts) -> run.Run:
+    await put_on_record(system.scenario.clients[-WHOLE_ACCOUNTS:], system.advisor)
     started = await system.start_run(START_ID, account_ids=accounts)
     return await system.finished(started.run_id)
 
@@ -44,6 +47,26 @@ async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
             proof = each.certificate
             assert decimal(proof.dual_bound_bps) <= decimal(proof.primal_bps) <= decimal(proof.idle_bps), each.plan_id
             assert decimal(proof.gap_bps) == decimal(proof.primal_bps) - decimal(proof.dual_bound_bps), each.plan_id
+
+
+@pytest.mark.parametrize("name", ["order-memorandum", "mifid-orders", "mifid-transactions", "cat-linkage"])
+async def test_every_field_that_a_rule_asks_of_orders_is_in_the_log(system, finished, name):
+    orders = await system.orders(finished.run_id)
+    await system.told("execution.order.closed", len(orders), finished.run_id)
+    about = [audit.Subject(kind="run", id=finished.run_id)]
+    asked = system.people["compliance_officer"].reports.GetReport(report.GetReportRequest(name=name, subjects=about))
+
+    parts = [part async for part in asked]
+
+    names = [each.name for each in parts[0].report.fields]
+    rows = [dict(zip(names, row.values, strict=True)) for part in parts for row in part.rows]
+    assert parts[-1].summary.missing == {}
+    if "order_id" in names:
+        assert {row["order_id"] for row in rows} == {order.order_id for order in orders}
+    else:
+        assert {row["isin"] for row in rows} == {
+            isin(each.instrument_id) for each in orders if decimal(each.filled_quantity)
+        }
 
 
 async def test_starting_the_same_run_again_answers_the_first(system, finished, accounts):

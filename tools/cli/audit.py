@@ -248,6 +248,12 @@ def _print_report(parts: list[GetReportResponse]) -> None:
         f"root {checkpoint.root_hash.hex()}",
         highlight=False,
     )
+    reasons: dict[str, list[str]] = {}
+    for each in made.fields:
+        if each.absent_reason:
+            reasons.setdefault(each.absent_reason, []).append(each.name)
+    for reason, names in reasons.items():
+        out.print(f"[dim]not applicable[/] {', '.join(names)}: {reason}", highlight=False)
     for name, count in summary.missing.items():
         out.print(f"[red]missing[/] {name}: in {count:,} of {summary.rows:,} rows", highlight=False)
 

@@ -21,6 +21,7 @@ from services.runtime.telemetry import Telemetry
 from tools.demo import report
 from tools.demo.broker import fix_broker
 from tools.demo.rebalance import people_of, rebalance
+from tools.demo.reference import DESK
 from tools.demo.scenario import MARKET_TIME, Scenario
 from tools.demo.stages import Stages
 from tools.local.broker import BrokerFailed
@@ -55,7 +56,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console, *, ov
                 directory,
                 market_time=MARKET_TIME,
                 otlp_endpoint=receiver.endpoint,
-                environment={} if broker is None else broker.environment,
+                environment=DESK if broker is None else {**DESK, **broker.environment},
             )
             await closing.enter_async_context(stack)
         with stages.stage("clients", f"{accounts:,} clients who bought real shares on real days (seed {seed})"):

@@ -22,6 +22,7 @@ from tools.client.session import Evenkeel
 from tools.client.values import amount
 from tools.demo import scenario as steps
 from tools.demo.broker import FixBroker
+from tools.demo.reference import HOUSEHOLDS_ON_RECORD, put_on_record
 from tools.demo.report import Outcome
 from tools.demo.scenario import Scenario
 
@@ -66,6 +67,7 @@ async def load(scenario: Scenario, people: People, stage: Stage, broker: FixBrok
         await steps.load_book(scenario, platform)
         await steps.load_prices(scenario, platform)
         await steps.open_market(scenario, platform)
+        await put_on_record(scenario.clients[: 2 * HOUSEHOLDS_ON_RECORD], people.advisor)
         if broker is not None:
             await broker.open_market(scenario)
 

@@ -22,6 +22,7 @@ from tools.client.session import Evenkeel
 from tools.client.values import repeatable_request_id
 from tools.demo.population import MODELS, Client, clients
 from tools.demo.prices import PRICE_DECIMALS, DailyPrices, factor_etfs, joined, stocks
+from tools.demo.reference import cfi, isin
 
 # The last two days that the price data have: decided on the close of one, traded at the close of the other.
 DECISION_DAY = date(2022, 12, 27)
@@ -222,6 +223,9 @@ def _header() -> book.SnapshotHeader:
                 issuer=instrument_id,
                 quantity_increment=decimal_message(model.quantity_increment),
                 tradable=True,
+                isin=isin(instrument_id),
+                cfi=cfi(model),
+                full_name=f"{instrument_id} (sample)",
             )
             for model in MODELS
             for instrument_id in model.weights

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from tools.client.profile import SERVICES
 from tools.demo.rebalance import load, people_of
+from tools.demo.reference import DESK
 from tools.demo.scenario import MARKET_TIME, Scenario
 from tools.demo.stages import Stages
 from tools.local.postgres import PostgresFailed
@@ -51,7 +52,13 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> No
     async with AsyncExitStack() as closing:
         receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
         with console.status("starting PostgreSQL and four services"):
-            stack = LocalStack(directory, market_time=MARKET_TIME, otlp_endpoint=receiver.endpoint, ports=_free(PORTS))
+            stack = LocalStack(
+                directory,
+                market_time=MARKET_TIME,
+                otlp_endpoint=receiver.endpoint,
+                ports=_free(PORTS),
+                environment=DESK,
+            )
             await closing.enter_async_context(stack)
         stack.profile.save(directory / PROFILE)
         if accounts:

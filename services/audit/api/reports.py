@@ -79,7 +79,9 @@ def _report_message(report: Report) -> pb.Report:
         citation=report.citation,
         log=report.log,
         fields=(
-            pb.ReportField(name=each.name, description=each.says, rule=each.rule, required=each.required)
+            pb.ReportField(
+                name=each.name, description=each.says, rule=each.rule, required=each.required, absent_reason=each.absent
+            )
             for each in report.fields
         ),
     )

@@ -11,6 +11,14 @@ from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import ReportUnknown, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.reports.base import Fact, Report, Row, missing
+from services.audit.domain.reports.standing import (
+    CLIENT_KINDS,
+    CONSENTED,
+    IDENTIFIED,
+    PROFILE,
+    STANDING_KINDS,
+    WITHDRAWN,
+)
 from services.kernel.errors import Invalid, Violations
 
 # Entries that one report may be made from; they are in memory at once, about 2 KB each.
@@ -23,6 +31,11 @@ EVERY_KIND = ".*"
 
 # The kinds of things that an order's story leads to from what was asked about, and how far.
 _LEADS = ("plan", "run", "block")
+# What holds until the next of its kind, by the kinds of things that it is said of.
+_STANDING: Mapping[str, Sequence[str]] = {
+    "instrument": (IDENTIFIED,),
+    **dict.fromkeys(CLIENT_KINDS, (PROFILE, CONSENTED, WITHDRAWN)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,7 @@ class Reporter:
         """Yield the report in parts, and its end.
 
         What is asked about is looked for in the period; what that leads to (the plan of an order, the run of a plan,
-        the block of an order) is read whenever it was recorded.
+        the block of an order, who its client is) is read whenever it was recorded.
 
         Args:
             report: Which.
@@ -135,8 +148,15 @@ class Reporter:
             found = dict.fromkeys(each for fact in facts.values() if (each := fact.about(lead)))
             for identifier in found:
                 for kind in report.kinds:
+                    if kind in STANDING_KINDS:
+                        continue
                     # A run has thousands of plans; what it leads to is how it began.
                     if lead != "run" or kind == "decision.run.started":
+                        await self._read(log, EntryFilter(kind, {lead: identifier}), size, facts)
+        for lead, kinds in _STANDING.items():
+            for identifier in dict.fromkeys(each for fact in facts.values() if (each := fact.about(lead))):
+                for kind in kinds:
+                    if kind in report.kinds:
                         await self._read(log, EntryFilter(kind, {lead: identifier}), size, facts)
 
     async def _read(self, log: LogReader, wanted: EntryFilter, size: int, facts: dict[int, Fact]) -> None:

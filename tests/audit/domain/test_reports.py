@@ -1,7 +1,9 @@
 """Each report has every field that its rule asks for, says so where it has not, and makes nothing up."""
 
 import dataclasses
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from services.audit.domain.reports.oversight import (
     EVIDENCE_REPORT,
     RECORDS_REPORT,
 )
+from services.audit.domain.reports.transactions import TRANSACTIONS
 from tests.audit.builders import NOON, an_event
 
 RUN, PLAN, ORDER, BLOCK = {"run": "run-1"}, {"plan": "plan-1"}, {"order": "order-1"}, {"block": "block-1"}
@@ -27,7 +30,23 @@ STORY = [
         {"engine": "kernel 1", "policy_hash": "sha256:1", "approver": ""},
     ),
     ("decision.plan.approved", "alba", RUN | PLAN, {"approver": "alba"}),
-    ("execution.plan.accepted", "decision_service", RUN | PLAN, {"orders": []}),
+    (
+        "execution.plan.accepted",
+        "decision_service",
+        RUN | PLAN | {"household": "family"},
+        {
+            "orders": [],
+            "desk": {
+                "investment_firm": True,
+                "firm_lei": "506700GE1G29325QX363",
+                "firm_branch": "DE",
+                "venue_mic": "XXXX",
+                "broker_lei": "7LTWFZYICNSX8D621K86",
+                "execution_algorithm": "EVENKEEL-EXECUTION",
+                "capacity": "AOTC",
+            },
+        },
+    ),
     (
         "execution.order.accepted",
         "execution_service",
@@ -49,11 +68,22 @@ STORY = [
         "execution.block.formed",
         "execution_service",
         BLOCK | {"instrument": "VTI"},
-        {"client_order_id": "clord-1", "venue_id": "sandbox", "arrival_price": "100.2"},
+        {"client_order_id": "clord-1", "venue_id": "sandbox", "arrival_price": "100.2", "orders": 1},
     ),
     ("execution.block.allocation_stated", "execution_service", BLOCK, {"shares": [["order-1", "acc-1", "10", "0"]]}),
     ("execution.block.sent", "execution_service", BLOCK, {"client_order_id": "clord-1"}),
-    ("execution.block.reported", "execution_service", BLOCK, {"report": "Fill", "report_id": "exec-1"}),
+    (
+        "execution.block.reported",
+        "execution_service",
+        BLOCK,
+        {
+            "report": "Filled",
+            "report_id": "exec-1",
+            "quantity": "10",
+            "price": "100.6",
+            "time": "2026-11-22T12:00:08.000001Z",
+        },
+    ),
     (
         "execution.order.allocated",
         "execution_service",
@@ -68,6 +98,28 @@ STORY = [
     ),
     ("execution.block.cancel_sent", "execution_service", BLOCK, {"reason": "HALTED"}),
     ("execution.order.closed", "execution_service", RUN | PLAN | ORDER, {"state": "FILLED"}),
+]
+# What was said before: by which names instrument and client go, and that the client gave a mandate.
+IDENTITY = {"scheme": "NIDN", "identifier": {"sealed": {}}, "first_names": {"sealed": {}}, "surnames": {"sealed": {}}}
+KNOWN = [
+    (
+        "decision.instrument.identified",
+        "decision_service",
+        {"instrument": "VTI"},
+        {"isin": "US9229087690", "cfi": "CEOGES", "full_name": "Total Stock Market ETF"},
+    ),
+    (
+        "policy.profile.recorded",
+        "alba",
+        {"household": "family"},
+        {"identity": {**IDENTITY, "birth_date": {"sealed": {}}}},
+    ),
+    (
+        "policy.consent.recorded",
+        "alba",
+        {"household": "family"},
+        {"kind": "discretionary-mandate", "expire_time": None},
+    ),
 ]
 
 
@@ -147,8 +199,107 @@ def test_decisions_and_orders_have_what_mifid_asks_for_but_for_what_is_not_in_th
     assert row.values["decision_time"] == "2026-11-22T12:00:01.250000Z"
     assert (row.values["decision_maker"], row.values["decision_algorithm"]) == ("alba", "kernel 1")
     assert row.values["net_amount"] == "1006"
-    # A master of instruments, clients and venues has these; no event does.
-    assert missing(MIFID, row) == ["client_lei", "firm_lei", "isin", "venue_mic"]
+    # Nobody said so before the order.
+    assert missing(MIFID, row) == ["client_lei", "isin", "discretionary"]
+    known = only_row(MIFID, facts_of([*KNOWN, *STORY]))
+    assert missing(MIFID, known) == []
+    assert (known.values["isin"], known.values["firm_lei"]) == ("US9229087690", "506700GE1G29325QX363")
+    assert list(known.evidence) == list(range(len(KNOWN) + len(STORY)))
+
+
+def test_what_is_said_after_the_order_does_not_count_for_it():
+    row = only_row(MIFID, facts_of([*STORY, *KNOWN]))
+
+    assert missing(MIFID, row) == ["client_lei", "isin", "discretionary"]
+
+
+@pytest.mark.parametrize(
+    ("said", "discretionary"),
+    [
+        ([("policy.consent.withdrawn", {"kind": "discretionary-mandate"})], False),
+        ([("policy.consent.recorded", {"kind": "aggregation"})], True),
+        (
+            [("policy.consent.recorded", {"kind": "discretionary-mandate", "expire_time": "2020-01-01T00:00:00Z"})],
+            False,
+        ),
+    ],
+)
+def test_a_mandate_counts_until_it_is_withdrawn_or_over(said, discretionary):
+    more = [(kind, "alba", {"household": "family"}, data) for kind, data in said]
+    story = [list(each) for each in STORY]
+    story[4][3] = {**story[4][3], "expire_time": "2026-11-22T21:00:00Z"}
+
+    row = only_row(MEMORANDUM, facts_of([*KNOWN, *more, *story]))
+
+    assert row.values["discretionary"] is discretionary
+
+
+def test_the_transaction_report_has_all_65_fields_each_with_a_value_or_a_reason():
+    assert [each.number for each in TRANSACTIONS.columns] == list(range(1, 66))
+    for each in TRANSACTIONS.columns:
+        assert bool(each.absent) != bool(each.value), each.name
+
+    rows = list(TRANSACTIONS.rows(facts_of([*KNOWN, *STORY])))
+
+    assert len(rows) == 2
+    assert [missing(TRANSACTIONS, row) for row in rows] == [[], []]
+    said = rows[0].values
+    assert said["buyer_id"] == "sealed in entry 1, identity.identifier"
+    assert (said["buyer_decision_maker"], said["seller_id"]) == ("506700GE1G29325QX363", "7LTWFZYICNSX8D621K86")
+    assert (said["quantity"], said["price"], said["venue_transaction_id"]) == ("4", "100", "exec-1")
+    assert (said["trading_time"], said["isin"]) == ("2026-11-22T12:00:08.000001Z", "US9229087690")
+    assert (said["investment_decision"], said["decision_country"]) == ("alba", "DE")
+    assert said["seller_first_names"] is said["short_sale"] is None
+    references = [row.values["transaction_reference"] for row in rows]
+    assert len(set(references)) == 2
+    assert all(len(each) == 32 for each in references)
+
+
+def test_clients_together_stand_between_the_market_and_each_of_them():
+    story = [list(each) for each in STORY]
+    story[5][3] = {**story[5][3], "orders": 2}
+    busted = ("execution.block.reported", "execution_service", BLOCK, {"report": "FillBusted", "busts": "exec-1"})
+
+    rows = list(TRANSACTIONS.rows(facts_of([*KNOWN, *story, busted])))
+
+    said = [
+        (row.values["report_status"], row.values["buyer_id"], row.values["seller_id"], row.values["quantity"])
+        for row in rows
+    ]
+    client, broker = "sealed in entry 1, identity.identifier", "7LTWFZYICNSX8D621K86"
+    assert said == [
+        ("NEWT", "INTC", broker, "10"),
+        ("CANC", "INTC", broker, "10"),
+        ("NEWT", client, "INTC", "4"),
+        ("NEWT", client, "INTC", "6"),
+    ]
+    assert rows[0].values["transaction_reference"] == rows[1].values["transaction_reference"]
+    assert all(missing(TRANSACTIONS, row) == [] for row in rows)
+
+
+def test_the_documented_table_is_the_report():
+    lines = (Path(__file__).parents[3] / "docs/transaction-report.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| \d", line)]
+
+    assert [(int(row[0]), row[1]) for row in rows] == [(each.number, f"`{each.name}`") for each in TRANSACTIONS.columns]
+    absent = {row[1].strip("`"): row[2].removeprefix("— ") for row in rows if row[2].startswith("— ")}
+    assert absent == {each.name: each.absent for each in TRANSACTIONS.columns if each.absent}
+
+
+@pytest.mark.parametrize("gone", range(len(KNOWN)))
+def test_a_transaction_without_what_was_said_before_names_what_is_missing(gone):
+    told = [each for number, each in enumerate(KNOWN) if number != gone]
+
+    row = next(TRANSACTIONS.rows(facts_of([*told, *STORY])))
+
+    assert (
+        missing(TRANSACTIONS, row)
+        == [
+            ["isin", "instrument_name", "instrument_classification"],
+            ["buyer_id", "buyer_first_names", "buyer_surnames", "buyer_birth_date"],
+            ["buyer_decision_maker"],
+        ][gone]
+    )
 
 
 @pytest.mark.parametrize("report", [MEMORANDUM, MIFID, CAT], ids=lambda each: each.name)
@@ -267,7 +418,8 @@ def test_access_clocks_records_and_evidence_have_every_field():
 
 
 @pytest.mark.parametrize(
-    "report", [MEMORANDUM, MIFID, CAT, ACCESS_REPORT, DUTIES_REPORT, RECORDS_REPORT, CLOCK_REPORT, EVIDENCE_REPORT]
+    "report",
+    [MEMORANDUM, MIFID, TRANSACTIONS, CAT, ACCESS_REPORT, DUTIES_REPORT, RECORDS_REPORT, CLOCK_REPORT, EVIDENCE_REPORT],
 )
 def test_every_field_says_what_it_is_and_which_rule_asks_for_it(report):
     assert report.name

@@ -28,7 +28,7 @@ from evenkeel.common.v1 import permission_pb2 as evenkeel_dot_common_dot_v1_dot_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&evenkeel/audit/v1/report_service.proto\x12\x11\x65venkeel.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a%evenkeel/audit/v1/audit_service.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"t\n\x06Report\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\x12\x0b\n\x03log\x18\x04 \x01(\t\x12.\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x1e.evenkeel.audit.v1.ReportField\"P\n\x0bReportField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\">\n\tReportRow\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x10\n\x08\x65vidence\x18\x02 \x03(\x04\x12\x0f\n\x07missing\x18\x03 \x03(\t\"\x9e\x01\n\rReportSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x12>\n\x07missing\x18\x03 \x03(\x0b\x32-.evenkeel.audit.v1.ReportSummary.MissingEntry\x1a.\n\x0cMissingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"O\n\x12ListReportsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xf4\x03\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x13ListReportsResponse\x12*\n\x07reports\x18\x01 \x03(\x0b\x32\x19.evenkeel.audit.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc1\x01\n\x10GetReportRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd0\x01\n\x11GetReportResponse\x12)\n\x06report\x18\x01 \x01(\x0b\x32\x19.evenkeel.audit.v1.Report\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\x12*\n\x04rows\x18\x03 \x03(\x0b\x32\x1c.evenkeel.audit.v1.ReportRow\x12\x31\n\x07summary\x18\x04 \x01(\x0b\x32 .evenkeel.audit.v1.ReportSummary2\xeb\x01\n\rReportService\x12n\n\x0bListReports\x12%.evenkeel.audit.v1.ListReportsRequest\x1a&.evenkeel.audit.v1.ListReportsResponse\"\x10\x8a\xe7\x18\x0c\x61udit.export\x12j\n\tGetReport\x12#.evenkeel.audit.v1.GetReportRequest\x1a$.evenkeel.audit.v1.GetReportResponse\"\x10\x8a\xe7\x18\x0c\x61udit.export0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&evenkeel/audit/v1/report_service.proto\x12\x11\x65venkeel.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a%evenkeel/audit/v1/audit_service.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"t\n\x06Report\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\x12\x0b\n\x03log\x18\x04 \x01(\t\x12.\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x1e.evenkeel.audit.v1.ReportField\"g\n\x0bReportField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x15\n\rabsent_reason\x18\x05 \x01(\t\">\n\tReportRow\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x10\n\x08\x65vidence\x18\x02 \x03(\x04\x12\x0f\n\x07missing\x18\x03 \x03(\t\"\x9e\x01\n\rReportSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x12>\n\x07missing\x18\x03 \x03(\x0b\x32-.evenkeel.audit.v1.ReportSummary.MissingEntry\x1a.\n\x0cMissingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"O\n\x12ListReportsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xf4\x03\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x13ListReportsResponse\x12*\n\x07reports\x18\x01 \x03(\x0b\x32\x19.evenkeel.audit.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc1\x01\n\x10GetReportRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32\x1a.evenkeel.audit.v1.SubjectB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd0\x01\n\x11GetReportResponse\x12)\n\x06report\x18\x01 \x01(\x0b\x32\x19.evenkeel.audit.v1.Report\x12\x31\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1d.evenkeel.audit.v1.Checkpoint\x12*\n\x04rows\x18\x03 \x03(\x0b\x32\x1c.evenkeel.audit.v1.ReportRow\x12\x31\n\x07summary\x18\x04 \x01(\x0b\x32 .evenkeel.audit.v1.ReportSummary2\xeb\x01\n\rReportService\x12n\n\x0bListReports\x12%.evenkeel.audit.v1.ListReportsRequest\x1a&.evenkeel.audit.v1.ListReportsResponse\"\x10\x8a\xe7\x18\x0c\x61udit.export\x12j\n\tGetReport\x12#.evenkeel.audit.v1.GetReportRequest\x1a$.evenkeel.audit.v1.GetReportResponse\"\x10\x8a\xe7\x18\x0c\x61udit.export0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORT']._serialized_start=199
   _globals['_REPORT']._serialized_end=315
   _globals['_REPORTFIELD']._serialized_start=317
-  _globals['_REPORTFIELD']._serialized_end=397
-  _globals['_REPORTROW']._serialized_start=399
-  _globals['_REPORTROW']._serialized_end=461
-  _globals['_REPORTSUMMARY']._serialized_start=464
-  _globals['_REPORTSUMMARY']._serialized_end=622
-  _globals['_REPORTSUMMARY_MISSINGENTRY']._serialized_start=576
-  _globals['_REPORTSUMMARY_MISSINGENTRY']._serialized_end=622
-  _globals['_LISTREPORTSREQUEST']._serialized_start=624
-  _globals['_LISTREPORTSREQUEST']._serialized_end=703
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=705
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=795
-  _globals['_GETREPORTREQUEST']._serialized_start=798
-  _globals['_GETREPORTREQUEST']._serialized_end=991
-  _globals['_GETREPORTRESPONSE']._serialized_start=994
-  _globals['_GETREPORTRESPONSE']._serialized_end=1202
-  _globals['_REPORTSERVICE']._serialized_start=1205
-  _globals['_REPORTSERVICE']._serialized_end=1440
+  _globals['_REPORTFIELD']._serialized_end=420
+  _globals['_REPORTROW']._serialized_start=422
+  _globals['_REPORTROW']._serialized_end=484
+  _globals['_REPORTSUMMARY']._serialized_start=487
+  _globals['_REPORTSUMMARY']._serialized_end=645
+  _globals['_REPORTSUMMARY_MISSINGENTRY']._serialized_start=599
+  _globals['_REPORTSUMMARY_MISSINGENTRY']._serialized_end=645
+  _globals['_LISTREPORTSREQUEST']._serialized_start=647
+  _globals['_LISTREPORTSREQUEST']._serialized_end=726
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=728
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=818
+  _globals['_GETREPORTREQUEST']._serialized_start=821
+  _globals['_GETREPORTREQUEST']._serialized_end=1014
+  _globals['_GETREPORTRESPONSE']._serialized_start=1017
+  _globals['_GETREPORTRESPONSE']._serialized_end=1225
+  _globals['_REPORTSERVICE']._serialized_start=1228
+  _globals['_REPORTSERVICE']._serialized_end=1463
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,7 @@ class ReportField(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     REQUIRED_FIELD_NUMBER: _builtins.int
+    ABSENT_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     description: _builtins.str
@@ -78,6 +79,10 @@ class ReportField(_message.Message):
     """The paragraph that asks for it."""
     required: _builtins.bool
     """Whether the rule asks for it in every row."""
+    absent_reason: _builtins.str
+    """Why it can never have a value here, although the rule lists it; empty where
+    it can.
+    """
     def __init__(
         self,
         *,
@@ -85,10 +90,11 @@ class ReportField(_message.Message):
         description: _builtins.str = ...,
         rule: _builtins.str = ...,
         required: _builtins.bool = ...,
+        absent_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "required", b"required", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_reason", b"absent_reason", "description", b"description", "name", b"name", "required", b"required", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

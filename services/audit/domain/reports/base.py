@@ -20,12 +20,16 @@ GROUP = "evenkeel.audit.reports"
 
 @dataclass(frozen=True, slots=True)
 class ReportField:
-    """A column: its name, what it says, and the paragraph that asks for it; not `required` where a row may lack it."""
+    """A column: its name, what it says, and the paragraph that asks for it; not `required` where a row may lack it.
+
+    `absent` says why a column that the rule lists can never have a value here.
+    """
 
     name: str
     says: str
     rule: str
     required: bool = True
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

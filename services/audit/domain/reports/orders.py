@@ -11,6 +11,7 @@ from typing import cast
 
 from services.audit.domain.logs import EVENTS
 from services.audit.domain.reports.base import Fact, ReportField, Row
+from services.audit.domain.reports.standing import CLIENT_KINDS, STANDING_KINDS, Standing, in_force, personal
 from services.kernel.canonical import JsonValue, rfc3339
 from services.kernel.decimals import plain
 
@@ -20,6 +21,7 @@ ORDER_KINDS = (
     "execution.plan.*",
     "execution.order.*",
     "execution.block.*",
+    *STANDING_KINDS,
 )
 
 # What changes or ends a block at the venue (SEC 204-2(a)(3): "modification or cancellation").
@@ -40,8 +42,29 @@ class Order:
     started: Fact | None = None
     taken: Fact | None = None
     closed: Fact | None = None
+    # By which public names its instrument went, who its client was, and the last word on the client's mandate.
+    instrument: Fact | None = None
+    client: Fact | None = None
+    mandate: Fact | None = None
     allocations: list[Fact] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
+
+    @property
+    def discretionary(self) -> bool | None:
+        """Whether the firm decided by a mandate of the client; None when the log does not tell."""
+        return in_force(self.mandate, cast(str | None, self.accepted.data.get("expire_time")))
+
+    def desk(self, name: str) -> JsonValue:
+        """Return what was told of who trades, with the plan."""
+        told = {} if self.taken is None else self.taken.data.get("desk", {})
+        return cast(JsonValue, told.get(name))
+
+    @property
+    def owners(self) -> list[str]:
+        """Its account and its household, as `kind:id`."""
+        told = [fact for fact in (self.accepted, self.taken, self.decided) if fact is not None]
+        found = (f"{kind}:{each}" for kind in CLIENT_KINDS for fact in told if (each := fact.about(kind)))
+        return list(dict.fromkeys(found))
 
 
 @dataclass(slots=True)
@@ -55,7 +78,8 @@ class Orders:
     @classmethod
     def of(cls, facts: Iterable[Fact]) -> "Orders":
         """Put `facts`, in the order of the log, together."""
-        found = cls()
+        facts = list(facts)
+        found, standing = cls(), Standing.of(facts)
         decided: dict[str, Fact] = {}
         approved: dict[str, Fact] = {}
         started: dict[str, Fact] = {}
@@ -93,11 +117,15 @@ class Orders:
             each.decided, each.approved = decided.get(plan), approved.get(plan)
             each.started, each.taken = started.get(run), taken.get(plan)
             each.blocks = list(dict.fromkeys(shares.get(each.order_id, ())))
+            at, owners = each.accepted.index, each.owners
+            each.instrument = standing.instrument(each.accepted.about("instrument"), at)
+            each.client, each.mandate = standing.client(owners, at), standing.mandate(owners, at)
         return found
 
     def evidence(self, order: Order) -> list[int]:
         """Return the indexes of all entries about an order."""
-        single = (order.started, order.decided, order.approved, order.taken, order.accepted, order.closed)
+        decided = (order.started, order.decided, order.approved, order.taken, order.accepted, order.closed)
+        single = (*decided, order.instrument, order.client, order.mandate)
         facts = [fact for fact in single if fact is not None] + order.allocations
         facts += [fact for block in order.blocks for fact in self.block_facts.get(block, ())]
         return sorted({fact.index for fact in facts})
@@ -137,6 +165,18 @@ def _time_of(fact: Fact | None) -> str | None:
 
 def _reason(fact: Fact) -> bool:
     return bool(fact.data.get("reason") or fact.data.get("why"))
+
+
+def _of_client(member: str) -> Value:
+    return lambda _, order: personal(order.client, member)
+
+
+def _of_desk(name: str) -> Value:
+    return lambda _, order: order.desk(name)
+
+
+def _of_instrument(name: str) -> Value:
+    return lambda _, order: _of(order.instrument, name)
 
 
 def of_order(name: str) -> Value:
@@ -249,7 +289,7 @@ MEMORANDUM = OrderReport(
         ("placed_by", "who placed the order", _A3, lambda _, order: _actor(order.accepted)),
         ("broker", "through whom it was executed", _A3, of_order("venue_id")),
         ("bank", "the custodian of the account", _A3, of_order("custodian")),
-        ("discretionary", "whether it was entered by discretionary power", _A3, of_order("discretionary")),
+        ("discretionary", "whether it was entered by discretionary power", _A3, lambda _, order: order.discretionary),
         ("executed_quantity", "how much was executed", _A3, lambda _, order: plain(_total(order, "quantity"))),
         ("average_price", "at which average price", _A3, _average_price),
         ("end_state", "how it ended", _A3, lambda _, order: _of(order.closed, "state")),
@@ -266,25 +306,25 @@ MIFID = OrderReport(
     title="Decisions to deal and orders",
     citation=f"MiFID II Art. 16(6), 17(2); {_ANNEX}; {_RTS22}; {_RTS24}; {_RTS6}",
     columns=_columns(
-        ("order_id", "identification of the order", f"{_ANNEX} 1(2); {_RTS24}", lambda _, order: order.order_id),
-        ("client", "the client or account", f"{_ANNEX} 1(1)", about("account")),
-        ("client_lei", "the client's LEI or national identifier", f"{_RTS22} field 7", of_order("client_lei")),
-        ("firm_lei", "the executing entity's LEI", f"{_RTS22} field 4", of_order("firm_lei")),
-        ("instrument", "our id of the instrument", f"{_ANNEX} 1(6)", about("instrument")),
-        ("isin", "the instrument's ISIN", f"{_RTS22} field 41", of_order("isin")),
-        ("side", "buy or sell", f"{_ANNEX} 1(7)", of_order("side")),
-        ("quantity", "how much", f"{_ANNEX} 1(8)", of_order("quantity")),
-        ("order_type", "type of the order", f"{_ANNEX} 1(10)", of_order("order_type")),
-        ("limit_price", "limit price", f"{_ANNEX} 1(9); {_RTS24}", of_order("limit_price")),
+        ("order_id", "identification of the order", f"{_ANNEX} section 1; {_RTS24}", lambda _, order: order.order_id),
+        ("client", "the client or account", f"{_ANNEX} section 1", about("account")),
+        ("client_lei", "the client's LEI or national identifier", f"{_RTS22} field 7", _of_client("identifier")),
+        ("firm_lei", "the executing entity's LEI", f"{_RTS22} field 4", _of_desk("firm_lei")),
+        ("instrument", "our id of the instrument", f"{_ANNEX} section 1", about("instrument")),
+        ("isin", "the instrument's ISIN", f"{_RTS22} field 41", _of_instrument("isin")),
+        ("side", "buy or sell", f"{_ANNEX} section 1", of_order("side")),
+        ("quantity", "how much", f"{_ANNEX} section 1", of_order("quantity")),
+        ("order_type", "type of the order", f"{_ANNEX} section 1", of_order("order_type")),
+        ("limit_price", "limit price", f"{_ANNEX} section 1; {_RTS24}", of_order("limit_price")),
         ("time_in_force", "validity", f"{_RTS24}", of_order("time_in_force")),
-        ("currency", "price currency", f"{_ANNEX} 1(9)", of_order("currency")),
+        ("currency", "price currency", f"{_ANNEX} section 1", of_order("currency")),
         (
             "decision_time",
             "date and time of the decision",
-            f"{_ANNEX} 1(3)",
+            f"{_ANNEX} section 1",
             lambda _, o: _time_of(o.decided),
         ),
-        ("order_time", "date and time of the order", f"{_ANNEX} 1(4)", lambda _, order: _told(order.accepted)),
+        ("order_time", "date and time of the order", f"{_ANNEX} section 1", lambda _, order: _told(order.accepted)),
         ("decision_maker", "who or which rule decided", f"{_RTS22} field 57; {_RTS6}", _approver),
         (
             "decision_algorithm",
@@ -294,14 +334,22 @@ MIFID = OrderReport(
         ),
         (
             "execution_algorithm",
-            "the workload that executes",
+            "the algorithm that executes",
             f"{_RTS22} field 59",
-            lambda _, order: _actor(order.accepted),
+            _of_desk("execution_algorithm"),
         ),
         ("policy_version", "the parameters in force", _RTS6, lambda _, order: _of(order.decided, "policy_hash")),
-        ("reference_price", "the price that the decision saw", f"{_ANNEX} 1(9)", of_order("decision_price")),
+        ("reference_price", "the price that the decision saw", f"{_ANNEX} section 1", of_order("decision_price")),
+        ("capacity", "in which capacity the firm trades", f"{_RTS22} field 29", _of_desk("capacity")),
+        (
+            "discretionary",
+            "whether the client gave a mandate",
+            f"{_ANNEX} section 1",
+            lambda _, order: order.discretionary,
+        ),
+        ("broker_lei", "to whom the order was given", f"{_ANNEX} section 1", _of_desk("broker_lei")),
         ("venue", "the venue", f"{_RTS22} field 36", of_order("venue_id")),
-        ("venue_mic", "the venue's MIC", f"{_RTS22} field 36", of_order("venue_mic")),
+        ("venue_mic", "the venue's MIC", f"{_RTS22} field 36", _of_desk("venue_mic")),
         ("aggregated", "whether it may be aggregated", "Del. Reg. (EU) 2017/565, Art. 68", of_order("may_aggregate")),
         ("broker_order_ids", "ids of the orders at the venue", _RTS24, lambda a, o: a.block_data(o, "client_order_id")),
         ("venue_execution_ids", "ids of the executions", f"{_RTS22} field 3", lambda a, o: a.reports(o, "report_id")),
@@ -313,8 +361,8 @@ MIFID = OrderReport(
             f"{_RTS22} field 35",
             lambda _, o: plain(_total(o, "amount")) if o.allocations else None,
         ),
-        ("modifications", "changes and cancellations", f"{_ANNEX} 1(5)", lambda a, o: a.changes(o)),
-        ("end_state", "how it ended", f"{_ANNEX} 1(5)", lambda _, order: _of(order.closed, "state")),
+        ("modifications", "changes and cancellations", f"{_ANNEX} section 1", lambda a, o: a.changes(o)),
+        ("end_state", "how it ended", f"{_ANNEX} section 1", lambda _, order: _of(order.closed, "state")),
         (
             "trace_id",
             "what ties decision and order together",
