@@ -33,11 +33,15 @@ class MemoryLedger:
         return [replace(account, recent_trades=self._trades(account, trades_since)) for account in found]
 
     def _trades(self, account, since):
+        replaced = {each.allocation.replaces.position for each in self.state.bookings if each.allocation.replaces}
         return tuple(
             RecentTrade(each.instrument_id, each.side, each.trade_date, booking.realized_gain)
             for booking in self.state.bookings
             for each in [booking.allocation]
-            if each.account_id == account.account_id and each.trade_date >= since
+            if each.account_id == account.account_id
+            and each.trade_date >= since
+            and each.quantity > 0
+            and each.position not in replaced
         )
 
     async def states(self, account_ids):
@@ -97,12 +101,22 @@ class MemoryLedger:
 
     async def units_sold(self, sales):
         sold = {}
+        replaced = {each.allocation.replaces.position for each in self.state.bookings if each.allocation.replaces}
         for booking in self.state.bookings:
+            if booking.allocation.position in replaced:
+                continue
             each = booking.allocation
             key = (each.plan_id, each.instrument_id)
             if each.side is Side.SELL and key in sales:
                 sold[key] = sold.get(key, 0) + each.quantity
         return sold
+
+    async def bookings(self, positions):
+        return {
+            each.allocation.position: replace(each, allocation=replace(each.allocation, replaces=None))
+            for each in self.state.bookings
+            if each.allocation.position in positions
+        }
 
     async def save(self, accounts, bookings):
         for account in accounts:

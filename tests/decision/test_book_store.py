@@ -9,8 +9,7 @@ from decimal import Decimal
 import pytest
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
-from services.decision.domain.book import SnapshotCheck, accounts, booked
-from services.decision.domain.book.booking import PlannedLot
+from services.decision.domain.book import PlannedLot, SnapshotCheck, accounts, booked, corrected
 from services.decision.domain.identification import Identification
 from services.decision.store.book import PostgresLedger
 from services.kernel.errors import Conflict
@@ -102,6 +101,31 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         assert await ledger.units_sold([("p1", "VTI"), ("p1", "BND")]) == {("p1", "VTI"): 12}
         assert await ledger.states(["a1", "a9"]) == {"a1": (snapshot.snapshot_id, 1)}
         assert await ledger.stream_position() == 3
+
+
+async def test_a_booking_comes_back_and_one_that_was_replaced_does_not_count(begin):
+    async with begin() as ledger:
+        await ingest(ledger, *TWO)
+        [before] = await book_of(ledger, "a1")
+        sale = an_allocation(1, "SELL", "VTI", 12, "1500.00", fees="0.10")
+        right = replace(sale, position=2, quantity=Decimal(11), replaces=sale)
+        after, first = booked(before, sale, [PlannedLot("l1", Decimal("10.5"))], 0)
+        corrected_to, second = corrected(after, right, first)
+        busted_to, third = corrected(
+            corrected_to, replace(right, position=3, quantity=Decimal(0), value=Decimal(0), replaces=right), second
+        )
+        await ledger.save([corrected_to], [first, second])
+
+    async with begin() as ledger:
+        assert await ledger.bookings([]) == {}
+        assert await ledger.bookings([1, 7]) == {1: first}
+        assert await ledger.units_sold([("p1", "VTI")]) == {("p1", "VTI"): 11}
+        [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)
+        assert [each.realized_gain for each in now.recent_trades] == [second.realized_gain]
+        await ledger.save([busted_to], [third])
+        assert not (await ledger.units_sold([("p1", "VTI")])).get(("p1", "VTI"))
+        [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)
+        assert now.recent_trades == ()
 
 
 async def test_a_stream_that_moved_meanwhile_is_a_conflict(begin):

@@ -216,4 +216,5 @@ def _break(found: Break) -> pb.Break:
         instrument_id=found.instrument_id or "",
         booked=decimal_message(found.booked),
         expected=decimal_message(found.expected),
+        reason=found.reason,
     )

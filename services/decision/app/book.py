@@ -7,10 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from services.decision.app.prices import Prices
 from services.decision.domain.book import (
@@ -26,6 +25,7 @@ from services.decision.domain.book import (
     SnapshotId,
     Valuation,
     accounts,
+    day_covered,
     valued,
 )
 from services.decision.domain.identification import Identification
@@ -36,9 +36,6 @@ from services.kernel.errors import NotFound, Rejected
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, RunId
 
-# Trade dates are those of the exchange; after its close there is no trade of the day any more.
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
-EXCHANGE_CLOSE = time(16)
 # Accounts are read this many at a time where all are looked at; the event loop has others to serve in between.
 ACCOUNTS_AT_ONCE = 500
 # An error names this many accounts.
@@ -143,6 +140,10 @@ class Ledger(Books, Protocol):
         self, sales: Collection[tuple[PlanId, InstrumentId]]
     ) -> Mapping[tuple[PlanId, InstrumentId], Decimal]:
         """Return how many units of each instrument each plan's booked sales sold; absent when none."""
+        ...
+
+    async def bookings(self, positions: Collection[int]) -> Mapping[int, Booking]:
+        """Return what was booked of the stream's positions; absent where nothing was."""
         ...
 
     async def save(self, accounts: Sequence[AccountBook], bookings: Sequence[Booking]) -> None:
@@ -342,12 +343,6 @@ class BookApp:
             for allocation in allocations:
                 expected.add(allocation)
         return expected.compared(current)
-
-
-def day_covered(as_of_time: datetime) -> date:
-    """Return the last trade date of which a book of that instant has every trade for certain."""
-    there = as_of_time.astimezone(EXCHANGE_ZONE)
-    return there.date() if there.time() >= EXCHANGE_CLOSE else there.date() - timedelta(days=1)
 
 
 def _checked(header: SnapshotHeader, parts: Iterable[BookColumns], now: datetime, record_time: datetime) -> Snapshot:

@@ -1,11 +1,22 @@
 """Books what execution reports: every allocation once, in the order of its stream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from services.decision.app.book import AccountNotFound, Ledger
-from services.decision.domain.book import AccountBook, Allocation, Booking, PlannedLot, booked
+from services.decision.domain.book import (
+    AccountBook,
+    Allocation,
+    Booking,
+    PlannedLot,
+    booked,
+    contained,
+    corrected,
+    day_covered,
+)
+from services.decision.domain.book.booking import CURRENCY_MISMATCH
 from services.decision.domain.problem import ZERO, Side
 from services.kernel.errors import Conflict
 from services.kernel.events import Event
@@ -42,11 +53,11 @@ async def book_allocations(
         last_position: Last position of the piece.
 
     Returns:
-        What was booked now.
+        What was booked now. An allocation of an account that the book does not have, or that has another currency, is
+        not booked but told to audit, and a break in reconciliation.
 
     Raises:
         Conflict: The piece begins later than right after what is booked.
-        AccountNotFound: An allocation is of an account that the book does not have.
     """
     position = await ledger.lock_stream()
     if first_position > position + 1:
@@ -57,18 +68,25 @@ async def book_allocations(
     found = await ledger.accounts({each.allocation.account_id for each in fresh}, trades_since=date.max)
     accounts = {account.account_id: account for account in found}
     sold = dict(await ledger.units_sold({_sale(each.allocation) for each in fresh}))
+    replaced = {each.allocation.replaces.position for each in fresh if each.allocation.replaces is not None}
+    known = dict(await ledger.bookings(replaced))
     bookings: list[Booking] = []
     told: list[Event] = []
     for each in fresh:
         allocation = each.allocation
         account = accounts.get(allocation.account_id)
-        if account is None:
-            raise AccountNotFound(f"account {allocation.account_id} does not exist", account_id=allocation.account_id)
+        problem = _problem(account, allocation)
+        if account is None or problem:
+            # One allocation that cannot be booked does not keep the others from it; a person is told.
+            told.append(_allocation_refused(allocation, problem, each.run_id))
+            continue
         sold_before = sold.get(_sale(allocation), ZERO)
-        accounts[account.account_id], booking = booked(account, allocation, each.planned_lots, sold_before)
+        accounts[account.account_id], booking = _booked(account, each, sold_before, known)
         if allocation.side is Side.SELL:
-            sold[_sale(allocation)] = sold_before + allocation.quantity
+            before = allocation.replaces.quantity if allocation.replaces is not None else ZERO
+            sold[_sale(allocation)] = sold_before + allocation.quantity - before
         bookings.append(booking)
+        known[allocation.position] = booking
         told.append(_account_booked(account, booking, each.run_id))
     await ledger.save(list(accounts.values()), bookings)
     await ledger.emit(told)
@@ -76,8 +94,53 @@ async def book_allocations(
     return bookings
 
 
+def _problem(account: AccountBook | None, allocation: Allocation) -> str:
+    """Return why an allocation cannot be booked; empty when it can."""
+    if account is None:
+        return AccountNotFound.reason
+    return CURRENCY_MISMATCH if account.currency != allocation.currency else ""
+
+
+def _booked(
+    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking]
+) -> tuple[AccountBook, Booking]:
+    allocation = each.allocation
+    if allocation.replaces is not None:
+        return corrected(account, allocation, known.get(allocation.replaces.position))
+    if allocation.trade_date <= day_covered(account.as_of_time):
+        # Reported after a book came that has every trade of that day: it would count twice.
+        return contained(account, allocation)
+    return booked(account, allocation, each.planned_lots, sold_before)
+
+
 def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:
     return allocation.plan_id, allocation.instrument_id
+
+
+def _allocation_refused(allocation: Allocation, problem: str, run_id: RunId | None) -> Event:
+    subjects = {
+        "account": str(allocation.account_id),
+        "plan": str(allocation.plan_id),
+        "order": str(allocation.order_id),
+        "block": str(allocation.block_id),
+        "instrument": str(allocation.instrument_id),
+    }
+    if run_id is not None:
+        subjects["run"] = str(run_id)
+    return Event(
+        kind="decision.allocation.refused",
+        subjects=subjects,
+        data={
+            "position": allocation.position,
+            "reason": problem,
+            "side": allocation.side.value,
+            "quantity": allocation.quantity,
+            "value": allocation.value,
+            "fees": allocation.fees,
+            "currency": allocation.currency,
+            "trade_date": allocation.trade_date,
+        },
+    )
 
 
 def _account_booked(account: AccountBook, booking: Booking, run_id: RunId | None) -> Event:
@@ -118,5 +181,9 @@ def _account_booked(account: AccountBook, booking: Booking, run_id: RunId | None
                 for lot in booking.sold_lots[:LOTS_TOLD_MAX]
             ],
             "lot_count": len(booking.sold_lots),
+            # In the account's snapshot already: nothing changed.
+            "contained": booking.contained,
+            # After a correction or bust: which report of the stream it takes the place of.
+            "replaces_position": None if allocation.replaces is None else allocation.replaces.position,
         },
     )

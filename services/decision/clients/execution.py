@@ -1,7 +1,7 @@
 """Asks execution to work plans, and hears what becomes of them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import grpc.aio
@@ -123,6 +123,11 @@ def _report(said: pb.PlanReport) -> Report:
     match said.WhichOneof("content"):
         case "allocation":
             return Report(position, plan_id, trace_parent, allocation=_allocation(said.allocation, position))
+        case "correction":
+            told = said.correction
+            replaced = _allocation(told.replaced, int(told.replaced_position))
+            allocation = replace(_allocation(told.allocation, position), replaces=replaced)
+            return Report(position, plan_id, trace_parent, allocation=allocation)
         case "closed_order":
             return Report(position, plan_id, trace_parent, closed=_closed(said.closed_order))
         case _:

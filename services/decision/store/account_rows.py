@@ -9,17 +9,20 @@ from sqlalchemy import RowMapping, Table
 
 from services.decision.domain.book import (
     AccountBook,
+    Allocation,
     Booking,
     HoldingKind,
     Position,
     Snapshot,
     SnapshotId,
+    SoldLot,
     TaxWrapper,
 )
+from services.decision.domain.decision import Character
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import LotId, LotState, RecentTrade, Side
 from services.decision.tables import book as tables
-from services.kernel.ids import AccountId, HouseholdId, InstrumentId
+from services.kernel.ids import AccountId, BlockId, HouseholdId, InstrumentId, OrderId, PlanId
 
 Row = dict[str, Any]
 
@@ -117,7 +120,47 @@ def booking_row(booking: Booking) -> Row:
         "sold_characters": [lot.character.value for lot in sold],
         "realized_gain": booking.realized_gain,
         "uncovered_quantity": booking.uncovered_quantity,
+        "contained": booking.contained,
+        "replaces": None if allocation.replaces is None else allocation.replaces.position,
     }
+
+
+def booking_of(row: RowMapping) -> Booking:
+    """Return the booking of a row of `booking`, without what its allocation replaces."""
+    sold = zip(
+        row["sold_lot_ids"],
+        row["sold_acquired_dates"],
+        row["sold_quantities"],
+        row["sold_proceeds"],
+        row["sold_bases"],
+        row["sold_characters"],
+        strict=True,
+    )
+    return Booking(
+        allocation=Allocation(
+            position=row["position"],
+            order_id=OrderId(row["order_id"]),
+            block_id=BlockId(row["block_id"]),
+            account_id=AccountId(row["account_id"]),
+            plan_id=PlanId(row["plan_id"]),
+            instrument_id=InstrumentId(row["instrument_id"]),
+            side=Side(row["side"]),
+            quantity=row["quantity"],
+            price=row["price"],
+            value=row["value"],
+            fees=row["fees"],
+            currency=row["currency"],
+            trade_date=row["trade_date"],
+            settlement_date=row["settlement_date"],
+        ),
+        sold_lots=tuple(
+            SoldLot(LotId(lot_id), acquired, quantity, proceeds, basis, Character(character))
+            for lot_id, acquired, quantity, proceeds, basis, character in sold
+        ),
+        bought_lot_id=None if row["bought_lot_id"] is None else LotId(row["bought_lot_id"]),
+        uncovered_quantity=row["uncovered_quantity"],
+        contained=row["contained"],
+    )
 
 
 def snapshot_of(row: RowMapping) -> Snapshot:

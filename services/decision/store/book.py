@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     func,
     insert,
     literal,
@@ -37,6 +38,7 @@ from services.decision.store.account_rows import (
     SAID_COLUMNS,
     SNAPSHOT_COLUMNS,
     account_of,
+    booking_of,
     booking_row,
     columns_of,
     instrument_of,
@@ -79,7 +81,12 @@ class PostgresBooks:
             select(
                 trades.c.account_id, trades.c.instrument_id, trades.c.side, trades.c.trade_date, trades.c.realized_gain
             )
-            .where(_among(trades.c.account_id, account_ids), trades.c.trade_date >= trades_since)
+            .where(
+                _among(trades.c.account_id, account_ids),
+                trades.c.trade_date >= trades_since,
+                trades.c.quantity > 0,
+                ~_replaced(),
+            )
             .order_by(trades.c.position)
         )
         recent: dict[str, list[RecentTrade]] = {}
@@ -252,11 +259,21 @@ class PostgresLedger(PostgresBooks):
                 _among(plan, {plan_id for plan_id, _ in sales}),
                 _among(instrument, {instrument_id for _, instrument_id in sales}),
                 table.c.side == Side.SELL.value,
+                ~_replaced(),
             )
             .group_by(plan, instrument)
         )
         rows = await self._connection.execute(query)
         return {(PlanId(plan_id), InstrumentId(instrument_id)): units for plan_id, instrument_id, units in rows}
+
+    async def bookings(self, positions: Collection[int]) -> Mapping[int, Booking]:
+        """Return what was booked of the stream's positions; absent where nothing was."""
+        if not positions:
+            return {}
+        table = tables.booking
+        query = select(*table.c).where(table.c.position == any_(literal(sorted(positions), ARRAY(BigInteger))))
+        found = (booking_of(row) for row in (await self._connection.execute(query)).mappings())
+        return {booking.allocation.position: booking for booking in found}
 
     async def save(self, accounts: Sequence[AccountBook], bookings: Sequence[Booking]) -> None:
         """Keep the accounts, which exist, as they are now, and what was booked."""
@@ -382,6 +399,12 @@ class PostgresLedger(PostgresBooks):
     async def emit(self, events: Sequence[Event]) -> None:
         """Tell audit of changes, in this transaction."""
         await self._transaction.emit(*events)
+
+
+def _replaced() -> ColumnElement[bool]:
+    """Return whether a later booking took the place of one."""
+    later = tables.booking.alias()
+    return exists().where(later.c.replaces == tables.booking.c.position)
 
 
 def _among(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:

@@ -147,7 +147,8 @@ booking = Table(
     Column("block_id", Text, nullable=False),
     Column("instrument_id", Text, nullable=False),
     Column("side", Text, nullable=False),
-    Column("quantity", Numeric, CheckConstraint("quantity > 0"), nullable=False),
+    # 0 only where it replaces another.
+    Column("quantity", Numeric, CheckConstraint("quantity >= 0"), nullable=False),
     Column("price", Numeric, nullable=False),
     Column("value", Numeric, nullable=False),
     Column("fees", Numeric, nullable=False),
@@ -163,6 +164,10 @@ booking = Table(
     Column("sold_characters", ARRAY(Text), nullable=False),
     Column("realized_gain", Numeric, nullable=False),
     Column("uncovered_quantity", Numeric, nullable=False),
+    # The account's snapshot had it already.
+    Column("contained", Boolean, nullable=False),
+    # Position of the booking that this one, of a correction or bust, takes the place of.
+    Column("replaces", BigInteger, unique=True),
     Column("record_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("booking_account", "account_id", "trade_date"),
     Index("booking_plan", "plan_id", "instrument_id"),

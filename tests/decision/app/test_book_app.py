@@ -150,15 +150,82 @@ async def test_a_sale_in_two_pieces_takes_the_lots_of_one(memory):
     assert [(each.lot_id, each.quantity) for each in second.sold_lots] == [("l2", 6), ("l1", 2)]
 
 
-async def test_a_gap_in_the_stream_or_an_unknown_account_books_nothing(memory):
+async def test_a_gap_in_the_stream_books_nothing(memory):
     await ingest(memory, TWO)
 
     with pytest.raises(Conflict):
         await book(memory, an_allocation(2, "BUY", "VTI", 1, 1, account_id="a2"), first=2)
-    with pytest.raises(AccountNotFound):
-        await book(memory, an_allocation(1, "BUY", "VTI", 1, 1, account_id="a2"), an_allocation(2, "BUY", "VTI", 1, 1))
     assert memory.state.position == 0
     assert memory.state.accounts["a2"].cash == 500
+
+
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        (an_allocation(1, "BUY", "VTI", 1, 100, currency="EUR"), "CURRENCY_MISMATCH"),
+        (an_allocation(1, "BUY", "VTI", 1, 100, account_id="a9"), "ACCOUNT_NOT_FOUND"),
+    ],
+)
+async def test_one_allocation_that_cannot_be_booked_does_not_keep_the_others_from_it(memory, strange, reason):
+    await ingest(memory, ONE, TWO)
+
+    [booking] = await book(memory, strange, an_allocation(2, "BUY", "VTI", 1, 100, account_id="a2"))
+
+    assert booking.allocation.position == 2
+    assert memory.state.position == 2
+    assert memory.state.accounts["a2"].cash == 400
+    refused = next(each for each in memory.state.events if each.kind == "decision.allocation.refused")
+    assert (refused.data["reason"], refused.data["position"], refused.subjects["account"]) == (
+        reason,
+        1,
+        strange.account_id,
+    )
+
+
+async def test_an_allocation_in_another_currency_is_a_break_of_its_own(memory):
+    await ingest(memory, ONE, TWO)
+    strange = an_allocation(1, "BUY", "VTI", 3, 300, currency="EUR")
+    await book(memory, strange)
+
+    found = await an_app(memory, strange).reconcile(None)
+
+    assert found.breaks == [Break("a1", "VTI", Decimal(0), Decimal(3), "CURRENCY_MISMATCH")]
+
+
+async def test_a_fill_that_is_told_after_a_book_that_has_it_counts_once(memory):
+    await ingest(memory, ONE, as_of_time=CLOSE + timedelta(days=1))
+    late = replace(BUY, position=1)
+
+    [booking] = await book(memory, late)
+
+    assert booking.contained
+    account = memory.state.accounts["a1"]
+    assert (account.cash, account.units, account.booked_position) == (1000, {"VTI": 20}, 1)
+    assert memory.state.events[-1].data["contained"] is True
+    assert (await an_app(memory, late).reconcile(None)).breaks == []
+    # One of the next day is news.
+    await book(memory, replace(BUY, position=2, trade_date=BUY.trade_date + timedelta(days=1)), first=2)
+    assert memory.state.accounts["a1"].units == {"VTI": 20, "BND": 2}
+
+
+async def test_a_correction_takes_the_place_of_what_was_booked(memory):
+    await ingest(memory, ONE)
+    right = replace(SALE, position=4, replaces=SALE, quantity=Decimal(11), value=Decimal(1700))
+    await book(memory, BUY, SALE, right)
+    busted = replace(right, position=5, replaces=right, quantity=Decimal(0), value=Decimal(0))
+    reported = (BUY, SALE, right)
+
+    account = memory.state.accounts["a1"]
+    assert (account.cash, account.units) == (1000 - 151 + 1700, {"BND": 2, "VTI": 9})
+    assert (await an_app(memory, *reported).reconcile(None)).breaks == []
+    assert memory.state.events[-1].data["replaces_position"] == 3
+    async with memory.ledger() as ledger:
+        assert await ledger.units_sold({(SALE.plan_id, "VTI")}) == {(SALE.plan_id, "VTI"): 11}
+
+    await book(memory, busted, first=5)
+    account = memory.state.accounts["a1"]
+    assert (account.cash, account.units) == (1000 - 151, {"BND": 2, "VTI": 20})
+    assert (await an_app(memory, *reported, busted).reconcile(None)).breaks == []
 
 
 async def test_positions_without_an_allocation_count_as_booked(memory):

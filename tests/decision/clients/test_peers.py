@@ -243,16 +243,19 @@ async def test_reports_are_read_in_order_and_one_of_a_kind_unknown_here_still_co
         settlement_date=date_pb2.Date(year=2022, month=12, day=30),
     )
     closed = execution_pb.Order(order_id="order-1", plan_id="plan-1", state=execution_pb.Order.STATE_CANCELED)
+    correction = execution_pb.AllocationCorrection(allocation=allocation, replaced=allocation, replaced_position=4)
+    correction.allocation.quantity.CopyFrom(number("0"))
     peer.batches = [
         [execution_pb.PlanReport(position=4, plan_id="plan-1", trace_parent="00-1", allocation=allocation)],
         [execution_pb.PlanReport(position=5, plan_id="plan-1", closed_order=closed)],
         [execution_pb.PlanReport(position=6, plan_id="plan-1")],
+        [execution_pb.PlanReport(position=7, plan_id="plan-1", correction=correction)],
     ]
 
     reports = [report async for batch in client.reports(3) for report in batch]
     allocations = [each async for batch in client.allocations(3) for each in batch]
 
-    assert [each.position for each in reports] == [4, 5, 6]
+    assert [each.position for each in reports] == [4, 5, 6, 7]
     assert reports[0].trace_parent == "00-1"
     first = reports[0].allocation
     assert (first.side, first.quantity, first.value, first.trade_date) == (
@@ -263,5 +266,6 @@ async def test_reports_are_read_in_order_and_one_of_a_kind_unknown_here_still_co
     )
     assert (reports[1].closed.state, reports[1].closed.filled_quantity) == ("CANCELED", 0)
     assert reports[2].allocation is reports[2].closed is None
-    assert allocations == [first]
+    assert (reports[3].allocation.quantity, reports[3].allocation.replaces) == (0, first)
+    assert allocations == [first, reports[3].allocation]
     assert [request.follow for request in peer.received] == [True, False]

@@ -857,10 +857,15 @@ class Break(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     BOOKED_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Which account."""
     instrument_id: _builtins.str
     """Which instrument; empty for cash."""
+    reason: _builtins.str
+    """Empty for a difference. `CURRENCY_MISMATCH` for an allocation that was not
+    booked, because its account is in another currency.
+    """
     @_builtins.property
     def booked(self) -> _decimal_pb2.Decimal:
         """What the book has."""
@@ -876,10 +881,11 @@ class Break(_message.Message):
         instrument_id: _builtins.str = ...,
         booked: _decimal_pb2.Decimal | None = ...,
         expected: _decimal_pb2.Decimal | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["booked", b"booked", "expected", b"expected"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "booked", b"booked", "expected", b"expected", "instrument_id", b"instrument_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "booked", b"booked", "expected", b"expected", "instrument_id", b"instrument_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

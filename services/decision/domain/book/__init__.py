@@ -7,10 +7,12 @@ from services.decision.domain.book.account import (
     SnapshotId,
     TaxWrapper,
     account_from_content,
+    day_covered,
 )
-from services.decision.domain.book.booking import Allocation, Booking, PlannedLot, SoldLot, booked
+from services.decision.domain.book.booking import Allocation, Booking, PlannedLot, SoldLot, booked, contained
 from services.decision.domain.book.check import BookInvalid, SnapshotCheck
 from services.decision.domain.book.columns import BookColumns, accounts
+from services.decision.domain.book.correcting import corrected
 from services.decision.domain.book.reconciliation import Break, Expected, Reconciliation
 from services.decision.domain.book.snapshot import Snapshot, SnapshotHeader
 from services.decision.domain.book.valuation import Valuation, valued
@@ -37,5 +39,8 @@ __all__ = [
     "account_from_content",
     "accounts",
     "booked",
+    "contained",
+    "corrected",
+    "day_covered",
     "valued",
 ]

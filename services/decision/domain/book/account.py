@@ -6,14 +6,19 @@ names it exactly as it was when a plan was decided, so that the plan can be deci
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
+from zoneinfo import ZoneInfo
 
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.kernel.canonical import JsonValue, canonical_json, content_hash
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
+
+# Trade dates are those of the exchange; after its close there is no trade of the day any more.
+EXCHANGE_ZONE = ZoneInfo("America/New_York")
+EXCHANGE_CLOSE = time(16)
 
 SnapshotId = NewType("SnapshotId", str)
 
@@ -115,6 +120,12 @@ class AccountBook:
     def account_hash(self) -> str:
         """Name of the account by its content. Computed at each use: keep it when it is needed twice."""
         return content_hash(self.content())
+
+
+def day_covered(as_of_time: datetime) -> date:
+    """Return the last trade date of which a book of that instant has every trade for certain."""
+    there = as_of_time.astimezone(EXCHANGE_ZONE)
+    return there.date() if there.time() >= EXCHANGE_CLOSE else there.date() - timedelta(days=1)
 
 
 def account_from_content(content: bytes) -> AccountBook:

@@ -25,6 +25,9 @@ from services.kernel.decimals import EXACT
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, derived_id
 from services.kernel.money import CENT
 
+# Why an allocation cannot be booked: it is of an account that has another currency.
+CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
@@ -32,9 +35,10 @@ class Allocation:
 
     Attributes:
         position: In execution's stream; dense from 1, each once.
-        quantity: Units, above 0.
+        quantity: Units, above 0; 0 only where it replaces another, and nothing is left.
         value: Money that changes hands, fees excluded.
         fees: The account's part of the fees, 0 or more.
+        replaces: What a corrected or busted fill had been reported as; None for a first report.
     """
 
     position: int
@@ -51,6 +55,7 @@ class Allocation:
     currency: str
     trade_date: date
     settlement_date: date
+    replaces: "Allocation | None" = None
 
     @property
     def cash_change(self) -> Decimal:
@@ -92,12 +97,14 @@ class Booking:
         bought_lot_id: The lot that a buy made; None for a sale, and for a position whose cost is unknown.
         uncovered_quantity: Units sold that the account did not have. Above 0 only when a snapshot took away what a plan
             was selling: reconciliation shows it as a break.
+        contained: The account's snapshot had it already, so it changed neither money nor units.
     """
 
     allocation: Allocation
     sold_lots: tuple[SoldLot, ...] = ()
     bought_lot_id: LotId | None = None
     uncovered_quantity: Decimal = ZERO
+    contained: bool = False
 
     @property
     def realized_gain(self) -> Decimal:
@@ -119,7 +126,7 @@ def booked(
     Raises:
         ValueError: The allocation is another account's, in another currency, or was booked before.
     """
-    _check(account, allocation)
+    check_belongs(account, allocation)
     held = account.position(allocation.instrument_id, HoldingKind.TRADED)
     match allocation.side:
         case Side.BUY:
@@ -144,7 +151,12 @@ def booked(
     return changed, booking
 
 
-def _check(account: AccountBook, allocation: Allocation) -> None:
+def check_belongs(account: AccountBook, allocation: Allocation) -> None:
+    """Check that an allocation is this account's next.
+
+    Raises:
+        ValueError: It is another account's, in another currency, or was booked before.
+    """
     if allocation.account_id != account.account_id:
         raise ValueError(f"allocation is of account {allocation.account_id}, not of {account.account_id}")
     if allocation.currency != account.currency:
@@ -153,6 +165,16 @@ def _check(account: AccountBook, allocation: Allocation) -> None:
         raise ValueError(
             f"{account.account_id} is booked up to {account.booked_position}, allocation was {allocation.position}"
         )
+
+
+def contained(account: AccountBook, allocation: Allocation) -> tuple[AccountBook, Booking]:
+    """Return the account after an allocation that its snapshot has already: nothing but the position moves.
+
+    Raises:
+        ValueError: The allocation is another account's, in another currency, or was booked before.
+    """
+    check_belongs(account, allocation)
+    return replace(account, booked_position=allocation.position), Booking(allocation, contained=True)
 
 
 def _bought(held: Position | None, allocation: Allocation) -> tuple[list[Position], Booking]:
@@ -165,7 +187,7 @@ def _bought(held: Position | None, allocation: Allocation) -> tuple[list[Positio
         basis_total=allocation.value + allocation.fees,
     )
     before = held or Position(allocation.instrument_id, HoldingKind.TRADED, ZERO)
-    lots = tuple(sorted((*before.lots, lot), key=_oldest_first))
+    lots = tuple(sorted((*before.lots, lot), key=oldest_first))
     after = replace(before, quantity=before.quantity + allocation.quantity, lots=lots)
     return [after], Booking(allocation, bought_lot_id=lot.lot_id)
 
@@ -184,8 +206,8 @@ def _sold(
     paid = ZERO
     for lot, quantity in _chosen(held.lots, planned, covered):
         units += quantity
-        paid_until = _part(proceeds, units, allocation.quantity, ROUND_HALF_EVEN)
-        basis = _part(lot.basis_total, quantity, lot.quantity, ROUND_DOWN)
+        paid_until = part_of(proceeds, units, allocation.quantity, ROUND_HALF_EVEN)
+        basis = part_of(lot.basis_total, quantity, lot.quantity, ROUND_DOWN)
         sold.append(
             SoldLot(
                 lot_id=lot.lot_id,
@@ -222,7 +244,7 @@ def _chosen(
     """Yield each lot once with the units that `quantity` takes of it: by the plan, then the oldest first."""
     available = {lot.lot_id: lot for lot in lots}
     taken: dict[LotId, Decimal] = {}
-    oldest = (PlannedLot(lot.lot_id, lot.quantity) for lot in sorted(lots, key=_oldest_first))
+    oldest = (PlannedLot(lot.lot_id, lot.quantity) for lot in sorted(lots, key=oldest_first))
     for choice in (*planned, *oldest):
         lot = available.get(choice.lot_id)
         if lot is None:
@@ -255,11 +277,12 @@ def _character(wrapper: TaxWrapper, acquired_date: date, trade_date: date) -> Ch
     return Character.LONG if trade_date >= long_term_from(acquired_date) else Character.SHORT
 
 
-def _oldest_first(lot: LotState) -> tuple[date, LotId]:
+def oldest_first(lot: LotState) -> tuple[date, LotId]:
+    """Return what lots are sorted by."""
     return lot.acquired_date, lot.lot_id
 
 
-def _part(amount: Decimal, units: Decimal, of: Decimal, rounding: str) -> Decimal:
+def part_of(amount: Decimal, units: Decimal, of: Decimal, rounding: str) -> Decimal:
     """Return the part of `amount` that `units` are `of` the whole, in whole cents; all of it for all units."""
     if units == of:
         return amount
