@@ -183,7 +183,7 @@ class MemoryLedger:
                 ),
                 Decimal(0),
             )
-            cash = self.state.plans[plan_id].plan.available_cash
+            cash = self.state.plans[plan_id].plan.opening_cash
             more = any(order.in_flight > 0 or order.ready > 0 for order in orders)
             short.append(ShortPlan(plan_id, Funding(cash, final + settling, settling, committed), more, waiting))
         return short

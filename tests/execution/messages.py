@@ -27,6 +27,7 @@ def payload_message(plan):
         custodian=plan.custodian,
         currency=plan.currency,
         available_cash=money(plan.available_cash),
+        cash_shortfall=money(plan.cash_shortfall),
         policy_version_hashes=plan.policy_version_hashes,
         policy_hash=plan.policy_hash,
         approver=plan.approver,

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
+from services.decision.app.events import plan_moved
 from services.decision.app.prices import Prices
 from services.decision.domain.book import (
     AccountBook,
@@ -30,6 +31,7 @@ from services.decision.domain.book import (
 )
 from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.plan import Plan
 from services.decision.domain.run import RunNotFound
 from services.kernel.clock import Clock
 from services.kernel.errors import NotFound, Rejected
@@ -71,7 +73,10 @@ class Books(Protocol):
         ...
 
     async def states(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[SnapshotId, int]]:
-        """Return what each account that exists rests on: its snapshot, and the position that is booked on top."""
+        """Return what each account that exists rests on: its snapshot, and the position that is booked on top.
+
+        Nobody replaces or books one of them before this transaction ends.
+        """
         ...
 
     async def traded_cash(self, since: Mapping[AccountId, int]) -> Mapping[AccountId, Decimal]:
@@ -172,6 +177,10 @@ class Ledger(Books, Protocol):
         """Let the book have every account of `snapshot` as the snapshot says."""
         ...
 
+    async def supersede_plans(self, snapshot: Snapshot, at: datetime) -> Sequence[Plan]:
+        """End the plans of the snapshot's accounts that execution cannot have yet, and return them without content."""
+        ...
+
     async def emit(self, events: Sequence[Event]) -> None:
         """Tell audit of changes, in this transaction."""
         ...
@@ -270,10 +279,13 @@ class BookApp:
                 instant = snapshot.as_of_time.isoformat()
                 raise SnapshotOutdated(f"accounts have what is later than {instant}: {named}", account_ids=named)
             await ledger.open_accounts(snapshot, position)
+            # They were decided on what is replaced now. Those that execution has go on, and are booked on top.
+            superseded = await ledger.supersede_plans(snapshot, self.clock.now())
             identified = await ledger.identify(header.identifications, snapshot.as_of_time)
             await ledger.emit(
                 [
                     _book_ingested(snapshot, position),
+                    *(plan_moved(each, f"snapshot {snapshot.snapshot_id} replaced the book") for each in superseded),
                     *(_instrument_identified(snapshot, each, said) for each, said in sorted(identified.items())),
                 ]
             )

@@ -20,7 +20,6 @@ from services.decision.app.policies import with_policy
 from services.decision.app.ports import (
     Begin,
     Changes,
-    NewPlan,
     PolicyClient,
     Read,
     Session,
@@ -35,7 +34,7 @@ from services.decision.domain.book import AccountBook
 from services.decision.domain.comparison import Comparison, PolicySides, compared
 from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.outline import NO_TOTALS
-from services.decision.domain.plan import LIVE_STATES, Draft, Failure, PlanLive, PlanState, first_state
+from services.decision.domain.plan import LIVE_STATES, Draft, Failure, NewPlan, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.problem import ZERO
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model

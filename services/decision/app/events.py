@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.decision.app.ports import NewPlan
-from services.decision.domain.plan import Plan, PlanState
+from services.decision.domain.plan import NewPlan, Plan, PlanState
 from services.decision.domain.run import Run
 from services.kernel.canonical import JsonValue, rfc3339
 from services.kernel.events import Event

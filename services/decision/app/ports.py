@@ -19,7 +19,7 @@ from services.decision.domain.comparison import PolicySides
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.decision import NotTraded
 from services.decision.domain.outline import Totals
-from services.decision.domain.plan import Draft, Plan, PlanOutcome, PlanState, Release
+from services.decision.domain.plan import Draft, NewPlan, Plan, PlanOutcome, PlanState, Release
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
@@ -159,16 +159,6 @@ class Contents(Protocol):
     async def get(self, hashes: Collection[str]) -> Mapping[str, bytes]:
         """Return the bodies that are there."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class NewPlan:
-    """A draft that becomes a plan."""
-
-    plan_id: PlanId
-    draft: Draft
-    state: PlanState
-    approver: str
 
 
 @dataclass(frozen=True, slots=True)

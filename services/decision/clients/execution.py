@@ -96,6 +96,7 @@ def _payload(approved: ApprovedPlan) -> signed_plan_pb2.PlanPayload:
         custodian=release.custodian,
         currency=release.currency,
         available_cash=money_message(Money(release.available_cash, release.currency)),
+        cash_shortfall=money_message(Money(release.cash_shortfall, release.currency)),
         policy_version_hashes=plan.inputs.policy_version_hashes,
         policy_hash=plan.inputs.policy_hash,
         approver=plan.approver,

@@ -7,7 +7,7 @@ here only if the exact check, which shares no code with the optimiser, finds not
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
@@ -273,7 +273,8 @@ def _release(problem: AccountProblem, account: AccountBook, policy: Policy, deci
         household_id=account.household_id,
         custodian=account.custodian,
         currency=account.currency,
-        available_cash=max(ZERO, problem.cash - problem.cash_floor).quantize(CENT, ROUND_HALF_EVEN),
+        available_cash=max(ZERO, problem.cash - problem.cash_floor).quantize(CENT, ROUND_FLOOR),
+        cash_shortfall=max(ZERO, problem.cash_floor - problem.cash).quantize(CENT, ROUND_CEILING),
         trades=tuple(
             ReleasedTrade(
                 instrument_id=trade.instrument_id,

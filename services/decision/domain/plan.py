@@ -163,7 +163,12 @@ class ReleasedTrade:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What execution must know besides the decision. `available_cash` may be used by buys before any sale is filled."""
+    """What execution must know besides the decision.
+
+    Attributes:
+        available_cash: Buys may use it before any sale is filled.
+        cash_shortfall: Missing to the cash that must be there: sales fill it up before buys use what they bring.
+    """
 
     household_id: HouseholdId | None
     custodian: str
@@ -173,6 +178,7 @@ class Release:
     aggregation_consent: bool = False
     limit_distance_bps: Decimal | None = None
     venue_id: str = ""
+    cash_shortfall: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,16 @@ class Draft:
     plan_hash: str
     review_reasons: tuple[str, ...]
     expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """A draft that becomes a plan."""
+
+    plan_id: PlanId
+    draft: Draft
+    state: PlanState
+    approver: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.decision.domain.book import AccountBook, Booking, Snapshot, SnapshotId
 from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.plan import Plan
 from services.decision.domain.problem import RecentTrade, Side
 from services.decision.store.account_rows import (
     HELD_COLUMNS,
@@ -49,6 +50,7 @@ from services.decision.store.account_rows import (
     snapshot_row,
     trade_of,
 )
+from services.decision.store.plans import PlanStore
 from services.decision.tables import book as tables
 from services.decision.tables.metadata import SCHEMA
 from services.kernel.errors import Conflict
@@ -97,10 +99,15 @@ class PostgresBooks:
         return await asyncio.to_thread(lambda: [account_of(row, recent.get(row["account_id"], ())) for row in found])
 
     async def states(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[SnapshotId, int]]:
-        """Return what each account that exists rests on: its snapshot, and the position that is booked on top."""
+        """Return what each account that exists rests on: its snapshot, and the position that is booked on top.
+
+        Nobody replaces or books one of them before this transaction ends.
+        """
         table = tables.account
         query = select(table.c.account_id, table.c.snapshot_id, table.c.booked_position)
-        rows = await self._connection.execute(query.where(_among(table.c.account_id, account_ids)))
+        # In one order everywhere, so that transactions wait for each other and do not lock up.
+        query = query.where(_among(table.c.account_id, account_ids)).order_by(table.c.account_id)
+        rows = await self._connection.execute(query.with_for_update(read=True))
         return {AccountId(name): (SnapshotId(snapshot_id), position) for name, snapshot_id, position in rows}
 
     async def traded_cash(self, since: Mapping[AccountId, int]) -> Mapping[AccountId, Decimal]:
@@ -379,15 +386,19 @@ class PostgresLedger(PostgresBooks):
         """Let the book have every account of `snapshot` as the snapshot says."""
         said, now = tables.snapshot_account, tables.account
         names = ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS)
-        opened = select(
-            said.c.account_id,
-            *columns_of(said, SAID_COLUMNS),
-            literal(snapshot.as_of_time.year, Integer),
-            said.c.snapshot_id,
-            literal(snapshot.as_of_time, now.c.as_of_time.type),
-            literal(opening_position, now.c.opening_position.type),
-            literal(opening_position, now.c.booked_position.type),
-        ).where(said.c.snapshot_id == snapshot.snapshot_id)
+        opened = (
+            select(
+                said.c.account_id,
+                *columns_of(said, SAID_COLUMNS),
+                literal(snapshot.as_of_time.year, Integer),
+                said.c.snapshot_id,
+                literal(snapshot.as_of_time, now.c.as_of_time.type),
+                literal(opening_position, now.c.opening_position.type),
+                literal(opening_position, now.c.booked_position.type),
+            )
+            .where(said.c.snapshot_id == snapshot.snapshot_id)
+            .order_by(said.c.account_id)
+        )
         put = postgresql.insert(now).from_select(names, opened)
         # The day of the last trade stays: the next snapshot must not be older than it.
         await self._connection.execute(
@@ -395,6 +406,12 @@ class PostgresLedger(PostgresBooks):
                 index_elements=[now.c.account_id], set_={name: put.excluded[name] for name in names[1:]}
             )
         )
+
+    async def supersede_plans(self, snapshot: Snapshot, at: datetime) -> Sequence[Plan]:
+        """End the plans of the snapshot's accounts that execution cannot have yet, and return them without content."""
+        said = tables.snapshot_account
+        replaced = select(said.c.account_id).where(said.c.snapshot_id == snapshot.snapshot_id)
+        return await PlanStore(self._connection).supersede(replaced, at)
 
     async def emit(self, events: Sequence[Event]) -> None:
         """Tell audit of changes, in this transaction."""

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from services.decision.app.ports import ClosedOrder, NewPlan, PlanFilter
+from services.decision.app.ports import ClosedOrder, PlanFilter
 from services.decision.domain.book import PlannedLot
-from services.decision.domain.plan import LIVE_STATES, Plan, PlanOutcome, PlanState
+from services.decision.domain.plan import LIVE_STATES, NewPlan, Plan, PlanOutcome, PlanState
 from services.decision.domain.plan_parts import planned_lots
 from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.run import Run
@@ -144,6 +144,16 @@ class PlanStore(SubmissionStore):
             update(plan)
             .where(plan.c.run_id == run_id, _unsent())
             .values(state=PlanState.WITHDRAWN.value, update_time=at)
+            .returning(*LISTED)
+        )
+        return [plan_of(row) for row in await self.connection.execute(change)]
+
+    async def supersede(self, account_ids: Select[Any], at: datetime) -> Sequence[Plan]:
+        """End the plans of accounts that are not being submitted, and return them without content."""
+        change = (
+            update(plan)
+            .where(plan.c.account_id.in_(account_ids), _unsent())
+            .values(state=PlanState.SUPERSEDED.value, update_time=at)
             .returning(*LISTED)
         )
         return [plan_of(row) for row in await self.connection.execute(change)]

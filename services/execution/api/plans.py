@@ -1,5 +1,7 @@
 """Signed plans as they arrive, and what became of them."""
 
+from decimal import Decimal
+
 from google.protobuf.message import DecodeError
 
 from evenkeel.common.v1 import values_pb2
@@ -52,6 +54,11 @@ def plan_of(payload: signed.PlanPayload) -> Plan:
     """
     cash = money_of(payload.available_cash, "available_cash")
     _check_currency(cash.currency, payload.currency, "available_cash")
+    shortfall = Decimal(0)
+    if payload.HasField("cash_shortfall"):
+        missing = money_of(payload.cash_shortfall, "cash_shortfall")
+        _check_currency(missing.currency, payload.currency, "cash_shortfall")
+        shortfall = missing.amount
     return Plan(
         plan_id=PlanId(payload.plan_id),
         plan_hash=payload.plan_hash,
@@ -61,6 +68,7 @@ def plan_of(payload: signed.PlanPayload) -> Plan:
         custodian=payload.custodian,
         currency=payload.currency,
         available_cash=cash.amount,
+        cash_shortfall=shortfall,
         policy_version_hashes=tuple(PolicyHash(each) for each in payload.policy_version_hashes),
         policy_hash=PolicyHash(payload.policy_hash),
         approver=payload.approver,

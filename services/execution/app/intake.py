@@ -268,4 +268,4 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 check_time=record.submit_time,
             )
         )
-    return released_at_intake(orders, plan.available_cash)
+    return released_at_intake(orders, plan.opening_cash)

@@ -60,7 +60,11 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trades decision signed for one account. `available_cash` may be spent before anything is sold."""
+    """The trades decision signed for one account.
+
+    `available_cash` may be spent before anything is sold; `cash_shortfall` is missing to what must be kept, and what
+    sells bring fills it up before any buy may use it. At most one of them is above 0.
+    """
 
     plan_id: PlanId
     plan_hash: str
@@ -76,6 +80,12 @@ class Plan:
     expire_time: datetime
     trades: tuple[Trade, ...]
     preferences: Preferences
+    cash_shortfall: Decimal = Decimal(0)
+
+    @property
+    def opening_cash(self) -> Decimal:
+        """What buys may use before anything is sold; below 0, what must be sold before they may use anything."""
+        return self.available_cash - self.cash_shortfall
 
 
 def order_id(plan_id: PlanId, trade: Trade) -> OrderId:

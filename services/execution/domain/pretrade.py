@@ -347,10 +347,13 @@ def _cash(plan: Plan) -> Iterator[Refusal]:
         description = f"available_cash must be at least 0, was {plan.available_cash}"
         yield Refusal(Reason.CASH_INSUFFICIENT, description)
         return
+    if plan.cash_shortfall < 0 or (plan.cash_shortfall > 0 and plan.available_cash > 0):
+        limit = "0" if plan.available_cash > 0 else "at least 0"
+        yield Refusal(Reason.CASH_INSUFFICIENT, f"cash_shortfall must be {limit}, was {plan.cash_shortfall}")
+        return
     sells = sum((trade.amount for trade in plan.trades if trade.side is Side.SELL), Decimal(0))
     buys = sum((trade.amount for trade in plan.trades if trade.side is Side.BUY), Decimal(0))
-    if buys > plan.available_cash + sells:
-        description = (
-            f"value of the buys must be at most the {plan.available_cash + sells} of cash and sells, was {buys}"
-        )
+    covered = max(plan.opening_cash + sells, Decimal(0))
+    if buys > covered:
+        description = f"value of the buys must be at most the {covered} of cash and sells, was {buys}"
         yield Refusal(Reason.CASH_INSUFFICIENT, description)

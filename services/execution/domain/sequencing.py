@@ -20,8 +20,9 @@ BPS = Decimal(10_000)
 class Funding:
     """The money of one account for the buys of one plan, in the account's currency.
 
-    `available_cash` may be spent at once. `proceeds` is what sells brought for certain, fees deducted; of it,
-    `settling` comes from blocks that are not finished. `committed` is what buys have cost, or may cost while under way.
+    `available_cash` may be spent at once; below 0 it is missing, and sells must bring it first. `proceeds` is what
+    sells brought for certain, fees deducted; of it, `settling` comes from blocks that are not finished. `committed` is
+    what buys have cost, or may cost while under way.
     """
 
     available_cash: Decimal

@@ -45,7 +45,8 @@ def plan_values(record: PlanRecord) -> Values:
         "signature": record.signature.value,
         "run_id": plan.run_id,
         "account_id": plan.account_id,
-        "available_cash": plan.available_cash,
+        # Below 0 where sells must bring cash before buys may use any.
+        "available_cash": plan.opening_cash,
         "currency": plan.currency,
         "accepted": record.accepted,
         "refusals": [[each.reason, each.description, each.instrument_id] for each in record.refusals],

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import update
 
+from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import AccountNotFound
 from services.decision.app.prices import PriceSetNotFound
@@ -14,7 +16,8 @@ from services.decision.domain.plan import PlanOutcome, PlanState
 from services.decision.domain.run import RunState
 from services.decision.tables import runs as tables
 from services.kernel.errors import Invalid
-from tests.decision.books import CLOSE, MORNING
+from services.runtime.wire import money_of
+from tests.decision.books import CLOSE, MORNING, an_account, lot
 from tests.decision.stages.world import a_policy, needs_trades, number, on_target
 
 
@@ -219,3 +222,62 @@ async def test_who_watches_sees_each_change_and_the_end(world):
 
     assert seen[-1] is RunState.DONE
     assert seen == sorted(seen, key=list(RunState).index)
+
+
+async def test_a_newer_snapshot_ends_the_plans_that_nobody_has_yet_and_says_so(world):
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), needs_trades("a3"))
+    world.policy.own["a1"] = a_policy(safety=document_pb.SafetyNets(review_turnover=number("0.0001")))
+    world.execution.down = True
+    run_id = await world.start("a1", "a2")
+    await world.decide_all()
+    await world.start("a3", request_id="r-2")
+    await world.decide_all()
+    held, approved, other = [each.state for each in await world.all_plans()]
+
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), as_of=CLOSE + timedelta(hours=1))
+
+    assert (held, approved, other) == (PlanState.HELD, PlanState.APPROVED, PlanState.APPROVED)
+    assert [each.state for each in await world.all_plans()] == [
+        PlanState.SUPERSEDED,
+        PlanState.SUPERSEDED,
+        PlanState.APPROVED,
+    ]
+    assert await world.events("decision.plan.superseded") == ["decision.plan.superseded"] * 2
+    # What execution may have is not taken back, and the accounts may be decided again at once.
+    world.execution.down = False
+    await world.settle()
+    assert len(world.execution.taken) == 1
+    again = await world.start("a1", "a2", request_id="r-3")
+    await world.settle()
+    assert {each.outcome for each in await world.plans_of(again)} == {PlanOutcome.TRADE}
+    assert (await world.runs.get_run(run_id)).run.state is RunState.DONE
+
+
+async def test_a_plan_decided_while_its_book_is_replaced_never_lives_on_the_old_book(world):
+    await world.ingest(needs_trades("a1"))
+    await world.start()
+    await world.pinning.step()
+
+    async def replaced():
+        world.solver.gate = None
+        await world.ingest(on_target("a1"), as_of=CLOSE + timedelta(hours=1))
+
+    world.solver.gate = replaced
+    await world.decide_all()
+
+    (plan,) = await world.all_plans()
+    assert (plan.outcome, plan.state) == (PlanOutcome.NO_TRADE, PlanState.IDLE)
+
+
+async def test_execution_is_told_what_cash_is_missing_so_that_buys_do_not_use_it(world):
+    short = an_account("a1", cash=-500).holding("VTI", lot("l1", 500, 60_000))
+    await world.ingest(short)
+    run_id = await world.start()
+    await world.settle()
+
+    plan = await world.plan_of(run_id, "a1")
+    ((_, sent),) = world.execution.requests
+    payload = signed_plan_pb2.PlanPayload.FromString(sent[0][1])
+    assert plan.content.release.cash_shortfall == Decimal(500)
+    assert money_of(payload.cash_shortfall, "").amount == 500
+    assert money_of(payload.available_cash, "").amount == 0

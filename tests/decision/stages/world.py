@@ -388,6 +388,10 @@ class World:
                 self.execution.fill(await self.plans.get_plan(plan.plan_id), self.trace_parent)
         await self.following.follow()
 
+    async def all_plans(self):
+        """Return every plan, by account."""
+        return sorted(await self.plans.list_plans(PlanFilter(), None, 1000), key=lambda each: each.account_id)
+
     async def plans_of(self, run_id: RunId):
         return await self.plans.list_plans(PlanFilter(run_id=run_id), None, 1000)
 

@@ -166,6 +166,16 @@ def test_buys_must_be_covered_by_cash_and_sells():
     assert reasons(a_plan(sell, cash="-0.01")) == [Reason.CASH_INSUFFICIENT]
 
 
+def test_buys_use_only_what_sells_bring_above_a_shortfall_of_cash():
+    buy, sell = a_trade(quantity=10), a_trade(instrument="BND", side=Side.SELL, quantity=20)
+
+    assert reasons(a_plan(buy, sell, cash=0, cash_shortfall=Decimal(1000))) == []
+    assert reasons(a_plan(buy, sell, cash=0, cash_shortfall=Decimal("1000.01"))) == [Reason.CASH_INSUFFICIENT]
+    assert reasons(a_plan(sell, cash=0, cash_shortfall=Decimal(5000))) == []
+    assert reasons(a_plan(sell, cash=1, cash_shortfall=Decimal(1))) == [Reason.CASH_INSUFFICIENT]
+    assert reasons(a_plan(sell, cash=0, cash_shortfall=Decimal(-1))) == [Reason.CASH_INSUFFICIENT]
+
+
 def test_a_refusal_says_the_value_and_the_limit_and_all_that_is_wrong():
     plan = a_plan(a_trade(quantity=20, price=120), cash=100, expire_time=NOON)
 

@@ -28,6 +28,13 @@ def test_a_budget_is_never_negative():
     assert Funding(Decimal(0), Decimal(0), Decimal(0), Decimal(1)).budget(Decimal(0)) == 0
 
 
+def test_what_sells_bring_fills_up_missing_cash_before_buys_use_it():
+    missing = Funding(Decimal(-500), proceeds=Decimal(600), settling=Decimal(0), committed=Decimal(0))
+
+    assert missing.budget(Decimal(0)) == 100
+    assert released([a_buy(quantity=10, cost=100)], -500) == {}
+
+
 def test_a_buy_waits_for_its_money():
     assert released([a_buy(quantity=10, cost=100)], 99) == {}
     assert released([a_buy(quantity=10, cost=100)], 1000) == {"order-0": 10}

@@ -74,6 +74,7 @@ class PlanPayload(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TRADES_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
+    CASH_SHORTFALL_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Id of the plan."""
     plan_hash: _builtins.str
@@ -112,6 +113,13 @@ class PlanPayload(_message.Message):
     def preferences(self) -> Global___TradePreferences:
         """How to send them."""
 
+    @_builtins.property
+    def cash_shortfall(self) -> _money_pb2.Money:
+        """Cash that is missing to what the account must keep: proceeds of sales fill it
+        up before any buy may use them. 0 or more, and 0 when `available_cash` is more;
+        absent is 0.
+        """
+
     def __init__(
         self,
         *,
@@ -129,10 +137,11 @@ class PlanPayload(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         trades: _abc.Iterable[Global___PlannedTrade] | None = ...,
         preferences: Global___TradePreferences | None = ...,
+        cash_shortfall: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["available_cash", b"available_cash", "expire_time", b"expire_time", "preferences", b"preferences"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available_cash", b"available_cash", "cash_shortfall", b"cash_shortfall", "expire_time", b"expire_time", "preferences", b"preferences"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "approver", b"approver", "available_cash", b"available_cash", "currency", b"currency", "custodian", b"custodian", "expire_time", b"expire_time", "household_id", b"household_id", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "policy_hash", b"policy_hash", "policy_version_hashes", b"policy_version_hashes", "preferences", b"preferences", "run_id", b"run_id", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "approver", b"approver", "available_cash", b"available_cash", "cash_shortfall", b"cash_shortfall", "currency", b"currency", "custodian", b"custodian", "expire_time", b"expire_time", "household_id", b"household_id", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "policy_hash", b"policy_hash", "policy_version_hashes", b"policy_version_hashes", "preferences", b"preferences", "run_id", b"run_id", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
