@@ -7,22 +7,34 @@ Sources:
     2004-0073011E5). The denied loss joins the cost of what replaced it: s. 53(1)(f). CRA document 2022-0940941C6: all
     affiliated persons are looked at as one, and the denied loss is shared by the replacing units that each of them
     holds at the end; what falls to a registered plan is lost, as nothing there has a cost that counts.
+    Mergers and spin-offs: s. 85.1, s. 86, s. 86.1: what was paid goes along.
     Half of a gain is taxable: s. 38(a). Net losses of other years: s. 111(1)(b).
 
 Our reading: days are trade dates, as a disposition happens when the sale binds; callers who count settlement dates
 (as the broker's slips do at a year's end) send those as the dates. The denied loss is added to the cost on the day of
-the first replacing purchase, or on the day of the sale if that came later.
+the first replacing purchase, or on the day of the sale if that came later. Units received in a merger or spin-off are
+held from then on, and are no purchase that could replace anything.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import History, Owner, cents, part, total
+from services.decision.domain.tax.assessment.history import (
+    History,
+    Owner,
+    Reorganization,
+    cents,
+    fraction_of,
+    part,
+    total,
+)
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -32,6 +44,7 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     SoldMoreThanHeld,
     TaxYearUnknown,
+    review_of,
 )
 from services.kernel.errors import FieldViolation
 
@@ -73,13 +86,15 @@ class Canada:
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lost = ZERO
-        for asset in history.assets:
+        received: _Received = defaultdict(list)
+        for asset in history.assets_in_order:
             average = _Average(history, asset)
-            average.run()
+            average.run(received)
             disposals += average.disposals
             remaining += average.remaining()
             lost = total((lost, average.lost))
         disposals.sort(key=lambda each: (each.day, each.asset))
+        remaining.sort(key=lambda each: (each.asset, each.account_id or ""))
         first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
         counted = [each.counted_gain for each in disposals if first <= each.day <= last]
         return Assessment(
@@ -92,7 +107,12 @@ class Canada:
             remaining=tuple(remaining),
             lines=self._lines(counted),
             permanently_lost=lost,
+            review=review_of(history),
         )
+
+    def after(self, earlier: Assessment) -> "Canada":
+        """Return the rules for the next year, with the net losses of `earlier` brought forward."""
+        return replace(self, net_losses_brought_forward=earlier.amount("net_losses_carried_forward"))
 
     def _lines(self, counted: list[Decimal]) -> tuple[Line, ...]:
         gained = total(gain for gain in counted if gain > 0)
@@ -128,13 +148,15 @@ class _Average:
     # Denied losses that joined the cost of an affiliated person's units.
     passed_on: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
     bought: dict[date, dict[str, Fraction]] = field(default_factory=dict)
+    # Units that came or went without purchase or sale, before everything else of the day; negative when they went.
+    moved: dict[date, dict[str, Fraction]] = field(default_factory=dict)
     sold: dict[date, dict[str, Fraction]] = field(default_factory=dict)
     bought_days: list[date] = field(default_factory=list)
     # What each holder has after each of the days on which that changed: the days, and the units.
     holdings: dict[str, tuple[list[date], list[Fraction]]] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """Walk the days in order."""
+    def run(self, received: "_Received") -> None:
+        """Walk the days in order; what the asset becomes is put into `received` for the assets that come later."""
         costs: dict[date, Decimal] = defaultdict(lambda: ZERO)
         proceeds: dict[date, Decimal] = defaultdict(lambda: ZERO)
         changes: dict[date, Decimal] = defaultdict(lambda: ZERO)
@@ -155,11 +177,24 @@ class _Average:
         for change in self.history.cost_changes:
             if change.asset == self.asset and self._holder(change.account_id) == _OWN:
                 changes[change.day] += change.amount
-        self._keep_holdings()
+        arrived: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        for day, units, cost in received.pop(self.asset, ()):
+            arrived[day] += cost
+            for holder, part_of in units.items():
+                _count(self.moved, day, holder, part_of)
+        leaves = {each.day: each for each in self.history.reorganizations if each.asset == self.asset}
+        self._transfer()
+        became = self._keep_holdings(leaves)
         self.bought_days = sorted(self.bought)
         # The days on which a denied loss joins are days of purchases or of sales, so all are known beforehand.
-        for day in sorted({*self.bought, *self.sold, *changes}):
+        for day in sorted({*self.bought, *self.sold, *self.moved, *changes}):
             self.walked = day
+            self.units += self.moved.get(day, {}).get(_OWN, Fraction(0))
+            self.cost = total((self.cost, arrived.get(day, ZERO)))
+            if day in leaves and day in became:
+                cost = fraction_of(self.cost, leaves[day].cost_part)
+                self.cost = total((self.cost, cost.copy_negate()))
+                received[leaves[day].new_asset].append((day, became[day], cost))
             self.units += self.bought.get(day, {}).get(_OWN, Fraction(0))
             self.cost = total((self.cost, costs[day], changes[day], self.added.pop(day, ZERO)))
             units = self.sold.get(day, {}).get(_OWN, Fraction(0))
@@ -238,19 +273,46 @@ class _Average:
         account = self.history.account[account_id]
         return _OWN if account.owner is Owner.TAXPAYER and not account.sheltered else account_id
 
-    def _keep_holdings(self) -> None:
-        for day in sorted({*self.bought, *self.sold}):
-            bought, sold = self.bought.get(day, {}), self.sold.get(day, {})
-            for holder in sorted({*bought, *sold}):
+    def _transfer(self) -> None:
+        """Count transfers between accounts of other holders; the taxpayer's own accounts are one."""
+        for row in self.history.transfers:
+            giver, receiver = self._holder(row.account_id), self._holder(row.to_account_id)
+            if row.asset == self.asset and giver != receiver:
+                units = self.history.units(row)
+                _count(self.moved, row.day, giver, -units)
+                _count(self.moved, row.day, receiver, units)
+
+    def _keep_holdings(self, leaves: Mapping[date, Reorganization]) -> dict[date, dict[str, Fraction]]:
+        """Keep what each holder has after each day, and return what their units become on the days of `leaves`."""
+        became: dict[date, dict[str, Fraction]] = {}
+        for day in sorted({*self.bought, *self.sold, *self.moved, *leaves}):
+            if day in leaves:
+                row = leaves[day]
+                held = {holder: units[-1] for holder, (_, units) in self.holdings.items() if units[-1]}
+                became[day] = {holder: self.history.become(row, units) for holder, units in held.items()}
+                if row.ends_old:
+                    for holder, units in held.items():
+                        _count(self.moved, day, holder, -units)
+                elif held:
+                    self.moved.setdefault(day, {})
+            changes = (self.bought.get(day, {}), self.moved.get(day, {}))
+            sold = self.sold.get(day, {})
+            for holder in sorted({*changes[0], *changes[1], *sold}):
                 days, units = self.holdings.setdefault(holder, ([], []))
                 before = units[-1] if units else Fraction(0)
+                came = sum((each.get(holder, Fraction(0)) for each in changes), Fraction(0))
                 days.append(day)
-                units.append(before + bought.get(holder, Fraction(0)) - sold.get(holder, Fraction(0)))
+                units.append(before + came - sold.get(holder, Fraction(0)))
+        return became
 
     def _held(self, holder: str, day: date) -> Fraction:
         days, units = self.holdings.get(holder, ([], []))
         known = bisect_right(days, day)
         return units[known - 1] if known else Fraction(0)
+
+
+# What becomes of other assets: by asset, the day, each holder's units, and what the taxpayer's own cost.
+_Received: TypeAlias = dict[str, list[tuple[date, dict[str, Fraction], Decimal]]]
 
 
 def _count(days: dict[date, dict[str, Fraction]], day: date, holder: str, units: Fraction) -> None:

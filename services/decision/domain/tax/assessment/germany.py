@@ -6,6 +6,7 @@ Sources:
     Saver's allowance: EStG § 20 Abs. 9. Rate: EStG § 32d Abs. 1; solidarity surcharge: SolzG § 4; church tax lowers the
     rate by the formula of § 32d Abs. 1 Satz 3 to 5.
     Partial exemption by the kind of fund: Investmentsteuergesetz (InvStG) § 20 Abs. 1 to 3.
+    Mergers, spin-offs and moves to another depot: EStG § 20 Abs. 4a Satz 1 and 7, § 43a Abs. 2 Satz 3: cost goes along.
     Advance lump sum (Vorabpauschale): InvStG § 18; it counts on the first working day of the next year, and what was
     taxed so is taken off the gain of the units when they are sold: § 19 Abs. 1 Satz 3 and 4.
 
@@ -13,6 +14,7 @@ Our reading: the advance lump sum of a year is worked out for the lots held at t
 foreign tax credits (§ 32d Abs. 5) are left to the return.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -28,7 +30,10 @@ from services.decision.domain.tax.assessment.history import (
     Disposal,
     History,
     Owner,
+    Reorganization,
+    Transfer,
     cents,
+    fraction_of,
     part,
     total,
 )
@@ -41,10 +46,11 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     SoldMoreThanHeld,
     TaxYearUnknown,
+    review_of,
 )
 from services.kernel.errors import FieldViolation
 
-Row = TypeVar("Row", Acquisition, Disposal, CostChange)
+Row = TypeVar("Row", Acquisition, Disposal, CostChange, Transfer)
 
 FIFO_SOURCE = "EStG § 20 Abs. 4 Satz 7"
 
@@ -146,15 +152,13 @@ class Germany:
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lump_sums = ZERO
-        for account in history.accounts:
-            if account.owner is not Owner.TAXPAYER or account.sheltered:
-                continue
-            for asset in history.assets:
-                depot = _Depot(self, history, account.account_id, asset)
-                depot.run(date(tax_year, 12, 31))
-                disposals += depot.disposals
-                remaining += depot.remaining()
-                lump_sums = total((lump_sums, depot.lump_sums.get(tax_year, ZERO)))
+        received: dict[str, list[tuple[date, str, list[_Lot]]]] = defaultdict(list)
+        for asset in history.assets_in_order:
+            depots = _Depots(self, history, asset)
+            depots.run(date(tax_year, 12, 31), received)
+            disposals += depots.disposals
+            remaining += depots.remaining()
+            lump_sums = total((lump_sums, depots.lump_sums.get(tax_year, ZERO)))
         disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
         first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
         return Assessment(
@@ -166,6 +170,15 @@ class Germany:
             disposals=tuple(disposals),
             remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
             lines=self._lines([each for each in disposals if first <= each.day <= last], lump_sums, tax_year),
+            review=review_of(history),
+        )
+
+    def after(self, earlier: Assessment) -> "Germany":
+        """Return the rules for the next year, with both loss pots of `earlier` brought forward."""
+        return replace(
+            self,
+            share_losses_brought_forward=earlier.amount("share_losses_carried_forward"),
+            other_losses_brought_forward=earlier.amount("other_losses_carried_forward"),
         )
 
     def kind(self, asset: str) -> AssetKind:
@@ -260,33 +273,51 @@ class _Lot:
 
 
 @dataclass(slots=True)
-class _Depot:
-    """One asset in one depot over the history."""
+class _Depots:
+    """One asset in all depots of the taxpayer over the history. `lots`: by depot, the oldest first."""
 
     rules: Germany
     history: History
-    account_id: str
     asset: str
-    lots: list[_Lot] = field(default_factory=list)
+    lots: dict[str, list[_Lot]] = field(default_factory=dict)
     disposals: list[AssessedDisposal] = field(default_factory=list)
     # By the year in which they are income: the one after the fund's; after partial exemption.
     lump_sums: dict[int, Decimal] = field(default_factory=dict)
 
-    def run(self, last: date) -> None:
-        """Walk the days in order; a year's advance lump sum comes between its last day and the next year's first."""
+    def run(self, last: date, received: dict[str, list[tuple[date, str, list[_Lot]]]]) -> None:
+        """Walk the days in order; a year's advance lump sum comes between its last day and the next year's first.
+
+        What the asset becomes is put into `received` for the assets that come later.
+        """
         bought = _by_day(sorted(self._rows(self.history.acquisitions), key=lambda each: each.lot_id))
         sold = _by_day(sorted(self._rows(self.history.disposals), key=lambda each: each.disposal_id))
-        changes = _by_day(self._rows(self.history.cost_changes))
+        moved = _by_day(sorted(self._rows(self.history.transfers), key=lambda each: each.transfer_id))
+        changes = _by_day(
+            sorted(self._rows(self.history.cost_changes), key=lambda each: (each.account_id, each.amount))
+        )
+        leaves = {each.day: each for each in self.history.reorganizations if each.asset == self.asset}
+        arrived: dict[date, list[tuple[str, list[_Lot]]]] = defaultdict(list)
+        for day, account_id, lots in received.pop(self.asset, ()):
+            arrived[day].append((account_id, lots))
         year = None
-        for day in sorted({*bought, *sold, *changes}):
+        for day in sorted({*bought, *sold, *moved, *changes, *leaves, *arrived}):
             for passed in range(day.year if year is None else year, day.year):
                 self._advance(passed)
             year = day.year
+            for account_id, lots in arrived.get(day, ()):
+                self._receive(account_id, lots)
+            if day in leaves:
+                row = leaves[day]
+                for account_id in sorted(self.lots):
+                    received[row.new_asset].append((day, account_id, self._reorganize(row, account_id)))
+            for transfer in moved.get(day, ()):
+                self._transfer(transfer)
             for acquisition in bought.get(day, ()):
                 units = self.history.units(acquisition)
-                self.lots.append(_Lot(acquisition.lot_id, day, units, acquisition.cost))
+                lot = _Lot(acquisition.lot_id, day, units, acquisition.cost)
+                self.lots.setdefault(acquisition.account_id, []).append(lot)
             for change in changes.get(day, ()):
-                self._change(change.amount)
+                self._change(change.account_id, change.amount)
             for disposal in sold.get(day, ()):
                 self._sell(disposal)
         for passed in range(last.year if year is None else year, last.year + 1):
@@ -296,28 +327,69 @@ class _Depot:
         """Return the lots still held."""
         return [
             Remaining(
-                self.account_id,
+                account_id,
                 self.asset,
                 self.history.quantity_on(self.asset, date.max, lot.units),
                 lot.cost,
                 lot_id=lot.lot_id,
                 acquired_date=lot.acquired_date,
             )
-            for lot in self.lots
+            for account_id, lots in self.lots.items()
+            for lot in lots
         ]
 
     def _rows(self, rows: tuple[Row, ...]) -> list[Row]:
-        return [row for row in rows if row.asset == self.asset and row.account_id == self.account_id]
+        accounts = self.history.account
+        return [
+            row
+            for row in rows
+            if row.asset == self.asset
+            and accounts[row.account_id].owner is Owner.TAXPAYER
+            and not accounts[row.account_id].sheltered
+        ]
 
-    def _change(self, amount: Decimal) -> None:
-        units = sum((lot.units for lot in self.lots), Fraction(0))
-        for lot in self.lots:
+    def _receive(self, account_id: str, lots: list[_Lot]) -> None:
+        held = self.lots.setdefault(account_id, [])
+        held += lots
+        held.sort(key=lambda each: (each.acquired_date, each.lot_id))
+
+    def _reorganize(self, row: Reorganization, account_id: str) -> list[_Lot]:
+        made: list[_Lot] = []
+        for lot in self.lots[account_id]:
+            cost, taxed = fraction_of(lot.cost, row.cost_part), fraction_of(lot.taxed, row.cost_part)
+            made.append(_Lot(lot.lot_id, lot.acquired_date, self.history.become(row, lot.units), cost, taxed))
+            lot.cost, lot.taxed = total((lot.cost, cost.copy_negate())), total((lot.taxed, taxed.copy_negate()))
+        if row.ends_old:
+            self.lots[account_id] = []
+        return made
+
+    def _transfer(self, row: Transfer) -> None:
+        """Move lots to another depot with what they cost: EStG § 43a Abs. 2 Satz 3; the oldest when none is named."""
+        left = self.history.units(row)
+        held = self.lots.get(row.account_id, [])
+        named = [lot for lot_id in row.lot_ids for lot in held if lot.lot_id == lot_id]
+        moved: list[_Lot] = []
+        for lot in (*named, *(lot for lot in held if lot.lot_id not in row.lot_ids)):
+            units = min(left, lot.units)
+            if units:
+                cost, taxed = lot.take(units)
+                moved.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, taxed))
+                left -= units
+        if left:
+            raise self._missing(row.account_id, row.day, left, "transferred")
+        self.lots[row.account_id] = [lot for lot in held if lot.units]
+        self._receive(row.to_account_id, moved)
+
+    def _change(self, account_id: str, amount: Decimal) -> None:
+        lots = self.lots.get(account_id, [])
+        units = sum((lot.units for lot in lots), Fraction(0))
+        for lot in lots:
             share = part(amount, lot.units, units)
             lot.cost, amount, units = total((lot.cost, share)), total((amount, share.copy_negate())), units - lot.units
 
     def _advance(self, year: int) -> None:
         exempt = Fraction(self.rules.exempt_part(self.asset))
-        for lot in self.lots:
+        for lot in (lot for _, lots in sorted(self.lots.items()) for lot in lots):
             scale = self.history.scale(self.asset, date(year, 12, 31))
             sums = cents(self.rules.lump_sum(self.asset, year, lot.acquired_date) * lot.units / scale)
             if sums:
@@ -328,8 +400,9 @@ class _Depot:
     def _sell(self, disposal: Disposal) -> None:
         left, proceeds = self.history.units(disposal), disposal.proceeds
         pieces: list[Piece] = []
-        while left and self.lots:
-            lot = self.lots[0]
+        lots = self.lots.get(disposal.account_id, [])
+        while left and lots:
+            lot = lots[0]
             units = min(left, lot.units)
             share = part(proceeds, units, left)
             cost, taxed = lot.take(units)
@@ -337,15 +410,9 @@ class _Depot:
             quantity = self.history.quantity_on(self.asset, disposal.day, units)
             pieces.append(self._piece(lot, quantity, share, total((cost, taxed)), taxed))
             if not lot.units:
-                self.lots.pop(0)
+                lots.pop(0)
         if left:
-            missing = self.history.quantity_on(self.asset, disposal.day, left)
-            raise SoldMoreThanHeld(
-                f"{self.asset}: {missing} units sold on {disposal.day} were never bought in {self.account_id}",
-                asset=self.asset,
-                date=disposal.day,
-                missing=missing,
-            )
+            raise self._missing(disposal.account_id, disposal.day, left, "sold")
         self.disposals.append(
             AssessedDisposal(
                 (disposal.disposal_id,),
@@ -355,6 +422,15 @@ class _Depot:
                 disposal.proceeds,
                 tuple(pieces),
             )
+        )
+
+    def _missing(self, account_id: str, day: date, units: Fraction, done: str) -> SoldMoreThanHeld:
+        missing = self.history.quantity_on(self.asset, day, units)
+        return SoldMoreThanHeld(
+            f"{self.asset}: {missing} units {done} on {day} were never bought in {account_id}",
+            asset=self.asset,
+            date=day,
+            missing=missing,
         )
 
     def _piece(self, lot: _Lot, quantity: Decimal, proceeds: Decimal, cost: Decimal, taxed: Decimal) -> Piece:

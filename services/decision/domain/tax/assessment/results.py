@@ -28,6 +28,12 @@ class MatchRule(StrEnum):
     IDENTIFIED = "IDENTIFIED"
     # The oldest first.
     FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
+    # Standing orders to the broker: the newest, the dearest, and the least taxed first.
+    LAST_IN_FIRST_OUT = "LAST_IN_FIRST_OUT"
+    HIGHEST_COST = "HIGHEST_COST"
+    LOWEST_TAX = "LOWEST_TAX"
+    # The average of what the account holds, at the taxpayer's choice: United States 26 CFR § 1.1012-1(e).
+    AVERAGE_COST = "AVERAGE_COST"
 
 
 class Term(StrEnum):
@@ -128,6 +134,7 @@ class Assessment:
         remaining: By asset, account and lot.
         lines: In the order of the computation; the last is the tax.
         permanently_lost: Losses that never count, as a replacement sits in a sheltered account; 0 or more.
+        review: What a person should look at, in sentences: figures that rest on a careful reading of what is missing.
     """
 
     jurisdiction: str
@@ -139,6 +146,7 @@ class Assessment:
     remaining: tuple[Remaining, ...]
     lines: tuple[Line, ...]
     permanently_lost: Decimal = ZERO
+    review: tuple[str, ...] = ()
 
     def amount(self, name: str) -> Decimal:
         """Return the amount of the line called `name`.
@@ -154,6 +162,11 @@ class Assessment:
     def of_year(self) -> tuple[AssessedDisposal, ...]:
         """Return the disposals of the tax year."""
         return tuple(each for each in self.disposals if self.first_date <= each.day <= self.last_date)
+
+
+def review_of(history: History) -> tuple[str, ...]:
+    """Return what of the history a person should look at."""
+    return tuple(f"lot {lot_id}: its cost is unknown and was taken as 0" for lot_id in history.unknown_costs)
 
 
 class SoldMoreThanHeld(Rejected):
@@ -178,4 +191,8 @@ class TaxRules(Protocol):
             SoldMoreThanHeld: The history sells what it never bought.
             TaxYearUnknown: There are no rules for that year.
         """
+        ...
+
+    def after(self, earlier: Assessment) -> "TaxRules":
+        """Return the rules for the year after `earlier`, with what it carried forward brought forward."""
         ...

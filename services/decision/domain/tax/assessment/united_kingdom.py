@@ -8,6 +8,8 @@ Sources:
     year itself in full), s. 1H, 1I (rates; a gain uses the basic-rate band that income left).
     Accounts that are sheltered (ISA, SIPP) stand outside: reg. 34 of the ISA Regulations 1998 keeps their units apart,
     so that a purchase there is no match for a sale outside.
+    Mergers and spin-offs: TCGA s. 127, s. 130, s. 136: the new holding stands in the place of the old, and what the old
+    had cost is shared between them.
 
 Our reading: a sale of more than is held is refused, although s. 105(2) would match it with purchases after the 30 days;
 such a history is a broken one. Exempt amount and losses meet the gains of the highest rate first, as s. 1E(5) lets the
@@ -17,13 +19,14 @@ taxpayer choose.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import Disposal, History, Owner, cents, part, total
+from services.decision.domain.tax.assessment.history import Disposal, History, Owner, cents, fraction_of, part, total
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -33,6 +36,7 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     SoldMoreThanHeld,
     TaxYearUnknown,
+    review_of,
 )
 from services.kernel.errors import FieldViolation
 
@@ -110,11 +114,13 @@ class UnitedKingdom:
         first, last = date(tax_year, 4, 6), date(tax_year + 1, 4, 5)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
-        for asset in history.assets:
-            assessed, left = _matched(history, asset)
+        received: _Received = defaultdict(list)
+        for asset in history.assets_in_order:
+            assessed, left = _matched(history, asset, received)
             disposals += assessed
             remaining += left
         disposals.sort(key=lambda each: (each.day, each.asset))
+        remaining.sort(key=lambda each: each.asset)
         of_year = [each for each in disposals if first <= each.day <= last]
         return Assessment(
             jurisdiction="GB",
@@ -125,7 +131,12 @@ class UnitedKingdom:
             disposals=tuple(disposals),
             remaining=tuple(remaining),
             lines=self._lines(of_year, rules),
+            review=review_of(history),
         )
+
+    def after(self, earlier: Assessment) -> "UnitedKingdom":
+        """Return the rules for the next year, with the losses of `earlier` brought forward."""
+        return replace(self, losses_brought_forward=earlier.amount("losses_carried_forward"))
 
     def _lines(self, of_year: Sequence[AssessedDisposal], rules: YearRules) -> tuple[Line, ...]:
         gains = [(each.day, each.counted_gain) for each in of_year if each.counted_gain > 0]
@@ -203,7 +214,8 @@ class _Sold:
             self.unmatched -= units
 
 
-def _matched(history: History, asset: str) -> tuple[list[AssessedDisposal], list[Remaining]]:
+def _matched(history: History, asset: str, received: "_Received") -> tuple[list[AssessedDisposal], list[Remaining]]:
+    """Match one asset; what it becomes is put into `received` for the assets that come later."""
     bought, sold = _by_day(history, asset)
     for day, sale in sold.items():
         if day in bought:
@@ -219,7 +231,20 @@ def _matched(history: History, asset: str) -> tuple[list[AssessedDisposal], list
     for change in history.cost_changes:
         if change.asset == asset and _counts(history, change.account_id):
             changes[change.day] += change.amount
-    for day in sorted({*bought, *sold, *changes}):
+    arrived: dict[date, list[tuple[Fraction, Decimal]]] = defaultdict(list)
+    for day, units, cost in received.pop(asset, ()):
+        arrived[day].append((units, cost))
+    leaves = {each.day: each for each in history.reorganizations if each.asset == asset}
+    for day in sorted({*bought, *sold, *changes, *arrived, *leaves}):
+        for units, cost in arrived.get(day, ()):
+            pool.units += units
+            pool.cost = total((pool.cost, cost))
+        if day in leaves and pool.units:
+            row = leaves[day]
+            cost = fraction_of(pool.cost, row.cost_part)
+            received[row.new_asset].append((day, history.become(row, pool.units), cost))
+            pool.cost = total((pool.cost, cost.copy_negate()))
+            pool.units = Fraction(0) if row.ends_old else pool.units
         if day in bought:
             pool.units += bought[day].units
             pool.cost = total((pool.cost, bought[day].cost))
@@ -235,6 +260,10 @@ def _matched(history: History, asset: str) -> tuple[list[AssessedDisposal], list
     assessed = [_assessed(history, asset, day, sale) for day, sale in sold.items()]
     left = [Remaining(None, asset, history.quantity_on(asset, date.max, pool.units), pool.cost)] if pool.units else []
     return assessed, left
+
+
+# What becomes of other assets: by asset, the day, the units and what they cost.
+_Received: TypeAlias = dict[str, list[tuple[date, Fraction, Decimal]]]
 
 
 def _by_day(history: History, asset: str) -> tuple[dict[date, _Bought], dict[date, _Sold]]:

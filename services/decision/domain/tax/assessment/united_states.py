@@ -9,14 +9,24 @@ Sources:
 The tax of the lines is what the gains add: the tax on the year's income with them, less the tax without them.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import History, Owner, cents, total
+from services.decision.domain.tax.assessment.history import (
+    CostChange,
+    Disposal,
+    History,
+    Owner,
+    Reorganization,
+    Transfer,
+    cents,
+    total,
+)
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -24,6 +34,7 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     TaxYearUnknown,
     Term,
+    review_of,
 )
 from services.decision.domain.tax.assessment.us_years import (
     INVESTMENT_INCOME_RATE,
@@ -34,7 +45,7 @@ from services.decision.domain.tax.assessment.us_years import (
     FilingStatus,
     StatusYear,
 )
-from services.decision.domain.tax.assessment.wash_sales import AssetLots
+from services.decision.domain.tax.assessment.wash_sales import AssetLots, Lot
 from services.kernel.errors import FieldViolation
 
 
@@ -71,15 +82,17 @@ class UnitedStatesYear:
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lost = ZERO
-        for asset in history.assets:
-            assessed, lots = _walked(history, asset)
+        received: dict[str, list[tuple[date, list[Lot]]]] = defaultdict(list)
+        rates = self.marginal_rates(tax_year)
+        for group in history.groups_in_order:
+            assessed, lots = _walked(history, group, rates, received)
             disposals += assessed
             lost = total((lost, lots.permanently_lost))
             remaining += [
                 Remaining(
                     lot.account_id,
-                    asset,
-                    history.quantity_on(asset, date.max, lot.units),
+                    lot.asset,
+                    history.quantity_on(lot.asset, date.max, lot.units),
                     lot.basis,
                     lot_id=lot.purchase_id,
                     acquired_date=lot.acquired_date,
@@ -99,7 +112,25 @@ class UnitedStatesYear:
             remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
             lines=self._lines([each for each in disposals if first <= each.day <= last], tax_year),
             permanently_lost=lost,
+            review=review_of(history),
         )
+
+    def after(self, earlier: Assessment) -> "UnitedStatesYear":
+        """Return the rules for the next year, with the losses of `earlier` brought forward by their kind."""
+        return replace(
+            self,
+            short_brought_forward=earlier.amount("short_term_carried_forward"),
+            long_brought_forward=earlier.amount("long_term_carried_forward"),
+        )
+
+    def marginal_rates(self, tax_year: int) -> tuple[Decimal, Decimal]:
+        """Return what the first dollar of short-term and of long-term gain costs on top of the other income."""
+        year = YEARS[tax_year][self.filing_status]
+        income = max(self.ordinary_income, ZERO)
+        over = self.ordinary_income >= STATUSES[self.filing_status].investment_income_threshold
+        others = self.state_rate + (INVESTMENT_INCOME_RATE if over else ZERO)
+        short = ORDINARY_RATES[bisect_right(year.ordinary_tops, income)]
+        return short + others, LONG_TERM_RATES[bisect_right(year.long_term_tops, income)] + others
 
     def _lines(self, of_year: list[AssessedDisposal], tax_year: int) -> tuple[Line, ...]:
         pieces = [piece for each in of_year for piece in each.pieces]
@@ -182,23 +213,64 @@ def _through(start: Decimal, end: Decimal, tops: tuple[Decimal, ...], rates: tup
     return tax
 
 
-def _walked(history: History, asset: str) -> tuple[list[AssessedDisposal], AssetLots]:
-    lots = AssetLots(history, asset)
-    changes, sales = defaultdict(list), defaultdict(list)
-    for change in history.cost_changes:
-        if change.asset == asset:
-            changes[change.day].append(change)
-    for disposal in history.disposals:
-        if disposal.asset == asset:
-            sales[disposal.day].append(disposal)
+def _walked(
+    history: History,
+    group: tuple[str, ...],
+    rates: tuple[Decimal, Decimal],
+    received: dict[str, list[tuple[date, list[Lot]]]],
+) -> tuple[list[AssessedDisposal], AssetLots]:
+    """Walk the days of a group of identical assets; what they become is put into `received` for later groups."""
+    lots = AssetLots(history, group, rates)
+    days = _days(history, group)
+    for asset in group:
+        for day, made in received.pop(asset, ()):
+            days[day].received += made
     assessed: list[AssessedDisposal] = []
-    for day in sorted({*changes, *sales}):
-        for change in sorted(changes[day], key=lambda each: (each.account_id, each.amount)):
-            lots.change_cost(change.account_id, day, change.amount)
-        pieces = lots.sell(sales[day])
-        for sale in sales[day]:
+    for day in sorted(days):
+        of_day = days[day]
+        lots.receive(of_day.received)
+        for reorganization in sorted(of_day.reorganizations, key=lambda each: each.asset):
+            made = lots.reorganize(reorganization)
+            if reorganization.new_asset in group:
+                lots.receive(made)
+            else:
+                received[reorganization.new_asset].append((day, made))
+        for transfer in sorted(of_day.transfers, key=lambda each: each.transfer_id):
+            lots.transfer(transfer)
+        for change in sorted(of_day.changes, key=lambda each: (each.account_id, each.asset, each.amount)):
+            lots.change_cost(change.account_id, change.asset, day, change.amount)
+        pieces = lots.sell(of_day.sales)
+        for sale in of_day.sales:
             account = history.account[sale.account_id]
             if account.owner is Owner.TAXPAYER and not account.sheltered:
                 ids = (sale.disposal_id,)
-                assessed.append(AssessedDisposal(ids, day, asset, sale.quantity, sale.proceeds, pieces[ids[0]]))
+                assessed.append(AssessedDisposal(ids, day, sale.asset, sale.quantity, sale.proceeds, pieces[ids[0]]))
     return assessed, lots
+
+
+def _days(history: History, group: tuple[str, ...]) -> "dict[date, _Day]":
+    days: dict[date, _Day] = defaultdict(_Day)
+    for change in history.cost_changes:
+        if change.asset in group:
+            days[change.day].changes.append(change)
+    for reorganization in history.reorganizations:
+        if reorganization.asset in group:
+            days[reorganization.day].reorganizations.append(reorganization)
+    for transfer in history.transfers:
+        if transfer.asset in group:
+            days[transfer.day].transfers.append(transfer)
+    for disposal in history.disposals:
+        if disposal.asset in group:
+            days[disposal.day].sales.append(disposal)
+    return days
+
+
+@dataclass(slots=True)
+class _Day:
+    """What happens on one day, in the order in which it counts."""
+
+    received: list[Lot] = field(default_factory=list)
+    reorganizations: list[Reorganization] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    changes: list[CostChange] = field(default_factory=list)
+    sales: list[Disposal] = field(default_factory=list)

@@ -8,27 +8,44 @@ Sources:
     so does the time that what was sold had been held.
     Rev. Rul. 2008-5: bought in the taxpayer's IRA or Roth IRA, the loss is gone and the basis there does not rise.
     Rev. Rul. 56-602: what is left of one purchase does not replace a part of it that was sold.
+    Lots: 26 CFR § 1.1012-1(c) (named to the broker, also by a standing order; else the oldest), (e) (average). Mergers
+    and spin-offs without tax: 26 U.S.C. § 358, § 1223(1): cost and time go along.
 
 Our readings: a spouse's purchase counts (IRS Publication 550) and the loss joins the basis of the spouse's shares;
 shares that were bought in the window and sold before the loss do not replace it, as nothing of them is held when the
-loss is made or later.
+loss is made or later; units received in a merger or spin-off without tax replace nothing, as § 1091(a) asks for a
+purchase or an exchange that was taxed; of assets that are identical though not the same, one unit replaces one unit.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias, assert_never
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import Disposal, History, part, total
+from services.decision.domain.tax.assessment.history import (
+    Disposal,
+    History,
+    LotMethod,
+    Reorganization,
+    Transfer,
+    fraction_of,
+    part,
+    total,
+)
 from services.decision.domain.tax.assessment.results import MatchRule, Piece, SoldMoreThanHeld, Term
 from services.decision.domain.tax.united_states import WASH_SALE_WINDOW, long_term_from
 
 LOT_SOURCE = {
     MatchRule.IDENTIFIED: "26 CFR § 1.1012-1(c)(2)",
     MatchRule.FIRST_IN_FIRST_OUT: "26 CFR § 1.1012-1(c)(1)(i)",
+    MatchRule.LAST_IN_FIRST_OUT: "26 CFR § 1.1012-1(c)(8)",
+    MatchRule.HIGHEST_COST: "26 CFR § 1.1012-1(c)(8)",
+    MatchRule.LOWEST_TAX: "26 CFR § 1.1012-1(c)(8)",
+    MatchRule.AVERAGE_COST: "26 CFR § 1.1012-1(e)",
 }
 WASH_SOURCE = "26 U.S.C. § 1091"
 
@@ -44,6 +61,7 @@ class Lot:
 
     purchase_id: str
     account_id: str
+    asset: str
     acquired_date: date
     held_from_date: date
     units: Fraction
@@ -52,45 +70,103 @@ class Lot:
     def split(self, units: Fraction) -> "Lot":
         """Take `units` out as a lot of their own; all of them when they are all."""
         basis = part(self.basis, units, self.units)
-        taken = Lot(self.purchase_id, self.account_id, self.acquired_date, self.held_from_date, units, basis)
+        taken = replace(self, units=units, basis=basis)
         self.units -= units
         self.basis = total((self.basis, basis.copy_negate()))
         return taken
 
 
+# Orders the account's lots for a disposal: least first.
+_Key: TypeAlias = Callable[[Lot], tuple[Fraction, date, str]]
+_Place: TypeAlias = tuple[str, str]
+
+
 @dataclass(slots=True)
 class AssetLots:
-    """All lots of one asset over the history, in every account that the rules look at together.
+    """All lots of one asset, or of several that are identical, in every account that the rules look at together.
 
     Attributes:
+        rates: Of short-term and of long-term gains, for lots chosen by their tax.
         lots: Every lot, the oldest first; some may be empty.
         unused: Those that have not replaced anything yet; some may be empty.
-        by_account: The same lots of each account, less those sold out at its beginning.
+        by_place: The same lots of each account and asset, less those sold out at its beginning.
     """
 
     history: History
-    asset: str
+    assets: tuple[str, ...]
+    rates: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     lots: list[Lot] = field(default_factory=list)
     unused: list[Lot] = field(default_factory=list)
-    by_account: dict[str, list[Lot]] = field(default_factory=dict)
+    by_place: dict[_Place, list[Lot]] = field(default_factory=dict)
     permanently_lost: Decimal = ZERO
 
     def __post_init__(self) -> None:
         """Lay out every purchase, those to come included: a loss looks 30 days ahead."""
-        rows = [each for each in self.history.acquisitions if each.asset == self.asset]
+        rows = [each for each in self.history.acquisitions if each.asset in self.assets]
         for row in sorted(rows, key=lambda each: (each.day, each.lot_id)):
-            lot = Lot(row.lot_id, row.account_id, row.day, row.day, self.history.units(row), row.cost)
+            units = self.history.units(row)
+            lot = Lot(row.lot_id, row.account_id, row.asset, row.day, row.day, units, row.cost)
             self.lots.append(lot)
             self.unused.append(lot)
-            self.by_account.setdefault(row.account_id, []).append(lot)
+            self.by_place.setdefault((row.account_id, row.asset), []).append(lot)
 
     def held(self) -> list[Lot]:
         """Return the lots that have units left."""
         return [lot for lot in self.lots if lot.units]
 
-    def change_cost(self, account_id: str, day: date, amount: Decimal) -> None:
+    def receive(self, lots: Sequence[Lot]) -> None:
+        """Take in what another asset became. It replaces nothing."""
+        for lot in lots:
+            insort(self.lots, lot, key=_oldest_first)
+            insort(self.by_place.setdefault((lot.account_id, lot.asset), []), lot, key=_oldest_first)
+
+    def reorganize(self, row: Reorganization) -> list[Lot]:
+        """Take out of every lot of `row.asset` bought before the day what it became, and return that."""
+        made: list[Lot] = []
+        for lot in self.lots:
+            if lot.asset != row.asset or lot.acquired_date >= row.day or not lot.units:
+                continue
+            cost = fraction_of(lot.basis, row.cost_part)
+            made.append(replace(lot, asset=row.new_asset, units=self.history.become(row, lot.units), basis=cost))
+            lot.basis = total((lot.basis, cost.copy_negate()))
+            if row.ends_old:
+                lot.units = Fraction(0)
+        return made
+
+    def transfer(self, row: Transfer) -> None:
+        """Move units to another account, with their basis and their time.
+
+        Raises:
+            SoldMoreThanHeld: The account does not hold so many.
+        """
+        left = self.history.units(row)
+        moved: list[Lot] = []
+        held = self.by_place.get((row.account_id, row.asset), [])
+        for lot, _ in list(_named_first(held, row.lot_ids, row.day)):
+            units = min(left, lot.units)
+            if units:
+                taken = lot.split(units)
+                taken.account_id = row.to_account_id
+                moved.append(taken)
+                left -= units
+                # Units that may still replace something may do so where they are now.
+                if self._may_replace(lot):
+                    insort(self.unused, taken, key=_oldest_first)
+        if left:
+            raise self._missing(row.asset, row.day, left, row.account_id, "transferred")
+        self.receive(moved)
+
+    def _may_replace(self, lot: Lot) -> bool:
+        index = bisect_left(self.unused, _oldest_first(lot), key=_oldest_first)
+        while index < len(self.unused) and _oldest_first(self.unused[index]) == _oldest_first(lot):
+            if self.unused[index] is lot:
+                return True
+            index += 1
+        return False
+
+    def change_cost(self, account_id: str, asset: str, day: date, amount: Decimal) -> None:
         """Spread a return of capital (below 0) or reinvested income over the units that the account holds on `day`."""
-        held = [lot for lot in self.by_account.get(account_id, ()) if lot.acquired_date <= day]
+        held = [lot for lot in self.by_place.get((account_id, asset), ()) if lot.acquired_date <= day]
         units = sum((lot.units for lot in held), Fraction(0))
         for lot in held:
             share = part(amount, lot.units, units)
@@ -113,8 +189,8 @@ class AssetLots:
             for disposal in sorted(disposals, key=lambda each: each.disposal_id)
             for taken in self._taken(disposal)
         ]
-        for account_id in {disposal.account_id for disposal in disposals}:
-            lots = self.by_account.get(account_id, [])
+        for place in {(disposal.account_id, disposal.asset) for disposal in disposals}:
+            lots = self.by_place.get(place, [])
             del lots[: next((index for index, lot in enumerate(lots) if lot.units), len(lots))]
         pieces: dict[str, list[Piece]] = {disposal.disposal_id: [] for disposal in disposals}
         for disposal, lot, rule, proceeds in sorted(sold, key=lambda each: _oldest_first(each[1])):
@@ -125,6 +201,8 @@ class AssetLots:
         """Take the disposal's units out of the lots; each with its rule and its part of the proceeds."""
         units_left, proceeds_left = self.history.units(disposal), disposal.proceeds
         sold: list[tuple[Lot, MatchRule, Decimal]] = []
+        if disposal.method is LotMethod.AVERAGE_COST:
+            self._average(disposal)
         for lot, rule in self._choice(disposal):
             if not units_left:
                 break
@@ -136,30 +214,60 @@ class AssetLots:
             units_left -= units
             proceeds_left = total((proceeds_left, share.copy_negate()))
         if units_left:
-            missing = self.history.quantity_on(self.asset, disposal.day, units_left)
-            raise SoldMoreThanHeld(
-                f"{self.asset}: {missing} units sold on {disposal.day} were never bought in {disposal.account_id}",
-                asset=self.asset,
-                date=disposal.day,
-                missing=missing,
-            )
+            raise self._missing(disposal.asset, disposal.day, units_left, disposal.account_id, "sold")
         return sold
 
+    def _missing(self, asset: str, day: date, units: Fraction, account_id: str, done: str) -> SoldMoreThanHeld:
+        missing = self.history.quantity_on(asset, day, units)
+        return SoldMoreThanHeld(
+            f"{asset}: {missing} units {done} on {day} were never bought in {account_id}",
+            asset=asset,
+            date=day,
+            missing=missing,
+        )
+
     def _choice(self, disposal: Disposal) -> Iterator[tuple[Lot, MatchRule]]:
-        """Yield the account's lots in the order in which they are sold: those named first, then the oldest."""
-        held = self.by_account.get(disposal.account_id, [])
-        named: dict[str, list[Lot]] = {lot_id: [] for lot_id in disposal.lot_ids}
-        if named:
-            for lot in held:
-                if lot.purchase_id in named and lot.acquired_date <= disposal.day:
-                    named[lot.purchase_id].append(lot)
-        for lots in named.values():
-            yield from ((lot, MatchRule.IDENTIFIED) for lot in lots)
+        """Yield the account's lots in the order in which they are sold: those named first, then by the method."""
+        held = self.by_place.get((disposal.account_id, disposal.asset), [])
+        key = self._key(disposal)
+        rule = MatchRule(disposal.method.value)
+        if key is not None:
+            held = sorted((lot for lot in held if lot.units and lot.acquired_date <= disposal.day), key=key)
+        for lot, named in _named_first(held, disposal.lot_ids, disposal.day):
+            yield lot, MatchRule.IDENTIFIED if named else rule
+
+    def _key(self, disposal: Disposal) -> _Key | None:
+        """Return what orders the lots by the disposal's method; None for the oldest first, as they are."""
+        price = Fraction(disposal.proceeds) / self.history.units(disposal)
+        short_rate, long_rate = (Fraction(rate) for rate in self.rates)
+
+        def cost(lot: Lot) -> Fraction:
+            return Fraction(lot.basis) / lot.units
+
+        def tax(lot: Lot) -> Fraction:
+            rate = long_rate if disposal.day >= long_term_from(lot.held_from_date) else short_rate
+            return (price - cost(lot)) * rate
+
+        match disposal.method:
+            case LotMethod.FIRST_IN_FIRST_OUT | LotMethod.AVERAGE_COST:
+                return None
+            case LotMethod.LAST_IN_FIRST_OUT:
+                return lambda lot: (Fraction(-lot.acquired_date.toordinal()), lot.acquired_date, lot.purchase_id)
+            case LotMethod.HIGHEST_COST:
+                return lambda lot: (-cost(lot), *_oldest_first(lot))
+            case LotMethod.LOWEST_TAX:
+                return lambda lot: (tax(lot), *_oldest_first(lot))
+            case _:
+                assert_never(disposal.method)
+
+    def _average(self, disposal: Disposal) -> None:
+        """Let every unit that the account holds cost the same, to the cent of each lot."""
+        place = disposal.account_id, disposal.asset
+        held = [lot for lot in self.by_place.get(place, ()) if lot.units and lot.acquired_date <= disposal.day]
+        basis, units = total(lot.basis for lot in held), sum((lot.units for lot in held), Fraction(0))
         for lot in held:
-            if lot.acquired_date > disposal.day:
-                return
-            if lot.purchase_id not in named:
-                yield lot, MatchRule.FIRST_IN_FIRST_OUT
+            lot.basis = part(basis, lot.units, units)
+            basis, units = total((basis, lot.basis.copy_negate())), units - lot.units
 
     def _pieces(self, disposal: Disposal, sold: Lot, rule: MatchRule, proceeds: Decimal) -> list[Piece]:
         """Return the sold lot as pieces: one for each replacement that disallows a loss, one for the rest."""
@@ -169,16 +277,23 @@ class AssetLots:
             for replacement in self._replacements(disposal, sold):
                 if not sold.units:
                     break
-                units = min(sold.units, replacement.units)
+                rate = self._exchange(sold, disposal.day, replacement)
+                units = min(sold.units, replacement.units / rate)
                 share = part(proceeds, units, sold.units)
                 proceeds = total((proceeds, share.copy_negate()))
                 washed = sold.split(units)
                 loss = total((washed.basis, share.copy_negate()))
-                note = self._replace(replacement, units, loss, disposal.day, washed)
+                note = self._replace(replacement, units * rate, loss, disposal.day, washed)
                 pieces.append(self._piece(disposal, washed, rule, share, loss, note))
         if sold.units:
             pieces.append(self._piece(disposal, sold, rule, proceeds, ZERO, ""))
         return pieces
+
+    def _exchange(self, sold: Lot, day: date, replacement: Lot) -> Fraction:
+        """Return how many units of the replacement stand for one unit sold, each in units after its last split."""
+        if sold.asset == replacement.asset:
+            return Fraction(1)
+        return self.history.scale(replacement.asset, replacement.acquired_date) / self.history.scale(sold.asset, day)
 
     def _replacements(self, disposal: Disposal, sold: Lot) -> list[Lot]:
         """Return the lots that replace what was sold, in the order of their purchase, as many as are needed."""
@@ -193,7 +308,7 @@ class AssetLots:
                 break
             if lot.purchase_id != sold.purchase_id:
                 found.append(lot)
-                needed -= lot.units
+                needed -= lot.units / self._exchange(sold, disposal.day, lot)
         return found
 
     def _replace(self, replacement: Lot, units: Fraction, loss: Decimal, day: date, washed: Lot) -> str:
@@ -204,7 +319,7 @@ class AssetLots:
             taken.basis = total((taken.basis, loss))
             taken.held_from_date = taken.acquired_date - (day - washed.held_from_date)
         _insert_before(self.lots, taken, replacement)
-        _insert_before(self.by_account[taken.account_id], taken, replacement)
+        _insert_before(self.by_place[taken.account_id, taken.asset], taken, replacement)
         if sheltered:
             self.permanently_lost = total((self.permanently_lost, loss))
             return f"{loss} is lost: bought in the sheltered account {taken.account_id} on {taken.acquired_date}"
@@ -216,7 +331,7 @@ class AssetLots:
         held_long = disposal.day >= long_term_from(sold.held_from_date)
         return Piece(
             rule=rule,
-            quantity=self.history.quantity_on(self.asset, disposal.day, sold.units),
+            quantity=self.history.quantity_on(disposal.asset, disposal.day, sold.units),
             proceeds=proceeds,
             cost=sold.basis,
             source=WASH_SOURCE if disallowed else LOT_SOURCE[rule],
@@ -227,6 +342,20 @@ class AssetLots:
             held_from_date=sold.held_from_date,
             note=note,
         )
+
+
+def _named_first(held: Sequence[Lot], lot_ids: Sequence[str], day: date) -> Iterator[tuple[Lot, bool]]:
+    """Yield the lots held on `day`: those named, in the order of the names, then the others as they come."""
+    named: dict[str, list[Lot]] = {lot_id: [] for lot_id in lot_ids}
+    if named:
+        for lot in held:
+            if lot.purchase_id in named and lot.acquired_date <= day:
+                named[lot.purchase_id].append(lot)
+    for lots in named.values():
+        yield from ((lot, True) for lot in lots)
+    for lot in held:
+        if lot.acquired_date <= day and lot.purchase_id not in named:
+            yield lot, False
 
 
 def _insert_before(lots: list[Lot], taken: Lot, replacement: Lot) -> None:

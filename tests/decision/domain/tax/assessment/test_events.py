@@ -1,0 +1,301 @@
+"""Mergers, spin-offs, transfers and lot methods: nothing is lost over any sequence, and examples come out by hand."""
+
+import random
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.decision.domain.tax.assessment.canada import Canada
+from services.decision.domain.tax.assessment.germany import Germany
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    CostChange,
+    Disposal,
+    History,
+    LotMethod,
+    Owner,
+    Reorganization,
+    Split,
+    TaxAccount,
+    Transfer,
+)
+from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, Term
+from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.kernel.errors import Invalid
+from tests.decision.domain.tax.assessment.histories import TODAY, bought, sold
+
+RULES = (UnitedKingdom(), UnitedStatesYear(), Canada(), Germany())
+EACH_COUNTRY = pytest.mark.parametrize("rules", RULES, ids=lambda each: type(each).__name__)
+START = date(2024, 6, 3)
+OWN = (TaxAccount("A"), TaxAccount("B"))
+
+
+@st.composite
+def eventful_histories(draw):
+    """Trades, splits, transfers, returns of capital, a spin-off and a merger of two old assets and one new.
+
+    Every unit is counted along, so that nothing is sold that is not there; returns of capital stay below the cost.
+    """
+    acquisitions, disposals, transfers, changes, splits = [], [], [], [], []
+    reorganizations: list[Reorganization] = []
+    held = {(account, asset): Decimal(0) for account in "AB" for asset in ("OLD", "NEW", "SPUN")}
+    day = START
+    for number in range(draw(st.integers(2, 16))):
+        day += timedelta(days=draw(st.sampled_from((0, 1, 7, 30, 31, 200))))
+        merged = any(each.ends_old for each in reorganizations)
+        account = draw(st.sampled_from("AB"))
+        asset = draw(st.sampled_from(("NEW", "SPUN") if merged else ("OLD", "NEW", "SPUN")))
+        kind = draw(st.sampled_from(("buy", "buy", "sell", "sell", "move", "change", "split", "spin", "merge")))
+        units = Decimal(draw(st.integers(1, 12)))
+        amount = Decimal(draw(st.integers(0, 200_00))) / 100
+        here = held[account, asset]
+        if kind == "buy" or (kind in ("sell", "move") and here < 1):
+            held[account, asset] += units
+            acquisitions.append(Acquisition(f"l{number}", day, account, asset, units, amount))
+        elif kind == "sell":
+            held[account, asset] -= min(units, here)
+            method = draw(st.sampled_from(LotMethod))
+            disposals.append(Disposal(f"s{number}", day, account, asset, min(units, here), amount, (), method))
+        elif kind == "move":
+            # A day of its own: a transfer comes before everything that is bought on its day.
+            day += timedelta(days=1)
+            other = "B" if account == "A" else "A"
+            held[account, asset] -= min(units, here)
+            held[other, asset] += min(units, here)
+            transfers.append(Transfer(f"t{number}", day, account, other, asset, min(units, here)))
+            day += timedelta(days=1)
+        elif kind == "change" and here:
+            changes.append(CostChange(day, account, asset, amount))
+        elif kind == "split":
+            day += timedelta(days=1)
+            splits.append(Split(day, asset, 2, 1))
+            for each in "AB":
+                held[each, asset] *= 2
+            day += timedelta(days=1)
+        elif kind in ("spin", "merge") and not merged:
+            day += timedelta(days=1)
+            spun = kind == "spin"
+            new = "SPUN" if spun else "NEW"
+            part = Decimal(draw(st.integers(1, 99))) / 100 if spun else Decimal(1)
+            reorganizations.append(Reorganization(day, "OLD", new, 3, 1, part))
+            for each in "AB":
+                held[each, new] += held[each, "OLD"] * 3
+                held[each, "OLD"] *= spun
+            day += timedelta(days=1)
+    return History(
+        OWN, tuple(acquisitions), tuple(disposals), tuple(splits), tuple(changes), tuple(reorganizations),
+        tuple(transfers),
+    ), held  # fmt: skip
+
+
+@EACH_COUNTRY
+@settings(max_examples=30)
+@given(drawn=eventful_histories())
+def test_any_sequence_of_events_keeps_every_unit_and_every_cent(rules, drawn):
+    history, held = drawn
+    got = rules.assess(history.checked(date(2035, 1, 1)), 2025)
+    pieces = [piece for each in got.disposals for piece in each.pieces]
+
+    came_in = sum(row.cost for row in history.acquisitions) + sum(row.amount for row in history.cost_changes)
+    proceeds = sum(row.proceeds for row in history.disposals)
+    gains = sum(each.counted_gain for each in got.disposals)
+    left = sum(each.cost for each in got.remaining)
+    # What was paid, and what was gained on it, is what came back or is still there.
+    assert came_in + gains == proceeds + left
+    assert sum(piece.quantity for piece in pieces) == sum(row.quantity for row in history.disposals)
+    for asset in ("OLD", "NEW", "SPUN"):
+        units = sum(each.quantity for each in got.remaining if each.asset == asset)
+        assert units == held["A", asset] + held["B", asset]
+
+
+@EACH_COUNTRY
+@settings(max_examples=20)
+@given(drawn=eventful_histories(), seed=st.integers())
+def test_the_order_of_rows_of_events_says_nothing(rules, drawn, seed):
+    history, _ = drawn
+    shuffled = random.Random(seed)
+
+    def mixed(rows):
+        return tuple(shuffled.sample(rows, len(rows)))
+
+    again = History(
+        mixed(history.accounts), mixed(history.acquisitions), mixed(history.disposals), mixed(history.splits),
+        mixed(history.cost_changes), mixed(history.reorganizations), mixed(history.transfers),
+    )  # fmt: skip
+    assert rules.assess(again, 2025) == rules.assess(history, 2025)
+
+
+def us(**changes):
+    return History(
+        accounts=(*OWN, TaxAccount("IRA", sheltered=True), TaxAccount("SPOUSE", Owner.AFFILIATED)), **changes
+    )
+
+
+THREE_LOTS = (
+    bought("old", "2023-01-10", "A", "10", "100"),
+    bought("dear", "2025-01-10", "A", "10", "300"),
+    bought("new", "2025-02-10", "A", "10", "200"),
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "cost", "term"),
+    [
+        (LotMethod.FIRST_IN_FIRST_OUT, "100", Term.LONG),
+        (LotMethod.LAST_IN_FIRST_OUT, "200", Term.SHORT),
+        (LotMethod.HIGHEST_COST, "300", Term.SHORT),
+        # 300 were gained on `old` at 15 %, and 100 and 200 on the others at 24 %: 45 against 24 and 48.
+        (LotMethod.LOWEST_TAX, "300", Term.SHORT),
+        (LotMethod.AVERAGE_COST, "200", Term.LONG),
+    ],
+)
+def test_each_lot_method_takes_its_lots(method, cost, term):
+    disposal = Disposal("s", date(2025, 6, 2), "A", "ACME", Decimal(10), Decimal(400), (), method)
+    rules = UnitedStatesYear(ordinary_income=Decimal(150_000))
+
+    (piece,) = rules.assess(us(acquisitions=THREE_LOTS, disposals=(disposal,)), 2025).disposals[0].pieces
+    assert (piece.cost, piece.term, piece.rule) == (Decimal(cost), term, method.value)
+
+
+def test_lots_that_are_named_go_before_the_method():
+    disposal = Disposal("s", date(2025, 6, 2), "A", "ACME", Decimal(15), Decimal(600), ("new",), LotMethod.HIGHEST_COST)
+
+    pieces = UnitedStatesYear().assess(us(acquisitions=THREE_LOTS, disposals=(disposal,)), 2025).disposals[0].pieces
+    assert {(piece.lot_id, piece.quantity) for piece in pieces} == {("new", 10), ("dear", 5)}
+
+
+def test_a_spin_off_shares_cost_by_its_part_and_keeps_the_holding_period():
+    # 26 U.S.C. § 358(b)(2), Treas. Reg. § 1.358-2(a)(2)(iv): by what both are worth; here 80 and 20 of 100.
+    history = us(
+        acquisitions=(bought("l", "2023-05-01", "A", "100", "1000", asset="OLD"),),
+        reorganizations=(Reorganization(date(2025, 3, 3), "OLD", "SPUN", 1, 4, Decimal("0.2")),),
+        disposals=(sold("s", "2025-03-04", "A", "25", "500", asset="SPUN"),),
+    )
+
+    got = UnitedStatesYear().assess(history.checked(TODAY), 2025)
+    (piece,) = got.disposals[0].pieces
+    assert (piece.cost, piece.term, piece.acquired_date) == (Decimal(200), Term.LONG, date(2023, 5, 1))
+    (left,) = got.remaining
+    assert (left.asset, left.quantity, left.cost) == ("OLD", 100, 800)
+
+
+def test_what_a_merger_gives_is_no_replacement_but_a_purchase_of_the_new_asset_is():
+    lots = (bought("l", "2024-01-02", "A", "10", "1000", asset="OLD"),)
+    merger = (Reorganization(date(2025, 3, 3), "OLD", "NEW", 2, 1),)
+    sale = (sold("s", "2025-03-10", "A", "10", "300", asset="NEW"),)
+    again = bought("again", "2025-03-20", "A", "4", "100", asset="NEW")
+
+    alone = UnitedStatesYear().assess(us(acquisitions=lots, reorganizations=merger, disposals=sale), 2025)
+    washed = UnitedStatesYear().assess(us(acquisitions=(*lots, again), reorganizations=merger, disposals=sale), 2025)
+    assert alone.disposals[0].counted_gain == -200
+    # 4 of the 10 are replaced, and their part of the loss of 200 waits.
+    assert washed.disposals[0].counted_gain == -120
+
+
+def test_a_purchase_of_an_identical_asset_replaces_unit_by_unit():
+    history = us(
+        acquisitions=(
+            bought("l", "2024-01-02", "A", "10", "1000", asset="SPY"),
+            bought("r", "2025-03-20", "SPOUSE", "6", "500", asset="VOO"),
+        ),
+        disposals=(sold("s", "2025-03-10", "A", "10", "800", asset="SPY"),),
+        identical={"SPY": "S&P 500", "VOO": "S&P 500"},
+    )
+
+    got = UnitedStatesYear().assess(history, 2025)
+    assert got.amount("wash_sales_disallowed") == 120
+    (left,) = got.remaining
+    assert (left.asset, left.cost, left.acquired_date) == ("VOO", 620, date(2025, 3, 20))
+
+
+def test_lots_of_identical_assets_stay_apart_when_they_are_sold():
+    history = us(
+        acquisitions=(
+            bought("l", "2024-01-02", "A", "10", "1000", asset="SPY"),
+            bought("r", "2023-03-20", "A", "10", "500", asset="VOO"),
+        ),
+        disposals=(sold("s", "2025-03-10", "A", "10", "1200", asset="SPY"),),
+        identical={"SPY": "S&P 500", "VOO": "S&P 500"},
+    )
+
+    assert UnitedStatesYear().assess(history, 2025).disposals[0].counted_gain == 200
+
+
+@EACH_COUNTRY
+def test_a_transfer_between_own_accounts_changes_neither_cost_nor_time(rules):
+    moved = History(
+        accounts=OWN,
+        acquisitions=(bought("l1", "2023-01-10", "A", "10", "100"), bought("l2", "2024-01-10", "A", "10", "300")),
+        transfers=(Transfer("t", date(2025, 1, 7), "A", "B", "ACME", Decimal(10)),),
+        disposals=(sold("s", "2025-06-02", "B", "10", "400"),),
+    ).checked(TODAY)
+
+    gain = rules.assess(moved, 2025).disposals[0].counted_gain
+    # Averages over all accounts, else the oldest went along.
+    assert gain == (200 if type(rules) in (UnitedKingdom, Canada) else 300)
+
+
+def test_more_cannot_be_transferred_than_is_held():
+    transfers = (Transfer("t", date(2025, 1, 7), "A", "B", "ACME", Decimal(11)),)
+    history = History(accounts=OWN, acquisitions=(bought("l1", "2023-01-10", "A", "10", "100"),), transfers=transfers)
+
+    for rules in (UnitedStatesYear(), Germany()):
+        with pytest.raises(SoldMoreThanHeld, match="1 units transferred on 2025-01-07"):
+            rules.assess(history, 2025)
+
+
+@EACH_COUNTRY
+def test_a_lot_of_unknown_cost_counts_as_nothing_paid_and_is_listed(rules):
+    lot = Acquisition("l", date(2023, 1, 10), "A", "ACME", Decimal(10), Decimal(0), cost_known=False)
+    got = rules.assess(History(OWN, (lot,), (sold("s", "2025-06-02", "A", "10", "400"),)), 2025)
+
+    assert got.disposals[0].counted_gain == 400
+    assert got.review == ("lot l: its cost is unknown and was taken as 0",)
+
+
+def test_events_that_cannot_be_are_refused_by_name():
+    history = us(
+        acquisitions=(bought("l", "2023-01-10", "A", "10", "100"),),
+        reorganizations=(
+            Reorganization(date(2025, 1, 2), "X", "Y", 1, 1, Decimal("1.5")),
+            Reorganization(date(2025, 1, 3), "Y", "X", 0, 1),
+            Reorganization(date(2025, 1, 4), "Z", "Z", 1, 1),
+        ),
+        transfers=(
+            Transfer("t1", date(2025, 1, 2), "A", "IRA", "ACME", Decimal(1)),
+            Transfer("t2", date(2025, 1, 2), "A", "A", "ACME", Decimal(1)),
+            Transfer("t3", date(2025, 1, 2), "A", "Q", "ACME", Decimal(0)),
+        ),
+    )
+
+    with pytest.raises(Invalid) as caught:
+        history.checked(TODAY)
+    said = {violation.field: violation.description for violation in caught.value.violations}
+    assert said["reorganizations[0].cost_part"] == "must be above 0 and at most 1, was 1.5"
+    assert said["reorganizations[1].new_units"] == "must be above 0, was 0"
+    assert said["reorganizations[2].new_asset"] == "must be another asset, was 'Z'"
+    assert "must not lead back" in said["reorganizations"]
+    assert said["transfers[0].to_account_id"] == "must be of the same owner and wrapper as 'A'"
+    assert said["transfers[1].to_account_id"] == "must be another account, was 'A'"
+    assert said["transfers[2].to_account_id"] == "must be one of the accounts given, was 'Q'"
+    assert said["transfers[2].quantity"] == "must be above 0, was 0"
+
+
+def test_what_one_year_carries_forward_is_brought_into_the_next():
+    history = History(
+        accounts=OWN,
+        acquisitions=(bought("l", "2024-01-10", "A", "10", "10000"),),
+        disposals=(sold("s", "2024-06-03", "A", "10", "1000"),),
+    )
+
+    first = UnitedStatesYear().assess(history, 2024)
+    second = UnitedStatesYear().after(first).assess(history, 2025)
+    assert first.amount("short_term_carried_forward") == 6000
+    assert second.amount("short_term_carried_forward") == 3000
+    for rules in (UnitedKingdom(), Canada(), Germany()):
+        carried = rules.after(rules.assess(history, 2024))
+        assert carried.assess(history, 2025).lines != rules.assess(history, 2025).lines
