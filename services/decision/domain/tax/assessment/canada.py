@@ -18,7 +18,7 @@ held from then on, and are no purchase that could replace anything.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -44,6 +44,7 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     SoldMoreThanHeld,
     TaxYearUnknown,
+    returned_capital,
     review_of,
 )
 from services.kernel.errors import FieldViolation
@@ -51,6 +52,7 @@ from services.kernel.errors import FieldViolation
 # ITA s. 54: from 30 days before the disposition to 30 days after.
 SUPERFICIAL_WINDOW = timedelta(days=30)
 AVERAGE_SOURCE = "ITA s. 47(1)"
+RETURNED_SOURCE = "ITA s. 40(3)"
 SUPERFICIAL_SOURCE = "ITA s. 54 and 40(2)(g)(i), IT-456R paragraph 12"
 
 # ITA s. 38(a). One half since 18 October 2000; the rise to two thirds announced in 2024 was withdrawn in March 2025.
@@ -110,6 +112,10 @@ class Canada:
             review=review_of(history),
         )
 
+    def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
+        """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
+        return self._lines([each.counted_gain for each in (*assessment.of_year(), *extra)])[-1].amount
+
     def after(self, earlier: Assessment) -> "Canada":
         """Return the rules for the next year, with the net losses of `earlier` brought forward."""
         return replace(self, net_losses_brought_forward=earlier.amount("net_losses_carried_forward"))
@@ -164,9 +170,10 @@ class _Average:
         for acquisition in self.history.acquisitions:
             if acquisition.asset == self.asset:
                 holder = self._holder(acquisition.account_id)
-                _count(self.bought, acquisition.day, holder, self.history.units(acquisition))
+                day = self.history.pool_day(acquisition)
+                _count(self.bought, day, holder, self.history.units(acquisition))
                 if holder == _OWN:
-                    costs[acquisition.day] += acquisition.cost
+                    costs[day] += acquisition.cost
         for disposal in self.history.disposals:
             if disposal.asset == self.asset:
                 holder = self._holder(disposal.account_id)
@@ -197,6 +204,9 @@ class _Average:
                 received[leaves[day].new_asset].append((day, became[day], cost))
             self.units += self.bought.get(day, {}).get(_OWN, Fraction(0))
             self.cost = total((self.cost, costs[day], changes[day], self.added.pop(day, ZERO)))
+            if self.cost < 0:
+                self.disposals.append(returned_capital(day, self.asset, self.cost.copy_negate(), RETURNED_SOURCE))
+                self.cost = ZERO
             units = self.sold.get(day, {}).get(_OWN, Fraction(0))
             if units:
                 self._sell(day, units, proceeds[day], tuple(sorted(ids[day])))

@@ -15,7 +15,7 @@ foreign tax credits (§ 32d Abs. 5) are left to the return.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -173,6 +173,11 @@ class Germany:
             review=review_of(history),
         )
 
+    def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
+        """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
+        lump_sums = assessment.amount("advance_lump_sums")
+        return self._lines([*assessment.of_year(), *extra], lump_sums, assessment.tax_year)[-1].amount
+
     def after(self, earlier: Assessment) -> "Germany":
         """Return the rules for the next year, with both loss pots of `earlier` brought forward."""
         return replace(
@@ -255,12 +260,18 @@ class Germany:
 
 @dataclass(slots=True)
 class _Lot:
-    """Units bought together. `taxed`: advance lump sums that were income already, before partial exemption."""
+    """Units bought together.
+
+    Attributes:
+        known_from: What happened to the asset before is in `units` and `cost` already.
+        taxed: Advance lump sums that were income already, before partial exemption.
+    """
 
     lot_id: str
     acquired_date: date
     units: Fraction
     cost: Decimal
+    known_from: date
     taxed: Decimal = ZERO
 
     def take(self, units: Fraction) -> tuple[Decimal, Decimal]:
@@ -314,7 +325,7 @@ class _Depots:
                 self._transfer(transfer)
             for acquisition in bought.get(day, ()):
                 units = self.history.units(acquisition)
-                lot = _Lot(acquisition.lot_id, day, units, acquisition.cost)
+                lot = _Lot(acquisition.lot_id, day, units, acquisition.cost, acquisition.known_from)
                 self.lots.setdefault(acquisition.account_id, []).append(lot)
             for change in changes.get(day, ()):
                 self._change(change.account_id, change.amount)
@@ -356,11 +367,14 @@ class _Depots:
     def _reorganize(self, row: Reorganization, account_id: str) -> list[_Lot]:
         made: list[_Lot] = []
         for lot in self.lots[account_id]:
+            if lot.known_from >= row.day:
+                continue
             cost, taxed = fraction_of(lot.cost, row.cost_part), fraction_of(lot.taxed, row.cost_part)
-            made.append(_Lot(lot.lot_id, lot.acquired_date, self.history.become(row, lot.units), cost, taxed))
+            units = self.history.become(row, lot.units)
+            made.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, row.day, taxed))
             lot.cost, lot.taxed = total((lot.cost, cost.copy_negate())), total((lot.taxed, taxed.copy_negate()))
-        if row.ends_old:
-            self.lots[account_id] = []
+            lot.units = Fraction(0) if row.ends_old else lot.units
+        self.lots[account_id] = [lot for lot in self.lots[account_id] if lot.units]
         return made
 
     def _transfer(self, row: Transfer) -> None:
@@ -373,7 +387,7 @@ class _Depots:
             units = min(left, lot.units)
             if units:
                 cost, taxed = lot.take(units)
-                moved.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, taxed))
+                moved.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, lot.known_from, taxed))
                 left -= units
         if left:
             raise self._missing(row.account_id, row.day, left, "transferred")

@@ -68,6 +68,8 @@ class Acquisition:
         cost_known: False where nobody knows what the units cost; then `cost` is 0, so that the tax is rather too high
             than too low, and the assessment lists the lot for review.
         reinvested: Whether a distribution of the same asset paid for it.
+        as_of: Day on which quantity and cost are as given: what happened to the asset until then is in them. None is
+            the day of the purchase.
     """
 
     lot_id: str
@@ -78,6 +80,12 @@ class Acquisition:
     cost: Decimal
     cost_known: bool = True
     reinvested: bool = False
+    as_of: date | None = None
+
+    @property
+    def known_from(self) -> date:
+        """Day on which quantity and cost are as given."""
+        return self.as_of or self.day
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +337,19 @@ class History:
 
     def units(self, row: Acquisition | Disposal | Transfer) -> Fraction:
         """Return the row's quantity, in units after the asset's last split."""
-        return Fraction(row.quantity) * self.scale(row.asset, row.day)
+        day = row.known_from if isinstance(row, Acquisition) else row.day
+        return Fraction(row.quantity) * self.scale(row.asset, day)
+
+    def pool_day(self, row: Acquisition) -> date:
+        """Return the day on which the units join a pool: that of the purchase.
+
+        When a reorganization between that day and `as_of` is in the row's figures already, it is the latter.
+        """
+        if row.as_of is not None and any(
+            each.asset == row.asset and row.day < each.day <= row.as_of for each in self.reorganizations
+        ):
+            return row.as_of
+        return row.day
 
     def scale(self, asset: str, day: date) -> Fraction:
         """Return how many of today's units one unit of `day` became."""

@@ -4,6 +4,7 @@ Each disposal is taken apart into pieces, each by one rule with its source, so t
 beside it. A year ends in lines: a stable name, an amount, and where the rule stands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -32,6 +33,8 @@ class MatchRule(StrEnum):
     LAST_IN_FIRST_OUT = "LAST_IN_FIRST_OUT"
     HIGHEST_COST = "HIGHEST_COST"
     LOWEST_TAX = "LOWEST_TAX"
+    # Capital that came back beyond what the units had cost.
+    CAPITAL_RETURNED = "CAPITAL_RETURNED"
     # The average of what the account holds, at the taxpayer's choice: United States 26 CFR § 1.1012-1(e).
     AVERAGE_COST = "AVERAGE_COST"
 
@@ -86,7 +89,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class AssessedDisposal:
-    """One disposal, or all of one asset on one day where the rules join them; `disposal_ids` names them."""
+    """One disposal, or all of one asset on one day where the rules join them; `disposal_ids` names them.
+
+    Capital returned beyond the cost is one without id and units.
+    """
 
     disposal_ids: tuple[str, ...]
     day: date
@@ -99,6 +105,21 @@ class AssessedDisposal:
     def counted_gain(self) -> Decimal:
         """What of the gain counts in its year."""
         return total(piece.counted_gain for piece in self.pieces)
+
+
+def returned_capital(
+    day: date, asset: str, amount: Decimal, source: str, *, lot_id: str | None = None, term: Term = Term.ANY
+) -> AssessedDisposal:
+    """Return the gain that capital returned beyond the cost of the units is: no units go with it."""
+    piece = Piece(MatchRule.CAPITAL_RETURNED, ZERO, amount, ZERO, source, lot_id=lot_id, term=term)
+    return AssessedDisposal((), day, asset, ZERO, amount, (piece,))
+
+
+def gain_on(day: date, amount: Decimal, term: Term = Term.ANY, asset: str = "") -> AssessedDisposal:
+    """Return a disposal that gains `amount`, below 0 for a loss: for asking what it would cost."""
+    gained, lost = max(amount, ZERO), max(amount.copy_negate(), ZERO)
+    piece = Piece(MatchRule.IDENTIFIED, ZERO, gained, lost, "", term=term)
+    return AssessedDisposal((), day, asset, ZERO, gained, (piece,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +211,14 @@ class TaxRules(Protocol):
         Raises:
             SoldMoreThanHeld: The history sells what it never bought.
             TaxYearUnknown: There are no rules for that year.
+        """
+        ...
+
+    def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
+        """Return the tax of the assessed year if the disposals of `extra` had been made in it too.
+
+        Less the year's tax it is what a set of disposals costs, everything netted with everything; of one more unit of
+        currency of gain or loss, it is that one's marginal value.
         """
         ...
 

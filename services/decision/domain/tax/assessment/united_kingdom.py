@@ -36,6 +36,7 @@ from services.decision.domain.tax.assessment.results import (
     Remaining,
     SoldMoreThanHeld,
     TaxYearUnknown,
+    returned_capital,
     review_of,
 )
 from services.kernel.errors import FieldViolation
@@ -46,6 +47,7 @@ MATCHED_AFTER = timedelta(days=30)
 SAME_DAY_SOURCE = "TCGA 1992 s. 105(1)(b)"
 THIRTY_DAYS_SOURCE = "TCGA 1992 s. 106A(5)"
 POOL_SOURCE = "TCGA 1992 s. 104"
+RETURNED_SOURCE = "TCGA 1992 s. 122(4)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,10 @@ class UnitedKingdom:
             review=review_of(history),
         )
 
+    def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
+        """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
+        return self._lines([*assessment.of_year(), *extra], YEARS[assessment.tax_year])[-1].amount
+
     def after(self, earlier: Assessment) -> "UnitedKingdom":
         """Return the rules for the next year, with the losses of `earlier` brought forward."""
         return replace(self, losses_brought_forward=earlier.amount("losses_carried_forward"))
@@ -217,16 +223,9 @@ class _Sold:
 def _matched(history: History, asset: str, received: "_Received") -> tuple[list[AssessedDisposal], list[Remaining]]:
     """Match one asset; what it becomes is put into `received` for the assets that come later."""
     bought, sold = _by_day(history, asset)
-    for day, sale in sold.items():
-        if day in bought:
-            sale.match(bought[day], MatchRule.SAME_DAY, day, SAME_DAY_SOURCE)
-    bought_days = list(bought)
-    for day, sale in sold.items():
-        if not sale.unmatched:
-            continue
-        for bought_day in bought_days[bisect_right(bought_days, day) : bisect_right(bought_days, day + MATCHED_AFTER)]:
-            sale.match(bought[bought_day], MatchRule.THIRTY_DAYS, bought_day, THIRTY_DAYS_SOURCE)
+    _match_purchases(bought, sold)
     pool = _Bought(Fraction(0), ZERO)
+    gains: list[AssessedDisposal] = []
     changes: dict[date, Decimal] = defaultdict(lambda: ZERO)
     for change in history.cost_changes:
         if change.asset == asset and _counts(history, change.account_id):
@@ -249,6 +248,9 @@ def _matched(history: History, asset: str, received: "_Received") -> tuple[list[
             pool.units += bought[day].units
             pool.cost = total((pool.cost, bought[day].cost))
         pool.cost = total((pool.cost, changes.get(day, ZERO)))
+        if pool.cost < 0:
+            gains.append(returned_capital(day, asset, pool.cost.copy_negate(), RETURNED_SOURCE))
+            pool.cost = ZERO
         if day in sold:
             sale = sold[day]
             if sale.unmatched > pool.units:
@@ -257,9 +259,21 @@ def _matched(history: History, asset: str, received: "_Received") -> tuple[list[
                     f"{asset}: {missing} units sold on {day} were never bought", asset=asset, date=day, missing=missing
                 )
             sale.match(pool, MatchRule.POOL, None, POOL_SOURCE)
-    assessed = [_assessed(history, asset, day, sale) for day, sale in sold.items()]
+    assessed = [*gains, *(_assessed(history, asset, day, sale) for day, sale in sold.items())]
     left = [Remaining(None, asset, history.quantity_on(asset, date.max, pool.units), pool.cost)] if pool.units else []
     return assessed, left
+
+
+def _match_purchases(bought: dict[date, _Bought], sold: dict[date, _Sold]) -> None:
+    """Match what was bought on the day of a sale, over all days, and then what was bought in the 30 days after."""
+    for day, sale in sold.items():
+        if day in bought:
+            sale.match(bought[day], MatchRule.SAME_DAY, day, SAME_DAY_SOURCE)
+    days = list(bought)
+    for day, sale in sold.items():
+        if sale.unmatched:
+            for bought_day in days[bisect_right(days, day) : bisect_right(days, day + MATCHED_AFTER)]:
+                sale.match(bought[bought_day], MatchRule.THIRTY_DAYS, bought_day, THIRTY_DAYS_SOURCE)
 
 
 # What becomes of other assets: by asset, the day, the units and what they cost.
@@ -270,7 +284,7 @@ def _by_day(history: History, asset: str) -> tuple[dict[date, _Bought], dict[dat
     bought: dict[date, _Bought] = defaultdict(lambda: _Bought(Fraction(0), ZERO))
     for acquisition in history.acquisitions:
         if acquisition.asset == asset and _counts(history, acquisition.account_id):
-            purchase = bought[acquisition.day]
+            purchase = bought[history.pool_day(acquisition)]
             purchase.units += history.units(acquisition)
             purchase.cost = total((purchase.cost, acquisition.cost))
     sold: dict[date, _Sold] = {}

@@ -11,6 +11,7 @@ The tax of the lines is what the gains add: the tax on the year's income with th
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -114,6 +115,10 @@ class UnitedStatesYear:
             permanently_lost=lost,
             review=review_of(history),
         )
+
+    def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
+        """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
+        return self._lines([*assessment.of_year(), *extra], assessment.tax_year)[-1].amount
 
     def after(self, earlier: Assessment) -> "UnitedStatesYear":
         """Return the rules for the next year, with the losses of `earlier` brought forward by their kind."""
@@ -238,14 +243,19 @@ def _walked(
         for transfer in sorted(of_day.transfers, key=lambda each: each.transfer_id):
             lots.transfer(transfer)
         for change in sorted(of_day.changes, key=lambda each: (each.account_id, each.asset, each.amount)):
-            lots.change_cost(change.account_id, change.asset, day, change.amount)
+            gains = lots.change_cost(change.account_id, change.asset, day, change.amount)
+            assessed += gains if _taxed(history, change.account_id) else []
         pieces = lots.sell(of_day.sales)
         for sale in of_day.sales:
-            account = history.account[sale.account_id]
-            if account.owner is Owner.TAXPAYER and not account.sheltered:
+            if _taxed(history, sale.account_id):
                 ids = (sale.disposal_id,)
                 assessed.append(AssessedDisposal(ids, day, sale.asset, sale.quantity, sale.proceeds, pieces[ids[0]]))
     return assessed, lots
+
+
+def _taxed(history: History, account_id: str) -> bool:
+    account = history.account[account_id]
+    return account.owner is Owner.TAXPAYER and not account.sheltered
 
 
 def _days(history: History, group: tuple[str, ...]) -> "dict[date, _Day]":

@@ -36,7 +36,14 @@ from services.decision.domain.tax.assessment.history import (
     part,
     total,
 )
-from services.decision.domain.tax.assessment.results import MatchRule, Piece, SoldMoreThanHeld, Term
+from services.decision.domain.tax.assessment.results import (
+    AssessedDisposal,
+    MatchRule,
+    Piece,
+    SoldMoreThanHeld,
+    Term,
+    returned_capital,
+)
 from services.decision.domain.tax.united_states import WASH_SALE_WINDOW, long_term_from
 
 LOT_SOURCE = {
@@ -48,6 +55,7 @@ LOT_SOURCE = {
     MatchRule.AVERAGE_COST: "26 CFR § 1.1012-1(e)",
 }
 WASH_SOURCE = "26 U.S.C. § 1091"
+RETURNED_SOURCE = "26 U.S.C. § 301(c)(3)"
 
 
 @dataclass(slots=True)
@@ -57,6 +65,7 @@ class Lot:
     Attributes:
         purchase_id: The acquisition that they came from; parts of one purchase have the same.
         held_from_date: When the holding period counts from: before `acquired_date` once time was tacked on.
+        known_from: What happened to the asset before is in `units` and `basis` already.
     """
 
     purchase_id: str
@@ -64,6 +73,7 @@ class Lot:
     asset: str
     acquired_date: date
     held_from_date: date
+    known_from: date
     units: Fraction
     basis: Decimal
 
@@ -105,7 +115,7 @@ class AssetLots:
         rows = [each for each in self.history.acquisitions if each.asset in self.assets]
         for row in sorted(rows, key=lambda each: (each.day, each.lot_id)):
             units = self.history.units(row)
-            lot = Lot(row.lot_id, row.account_id, row.asset, row.day, row.day, units, row.cost)
+            lot = Lot(row.lot_id, row.account_id, row.asset, row.day, row.day, row.known_from, units, row.cost)
             self.lots.append(lot)
             self.unused.append(lot)
             self.by_place.setdefault((row.account_id, row.asset), []).append(lot)
@@ -124,10 +134,11 @@ class AssetLots:
         """Take out of every lot of `row.asset` bought before the day what it became, and return that."""
         made: list[Lot] = []
         for lot in self.lots:
-            if lot.asset != row.asset or lot.acquired_date >= row.day or not lot.units:
+            if lot.asset != row.asset or lot.known_from >= row.day or not lot.units:
                 continue
             cost = fraction_of(lot.basis, row.cost_part)
-            made.append(replace(lot, asset=row.new_asset, units=self.history.become(row, lot.units), basis=cost))
+            units = self.history.become(row, lot.units)
+            made.append(replace(lot, asset=row.new_asset, known_from=row.day, units=units, basis=cost))
             lot.basis = total((lot.basis, cost.copy_negate()))
             if row.ends_old:
                 lot.units = Fraction(0)
@@ -164,14 +175,25 @@ class AssetLots:
             index += 1
         return False
 
-    def change_cost(self, account_id: str, asset: str, day: date, amount: Decimal) -> None:
-        """Spread a return of capital (below 0) or reinvested income over the units that the account holds on `day`."""
-        held = [lot for lot in self.by_place.get((account_id, asset), ()) if lot.acquired_date <= day]
+    def change_cost(self, account_id: str, asset: str, day: date, amount: Decimal) -> list[AssessedDisposal]:
+        """Spread a return of capital (below 0) or reinvested income over the units that the account holds on `day`.
+
+        Returns:
+            What came back beyond a lot's basis, as gains: 26 U.S.C. § 301(c)(3).
+        """
+        held = [lot for lot in self.by_place.get((account_id, asset), ()) if lot.known_from <= day]
         units = sum((lot.units for lot in held), Fraction(0))
+        gains: list[AssessedDisposal] = []
         for lot in held:
             share = part(amount, lot.units, units)
             lot.basis = total((lot.basis, share))
             amount, units = total((amount, share.copy_negate())), units - lot.units
+            if lot.basis < 0:
+                term = Term.LONG if day >= long_term_from(lot.held_from_date) else Term.SHORT
+                beyond = lot.basis.copy_negate()
+                gains.append(returned_capital(day, asset, beyond, RETURNED_SOURCE, lot_id=lot.purchase_id, term=term))
+                lot.basis = ZERO
+        return gains
 
     def sell(self, disposals: Sequence[Disposal]) -> dict[str, tuple[Piece, ...]]:
         """Take all sales of one day out of their accounts' lots, and find what of each loss is disallowed.

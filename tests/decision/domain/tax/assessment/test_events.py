@@ -38,7 +38,7 @@ OWN = (TaxAccount("A"), TaxAccount("B"))
 def eventful_histories(draw):
     """Trades, splits, transfers, returns of capital, a spin-off and a merger of two old assets and one new.
 
-    Every unit is counted along, so that nothing is sold that is not there; returns of capital stay below the cost.
+    Every unit is counted along, so that nothing is sold that is not there.
     """
     acquisitions, disposals, transfers, changes, splits = [], [], [], [], []
     reorganizations: list[Reorganization] = []
@@ -69,7 +69,7 @@ def eventful_histories(draw):
             transfers.append(Transfer(f"t{number}", day, account, other, asset, min(units, here)))
             day += timedelta(days=1)
         elif kind == "change" and here:
-            changes.append(CostChange(day, account, asset, amount))
+            changes.append(CostChange(day, account, asset, amount - 100))
         elif kind == "split":
             day += timedelta(days=1)
             splits.append(Split(day, asset, 2, 1))
@@ -210,6 +210,22 @@ def test_a_purchase_of_an_identical_asset_replaces_unit_by_unit():
     assert got.amount("wash_sales_disallowed") == 120
     (left,) = got.remaining
     assert (left.asset, left.cost, left.acquired_date) == ("VOO", 620, date(2025, 3, 20))
+
+
+@pytest.mark.parametrize(
+    ("rules", "gains"), [(RULES[0], [50]), (RULES[1], [50]), (RULES[2], [50]), (RULES[3], [])],
+    ids=lambda each: type(each).__name__,
+)  # fmt: skip
+def test_capital_returned_beyond_the_cost_is_a_gain_but_in_germany_a_cost_below_nothing(rules, gains):
+    # EStG § 20 Abs. 1 Nr. 1 Satz 3: what comes back of capital is no income; it lowers the cost, below zero too.
+    history = History(
+        OWN, (bought("l", "2024-01-10", "A", "10", "100"),),
+        cost_changes=(CostChange(date(2025, 3, 3), "A", "ACME", Decimal(-150)),),
+    )  # fmt: skip
+
+    got = rules.assess(history, 2025)
+    assert [each.counted_gain for each in got.disposals] == gains
+    assert [each.cost for each in got.remaining] == ([-50] if not gains else [0])
 
 
 def test_lots_of_identical_assets_stay_apart_when_they_are_sold():
