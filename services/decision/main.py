@@ -56,6 +56,7 @@ from services.decision.clients.solving import compiled_optimiser, optimiser
 from services.decision.config import DecisionSettings
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
+from services.decision.store.taxes import TaxSessions
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Unreachable
 from services.kernel.signing import read_private_key
@@ -179,6 +180,7 @@ def build(
     books = BookApp(
         read=sessions.view, begin=sessions.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
     )
+    taxes = TaxSessions(database)
     prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
     servicers = (
         Servicer(
@@ -202,7 +204,7 @@ def build(
         Servicer(
             TAX.services_by_name["TaxService"].full_name,
             add_TaxServiceServicer_to_server,
-            TaxServicer(TaxApp(clock)),
+            TaxServicer(TaxApp(clock, taxes.read, taxes.begin)),
         ),
         Servicer(
             OPERATIONS.services_by_name["Operations"].full_name,

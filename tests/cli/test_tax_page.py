@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.tax_ledger_messages import accounts_named, events_of, owners_of
 from services.decision.api.tax_messages import history_of, rules_of
-from services.decision.domain.tax.assessment.history import History
+from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Split
 from services.kernel.errors import Invalid
 from tools.cli.documents import message_from_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
-WHOLE, COUNTRIES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+WHOLE, COUNTRIES, EVENTS, LEDGER = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def assessed(text):
@@ -31,6 +32,14 @@ def test_each_country_s_taxpayer_is_one(line):
     request = message_from_yaml(f"tax_year: 2025\n{line}", pb.PreviewTaxYearRequest())
 
     assert rules_of(request).assess(History(()), 2025).amount("tax") == 0
+
+
+def test_the_events_can_be_recorded_and_the_ledger_asked_for():
+    request = message_from_yaml(EVENTS, pb.RecordTaxEventsRequest())
+    rows = [each.row for each in events_of(request, dict.fromkeys(accounts_named(request), "USD"))]
+
+    assert [type(row) for row in rows] == [Acquisition, Acquisition, Disposal, Split]
+    assert list(owners_of(message_from_yaml(LEDGER, pb.GetTaxLedgerRequest()))) == list(accounts_named(request))
 
 
 def test_a_date_that_is_none_is_named():

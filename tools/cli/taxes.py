@@ -1,24 +1,32 @@
-"""`evenkeel tax`: what a history of trades comes to under the law of a country."""
+"""`evenkeel tax`: what a history of trades comes to under the law of a country, and what is on record about lots."""
 
+import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import message_from_yaml
-from tools.cli.text import number, state
+from tools.cli.text import money, number, state
 from tools.client.session import Evenkeel
-from tools.client.values import civil_date
+from tools.client.values import civil_date, new_request_id
 
-app = typer.Typer(help="What a history of trades comes to under the law of a country.", no_args_is_help=True)
+app = typer.Typer(
+    help="What a history of trades comes to under the law of a country, and what is on record about lots.",
+    no_args_is_help=True,
+)
+
+
+Forms = Annotated[Path | None, typer.Option("--forms", help="Write the rows of the year's forms to this CSV file.")]
 
 
 @app.command()
 def preview(
     context: typer.Context,
     file: Annotated[Path, typer.Option("--file", "-f", help="The taxpayer and the history, as YAML.", exists=True)],
+    forms: Forms = None,
 ) -> None:
     """Assess one taxpayer's tax year from a file; nothing is kept.
 
@@ -30,19 +38,161 @@ def preview(
 
     response = call(context, "advisor", work)
 
+    if forms is not None:
+        _write_forms(forms, response)
+    show(context, response, lambda: _print_year(response))
+
+
+@app.command()
+def record(
+    context: typer.Context,
+    file: Annotated[Path, typer.Option("--file", "-f", help="The events, as YAML.", exists=True)],
+) -> None:
+    """Keep what happened to accounts' lots: purchases, sales, transfers, splits, mergers, returned capital.
+
+    The file has the fields of `RecordTaxEventsRequest`; docs/tax.md has one. Sending it twice changes nothing.
+    """
+    request = message_from_yaml(file.read_text(), pb.RecordTaxEventsRequest(request_id=new_request_id()))
+    response = call(context, "platform_engineer", lambda services: services.taxes.RecordTaxEvents(request))
+
     def readable() -> None:
-        out.print(
-            f"[bold]{response.jurisdiction}[/]  {civil_date(response.first_date)} to {civil_date(response.last_date)}  "
-            f"amounts in {response.currency_code}\n",
-            highlight=False,
-        )
-        _print_disposals(response)
-        rows = table("The year", "line", ">amount", "source")
-        for line in response.lines:
-            rows.add_row(line.name.replace("_", " "), number(line.amount), line.source)
-        out.print(rows)
+        said = f"{response.recorded} recorded, {response.known} on record already, {response.withdrawn} withdrawn"
+        out.print(said, highlight=False)
 
     show(context, response, readable)
+
+
+@app.command()
+def events(
+    context: typer.Context,
+    account: Annotated[str, typer.Option(help="Only of this account.")] = "",
+    instrument: Annotated[str, typer.Option(help="Only of this instrument.")] = "",
+) -> None:
+    """List what is on record about lots, by day."""
+
+    async def work(services: Evenkeel) -> list[pb.RecordedTaxEvent]:
+        request = pb.ListTaxEventsRequest(account_id=account, instrument_id=instrument, page_size=1000)
+        found: list[pb.RecordedTaxEvent] = []
+        while True:
+            page = await services.taxes.ListTaxEvents(request)
+            found += page.events
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    found = call(context, "advisor", work)
+
+    def readable() -> None:
+        rows = table("Events", "day", "event", "account", "instrument", "what", ">units", ">amount", "")
+        for each in found:
+            event = each.event
+            what = event.WhichOneof("what") or ""
+            detail = getattr(event, what)
+            names = {field.name for field, _ in detail.ListFields()}
+            units = number(detail.quantity) if "quantity" in names else _ratio(detail)
+            amount = next(
+                (money(getattr(detail, name)) for name in ("cost", "proceeds", "amount") if name in names), ""
+            )
+            rows.add_row(
+                str(civil_date(event.date)), event.event_id, event.account_id or "all", event.instrument_id,
+                what.replace("_", " "), units, amount, "withdrawn" if each.HasField("withdraw_time") else "",
+            )  # fmt: skip
+        out.print(rows)
+
+    show(context, found, readable)
+
+
+@app.command()
+def ledger(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The taxpayer, the accounts and the year, as YAML.", exists=True)
+    ],
+    forms: Forms = None,
+) -> None:
+    """Show the year of a taxpayer's accounts from what is on record: lots, disposals, the computation, differences.
+
+    The file has the fields of `GetTaxLedgerRequest`; docs/tax.md has one.
+    """
+    request = message_from_yaml(file.read_text(), pb.GetTaxLedgerRequest())
+    response = call(context, "advisor", lambda services: services.taxes.GetTaxLedger(request))
+    if forms is not None:
+        _write_forms(forms, response.year)
+
+    def readable() -> None:
+        _print_year(response.year)
+        rows = table("Lots", "account", "asset", "lot", "bought", "held from", ">units", ">cost")
+        for each in response.year.remaining:
+            days = [str(civil_date(getattr(each, name))) if each.HasField(name) else "" for name in LOT_DAYS]
+            rows.add_row(
+                each.account_id, each.asset, each.lot_id, *days, number(each.quantity), number(each.cost)
+            )  # fmt: skip
+        out.print(rows)
+        for line in response.brought_forward:
+            out.print(f"  brought forward: {line.name.replace('_', ' ')} {number(line.amount)}", highlight=False)
+        for break_ in response.differences:
+            out.print(
+                f"[yellow]{break_.account_id} {break_.instrument_id}: {number(break_.ledger_quantity)} units by the "
+                f"record, {number(break_.book_quantity)} in the book[/]",
+                highlight=False,
+            )
+
+    show(context, response, readable)
+
+
+LOT_DAYS: tuple[Literal["acquired_date", "held_from_date"], ...] = ("acquired_date", "held_from_date")
+
+
+def _ratio(detail: pb.TaxEvent.Split | pb.TaxEvent.Reorganized | pb.TaxEvent.CostChanged) -> str:
+    return "" if isinstance(detail, pb.TaxEvent.CostChanged) else f"{detail.new_units}:{detail.old_units}"
+
+
+def _write_forms(file: Path, response: pb.PreviewTaxYearResponse) -> None:
+    """Write the rows of the year's forms as CSV, one a row, with the columns of Form 8949."""
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(FORM_COLUMNS)
+        for row in response.form_rows:
+            rows.writerow(
+                (
+                    row.form,
+                    row.part,
+                    row.description,
+                    civil_date(row.acquired_date) if row.HasField("acquired_date") else "",
+                    civil_date(row.sold_date) if row.HasField("sold_date") else "",
+                    row.proceeds.value,
+                    row.cost.value,
+                    row.code,
+                    row.adjustment.value,
+                    row.gain.value,
+                )
+            )
+
+
+FORM_COLUMNS = (
+    "form", "part", "description", "acquired", "sold", "proceeds", "cost", "code", "adjustment", "gain",
+)  # fmt: skip
+
+
+def _print_year(response: pb.PreviewTaxYearResponse) -> None:
+    out.print(
+        f"[bold]{response.jurisdiction}[/]  {civil_date(response.first_date)} to {civil_date(response.last_date)}  "
+        f"amounts in {response.currency_code}\n",
+        highlight=False,
+    )
+    _print_disposals(response)
+    rows = table("The year", "line", ">amount", "source")
+    for line in response.lines:
+        rows.add_row(line.name.replace("_", " "), number(line.amount), line.source)
+    out.print(rows)
+    for each in response.marginals:
+        term = "" if each.term == pb.TaxPiece.TERM_ANY else f" {state(pb.TaxPiece.Term.DESCRIPTOR, each.term).lower()}"
+        out.print(
+            f"  the next unit of{term} gain costs {number(each.gain_rate)}, of loss saves {number(each.loss_rate)}",
+            highlight=False,
+        )
+    for sentence in response.review:
+        out.print(f"[yellow]  to review: {sentence}[/]", highlight=False)
 
 
 def _print_disposals(response: pb.PreviewTaxYearResponse) -> None:

@@ -12,17 +12,22 @@ from google.type import date_pb2, decimal_pb2, money_pb2
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.canada import Canada
+from services.decision.domain.tax.assessment.forms import FormRow, form_rows
 from services.decision.domain.tax.assessment.germany import AssetKind, FundYear, Germany
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
     Disposal,
     History,
+    LotMethod,
     Owner,
+    Reorganization,
     Split,
     TaxAccount,
+    Transfer,
     cents,
 )
+from services.decision.domain.tax.assessment.marginal import marginals
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -36,13 +41,14 @@ from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.money import Money
 from services.runtime.wire import date_message, date_of, decimal_message, decimal_of, money_of
 
 Message = TypeVar("Message")
 Row = TypeVar("Row")
 _Taxpayer: TypeAlias = pb.UnitedStatesTaxpayer | pb.UnitedKingdomTaxpayer | pb.CanadaTaxpayer | pb.GermanyTaxpayer
 
-_OWNERS: Mapping[pb.TaxHistoryAccount.Owner.ValueType, Owner] = {
+OWNERS: Mapping[pb.TaxHistoryAccount.Owner.ValueType, Owner] = {
     pb.TaxHistoryAccount.OWNER_TAXPAYER: Owner.TAXPAYER,
     pb.TaxHistoryAccount.OWNER_AFFILIATED: Owner.AFFILIATED,
 }
@@ -61,19 +67,32 @@ _KINDS: Mapping[pb.GermanyTaxpayer.AssetKind.ValueType, AssetKind] = {
     pb.GermanyTaxpayer.ASSET_KIND_OTHER_FUND: AssetKind.OTHER_FUND,
     pb.GermanyTaxpayer.ASSET_KIND_OTHER: AssetKind.OTHER,
 }
+LOT_METHODS: Mapping[pb.TaxLotMethod.ValueType, LotMethod] = {
+    pb.TAX_LOT_METHOD_UNSPECIFIED: LotMethod.FIRST_IN_FIRST_OUT,
+    pb.TAX_LOT_METHOD_FIRST_IN_FIRST_OUT: LotMethod.FIRST_IN_FIRST_OUT,
+    pb.TAX_LOT_METHOD_LAST_IN_FIRST_OUT: LotMethod.LAST_IN_FIRST_OUT,
+    pb.TAX_LOT_METHOD_HIGHEST_COST: LotMethod.HIGHEST_COST,
+    pb.TAX_LOT_METHOD_LOWEST_TAX: LotMethod.LOWEST_TAX,
+    pb.TAX_LOT_METHOD_AVERAGE_COST: LotMethod.AVERAGE_COST,
+}
 _RULES: Mapping[MatchRule, pb.TaxPiece.Rule.ValueType] = {
     MatchRule.SAME_DAY: pb.TaxPiece.RULE_SAME_DAY,
     MatchRule.THIRTY_DAYS: pb.TaxPiece.RULE_THIRTY_DAYS,
     MatchRule.POOL: pb.TaxPiece.RULE_POOL,
     MatchRule.IDENTIFIED: pb.TaxPiece.RULE_IDENTIFIED,
     MatchRule.FIRST_IN_FIRST_OUT: pb.TaxPiece.RULE_FIRST_IN_FIRST_OUT,
+    MatchRule.LAST_IN_FIRST_OUT: pb.TaxPiece.RULE_LAST_IN_FIRST_OUT,
+    MatchRule.HIGHEST_COST: pb.TaxPiece.RULE_HIGHEST_COST,
+    MatchRule.LOWEST_TAX: pb.TaxPiece.RULE_LOWEST_TAX,
+    MatchRule.AVERAGE_COST: pb.TaxPiece.RULE_AVERAGE_COST,
+    MatchRule.CAPITAL_RETURNED: pb.TaxPiece.RULE_CAPITAL_RETURNED,
 }
 _TERMS: Mapping[Term, pb.TaxPiece.Term.ValueType] = {
     Term.ANY: pb.TaxPiece.TERM_ANY,
     Term.SHORT: pb.TaxPiece.TERM_SHORT,
     Term.LONG: pb.TaxPiece.TERM_LONG,
 }
-_CURRENCIES = {"united_states": "USD", "united_kingdom": "GBP", "canada": "CAD", "germany": "EUR"}
+CURRENCIES = {"united_states": "USD", "united_kingdom": "GBP", "canada": "CAD", "germany": "EUR"}
 # EStG § 51a Abs. 2b with the church tax laws of the states: none, Bavaria and Baden-Württemberg, the others.
 _CHURCH_RATES = (ZERO, Decimal("0.08"), Decimal("0.09"))
 _ONE = Decimal(1)
@@ -85,7 +104,10 @@ class ExchangeRateMissing(Invalid):
     reason = "TAX_RATE_MISSING"
 
 
-def rules_of(request: pb.PreviewTaxYearRequest) -> TaxRules:
+TaxpayerRequest: TypeAlias = pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest
+
+
+def rules_of(request: TaxpayerRequest) -> TaxRules:
     """Return the country's rules with what they must know of the taxpayer.
 
     Raises:
@@ -134,9 +156,9 @@ def history_of(request: pb.PreviewTaxYearRequest) -> History:
         Invalid: A date, number or amount is none.
         ExchangeRateMissing: An amount is in another currency, and its day has no rate.
     """
-    exchange = _Exchange.of(request)
+    exchange = Exchange.of(request.exchange_rates, CURRENCIES[request.WhichOneof("taxpayer") or ""])
     return History(
-        accounts=tuple(TaxAccount(each.account_id, _OWNERS[each.owner], each.sheltered) for each in request.accounts),
+        accounts=tuple(TaxAccount(each.account_id, OWNERS[each.owner], each.sheltered) for each in request.accounts),
         acquisitions=_rows("acquisitions", request.acquisitions, lambda row, path: _acquisition(row, path, exchange)),
         disposals=_rows("disposals", request.disposals, lambda row, path: _disposal(row, path, exchange)),
         splits=_rows(
@@ -145,11 +167,31 @@ def history_of(request: pb.PreviewTaxYearRequest) -> History:
             lambda row, path: Split(date_of(row.date, f"{path}.date"), row.asset, row.new_units, row.old_units),
         ),
         cost_changes=_rows("cost_changes", request.cost_changes, lambda row, path: _cost_change(row, path, exchange)),
+        reorganizations=_rows("reorganizations", request.reorganizations, _reorganization),
+        transfers=_rows("transfers", request.transfers, _transfer),
+        identical=identical_of(request.identical),
     )
 
 
-def assessment_message(assessment: Assessment) -> pb.PreviewTaxYearResponse:
-    """Return the message of an assessment."""
+def identical_of(sets: Sequence[pb.IdenticalAssets]) -> Mapping[str, str]:
+    """Return, by asset, the name of the set of identical assets that it is in.
+
+    Raises:
+        Invalid: An asset is in two sets.
+    """
+    named: dict[str, str] = {}
+    found = Violations()
+    for index, each in enumerate(sets):
+        name = min(each.assets)
+        for asset in each.assets:
+            if named.setdefault(asset, name) != name:
+                found.add(f"identical[{index}].assets", f"must be in one set, was {asset!r} in two")
+    found.raise_if_any()
+    return named
+
+
+def assessment_message(rules: TaxRules, assessment: Assessment) -> pb.PreviewTaxYearResponse:
+    """Return the message of an assessment by `rules`."""
     return pb.PreviewTaxYearResponse(
         jurisdiction=assessment.jurisdiction,
         currency_code=assessment.currency,
@@ -162,6 +204,31 @@ def assessment_message(assessment: Assessment) -> pb.PreviewTaxYearResponse:
             for line in assessment.lines
         ],
         permanently_lost=decimal_message(assessment.permanently_lost),
+        review=assessment.review,
+        form_rows=[_form_row_message(row) for row in form_rows(assessment)],
+        marginals=[
+            pb.TaxMarginal(
+                term=_TERMS[each.term],
+                gain_rate=decimal_message(each.gain_rate),
+                loss_rate=decimal_message(each.loss_rate),
+            )
+            for each in marginals(rules, assessment)
+        ],
+    )
+
+
+def _form_row_message(row: FormRow) -> pb.TaxFormRow:
+    return pb.TaxFormRow(
+        form=row.form,
+        part=row.part,
+        description=row.description,
+        acquired_date=_day(row.acquired_date),
+        sold_date=_day(row.sold_date),
+        proceeds=decimal_message(row.proceeds),
+        cost=decimal_message(row.cost),
+        code=row.code,
+        adjustment=decimal_message(row.adjustment),
+        gain=decimal_message(row.gain),
     )
 
 
@@ -220,17 +287,22 @@ def _germany(message: pb.GermanyTaxpayer, given: _Facts) -> Germany:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
-    """Turns amounts into the country's currency."""
+class Exchange:
+    """Turns amounts into the currency in which tax is reckoned."""
 
     currency: str
     rates: Mapping[tuple[date, str], Decimal]
 
     @classmethod
-    def of(cls, request: pb.PreviewTaxYearRequest) -> "_Exchange":
+    def of(cls, messages: Sequence[pb.TaxExchangeRate], currency: str) -> "Exchange":
+        """Return the rates of a request, into `currency`.
+
+        Raises:
+            Invalid: A rate is not above 0, or a day has two for one currency.
+        """
         rates: dict[tuple[date, str], Decimal] = {}
         found = Violations()
-        for index, each in enumerate(request.exchange_rates):
+        for index, each in enumerate(messages):
             path = f"exchange_rates[{index}]"
             key = date_of(each.date, f"{path}.date"), each.currency_code
             rate = decimal_of(each.rate, f"{path}.rate")
@@ -239,32 +311,89 @@ class _Exchange:
             if rates.setdefault(key, rate) != rate:
                 found.add(path, f"must be one of its day and currency, was {key[0]} {key[1]} again with another rate")
         found.raise_if_any()
-        return cls(_CURRENCIES[request.WhichOneof("taxpayer") or ""], rates)
+        return cls(currency, rates)
 
     def amount(self, message: money_pb2.Money, day: date, field: str) -> Decimal:
-        """Return the amount in the country's currency: as it is, or at the day's rate in whole cents, half to even."""
+        """Return the amount in the currency: as it is, or at the day's rate in whole cents, half to even.
+
+        Raises:
+            ExchangeRateMissing: The day has no rate.
+        """
         money = money_of(message, field)
+        rate = self.rate(money, day, field)
+        return money.amount if rate is None else cents(Fraction(money.amount) * Fraction(rate))
+
+    def rate(self, money: Money, day: date, field: str) -> Decimal | None:
+        """Return the rate that turns `money` into the currency; None when it is in it.
+
+        Raises:
+            ExchangeRateMissing: The day has no rate.
+        """
         if money.currency == self.currency:
-            return money.amount
+            return None
         rate = self.rates.get((day, money.currency))
         if rate is None:
             said = f"must be in {self.currency} or have an exchange rate for {money.currency} on {day}"
             description = f"{said}, was {money}"
             raise ExchangeRateMissing(f"{field}: {description}", violations=[FieldViolation(field, description)])
-        return cents(Fraction(money.amount) * Fraction(rate))
+        return rate
 
 
 def _rows(name: str, messages: Sequence[Message], value: Callable[[Message, str], Row]) -> tuple[Row, ...]:
     return tuple(value(message, f"{name}[{index}]") for index, message in enumerate(messages))
 
 
-def _acquisition(row: pb.TaxAcquisition, path: str, exchange: _Exchange) -> Acquisition:
+def _acquisition(row: pb.TaxAcquisition, path: str, exchange: Exchange) -> Acquisition:
     day = date_of(row.date, f"{path}.date")
-    cost = exchange.amount(row.cost, day, f"{path}.cost")
-    return Acquisition(row.lot_id, day, row.account_id, row.asset, decimal_of(row.quantity, f"{path}.quantity"), cost)
+    return Acquisition(
+        row.lot_id,
+        day,
+        row.account_id,
+        row.asset,
+        decimal_of(row.quantity, f"{path}.quantity"),
+        exchange.amount(row.cost, day, f"{path}.cost") if cost_is_known(row, path) else ZERO,
+        not row.cost_unknown,
+        row.reinvested,
+    )
 
 
-def _disposal(row: pb.TaxDisposal, path: str, exchange: _Exchange) -> Disposal:
+def cost_is_known(row: pb.TaxAcquisition | pb.TaxEvent.Acquired, path: str) -> bool:
+    """Return whether a row says what its units cost.
+
+    Raises:
+        Invalid: It says so, and also that nobody knows; or neither.
+    """
+    if row.HasField("cost") == row.cost_unknown:
+        description = "must be given, or cost_unknown be set, and not both"
+        violations = [FieldViolation(f"{path}.cost", description)]
+        raise Invalid(f"{path}.cost: {description}", violations=violations)
+    return not row.cost_unknown
+
+
+def _reorganization(row: pb.TaxReorganization, path: str) -> Reorganization:
+    return Reorganization(
+        date_of(row.date, f"{path}.date"),
+        row.asset,
+        row.new_asset,
+        row.new_units,
+        row.old_units,
+        decimal_of(row.cost_part, f"{path}.cost_part"),
+    )
+
+
+def _transfer(row: pb.TaxTransfer, path: str) -> Transfer:
+    return Transfer(
+        row.transfer_id,
+        date_of(row.date, f"{path}.date"),
+        row.account_id,
+        row.to_account_id,
+        row.asset,
+        decimal_of(row.quantity, f"{path}.quantity"),
+        tuple(row.lot_ids),
+    )
+
+
+def _disposal(row: pb.TaxDisposal, path: str, exchange: Exchange) -> Disposal:
     day = date_of(row.date, f"{path}.date")
     return Disposal(
         row.disposal_id,
@@ -274,10 +403,11 @@ def _disposal(row: pb.TaxDisposal, path: str, exchange: _Exchange) -> Disposal:
         decimal_of(row.quantity, f"{path}.quantity"),
         exchange.amount(row.proceeds, day, f"{path}.proceeds"),
         tuple(row.lot_ids),
+        LOT_METHODS[row.lot_method],
     )
 
 
-def _cost_change(row: pb.TaxCostChange, path: str, exchange: _Exchange) -> CostChange:
+def _cost_change(row: pb.TaxCostChange, path: str, exchange: Exchange) -> CostChange:
     day = date_of(row.date, f"{path}.date")
     return CostChange(day, row.account_id, row.asset, exchange.amount(row.amount, day, f"{path}.amount"))
 

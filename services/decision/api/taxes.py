@@ -1,24 +1,71 @@
 """`evenkeel.decision.v1.TaxService`: message → values → use case → message."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import grpc.aio
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceServicer
-from services.decision.api.tax_messages import assessment_message, history_of, rules_of
-from services.decision.app.taxes import TaxApp
+from services.decision.api.tax_ledger_messages import (
+    accounts_named,
+    complete_of,
+    events_of,
+    ledger_message,
+    owners_of,
+    recorded_message,
+)
+from services.decision.api.tax_messages import assessment_message, history_of, identical_of, rules_of
+from services.decision.app.taxes import EventFilter, TaxApp
+from services.kernel.ids import AccountId, InstrumentId
+from services.runtime.paging import cut, read_page
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+_Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class TaxServicer(TaxServiceServicer):
-    """Answers what a history of trades comes to."""
+    """Answers what a history of trades comes to, and keeps the histories of accounts."""
 
     app: TaxApp
 
-    async def PreviewTaxYear(
-        self, request: pb.PreviewTaxYearRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.PreviewTaxYearResponse:
+    async def PreviewTaxYear(self, request: pb.PreviewTaxYearRequest, context: _Context) -> pb.PreviewTaxYearResponse:
         rules, history = rules_of(request), history_of(request)
-        return assessment_message(await self.app.preview_year(rules, history, request.tax_year))
+        return assessment_message(rules, await self.app.preview_year(rules, history, request.tax_year))
+
+    async def RecordTaxEvents(
+        self, request: pb.RecordTaxEventsRequest, context: _Context
+    ) -> pb.RecordTaxEventsResponse:
+        currencies = await self.app.currencies(accounts_named(request))
+        done = await self.app.record(
+            events_of(request, currencies), complete_of(request), frozenset(request.withdrawn_event_ids)
+        )
+        return pb.RecordTaxEventsResponse(recorded=done.recorded, known=done.known, withdrawn=done.withdrawn)
+
+    async def ListTaxEvents(self, request: pb.ListTaxEventsRequest, context: _Context) -> pb.ListTaxEventsResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        which = EventFilter(
+            AccountId(request.account_id) if request.account_id else None,
+            InstrumentId(request.instrument_id) if request.instrument_id else None,
+        )
+        after = None if page.after is None else (date.fromisoformat(str(page.after[0])), str(page.after[1]))
+        found = await self.app.list_events(which, after, page.size + 1)
+        shown, token = cut(found, page, lambda each: (each.event.row.day.isoformat(), each.event.event_id))
+        named = {AccountId(each.event.account_id) for each in shown if each.event.account_id is not None}
+        currencies = await self.app.currencies(named)
+        return pb.ListTaxEventsResponse(
+            events=[
+                recorded_message(each, currencies.get(AccountId(each.event.account_id or ""), "")) for each in shown
+            ],
+            next_page_token=token,
+        )
+
+    async def GetTaxLedger(self, request: pb.GetTaxLedgerRequest, context: _Context) -> pb.GetTaxLedgerResponse:
+        ledger = await self.app.ledger(
+            owners_of(request), rules_of(request), request.tax_year, identical_of(request.identical)
+        )
+        return ledger_message(ledger)

@@ -1,18 +1,129 @@
-"""Works out what a history of trades comes to under the tax law of a country. Keeps nothing."""
+"""Keeps what happened to accounts' lots, and works out what a history comes to under the tax law of a country."""
 
 import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
 
-from services.decision.domain.tax.assessment.history import History
-from services.decision.domain.tax.assessment.results import Assessment, TaxRules
+from services.decision.app.book import AccountNotFound, Books
+from services.decision.domain.book import AccountBook, SnapshotId
+from services.decision.domain.tax.assessment.history import EARLIEST_DATE, History, Owner
+from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
+from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
+from services.decision.domain.tax.ledger import BookedTrade, Difference, LedgerAccount, differences, ledger_history
 from services.kernel.clock import Clock
+from services.kernel.errors import Violations
+from services.kernel.events import Event
+from services.kernel.ids import AccountId, InstrumentId
+
+# An event is at most 60 KiB; the record itself keeps every row.
+EVENTS_TOLD_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None for all."""
+
+    account_id: AccountId | None = None
+    instrument_id: InstrumentId | None = None
+
+
+class TaxRecords(Protocol):
+    """The events on record."""
+
+    async def get(self, event_ids: Collection[str]) -> Mapping[str, RecordedEvent]:
+        """Return those events that are on record."""
+        ...
+
+    async def add(self, events: Sequence[TaxEvent], at: datetime) -> None:
+        """Keep new events."""
+        ...
+
+    async def withdraw(self, event_ids: Collection[str], at: datetime) -> int:
+        """Let events count no more, and return how many did until now."""
+        ...
+
+    async def complete(self, until: Mapping[AccountId, date]) -> None:
+        """Keep up to which day accounts' whole histories are on record."""
+        ...
+
+    async def complete_until(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:
+        """Return up to which day the whole history of accounts is on record; absent where it is not."""
+        ...
+
+    async def counting(self, account_ids: Collection[AccountId]) -> Sequence[TaxEvent]:
+        """Return the events that count, of the accounts and of every asset, by day and id."""
+        ...
+
+    async def listed(self, which: EventFilter, after: tuple[date, str] | None, limit: int) -> Sequence[RecordedEvent]:
+        """Return events by day and id, those after `after`."""
+        ...
+
+    async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
+        """Return everything booked to the accounts, by position."""
+        ...
+
+
+class Emit(Protocol):
+    """Tells audit of changes, in this transaction."""
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Tell it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaxWriting:
+    """One database transaction, to write in."""
+
+    books: Books
+    records: TaxRecords
+    emit: Emit
+
+
+@dataclass(frozen=True, slots=True)
+class TaxReading:
+    """One database transaction, to read in."""
+
+    books: Books
+    records: TaxRecords
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a request to keep events did, counted."""
+
+    recorded: int
+    known: int
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A taxpayer's ledger of a year.
+
+    Attributes:
+        rules: With the losses of earlier years brought forward.
+        brought_forward: Those losses.
+        differences: Where the ledger's units are not those of the book.
+    """
+
+    history: History
+    rules: TaxRules
+    assessment: Assessment
+    brought_forward: tuple[Line, ...]
+    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TaxApp:
-    """Assesses histories. `clock` is the computer's, also beside a market that is replayed."""
+    """Keeps events and assesses histories. `clock` is the computer's, also beside a market that is replayed."""
 
     clock: Clock
+    read: Callable[[], AbstractAsyncContextManager[TaxReading]]
+    begin: Callable[[], AbstractAsyncContextManager[TaxWriting]]
 
     async def preview_year(self, rules: TaxRules, history: History, tax_year: int) -> Assessment:
         """Return what `history` comes to in `tax_year` by `rules`.
@@ -24,3 +135,190 @@ class TaxApp:
         """
         today = self.clock.now().date()
         return await asyncio.to_thread(lambda: rules.assess(history.checked(today), tax_year))
+
+    async def currencies(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, str]:
+        """Return the currency of each account.
+
+        Raises:
+            AccountNotFound: The book does not have one.
+        """
+        async with self.read() as session:
+            found = await session.books.holdings(account_ids)
+        _check_found(account_ids, found)
+        return {each.account_id: each.currency for each in found}
+
+    async def record(
+        self, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], withdrawn: Collection[str]
+    ) -> Recorded:
+        """Keep events, all or nothing. Those on record already, the same in everything, are passed over.
+
+        Raises:
+            Invalid: A value cannot be.
+            TaxEventDiffers: An id belongs to another event.
+            TaxEventNotFound: An event to withdraw is not on record.
+        """
+        now = self.clock.now()
+        async with self.begin() as session:
+            await self._check(session, events, complete, now.date())
+            known = await session.records.get([*(each.event_id for each in events), *withdrawn])
+            for each in events:
+                other = known.get(each.event_id)
+                if other is not None and (other.event.kind, other.event.content()) != (each.kind, each.content()):
+                    raise TaxEventDiffers(
+                        f"event {each.event_id} is on record as another: a {other.event.kind} "
+                        f"of {other.event.row.asset} on {other.event.row.day}",
+                        event_id=each.event_id,
+                    )
+            missing = sorted(set(withdrawn) - known.keys())
+            if missing:
+                raise TaxEventNotFound(f"event {missing[0]} is not on record", event_id=missing[0])
+            fresh = [each for each in events if each.event_id not in known]
+            await session.records.add(fresh, now)
+            gone = await session.records.withdraw(withdrawn, now)
+            await session.records.complete(complete)
+            ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
+            await session.emit(_told(fresh, complete, ended))
+        return Recorded(len(fresh), len(events) - len(fresh), gone)
+
+    async def _check(
+        self, session: TaxWriting, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], today: date
+    ) -> None:
+        """Refuse what cannot be by itself; whether more is sold than was bought shows only in the whole ledger."""
+        found = Violations()
+        named = {AccountId(each.account_id) for each in events if each.account_id is not None} | complete.keys()
+        unknown = set(await session.books.account_ids_missing(named))
+        instruments = {InstrumentId(each.row.asset) for each in events}
+        known = await session.books.instruments(instruments)
+        seen: set[str] = set()
+        for index, each in enumerate(events):
+            path = f"events[{index}]"
+            if each.event_id in seen:
+                found.add(f"{path}.event_id", f"must be unique, was {each.event_id!r} again")
+            seen.add(each.event_id)
+            if each.account_id in unknown:
+                found.add(f"{path}.account_id", f"must be an account of the book, was {each.account_id!r}")
+            if each.row.asset not in known:
+                found.add(f"{path}.instrument_id", f"must be an instrument of the book, was {each.row.asset!r}")
+            if not EARLIEST_DATE <= each.row.day <= today:
+                found.add(f"{path}.date", f"must be from {EARLIEST_DATE} to {today}, was {each.row.day}")
+        until = await session.records.complete_until(complete.keys())
+        for index, (account_id, day) in enumerate(complete.items()):
+            path = f"complete[{index}]"
+            if account_id in unknown:
+                found.add(f"{path}.account_id", f"must be an account of the book, was {account_id!r}")
+            if not EARLIEST_DATE <= day <= today:
+                found.add(f"{path}.until_date", f"must be from {EARLIEST_DATE} to {today}, was {day}")
+            elif account_id in until and day < until[account_id]:
+                found.add(
+                    f"{path}.until_date", f"must not be before {until[account_id]}, which is on record, was {day}"
+                )
+        found.raise_if_any()
+
+    async def list_events(
+        self, which: EventFilter, after: tuple[date, str] | None, limit: int
+    ) -> Sequence[RecordedEvent]:
+        """Return events on record by day and id, those after `after`."""
+        async with self.read() as session:
+            return await session.records.listed(which, after, limit)
+
+    async def ledger(
+        self,
+        owners: Mapping[AccountId, Owner],
+        rules: TaxRules,
+        tax_year: int,
+        identical: Mapping[str, str],
+    ) -> Ledger:
+        """Return the ledger of a taxpayer's accounts, and the year assessed from it.
+
+        Args:
+            owners: Every account that matters, and whose it is.
+            rules: With what is known of the taxpayer.
+            tax_year: The year in which it begins.
+            identical: By instrument, its set of identical ones, besides what the book says.
+
+        Raises:
+            AccountNotFound: The book does not have an account.
+            Invalid: The record contradicts itself, or there are no rules for the year.
+            SoldMoreThanHeld: The record sells what was never bought.
+        """
+        accounts, events, sets = await self._loaded(owners, identical)
+        today = self.clock.now().date()
+
+        def assessed() -> Ledger:
+            history = ledger_history(accounts, events, sets).checked(today)
+            carried = rules.carried_into(history, tax_year)
+            return Ledger(
+                history,
+                carried,
+                carried.assess(history, tax_year),
+                carried.brought_forward(),
+                differences(accounts, history),
+            )
+
+        return await asyncio.to_thread(assessed)
+
+    async def _loaded(
+        self, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]
+    ) -> tuple[Sequence[LedgerAccount], Sequence[TaxEvent], Mapping[str, str]]:
+        async with self.read() as session:
+            found = await session.books.accounts(owners.keys(), trades_since=date.max)
+            _check_found(owners.keys(), found)
+            until = await session.records.complete_until(owners.keys())
+            trades = await session.records.trades(owners.keys())
+            events = await session.records.counting(owners.keys())
+            accounts: list[LedgerAccount] = []
+            for account in found:
+                opening = await _opening(session.books, account)
+                accounts.append(
+                    LedgerAccount(
+                        account,
+                        owners[account.account_id],
+                        opening,
+                        until.get(account.account_id),
+                        tuple(trades.get(account.account_id, ())),
+                    )
+                )
+            names = {InstrumentId(each.row.asset) for each in events}
+            names |= {each.instrument_id for account in found for each in account.positions}
+            names |= {each.instrument_id for booked in trades.values() for each in booked}
+            instruments = await session.books.instruments(names)
+        sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
+        return accounts, events, {**sets, **identical}
+
+
+async def _opening(books: Books, account: AccountBook) -> AccountBook:
+    opening = await books.of_snapshot(SnapshotId(account.snapshot_id), account.account_id)
+    if opening is None:
+        raise AccountNotFound(f"account {account.account_id} has no snapshot", account_id=account.account_id)
+    return opening
+
+
+def _check_found(wanted: Iterable[AccountId], found: Sequence[AccountBook]) -> None:
+    missing = sorted(set(wanted) - {each.account_id for each in found})
+    if missing:
+        raise AccountNotFound(f"account {missing[0]} does not exist", account_id=missing[0])
+
+
+def _told(
+    events: Sequence[TaxEvent], complete: Mapping[AccountId, date], withdrawn: Sequence[TaxEvent]
+) -> Sequence[Event]:
+    """Return what audit is told: one event for each account, and for each asset that something happened to."""
+    about: dict[tuple[str, str], tuple[list[str], list[str]]] = {("account", each): ([], []) for each in complete}
+    for place, rows in enumerate((events, withdrawn)):
+        for row in rows:
+            subject = ("instrument", row.row.asset) if row.account_id is None else ("account", row.account_id)
+            about.setdefault(subject, ([], []))[place].append(row.event_id)
+    return [
+        Event(
+            kind="decision.tax.recorded",
+            subjects={kind: subject_id},
+            data={
+                "events": recorded[:EVENTS_TOLD_MAX],
+                "event_count": len(recorded),
+                "withdrawn": ended[:EVENTS_TOLD_MAX],
+                "withdrawn_count": len(ended),
+                "complete_until": complete.get(AccountId(subject_id)) if kind == "account" else None,
+            },
+        )
+        for (kind, subject_id), (recorded, ended) in sorted(about.items())
+    ]

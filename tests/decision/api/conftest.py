@@ -18,6 +18,7 @@ from services.decision.app.book import BookApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.taxes import TaxApp
 from services.decision.store.book_sessions import BookSessions
+from services.decision.store.taxes import TaxSessions
 from services.kernel.clock import FixedClock
 from services.runtime.client import connect
 from services.runtime.clock import SystemClock
@@ -83,13 +84,13 @@ async def service(decision_database, tmp_path):
     execution, plans = MemoryExecution(), MemoryPlans()
     sessions = BookSessions(database, lambda _: plans)
     book = BookApp(sessions.view, sessions.ledger, execution, SystemClock(), market_clock)
+    taxes = TaxSessions(database)
+    tax = TaxApp(SystemClock(), taxes.read, taxes.begin)
     prices = PriceApp(sessions.prices, sessions.market, SystemClock(), market_clock)
     servicers = [
         Servicer("evenkeel.decision.v1.BookService", add_BookServiceServicer_to_server, BookServicer(book, database)),
         Servicer("evenkeel.decision.v1.PriceService", add_PriceServiceServicer_to_server, PriceServicer(prices)),
-        Servicer(
-            "evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(TaxApp(SystemClock()))
-        ),
+        Servicer("evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(tax)),
     ]
     server = Server(settings, servicers=servicers, database=database, package="services.decision")
     await server.start()

@@ -152,6 +152,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A tax history sells units that it never bought."""
     ERROR_REASON_TAX_RATE_MISSING: _ErrorReason.ValueType  # 261
     """A tax history has an amount in another currency and no exchange rate for its day."""
+    ERROR_REASON_TAX_EVENT_DIFFERS: _ErrorReason.ValueType  # 262
+    """The id of a tax event belongs to another event."""
+    ERROR_REASON_TAX_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 263
+    """No tax event with this id is on record."""
     ERROR_REASON_PLAN_SIGNATURE_INVALID: _ErrorReason.ValueType  # 300
     """The plan is not signed for this execution service."""
     ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: _ErrorReason.ValueType  # 301
@@ -377,6 +381,10 @@ ERROR_REASON_TAX_HISTORY_INCOMPLETE: ErrorReason.ValueType  # 260
 """A tax history sells units that it never bought."""
 ERROR_REASON_TAX_RATE_MISSING: ErrorReason.ValueType  # 261
 """A tax history has an amount in another currency and no exchange rate for its day."""
+ERROR_REASON_TAX_EVENT_DIFFERS: ErrorReason.ValueType  # 262
+"""The id of a tax event belongs to another event."""
+ERROR_REASON_TAX_EVENT_NOT_FOUND: ErrorReason.ValueType  # 263
+"""No tax event with this id is on record."""
 ERROR_REASON_PLAN_SIGNATURE_INVALID: ErrorReason.ValueType  # 300
 """The plan is not signed for this execution service."""
 ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: ErrorReason.ValueType  # 301

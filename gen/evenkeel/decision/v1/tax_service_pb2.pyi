@@ -6,6 +6,7 @@ What to do."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import date_pb2 as _date_pb2
@@ -21,6 +22,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _TaxLotMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaxLotMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxLotMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAX_LOT_METHOD_UNSPECIFIED: _TaxLotMethod.ValueType  # 0
+    """The oldest first."""
+    TAX_LOT_METHOD_FIRST_IN_FIRST_OUT: _TaxLotMethod.ValueType  # 1
+    """The oldest first."""
+    TAX_LOT_METHOD_LAST_IN_FIRST_OUT: _TaxLotMethod.ValueType  # 2
+    """The newest first."""
+    TAX_LOT_METHOD_HIGHEST_COST: _TaxLotMethod.ValueType  # 3
+    """The dearest first, by cost of a unit."""
+    TAX_LOT_METHOD_LOWEST_TAX: _TaxLotMethod.ValueType  # 4
+    """The least tax first, by the taxpayer's rates of the year."""
+    TAX_LOT_METHOD_AVERAGE_COST: _TaxLotMethod.ValueType  # 5
+    """Each unit costs the average of what the account holds."""
+
+class TaxLotMethod(_TaxLotMethod, metaclass=_TaxLotMethodEnumTypeWrapper):
+    """Which lots a disposal takes, where the law lets them be chosen."""
+
+TAX_LOT_METHOD_UNSPECIFIED: TaxLotMethod.ValueType  # 0
+"""The oldest first."""
+TAX_LOT_METHOD_FIRST_IN_FIRST_OUT: TaxLotMethod.ValueType  # 1
+"""The oldest first."""
+TAX_LOT_METHOD_LAST_IN_FIRST_OUT: TaxLotMethod.ValueType  # 2
+"""The newest first."""
+TAX_LOT_METHOD_HIGHEST_COST: TaxLotMethod.ValueType  # 3
+"""The dearest first, by cost of a unit."""
+TAX_LOT_METHOD_LOWEST_TAX: TaxLotMethod.ValueType  # 4
+"""The least tax first, by the taxpayer's rates of the year."""
+TAX_LOT_METHOD_AVERAGE_COST: TaxLotMethod.ValueType  # 5
+"""Each unit costs the average of what the account holds."""
+Global___TaxLotMethod: _TypeAlias = TaxLotMethod  # noqa: Y015
 
 @_typing.final
 class TaxHistoryAccount(_message.Message):
@@ -87,12 +124,18 @@ class TaxAcquisition(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    COST_UNKNOWN_FIELD_NUMBER: _builtins.int
+    REINVESTED_FIELD_NUMBER: _builtins.int
     lot_id: _builtins.str
     """Id of the lot, unique in the history."""
     account_id: _builtins.str
     """One of `accounts`."""
     asset: _builtins.str
     """Name of the asset; assets that the law calls identical have one name."""
+    cost_unknown: _builtins.bool
+    """Nobody knows what the units cost: they count as having cost nothing, and `review` names them."""
+    reinvested: _builtins.bool
+    """A distribution of the same asset paid for it."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
         """Trade date, from 1900-01-01 to today."""
@@ -103,7 +146,7 @@ class TaxAcquisition(_message.Message):
 
     @_builtins.property
     def cost(self) -> _money_pb2.Money:
-        """Everything paid, expenses included, 0 or more."""
+        """Everything paid, expenses included, 0 or more; absent with `cost_unknown`, and only then."""
 
     def __init__(
         self,
@@ -114,10 +157,12 @@ class TaxAcquisition(_message.Message):
         asset: _builtins.str = ...,
         quantity: _decimal_pb2.Decimal | None = ...,
         cost: _money_pb2.Money | None = ...,
+        cost_unknown: _builtins.bool = ...,
+        reinvested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "date", b"date", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "cost", b"cost", "date", b"date", "lot_id", b"lot_id", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "cost", b"cost", "cost_unknown", b"cost_unknown", "date", b"date", "lot_id", b"lot_id", "quantity", b"quantity", "reinvested", b"reinvested"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,12 +181,15 @@ class TaxDisposal(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     PROCEEDS_FIELD_NUMBER: _builtins.int
     LOT_IDS_FIELD_NUMBER: _builtins.int
+    LOT_METHOD_FIELD_NUMBER: _builtins.int
     disposal_id: _builtins.str
     """Id, unique in the history."""
     account_id: _builtins.str
     """One of `accounts`."""
     asset: _builtins.str
     """Name of the asset."""
+    lot_method: Global___TaxLotMethod.ValueType
+    """Which lots are taken after those named; of no effect where the law does not let lots be chosen."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
         """Trade date, from 1900-01-01 to today."""
@@ -170,14 +218,142 @@ class TaxDisposal(_message.Message):
         quantity: _decimal_pb2.Decimal | None = ...,
         proceeds: _money_pb2.Money | None = ...,
         lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+        lot_method: Global___TaxLotMethod.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "disposal_id", b"disposal_id", "lot_ids", b"lot_ids", "proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "disposal_id", b"disposal_id", "lot_ids", b"lot_ids", "lot_method", b"lot_method", "proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaxDisposal: _TypeAlias = TaxDisposal  # noqa: Y015
+
+@_typing.final
+class TaxReorganization(_message.Message):
+    """A merger or a spin-off without tax, before trading on its day, in every account: cost and holding period go along.
+
+    Units bought on the day are no part of it. Money paid for parts of a unit is a disposal of its own.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    NEW_ASSET_FIELD_NUMBER: _builtins.int
+    NEW_UNITS_FIELD_NUMBER: _builtins.int
+    OLD_UNITS_FIELD_NUMBER: _builtins.int
+    COST_PART_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Name of the asset that was held."""
+    new_asset: _builtins.str
+    """Name of the asset that came."""
+    new_units: _builtins.int
+    """How many new units came for `old_units`, 1 to 1,000,000."""
+    old_units: _builtins.int
+    """For how many old units they came, 1 to 1,000,000."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Day from which the new units count."""
+
+    @_builtins.property
+    def cost_part(self) -> _decimal_pb2.Decimal:
+        """Part of the cost that goes to the new units, above 0 and at most 1. At 1 the old units are gone, as in a merger;
+        below 1 they stay, as in a spin-off.
+        """
+
+    def __init__(
+        self,
+        *,
+        date: _date_pb2.Date | None = ...,
+        asset: _builtins.str = ...,
+        new_asset: _builtins.str = ...,
+        new_units: _builtins.int = ...,
+        old_units: _builtins.int = ...,
+        cost_part: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "date", b"date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost_part", b"cost_part", "date", b"date", "new_asset", b"new_asset", "new_units", b"new_units", "old_units", b"old_units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxReorganization: _TypeAlias = TaxReorganization  # noqa: Y015
+
+@_typing.final
+class TaxTransfer(_message.Message):
+    """Units that went from one account to another of the same owner with their cost and time, before trading on the day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    TO_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    LOT_IDS_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.str
+    """Id, unique in the history."""
+    account_id: _builtins.str
+    """Account that the units left."""
+    to_account_id: _builtins.str
+    """Account that received them, of the same owner and as sheltered."""
+    asset: _builtins.str
+    """Name of the asset."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Its day, from 1900-01-01 to today."""
+
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units, above 0, in units of that day."""
+
+    @_builtins.property
+    def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lots that were moved, in order; the oldest are taken for what they do not cover."""
+
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        account_id: _builtins.str = ...,
+        to_account_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxTransfer: _TypeAlias = TaxTransfer  # noqa: Y015
+
+@_typing.final
+class IdenticalAssets(_message.Message):
+    """Assets that are substantially identical: a purchase of one replaces another. Their lots stay apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The assets; no asset is in two sets."""
+
+    def __init__(
+        self,
+        *,
+        assets: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdenticalAssets: _TypeAlias = IdenticalAssets  # noqa: Y015
 
 @_typing.final
 class TaxSplit(_message.Message):
@@ -608,6 +784,9 @@ class PreviewTaxYearRequest(_message.Message):
     SPLITS_FIELD_NUMBER: _builtins.int
     COST_CHANGES_FIELD_NUMBER: _builtins.int
     EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
+    REORGANIZATIONS_FIELD_NUMBER: _builtins.int
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
     tax_year: _builtins.int
     """The tax year by the year in which it begins: 2025 is 2025-04-06 to 2026-04-05 in the United Kingdom."""
     @_builtins.property
@@ -650,6 +829,18 @@ class PreviewTaxYearRequest(_message.Message):
     def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
         """One for each day and foreign currency of the history; at most 5,000."""
 
+    @_builtins.property
+    def reorganizations(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxReorganization]:
+        """Mergers and spin-offs; at most 1,000."""
+
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxTransfer]:
+        """Transfers between own accounts; at most 1,000."""
+
+    @_builtins.property
+    def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
+        """Sets of assets that are substantially identical."""
+
     def __init__(
         self,
         *,
@@ -664,10 +855,13 @@ class PreviewTaxYearRequest(_message.Message):
         splits: _abc.Iterable[Global___TaxSplit] | None = ...,
         cost_changes: _abc.Iterable[Global___TaxCostChange] | None = ...,
         exchange_rates: _abc.Iterable[Global___TaxExchangeRate] | None = ...,
+        reorganizations: _abc.Iterable[Global___TaxReorganization] | None = ...,
+        transfers: _abc.Iterable[Global___TaxTransfer] | None = ...,
+        identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "exchange_rates", b"exchange_rates", "germany", b"germany", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "exchange_rates", b"exchange_rates", "germany", b"germany", "identical", b"identical", "reorganizations", b"reorganizations", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "transfers", b"transfers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -699,6 +893,16 @@ class TaxPiece(_message.Message):
         """A lot named to the broker."""
         RULE_FIRST_IN_FIRST_OUT: TaxPiece._Rule.ValueType  # 5
         """The oldest lot."""
+        RULE_LAST_IN_FIRST_OUT: TaxPiece._Rule.ValueType  # 6
+        """The newest lot, by a standing order."""
+        RULE_HIGHEST_COST: TaxPiece._Rule.ValueType  # 7
+        """The dearest lot, by a standing order."""
+        RULE_LOWEST_TAX: TaxPiece._Rule.ValueType  # 8
+        """The lot with the least tax, by a standing order."""
+        RULE_AVERAGE_COST: TaxPiece._Rule.ValueType  # 9
+        """The average of what the account holds, by the taxpayer's choice."""
+        RULE_CAPITAL_RETURNED: TaxPiece._Rule.ValueType  # 10
+        """No units went: capital came back beyond what they had cost."""
 
     class Rule(_Rule, metaclass=_RuleEnumTypeWrapper):
         """By which rule units sold found the units that they were bought as."""
@@ -715,6 +919,16 @@ class TaxPiece(_message.Message):
     """A lot named to the broker."""
     RULE_FIRST_IN_FIRST_OUT: TaxPiece.Rule.ValueType  # 5
     """The oldest lot."""
+    RULE_LAST_IN_FIRST_OUT: TaxPiece.Rule.ValueType  # 6
+    """The newest lot, by a standing order."""
+    RULE_HIGHEST_COST: TaxPiece.Rule.ValueType  # 7
+    """The dearest lot, by a standing order."""
+    RULE_LOWEST_TAX: TaxPiece.Rule.ValueType  # 8
+    """The lot with the least tax, by a standing order."""
+    RULE_AVERAGE_COST: TaxPiece.Rule.ValueType  # 9
+    """The average of what the account holds, by the taxpayer's choice."""
+    RULE_CAPITAL_RETURNED: TaxPiece.Rule.ValueType  # 10
+    """No units went: capital came back beyond what they had cost."""
 
     class _Term:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -987,6 +1201,9 @@ class PreviewTaxYearResponse(_message.Message):
     REMAINING_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     PERMANENTLY_LOST_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    FORM_ROWS_FIELD_NUMBER: _builtins.int
+    MARGINALS_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """ISO 3166 code of the country."""
     currency_code: _builtins.str
@@ -1015,6 +1232,18 @@ class PreviewTaxYearResponse(_message.Message):
     def permanently_lost(self) -> _decimal_pb2.Decimal:
         """Losses of the whole history that never count, as their replacement sits in a sheltered account; 0 or more."""
 
+    @_builtins.property
+    def review(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a person should look at, in sentences: lots whose cost is unknown."""
+
+    @_builtins.property
+    def form_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxFormRow]:
+        """Rows of the year's forms, in their order: Form 8949 and Schedule D, SA108, Schedule 3, Anlage KAP."""
+
+    @_builtins.property
+    def marginals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxMarginal]:
+        """What more gain or loss would change, one for each term that the country's rates depend on."""
+
     def __init__(
         self,
         *,
@@ -1026,11 +1255,752 @@ class PreviewTaxYearResponse(_message.Message):
         remaining: _abc.Iterable[Global___TaxRemaining] | None = ...,
         lines: _abc.Iterable[Global___TaxLine] | None = ...,
         permanently_lost: _decimal_pb2.Decimal | None = ...,
+        review: _abc.Iterable[_builtins.str] | None = ...,
+        form_rows: _abc.Iterable[Global___TaxFormRow] | None = ...,
+        marginals: _abc.Iterable[Global___TaxMarginal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date", "permanently_lost", b"permanently_lost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "first_date", b"first_date", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "lines", b"lines", "permanently_lost", b"permanently_lost", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "first_date", b"first_date", "form_rows", b"form_rows", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "lines", b"lines", "marginals", b"marginals", "permanently_lost", b"permanently_lost", "remaining", b"remaining", "review", b"review"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewTaxYearResponse: _TypeAlias = PreviewTaxYearResponse  # noqa: Y015
+
+@_typing.final
+class TaxFormRow(_message.Message):
+    """A row of a form."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORM_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ACQUIRED_DATE_FIELD_NUMBER: _builtins.int
+    SOLD_DATE_FIELD_NUMBER: _builtins.int
+    PROCEEDS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    form: _builtins.str
+    """Which form, for instance `8949`."""
+    part: _builtins.str
+    """Its part, box or line."""
+    description: _builtins.str
+    """What the row is of."""
+    code: _builtins.str
+    """Adjustment code: `W` for a wash sale; empty without one."""
+    @_builtins.property
+    def acquired_date(self) -> _date_pb2.Date:
+        """Day of purchase; absent for several days, or where the form does not ask."""
+
+    @_builtins.property
+    def sold_date(self) -> _date_pb2.Date:
+        """Day of the disposal; absent for a total."""
+
+    @_builtins.property
+    def proceeds(self) -> _decimal_pb2.Decimal:
+        """Proceeds."""
+
+    @_builtins.property
+    def cost(self) -> _decimal_pb2.Decimal:
+        """Cost or other basis."""
+
+    @_builtins.property
+    def adjustment(self) -> _decimal_pb2.Decimal:
+        """What the code adds to the gain, 0 or more."""
+
+    @_builtins.property
+    def gain(self) -> _decimal_pb2.Decimal:
+        """Gain or loss after the adjustment; of a row without proceeds, the amount."""
+
+    def __init__(
+        self,
+        *,
+        form: _builtins.str = ...,
+        part: _builtins.str = ...,
+        description: _builtins.str = ...,
+        acquired_date: _date_pb2.Date | None = ...,
+        sold_date: _date_pb2.Date | None = ...,
+        proceeds: _decimal_pb2.Decimal | None = ...,
+        cost: _decimal_pb2.Decimal | None = ...,
+        code: _builtins.str = ...,
+        adjustment: _decimal_pb2.Decimal | None = ...,
+        gain: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "adjustment", b"adjustment", "cost", b"cost", "gain", b"gain", "proceeds", b"proceeds", "sold_date", b"sold_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "adjustment", b"adjustment", "code", b"code", "cost", b"cost", "description", b"description", "form", b"form", "gain", b"gain", "part", b"part", "proceeds", b"proceeds", "sold_date", b"sold_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxFormRow: _TypeAlias = TaxFormRow  # noqa: Y015
+
+@_typing.final
+class TaxMarginal(_message.Message):
+    """What more gain or loss would change in the year's tax."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERM_FIELD_NUMBER: _builtins.int
+    GAIN_RATE_FIELD_NUMBER: _builtins.int
+    LOSS_RATE_FIELD_NUMBER: _builtins.int
+    term: Global___TaxPiece.Term.ValueType
+    """Of which term."""
+    @_builtins.property
+    def gain_rate(self) -> _decimal_pb2.Decimal:
+        """Tax per unit of currency of the next 100 units of gain, to four places."""
+
+    @_builtins.property
+    def loss_rate(self) -> _decimal_pb2.Decimal:
+        """Tax saved per unit of currency of the next 100 units of loss, to four places."""
+
+    def __init__(
+        self,
+        *,
+        term: Global___TaxPiece.Term.ValueType = ...,
+        gain_rate: _decimal_pb2.Decimal | None = ...,
+        loss_rate: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gain_rate", b"gain_rate", "loss_rate", b"loss_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gain_rate", b"gain_rate", "loss_rate", b"loss_rate", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxMarginal: _TypeAlias = TaxMarginal  # noqa: Y015
+
+@_typing.final
+class TaxEvent(_message.Message):
+    """An event in the life of an account's lots, or of an asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Acquired(_message.Message):
+        """Units that came in."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        COST_FIELD_NUMBER: _builtins.int
+        COST_UNKNOWN_FIELD_NUMBER: _builtins.int
+        REINVESTED_FIELD_NUMBER: _builtins.int
+        cost_unknown: _builtins.bool
+        """Nobody knows what the units cost."""
+        reinvested: _builtins.bool
+        """A distribution of the same asset paid for it."""
+        @_builtins.property
+        def quantity(self) -> _decimal_pb2.Decimal:
+            """Units, above 0."""
+
+        @_builtins.property
+        def cost(self) -> _money_pb2.Money:
+            """Everything paid, expenses included, 0 or more; absent with `cost_unknown`, and only then."""
+
+        def __init__(
+            self,
+            *,
+            quantity: _decimal_pb2.Decimal | None = ...,
+            cost: _money_pb2.Money | None = ...,
+            cost_unknown: _builtins.bool = ...,
+            reinvested: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "quantity", b"quantity"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "cost_unknown", b"cost_unknown", "quantity", b"quantity", "reinvested", b"reinvested"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Disposed(_message.Message):
+        """Units that went out."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        PROCEEDS_FIELD_NUMBER: _builtins.int
+        LOT_IDS_FIELD_NUMBER: _builtins.int
+        LOT_METHOD_FIELD_NUMBER: _builtins.int
+        lot_method: Global___TaxLotMethod.ValueType
+        """Which lots are taken after those named."""
+        @_builtins.property
+        def quantity(self) -> _decimal_pb2.Decimal:
+            """Units, above 0."""
+
+        @_builtins.property
+        def proceeds(self) -> _money_pb2.Money:
+            """What came in, expenses taken off, 0 or more."""
+
+        @_builtins.property
+        def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Lots identified to the broker, in order."""
+
+        def __init__(
+            self,
+            *,
+            quantity: _decimal_pb2.Decimal | None = ...,
+            proceeds: _money_pb2.Money | None = ...,
+            lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+            lot_method: Global___TaxLotMethod.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_ids", b"lot_ids", "lot_method", b"lot_method", "proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Transferred(_message.Message):
+        """Units that went to another account of the same owner."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TO_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        LOT_IDS_FIELD_NUMBER: _builtins.int
+        to_account_id: _builtins.str
+        """Account that received them."""
+        @_builtins.property
+        def quantity(self) -> _decimal_pb2.Decimal:
+            """Units, above 0."""
+
+        @_builtins.property
+        def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Lots that were moved, in order."""
+
+        def __init__(
+            self,
+            *,
+            to_account_id: _builtins.str = ...,
+            quantity: _decimal_pb2.Decimal | None = ...,
+            lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CostChanged(_message.Message):
+        """A change of what the units held cost."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        AMOUNT_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def amount(self) -> _money_pb2.Money:
+            """Below 0 a return of capital, above 0 income reinvested inside a fund and taxed already."""
+
+        def __init__(
+            self,
+            *,
+            amount: _money_pb2.Money | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Split(_message.Message):
+        """A split or consolidation."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NEW_UNITS_FIELD_NUMBER: _builtins.int
+        OLD_UNITS_FIELD_NUMBER: _builtins.int
+        new_units: _builtins.int
+        """How many units `old_units` became, 1 to 1,000,000."""
+        old_units: _builtins.int
+        """How many units there were, 1 to 1,000,000."""
+        def __init__(
+            self,
+            *,
+            new_units: _builtins.int = ...,
+            old_units: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["new_units", b"new_units", "old_units", b"old_units"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Reorganized(_message.Message):
+        """A merger or a spin-off without tax."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NEW_INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+        NEW_UNITS_FIELD_NUMBER: _builtins.int
+        OLD_UNITS_FIELD_NUMBER: _builtins.int
+        COST_PART_FIELD_NUMBER: _builtins.int
+        new_instrument_id: _builtins.str
+        """Instrument that came."""
+        new_units: _builtins.int
+        """How many new units came for `old_units`, 1 to 1,000,000."""
+        old_units: _builtins.int
+        """For how many old units they came, 1 to 1,000,000."""
+        @_builtins.property
+        def cost_part(self) -> _decimal_pb2.Decimal:
+            """Part of the cost that goes to the new units, above 0 and at most 1; at 1 the old units are gone."""
+
+        def __init__(
+            self,
+            *,
+            new_instrument_id: _builtins.str = ...,
+            new_units: _builtins.int = ...,
+            old_units: _builtins.int = ...,
+            cost_part: _decimal_pb2.Decimal | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "new_instrument_id", b"new_instrument_id", "new_units", b"new_units", "old_units", b"old_units"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ACQUIRED_FIELD_NUMBER: _builtins.int
+    DISPOSED_FIELD_NUMBER: _builtins.int
+    TRANSFERRED_FIELD_NUMBER: _builtins.int
+    COST_CHANGED_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    REORGANIZED_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Chosen by the sender, unique among all events; of an acquisition it names the lot."""
+    account_id: _builtins.str
+    """Account; empty for a split or reorganization, which happen to every account."""
+    instrument_id: _builtins.str
+    """Instrument."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Its day, from 1900-01-01 to today."""
+
+    @_builtins.property
+    def acquired(self) -> Global___TaxEvent.Acquired:
+        """Units came in."""
+
+    @_builtins.property
+    def disposed(self) -> Global___TaxEvent.Disposed:
+        """Units went out."""
+
+    @_builtins.property
+    def transferred(self) -> Global___TaxEvent.Transferred:
+        """Units went to another account."""
+
+    @_builtins.property
+    def cost_changed(self) -> Global___TaxEvent.CostChanged:
+        """The cost of what is held changed."""
+
+    @_builtins.property
+    def split(self) -> Global___TaxEvent.Split:
+        """The asset was split."""
+
+    @_builtins.property
+    def reorganized(self) -> Global___TaxEvent.Reorganized:
+        """The asset became another, in part or whole."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        acquired: Global___TaxEvent.Acquired | None = ...,
+        disposed: Global___TaxEvent.Disposed | None = ...,
+        transferred: Global___TaxEvent.Transferred | None = ...,
+        cost_changed: Global___TaxEvent.CostChanged | None = ...,
+        split: Global___TaxEvent.Split | None = ...,
+        reorganized: Global___TaxEvent.Reorganized | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "event_id", b"event_id", "instrument_id", b"instrument_id", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___TaxEvent: _TypeAlias = TaxEvent  # noqa: Y015
+
+@_typing.final
+class TaxHistoryComplete(_message.Message):
+    """Says that all of an account's history is on record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    UNTIL_DATE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    @_builtins.property
+    def until_date(self) -> _date_pb2.Date:
+        """Everything up to this day, the day included, is among the events; what execution reported until then is not added."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        until_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_date", b"until_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "until_date", b"until_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxHistoryComplete: _TypeAlias = TaxHistoryComplete  # noqa: Y015
+
+@_typing.final
+class RecordTaxEventsRequest(_message.Message):
+    """Asks to keep events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUIDv4; a repeat gets the first answer."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxEvent]:
+        """The events, in any order."""
+
+    @_builtins.property
+    def complete(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxHistoryComplete]:
+        """Accounts of which the whole history is on record, with these events."""
+
+    @_builtins.property
+    def withdrawn_event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Events on record that were wrong: they stay on record and count no more."""
+
+    @_builtins.property
+    def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
+        """One for each day and foreign currency of the events."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        events: _abc.Iterable[Global___TaxEvent] | None = ...,
+        complete: _abc.Iterable[Global___TaxHistoryComplete] | None = ...,
+        withdrawn_event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exchange_rates: _abc.Iterable[Global___TaxExchangeRate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "events", b"events", "exchange_rates", b"exchange_rates", "request_id", b"request_id", "withdrawn_event_ids", b"withdrawn_event_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordTaxEventsRequest: _TypeAlias = RecordTaxEventsRequest  # noqa: Y015
+
+@_typing.final
+class RecordTaxEventsResponse(_message.Message):
+    """What was kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    recorded: _builtins.int
+    """How many events were new."""
+    known: _builtins.int
+    """How many were on record already."""
+    withdrawn: _builtins.int
+    """How many were withdrawn."""
+    def __init__(
+        self,
+        *,
+        recorded: _builtins.int = ...,
+        known: _builtins.int = ...,
+        withdrawn: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known", "recorded", b"recorded", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordTaxEventsResponse: _TypeAlias = RecordTaxEventsResponse  # noqa: Y015
+
+@_typing.final
+class RecordedTaxEvent(_message.Message):
+    """An event on record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    SENT_AMOUNT_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATE_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    WITHDRAW_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___TaxEvent:
+        """The event; its amounts are in the account's currency."""
+
+    @_builtins.property
+    def sent_amount(self) -> _money_pb2.Money:
+        """The amount as it was sent, when it was in another currency."""
+
+    @_builtins.property
+    def exchange_rate(self) -> _decimal_pb2.Decimal:
+        """Rate that turned it into the account's currency."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def withdraw_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was withdrawn; absent while it counts."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___TaxEvent | None = ...,
+        sent_amount: _money_pb2.Money | None = ...,
+        exchange_rate: _decimal_pb2.Decimal | None = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+        withdraw_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "exchange_rate", b"exchange_rate", "record_time", b"record_time", "sent_amount", b"sent_amount", "withdraw_time", b"withdraw_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "exchange_rate", b"exchange_rate", "record_time", b"record_time", "sent_amount", b"sent_amount", "withdraw_time", b"withdraw_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedTaxEvent: _TypeAlias = RecordedTaxEvent  # noqa: Y015
+
+@_typing.final
+class ListTaxEventsRequest(_message.Message):
+    """Asks for recorded events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Of one account; with an empty one, of all."""
+    instrument_id: _builtins.str
+    """Of one instrument; with an empty one, of all."""
+    page_size: _builtins.int
+    """At most so many, 100 when 0, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before; the first page when empty."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "instrument_id", b"instrument_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTaxEventsRequest: _TypeAlias = ListTaxEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListTaxEventsResponse(_message.Message):
+    """Recorded events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedTaxEvent]:
+        """By day, then id."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___RecordedTaxEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTaxEventsResponse: _TypeAlias = ListTaxEventsResponse  # noqa: Y015
+
+@_typing.final
+class GetTaxLedgerRequest(_message.Message):
+    """Asks for the ledger of a taxpayer's accounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    UNITED_STATES_FIELD_NUMBER: _builtins.int
+    UNITED_KINGDOM_FIELD_NUMBER: _builtins.int
+    CANADA_FIELD_NUMBER: _builtins.int
+    GERMANY_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
+    tax_year: _builtins.int
+    """The tax year by the year in which it begins."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLedgerAccount]:
+        """Accounts that matter: also sheltered ones and a spouse's, whose purchases can deny a loss."""
+
+    @_builtins.property
+    def united_states(self) -> Global___UnitedStatesTaxpayer:
+        """Federal law of the United States and one rate of a state."""
+
+    @_builtins.property
+    def united_kingdom(self) -> Global___UnitedKingdomTaxpayer:
+        """Law of the United Kingdom."""
+
+    @_builtins.property
+    def canada(self) -> Global___CanadaTaxpayer:
+        """Law of Canada."""
+
+    @_builtins.property
+    def germany(self) -> Global___GermanyTaxpayer:
+        """Law of Germany."""
+
+    @_builtins.property
+    def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
+        """Sets of instruments that are substantially identical, besides those of the book."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___TaxLedgerAccount] | None = ...,
+        tax_year: _builtins.int = ...,
+        united_states: Global___UnitedStatesTaxpayer | None = ...,
+        united_kingdom: Global___UnitedKingdomTaxpayer | None = ...,
+        canada: Global___CanadaTaxpayer | None = ...,
+        germany: Global___GermanyTaxpayer | None = ...,
+        identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "identical", b"identical", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
+    _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_taxpayer) -> _WhichOneofReturnType_taxpayer | None: ...
+
+Global___GetTaxLedgerRequest: _TypeAlias = GetTaxLedgerRequest  # noqa: Y015
+
+@_typing.final
+class TaxLedgerAccount(_message.Message):
+    """An account of a taxpayer's ledger. Whether it is sheltered, the book knows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    owner: Global___TaxHistoryAccount.Owner.ValueType
+    """Whose it is."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        owner: Global___TaxHistoryAccount.Owner.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxLedgerAccount: _TypeAlias = TaxLedgerAccount  # noqa: Y015
+
+@_typing.final
+class TaxLedgerDifference(_message.Message):
+    """Where the ledger and the book do not say the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LEDGER_QUANTITY_FIELD_NUMBER: _builtins.int
+    BOOK_QUANTITY_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Account."""
+    instrument_id: _builtins.str
+    """Instrument."""
+    @_builtins.property
+    def ledger_quantity(self) -> _decimal_pb2.Decimal:
+        """Units by the ledger."""
+
+    @_builtins.property
+    def book_quantity(self) -> _decimal_pb2.Decimal:
+        """Units by the book."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        ledger_quantity: _decimal_pb2.Decimal | None = ...,
+        book_quantity: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["book_quantity", b"book_quantity", "ledger_quantity", b"ledger_quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "book_quantity", b"book_quantity", "instrument_id", b"instrument_id", "ledger_quantity", b"ledger_quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxLedgerDifference: _TypeAlias = TaxLedgerDifference  # noqa: Y015
+
+@_typing.final
+class GetTaxLedgerResponse(_message.Message):
+    """A taxpayer's ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YEAR_FIELD_NUMBER: _builtins.int
+    BROUGHT_FORWARD_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def year(self) -> Global___PreviewTaxYearResponse:
+        """The year, and the lots that are left, as `PreviewTaxYear` answers."""
+
+    @_builtins.property
+    def brought_forward(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLine]:
+        """What earlier years carried into this one, by the lines that carry it."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLedgerDifference]:
+        """Where the ledger and the book do not say the same; empty when they agree."""
+
+    def __init__(
+        self,
+        *,
+        year: Global___PreviewTaxYearResponse | None = ...,
+        brought_forward: _abc.Iterable[Global___TaxLine] | None = ...,
+        differences: _abc.Iterable[Global___TaxLedgerDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["year", b"year"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought_forward", b"brought_forward", "differences", b"differences", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaxLedgerResponse: _TypeAlias = GetTaxLedgerResponse  # noqa: Y015

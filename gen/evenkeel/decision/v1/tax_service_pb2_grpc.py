@@ -26,9 +26,7 @@ if _version_not_supported:
 
 
 class TaxServiceStub:
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts.
     """
 
     def __init__(self, channel):
@@ -42,23 +40,75 @@ class TaxServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearResponse.FromString,
                 _registered_method=True)
+        self.RecordTaxEvents = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/RecordTaxEvents',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsResponse.FromString,
+                _registered_method=True)
+        self.ListTaxEvents = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/ListTaxEvents',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.FromString,
+                _registered_method=True)
+        self.GetTaxLedger = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/GetTaxLedger',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
+                _registered_method=True)
 
 
 class TaxServiceServicer:
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts.
     """
 
     def PreviewTaxYear(self, request, context):
         """Assesses the gains of one taxpayer and tax year from the whole history of the assets concerned.
 
+        Keeps nothing: the same request always has the same answer, until a year's rules are added.
         Amounts in another currency than the country's are turned into it at the rate given for their day. The answer
         takes each disposal apart into pieces, each with the rule that it follows and where that rule stands.
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
         a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
         rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordTaxEvents(self, request, context):
+        """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+        An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
+        account's are turned into it at the rate given for their day; what was sent is kept beside them.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (as `PreviewTaxYear`; an account or instrument that the book does not
+        have; an account's whole history is complete to an earlier day than on record), `TAX_RATE_MISSING`;
+        `ALREADY_EXISTS` / `TAX_EVENT_DIFFERS` (the id belongs to another event); `NOT_FOUND` / `TAX_EVENT_NOT_FOUND` (an
+        event to withdraw is not on record).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTaxEvents(self, request, context):
+        """Lists recorded events, by day and then id.
+
+        Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTaxLedger(self, request, context):
+        """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
+
+        The history is derived from the record: an account whose whole history was recorded begins with nothing; another
+        one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
+        forward from the first disposal on, on top of what the taxpayer states.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +122,21 @@ def add_TaxServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearResponse.SerializeToString,
             ),
+            'RecordTaxEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordTaxEvents,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsResponse.SerializeToString,
+            ),
+            'ListTaxEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTaxEvents,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.SerializeToString,
+            ),
+            'GetTaxLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaxLedger,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'evenkeel.decision.v1.TaxService', rpc_method_handlers)
@@ -81,9 +146,7 @@ def add_TaxServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaxService:
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts.
     """
 
     @staticmethod
@@ -103,6 +166,87 @@ class TaxService:
             '/evenkeel.decision.v1.TaxService/PreviewTaxYear',
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.PreviewTaxYearResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordTaxEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/RecordTaxEvents',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.RecordTaxEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTaxEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/ListTaxEvents',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTaxLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/GetTaxLedger',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
             options,
             channel_credentials,
             insecure,

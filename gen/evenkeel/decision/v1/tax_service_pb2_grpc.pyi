@@ -27,10 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TaxServiceStub:
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
-    """
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,6 +36,7 @@ class TaxServiceStub:
     PreviewTaxYear: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.PreviewTaxYearRequest, _tax_service_pb2.PreviewTaxYearResponse]
     """Assesses the gains of one taxpayer and tax year from the whole history of the assets concerned.
 
+    Keeps nothing: the same request always has the same answer, until a year's rules are added.
     Amounts in another currency than the country's are turned into it at the rate given for their day. The answer
     takes each disposal apart into pieces, each with the rule that it follows and where that rule stands.
 
@@ -46,18 +44,42 @@ class TaxServiceStub:
     a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
     rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
     """
+    RecordTaxEvents: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]
+    """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+    An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
+    account's are turned into it at the rate given for their day; what was sent is kept beside them.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (as `PreviewTaxYear`; an account or instrument that the book does not
+    have; an account's whole history is complete to an earlier day than on record), `TAX_RATE_MISSING`;
+    `ALREADY_EXISTS` / `TAX_EVENT_DIFFERS` (the id belongs to another event); `NOT_FOUND` / `TAX_EVENT_NOT_FOUND` (an
+    event to withdraw is not on record).
+    """
+    ListTaxEvents: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxEventsRequest, _tax_service_pb2.ListTaxEventsResponse]
+    """Lists recorded events, by day and then id.
+
+    Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+    """
+    GetTaxLedger: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.GetTaxLedgerRequest, _tax_service_pb2.GetTaxLedgerResponse]
+    """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
+
+    The history is derived from the record: an account whose whole history was recorded begins with nothing; another
+    one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
+    forward from the first disposal on, on top of what the taxpayer states.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+    """
 
 @_typing.type_check_only
 class TaxServiceAsyncStub(TaxServiceStub):
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
-    """
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PreviewTaxYear: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.PreviewTaxYearRequest, _tax_service_pb2.PreviewTaxYearResponse]  # type: ignore[assignment]
     """Assesses the gains of one taxpayer and tax year from the whole history of the assets concerned.
 
+    Keeps nothing: the same request always has the same answer, until a year's rules are added.
     Amounts in another currency than the country's are turned into it at the rate given for their day. The answer
     takes each disposal apart into pieces, each with the rule that it follows and where that rule stands.
 
@@ -65,12 +87,35 @@ class TaxServiceAsyncStub(TaxServiceStub):
     a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
     rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
     """
+    RecordTaxEvents: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]  # type: ignore[assignment]
+    """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+    An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
+    account's are turned into it at the rate given for their day; what was sent is kept beside them.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (as `PreviewTaxYear`; an account or instrument that the book does not
+    have; an account's whole history is complete to an earlier day than on record), `TAX_RATE_MISSING`;
+    `ALREADY_EXISTS` / `TAX_EVENT_DIFFERS` (the id belongs to another event); `NOT_FOUND` / `TAX_EVENT_NOT_FOUND` (an
+    event to withdraw is not on record).
+    """
+    ListTaxEvents: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxEventsRequest, _tax_service_pb2.ListTaxEventsResponse]  # type: ignore[assignment]
+    """Lists recorded events, by day and then id.
+
+    Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+    """
+    GetTaxLedger: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.GetTaxLedgerRequest, _tax_service_pb2.GetTaxLedgerResponse]  # type: ignore[assignment]
+    """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
+
+    The history is derived from the record: an account whose whole history was recorded begins with nothing; another
+    one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
+    forward from the first disposal on, on top of what the taxpayer states.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+    """
 
 class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Works out what a history of trades comes to under the tax law of a country.
-
-    Keeps nothing: the same request always has the same answer, until a year's rules are added.
-    """
+    """Works out what a history of trades comes to under the tax law of a country, and keeps the histories of accounts."""
 
     @_abc_1.abstractmethod
     def PreviewTaxYear(
@@ -80,12 +125,57 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tax_service_pb2.PreviewTaxYearResponse, _abc.Awaitable[_tax_service_pb2.PreviewTaxYearResponse]]:
         """Assesses the gains of one taxpayer and tax year from the whole history of the assets concerned.
 
+        Keeps nothing: the same request always has the same answer, until a year's rules are added.
         Amounts in another currency than the country's are turned into it at the rate given for their day. The answer
         takes each disposal apart into pieces, each with the rule that it follows and where that rule stands.
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
         a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
         rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+        """
+
+    @_abc_1.abstractmethod
+    def RecordTaxEvents(
+        self,
+        request: _tax_service_pb2.RecordTaxEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.RecordTaxEventsResponse, _abc.Awaitable[_tax_service_pb2.RecordTaxEventsResponse]]:
+        """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+        An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
+        account's are turned into it at the rate given for their day; what was sent is kept beside them.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (as `PreviewTaxYear`; an account or instrument that the book does not
+        have; an account's whole history is complete to an earlier day than on record), `TAX_RATE_MISSING`;
+        `ALREADY_EXISTS` / `TAX_EVENT_DIFFERS` (the id belongs to another event); `NOT_FOUND` / `TAX_EVENT_NOT_FOUND` (an
+        event to withdraw is not on record).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTaxEvents(
+        self,
+        request: _tax_service_pb2.ListTaxEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.ListTaxEventsResponse, _abc.Awaitable[_tax_service_pb2.ListTaxEventsResponse]]:
+        """Lists recorded events, by day and then id.
+
+        Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTaxLedger(
+        self,
+        request: _tax_service_pb2.GetTaxLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.GetTaxLedgerResponse, _abc.Awaitable[_tax_service_pb2.GetTaxLedgerResponse]]:
+        """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
+
+        The history is derived from the record: an account whose whole history was recorded begins with nothing; another
+        one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
+        forward from the first disposal on, on top of what the taxpayer states.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
         """
 
 def add_TaxServiceServicer_to_server(servicer: TaxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

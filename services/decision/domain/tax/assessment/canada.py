@@ -120,6 +120,21 @@ class Canada:
         """Return the rules for the next year, with the net losses of `earlier` brought forward."""
         return replace(self, net_losses_brought_forward=earlier.amount("net_losses_carried_forward"))
 
+    def carried_into(self, history: History, tax_year: int) -> "Canada":
+        """Return the rules with the unused losses of the history's earlier years added to those stated."""
+        earlier = replace(self, net_losses_brought_forward=ZERO)
+        first = min((row.day.year for row in history.disposals), default=tax_year)
+        for year in range(max(first, FIRST_YEAR), tax_year):
+            earlier = earlier.after(earlier.assess(history, year))
+        return replace(
+            self,
+            net_losses_brought_forward=self.net_losses_brought_forward + earlier.net_losses_brought_forward,
+        )
+
+    def brought_forward(self) -> tuple[Line, ...]:
+        """Return the losses that are brought forward, each with the name of the line that carries it on."""
+        return (Line("net_losses_carried_forward", self.net_losses_brought_forward, "ITA s. 111(1)(b)"),)
+
     def _lines(self, counted: list[Decimal]) -> tuple[Line, ...]:
         gained = total(gain for gain in counted if gain > 0)
         lost = total(-gain for gain in counted if gain < 0)
@@ -185,10 +200,10 @@ class _Average:
             if change.asset == self.asset and self._holder(change.account_id) == _OWN:
                 changes[change.day] += change.amount
         arrived: dict[date, Decimal] = defaultdict(lambda: ZERO)
-        for day, units, cost in received.pop(self.asset, ()):
+        for day, came, cost in received.pop(self.asset, ()):
             arrived[day] += cost
-            for holder, part_of in units.items():
-                _count(self.moved, day, holder, part_of)
+            for holder, units in came.items():
+                _count(self.moved, day, holder, units)
         leaves = {each.day: each for each in self.history.reorganizations if each.asset == self.asset}
         self._transfer()
         became = self._keep_holdings(leaves)
@@ -308,11 +323,11 @@ class _Average:
             changes = (self.bought.get(day, {}), self.moved.get(day, {}))
             sold = self.sold.get(day, {})
             for holder in sorted({*changes[0], *changes[1], *sold}):
-                days, units = self.holdings.setdefault(holder, ([], []))
-                before = units[-1] if units else Fraction(0)
+                days, after = self.holdings.setdefault(holder, ([], []))
+                before = after[-1] if after else Fraction(0)
                 came = sum((each.get(holder, Fraction(0)) for each in changes), Fraction(0))
                 days.append(day)
-                units.append(before + came - sold.get(holder, Fraction(0)))
+                after.append(before + came - sold.get(holder, Fraction(0)))
         return became
 
     def _held(self, holder: str, day: date) -> Fraction:

@@ -210,6 +210,25 @@ class Germany:
         months = 13 - acquired_date.month if acquired_date.year == year else 12
         return max(min(base, rise) - Fraction(fund.distributed), Fraction(0)) * Fraction(months, 12)
 
+    def carried_into(self, history: History, tax_year: int) -> "Germany":
+        """Return the rules with the unused losses of the history's earlier years added to those stated."""
+        earlier = replace(self, share_losses_brought_forward=ZERO, other_losses_brought_forward=ZERO)
+        first = min((row.day.year for row in history.disposals), default=tax_year)
+        for year in range(max(first, FIRST_YEAR), tax_year):
+            earlier = earlier.after(earlier.assess(history, year))
+        return replace(
+            self,
+            share_losses_brought_forward=self.share_losses_brought_forward + earlier.share_losses_brought_forward,
+            other_losses_brought_forward=self.other_losses_brought_forward + earlier.other_losses_brought_forward,
+        )
+
+    def brought_forward(self) -> tuple[Line, ...]:
+        """Return the losses that are brought forward, each with the name of the line that carries it on."""
+        return (
+            Line("share_losses_carried_forward", self.share_losses_brought_forward, "EStG § 20 Abs. 6 Satz 4"),
+            Line("other_losses_carried_forward", self.other_losses_brought_forward, "EStG § 20 Abs. 6 Satz 3"),
+        )
+
     def _lines(self, of_year: list[AssessedDisposal], lump_sums: Decimal, tax_year: int) -> tuple[Line, ...]:
         shares = total(each.counted_gain for each in of_year if self.kind(each.asset) is AssetKind.SHARE)
         others = total(each.counted_gain for each in of_year if self.kind(each.asset) is not AssetKind.SHARE)

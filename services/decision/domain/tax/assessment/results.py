@@ -225,3 +225,14 @@ class TaxRules(Protocol):
     def after(self, earlier: Assessment) -> "TaxRules":
         """Return the rules for the year after `earlier`, with what it carried forward brought forward."""
         ...
+
+    def carried_into(self, history: History, tax_year: int) -> "TaxRules":
+        """Return the rules with the unused losses of the history's earlier years added to those stated.
+
+        Years before the first whose rules are known carry nothing: state what they left.
+        """
+        ...
+
+    def brought_forward(self) -> tuple[Line, ...]:
+        """Return the losses that are brought forward, each with the name of the line that carries it on."""
+        ...

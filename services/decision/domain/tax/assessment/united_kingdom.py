@@ -144,6 +144,21 @@ class UnitedKingdom:
         """Return the rules for the next year, with the losses of `earlier` brought forward."""
         return replace(self, losses_brought_forward=earlier.amount("losses_carried_forward"))
 
+    def carried_into(self, history: History, tax_year: int) -> "UnitedKingdom":
+        """Return the rules with the unused losses of the history's earlier years added to those stated."""
+        earlier = replace(self, losses_brought_forward=ZERO)
+        first = min((tax_year_of(row.day) for row in history.disposals), default=tax_year)
+        for year in range(max(first, min(YEARS)), tax_year):
+            earlier = earlier.after(earlier.assess(history, year))
+        return replace(
+            self,
+            losses_brought_forward=self.losses_brought_forward + earlier.losses_brought_forward,
+        )
+
+    def brought_forward(self) -> tuple[Line, ...]:
+        """Return the losses that are brought forward, each with the name of the line that carries it on."""
+        return (Line("losses_carried_forward", self.losses_brought_forward, "TCGA 1992 s. 1(3)(b)"),)
+
     def _lines(self, of_year: Sequence[AssessedDisposal], rules: YearRules) -> tuple[Line, ...]:
         gains = [(each.day, each.counted_gain) for each in of_year if each.counted_gain > 0]
         gained = total(gain for _, gain in gains)
@@ -182,6 +197,11 @@ class UnitedKingdom:
             band -= basic
             tax += basic * rates.basic + (taxable - basic) * rates.higher
         return cents(Fraction(tax))
+
+
+def tax_year_of(day: date) -> int:
+    """Return the tax year of a day, by the year in which it begins: on 6 April."""
+    return day.year if day >= date(day.year, 4, 6) else day.year - 1
 
 
 def _rates(day: date) -> Rates:

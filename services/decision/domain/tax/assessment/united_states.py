@@ -128,6 +128,42 @@ class UnitedStatesYear:
             long_brought_forward=earlier.amount("long_term_carried_forward"),
         )
 
+    def carried_into(self, history: History, tax_year: int) -> "UnitedStatesYear":
+        """Return the rules with the unused losses of the history's earlier years added to those stated.
+
+        Any earlier year carries: netting and the cap (§ 1211(b), 3,000 since 1978) ask for no brackets.
+        """
+        disposals = self.assess(history, tax_year).disposals
+        short = long = ZERO
+        for year in range(min((each.day.year for each in disposals), default=tax_year), tax_year):
+            of_year = [each for each in disposals if each.day.year == year]
+            net = replace(self, short_brought_forward=short, long_brought_forward=long).net(of_year)
+            short, long = carried(*net, self.deducted(*net))
+        return replace(
+            self,
+            short_brought_forward=self.short_brought_forward + short,
+            long_brought_forward=self.long_brought_forward + long,
+        )
+
+    def brought_forward(self) -> tuple[Line, ...]:
+        """Return the losses that are brought forward, each with the name of the line that carries it on."""
+        return (
+            Line("short_term_carried_forward", self.short_brought_forward, "26 U.S.C. § 1212(b)(1)(A)"),
+            Line("long_term_carried_forward", self.long_brought_forward, "26 U.S.C. § 1212(b)(1)(B)"),
+        )
+
+    def net(self, of_year: Sequence[AssessedDisposal]) -> tuple[Decimal, Decimal]:
+        """Return the year's net short-term and long-term gain, after what is brought forward."""
+        pieces = [piece for each in of_year for piece in each.pieces]
+        short = total(piece.counted_gain for piece in pieces if piece.term is Term.SHORT) - self.short_brought_forward
+        long = total(piece.counted_gain for piece in pieces if piece.term is Term.LONG) - self.long_brought_forward
+        return short, long
+
+    def deducted(self, short: Decimal, long: Decimal) -> Decimal:
+        """Return what of a net loss is taken off other income, 0 or more."""
+        net = short + long
+        return min(-net, STATUSES[self.filing_status].loss_cap) if net < 0 else ZERO
+
     def marginal_rates(self, tax_year: int) -> tuple[Decimal, Decimal]:
         """Return what the first dollar of short-term and of long-term gain costs on top of the other income."""
         year = YEARS[tax_year][self.filing_status]
@@ -140,10 +176,9 @@ class UnitedStatesYear:
     def _lines(self, of_year: list[AssessedDisposal], tax_year: int) -> tuple[Line, ...]:
         pieces = [piece for each in of_year for piece in each.pieces]
         disallowed = total(piece.disallowed_loss for piece in pieces)
-        short = total(piece.counted_gain for piece in pieces if piece.term is Term.SHORT) - self.short_brought_forward
-        long = total(piece.counted_gain for piece in pieces if piece.term is Term.LONG) - self.long_brought_forward
+        short, long = self.net(of_year)
         net = short + long
-        deducted = min(-net, STATUSES[self.filing_status].loss_cap) if net < 0 else ZERO
+        deducted = self.deducted(short, long)
         short_forward, long_forward = carried(short, long, deducted)
         federal = self._federal(short, long, deducted, YEARS[tax_year][self.filing_status])
         investment = self._investment_income_tax(net, deducted)

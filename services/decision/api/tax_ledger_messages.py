@@ -1,0 +1,283 @@
+"""Tax events on record, and ledgers, as messages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from google.type import money_pb2
+
+from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.tax_messages import (
+    LOT_METHODS,
+    OWNERS,
+    Exchange,
+    assessment_message,
+    cost_is_known,
+)
+from services.decision.app.taxes import Ledger
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    CostChange,
+    Disposal,
+    Owner,
+    Reorganization,
+    Split,
+    Transfer,
+)
+from services.decision.domain.tax.events import RecordedEvent, Row, TaxEvent
+from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.ids import AccountId
+from services.kernel.money import Money
+from services.runtime.wire import (
+    date_message,
+    date_of,
+    decimal_message,
+    decimal_of,
+    instant_message,
+    money_message,
+    money_of,
+)
+
+# What happens to an asset, and so to every account.
+_OF_ASSETS = ("split", "reorganized")
+_METHODS = {method: value for value, method in LOT_METHODS.items() if value != pb.TAX_LOT_METHOD_UNSPECIFIED}
+
+
+def accounts_named(request: pb.RecordTaxEventsRequest) -> frozenset[AccountId]:
+    """Return every account that an event is of."""
+    return frozenset(AccountId(each.account_id) for each in request.events if each.account_id)
+
+
+def events_of(request: pb.RecordTaxEventsRequest, currencies: Mapping[AccountId, str]) -> tuple[TaxEvent, ...]:
+    """Return the events of a request, amounts in the account's currency.
+
+    Args:
+        request: As it came.
+        currencies: Of every account that the events name.
+
+    Raises:
+        Invalid: A date, number or amount is none, or an event of an asset names an account or the reverse.
+        ExchangeRateMissing: An amount is in another currency, and its day has no rate.
+    """
+    exchange = {each: Exchange.of(request.exchange_rates, each) for each in {*currencies.values()}}
+    events: list[TaxEvent] = []
+    for index, each in enumerate(request.events):
+        path = f"events[{index}]"
+        named, of_asset = bool(each.account_id), each.WhichOneof("what") in _OF_ASSETS
+        if named == of_asset:
+            must = "must be empty, as it happens to every account" if of_asset else "must be given"
+            violations = [FieldViolation(f"{path}.account_id", f"{must}, was {each.account_id!r}")]
+            raise Invalid(f"{path}.account_id {must}", violations=violations)
+        currency = currencies.get(AccountId(each.account_id), "")
+        events.append(_Reading(each, path, exchange.get(currency)).event())
+    return tuple(events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One event as it is read. `exchange` is None for an event of an asset."""
+
+    said: pb.TaxEvent
+    path: str
+    exchange: Exchange | None
+
+    def event(self) -> TaxEvent:
+        said, day = self.said, date_of(self.said.date, f"{self.path}.date")
+        place = day, said.account_id, said.instrument_id
+        match said.WhichOneof("what"):
+            case "acquired":
+                came = said.acquired
+                known = cost_is_known(came, f"{self.path}.acquired")
+                return self._with(
+                    day,
+                    came.cost if known else None,
+                    "acquired.cost",
+                    lambda cost: Acquisition(
+                        said.event_id, *place, self._positive(came, "acquired"), cost, known, came.reinvested
+                    ),
+                )
+            case "disposed":
+                went = said.disposed
+                return self._with(
+                    day,
+                    went.proceeds,
+                    "disposed.proceeds",
+                    lambda proceeds: Disposal(
+                        said.event_id,
+                        *place,
+                        self._positive(went, "disposed"),
+                        proceeds,
+                        tuple(went.lot_ids),
+                        LOT_METHODS[went.lot_method],
+                    ),
+                )
+            case "cost_changed":
+                return self._with(
+                    day,
+                    said.cost_changed.amount,
+                    "cost_changed.amount",
+                    lambda amount: CostChange(*place, amount),
+                    signed=True,
+                )
+            case "transferred":
+                moved = said.transferred
+                quantity = self._positive(moved, "transferred")
+                if moved.to_account_id == said.account_id:
+                    raise self._invalid("transferred.to_account_id", f"must be another, was {said.account_id!r}")
+                row: Row = Transfer(
+                    said.event_id, day, said.account_id, moved.to_account_id, said.instrument_id, quantity,
+                    tuple(moved.lot_ids),
+                )  # fmt: skip
+            case "split":
+                row = Split(day, said.instrument_id, said.split.new_units, said.split.old_units)
+            case "reorganized":
+                row = self._reorganization(day)
+            case _:
+                raise self._invalid("what", "must be given, was absent")
+        return TaxEvent(said.event_id, row)
+
+    def _reorganization(self, day: date) -> Reorganization:
+        said, into = self.said, self.said.reorganized
+        part = decimal_of(into.cost_part, f"{self.path}.reorganized.cost_part")
+        if not 0 < part <= 1:
+            raise self._invalid("reorganized.cost_part", f"must be above 0 and at most 1, was {part}")
+        if into.new_instrument_id == said.instrument_id:
+            raise self._invalid("reorganized.new_instrument_id", f"must be another, was {said.instrument_id!r}")
+        return Reorganization(day, said.instrument_id, into.new_instrument_id, into.new_units, into.old_units, part)
+
+    def _with(
+        self,
+        day: date,
+        message: money_pb2.Money | None,
+        name: str,
+        row: Callable[[Decimal], Row],
+        *,
+        signed: bool = False,
+    ) -> TaxEvent:
+        """Return the event with its amount in the account's currency; without a message it is 0."""
+        if message is None or self.exchange is None:
+            return TaxEvent(self.said.event_id, row(ZERO))
+        field = f"{self.path}.{name}"
+        money = money_of(message, field)
+        if money.amount < 0 and not signed:
+            raise self._invalid(name, f"must be 0 or more, was {money}")
+        rate = self.exchange.rate(money, day, field)
+        if rate is None:
+            return TaxEvent(self.said.event_id, row(money.amount))
+        return TaxEvent(self.said.event_id, row(self.exchange.amount(message, day, field)), money, rate)
+
+    def _positive(
+        self, message: pb.TaxEvent.Acquired | pb.TaxEvent.Disposed | pb.TaxEvent.Transferred, name: str
+    ) -> Decimal:
+        quantity = decimal_of(message.quantity, f"{self.path}.{name}.quantity")
+        if quantity <= 0:
+            raise self._invalid(f"{name}.quantity", f"must be above 0, was {quantity}")
+        return quantity
+
+    def _invalid(self, name: str, description: str) -> Invalid:
+        field = f"{self.path}.{name}"
+        return Invalid(f"{field} {description}", violations=[FieldViolation(field, description)])
+
+
+def complete_of(request: pb.RecordTaxEventsRequest) -> Mapping[AccountId, date]:
+    """Return up to which day accounts' histories are complete.
+
+    Raises:
+        Invalid: A day is none, or an account is named twice.
+    """
+    until: dict[AccountId, date] = {}
+    found = Violations()
+    for index, each in enumerate(request.complete):
+        account_id = AccountId(each.account_id)
+        if account_id in until:
+            found.add(f"complete[{index}].account_id", f"must be unique, was {account_id!r} again")
+        until[account_id] = date_of(each.until_date, f"complete[{index}].until_date")
+    found.raise_if_any()
+    return until
+
+
+def owners_of(request: pb.GetTaxLedgerRequest) -> Mapping[AccountId, Owner]:
+    """Return the accounts of a ledger, and whose they are.
+
+    Raises:
+        Invalid: An account is named twice.
+    """
+    owners: dict[AccountId, Owner] = {}
+    found = Violations()
+    for index, each in enumerate(request.accounts):
+        if AccountId(each.account_id) in owners:
+            found.add(f"accounts[{index}].account_id", f"must be unique, was {each.account_id!r} again")
+        owners[AccountId(each.account_id)] = OWNERS[each.owner]
+    found.raise_if_any()
+    return owners
+
+
+def ledger_message(ledger: Ledger) -> pb.GetTaxLedgerResponse:
+    """Return the message of a ledger."""
+    return pb.GetTaxLedgerResponse(
+        year=assessment_message(ledger.rules, ledger.assessment),
+        brought_forward=[
+            pb.TaxLine(name=line.name, amount=decimal_message(line.amount), source=line.source)
+            for line in ledger.brought_forward
+        ],
+        differences=[
+            pb.TaxLedgerDifference(
+                account_id=each.account_id,
+                instrument_id=each.asset,
+                ledger_quantity=decimal_message(each.ledger),
+                book_quantity=decimal_message(each.book),
+            )
+            for each in ledger.differences
+        ],
+    )
+
+
+def recorded_message(recorded: RecordedEvent, currency: str) -> pb.RecordedTaxEvent:
+    """Return the message of an event on record; amounts are in `currency`."""
+    event = recorded.event
+    message = pb.RecordedTaxEvent(
+        event=_event_message(event, currency), record_time=instant_message(recorded.record_time)
+    )
+    if event.sent_amount is not None and event.exchange_rate is not None:
+        message.sent_amount.CopyFrom(money_message(event.sent_amount))
+        message.exchange_rate.CopyFrom(decimal_message(event.exchange_rate))
+    if recorded.withdraw_time is not None:
+        message.withdraw_time.CopyFrom(instant_message(recorded.withdraw_time))
+    return message
+
+
+def _event_message(event: TaxEvent, currency: str) -> pb.TaxEvent:
+    row = event.row
+    message = pb.TaxEvent(
+        event_id=event.event_id,
+        account_id=event.account_id or "",
+        instrument_id=row.asset,
+        date=date_message(row.day),
+    )
+    match row:
+        case Acquisition():
+            message.acquired.quantity.CopyFrom(decimal_message(row.quantity))
+            if row.cost_known:
+                message.acquired.cost.CopyFrom(money_message(Money(row.cost, currency)))
+            message.acquired.cost_unknown = not row.cost_known
+            message.acquired.reinvested = row.reinvested
+        case Disposal():
+            message.disposed.quantity.CopyFrom(decimal_message(row.quantity))
+            message.disposed.proceeds.CopyFrom(money_message(Money(row.proceeds, currency)))
+            message.disposed.lot_ids.extend(row.lot_ids)
+            message.disposed.lot_method = _METHODS[row.method]
+        case Transfer():
+            message.transferred.to_account_id = row.to_account_id
+            message.transferred.quantity.CopyFrom(decimal_message(row.quantity))
+            message.transferred.lot_ids.extend(row.lot_ids)
+        case CostChange():
+            message.cost_changed.amount.CopyFrom(money_message(Money(row.amount, currency)))
+        case Split():
+            message.split.new_units, message.split.old_units = row.new_units, row.old_units
+        case Reorganization():
+            into = message.reorganized
+            into.new_instrument_id, into.new_units, into.old_units = row.new_asset, row.new_units, row.old_units
+            into.cost_part.CopyFrom(decimal_message(row.cost_part))
+    return message

@@ -1,0 +1,238 @@
+"""A taxpayer's history, derived from what is on record: events, the snapshot an account began as, and its bookings.
+
+An account whose whole history was recorded begins with nothing. Another one begins as its snapshot says: each lot with
+its own day and cost as of the snapshot, so that what happened to the asset before is not counted again. What
+execution reported is added to both, from where the record or the snapshot ends.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from services.decision.domain.book import AccountBook, TaxWrapper
+from services.decision.domain.problem import ZERO, LotId, Side
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    CostChange,
+    Disposal,
+    History,
+    Owner,
+    Reorganization,
+    Split,
+    TaxAccount,
+    Transfer,
+    part,
+)
+from services.decision.domain.tax.events import TaxEvent
+from services.kernel.ids import AccountId, InstrumentId
+
+
+@dataclass(frozen=True, slots=True)
+class BookedTrade:
+    """An allocation as it was booked.
+
+    Attributes:
+        lot_ids: The lot that a buy made, or those that a sale took, in order.
+        uncovered: Units sold that the account did not have: they are no disposal of the ledger's.
+    """
+
+    position: int
+    account_id: AccountId
+    instrument_id: InstrumentId
+    side: Side
+    quantity: Decimal
+    value: Decimal
+    fees: Decimal
+    trade_date: date
+    lot_ids: tuple[LotId, ...] = ()
+    uncovered: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAccount:
+    """An account of the ledger.
+
+    Attributes:
+        account: As it is now.
+        opening: As its snapshot had it, with its lots.
+        complete_until: Day up to which its whole history is on record; None when it is not.
+        trades: Everything booked to it, by position.
+    """
+
+    account: AccountBook
+    owner: Owner
+    opening: AccountBook
+    complete_until: date | None = None
+    trades: tuple[BookedTrade, ...] = ()
+
+    @property
+    def account_id(self) -> str:
+        """Its id."""
+        return self.account.account_id
+
+    def counts(self, day: date) -> bool:
+        """Return whether an event of `day` is to be added to what the account begins as."""
+        return self.complete_until is not None or day > self.opening.as_of_time.date()
+
+
+def ledger_history(
+    accounts: Sequence[LedgerAccount], events: Iterable[TaxEvent], identical: Mapping[str, str]
+) -> History:
+    """Return the history of the accounts.
+
+    Args:
+        accounts: Each once.
+        events: On record and not withdrawn: of these accounts, and of every asset.
+        identical: By instrument, the set of identical instruments that it is in.
+    """
+    known = {each.account_id: each for each in accounts}
+    rows = _Rows()
+    for each in accounts:
+        begin = rows.acquisitions
+        if each.complete_until is None:
+            begin += _opening_lots(each.opening)
+        for trade in _trades(each):
+            rows.add(trade)
+    for event in events:
+        account = known.get(event.account_id or "")
+        if event.account_id is None or (account is not None and account.counts(event.row.day)):
+            rows.add(event.row)
+    assets = {each.asset for each in rows.acquisitions} | {each.asset for each in rows.disposals}
+    return History(
+        accounts=tuple(
+            TaxAccount(each.account_id, each.owner, each.account.tax_wrapper is not TaxWrapper.TAXABLE)
+            for each in accounts
+        ),
+        acquisitions=tuple(rows.acquisitions),
+        disposals=tuple(rows.disposals),
+        splits=tuple(rows.splits),
+        cost_changes=tuple(rows.cost_changes),
+        # Of assets that these accounts never had, nothing can become of anything.
+        reorganizations=_concerned(rows.reorganizations, assets),
+        transfers=tuple(rows.transfers),
+        identical=identical,
+    )
+
+
+@dataclass(slots=True)
+class _Rows:
+    acquisitions: list[Acquisition] = field(default_factory=list)
+    disposals: list[Disposal] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
+    cost_changes: list[CostChange] = field(default_factory=list)
+    reorganizations: list[Reorganization] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+
+    def add(self, row: Acquisition | Disposal | Split | CostChange | Reorganization | Transfer) -> None:
+        """Put a row where it belongs."""
+        match row:
+            case Acquisition():
+                self.acquisitions.append(row)
+            case Disposal():
+                self.disposals.append(row)
+            case Split():
+                self.splits.append(row)
+            case CostChange():
+                self.cost_changes.append(row)
+            case Reorganization():
+                self.reorganizations.append(row)
+            case Transfer():
+                self.transfers.append(row)
+
+
+def _opening_lots(opening: AccountBook) -> Iterator[Acquisition]:
+    as_of = opening.as_of_time.date()
+    for position in opening.positions:
+        said = opening.account_id, position.instrument_id
+        for lot in position.lots:
+            yield Acquisition(lot.lot_id, lot.acquired_date, *said, lot.quantity, lot.basis_total, as_of=as_of)
+        if not position.lots:
+            lot_id = f"{opening.account_id}:{position.instrument_id}:{position.holding.value}:cost-unknown"
+            yield Acquisition(lot_id, as_of, *said, position.quantity, ZERO, cost_known=False, as_of=as_of)
+
+
+def _trades(ledger: LedgerAccount) -> Iterator[Acquisition | Disposal]:
+    for trade in ledger.trades:
+        if ledger.complete_until is not None:
+            if trade.trade_date <= ledger.complete_until:
+                continue
+        elif trade.position <= ledger.account.opening_position:
+            continue
+        units = trade.quantity - trade.uncovered
+        said = trade.trade_date, trade.account_id, trade.instrument_id, units
+        if trade.side is Side.BUY:
+            lot_id = trade.lot_ids[0] if trade.lot_ids else f"booking:{trade.position}"
+            yield Acquisition(lot_id, *said, trade.value + trade.fees)
+        elif units:
+            proceeds = part(trade.value - trade.fees, Fraction(units), Fraction(trade.quantity))
+            yield Disposal(f"booking:{trade.position}", *said, max(proceeds, ZERO), trade.lot_ids)
+
+
+def _concerned(rows: Sequence[Reorganization], assets: set[str]) -> tuple[Reorganization, ...]:
+    had = set(assets)
+    found: list[Reorganization] = []
+    for row in sorted(rows, key=lambda each: (each.day, each.asset)):
+        if row.asset in had:
+            had.add(row.new_asset)
+            found.append(row)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Units of one instrument in one account that the ledger and the book do not agree on."""
+
+    account_id: str
+    asset: str
+    ledger: Decimal
+    book: Decimal
+
+
+def differences(accounts: Sequence[LedgerAccount], history: History) -> tuple[Difference, ...]:
+    """Return where the units of the ledger are not those of the book, by account and asset."""
+    held = units_held(history)
+    booked = {
+        (each.account_id, str(instrument_id)): units
+        for each in accounts
+        for instrument_id, units in each.account.units.items()
+    }
+    found: list[Difference] = []
+    for account_id, asset in sorted({*held, *booked}):
+        ledger = history.quantity_on(asset, date.max, held.get((account_id, asset), Fraction(0)))
+        book = booked.get((account_id, asset), ZERO)
+        if ledger != book:
+            found.append(Difference(account_id, asset, ledger, book))
+    return tuple(found)
+
+
+def units_held(history: History) -> dict[tuple[str, str], Fraction]:
+    """Return what each account has of each asset at the end of the history, in units after the last split."""
+    held: dict[tuple[str, str], Fraction] = {}
+    kinds: dict[type, int] = {Reorganization: 0, Transfer: 1, Acquisition: 2, Disposal: 3}
+    rows: list[Acquisition | Disposal | Transfer | Reorganization] = []
+    for each in (history.reorganizations, history.transfers, history.acquisitions, history.disposals):
+        rows.extend(each)
+
+    def when(row: Acquisition | Disposal | Transfer | Reorganization) -> tuple[date, int]:
+        return row.known_from if isinstance(row, Acquisition) else row.day, kinds[type(row)]
+
+    def change(account_id: str, asset: str, units: Fraction) -> None:
+        held[account_id, asset] = held.get((account_id, asset), Fraction(0)) + units
+
+    for row in sorted(rows, key=when):
+        match row:
+            case Acquisition():
+                change(row.account_id, row.asset, history.units(row))
+            case Disposal():
+                change(row.account_id, row.asset, -history.units(row))
+            case Transfer():
+                change(row.account_id, row.asset, -history.units(row))
+                change(row.to_account_id, row.asset, history.units(row))
+            case Reorganization():
+                for account_id, units in [(a, units) for (a, asset), units in held.items() if asset == row.asset]:
+                    change(account_id, row.new_asset, history.become(row, units))
+                    if row.ends_old:
+                        change(account_id, row.asset, -units)
+    return {place: units for place, units in held.items() if units}

@@ -1,0 +1,171 @@
+"""What happened to accounts' lots, in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, any_, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Row as SqlRow
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.decision.app.taxes import EventFilter, TaxReading, TaxWriting
+from services.decision.domain.problem import LotId, Side
+from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
+from services.decision.domain.tax.ledger import BookedTrade
+from services.decision.store.book import PostgresBooks
+from services.decision.tables.book import booking
+from services.decision.tables.taxes import tax_event, tax_history
+from services.kernel.events import Event
+from services.kernel.ids import AccountId, InstrumentId
+from services.runtime.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresTaxRecords:
+    """The events on record, through one connection."""
+
+    connection: AsyncConnection
+
+    async def get(self, event_ids: Collection[str]) -> Mapping[str, RecordedEvent]:
+        """Return those events that are on record."""
+        rows = await self.connection.execute(select(tax_event).where(_among(tax_event.c.event_id, event_ids)))
+        return {row.event_id: _recorded(row) for row in rows}
+
+    async def add(self, events: Sequence[TaxEvent], at: datetime) -> None:
+        """Keep new events."""
+        if events:
+            await self.connection.execute(insert(tax_event), [_row(each, at) for each in events])
+
+    async def withdraw(self, event_ids: Collection[str], at: datetime) -> int:
+        """Let events count no more, and return how many did until now."""
+        done = await self.connection.execute(
+            update(tax_event)
+            .where(_among(tax_event.c.event_id, event_ids), tax_event.c.withdraw_time.is_(None))
+            .values(withdraw_time=at)
+        )
+        return done.rowcount
+
+    async def complete(self, until: Mapping[AccountId, date]) -> None:
+        """Keep up to which day accounts' whole histories are on record."""
+        if not until:
+            return
+        put = postgresql.insert(tax_history)
+        await self.connection.execute(
+            put.on_conflict_do_update(
+                index_elements=[tax_history.c.account_id], set_={"complete_until": put.excluded.complete_until}
+            ),
+            [{"account_id": account_id, "complete_until": day} for account_id, day in sorted(until.items())],
+        )
+
+    async def complete_until(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:
+        """Return up to which day the whole history of accounts is on record; absent where it is not."""
+        rows = await self.connection.execute(select(tax_history).where(_among(tax_history.c.account_id, account_ids)))
+        return {AccountId(row.account_id): row.complete_until for row in rows}
+
+    async def counting(self, account_ids: Collection[AccountId]) -> Sequence[TaxEvent]:
+        """Return the events that count, of the accounts and of every asset, by day and id."""
+        rows = await self.connection.execute(
+            select(tax_event)
+            .where(
+                or_(_among(tax_event.c.account_id, account_ids), tax_event.c.account_id.is_(None)),
+                tax_event.c.withdraw_time.is_(None),
+            )
+            .order_by(tax_event.c.day, tax_event.c.event_id)
+        )
+        return [_recorded(row).event for row in rows]
+
+    async def listed(self, which: EventFilter, after: tuple[date, str] | None, limit: int) -> Sequence[RecordedEvent]:
+        """Return events by day and id, those after `after`."""
+        query = select(tax_event).order_by(tax_event.c.day, tax_event.c.event_id).limit(limit)
+        if which.account_id is not None:
+            query = query.where(tax_event.c.account_id == which.account_id)
+        if which.instrument_id is not None:
+            query = query.where(tax_event.c.instrument_id == which.instrument_id)
+        if after is not None:
+            query = query.where(tuple_(tax_event.c.day, tax_event.c.event_id) > tuple_(*map(literal, after)))
+        return [_recorded(row) for row in await self.connection.execute(query)]
+
+    async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
+        """Return everything booked to the accounts, by position."""
+        rows = await self.connection.execute(
+            select(
+                booking.c.position,
+                booking.c.account_id,
+                booking.c.instrument_id,
+                booking.c.side,
+                booking.c.quantity,
+                booking.c.uncovered_quantity,
+                booking.c.value,
+                booking.c.fees,
+                booking.c.trade_date,
+                func.coalesce(func.array_append(booking.c.sold_lot_ids, booking.c.bought_lot_id), []).label("lot_ids"),
+            )
+            .where(_among(booking.c.account_id, account_ids))
+            .order_by(booking.c.position)
+        )
+        found: dict[AccountId, list[BookedTrade]] = {}
+        for row in rows:
+            account_id = AccountId(row.account_id)
+            trade = BookedTrade(
+                row.position,
+                account_id,
+                InstrumentId(row.instrument_id),
+                Side(row.side),
+                row.quantity,
+                row.value,
+                row.fees,
+                row.trade_date,
+                tuple(LotId(each) for each in row.lot_ids if each is not None),
+                row.uncovered_quantity,
+            )
+            found.setdefault(account_id, []).append(trade)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class TaxSessions:
+    """The events in `database`, and the book beside them."""
+
+    database: Database
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[TaxReading]:
+        """Read in one transaction."""
+        async with self.database.read() as connection:
+            yield TaxReading(PostgresBooks(connection), PostgresTaxRecords(connection))
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[TaxWriting]:
+        """Change the record in one transaction."""
+        async with self.database.begin() as transaction:
+
+            async def emit(events: Sequence[Event]) -> None:
+                await transaction.emit(*events)
+
+            connection = transaction.connection
+            yield TaxWriting(PostgresBooks(connection), PostgresTaxRecords(connection), emit)
+
+
+def _row(event: TaxEvent, at: datetime) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "account_id": event.account_id,
+        "instrument_id": event.row.asset,
+        "day": event.row.day,
+        "kind": event.kind,
+        "content": event.content(),
+        "record_time": at,
+    }
+
+
+def _recorded(row: SqlRow[Any]) -> RecordedEvent:
+    event = event_from_content(row.event_id, row.kind, row.content)
+    return RecordedEvent(event, row.record_time, row.withdraw_time)
+
+
+def _among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    return column == any_(literal(sorted(values), ARRAY(Text)))
