@@ -23,7 +23,7 @@ from services.policy.domain.document import (
     TargetWeight,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
-from services.policy.domain.guardrails import texts_of
+from services.policy.domain.guardrails import bounded, texts_of
 from services.policy.domain.history import Activation, newest
 from services.policy.domain.personal_rules import (
     AgeBudget,
@@ -137,7 +137,7 @@ _CHOSEN = st.lists(st.sampled_from(list(FIELDS)), unique_by=lambda field: field.
 def guardrails(draw):
     """Draw a guardrail of some field that can be bounded."""
     field = draw(_BOUNDED)
-    number = field.number is not None
+    number = bounded(field) is not None
     return Guardrail(
         field.path,
         minimum=draw(_BOUNDS) if number else None,

@@ -3,6 +3,9 @@
 A guardrail in a node's document binds every node below it, not the node itself. Guardrails add up along the path: a
 value must satisfy those of all ancestors at once, and a lower guardrail can only narrow what a higher one leaves.
 
+A guardrail of the target mix bounds each weight by itself: of an instrument or a model its weight in the account, with
+groups multiplied out. What a mix does not name weighs nothing in it.
+
 A largest step is measured from the value that holds at the guardrail's own node. So it means the same at every level
 below: levels cannot add up to more than one step, and when the node's value moves, what is too far from it gives way.
 
@@ -10,10 +13,12 @@ They are enforced twice. When a version is written, a value that a guardrail for
 documents are merged, such a value does not count, because the guardrail may be younger than the value.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 
 from services.kernel.decimals import EXACT, parse_decimal, plain
 from services.kernel.errors import Violations
@@ -29,7 +34,10 @@ from services.policy.domain.document import (
     TargetWeight,
 )
 from services.policy.domain.errors import GuardrailExceeded
-from services.policy.domain.fields import Field
+from services.policy.domain.fields import Field, Number
+from services.policy.domain.units import WEIGHT
+
+_ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,14 @@ class Bound:
     """A guardrail, and the version that set it.
 
     Attributes:
-        anchor: The number that holds at the guardrail's node, from which steps are measured; None without one.
+        anchor: The numbers that hold at the guardrail's node, by name as `numbers_of` gives them, from which steps are
+            measured; none without a value.
     """
 
     guardrail: Guardrail
     node_id: PolicyNodeId
     version_id: PolicyVersionId
-    anchor: Decimal | None = None
+    anchor: "Numbers" = dataclasses.field(default_factory=dict)
 
     def violation(self, field: Field, value: object) -> str | None:
         """Return why `value` may not stand in `field` below the guardrail's node, or None."""
@@ -54,30 +63,34 @@ class Bound:
         return f"{broken}, says the guardrail of {self.node_id}{why}"
 
 
+Numbers: TypeAlias = Mapping[str, Decimal]
+
 Bounds = Mapping[str, tuple[Bound, ...]]
 """The guardrails that bind a node, by field path, root first."""
 
 
-def violation(guardrail: Guardrail, field: Field, value: object, anchor: Decimal | None = None) -> str | None:
+def violation(guardrail: Guardrail, field: Field, value: object, anchor: Numbers) -> str | None:
     """Return what `guardrail` has against `value` in `field`, with value and limit, or None.
 
     Args:
         guardrail: Set above.
         field: Where the value would stand.
         value: The value.
-        anchor: The number that holds in `field` at the guardrail's node; None if there is none.
+        anchor: The numbers that hold in `field` at the guardrail's node; none if it has no value there.
     """
     if guardrail.locked:
         return "is locked"
-    number = number_of(value)
-    if number is not None:
+    numbers = numbers_of(value)
+    for name, number in sorted(numbers.items()):
         if guardrail.minimum is not None and number < guardrail.minimum:
-            return f"must be at least {plain(guardrail.minimum)}, was {plain(number)}"
+            return f"{_of(name)}must be at least {plain(guardrail.minimum)}, was {plain(number)}"
         if guardrail.maximum is not None and number > guardrail.maximum:
-            return f"must be at most {plain(guardrail.maximum)}, was {plain(number)}"
-        step = guardrail.maximum_step
-        if step is not None and anchor is not None and abs(EXACT.subtract(number, anchor)) > step:
-            return f"must be at most {plain(step)} away from {plain(anchor)}, was {plain(number)}"
+            return f"{_of(name)}must be at most {plain(guardrail.maximum)}, was {plain(number)}"
+    step = guardrail.maximum_step
+    for name in sorted(numbers.keys() | anchor.keys()) if step is not None and anchor and numbers else ():
+        number, around = numbers.get(name, _ZERO), anchor.get(name, _ZERO)
+        if abs(EXACT.subtract(number, around)) > step:
+            return f"{_of(name)}must be at most {plain(step)} away from {plain(around)}, was {plain(number)}"
     if guardrail.allowed:
         allowed = {allowed_text(field, text) for text in guardrail.allowed}
         for text in texts_of(value):
@@ -97,7 +110,7 @@ def with_guardrails(
     added: dict[str, tuple[Bound, ...]] = {}
     for guardrail in guardrails:
         field = FIELDS.get(guardrail.field)
-        anchor = None if field is None else number_of(field.read(document))
+        anchor = {} if field is None else numbers_of(field.read(document))
         bound = Bound(guardrail, node_id, version_id, anchor)
         added[guardrail.field] = (*added.get(guardrail.field, bounds.get(guardrail.field, ())), bound)
     return {**bounds, **added} if added else bounds
@@ -130,6 +143,38 @@ def number_of(value: object) -> Decimal | None:
             return value.amount
         case _:
             return None
+
+
+def numbers_of(value: object) -> Numbers:
+    """Return the numbers that a guardrail of `value` bounds: of a mix the weights by name, else its number as ``."""
+    number = number_of(value)
+    if number is not None:
+        return {"": number}
+    found: dict[str, Decimal] = {}
+    if isinstance(value, tuple):
+        for name, weight in _weights(value, _ONE):
+            found[name] = EXACT.add(found.get(name, _ZERO), weight)
+    return found
+
+
+def bounded(field: Field) -> Number | None:
+    """Return what the numbers of `field` may be that guardrails bound; None if it has none."""
+    return WEIGHT if field.many and field.kind is TargetWeight else field.number
+
+
+def _weights(items: tuple[object, ...], of: Decimal) -> Iterator[tuple[str, Decimal]]:
+    for item in items:
+        if not isinstance(item, TargetWeight) or not item.weight.is_finite():
+            continue
+        weight = EXACT.multiply(of, item.weight)
+        if item.group is not None:
+            yield from _weights(item.group.members, weight)
+        else:
+            yield item.instrument_id or item.model_node_id or "", weight
+
+
+def _of(name: str) -> str:
+    return f"the weight of {name} " if name else ""
 
 
 def texts_of(value: object) -> Iterator[str]:

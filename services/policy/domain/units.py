@@ -11,7 +11,8 @@ from services.policy.domain.fields import Number
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
-Weight: TypeAlias = Annotated[Decimal | None, Number("weight", _ZERO, _ONE)]
+WEIGHT = Number("weight", _ZERO, _ONE)
+Weight: TypeAlias = Annotated[Decimal | None, WEIGHT]
 Fraction: TypeAlias = Annotated[Decimal | None, Number("fraction", _ZERO, _ONE)]
 Multiple: TypeAlias = Annotated[Decimal | None, Number("multiple", _ZERO)]
 Turnover: TypeAlias = Annotated[Decimal | None, Number("fraction of account value", _ZERO, Decimal(2))]

@@ -3,11 +3,12 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.domain.document import FIELDS, Document, Guardrail
+from services.kernel.ids import InstrumentId
+from services.policy.domain.document import FIELDS, Document, Guardrail, Targets, TargetWeight
 from services.policy.domain.fields import Merge
-from services.policy.domain.guardrails import number_of, violation
+from services.policy.domain.guardrails import numbers_of, violation
 from services.policy.domain.merge import effective
-from tests.policy.builders import NOON, a_layer, bands, both, guarded, restricted, risk, targets
+from tests.policy.builders import NOON, a_group, a_layer, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 
 
@@ -30,7 +31,7 @@ def value_slowly(field, layers):
             continue
         # A step is measured from what holds at the guardrail's own node.
         above = [
-            (guardrail, number_of(value_slowly(field, layers[: level + 1])))
+            (guardrail, numbers_of(value_slowly(field, layers[: level + 1])))
             for level, layer in enumerate(layers[:place])
             for guardrail in layer.document.guardrails
             if guardrail.field == field.path
@@ -155,4 +156,37 @@ def test_when_the_value_moves_what_is_too_far_from_it_gives_way():
     assert effective([a_layer("firm", stepped("0.02", "0.05")), account]).document.risk.cash_floor == Decimal("0.07")
     moved = effective([a_layer("firm", stepped("0.02", "0.01")), account])
     assert moved.document.risk.cash_floor == Decimal("0.01")
-    assert [o.bound.anchor for o in moved.overruled] == [Decimal("0.01")]
+    assert [o.bound.anchor for o in moved.overruled] == [{"": Decimal("0.01")}]
+
+
+def test_a_step_of_the_mix_bounds_each_weight_by_itself():
+    step = Document(guardrails=(Guardrail("targets.weights", maximum_step=Decimal("0.05")),))
+    firm = a_layer("firm", both(step, targets(VTI="0.6", BND="0.4")))
+
+    def applies(document):
+        return effective([firm, a_layer("a", document)])
+
+    # In a group it is the weight in the account that counts; and both edges are inside.
+    near = Document(
+        targets=Targets((a_group("stocks", "0.65", VTI="1"), TargetWeight(Decimal("0.35"), InstrumentId("BND"))))
+    )
+    assert applies(near).document.targets == near.targets
+    for far, words in (
+        (targets(VTI="0.650001", BND="0.349999"), "the weight of BND must be at most 0.05 away from 0.4, was 0.349999"),
+        (targets(VTI="0.6", BND="0.34", GLD="0.06"), "the weight of BND must be at most 0.05 away from 0.4, was 0.34"),
+        (targets(VTI="0.55", BND="0.39", GLD="0.06"), "the weight of GLD must be at most 0.05 away from 0, was 0.06"),
+        (targets(VTI="1"), "the weight of BND must be at most 0.05 away from 0.4, was 0"),
+    ):
+        held = applies(far)
+        assert held.document.targets == firm.document.targets
+        (overruled,) = held.overruled
+        assert overruled.bound.violation(FIELDS["targets.weights"], overruled.value).startswith(words)
+
+
+def test_each_weight_of_a_mix_has_a_least_and_a_most():
+    bound = guarded("targets.weights", minimum="0.1", maximum="0.5")
+    firm = a_layer("firm", both(bound, targets(VTI="0.5", BND="0.5")))
+
+    assert not effective([firm, a_layer("a", targets(VTI="0.5", BND="0.4", GLD="0.1"))]).overruled
+    assert effective([firm, a_layer("a", targets(VTI="0.51", BND="0.49"))]).overruled
+    assert effective([firm, a_layer("a", targets(VTI="0.5", BND="0.41", GLD="0.09"))]).overruled

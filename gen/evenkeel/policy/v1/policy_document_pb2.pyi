@@ -1787,7 +1787,11 @@ Global___DataRequirements: _TypeAlias = DataRequirements  # noqa: Y015
 
 @_typing.final
 class Guardrail(_message.Message):
-    """A bound on what descendants may set."""
+    """A bound on what descendants may set.
+
+    Of `targets.weights` it bounds each weight by itself: an instrument's weight in
+    the account, groups multiplied out, and a model's.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1822,7 +1826,7 @@ class Guardrail(_message.Message):
     def maximum_step(self) -> _decimal_pb2.Decimal:
         """Largest distance of a number from the value that holds at the guardrail's own
         node, either side, edge inside; 0 or more. Binds nothing while that node has no
-        value.
+        value. What a mix does not name weighs 0 in it.
         """
 
     def __init__(

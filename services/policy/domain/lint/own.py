@@ -16,7 +16,15 @@ from services.policy.domain.document import (
     TargetWeight,
 )
 from services.policy.domain.fields import Field, Merge, Number
-from services.policy.domain.guardrails import Bounds, allowed_text, instruments_of, number_of
+from services.policy.domain.guardrails import (
+    Bounds,
+    Numbers,
+    allowed_text,
+    bounded,
+    instruments_of,
+    number_of,
+    numbers_of,
+)
 from services.policy.domain.lint.acting import everything_is_acted_on
 from services.policy.domain.lint.finding import Finding, error, warning
 from services.policy.domain.lint.rows import DECIMAL_PLACES_MAX, rows_findings
@@ -76,7 +84,7 @@ def guardrails_leave_something(
             yield error("GUARDRAIL_FIELD", place, f"{guardrail.field!r} is not a field that can be bounded")
             continue
         yield from _guardrail(guardrail, field, place)
-        yield from _room(guardrail, bounds, place, number_of(field.read(merged)))
+        yield from _room(guardrail, bounds, place, numbers_of(field.read(merged)))
 
 
 def guardrail_findings(document: Document, bounds: Bounds) -> Iterator[Finding]:
@@ -157,16 +165,17 @@ def _restrictions(items: tuple[Restriction, ...]) -> Iterator[Finding]:
 
 def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> Iterator[Finding]:
     low, high, step = guardrail.minimum, guardrail.maximum, guardrail.maximum_step
+    number = bounded(field)
     if low is None and high is None and step is None and not guardrail.allowed and not guardrail.locked:
         yield error("GUARDRAIL_EMPTY", place, f"says nothing about {guardrail.field}: no bound, no list, not locked")
     for bound in (low, high):
         if bound is None:
             continue
-        if field.number is None:
+        if number is None:
             yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is no number and has no minimum or maximum")
-        elif (broken := field.number.violation(bound)) is not None:
+        elif (broken := number.violation(bound)) is not None:
             yield error("GUARDRAIL_RANGE", place, f"a bound of {guardrail.field} {broken}")
-    if step is not None and field.number is None:
+    if step is not None and number is None:
         yield error("GUARDRAIL_KIND", place, f"{guardrail.field} is no number and has no largest step")
     elif step is not None and (not step.is_finite() or step < 0):
         yield error("GUARDRAIL_RANGE", place, f"the largest step of {guardrail.field} must be at least 0, was {step}")
@@ -179,15 +188,16 @@ def _guardrail(guardrail: Guardrail, field: Field, place: tuple[str, ...]) -> It
             yield error("GUARDRAIL_KIND", place, f"an allowed value of {guardrail.field} {problem}")
 
 
-def _room(guardrail: Guardrail, bounds: Bounds, place: tuple[str, ...], anchor: Decimal | None) -> Iterator[Finding]:
+def _room(guardrail: Guardrail, bounds: Bounds, place: tuple[str, ...], anchor: Numbers) -> Iterator[Finding]:
     holding = [(bound.guardrail, bound.anchor) for bound in bounds.get(guardrail.field, ())] + [(guardrail, anchor)]
     lows = [g.minimum for g, _ in holding if g.minimum is not None]
     highs = [g.maximum for g, _ in holding if g.maximum is not None]
     for each, around in holding:
-        step = each.maximum_step
-        if step is not None and around is not None and step.is_finite() and around.is_finite():
-            lows.append(EXACT.subtract(around, step))
-            highs.append(EXACT.add(around, step))
+        # Of a mix each weight has bounds of its own, and one of them always leaves room: what holds already.
+        step, value = each.maximum_step, around.get("")
+        if step is not None and value is not None and step.is_finite() and value.is_finite():
+            lows.append(EXACT.subtract(value, step))
+            highs.append(EXACT.add(value, step))
     lists = [set(g.allowed) for g, _ in holding if g.allowed]
     nothing = f"with the guardrails above it leaves no value for {guardrail.field}"
     if lows and highs and max(lows) > min(highs):
