@@ -23,8 +23,11 @@ from services.policy.domain.merge import Effective, Layer, effective
 from services.policy.domain.resolve import Lineage, Resolver
 from services.policy.domain.tree import Node, Tree
 
-Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId], tuple[Finding, ...]]
-"""What lint finds, by instant and node."""
+# Rollouts that a change is judged with.
+OPEN_ROLLOUTS_MAX = 1_000
+
+Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId, str], tuple[Finding, ...]]
+"""What lint finds, by instant, node, and what is being rolled out to it in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ async def check_from_then_on(policies: PolicyReader, place: Place, document: Doc
     """Refuse a document with which this node, or something below it, could not work some day.
 
     It is judged for the instant from which it would hold, and for every later one at which a version above or below it
-    takes effect.
+    takes effect; and so with what is being rolled out, which some accounts have already and others may have tomorrow.
 
     Raises:
         PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
@@ -116,6 +119,7 @@ async def outlook(
     """Return what is wrong with a node and all that depends on it, at `start` and whenever something changes later.
 
     What is below it depends on a node, and so does what refers to the mix of a model that is the node or below it.
+    Where others are being rolled out, it is judged without them, with each of them, and with all.
 
     Args:
         policies: What is approved so far.
@@ -126,19 +130,43 @@ async def outlook(
     found: Outlook = {}
     roots = await _dependent(policies, node_id)
     governed = sorted({each for root in roots for each in await policies.governed(root)})
-    tree = Tree.of(await policies.ancestry([*roots, *governed]))
+    candidates = await _candidates(policies, start, without=node_id)
+    tree = Tree.of(await policies.ancestry([*roots, *governed, *candidates]))
+    concerned = {node.node_id for root in roots for node in tree.below(root)}
     for at in (start, *await policies.scheduled_times(governed, start)):
-        layers = await policies.layers(governed, AsOf(at))
+        approved = await policies.layers(tree.nodes.keys(), AsOf(at))
         if version is not None:
-            layers[node_id] = version
-        concerned = {node.node_id for root in roots for node in tree.below(root)}
-        judged = [each for each in concerned if each in layers or each in roots]
-        parents = {each: tree.node(each).parent_id for each in tree.nodes}
-        await add_models(policies, parents, layers, (layer.document for layer in layers.values()), AsOf(at))
-        merging = Resolver(Lineage(parents, ()), layers, at)
-        for each in sorted(judged):
-            found[at, each] = lint_merged(merging.effective(each).document, at, merging.mix_of)
+            approved[node_id] = version
+        for words, chosen in _rolled_out(candidates):
+            layers = {**approved, **chosen}
+            judged = [each for each in concerned if each in layers or each in roots]
+            parents = {each: tree.node(each).parent_id for each in tree.nodes}
+            await add_models(policies, parents, layers, (layer.document for layer in layers.values()), AsOf(at))
+            merging = Resolver(Lineage(parents, ()), layers, at)
+            for each in sorted(judged):
+                found[at, each, words] = lint_merged(merging.effective(each).document, at, merging.mix_of)
     return found
+
+
+async def _candidates(policies: PolicyReader, at: datetime, *, without: PolicyNodeId) -> Mapping[PolicyNodeId, Layer]:
+    """Return the versions that are being rolled out to part of the accounts, by node, as if their nodes had them."""
+    found: dict[PolicyNodeId, Layer] = {}
+    for each in await policies.rollouts(node_id=None, open_only=True, before=None, limit=OPEN_ROLLOUTS_MAX):
+        change = await policies.change(each.rollout.change_id)
+        if change is not None and change.node_id != without:
+            found[change.node_id] = Layer(
+                change.node_id, change.version_id, change.document, change.change_id, "", "", "", at, at
+            )
+    return found
+
+
+def _rolled_out(candidates: Mapping[PolicyNodeId, Layer]) -> Iterator[tuple[str, Mapping[PolicyNodeId, Layer]]]:
+    """Yield which candidates to judge with, and how to say it: none, each, and all."""
+    yield "", {}
+    for node_id, layer in sorted(candidates.items()):
+        yield f" and change {layer.change_id}, which is being rolled out", {node_id: layer}
+    if len(candidates) > 1:
+        yield " and everything that is being rolled out", candidates
 
 
 async def _dependent(policies: PolicyReader, node_id: PolicyNodeId) -> list[PolicyNodeId]:
@@ -166,11 +194,11 @@ def refuse_worse(before: Outlook, after: Outlook) -> None:
     Raises:
         PolicyContradiction: Names the first node whose rules would contradict themselves, and when.
     """
-    for (at, node_id), findings in after.items():
-        known = before.get((at, node_id), ())
+    for (at, node_id, words), findings in after.items():
+        known = before.get((at, node_id, words), ())
         raise_errors(
             (finding for finding in findings if finding not in known),
-            where=f"with this, {node_id} could not work from {at.isoformat()} on: ",
+            where=f"with this{words}, {node_id} could not work from {at.isoformat()} on: ",
         )
 
 

@@ -16,10 +16,12 @@ from decimal import Decimal
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.errors import Violations
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
+from services.kernel.money import Money
 from services.policy.domain.content import plain_value
 from services.policy.domain.document import FIELDS, Document, Restriction, RestrictionKind
 from services.policy.domain.errors import SelfResume, StopNotSafer, StopState
 from services.policy.domain.fields import Merge
+from services.policy.domain.guardrails import number_of
 from services.policy.domain.history import AsOf
 from services.policy.domain.merge import Effective, Layer
 
@@ -31,6 +33,15 @@ def _lower(before: object, after: object) -> object:
     if before is None or not isinstance(before, Decimal | int) or not isinstance(after, Decimal | int):
         return after
     return min(before, after)
+
+
+def _less(before: object, after: object) -> object:
+    """Return the smaller amount; of two currencies, which cannot be compared, nothing, so that everything waits."""
+    if not isinstance(before, Money) or not isinstance(after, Money):
+        return after
+    if before.currency == after.currency:
+        return min(before, after, key=lambda each: each.amount)
+    return Money(Decimal(0), min(before.currency, after.currency))
 
 
 def _either(before: object, after: object) -> object:
@@ -45,8 +56,19 @@ def _all(before: object, after: object) -> object:
 TIGHTER: Mapping[str, Callable[[object, object], object]] = {
     "safety.paused": _either,
     "safety.daily_orders_limit": _lower,
+    "safety.daily_value_limit": _less,
     "safety.review_turnover": _lower,
+    "safety.review_value": _less,
+    "safety.review_gain": _less,
+    "safety.review_tax": _less,
+    "safety.review_cost_bps": _lower,
+    "safety.pause_drift": _lower,
     "cost.turnover_limit": _lower,
+    "tax.gain_budget": _less,
+    "risk.tracking_error_limit": _lower,
+    "risk.volatility_limit": _lower,
+    "risk.tail_loss_limit": _lower,
+    "risk.drawdown_limit": _lower,
     "data.price_age_max_s": _lower,
     "data.snapshot_age_max_s": _lower,
     "data.plan_life_s": _lower,
@@ -166,8 +188,8 @@ def check_only_safer(document: Document) -> None:
                 if not isinstance(item, Restriction) or item.kind not in _FORBIDS_ONLY:
                     kinds = ", ".join(sorted(_FORBIDS_ONLY))
                     violations.add(at, f"must be {kinds} in a stop, was {getattr(item, 'kind', item)}")
-        elif field.number is not None and isinstance(value, Decimal | int):
-            wrong = field.number.violation(Decimal(value))
+        elif field.number is not None and (number := number_of(value)) is not None:
+            wrong = field.number.violation(number)
             if wrong is not None:
                 violations.add(at, wrong)
     if not said:

@@ -116,7 +116,18 @@ async def test_the_largest_step_binds_at_write_and_in_force(service):
     assert (await service.effective("acc")).document.risk.cash_floor.value == "0.03"
 
 
-@pytest.mark.parametrize("path", ["risk.tail_loss_limit", "client.risk_budget"])
+async def test_a_largest_step_of_the_mix_bounds_each_weight_of_levels_below(service):
+    await service.plant(acc=("account", "firm"))
+    step = Document(guardrails=(Guardrail("targets.weights", maximum_step=Decimal("0.05")),))
+    await service.enact(both(targets(VTI="0.6", BND="0.4"), step))
+
+    async with refused(INVALID, "GUARDRAIL_EXCEEDED") as fields:
+        await service.draft(targets(VTI="0.7", BND="0.3"), "acc")
+    assert "the weight of BND must be at most 0.05 away from 0.4, was 0.3" in fields["document.targets.weights"]
+    assert (await service.enact(targets(VTI="0.65", BND="0.35"), "acc")).state == pb.PolicyChange.STATE_ACTIVE
+
+
+@pytest.mark.parametrize("path", ["execution.participation_limit", "client.risk_budget"])
 async def test_what_nobody_acts_on_or_only_the_service_says_is_refused(service, path):
     await service.plant()
     section, name = path.split(".")

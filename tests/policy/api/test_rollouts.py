@@ -183,6 +183,19 @@ async def test_while_a_rollout_is_open_nothing_else_is_approved_for_its_node(pla
     assert (await planted.approve(waiting)).state == pb.PolicyChange.STATE_ACTIVE
 
 
+async def test_what_could_not_work_with_what_is_being_rolled_out_is_not_approved(planted):
+    # Those in the canary have a floor that the cash of no mix may be below.
+    change = await begin(planted, document=both(OLD, risk(cash_floor="0.05"), targets(cash="0.1", VTI="0.9")))
+    planted.market_clock.advance(SECOND)
+
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_CONTRADICTION") as fields:
+        await planted.submit(await planted.draft(targets(cash="0.01", VTI="0.99"), "acc0"))
+
+    assert f"with this and change {change.change_id}, which is being rolled out, acc0 could not work" in fields[""]
+    await roll_back(planted, change)
+    assert (await planted.enact(targets(cash="0.01", VTI="0.99"), "acc0")).state == pb.PolicyChange.STATE_ACTIVE
+
+
 async def test_an_author_does_not_advance_and_of_two_readers_one_does(planted):
     change = await begin(planted, a_plan(window=1))
     await report(planted, change, "1")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.kernel.money import Money
 from services.policy.app.stopping import PAUSE
 from services.policy.domain.document import EMPTY, FIELDS, CostSettings, Document, RestrictionKind, SafetyNets
 from services.policy.domain.errors import SelfResume, StopNotSafer, StopState
@@ -80,6 +81,24 @@ def test_a_limit_is_only_lowered(before, said, after):
     assert found.document == limit(after)
 
 
+def daily(amount, currency="USD"):
+    return Document(safety=SafetyNets(daily_value_limit=Money(Decimal(amount), currency)))
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "after"),
+    [
+        (daily(1_000), daily(250), daily(250)),
+        (daily(100), daily(250), daily(100)),
+        (EMPTY, daily(250), daily(250)),
+        # What cannot be compared is not loosened by accident: every plan waits for a person.
+        (daily(100), daily(250, "EUR"), daily(0, "EUR")),
+    ],
+)
+def test_a_limit_in_money_is_only_lowered(before, said, after):
+    assert tightened(effective([a_layer("firm", before)]), [a_stop(document=said)]).document == after
+
+
 @pytest.mark.parametrize(
     ("document", "field"),
     [
@@ -87,6 +106,7 @@ def test_a_limit_is_only_lowered(before, said, after):
         (targets(VTI="1"), "document.targets.weights"),
         (restricted("VTI", RestrictionKind.EXCLUDED), "document.restrictions.items"),
         (limit("-1"), "document.cost.turnover_limit"),
+        (daily(-1), "document.safety.daily_value_limit"),
         (EMPTY, "document"),
     ],
 )
