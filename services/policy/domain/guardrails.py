@@ -87,10 +87,11 @@ def violation(guardrail: Guardrail, field: Field, value: object, anchor: Numbers
         if guardrail.maximum is not None and number > guardrail.maximum:
             return f"{_of(name)}must be at most {plain(guardrail.maximum)}, was {plain(number)}"
     step = guardrail.maximum_step
-    for name in sorted(numbers.keys() | anchor.keys()) if step is not None and anchor and numbers else ():
-        number, around = numbers.get(name, _ZERO), anchor.get(name, _ZERO)
-        if abs(EXACT.subtract(number, around)) > step:
-            return f"{_of(name)}must be at most {plain(step)} away from {plain(around)}, was {plain(number)}"
+    if step is not None and anchor and numbers:
+        for name in sorted(numbers.keys() | anchor.keys()):
+            number, around = numbers.get(name, _ZERO), anchor.get(name, _ZERO)
+            if abs(EXACT.subtract(number, around)) > step:
+                return f"{_of(name)}must be at most {plain(step)} away from {plain(around)}, was {plain(number)}"
     if guardrail.allowed:
         allowed = {allowed_text(field, text) for text in guardrail.allowed}
         for text in texts_of(value):
