@@ -7,7 +7,8 @@ can live together do:
   else trades. Its services may be killed; `whole` brings them back.
 - `asked_system`: nothing happens to its services; commands are typed at it, and what it must refuse is asked of it.
 
-Marked with `on(...)`; all who share a system meet on one worker (`scheduling.py`).
+Marked with `on(...)`; all who share a system meet on one worker (`scheduling.py`), which stops it after the last of
+them: even a system that nobody asks anything takes a fifth of a core.
 """
 
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,6 +29,26 @@ KILLED_ACCOUNTS, KILLS = 8, 4
 # The last accounts, the large one among them, are for the rebalance that nothing disturbs.
 WHOLE_ACCOUNTS = 24
 ASKED_ACCOUNTS = 8
+
+
+# The shared systems that run here, by the name of their fixture.
+_running: dict[str, pytest.FixtureDef[Any]] = {}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Remember the shared systems as they start."""
+    if fixturedef.argname in (TRADING, ASKED):
+        _running[fixturedef.argname] = fixturedef
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop a shared system when its worker goes on to other tests; they do not come back (`scheduling.py`)."""
+    if nextitem is None or not hasattr(item.config, "workerinput"):
+        return
+    for name in [name for name in _running if name not in getattr(nextitem, "fixturenames", ())]:
+        _running.pop(name).finish(request=getattr(item, "_request"))  # noqa: B009 - pytest gives it no public name
 
 
 def on(system: str) -> list[pytest.MarkDecorator]:
