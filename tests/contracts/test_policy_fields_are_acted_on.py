@@ -14,6 +14,8 @@ from services.policy.domain.document import (
     ClassLimit,
     Combine,
     Distance,
+    FactorExposure,
+    FactorLimit,
     Pause,
     Restriction,
     RestrictionKind,
@@ -28,8 +30,6 @@ from tests.policy.builders import DAY, NOON, a_group, a_layer
 
 # Read by people, and by nothing else.
 NAMES = {"targets.model_name", "objective.philosophy"}
-# Nothing is borrowed or sold short, so no limit of 1 or more can be broken.
-ALWAYS_KEPT = {"risk.leverage_limit"}
 # Policy itself acts on these: they bound documents, or say what is made of profiles, preferences and consents.
 OF_POLICY = ("guardrails", "approvals", "profile_rule.", "preferences.", "client.required_consents")
 
@@ -61,6 +61,9 @@ OTHERS = {
     "eligibility.screens": [(Screen("sin", (InstrumentId("BND"),)),)],
     "eligibility.equivalences": [(EquivalenceSet("us", (InstrumentId("VTI"), InstrumentId("ITOT"))),)],
     "safety.pauses": [(Pause(NOON, NOON + DAY, "a reason"),)],
+    "risk.factor_limits": [
+        (FactorLimit("duration", (FactorExposure(InstrumentId("BND"), Decimal(6)),), maximum=Decimal(5)),)
+    ],
     "risk.class_limits": [(ClassLimit("equity", maximum=Decimal("0.5")),)],
     "client.missing_consents": [("mandate",)],
     "targets.problem": ["a reason"],
@@ -93,7 +96,7 @@ def is_of_policy(path):
 
 @pytest.mark.parametrize("field", list(FIELDS), ids=lambda field: field.path)
 def test_every_field_is_acted_on_or_refused(field):
-    if field.path in NAMES | ALWAYS_KEPT or is_of_policy(field.path):
+    if field.path in NAMES or is_of_policy(field.path):
         return
     if field.path in NOT_ACTED_ON or field.path == "execution.schedule":
         value = others(field)[-1]

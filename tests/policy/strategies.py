@@ -14,6 +14,8 @@ from services.policy.domain.document import (
     ClassLimit,
     Combine,
     Distance,
+    FactorExposure,
+    FactorLimit,
     Guardrail,
     Pause,
     Restriction,
@@ -76,6 +78,13 @@ _INSTANTS = st.integers(-3, 3).map(lambda days: NOON + timedelta(days=days))
 _SOME = st.lists(_INSTRUMENTS, min_size=1, max_size=3).map(tuple)
 _COUNTRIES = st.none() | st.sampled_from(["DE", "US"])
 _ROWS = {
+    FactorLimit: st.builds(
+        FactorLimit,
+        _WORDS,
+        st.lists(st.builds(FactorExposure, _INSTRUMENTS, _FRACTIONS), min_size=1, max_size=3).map(tuple),
+        st.none() | _FRACTIONS,
+        st.none() | _FRACTIONS,
+    ),
     ClassLimit: st.builds(ClassLimit, _WORDS, st.none() | _FRACTIONS, st.none() | _FRACTIONS),
     Pause: st.builds(Pause, _INSTANTS, _INSTANTS, st.just("a reason")),
     BuyList: st.builds(BuyList, _WORDS, _COUNTRIES, st.none(), _SOME, st.none() | _INSTANTS, st.none() | _INSTANTS),

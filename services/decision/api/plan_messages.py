@@ -47,6 +47,13 @@ NO_TRADE_REASONS: Mapping[str, explanation_pb.NoTradeReason.ValueType] = {
     outlines.PAUSED: explanation_pb.NO_TRADE_REASON_PAUSED,
 }
 
+_FALLBACKS = {
+    domain.Fallback.NONE: pb.Certificate.FALLBACK_UNSPECIFIED,
+    domain.Fallback.RELAXED: pb.Certificate.FALLBACK_RELAXED,
+    domain.Fallback.HEURISTIC: pb.Certificate.FALLBACK_HEURISTIC,
+    domain.Fallback.HOLD: pb.Certificate.FALLBACK_HOLD,
+}
+
 # What is shown of weights and basis points; the record has every digit.
 _WEIGHT_STEP = Decimal("0.00000001")
 _BPS_STEP = Decimal("0.000001")
@@ -126,6 +133,7 @@ def _tell(message: pb.Plan, outline: Outline, content: PlanContent | None) -> No
     value = explained.summary.mix_value
     message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, currency) for each in trades)
     message.explanation.binding_constraints.extend(binding_message(each) for each in explained.binding)
+    message.explanation.conflicting_constraints.extend(binding_message(each) for each in explained.conflicting)
 
 
 def _inputs(inputs: PlanInputs) -> pb.PlanInputs:
@@ -183,6 +191,7 @@ def _certificate(certificate: domain.Certificate) -> pb.Certificate:
         idle_bps=bps_message(certificate.hold_bps),
         solver=f"{certificate.solver} {certificate.solver_version}".strip(),
         solver_state=certificate.status,
+        fallback=_FALLBACKS[certificate.fallback],
     )
 
 

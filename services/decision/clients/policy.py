@@ -23,6 +23,7 @@ from services.decision.domain.policy import (
     ClassLimit,
     Distance,
     ExecutionPreferences,
+    FactorLimit,
     Policy,
     Restriction,
     RestrictionKind,
@@ -193,6 +194,11 @@ def read_policy(document: bytes) -> Policy:
             frozenset(InstrumentId(each) for each in equal.instrument_ids) for equal in said.eligibility.equivalences
         ),
         hold=_hold(said),
+        minimum_hold_days=cost.minimum_hold_days,
+        leverage_limit=_number(risk, "leverage_limit", "risk"),
+        factor_limits=tuple(
+            _factor_limit(item, f"risk.factor_limits[{row}]") for row, item in enumerate(risk.factor_limits)
+        ),
     )
 
 
@@ -267,6 +273,18 @@ def _distance(said: document_pb.Distance, field: str) -> Distance:
         absolute=_number(said, "absolute", field),
         relative=_number(said, "relative", field),
         smaller=said.combine == document_pb.Distance.COMBINE_SMALLER,
+    )
+
+
+def _factor_limit(said: document_pb.FactorLimit, field: str) -> FactorLimit:
+    return FactorLimit(
+        name=said.name,
+        exposures={
+            InstrumentId(each.instrument_id): decimal_of(each.exposure, f"{field}.exposures[{row}].exposure")
+            for row, each in enumerate(said.exposures)
+        },
+        minimum=_number(said, "minimum", field),
+        maximum=_number(said, "maximum", field),
     )
 
 

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
-from services.decision.domain.grouping import WEIGHT_STEP, group_limits, identity_sets
+from services.decision.domain.convex import kept_because
+from services.decision.domain.grouping import WEIGHT_STEP, factor_limits, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy, Restriction, RestrictionKind
 from services.decision.domain.prices import PriceSet, Quote
@@ -134,12 +135,13 @@ def account_problem(
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),
-        limits=Limits(turnover=policy.turnover_limit),
+        limits=Limits(turnover=policy.turnover_limit, minimum_hold_days=policy.minimum_hold_days),
         recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
     )
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
     groups += tuple(group_limits(problem, policy, market.instruments))
+    groups += tuple(factor_limits(problem, policy))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
 
 
@@ -394,8 +396,9 @@ def _recent_trades(
 def _sold_out(problem: AccountProblem, instrument_id: InstrumentId) -> GroupLimit:
     """Return the limit that makes the plan sell all that can be sold of an excluded instrument."""
     holding = next(each for each in problem.holdings if each.instrument_id == instrument_id)
-    lots = jurisdiction(problem.tax.jurisdiction).view(problem).lots
-    kept = sum((lot.quantity for lot in holding.lots if lots[lot.lot_id].no_sell is not None), ZERO)
+    tax = jurisdiction(problem.tax.jurisdiction).view(problem)
+    bars = ((lot.quantity, kept_because(problem, holding, lot, tax)) for lot in holding.lots)
+    kept = sum((quantity for quantity, reason in bars if reason is not None), ZERO)
     if holding.no_sell is not None:
         kept = holding.quantity
     # Nor can a part of an increment be sold.

@@ -1,4 +1,4 @@
-"""Which limits hold a plan back? What each costs, by its Lagrange price, or how far it stands in the way of a plan."""
+"""Which limits hold a plan back? What each costs, by its Lagrange price."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,19 +14,17 @@ from services.decision.domain.convex import (
     by_instrument,
     exact,
     gain_budget_left,
+    kept_because,
     ordered_holdings,
     ordered_lots,
 )
-from services.decision.domain.decision import CENT, BindingConstraint, ConstraintKind
-from services.decision.domain.problem import ZERO, AccountProblem
-from services.decision.domain.reference_model import Relaxation
+from services.decision.domain.decision import LIMIT_KINDS, BindingConstraint, ConstraintKind
+from services.decision.domain.problem import AccountProblem, LimitKind
 from services.decision.domain.tax import TaxView
-from services.decision.domain.words import WEIGHT_UNIT, cents, money, percent, weight
+from services.decision.domain.words import WEIGHT_UNIT, cents, money, percent, quantity, weight
 
 # Limits whose relaxation is worth less than a basis point of what they are relaxed by are not mentioned.
 PRICE_SHOWN_MIN = Decimal("0.0001")
-# In weight: a conflict smaller than this is the solver's tolerance.
-CONFLICT_MIN = 1e-6
 
 LIMIT_WORDS: Mapping[ConstraintKind, str] = {
     ConstraintKind.CASH_FLOOR: "the cash that must be there",
@@ -34,6 +32,9 @@ LIMIT_WORDS: Mapping[ConstraintKind, str] = {
     ConstraintKind.GAIN_BUDGET: "the gain that may still be realized this year",
     ConstraintKind.GROUP_MIN: "the least that a group must hold",
     ConstraintKind.GROUP_MAX: "the most that a group may hold",
+    ConstraintKind.FACTOR_MIN: "the least exposure to a factor",
+    ConstraintKind.FACTOR_MAX: "the most exposure to a factor",
+    ConstraintKind.LEVERAGE: "the most that may be held of the account's value",
     ConstraintKind.WEIGHT_MAX: "the most that may be held of an instrument",
     ConstraintKind.NO_BUY: "what may not be bought",
     ConstraintKind.NO_SELL: "what may not be sold",
@@ -71,8 +72,13 @@ def binding_constraints(
         add(ConstraintKind.GAIN_BUDGET, "", left, prices.gains, shown)
     for group, low, high in zip(problem.limits.groups, prices.group_min, prices.group_max, strict=True):
         least, most = weight(group.weight_min), weight(group.weight_max)
-        add(ConstraintKind.GROUP_MIN, group.name, least, float(low), f"{group.name} holds at least {percent(least)}.")
-        add(ConstraintKind.GROUP_MAX, group.name, most, float(high), f"{group.name} holds at most {percent(most)}.")
+        lower, upper = LIMIT_KINDS[group.kind]
+        if group.kind is LimitKind.FACTOR:
+            add(lower, group.name, least, float(low), f"Exposure to {group.name} is at least {quantity(least)}.")
+            add(upper, group.name, most, float(high), f"Exposure to {group.name} is at most {quantity(most)}.")
+        else:
+            add(lower, group.name, least, float(low), f"{group.name} holds at least {percent(least)}.")
+            add(upper, group.name, most, float(high), f"{group.name} holds at most {percent(most)}.")
 
     buy_gain, sell_gain = _unused_gains(convex, near)
     first = 0
@@ -87,38 +93,13 @@ def binding_constraints(
             add(ConstraintKind.WEIGHT_MAX, name, most, buy_gain[row], f"{name} is bought to at most {percent(most)}.")
         kept = []
         for lot in ordered_lots(holding):
-            reason = holding.no_sell or tax.lots[lot.lot_id].no_sell
+            reason = kept_because(problem, holding, lot, tax)
             if reason is not None:
                 kept.append((sell_gain[first], reason))
             first += 1
         if kept:
             gain, reason = max(kept)
             add(ConstraintKind.NO_SELL, name, held, gain, f"{name} may not be sold: {reason}.")
-    return tuple(found)
-
-
-def conflicts(problem: AccountProblem, relaxation: Relaxation) -> tuple[BindingConstraint, ...]:
-    """Return the limits that no plan can keep together, each with the least change that makes one possible."""
-    value, currency = problem.mix_value, problem.currency
-    found: list[BindingConstraint] = []
-
-    def add(kind: ConstraintKind, subject: str, limit: Decimal, by: float, *, in_money: bool) -> None:
-        if by <= CONFLICT_MIN:
-            return
-        change = exact(by * float(value), CENT) if in_money else exact(by, WEIGHT_UNIT)
-        shown, missed = (
-            (money(limit, currency), money(change, currency)) if in_money else (percent(limit), percent(change))
-        )
-        of = f" ({subject})" if subject else ""
-        sentence = f"No plan keeps every limit: {LIMIT_WORDS[kind]}{of}, {shown}, would have to give way by {missed}."
-        found.append(BindingConstraint(kind, subject, limit, change, sentence))
-
-    add(ConstraintKind.CASH_FLOOR, "", cents(problem.cash_floor), relaxation.cash, in_money=True)
-    add(ConstraintKind.TURNOVER, "", weight(problem.limits.turnover or ZERO), relaxation.turnover, in_money=False)
-    add(ConstraintKind.GAIN_BUDGET, "", cents(gain_budget_left(problem) or ZERO), relaxation.gains, in_money=True)
-    for group, low, high in zip(problem.limits.groups, relaxation.group_min, relaxation.group_max, strict=True):
-        add(ConstraintKind.GROUP_MIN, group.name, weight(group.weight_min), float(low), in_money=False)
-        add(ConstraintKind.GROUP_MAX, group.name, weight(group.weight_max), float(high), in_money=False)
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from services.decision.domain.decision import CENT, ConstraintKind, LotSale, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState, Side
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LimitKind, LotMethod, LotState, Side
 from services.decision.domain.tax import jurisdiction
 from services.kernel.ids import InstrumentId
 
@@ -41,6 +41,10 @@ class Rule(StrEnum):
     GAIN_BUDGET = "GAIN_BUDGET"
     GROUP_MIN = "GROUP_MIN"
     GROUP_MAX = "GROUP_MAX"
+    FACTOR_MIN = "FACTOR_MIN"
+    FACTOR_MAX = "FACTOR_MAX"
+    LEVERAGE = "LEVERAGE"
+    MINIMUM_HOLD = "MINIMUM_HOLD"
 
 
 # Limits of the account as it is; doing nothing may break them too. All others judge the trades.
@@ -48,7 +52,16 @@ STANDING_RULES = {
     Rule.CASH_FLOOR: ConstraintKind.CASH_FLOOR,
     Rule.GROUP_MIN: ConstraintKind.GROUP_MIN,
     Rule.GROUP_MAX: ConstraintKind.GROUP_MAX,
+    Rule.FACTOR_MIN: ConstraintKind.FACTOR_MIN,
+    Rule.FACTOR_MAX: ConstraintKind.FACTOR_MAX,
+    Rule.LEVERAGE: ConstraintKind.LEVERAGE,
 }
+_LEAST_AND_MOST = {
+    LimitKind.GROUP: (Rule.GROUP_MIN, Rule.GROUP_MAX),
+    LimitKind.FACTOR: (Rule.FACTOR_MIN, Rule.FACTOR_MAX),
+    LimitKind.LEVERAGE: (Rule.LEVERAGE, Rule.LEVERAGE),
+}
+_LEAST = frozenset({Rule.CASH_FLOOR, Rule.GROUP_MIN, Rule.FACTOR_MIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +228,7 @@ def _of_account(
         values[trade.instrument_id] += signed
 
     def broken(rule: Rule, subject: str, value: Decimal, limit: Decimal) -> None:
-        beyond = "below" if rule in (Rule.CASH_FLOOR, Rule.GROUP_MIN) else "above"
+        beyond = "below" if rule in _LEAST else "above"
         found.append(PlanViolation(rule, subject, f"{value} is {beyond} {limit}"))
 
     if cash < problem.cash_floor:
@@ -229,6 +242,11 @@ def _of_account(
         left = max(ZERO, tax.gain_budget - tax.realized_short - tax.realized_long)
         if gain > left:
             broken(Rule.GAIN_BUDGET, problem.account_id, gain, left)
+    days = problem.limits.minimum_hold_days
+    for sale in (sale for trade in trades for sale in trade.lot_sales):
+        held = (problem.as_of_date - sale.acquired_date).days
+        if held < days:
+            found.append(PlanViolation(Rule.MINIMUM_HOLD, sale.lot_id, f"held for {held} days, not {days}"))
     for trade in trades:
         holding = holdings[trade.instrument_id]
         if trade.side is Side.SELL or holding.weight_max is None:
@@ -237,9 +255,12 @@ def _of_account(
         if values[trade.instrument_id] > holding.weight_max * mix_value + CENT / 2:
             broken(Rule.WEIGHT_MAX, trade.instrument_id, values[trade.instrument_id], holding.weight_max * mix_value)
     for group in problem.limits.groups:
-        value = sum((values[instrument_id] for instrument_id in group.instrument_ids), ZERO)
+        exposures = group.exposures or (Decimal(1),) * len(group.instrument_ids)
+        parts = zip(exposures, group.instrument_ids, strict=True)
+        value = sum((exposure * values[instrument_id] for exposure, instrument_id in parts), ZERO)
+        least, most = _LEAST_AND_MOST[group.kind]
         if value < group.weight_min * mix_value:
-            broken(Rule.GROUP_MIN, group.name, value, group.weight_min * mix_value)
+            broken(least, group.name, value, group.weight_min * mix_value)
         if value > group.weight_max * mix_value:
-            broken(Rule.GROUP_MAX, group.name, value, group.weight_max * mix_value)
+            broken(most, group.name, value, group.weight_max * mix_value)
     return found

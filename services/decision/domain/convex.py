@@ -13,7 +13,7 @@ faster kernel solves, and `certificate` bounds:
                cash + Σ (sold_i − bought_i) − cost ≥ floor       [cash]
                Σ (sold_i + bought_i) ≤ turnover                  [turnover]
                Σ g_l s_l ≤ gain_budget                           [gains]
-               group_min ≤ G w ≤ group_max                       [groups]
+               group_min ≤ G w ≤ group_max                       [groups, factors, leverage]
 
 Idle cash is measured before impact, so that it stays linear in the trades.
 
@@ -61,7 +61,8 @@ class ConvexProblem:
         lot_tax: γ, shape (m,).
         lot_gain: g, gain per unit of weight sold, shape (m,).
         lot_wash: Whether tax rules disallow the lot's loss when its like is bought, shape (m,).
-        groups: G, zeros and ones, shape (g, n).
+        groups: G, shape (g, n): ones where an instrument belongs to a group or counts for leverage, else zeros; the
+            exposures of a factor.
         gain_budget: Infinite for no limit, like `turnover`.
     """
 
@@ -112,6 +113,11 @@ class ConvexProblem:
         sums = np.zeros(len(self.start))
         np.add.at(sums, self.identity, values)
         return sums[self.identity]
+
+    @property
+    def weighted(self) -> bool:
+        """Return whether some limit weighs its instruments, as those of factors do."""
+        return not bool(np.isin(self.groups, (0.0, 1.0)).all())
 
     @property
     def sell_cap(self) -> Floats:
@@ -216,7 +222,8 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
         identity=np.unique([holding.identity for holding in holdings], return_inverse=True)[1].astype(np.int64),
         lot_instrument=np.array([row for row, _, _ in lots], dtype=np.int64),
         lot_cap=_floats(
-            lot.quantity * holding.price / value if may_be_sold(holding, lot, tax) else ZERO for _, holding, lot in lots
+            lot.quantity * holding.price / value if may_be_sold(problem, holding, lot, tax) else ZERO
+            for _, holding, lot in lots
         ),
         lot_tax=_floats(taxed),
         lot_gain=_floats(gains),
@@ -229,7 +236,7 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
         turnover=float("inf") if limits.turnover is None else float(limits.turnover),
         gain_budget=float("inf") if budget is None else float(budget / value),
         groups=np.array(
-            [[holding.instrument_id in group.instrument_ids for holding in holdings] for group in limits.groups],
+            [[float(group.exposure_of.get(each.instrument_id, ZERO)) for each in holdings] for group in limits.groups],
             dtype=np.float64,
         ).reshape(len(limits.groups), len(holdings)),
         group_min=_floats(group.weight_min for group in limits.groups),
@@ -260,9 +267,18 @@ def ordered_lots(holding: Holding) -> list[LotState]:
     return sorted(holding.lots, key=lambda lot: lot.lot_id)
 
 
-def may_be_sold(holding: Holding, lot: LotState, tax: TaxView) -> bool:
+def may_be_sold(problem: AccountProblem, holding: Holding, lot: LotState, tax: TaxView) -> bool:
     """Return whether neither the account nor tax rules keep the lot."""
-    return holding.no_sell is None and tax.lots[lot.lot_id].no_sell is None
+    return kept_because(problem, holding, lot, tax) is None
+
+
+def kept_because(problem: AccountProblem, holding: Holding, lot: LotState, tax: TaxView) -> str | None:
+    """Return why the lot may not be sold; None when it may."""
+    days = problem.limits.minimum_hold_days
+    # Of a lot that was held for ever nobody knows the day.
+    if holding.no_sell is None and days and (problem.as_of_date - lot.acquired_date).days < days:
+        return f"it is held for at least {days} days, since {lot.acquired_date}"
+    return holding.no_sell or tax.lots[lot.lot_id].no_sell
 
 
 def buyable_value(problem: AccountProblem, holding: Holding, no_buy: Mapping[InstrumentId, str]) -> Decimal:

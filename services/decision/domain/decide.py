@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from services.decision.domain.binding import binding_constraints, conflicts
+from services.decision.domain.binding import binding_constraints
 from services.decision.domain.certificate import dual_bound
 from services.decision.domain.checker import violations
+from services.decision.domain.conflicts import conflict_sentence, conflicting, relaxations
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
@@ -28,6 +29,7 @@ from services.decision.domain.decision import (
     Certificate,
     Decision,
     Explanation,
+    Fallback,
     NoTradeReason,
     Outcome,
     Trade,
@@ -35,6 +37,7 @@ from services.decision.domain.decision import (
 )
 from services.decision.domain.directions import Chosen, choose
 from services.decision.domain.explanation import Plan, objective_bps, plan_of, summary, trade_reasons
+from services.decision.domain.fallback import heuristic, relaxed
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.reference_model import least_relaxation
 from services.decision.domain.rounding import EQUAL_BPS, rounded
@@ -49,7 +52,7 @@ EVERYTHING_WITHIN = "Nothing is traded: every weight is inside its band and cash
 NOT_WORTH_IT = "Nothing is traded: no trade is worth its tax and cost."
 BELOW_MINIMUM = "Nothing is traded: the trades that would help are below the smallest that may be made."
 NO_PLAN = "Nothing is traded: no plan keeps every limit."
-NO_ANSWER = "Nothing is traded: the solver gave no usable answer, and a person should look."
+NO_ANSWER = "Nothing is traded: the solver and its fallbacks gave no usable answer, and a person should look."
 
 
 def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | None = None) -> Decision:
@@ -79,13 +82,14 @@ def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | No
     smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
     chosen = choose(convex, smallest, solver(options))
     if isinstance(chosen, Solve):
-        return _unsolved(case, chosen)
+        return _unsolved(case, risk, chosen)
     case = replace(case, chosen=chosen)
     trades = rounded(problem, tax, chosen.convex, chosen.near)
     if trades is None:
         # Without what was left out for being small there may be no way to keep the limits.
         trades = rounded(problem, tax, convex, chosen.near)
-    return _released(case, trades)
+    decision = _released(case, trades)
+    return _by_fallback(case) if decision.outcome is Outcome.FALLBACK_HOLD else decision
 
 
 def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
@@ -117,14 +121,38 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     )
 
 
-def _unsolved(case: "_Case", answer: Solve) -> Decision:
-    """Return the answer when the solver gave no solution: the limits in conflict, or that it failed."""
+def _unsolved(case: "_Case", risk: RiskModel, answer: Solve) -> Decision:
+    """Return the answer when the solver gave no solution: the limits in conflict, or what a fallback gives."""
     if answer.status is SolveStatus.INFEASIBLE:
-        relaxation = least_relaxation(case.convex, iterations_max=case.options.iterations_max)
-        found = conflicts(case.problem, relaxation) if relaxation is not None else ()
-        if found:
-            return case.without_trades(Outcome.INFEASIBLE, NO_PLAN, answer.detail, binding=found)
-    return case.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, answer.detail)
+        iterations_max = case.options.iterations_max
+        relaxation = least_relaxation(case.convex, iterations_max=iterations_max)
+        way_out = relaxations(case.problem, relaxation) if relaxation is not None else ()
+        if way_out:
+            conflict = conflicting(case.problem, risk, case.tax, case.convex, iterations_max=iterations_max)
+            sentence = NO_PLAN + conflict_sentence(conflict, way_out)
+            return case.without_trades(
+                Outcome.INFEASIBLE, sentence, answer.detail, binding=way_out, conflicting=conflict
+            )
+    return _by_fallback(case, answer.detail)
+
+
+def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
+    """Return the plan of the first fallback that gives one; else nothing is traded."""
+    grades = (
+        (Fallback.RELAXED, relaxed(case.convex, iterations_max=case.options.iterations_max)),
+        (Fallback.HEURISTIC, heuristic(case.convex)),
+    )
+    for fallback, chosen in grades:
+        if chosen is None:
+            continue
+        tried = replace(case, chosen=chosen, fallback=fallback)
+        trades = rounded(case.problem, case.tax, chosen.convex, chosen.near)
+        if trades and not violations(case.problem, trades):
+            decision = _released(tried, trades)
+            if decision.trades:
+                return decision
+    hold = replace(case, fallback=Fallback.HOLD)
+    return hold.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, case.chosen.detail if detail is None else detail)
 
 
 def _nothing(convex: ConvexProblem) -> ConvexSolution:
@@ -141,6 +169,7 @@ class _Case:
     Attributes:
         asked: What asks for a rebalance.
         chosen: The problem that was solved last, each instrument going one way, and its solution.
+        fallback: How it was solved.
     """
 
     problem: AccountProblem
@@ -149,6 +178,7 @@ class _Case:
     convex: ConvexProblem
     asked: tuple[Trigger, ...]
     chosen: Chosen
+    fallback: Fallback = Fallback.NONE
 
     def without_trades(
         self,
@@ -158,6 +188,7 @@ class _Case:
         *,
         reason: NoTradeReason | None = None,
         binding: tuple[BindingConstraint, ...] | None = None,
+        conflicting: tuple[BindingConstraint, ...] = (),
     ) -> Decision:
         """Return the decision to trade nothing, with its reason."""
         hold = plan_of(self.problem, self.convex, ())
@@ -166,7 +197,7 @@ class _Case:
             outcome=outcome,
             trades=(),
             certificate=self.certificate(hold, status),
-            explanation=Explanation(self.asked, (), found, summary(hold, sentence), reason),
+            explanation=Explanation(self.asked, (), found, summary(hold, sentence), reason, conflicting),
         )
 
     def binding(self) -> tuple[BindingConstraint, ...]:
@@ -189,6 +220,7 @@ class _Case:
             solver_version=solver_version(self.chosen.solver),
             status=status,
             options=_options(self.options),
+            fallback=self.fallback,
         )
 
 

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
 from services.decision.domain.book import AccountBook
-from services.decision.domain.decision import CENT, Decision, Outcome, Trade
+from services.decision.domain.decision import CENT, Decision, Fallback, Outcome, Trade
 from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,
@@ -45,6 +45,8 @@ Check = Callable[[AccountProblem, Decision], Sequence[str]]
 TOO_SLOW = "DEADLINE_PASSED"
 # What a plan may fail for that does not follow from its inputs alone: time, and other plans.
 NOT_OF_INPUTS = frozenset({TOO_SLOW, PlanLive.reason})
+
+BY_RULE_OF_THUMB = "the solver gave no optimum: the plan was made by a rule of thumb"
 
 PAUSED = "The policy pauses this account: nothing is planned."
 
@@ -216,6 +218,12 @@ def engine_of(named: str) -> Engine:
 
 def review_reasons(policy: Policy, currency: str, decision: Decision) -> tuple[str, ...]:
     """Return why the plan waits for a person: each limit of the policy's safety nets that it exceeds."""
+    if decision.certificate.fallback is Fallback.HEURISTIC:
+        return (BY_RULE_OF_THUMB, *_reviewed(policy, currency, decision))
+    return _reviewed(policy, currency, decision)
+
+
+def _reviewed(policy: Policy, currency: str, decision: Decision) -> tuple[str, ...]:
     safety, summary = policy.safety, decision.explanation.summary
     value = summary.bought_value + summary.sold_value
     share = value / summary.mix_value

@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from services.decision.domain.problem import ZERO, LotId, Side
+from services.decision.domain.problem import ZERO, LimitKind, LotId, Side
 from services.kernel.ids import InstrumentId
 
 CENT = Decimal("0.01")
@@ -65,9 +65,33 @@ class ConstraintKind(StrEnum):
     GAIN_BUDGET = "GAIN_BUDGET"
     GROUP_MIN = "GROUP_MIN"
     GROUP_MAX = "GROUP_MAX"
+    FACTOR_MIN = "FACTOR_MIN"
+    FACTOR_MAX = "FACTOR_MAX"
+    LEVERAGE = "LEVERAGE"
     WEIGHT_MAX = "WEIGHT_MAX"
     NO_BUY = "NO_BUY"
     NO_SELL = "NO_SELL"
+
+
+# The kinds of a limit's least and most.
+LIMIT_KINDS: Mapping[LimitKind, tuple[ConstraintKind, ConstraintKind]] = {
+    LimitKind.GROUP: (ConstraintKind.GROUP_MIN, ConstraintKind.GROUP_MAX),
+    LimitKind.FACTOR: (ConstraintKind.FACTOR_MIN, ConstraintKind.FACTOR_MAX),
+    LimitKind.LEVERAGE: (ConstraintKind.LEVERAGE, ConstraintKind.LEVERAGE),
+}
+
+
+class Fallback(StrEnum):
+    """What answered when the solver gave no optimum, from the best to the last."""
+
+    # The solver's own optimum.
+    NONE = "NONE"
+    # The solver at a tolerance a thousand times as wide.
+    RELAXED = "RELAXED"
+    # A rule of thumb: toward the targets, as far as limits allow.
+    HEURISTIC = "HEURISTIC"
+    # Nothing is traded.
+    HOLD = "HOLD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +173,7 @@ class Certificate:
         convex_gap_bps: The same gap before rounding, with the chosen directions: the solver's own part.
         status: The solver's own word.
         options: What it was run with.
+        fallback: What answered instead of the solver's optimum.
     """
 
     primal_bps: Decimal
@@ -160,6 +185,7 @@ class Certificate:
     solver_version: str
     status: str
     options: Mapping[str, str] = field(default_factory=dict)
+    fallback: Fallback = Fallback.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,13 +301,20 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The reasons, structured for programs and as sentences for people; both say the same figures."""
+    """The reasons, structured for programs and as sentences for people; both say the same figures.
+
+    Attributes:
+        binding: The limits that hold the plan back; of an infeasible problem those that would have to give way, and by
+            how much at least.
+        conflicting: Of an infeasible problem a smallest set of limits that no plan keeps together.
+    """
 
     triggers: tuple[Trigger, ...]
     trades: tuple[TradeReason, ...]
     binding: tuple[BindingConstraint, ...]
     summary: Summary
     no_trade_reason: NoTradeReason | None = None
+    conflicting: tuple[BindingConstraint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from services.decision.domain.convex import (
 )
 from services.decision.domain.decision import (
     CENT,
+    LIMIT_KINDS,
     BindingConstraint,
     Character,
     ConstraintKind,
@@ -175,12 +176,17 @@ def _required_by(
     helped = {
         ConstraintKind.CASH_FLOOR: -signed * prices.cash,
         ConstraintKind.GAIN_BUDGET: -gain * prices.gains,
-        ConstraintKind.GROUP_MAX: -signed * float(plan.convex.groups[:, row] @ prices.group_max),
-        ConstraintKind.GROUP_MIN: signed * float(plan.convex.groups[:, row] @ prices.group_min),
     }
+    column = plan.convex.groups[:, row]
+    for group, exposure, low, high in zip(
+        plan.problem.limits.groups, column, prices.group_min, prices.group_max, strict=True
+    ):
+        least, most = LIMIT_KINDS[group.kind]
+        helped[least] = helped.get(least, 0.0) + signed * float(exposure * low)
+        helped[most] = helped.get(most, 0.0) - signed * float(exposure * high)
     kinds = {each.kind for each in binding}
-    most = max(helped, key=lambda kind: (helped[kind], kind))
-    return most if helped[most] > 0 and most in kinds else None
+    best = max(helped, key=lambda kind: (helped[kind], kind))
+    return best if helped[best] > 0 and best in kinds else None
 
 
 def _told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:

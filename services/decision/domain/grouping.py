@@ -1,11 +1,11 @@
 """Which instruments count together: for wash sales, and under limits of issuers and asset classes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
 
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
-from services.decision.domain.problem import ONE, ZERO, AccountProblem, GroupLimit
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, GroupLimit, LimitKind
 from services.kernel.ids import InstrumentId
 
 # Weights that are not exact (scaled, or a remainder) are rounded to this.
@@ -55,3 +55,24 @@ def group_limits(
             least = max(ZERO, min(limit.minimum, now.quantize(WEIGHT_STEP, ROUND_DOWN)))
             most = min(ONE, max(limit.maximum, now.quantize(WEIGHT_STEP, ROUND_UP)))
             yield GroupLimit(f"class:{limit.asset_class}", tuple(members), weight_min=least, weight_max=most)
+
+
+def factor_limits(problem: AccountProblem, policy: Policy) -> Iterator[GroupLimit]:
+    """Yield the limits of factors and of leverage, in the same sense; those that nothing in the account touches not."""
+    value = problem.mix_value
+    names = tuple(holding.instrument_id for holding in problem.holdings)
+    held = {holding.instrument_id: holding.mix_value / value for holding in problem.holdings}
+    for limit in policy.factor_limits:
+        members = tuple(each for each in names if limit.exposures.get(each, ZERO) != 0)
+        if not members:
+            continue
+        exposures = tuple(limit.exposures[each] for each in members)
+        now = sum((limit.exposures[each] * held[each] for each in members), ZERO)
+        # Farther than any portfolio of these can be: what has no bound is never bound.
+        far = 2 * sum((abs(each) for each in exposures), abs(now))
+        least = -far if limit.minimum is None else min(limit.minimum, now.quantize(WEIGHT_STEP, ROUND_FLOOR))
+        most = far if limit.maximum is None else max(limit.maximum, now.quantize(WEIGHT_STEP, ROUND_CEILING))
+        yield GroupLimit(limit.name, members, least, most, LimitKind.FACTOR, exposures)
+    if policy.leverage_limit is not None and names:
+        most = max(policy.leverage_limit, sum(held.values(), ZERO).quantize(WEIGHT_STEP, ROUND_CEILING))
+        yield GroupLimit("leverage", names, ZERO, most, LimitKind.LEVERAGE)

@@ -175,7 +175,7 @@ def _tradable(
 ) -> Tradable:
     holding = ordered_holdings(problem)[row]
     increment_value = holding.price * holding.quantity_increment
-    lots = [terms[lot.lot_id] for lot in ordered_lots(holding) if may_be_sold(holding, lot, tax)]
+    lots = [terms[lot.lot_id] for lot in ordered_lots(holding) if may_be_sold(problem, holding, lot, tax)]
     sellable = sum((each.lot.quantity for each in lots), ZERO) if convex.sell_cap[row] > 0 else ZERO
     buyable = buyable_value(problem, holding, tax.no_buy) if convex.buy_cap[row] > 0 else ZERO
     variance = float(convex.specific_variance[row] + convex.exposures[row] @ convex.exposures[row])

@@ -14,7 +14,7 @@ import numpy as np
 from services.decision.domain.account_problem import account_problem
 from services.decision.domain.certificate import terms
 from services.decision.domain.checker import violations
-from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact, kept_because
 from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of
 from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
 from services.decision.domain.explanation import Plan, plan_of
@@ -137,7 +137,7 @@ def _cause(case: _Case, tradable: Tradable, steps: int, tried: _Tried | None) ->
     problem, holding = case.problem, tradable.holding
     if steps == 0:
         return Cause.ON_TARGET, ""
-    barred = _barred(case.tax, holding, Side.BUY if steps > 0 else Side.SELL)
+    barred = _barred(problem, case.tax, holding, Side.BUY if steps > 0 else Side.SELL)
     if barred:
         return Cause.BARRED, barred
     if tried is None:
@@ -157,14 +157,14 @@ def _cause(case: _Case, tradable: Tradable, steps: int, tried: _Tried | None) ->
     return Cause.WITHIN_GAP, money(gap, problem.currency)
 
 
-def _barred(tax: TaxView, holding: Holding, side: Side) -> str:
+def _barred(problem: AccountProblem, tax: TaxView, holding: Holding, side: Side) -> str:
     if side is Side.BUY:
         reason = holding.no_buy or tax.no_buy.get(holding.instrument_id) or ""
         full = holding.weight_max is not None and holding.weight_max < holding.target_weight
         return reason or (f"it may hold at most {percent(weight(holding.weight_max or ZERO))}" if full else "")
     if holding.no_sell is not None:
         return holding.no_sell
-    reasons: Sequence[str | None] = [tax.lots[lot.lot_id].no_sell for lot in holding.lots]
+    reasons: Sequence[str | None] = [kept_because(problem, holding, lot, tax) for lot in holding.lots]
     if not reasons:
         return "nothing of it can be sold here"
     return max(each for each in reasons if each is not None) if all(reasons) else ""

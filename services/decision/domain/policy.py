@@ -109,6 +109,16 @@ class ClassLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class FactorLimit:
+    """Least and most of Σ weight · exposure after a plan; None for no bound, and no exposure where none is said."""
+
+    name: str
+    exposures: Mapping[InstrumentId, Decimal]
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The effective policy of an account, of one instant.
 
@@ -133,6 +143,8 @@ class Policy:
         net_benefit_minimum: A plan that is better than doing nothing by less is not made.
         account_minimum: Plans of accounts of less value wait for a person.
         identical: Sets of instruments that are substantially identical, beside those that the book names.
+        minimum_hold_days: A lot is not sold before it was held for so many days.
+        leverage_limit: Most that may be held over the account's value; None for no limit.
         hold: Why nothing may be planned, though nobody paused the account: a consent or the mix is missing.
     """
 
@@ -175,6 +187,9 @@ class Policy:
     class_limits: tuple[ClassLimit, ...] = ()
     identical: tuple[frozenset[InstrumentId], ...] = ()
     hold: str | None = None
+    minimum_hold_days: int = 0
+    leverage_limit: Decimal | None = None
+    factor_limits: tuple[FactorLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

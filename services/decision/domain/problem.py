@@ -5,6 +5,7 @@ Everything is exact (`Decimal`, `date`) and in the account's currency. Weights a
 nothing but what the caller loaded; a value that cannot be is refused here, by name.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -211,22 +212,53 @@ class Objective:
     horizon_years: Decimal = ONE
 
 
+class LimitKind(StrEnum):
+    """What a limit of several instruments together is about."""
+
+    # Their weight: an asset class, an issuer, a sector.
+    GROUP = "GROUP"
+    # Their exposure to a factor: duration, beta, a currency.
+    FACTOR = "FACTOR"
+    # All that is held over the account's value; nothing is sold short, so the sum of weights.
+    LEVERAGE = "LEVERAGE"
+
+
 @dataclass(frozen=True, slots=True)
 class GroupLimit:
-    """Least and most weight of several instruments together: an asset class, an issuer, a sector."""
+    """Least and most of several instruments together: `weight_min` ≤ Σ exposure · weight ≤ `weight_max`.
+
+    Attributes:
+        weight_min: 0 to 1 for a group; any number for a factor, in units of its exposures.
+        weight_max: The same, and at least `weight_min`.
+        exposures: Of a FACTOR, of a unit of weight of each instrument, in their order; empty for 1 each.
+    """
 
     name: str
     instrument_ids: tuple[InstrumentId, ...]
     weight_min: Decimal = ZERO
     weight_max: Decimal = ONE
+    kind: LimitKind = LimitKind.GROUP
+    exposures: tuple[Decimal, ...] = ()
+
+    @property
+    def exposure_of(self) -> Mapping[InstrumentId, Decimal]:
+        """What one unit of weight of each instrument adds to what is limited."""
+        return dict(zip(self.instrument_ids, self.exposures or (ONE,) * len(self.instrument_ids), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Hard limits of one plan. `turnover` is purchases plus sales over the mix value; None for no limit."""
+    """Hard limits of one plan.
+
+    Attributes:
+        turnover: Purchases plus sales over the mix value; None for no limit.
+        groups: Also limits of factors, and of leverage.
+        minimum_hold_days: A lot is not sold before it was held for so many days; 0 for no limit.
+    """
 
     turnover: Decimal | None = None
     groups: tuple[GroupLimit, ...] = ()
+    minimum_hold_days: int = 0
 
 
 @dataclass(frozen=True)  # Without slots, so that what is added up is kept.
@@ -401,13 +433,33 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
         _not_negative(found, "tax.gain_budget", tax.gain_budget)
     if limits.turnover is not None:
         _not_negative(found, "limits.turnover", limits.turnover)
+    if limits.minimum_hold_days < 0:
+        found.add("limits.minimum_hold_days", f"must be at least 0, was {limits.minimum_hold_days}")
     known = {holding.instrument_id for holding in problem.holdings}
     for group in limits.groups:
         name = f"limits.groups[{group.name}]"
-        _within(found, f"{name}.weight_min", group.weight_min, ZERO, ONE)
-        _within(found, f"{name}.weight_max", group.weight_max, group.weight_min, ONE)
+        _check_bounds(found, name, group)
         for instrument_id in sorted(set(group.instrument_ids) - known):
             found.add(name, f"instrument {instrument_id} is not among the holdings")
+
+
+def _check_bounds(found: Violations, name: str, group: GroupLimit) -> None:
+    for bound in ("weight_min", "weight_max"):
+        if not getattr(group, bound).is_finite():
+            found.add(f"{name}.{bound}", f"must be finite, was {getattr(group, bound)}")
+            return
+    if group.kind is LimitKind.GROUP:
+        _within(found, f"{name}.weight_min", group.weight_min, ZERO, ONE)
+        _within(found, f"{name}.weight_max", group.weight_max, group.weight_min, ONE)
+    elif group.weight_max < group.weight_min:
+        found.add(f"{name}.weight_max", f"must be at least {group.weight_min}, was {group.weight_max}")
+    if group.exposures and len(group.exposures) != len(group.instrument_ids):
+        found.add(
+            f"{name}.exposures", f"must be one for each of {len(group.instrument_ids)}, were {len(group.exposures)}"
+        )
+    for each in group.exposures:
+        if not each.is_finite():
+            found.add(f"{name}.exposures", f"must be finite, was {each}")
 
 
 def _positive(found: Violations, name: str, value: Decimal) -> None:

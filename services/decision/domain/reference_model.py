@@ -171,20 +171,21 @@ class ReferenceModel:
         return first[convex.lot_instrument] + np.arange(len(convex.lot_cap)) - before[convex.lot_instrument]
 
 
-def solve(convex: ConvexProblem, *, iterations_max: int, solver: str = SOLVER) -> Solve:
+def solve(convex: ConvexProblem, *, iterations_max: int, solver: str = SOLVER, tolerance: float = TOLERANCE) -> Solve:
     """Return the best trades of the convex problem.
 
     Args:
         convex: The account.
         iterations_max: The solver's limit.
         solver: Any of cvxpy's; others than the default are for tests, with that solver's own tolerances.
+        tolerance: Of gap and feasibility.
     """
     model = _model(_shape(convex))
     with model.lock:
         model.feed(convex)
         try:
             # No warm start: what was solved before must not change a digit of this answer.
-            model.problem.solve(solver=solver, warm_start=False, **_settings(solver, iterations_max))
+            model.problem.solve(solver=solver, warm_start=False, **_settings(solver, iterations_max, tolerance))
         except cp.SolverError as error:
             return Solve(SolveStatus.FAILED, str(error).splitlines()[0])
         status = model.problem.status
@@ -273,10 +274,10 @@ def _parameters(n: int, m: int, k: int, g: int) -> dict[str, Any]:
     return parameters | {name: cp.Parameter(shape, nonneg=True) for name, shape in not_negative.items()}
 
 
-def _settings(solver: str, iterations_max: int) -> dict[str, Any]:
+def _settings(solver: str, iterations_max: int, tolerance: float = TOLERANCE) -> dict[str, Any]:
     if solver != SOLVER:
         return {}
-    tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), TOLERANCE)
+    tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance)
     return {**tolerances, "max_iter": iterations_max, "max_threads": 1}
 
 

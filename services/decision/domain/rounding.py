@@ -1,15 +1,16 @@
 """From the solver's weights to trades a venue takes: whole increments, minimum trades, cents; every limit kept.
 
 A bounded search. It starts at the allowed trades nearest to the solution, mends the limits that rounding broke by the
-moves that cost the objective least for what they mend, and then walks downhill one instrument at a time: a step up
-or down, the smallest trade, or none. Among equals it prefers fewer trades, then the first by id, so the order of rows
-changes nothing. Floats guide it; whether a limit is kept is added up exactly. What it loses against the optimum is in
-the certificate's gap.
+moves that cost the objective least for what they mend, two at once where one does not do, and then walks downhill one
+instrument at a time: a step up or down, the smallest trade, or none. Among equals it prefers fewer trades, then the
+first by id, so the order of rows changes nothing. Floats guide it; whether a limit is kept is added up exactly. What it
+loses against the optimum is in the certificate's gap.
 
 The search may end without a plan: then increments, minimum trades and limits leave none near the optimum.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -27,6 +28,8 @@ from services.decision.domain.words import cents
 MOVES_PER_INSTRUMENT_MAX = 8
 # In basis points; two plans nearer than this are equals: a hundredth of a cent in a hundred thousand.
 EQUAL_BPS = 1e-6
+# Instruments of which pairs are tried when no single move mends a limit: those traded most.
+PAIRED_ROWS_MAX = 24
 # Increments worth less than this weight are not walked one by one: rounding to them costs nothing that shows.
 FINE_STEP = 1e-7
 
@@ -55,9 +58,9 @@ def rounded(
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group limit in currency, with the rows of its instruments."""
+    """A limit of several instruments in currency, and what one unit of each row's value adds to it."""
 
-    rows: frozenset[int]
+    exposures: Mapping[int, Decimal]
     least: Decimal
     most: Decimal
 
@@ -85,7 +88,7 @@ class _Search:
         row_of = {tradable.holding.instrument_id: row for row, tradable in enumerate(self.tradables)}
         self.groups = [
             _Group(
-                frozenset(row_of[each] for each in group.instrument_ids),
+                {row_of[each]: exposure for each, exposure in group.exposure_of.items()},
                 group.weight_min * self.mix_value,
                 group.weight_max * self.mix_value,
             )
@@ -112,10 +115,44 @@ class _Search:
                     mended = broken - self._broken(row, steps)
                     if mended > 0:
                         moves.append(_Move(self._change(row, steps) / float(mended), row, steps))
-            if not moves:
+            if moves:
+                self._make(min(moves))
+            elif not self._mend_by_pair(broken):
                 return False
-            self._make(min(moves))
         return False
+
+    def _mend_by_pair(self, broken: Decimal) -> bool:
+        """Move one instrument a step and another so far as mends, and return whether limits are less broken by it.
+
+        For where no single move does: whole shares under two limits that bind at once, such as cash and a group's
+        least, often need it.
+        """
+        rows = sorted(range(len(self.steps)), key=lambda row: (-abs(self.steps[row]), row))[:PAIRED_ROWS_MAX]
+        best: tuple[float, _Move, _Move] | None = None
+        for row in rows:
+            before = self.steps[row]
+            for steps in sorted(self._stepped(row)):
+                first = _Move(self._change(row, steps), row, steps)
+                self._make(first)
+                then = self._broken()
+                for other in rows:
+                    for other_steps in sorted(self._mending(other, then)) if other != row else ():
+                        mended = broken - self._broken(other, other_steps)
+                        if mended > 0:
+                            second = _Move(self._change(other, other_steps), other, other_steps)
+                            price = (first.price + second.price) / float(mended)
+                            if best is None or (price, first, second) < best:
+                                best = price, first, second
+                self._make(_Move(0.0, row, before))
+        if best is None:
+            return False
+        self._make(best[1])
+        self._make(best[2])
+        return True
+
+    def _stepped(self, row: int) -> set[int]:
+        tradable, now = self.tradables[row], self.steps[row]
+        return {tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0), 0} - {now}
 
     def improve(self) -> None:
         """Move while a single move within the limits is better."""
@@ -165,7 +202,13 @@ class _Search:
         self.turnover = sum((abs(effect.value) for effect in effects), ZERO)
         self.gain = sum((effect.gain for effect in effects), ZERO)
         self.grouped = [
-            sum((self.tradables[row].holding.mix_value + effects[row].value for row in group.rows), ZERO)
+            sum(
+                (
+                    exposure * (self.tradables[row].holding.mix_value + effects[row].value)
+                    for row, exposure in group.exposures.items()
+                ),
+                ZERO,
+            )
             for group in self.groups
         ]
 
@@ -190,7 +233,8 @@ class _Search:
         if self.gain_max is not None:
             over.append(self.gain + new.gain - old.gain - self.gain_max)
         for group, value in zip(self.groups, self.grouped, strict=True):
-            changed = value + new.value - old.value if row in group.rows else value
+            exposure = group.exposures.get(row)
+            changed = value if exposure is None else value + exposure * (new.value - old.value)
             over += [group.least - changed, changed - group.most]
         return sum((each for each in over if each > 0), ZERO)
 

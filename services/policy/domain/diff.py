@@ -15,6 +15,7 @@ from services.policy.domain.document import (
     ApprovalRule,
     ClassLimit,
     Document,
+    FactorLimit,
     Guardrail,
     Pause,
     Restriction,
@@ -140,6 +141,8 @@ def _named(value: object) -> Iterable[tuple[str, object]]:
             return [(value.field, value)]
         case ClassLimit():
             return [(value.asset_class, value)]
+        case FactorLimit():
+            return [(value.name, value)]
         case Pause():
             return [(f"{value.start_time.isoformat()} to {value.end_time.isoformat()}", value)]
         case BuyList() | Screen() | EquivalenceSet():

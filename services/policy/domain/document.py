@@ -8,6 +8,7 @@ Weights are fractions of account value from 0 to 1; `_bps` are hundredths of a p
 compare by value, and lists whose order means nothing are kept sorted.
 """
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,8 @@ from services.policy.domain.units import (
     BasisPoints,
     Count,
     Days,
+    Exposure,
+    FactorLoading,
     Fraction,
     Leverage,
     Multiple,
@@ -237,6 +240,30 @@ class CostSettings:
     spread_bps: BasisPoints = None
     commission: Amount = None
     turnover_limit: Turnover = None
+    minimum_hold_days: Days = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactorExposure:
+    """Exposure to a factor of a portfolio that holds nothing but the instrument."""
+
+    instrument_id: InstrumentId
+    exposure: FactorLoading
+
+
+@dataclass(frozen=True, slots=True)
+class FactorLimit:
+    """Least and most exposure to a factor; instruments that are not named have none."""
+
+    name: str
+    exposures: tuple[FactorExposure, ...]
+    minimum: Exposure = None
+    maximum: Exposure = None
+
+    def __post_init__(self) -> None:
+        """Sort the exposures."""
+        key = operator.attrgetter("instrument_id")
+        object.__setattr__(self, "exposures", tuple(sorted(self.exposures, key=key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +289,16 @@ class RiskLimits:
     tail_loss_limit: Fraction = None
     drawdown_limit: Fraction = None
     leverage_limit: Leverage = None
+    factor_limits: tuple[FactorLimit, ...] = ()
 
     def __post_init__(self) -> None:
-        """Sort the class limits."""
+        """Sort the limits of classes and factors."""
         object.__setattr__(self, "class_limits", tuple(sorted(self.class_limits, key=_class_limited)))
+        object.__setattr__(self, "factor_limits", tuple(sorted(self.factor_limits, key=_factor_limited)))
+
+
+def _factor_limited(limit: FactorLimit) -> tuple[str, str, str, str]:
+    return (limit.name, str(limit.minimum), str(limit.maximum), str(limit.exposures))
 
 
 def _class_limited(limit: ClassLimit) -> tuple[str, str, str]:

@@ -26,7 +26,10 @@ Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
 Seconds: TypeAlias = Annotated[int | None, Number("seconds", _ONE)]
 Leverage: TypeAlias = Annotated[Decimal | None, Number("multiple of account value", _ONE)]
 
+Exposure: TypeAlias = Annotated[Decimal | None, Number("exposure")]
+
 # Of rows of lists, which always say it.
+FactorLoading: TypeAlias = Annotated[Decimal, Number("exposure")]
 RiskBudget: TypeAlias = Annotated[Decimal, Number("volatility a year", _ZERO)]
 Need: TypeAlias = Annotated[Decimal, Number("fraction", _ZERO, _ONE)]
 Tolerance: TypeAlias = Annotated[int, Number("tolerance", _ONE, Decimal(10))]

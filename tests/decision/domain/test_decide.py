@@ -133,15 +133,6 @@ def test_what_may_not_be_traded_is_told_with_what_it_costs():
     assert "restricted list" in binding.sentence
 
 
-def test_without_an_answer_from_the_solver_nothing_is_traded_and_it_says_so():
-    account = an_account(cash=4500).holding("VTI", units=56, target="0.5")
-    decision = decide(account.build(), independent(VTI=0.04), DecideOptions(iterations_max=1))
-
-    assert decision.outcome is Outcome.FALLBACK_HOLD
-    assert decision.trades == ()
-    assert decision.certificate.status != "optimal"
-
-
 def test_an_instrument_without_risk_is_refused_by_name():
     with pytest.raises(Invalid, match="BBB"):
         decide(an_account(cash=1).holding("BBB", target="0.5").build(), independent(AAA=0.04))
@@ -164,7 +155,7 @@ def test_a_group_limit_is_kept_in_whole_shares():
 # Properties.
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(accounts(), risk_models())
 def test_a_plan_keeps_every_limit_and_is_never_worse_than_doing_nothing(problem, risk):
     decision = decide(problem, risk, FAST)
@@ -180,7 +171,7 @@ def test_a_plan_keeps_every_limit_and_is_never_worse_than_doing_nothing(problem,
         assert certificate.primal_bps <= certificate.hold_bps
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(accounts(), risk_models(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(problem, risk, shuffled: random.Random):
     def mixed(rows):
@@ -197,7 +188,7 @@ def test_the_order_of_rows_changes_nothing(problem, risk, shuffled: random.Rando
     assert repr(decide(other, risk, FAST)) == repr(decide(problem, risk, FAST))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(accounts(), risk_models())
 def test_who_minds_deviation_more_deviates_less(problem, risk):
     # The optimum of λ · deviation + the rest deviates less, the larger λ; fractional shares leave that nearly so.

@@ -167,3 +167,28 @@ async def test_a_sale_takes_lots_as_the_policy_says(world, method, first):
     (sale,) = [each for each in (await world.plan_of(done.run.run_id, "a1")).content.decision.trades if each.lot_sales]
     sold = {each.lot_id: each.quantity for each in sale.lot_sales}
     assert sold[first] == min(sale.quantity, 200)
+
+
+async def test_factors_leverage_and_a_minimum_hold_of_the_policy_are_kept_through_a_run(world):
+    risk = document_pb.RiskLimits(
+        factor_limits=[
+            document_pb.FactorLimit(
+                name="duration",
+                exposures=[document_pb.FactorExposure(instrument_id="BND", exposure=number(6))],
+                maximum=number("0.9"),
+            )
+        ],
+        leverage_limit=number(1),
+    )
+    await world.ingest(needs_trades("a1"), needs_trades("a2"))
+    world.policy.own["a1"] = a_policy(risk=risk)
+    # The lots of this world were bought within the last years.
+    world.policy.own["a2"] = a_policy(cost=document_pb.CostSettings(minimum_hold_days=3660))
+    run_id = await world.start()
+    await world.decide_all()
+    limited, held = [await world.plan_of(run_id, each) for each in ("a1", "a2")]
+
+    weights = {each.instrument_id: each.weight_after for each in limited.content.decision.explanation.trades}
+    assert 6 * weights["BND"] <= Decimal("0.9")
+    assert "FACTOR_MAX" in {each.kind for each in limited.content.decision.explanation.binding}
+    assert "VTI" not in {trade.instrument_id for trade in held.content.decision.trades}

@@ -421,6 +421,37 @@ class Certificate(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Fallback:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FallbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Certificate._Fallback.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FALLBACK_UNSPECIFIED: Certificate._Fallback.ValueType  # 0
+        """The solver gave its optimum, or was not asked."""
+        FALLBACK_RELAXED: Certificate._Fallback.ValueType  # 1
+        """The solver, at a wider tolerance."""
+        FALLBACK_HEURISTIC: Certificate._Fallback.ValueType  # 2
+        """A rule of thumb: toward the targets as far as limits allow. Such a plan waits
+        for a person.
+        """
+        FALLBACK_HOLD: Certificate._Fallback.ValueType  # 3
+        """Nothing is traded."""
+
+    class Fallback(_Fallback, metaclass=_FallbackEnumTypeWrapper):
+        """What answers when the solver gives no optimum, from the best to the last."""
+
+    FALLBACK_UNSPECIFIED: Certificate.Fallback.ValueType  # 0
+    """The solver gave its optimum, or was not asked."""
+    FALLBACK_RELAXED: Certificate.Fallback.ValueType  # 1
+    """The solver, at a wider tolerance."""
+    FALLBACK_HEURISTIC: Certificate.Fallback.ValueType  # 2
+    """A rule of thumb: toward the targets as far as limits allow. Such a plan waits
+    for a person.
+    """
+    FALLBACK_HOLD: Certificate.Fallback.ValueType  # 3
+    """Nothing is traded."""
+
     PRIMAL_BPS_FIELD_NUMBER: _builtins.int
     DUAL_BOUND_BPS_FIELD_NUMBER: _builtins.int
     GAP_BPS_FIELD_NUMBER: _builtins.int
@@ -428,10 +459,13 @@ class Certificate(_message.Message):
     IDLE_BPS_FIELD_NUMBER: _builtins.int
     SOLVER_FIELD_NUMBER: _builtins.int
     SOLVER_STATE_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     solver: _builtins.str
     """What solved it, with version."""
     solver_state: _builtins.str
     """What the solver said."""
+    fallback: Global___Certificate.Fallback.ValueType
+    """What answered when the solver gave no optimum."""
     @_builtins.property
     def primal_bps(self) -> _decimal_pb2.Decimal:
         """Value of the objective at the convex optimum, in basis points of account value."""
@@ -462,10 +496,11 @@ class Certificate(_message.Message):
         idle_bps: _decimal_pb2.Decimal | None = ...,
         solver: _builtins.str = ...,
         solver_state: _builtins.str = ...,
+        fallback: Global___Certificate.Fallback.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dual_bound_bps", b"dual_bound_bps", "gap_bps", b"gap_bps", "idle_bps", b"idle_bps", "primal_bps", b"primal_bps", "rounding_bps", b"rounding_bps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dual_bound_bps", b"dual_bound_bps", "gap_bps", b"gap_bps", "idle_bps", b"idle_bps", "primal_bps", b"primal_bps", "rounding_bps", b"rounding_bps", "solver", b"solver", "solver_state", b"solver_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dual_bound_bps", b"dual_bound_bps", "fallback", b"fallback", "gap_bps", b"gap_bps", "idle_bps", b"idle_bps", "primal_bps", b"primal_bps", "rounding_bps", b"rounding_bps", "solver", b"solver", "solver_state", b"solver_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,6 +527,7 @@ class Explanation(_message.Message):
     TRIGGER_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     NO_TRADE_REASON_FIELD_NUMBER: _builtins.int
+    CONFLICTING_CONSTRAINTS_FIELD_NUMBER: _builtins.int
     trigger: _builtins.str
     """What triggered the decision, for instance `DRIFT` or `NONE`."""
     summary: _builtins.str
@@ -546,6 +582,13 @@ class Explanation(_message.Message):
     def binding_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindingConstraint]:
         """The limits that bind, and what they cost."""
 
+    @_builtins.property
+    def conflicting_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindingConstraint]:
+        """Of an infeasible plan a smallest set of limits that no plan keeps together: with
+        any one of them left out there is one. `binding_constraints` then has those that
+        would have to give way, and `price_bps` by how much.
+        """
+
     def __init__(
         self,
         *,
@@ -564,10 +607,11 @@ class Explanation(_message.Message):
         trigger: _builtins.str = ...,
         summary: _builtins.str = ...,
         no_trade_reason: _explanation_pb2.NoTradeReason.ValueType = ...,
+        conflicting_constraints: _abc.Iterable[Global___BindingConstraint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "realised_gain", b"realised_gain", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "turnover", b"turnover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "no_trade_reason", b"no_trade_reason", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "conflicting_constraints", b"conflicting_constraints", "drift_after", b"drift_after", "drift_before", b"drift_before", "no_trade_reason", b"no_trade_reason", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

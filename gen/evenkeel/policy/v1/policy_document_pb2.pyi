@@ -724,6 +724,9 @@ class CostSettings(_message.Message):
     SPREAD_BPS_FIELD_NUMBER: _builtins.int
     COMMISSION_FIELD_NUMBER: _builtins.int
     TURNOVER_LIMIT_FIELD_NUMBER: _builtins.int
+    MINIMUM_HOLD_DAYS_FIELD_NUMBER: _builtins.int
+    minimum_hold_days: _builtins.int
+    """A lot is not sold before it was held for so many days, 1 to 3,660."""
     @_builtins.property
     def spread_bps(self) -> _decimal_pb2.Decimal:
         """Half the quoted spread is paid by each trade; spread assumed where no
@@ -744,12 +747,15 @@ class CostSettings(_message.Message):
         spread_bps: _decimal_pb2.Decimal | None = ...,
         commission: _money_pb2.Money | None = ...,
         turnover_limit: _decimal_pb2.Decimal | None = ...,
+        minimum_hold_days: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["commission", b"commission", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commission", b"commission", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__minimum_hold_days: _TypeAlias = _typing.Literal["minimum_hold_days"]  # noqa: Y015
+    _WhichOneofArgType__minimum_hold_days: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum_hold_days) -> _WhichOneofReturnType__minimum_hold_days | None: ...
 
 Global___CostSettings: _TypeAlias = CostSettings  # noqa: Y015
 
@@ -769,6 +775,7 @@ class RiskLimits(_message.Message):
     TAIL_LOSS_LIMIT_FIELD_NUMBER: _builtins.int
     DRAWDOWN_LIMIT_FIELD_NUMBER: _builtins.int
     LEVERAGE_LIMIT_FIELD_NUMBER: _builtins.int
+    FACTOR_LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def instrument_weight_limit(self) -> _decimal_pb2.Decimal:
         """Largest weight of one instrument, 0 to 1."""
@@ -821,6 +828,10 @@ class RiskLimits(_message.Message):
         is sold short or bought on credit, so every such limit is kept.
         """
 
+    @_builtins.property
+    def factor_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactorLimit]:
+        """Least and most exposure to factors after a plan."""
+
     def __init__(
         self,
         *,
@@ -834,14 +845,86 @@ class RiskLimits(_message.Message):
         tail_loss_limit: _decimal_pb2.Decimal | None = ...,
         drawdown_limit: _decimal_pb2.Decimal | None = ...,
         leverage_limit: _decimal_pb2.Decimal | None = ...,
+        factor_limits: _abc.Iterable[Global___FactorLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "factor_limits", b"factor_limits", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskLimits: _TypeAlias = RiskLimits  # noqa: Y015
+
+@_typing.final
+class FactorLimit(_message.Message):
+    """Least and most exposure of the portfolio to a factor, for instance its duration
+    in years, its beta, or its share in a foreign currency: the sum of weights times
+    exposures. What the market took beyond a bound is not made worse, nor forced.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXPOSURES_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the list."""
+    @_builtins.property
+    def exposures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactorExposure]:
+        """Exposures of instruments, each named once; all others have none."""
+
+    @_builtins.property
+    def minimum(self) -> _decimal_pb2.Decimal:
+        """Least exposure, in the unit of `exposures`; none when absent."""
+
+    @_builtins.property
+    def maximum(self) -> _decimal_pb2.Decimal:
+        """Most exposure; none when absent."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        exposures: _abc.Iterable[Global___FactorExposure] | None = ...,
+        minimum: _decimal_pb2.Decimal | None = ...,
+        maximum: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposures", b"exposures", "maximum", b"maximum", "minimum", b"minimum", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactorLimit: _TypeAlias = FactorLimit  # noqa: Y015
+
+@_typing.final
+class FactorExposure(_message.Message):
+    """Exposure of one instrument to a factor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    EXPOSURE_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """Which instrument."""
+    @_builtins.property
+    def exposure(self) -> _decimal_pb2.Decimal:
+        """Of a portfolio that holds nothing else."""
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        exposure: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exposure", b"exposure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposure", b"exposure", "instrument_id", b"instrument_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactorExposure: _TypeAlias = FactorExposure  # noqa: Y015
 
 @_typing.final
 class ClassLimit(_message.Message):

@@ -2,7 +2,7 @@
 
 What the kernel does not take, or does not bring to its optimum, it says, and its caller asks the reference model: an
 account without risk aversion, whose optimum is not unique; one that is torn, because something must choose a way
-first; one whose prices do not settle.
+first; one with limits that weigh their instruments; one whose prices do not settle.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Status(StrEnum):
     OPTIMAL = "OPTIMAL"
     # No optimum was reached: there may be no plan, or the prices are degenerate beyond the arithmetic.
     NOT_REACHED = "NOT_REACHED"
-    # The account has no risk aversion, or is torn.
+    # The account has no risk aversion, is torn, or has limits that weigh their instruments.
     NOT_TAKEN = "NOT_TAKEN"
 
 
@@ -41,13 +41,18 @@ class Answer:
 
 def solve_batch(problems: Sequence[ConvexProblem]) -> list[Answer]:
     """Return the answer of each account, in order. Accounts do not influence each other."""
-    taken = [index for index, convex in enumerate(problems) if convex.risk_aversion > 0 and not convex.torn.any()]
+    taken = [index for index, convex in enumerate(problems) if is_taken(convex)]
     answers = [Answer(Status.NOT_TAKEN, 0, -np.inf) for _ in problems]
     if taken:
         batch = pack([problems[index] for index in taken])
         for index, answer in zip(taken, unpack(batch, solve_columns(batch)), strict=True):
             answers[index] = answer
     return answers
+
+
+def is_taken(convex: ConvexProblem) -> bool:
+    """Return whether the kernel takes the account."""
+    return convex.risk_aversion > 0 and not convex.weighted and not bool(convex.torn.any())
 
 
 def solve_columns(batch: Batch) -> Results:

@@ -211,6 +211,20 @@ def bands_are_tradable(document: Document) -> Iterator[Finding]:
             return
 
 
+def factor_limits_fit(document: Document) -> Iterator[Finding]:
+    """A factor's least exposure is at most its most, and one of both is said."""
+    for limit in document.risk.factor_limits:
+        if limit.minimum is None and limit.maximum is None:
+            yield error("FACTOR_UNLIMITED", ("risk.factor_limits",), f"{limit.name} must have a least or a most")
+        elif limit.minimum is not None and limit.maximum is not None and limit.minimum > limit.maximum:
+            yield error(
+                "FACTOR_FLOOR_ABOVE_CEILING",
+                ("risk.factor_limits",),
+                f"the least exposure to {limit.name} must be at most its most, was {plain(limit.minimum)} and "
+                f"{plain(limit.maximum)}",
+            )
+
+
 def class_limits_fit(document: Document) -> Iterator[Finding]:
     """Asset classes can have their least weights, each and together."""
     total = Decimal(0)
@@ -278,6 +292,7 @@ def plans_stay_fresh(document: Document) -> Iterator[Finding]:
 MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     bands_are_tradable,
     class_limits_fit,
+    factor_limits_fit,
     weights_sum_to_one,
     destination_is_within_trigger,
     cash_fits,

@@ -130,6 +130,8 @@ def _once(document: Document) -> Iterator[Finding]:
     rule = document.profile_rule
     rows: Mapping[str, list[str]] = {
         "risk.class_limits": [each.asset_class for each in document.risk.class_limits],
+        "risk.factor_limits": [each.name for each in document.risk.factor_limits]
+        + [f"{each.name} and {one.instrument_id}" for each in document.risk.factor_limits for one in each.exposures],
         "profile_rule.tolerances": [each.about for each in rule.tolerances],
         "profile_rule.horizons": [each.about for each in rule.horizons],
         "profile_rule.liquidity": [each.about for each in rule.liquidity],
