@@ -55,6 +55,7 @@ from services.audit.app import (
     read_records,
     scrub,
 )
+from services.audit.app.closer import nothing_destroyed
 from services.audit.app.monitor import ClockSource
 from services.audit.app.witnesses import Witnesses, WitnessObserver
 from services.audit.clients import DatabaseClock, HttpWitness, NtpClock
@@ -351,6 +352,7 @@ class OpenLog:
             sequencer=sequencer,
             clock=SystemClock(),
             interval_s=settings.close_look_s,
+            destroyed=nothing_destroyed if records is None else partial(records.destroyed, name),
         )
         account_records = AccountRecords(app=app, log=reader, closer=closer, clock=SystemClock())
         queries = LogQueries(Queries(app=app, log=reader), account_records)

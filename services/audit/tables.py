@@ -33,7 +33,7 @@ log = Table("log", metadata, Column("name", Text, primary_key=True))
 # Answers to requests that govern the record.
 request_answer = request_answer_table(metadata, forgotten=False)
 
-# The last number of an account when the entries before `stop` were destroyed, so that its numbering goes on.
+# The first and the last number of an account in a partition that ended at `stop` and was destroyed.
 disposed_number = Table(
     "disposed_number",
     metadata,
@@ -41,6 +41,7 @@ disposed_number = Table(
     Column("account", Text, primary_key=True),
     Column("stop", BigInteger, primary_key=True),
     Column("number", BigInteger, nullable=False),
+    Column("first_number", BigInteger),
 )
 
 # What only the keeper's login reaches: the keys of personal data, each wrapped under a key that is not here.

@@ -110,6 +110,8 @@ def record(
         )
     out.print(rows)
     until_text = f"{verified.bounds.complete_until:%Y-%m-%d %H:%M:%SZ}"
+    for first, last in verified.destroyed:
+        out.print(f"[yellow]destroyed[/] numbers {first:,} to {last:,}, by a disposal: evenkeel records proposals")
     out.print(f"[green]complete[/] {len(verified.entries):,} entries, until {until_text}", highlight=False)
 
 

@@ -28,6 +28,8 @@ class VerifiedRecord:
     bounds: Bounds
     entries: Sequence[Entry]
     file: bytes
+    # First and last numbers of what was destroyed.
+    destroyed: Sequence[tuple[int, int]] = ()
 
 
 async def read_record(services: Evenkeel, verifier_key: str, request: pb.GetAccountRecordRequest) -> VerifiedRecord:
@@ -56,17 +58,14 @@ async def read_record(services: Evenkeel, verifier_key: str, request: pb.GetAcco
     if verifier is None or header is None or bounds is None:
         raise ValueError("the record has no header")
     verifier.finish()
-    return VerifiedRecord(bounds, entries, record_file(bounds, proven, header.checkpoint.note))
+    return VerifiedRecord(bounds, entries, record_file(bounds, proven, header.checkpoint.note), verifier.destroyed)
 
 
 def bounds_of(header: pb.AccountRecordHeader) -> Bounds:
     """Return what a header says."""
     close = None
     if header.HasField("close"):
-        leaves = tuple(
-            ProvenLeaf(each.position, Leaf(each.account_hash, each.last_sequence), tuple(each.hashes))
-            for each in header.close.leaves
-        )
+        leaves = tuple(ProvenLeaf(each.position, _leaf(each), tuple(each.hashes)) for each in header.close.leaves)
         close = CloseProof(proven_of(header.close.close), proven_of(header.close.next), leaves)
     return Bounds(
         account=header.account,
@@ -76,6 +75,11 @@ def bounds_of(header: pb.AccountRecordHeader) -> Bounds:
         after=proven_of(header.after) if header.HasField("after") else None,
         close=close,
     )
+
+
+def _leaf(message: pb.CloseLeaf) -> Leaf:
+    gone = tuple((each.first_sequence, each.last_sequence) for each in message.gone)
+    return Leaf(message.account_hash, message.last_sequence, gone)
 
 
 def proven_of(message: pb.ProvenEntry) -> ProvenEntry:
@@ -104,6 +108,7 @@ def record_file(bounds: Bounds, entries: Iterable[ProvenEntry], note: str) -> by
                     "account_hash": _base64(each.leaf.account_hash),
                     "last_sequence": each.leaf.last,
                     "hashes": [_base64(value) for value in each.path],
+                    **({"gone": [list(pair) for pair in each.leaf.gone]} if each.leaf.gone else {}),
                 }
                 for each in close.leaves
             ],

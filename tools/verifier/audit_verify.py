@@ -712,6 +712,35 @@ def proven_entry(said: dict[str, Any], checkpoint: Checkpoint) -> Proven:
     return Proven(index, members)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """What a closing entry says of an account: its last number, which stretches were destroyed, and until when."""
+
+    last: int
+    gone: Sequence[tuple[int, int]]
+    until: datetime
+
+
+@dataclass
+class Counted:
+    """Counts an account's entries; passes over those that a closing entry says were destroyed."""
+
+    account: str
+    gone: Sequence[tuple[int, int]]
+    last: int = 0
+    destroyed: list[str] = field(default_factory=list)
+
+    def reach(self, number: int) -> None:
+        """Go on to a number, which must be the next."""
+        for first, until in self.gone:
+            if first == self.last + 1 and until < number:
+                self.destroyed.append(f"{first} to {until}")
+                self.last = until
+        if number != self.last + 1:
+            refuse(f"number {self.last + 1} of account {self.account} is left out")
+        self.last = number
+
+
 def verify_account(policy: Policy, record: dict[str, Any]) -> str:
     """Check that a record is everything about an account in a period, and return what it is."""
     if record.get("format") != "evenkeel-account-record/v1":
@@ -719,6 +748,8 @@ def verify_account(policy: Policy, record: dict[str, Any]) -> str:
     checkpoint, account = open_checkpoint(record["checkpoint"], policy), str(record["account"])
     until = datetime.fromisoformat(record["complete_until_time"])
     start = None if record["start_time"] is None else datetime.fromisoformat(record["start_time"])
+    closed = None if record["close"] is None else _closed(account, record["close"], checkpoint)
+    numbers = Counted(account, [] if closed is None else closed.gone)
 
     def own(said: dict[str, Any]) -> Proven:
         entry = proven_entry(said, checkpoint)
@@ -726,57 +757,65 @@ def verify_account(policy: Policy, record: dict[str, Any]) -> str:
             refuse(f"entry {entry.index} is not about account {account}")
         return entry
 
-    last = 0
     if record["before"] is not None:
         before = own(record["before"])
         if start is None or before.time >= start:
             refuse(f"entry {before.index} is said to be before the period, and is in it")
-        last = before.number
+        numbers.last = before.number
     for each in record["entries"]:
         entry = own(each)
-        if entry.number != last + 1:
-            refuse(f"number {last + 1} of account {account} is left out")
+        numbers.reach(entry.number)
         if (start is not None and entry.time < start) or entry.time >= until:
             refuse(f"entry {entry.index} was not recorded in the period")
-        last = entry.number
     if record["after"] is not None:
         after = own(record["after"])
-        if after.number != last + 1 or after.time < until:
-            refuse(f"number {last + 1} of account {account} is left out")
-    elif record["close"] is None or _last_number(account, record["close"], checkpoint, until) != last:
-        refuse(f"nothing shows that account {account} has no entry after number {last}")
+        numbers.reach(after.number)
+        if after.time < until:
+            refuse(f"entry {after.index} is said to be after the period, and is in it")
+    elif closed is None:
+        refuse(f"nothing shows that account {account} has no entry after number {numbers.last}")
+    else:
+        numbers.reach(closed.last + 1)
+        if closed.until < until:
+            refuse("the log was closed before the period was over")
+    gone = f", but for numbers {', '.join(numbers.destroyed)}, which were destroyed" if numbers.destroyed else ""
     return (
         f"{checkpoint.origin}: all {len(record['entries'])} entries about account {account} "
-        f"from {record['start_time'] or 'the beginning'} until {record['complete_until_time']}"
+        f"from {record['start_time'] or 'the beginning'} until {record['complete_until_time']}{gone}"
     )
 
 
-def _last_number(account: str, close: dict[str, Any], checkpoint: Checkpoint, until: datetime) -> int:
+def _closed(account: str, close: dict[str, Any], checkpoint: Checkpoint) -> Closed:
     closing, following = proven_entry(close["close"], checkpoint), proven_entry(close["next"], checkpoint)
     said = closing.members["data"]
     if closing.members["kind"] != "audit.log.closed" or closing.members["producer"] != "audit":
         refuse(f"entry {closing.index} does not close the log")
-    if following.index != said["covered_size"] or following.time < until:
-        refuse("the log was closed before the period was over")
+    if following.index != said["covered_size"]:
+        refuse(f"entry {following.index} is not the first that the closing entry does not cover")
     wanted, count, leaves = hashlib.sha256(account.encode()).digest(), int(said["account_count"]), []
     for each in close["leaves"]:
         owner, number = decoded(each["account_hash"], "closing: a leaf"), int(each["last_sequence"])
         path = [decoded(value, "closing: a hash") for value in each["hashes"]]
-        leaf = leaf_hash(owner + number.to_bytes(8, "big"))
+        gone = [(int(first), int(last)) for first, last in each.get("gone", ())]
+        if gone and not said.get("destroyed"):
+            refuse(f"numbers of account {account} are said to be destroyed, and nothing was")
+        numbers = [number, *(one for stretch in gone for one in stretch)]
+        leaf = leaf_hash(owner + b"".join(one.to_bytes(8, "big") for one in numbers))
         if f"sha256:{root_of_path(each['position'], count, leaf, path).hex()}" != said["root"]:
             refuse("closing: a leaf does not lead to the root that the log committed to")
-        leaves.append((int(each["position"]), owner, number))
+        leaves.append((int(each["position"]), owner, Closed(number, gone, following.time)))
+    nothing = Closed(0, [], following.time)
     match leaves:
         case [] if count == 0:
-            return 0
-        case [(_, owner, number)] if owner == wanted:
-            return number
+            return nothing
+        case [(_, owner, found)] if owner == wanted:
+            return found
         case [(0, owner, _)] if wanted < owner:
-            return 0
+            return nothing
         case [(position, owner, _)] if position == count - 1 and owner < wanted:
-            return 0
+            return nothing
         case [(left, below, _), (right, above, _)] if left + 1 == right and below < wanted < above:
-            return 0
+            return nothing
     refuse(f"closing: the leaves do not show the last number of account {account}")
 
 

@@ -220,6 +220,7 @@ def _close_message(close: CloseProof) -> pb.CloseProof:
                 account_hash=each.leaf.account_hash,
                 last_sequence=each.leaf.last,
                 hashes=each.path,
+                gone=(pb.NumberRange(first_sequence=first, last_sequence=last) for first, last in each.leaf.gone),
             )
             for each in close.leaves
         ],

@@ -49,6 +49,10 @@ class AccountRecords:
         closed: Closed | None = None
         if end is not None and after is not None:
             complete_until = end
+            if await self._closer.destroyed():
+                # Numbers may be missing because they were destroyed, which only a closing entry shows.
+                closed = await self._closed_as_it_is()
+                signed = await self._app.checkpoint()
         else:
             closed, following = await self._closed(end)
             signed = await self._app.checkpoint()
@@ -58,7 +62,7 @@ class AccountRecords:
         if start is not None:
             before = await self._one(replace(about, end_time=min(start, complete_until)), signed, newest=True)
         close = None
-        if after is None and closed is not None:
+        if closed is not None and (after is None or closed.closing.destroyed):
             close = await self._close_proof(account, closed, signed)
         bounds = Bounds(account, start, complete_until, before, after, close)
         return AccountRecord(bounds, await self._count(bounds, signed), signed)
@@ -81,18 +85,28 @@ class AccountRecords:
     async def _closed(self, end: datetime | None) -> tuple[Closed, datetime]:
         """Return a closing entry that covers everything before `end`, or before now, and until when it does."""
         newest = await self._closer.newest()
-        if newest is not None:
+        if newest is not None and await self._says_what_is(newest):
             until = await self._covered_until(newest)
             if until >= (self._clock.now() - FRESH if end is None else end):
                 return newest, until
         closed = await self._closer.close()
         return closed, await self._covered_until(closed)
 
+    async def _closed_as_it_is(self) -> Closed:
+        newest = await self._closer.newest()
+        return newest if newest is not None and await self._says_what_is(newest) else await self._closer.close()
+
+    async def _says_what_is(self, closed: Closed) -> bool:
+        """Return whether a closing entry knows everything that was destroyed, and what follows it is still there."""
+        destroyed = await self._closer.destroyed()
+        size = closed.closing.covered_size
+        return closed.closing.destroyed == destroyed and not any(each.start <= size < each.stop for each in destroyed)
+
     async def _covered_until(self, closed: Closed) -> datetime:
         return (await self._app.entry(closed.closing.covered_size)).recorded_time
 
     async def _close_proof(self, account: str, closed: Closed, signed: SignedCheckpoint) -> CloseProof:
-        tree = await self._closer.tree(closed.closing.covered_size)
+        tree = await self._closer.tree(closed.closing)
         following = await self._app.entry(closed.closing.covered_size)
         close, first = await self._app.proven([closed.entry.body, following.body], signed)
         return CloseProof(close, first, tuple(tree.proven(at) for at in tree.around(account)))
@@ -111,5 +125,10 @@ class AccountRecords:
             await self._log.bodies(wanted, start=0, stop=signed.checkpoint.size, limit=1, descending=descending)
             for descending in (False, True)
         ]
-        first, last = [[parse_entry(body).account_sequence for body in bodies] for bodies in ends]
-        return last[0] - first[0] + 1 if first and last else 0
+        numbers = [parse_entry(body).account_sequence for bodies in ends for body in bodies]
+        if not numbers:
+            return 0
+        first, last = numbers
+        gone = () if bounds.close is None else await self._closer.gone(bounds.account)
+        between = sum(until - since + 1 for since, until in gone if first < since and until < last)
+        return last - first + 1 - between

@@ -7,16 +7,26 @@ what the years did.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Sequencer
-from services.audit.domain.closing import CLOSE_KIND, CloseTree, Closing, Leaf, account_hash, close_event, read_closing
+from services.audit.domain.closing import (
+    CLOSE_KIND,
+    CloseTree,
+    Closing,
+    Destroyed,
+    Leaf,
+    account_hash,
+    close_event,
+    read_closing,
+)
 from services.audit.domain.entry import Entry, parse_entry
 from services.audit.domain.filter import EntryFilter
+from services.audit.domain.merkle import EMPTY_ROOT
 from services.kernel.clock import Clock
 
 # Trees kept in memory; one over a million accounts is about 200 MB.
@@ -40,6 +50,18 @@ class CloseStore(Protocol):
         """Return the last number of each account among the first `size` entries, ordered by the account's hash."""
         ...
 
+    async def gone(self, stops: Collection[int], account: str | None = None) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Return by account the stretches of numbers in destroyed partitions that ended at `stops`, joined.
+
+        Only of `account`, when it is given.
+        """
+        ...
+
+
+async def nothing_destroyed() -> Sequence[Destroyed]:
+    """Return that nothing of a log was ever destroyed."""
+    return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -53,17 +75,26 @@ class Closer:
     """Closes one log."""
 
     def __init__(
-        self, *, origin: str, log: LogReader, store: CloseStore, sequencer: Sequencer, clock: Clock, interval_s: float
+        self,
+        *,
+        origin: str,
+        log: LogReader,
+        store: CloseStore,
+        sequencer: Sequencer,
+        clock: Clock,
+        interval_s: float,
+        destroyed: Callable[[], Awaitable[Sequence[Destroyed]]] = nothing_destroyed,
     ) -> None:
-        """Close the log `origin` by `sequencer`; look every `interval_s` whether a day has ended."""
+        """Close the log `origin`, of which `destroyed` is gone; look every `interval_s` whether a day has ended."""
         self._origin = origin
         self._log = log
         self._store = store
         self._sequencer = sequencer
         self._clock = clock
         self._interval_s = interval_s
+        self._destroyed = destroyed
         self._closing = asyncio.Lock()
-        self._trees: OrderedDict[int, CloseTree] = OrderedDict()
+        self._trees: OrderedDict[tuple[int, tuple[Destroyed, ...]], CloseTree] = OrderedDict()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Close after each midnight until `stop` is set."""
@@ -98,18 +129,22 @@ class Closer:
             newest = await self.newest()
             checkpoint = await self._log.checkpoint()
             size = 0 if checkpoint is None else checkpoint.checkpoint.size
+            destroyed = await self.destroyed()
             start = 0
             if newest is not None:
                 start = newest.closing.covered_size
-                if size == newest.entry.index + 1 == start + 1:
+                if size == newest.entry.index + 1 == start + 1 and newest.closing.destroyed == destroyed:
                     return newest
             changed: dict[str, int] = {}
             async for step in self._store.accounts(start, size, _STEP_ENTRIES):
                 changed.update(step)
+            # What was destroyed before the log was closed over it.
+            for account, stretches in (await self._store.gone([d.stop for d in destroyed if d.stop > start])).items():
+                changed[account] = max(changed.get(account, 0), stretches[-1][1])
             await self._store.add_numbers(size, [Leaf(account_hash(each), last) for each, last in changed.items()])
-            tree = await self.tree(size)
+            tree = await self.tree(Closing(size, 0, EMPTY_ROOT, destroyed))
             now = self._clock.now() if checkpoint is None else checkpoint.sign_time
-            event = close_event(self._origin, Closing(size, len(tree), tree.root), now)
+            event = close_event(self._origin, Closing(size, len(tree), tree.root, destroyed), now)
             appended = await self._sequencer.append([event])
             body = await self._log.body(appended.results[0].index)
             if body is None:
@@ -117,15 +152,25 @@ class Closer:
             entry = parse_entry(body)
             return Closed(entry, read_closing(entry))
 
-    async def tree(self, size: int) -> CloseTree:
-        """Return the tree over the last numbers of all accounts among the first `size` entries."""
-        if size not in self._trees:
-            leaves = await self._store.numbers(size)
-            self._trees[size] = await asyncio.to_thread(CloseTree, leaves)
+    async def destroyed(self) -> tuple[Destroyed, ...]:
+        """Return what is gone of the log now, by the first index."""
+        return tuple(sorted(await self._destroyed()))
+
+    async def gone(self, account: str) -> Sequence[tuple[int, int]]:
+        """Return the stretches of an account's numbers that are gone now."""
+        return (await self._store.gone([each.stop for each in await self.destroyed()], account)).get(account, ())
+
+    async def tree(self, closing: Closing) -> CloseTree:
+        """Return the tree over the last numbers of all accounts among the entries that `closing` covers."""
+        key = (closing.covered_size, closing.destroyed)
+        if key not in self._trees:
+            leaves = await self._store.numbers(closing.covered_size)
+            gone = await self._store.gone([each.stop for each in closing.destroyed])
+            self._trees[key] = await asyncio.to_thread(_tree, leaves, gone)
             while len(self._trees) > _TREES_KEPT:
                 self._trees.popitem(last=False)
-        self._trees.move_to_end(size)
-        return self._trees[size]
+        self._trees.move_to_end(key)
+        return self._trees[key]
 
     async def _day_ended(self) -> bool:
         """Return whether entries of a day that is over are not committed to yet."""
@@ -139,6 +184,13 @@ class Closer:
         last = await self._log.bodies(before, start=0, stop=size, limit=1, descending=True)
         covered = 0 if newest is None else newest.entry.index + 1
         return any(parse_entry(body).index >= covered for body in last)
+
+
+def _tree(leaves: Sequence[Leaf], gone: Mapping[str, Sequence[tuple[int, int]]]) -> CloseTree:
+    if not gone:
+        return CloseTree(leaves)
+    stretches = {account_hash(account): tuple(each) for account, each in gone.items()}
+    return CloseTree([replace(each, gone=stretches.get(each.account_hash, ())) for each in leaves])
 
 
 # How old a closing entry may be that is still as good as one of now.

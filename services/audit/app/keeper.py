@@ -34,8 +34,8 @@ LOOK_FOR_HOLD_S = 1.0
 class Disposer(Protocol):
     """Drops partitions, by a database role that can do nothing else."""
 
-    async def keep_numbers(self, proposal: Proposal, sequences: Mapping[str, int]) -> None:
-        """Keep the last number of each account that has an entry in the partition, so that numbering goes on."""
+    async def keep_numbers(self, proposal: Proposal, numbers: Mapping[str, tuple[int, int]]) -> None:
+        """Keep the first and the last number of each account in the partition, so that numbering goes on."""
         ...
 
     async def drop(self, proposal: Proposal) -> None:
@@ -55,7 +55,7 @@ class Assessment:
         self.blocker_count = 0
         self.blockers: list[str] = []
         self.by_class: dict[str, int] = {}
-        self.sequences: dict[str, int] = {}
+        self.numbers: dict[str, tuple[int, int]] = {}
         self.first: Entry | None = None
         self.last: Entry | None = None
         self._frontier = Frontier()
@@ -76,7 +76,8 @@ class Assessment:
         name = "none" if rule is None else rule.class_id
         self.by_class[name] = self.by_class.get(name, 0) + 1
         if entry.event.account is not None:
-            self.sequences[entry.event.account] = entry.account_sequence
+            first, _ = self.numbers.get(entry.event.account, (entry.account_sequence, 0))
+            self.numbers[entry.event.account] = (first, entry.account_sequence)
         self._frontier = self._frontier.extended([leaf_hash(entry.body)])
         self.first = self.first or entry
         self.last = entry
@@ -93,7 +94,7 @@ class Assessment:
             "root": f"sha256:{self.root.hex()}",
             "first_recorded_time": None if self.first is None else rfc3339(self.first.recorded_time),
             "last_recorded_time": None if self.last is None else rfc3339(self.last.recorded_time),
-            "accounts": len(self.sequences),
+            "accounts": len(self.numbers),
         }
 
 
@@ -185,7 +186,7 @@ class Keeper:
                     "decider": proposal.decider,
                 }
                 # The numbers of its accounts are kept first, then it is recorded, then it is gone.
-                await disposer.keep_numbers(proposal, found.sequences)
+                await disposer.keep_numbers(proposal, found.numbers)
                 await self._records.destroying(proposal.proposal_id, decided, AUDIT_ACTOR)
                 return
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Sequencer
+from services.audit.domain.closing import Destroyed
 from services.audit.domain.entry import Entry, Event, parse_entry
 from services.audit.domain.errors import (
     EntryDisposed,
@@ -168,6 +169,10 @@ class RecordsApp:
     async def disposals(self, log: str) -> Sequence[tuple[int, int]]:
         """Return the bounds of what was destroyed of a log, or is being destroyed, by the first index."""
         return [(each.start, each.stop) for each in (await self.records()).disposals(log)]
+
+    async def destroyed(self, log: str) -> Sequence[Destroyed]:
+        """Return what was destroyed of a log, or is being destroyed, and by which proposals."""
+        return [Destroyed(each.start, each.stop, each.proposal_id) for each in (await self.records()).disposals(log)]
 
     async def propose_class(self, request_id: str, rule: RetentionClass, *, reason: str, actor: str) -> Proposal:
         """Propose a retention class, or a new version of one.

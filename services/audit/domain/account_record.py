@@ -8,6 +8,9 @@ back. So the numbers a to b are the whole period when
 - number b + 1 was recorded after it; or, where there is none, the log has closed: an entry commits to b as the
   account's last number among the first n entries, and entry n was recorded when the period was over.
 
+Numbers may also be missing because their entries were destroyed, by disposals that two people decided. The closing
+entry then commits to which numbers those are, and names the disposals.
+
 All of it is under one signed root, and needs nothing but this record and the log's public key to be checked.
 """
 
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.closing import Closing, ProvenLeaf, read_closing, verify_last
+from services.audit.domain.closing import Closing, ProvenLeaf, read_closing, verify_leaf
 from services.audit.domain.entry import Entry, EntryInvalid, parse_entry
 from services.audit.domain.merkle import Unproven, leaf_hash, verify_inclusion
 
@@ -99,6 +102,11 @@ class RecordVerifier:
         self._bounds = bounds
         self._checkpoint = checkpoint
         self._last = 0
+        self._closing = None if bounds.close is None else self._closed(bounds.close)
+        self._leaf = None
+        if bounds.close is not None and self._closing is not None:
+            self._leaf = verify_leaf(bounds.account, bounds.close.leaves, self._closing)
+        self.destroyed: list[tuple[int, int]] = []
         if bounds.before is not None:
             before = self._own(bounds.before)
             if bounds.start_time is None or before.recorded_time >= bounds.start_time:
@@ -113,10 +121,7 @@ class RecordVerifier:
             Unproven: It is not the account's next, or not of the period.
         """
         entry = self._own(proven)
-        if entry.account_sequence != self._last + 1:
-            raise Unproven(
-                f"entry {entry.index} is number {entry.account_sequence} of its account; {self._last + 1} is left out"
-            )
+        self._reach(entry.account_sequence, f"entry {entry.index} is number {entry.account_sequence} of its account; ")
         start = self._bounds.start_time
         if (start is not None and entry.recorded_time < start) or entry.recorded_time >= self._bounds.complete_until:
             raise Unproven(f"entry {entry.index} was not recorded in the period")
@@ -133,15 +138,16 @@ class RecordVerifier:
         bounds = self._bounds
         if bounds.after is not None:
             after = self._own(bounds.after)
-            if after.account_sequence != self._last + 1:
-                raise Unproven(f"number {self._last + 1} of account {bounds.account} is left out")
+            self._reach(after.account_sequence, f"of account {bounds.account}, ")
             if after.recorded_time < bounds.complete_until:
                 raise Unproven(f"entry {after.index} is said to be after the period, and is in it")
-        elif bounds.close is not None:
-            closing = self._closed(bounds.close)
-            last = verify_last(bounds.account, bounds.close.leaves, closing)
-            if last != self._last:
-                raise Unproven(f"account {bounds.account} has {last} entries, only {self._last} are shown")
+        elif bounds.close is not None and self._leaf is not None:
+            if bounds.close.next.opened(self._checkpoint).recorded_time < bounds.complete_until:
+                raise Unproven("the log was closed before the period was over")
+            if self._leaf.last > self._last:
+                self._reach(self._leaf.last + 1, f"account {bounds.account} has {self._leaf.last} entries, and ")
+            elif self._leaf.last != self._last:
+                raise Unproven(f"account {bounds.account} has {self._leaf.last} entries, {self._last} are shown")
         else:
             raise Unproven(f"nothing shows that account {bounds.account} has no entry after number {self._last}")
         return self.count
@@ -151,9 +157,16 @@ class RecordVerifier:
         following = proof.next.opened(self._checkpoint)
         if following.index != closing.covered_size:
             raise Unproven(f"entry {following.index} is not the first that the closing entry does not cover")
-        if following.recorded_time < self._bounds.complete_until:
-            raise Unproven("the log was closed before the period was over")
         return closing
+
+    def _reach(self, number: int, where: str) -> None:
+        """Go on to `number`, which must be the next that is not destroyed."""
+        for first, last in () if self._leaf is None else self._leaf.gone:
+            if first == self._last + 1 and last < number:
+                self.destroyed.append((first, last))
+                self._last = last
+        if number != self._last + 1:
+            raise Unproven(f"{where}number {self._last + 1} is left out")
 
     def _own(self, proven: ProvenEntry) -> Entry:
         entry = proven.opened(self._checkpoint)

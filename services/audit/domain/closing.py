@@ -5,6 +5,9 @@ commitment is the root of a Merkle tree (RFC 6962, section 2.1) with a leaf per 
 account's id: the hash, and the last number as eight bytes, big end first. An account's leaf proves its last number.
 Two neighbours between which its hash would stand prove that it has no entry at all.
 
+Where entries of an account were destroyed, its leaf says which numbers, first and last of each stretch, as eight bytes
+each after the last number; the closing entry names the disposals. So what is left is still proven to be all there is.
+
 The leaves hold hashes, so that a proof about one account does not name its neighbours.
 """
 
@@ -19,7 +22,7 @@ from datetime import datetime
 from services.audit.domain.entry import Entry, Event
 from services.audit.domain.merkle import EMPTY_ROOT, Unproven, leaf_hash, node_hash, verify_inclusion
 from services.audit.domain.sequencing import AUDIT_ACTOR, AUDIT_PRODUCER
-from services.kernel.canonical import canonical_json, rfc3339
+from services.kernel.canonical import JsonValue, canonical_json, rfc3339
 
 CLOSE_KIND = "audit.log.closed"
 
@@ -36,15 +39,26 @@ def account_hash(account: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The last number of one account."""
+    """The last number of one account; `gone` are the first and last numbers of stretches that were destroyed."""
 
     account_hash: bytes
     last: int
+    gone: tuple[tuple[int, int], ...] = ()
 
     @property
     def data(self) -> bytes:
         """What the tree hashes."""
-        return self.account_hash + self.last.to_bytes(8, "big")
+        gone = b"".join(first.to_bytes(8, "big") + last.to_bytes(8, "big") for first, last in self.gone)
+        return self.account_hash + self.last.to_bytes(8, "big") + gone
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Destroyed:
+    """A stretch of the log that was destroyed: from `start` up to but not including `stop`, by which proposal."""
+
+    start: int
+    stop: int
+    proposal_id: str
 
 
 class CloseTree:
@@ -105,15 +119,20 @@ class ProvenLeaf:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a closing entry states: the last numbers of `account_count` accounts in the first `covered_size` entries."""
+    """What a closing entry states: the last numbers of `account_count` accounts in the first `covered_size` entries.
+
+    `destroyed` is what was destroyed of the log by then, by the first index.
+    """
 
     covered_size: int
     account_count: int
     root: bytes
+    destroyed: tuple[Destroyed, ...] = ()
 
 
 def close_event(origin: str, closing: Closing, now: datetime) -> Event:
     """Return the event that closes the log `origin`; the same for the same state of the log, but for its time."""
+    gone: list[JsonValue] = [[each.start, each.stop, each.proposal_id] for each in closing.destroyed]
     return Event(
         event_id=str(uuid.uuid5(_CLOSES, f"{origin} {closing.covered_size}")),
         kind=CLOSE_KIND,
@@ -128,6 +147,7 @@ def close_event(origin: str, closing: Closing, now: datetime) -> Event:
                 "closed_time": rfc3339(now),
                 "covered_size": closing.covered_size,
                 "root": f"sha256:{closing.root.hex()}",
+                **({"destroyed": gone} if gone else {}),
             }
         ),
     )
@@ -145,11 +165,21 @@ def read_closing(entry: Entry) -> Closing:
         raise Unproven(f"entry {entry.index} does not close the log")
     if not 0 <= size <= entry.index or count < 0 or not _HASH.fullmatch(root):
         raise Unproven(f"entry {entry.index} closes the log over what cannot be")
-    return Closing(size, count, bytes.fromhex(root.removeprefix("sha256:")))
+    destroyed = tuple(Destroyed(int(start), int(stop), str(by)) for start, stop, by in said.get("destroyed", ()))
+    return Closing(size, count, bytes.fromhex(root.removeprefix("sha256:")), destroyed)
 
 
 def verify_last(account: str, leaves: Sequence[ProvenLeaf], closing: Closing) -> int:
     """Return the last number of `account` among the entries that `closing` covers, 0 when it has none.
+
+    Raises:
+        Unproven: `leaves` do not show it.
+    """
+    return verify_leaf(account, leaves, closing).last
+
+
+def verify_leaf(account: str, leaves: Sequence[ProvenLeaf], closing: Closing) -> Leaf:
+    """Return the leaf of `account` among the entries that `closing` covers; its last number is 0 when it has none.
 
     Raises:
         Unproven: `leaves` do not show it.
@@ -167,16 +197,18 @@ def verify_last(account: str, leaves: Sequence[ProvenLeaf], closing: Closing) ->
         case []:
             if closing.account_count or closing.root != EMPTY_ROOT:
                 raise Unproven(f"nothing shows the last number of account {account}")
-            return 0
+            return Leaf(wanted, 0)
         case [one] if one.leaf.account_hash == wanted:
-            return one.leaf.last
+            if one.leaf.gone and not closing.destroyed:
+                raise Unproven(f"numbers of account {account} are said to be destroyed, and nothing was")
+            return one.leaf
         case [first] if first.position == 0 and wanted < first.leaf.account_hash:
-            return 0
+            return Leaf(wanted, 0)
         case [last] if last.position == closing.account_count - 1 and last.leaf.account_hash < wanted:
-            return 0
+            return Leaf(wanted, 0)
         case [left, right] if (
             left.position + 1 == right.position and left.leaf.account_hash < wanted < right.leaf.account_hash
         ):
-            return 0
+            return Leaf(wanted, 0)
         case _:
             raise Unproven(f"the leaves do not show the last number of account {account}")

@@ -1,13 +1,14 @@
 """Keeps the numbers that closing entries commit to."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, any_, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.audit.domain.closing import Leaf
 from services.audit.domain.entry import ACCOUNT
-from services.audit.tables import EVENTS, log_tables
+from services.audit.tables import EVENTS, disposed_number, log_tables
 from services.runtime.database import Database
 
 # In the body of an entry. No text in it holds these bytes: a quotation mark inside a text is escaped.
@@ -63,6 +64,28 @@ class PostgresCloses:
         )
         async with self._database.read() as connection:
             return [Leaf(account, last) for account, last in await connection.execute(query)]
+
+    async def gone(self, stops: Collection[int], account: str | None = None) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Return by account the stretches of numbers in destroyed partitions that ended at `stops`, joined."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        if not stops:
+            return found
+        kept = disposed_number.c
+        query = (
+            select(kept.account, kept.first_number, kept.number)
+            .where(kept.log == self._tables.log, kept.stop == any_(literal(list(stops), ARRAY(BigInteger))))
+            .where(kept.first_number.is_not(None))
+            .order_by(kept.account, kept.number)
+        )
+        if account is not None:
+            query = query.where(kept.account == account)
+        async with self._database.read() as connection:
+            for owner, first, last in await connection.execute(query):
+                stretches = found.setdefault(owner, [])
+                if stretches and stretches[-1][1] + 1 == first:
+                    first, _ = stretches.pop()  # noqa: PLW2901 - one stretch with the one before
+                stretches.append((first, last))
+        return found
 
 
 def account_and_number(body: bytes) -> tuple[str, int] | None:

@@ -75,11 +75,14 @@ class PostgresDisposer:
         self._database = database
         self._keeper = keeper
 
-    async def keep_numbers(self, proposal: Proposal, sequences: Mapping[str, int]) -> None:
-        """Keep the last number of each account that has an entry in the partition, so that numbering goes on."""
+    async def keep_numbers(self, proposal: Proposal, numbers: Mapping[str, tuple[int, int]]) -> None:
+        """Keep the first and the last number of each account in the partition, so that numbering goes on."""
         stop = int(proposal.content["stop"])
         log = proposal.content["log"]
-        rows = [{"log": log, "account": each, "stop": stop, "number": sequences[each]} for each in sorted(sequences)]
+        rows = [
+            {"log": log, "account": each, "stop": stop, "number": last, "first_number": first}
+            for each, (first, last) in sorted(numbers.items())
+        ]
         if rows:
             async with self._database.begin() as transaction:
                 await transaction.connection.execute(insert_once(disposed_number).on_conflict_do_nothing(), rows)

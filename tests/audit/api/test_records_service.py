@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from uuid import uuid4
 
 import asyncpg
@@ -10,14 +11,19 @@ import grpc
 import pytest
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
+from evenkeel.audit.v1 import query_service_pb2 as query
 from evenkeel.audit.v1 import records_service_pb2 as pb
+from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from services.audit.app import scrub
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.logs import ACCESS, RECORDS
 from services.audit.store import PostgresContents
 from services.audit.store.writer import PostgresWriter
+from services.runtime.wire import instant_message
 from tests.audit.builders import KEY, ORIGIN, an_event, some_events
 from tests.support.refusals import refused
+from tools.client.record import read_record
+from tools.verifier import audit_verify
 
 PARTITION = 256
 
@@ -239,6 +245,56 @@ async def test_what_is_before_and_after_a_destroyed_partition_is_whole(small_par
         audit.ListEntriesRequest(filter=audit.EntryFilter(actor="alice"), page_size=1000)
     )
     assert [each.index for each in found.entries] == list(range(512, 850))
+
+
+async def test_a_record_over_destroyed_entries_is_proven_whole_and_says_what_is_gone(
+    small_partitions, people, whole, tmp_path
+):
+    # Nothing was closed before; acc-gone has entries only in what is destroyed, acc-1 before, in and after it.
+    await whole.append(*some_events(250, "first"), an_event("gone", account="acc-gone"))
+    for number in range(5):
+        await whole.append(*some_events(120, f"more {number}"))
+    await people.make_class()
+    policy, file = tmp_path / "policy.txt", tmp_path / "record.json"
+    policy.write_text(f"log {KEY.verifier_key}\nquorum none\n")
+    asking = SimpleNamespace(audit_queries=AuditQueryServiceStub(whole.channel("compliance_officer", subject="carl")))
+
+    async def record(account, **period):
+        request = query.GetAccountRecordRequest(account=account, **period)
+        verified = await read_record(asking, str(KEY.verifier_key), request)
+        file.write_bytes(verified.file)
+        assert audit_verify.main([str(policy), str(file)]) == audit_verify.PROVEN
+        return verified
+
+    whole_record = await record("acc-1")
+    numbers = [each.account_sequence for each in whole_record.entries]
+    in_second = [each.account_sequence for each in whole_record.entries if 256 <= each.index < 512]
+    in_first = [each.account_sequence for each in whole_record.entries if each.index < 256]
+    await people.finished(await people.decide(await people.propose_disposal(256, 512)))
+    middle = await record("acc-1")
+    await people.finished(await people.decide(await people.propose_disposal(0, 256)))
+    rest, gone, nobody = await record("acc-1"), await record("acc-gone"), await record("nobody")
+
+    kept = [each for each in numbers if each not in in_second]
+    assert [each.account_sequence for each in middle.entries] == kept
+    assert middle.destroyed == [(in_second[0], in_second[-1])]
+    assert [each.account_sequence for each in rest.entries] == [each for each in kept if each not in in_first]
+    assert rest.destroyed == [(in_first[0], in_second[-1])]
+    assert (list(gone.entries), gone.destroyed) == ([], [(1, 1)])
+    assert (list(nobody.entries), nobody.destroyed) == ([], [])
+    # Of a period in which nothing was destroyed, with an entry after it.
+    later = rest.entries[-1].recorded_time
+    start, end = (instant_message(each) for each in (rest.entries[0].recorded_time, later))
+    bounded = await record("acc-1", start_time=start, end_time=end)
+    assert bounded.bounds.after is not None
+    # What was not destroyed cannot be left out, nor can more be said to be destroyed.
+    saved = json.loads(rest.file)
+    bent = [saved | {"entries": saved["entries"][1:]}, saved | {"close": None}]
+    more = json.loads(rest.file)
+    more["close"]["leaves"][0]["gone"][0][1] += 1
+    for each in (*bent, more | {"entries": saved["entries"][1:]}):
+        file.write_text(json.dumps(each))
+        assert audit_verify.main([str(policy), str(file)]) == audit_verify.REFUSED
 
 
 async def test_an_account_whose_entries_are_all_gone_goes_on_with_its_numbers(small_partitions, people, whole):

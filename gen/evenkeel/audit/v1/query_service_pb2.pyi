@@ -400,7 +400,9 @@ class AccountRecordHeader(_message.Message):
 
     @_builtins.property
     def close(self) -> Global___CloseProof:
-        """The commitment that no further entry exists."""
+        """The commitment that no further entry exists; also given where entries of
+        the log were destroyed, since it says which numbers.
+        """
 
     @_builtins.property
     def checkpoint(self) -> _audit_service_pb2.Checkpoint:
@@ -476,6 +478,7 @@ class CloseLeaf(_message.Message):
     ACCOUNT_HASH_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     HASHES_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Its position, from 0; leaves are ordered by `account_hash`."""
     account_hash: _builtins.bytes
@@ -486,6 +489,10 @@ class CloseLeaf(_message.Message):
     def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The path to the commitment's root, as in RFC 9162, section 2.1.3."""
 
+    @_builtins.property
+    def gone(self) -> _containers.RepeatedCompositeFieldContainer[Global___NumberRange]:
+        """The account's numbers that were destroyed, ascending."""
+
     def __init__(
         self,
         *,
@@ -493,14 +500,41 @@ class CloseLeaf(_message.Message):
         account_hash: _builtins.bytes = ...,
         last_sequence: _builtins.int = ...,
         hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+        gone: _abc.Iterable[Global___NumberRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_hash", b"account_hash", "hashes", b"hashes", "last_sequence", b"last_sequence", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_hash", b"account_hash", "gone", b"gone", "hashes", b"hashes", "last_sequence", b"last_sequence", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseLeaf: _TypeAlias = CloseLeaf  # noqa: Y015
+
+@_typing.final
+class NumberRange(_message.Message):
+    """Numbers of an account, without a gap."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    first_sequence: _builtins.int
+    """The first."""
+    last_sequence: _builtins.int
+    """The last; at least the first."""
+    def __init__(
+        self,
+        *,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence", b"first_sequence", "last_sequence", b"last_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberRange: _TypeAlias = NumberRange  # noqa: Y015
 
 @_typing.final
 class GetSubjectAsOfRequest(_message.Message):
