@@ -69,7 +69,7 @@ async def test_everything_about_an_account_comes_with_the_proof_that_nothing_is_
     # Nor can the proof of completeness, or an entry be another's.
     with pytest.raises(Unproven, match="nothing shows"):
         verify_record(dataclasses.replace(bounds, close=None), entries, checkpoint)
-    with pytest.raises(Unproven, match="not about account"):
+    with pytest.raises(Unproven, match="of account acc-2"):
         verify_record(dataclasses.replace(bounds, account="acc-2"), entries, checkpoint)
     with pytest.raises(Unproven):
         verify_record(bounds, [dataclasses.replace(entries[0], body=entries[1].body), *entries[1:]], checkpoint)
