@@ -139,7 +139,7 @@ async def test_a_closed_log_is_not_closed_again_until_something_new_comes(servic
     kinds = [entry.event.kind for entry in await check_log(service.reader)]
     assert kinds.count(CLOSE_KIND) == 2
     # What is stored of numbers is what changed.
-    tree = await service.opened["events"].closer.tree(8)
+    tree = await service.opened["events"].closer.tree(third.closing)
     assert len(tree) == first.closing.account_count == third.closing.account_count == 3
 
 
