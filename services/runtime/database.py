@@ -6,11 +6,12 @@ at all. Workers have no call, and `begin()` gives them a transaction of their ow
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+from asyncpg import Connection as Driver
 from asyncpg.exceptions import PostgresError
 from sqlalchemy import MetaData, Table, exc, insert, text
 from sqlalchemy.engine import URL, make_url
@@ -33,6 +34,12 @@ from services.runtime.sql_spans import trace_statements
 CONNECT_S_MAX = 5.0
 # Older connections are replaced, so that a moved database is found again.
 CONNECTION_AGE_S_MAX = 1800
+
+# Connections of transactions apart.
+APART_MAX = 4
+# A statement that is planned once, while its tables are young, keeps to that plan while they grow by the million: here
+# each is planned for what it is given.
+PLANNED_EACH_TIME = {"plan_cache_mode": "force_custom_plan"}
 
 _QUERY_CANCELED = "57014"
 # Serialization failure and deadlock: nothing was done, and doing it again helps.
@@ -124,6 +131,17 @@ class Database:
         # A statement by itself is a transaction already; opening and closing one around it costs two answers more.
         self._glancers = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         trace_statements(self._engine.sync_engine, self.schema)
+        # Connections of their own: what must go on while calls have used up the pool. The driver begins and ends their
+        # transactions.
+        self._apart = _engine(
+            settings,
+            pool_size=APART_MAX,
+            max_overflow=0,
+            pool_timeout=settings.database_pool_wait_s,
+            pool_recycle=CONNECTION_AGE_S_MAX,
+            isolation_level="AUTOCOMMIT",
+            server_settings=PLANNED_EACH_TIME,
+        )
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -153,15 +171,16 @@ class Database:
     async def begin_apart(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction of its own, also while a call is served.
 
-        For what must be on record before something leaves for the outside, whatever becomes of the call.
+        For what must be on record before something leaves for the outside, whatever becomes of the call. The driver's
+        own connection (`driver_of`) is part of it, too: a statement costs half as much there.
 
         Raises:
             DatabaseUnreachable: The database does not answer, or no connection became free in time.
             TransactionConflict: Another transaction was faster.
         """
-        async with self._connected(self._engine) as connection:
+        async with self._connected(self._apart) as connection:
             with _database_errors():
-                async with connection.begin():
+                async with (await driver_of(connection)).transaction():
                     yield connection
 
     @asynccontextmanager
@@ -217,8 +236,9 @@ class Database:
             await engine.dispose()
 
     async def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection."""
         await self._engine.dispose()
+        await self._apart.dispose()
 
     @property
     def connections_in_use(self) -> int:
@@ -253,18 +273,31 @@ class Database:
             await connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
 
 
+async def driver_of(connection: AsyncConnection) -> Driver:
+    """Return the driver's own connection within `connection`: for statements by the thousand, without a span each."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, Driver):
+        raise TypeError(f"asyncpg drives the connections, was {type(driver)}")
+    return driver
+
+
 def database_url(secret_url: str) -> URL:
     """Return the address for the asyncpg driver; the query part is passed to it."""
     return make_url(secret_url).set(drivername="postgresql+asyncpg")
 
 
-def _engine(settings: ServiceSettings, **options: Any) -> AsyncEngine:  # noqa: ANN401 - SQLAlchemy's own options
+def _engine(
+    settings: ServiceSettings,
+    server_settings: Mapping[str, str] | None = None,
+    **options: Any,  # noqa: ANN401 - SQLAlchemy's own options
+) -> AsyncEngine:
     connect: dict[str, Any] = {
         "timeout": CONNECT_S_MAX,
         "server_settings": {
             "application_name": f"evenkeel-{settings.database_schema}",
             "statement_timeout": str(int(settings.database_statement_s_max * 1000)),
             "timezone": "UTC",
+            **(server_settings or {}),
         },
     }
     url = database_url(settings.database_url.get_secret_value())
@@ -272,7 +305,7 @@ def _engine(settings: ServiceSettings, **options: Any) -> AsyncEngine:  # noqa: 
         # In transaction mode a prepared statement may be on another connection; and only few settings pass through.
         connect["statement_cache_size"] = 0
         connect["prepared_statement_name_func"] = lambda: f"__{uuid4()}__"
-        del connect["server_settings"]["statement_timeout"], connect["server_settings"]["timezone"]
+        connect["server_settings"] = {"application_name": connect["server_settings"]["application_name"]}
         url = url.update_query_dict({"prepared_statement_cache_size": "0"})
     return create_async_engine(url, connect_args=connect, **options)
 
@@ -289,15 +322,16 @@ class _database_errors:  # noqa: N801 - read as a context manager; a class, beca
         match error:
             case exc.TimeoutError():
                 raise DatabaseUnreachable("no database connection became free in time") from error
-            case exc.DBAPIError():
-                state = getattr(error.orig, "sqlstate", None) or ""
+            case exc.DBAPIError() | PostgresError():
+                state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
                 if state == _QUERY_CANCELED:
                     raise DeadlinePassed("the query ran longer than the call may take") from error
                 if state in _DO_AGAIN:
                     raise TransactionConflict("another transaction was faster; repeat the call") from error
                 if state in _NUL:
                     raise Invalid("a text in the request has a NUL character, which none may have") from error
-                if error.connection_invalidated or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
+                lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+                if lost or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
                     raise DatabaseUnreachable("the database does not answer") from error
             case _:
                 pass

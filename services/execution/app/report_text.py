@@ -8,6 +8,7 @@ from typing import get_args
 from services.execution.domain.order import OrderState, Report
 
 _KINDS = {kind.__name__: kind for kind in get_args(Report)}
+_NAMES = {name: tuple(each.name for each in fields(kind)) for name, kind in _KINDS.items()}
 
 # Fields that are not text, by name; a report's other fields are text.
 _READERS = {
@@ -23,8 +24,9 @@ _READERS = {
 
 def report_text(report: Report) -> tuple[str, dict[str, str]]:
     """Return a report's kind and its fields as text; those that say nothing are left out."""
-    values = {each.name: getattr(report, each.name) for each in fields(report)}
-    return type(report).__name__, {name: _text(value) for name, value in values.items() if value is not None}
+    kind = type(report).__name__
+    values = [(name, getattr(report, name)) for name in _NAMES[kind]]
+    return kind, {name: _text(value) for name, value in values if value is not None}
 
 
 def report_of(kind: str, values: Mapping[str, str]) -> Report:
@@ -40,4 +42,6 @@ def report_of(kind: str, values: Mapping[str, str]) -> Report:
 
 
 def _text(value: object) -> str:
+    if type(value) is str:
+        return value
     return f"{value:f}" if isinstance(value, Decimal) else str(value)

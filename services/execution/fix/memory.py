@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.execution.fix.protocol.store import Direction, Entry, Numbers, NumbersMoved, SessionId
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, NumbersMoved, SessionId
 
 
 @dataclass(slots=True)
@@ -36,28 +36,21 @@ class MemoryUnit:
             self._numbers, self._entries, self._claimed = kept
             raise
 
-    async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
+    async def advance(
+        self, session: SessionId, was: Numbers, becomes: Numbers, journal: Sequence[Journaled] = ()
+    ) -> None:
         """See `Unit`."""
         if (present := self._numbers.get(session, self._sessions[session].numbers)) != was:
             raise NumbersMoved(f"{session} is at {present}, not at {was}")
-        self._numbers[session] = becomes
-
-    async def sent(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """See `Unit`."""
-        self._add(session, generation, Direction.OUT, entries)
-
-    async def received(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """See `Unit`."""
-        self._add(session, generation, Direction.IN, entries)
-
-    def _add(self, session: SessionId, generation: int, direction: Direction, entries: Sequence[Entry]) -> None:
-        known = set(self._sessions[session].journal.get((generation, direction), ()))
-        known |= {each[3].number for each in self._entries if each[:3] == (session, generation, direction)}
-        for entry in entries:
-            if entry.number in known:
+        added = {(*each[:3], each[3].number) for each in self._entries}
+        for generation, direction, entry in journal:
+            place = (session, generation, direction, entry.number)
+            known = self._sessions[session].journal.get((generation, direction), {})
+            if entry.number in known or place in added:
                 raise ValueError(f"{session}: {direction} {generation}/{entry.number} is in the journal already")
-            known.add(entry.number)
-            self._entries.append((session, generation, direction, entry))
+            added.add(place)
+        self._numbers[session] = becomes
+        self._entries += [(session, *each) for each in journal]
 
     async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
         """See `Unit`."""

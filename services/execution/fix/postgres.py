@@ -8,40 +8,50 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import select, text
+from asyncpg import Connection as Driver
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.fix import tables
-from services.execution.fix.protocol.store import Direction, Entry, Numbers, NumbersMoved, SessionId
-from services.runtime.database import Database
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, NumbersMoved, SessionId
+from services.runtime.database import Database, driver_of
 
-_ADVANCE = text("""
-    UPDATE execution.fix_session
-    SET generation = :generation, next_out = :next_out, next_in = :next_in, since = :since
-    WHERE session = :session AND generation = :was_generation AND next_out = :was_out AND next_in = :was_in
-""")
-_JOURNAL = text("""
-    INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
-    SELECT :session, :generation, :direction, number, msg_type, data, time
-    FROM unnest(
-        CAST(:numbers AS bigint[]), CAST(:msg_types AS text[]), CAST(:data AS bytea[]), CAST(:times AS timestamptz[])
-    ) AS entry (number, msg_type, data, time)
-""")
-_CLAIM = text("""
+# Numbers that moved meanwhile leave the journal alone, too.
+_ADVANCE = """
+    WITH moved AS (
+        UPDATE execution.fix_session SET generation = $2, next_out = $3, next_in = $4, since = $5
+        WHERE session = $1 AND generation = $6 AND next_out = $7 AND next_in = $8
+        RETURNING session
+    ), journaled AS (
+        INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
+        SELECT moved.session, entry.*
+        FROM moved, unnest(
+            $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::bytea[], $14::timestamptz[]
+        ) AS entry (generation, direction, number, msg_type, data, time)
+    )
+    SELECT count(*) FROM moved
+"""
+_CLAIM = """
     INSERT INTO execution.fix_claim (session, key)
-    SELECT :session, key FROM unnest(CAST(:keys AS text[])) AS claimed (key)
+    SELECT $1, key FROM unnest($2::text[]) AS claimed (key)
     ON CONFLICT DO NOTHING
     RETURNING key
-""")
+"""
 
 
 class PostgresUnit:
     """One transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        """Write through `connection`, which has begun; what an application writes with it joins the transaction."""
+    def __init__(self, connection: AsyncConnection, driver: Driver) -> None:
+        """Write through a connection, which has begun; what an application writes with it joins the transaction.
+
+        Args:
+            connection: SQLAlchemy's.
+            driver: The driver's own within it, for what is written thousands of times a second.
+        """
         self.connection = connection
+        self.driver = driver
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, call: Callable[[], None]) -> None:
@@ -58,59 +68,43 @@ class PostgresUnit:
         """See `Unit`."""
         kept = len(self._after_commit)
         try:
-            async with self.connection.begin_nested():
+            async with self.driver.transaction():
                 yield
         except BaseException:
             del self._after_commit[kept:]
             raise
 
-    async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
+    async def advance(
+        self, session: SessionId, was: Numbers, becomes: Numbers, journal: Sequence[Journaled] = ()
+    ) -> None:
         """See `Unit`."""
-        moved = await self.connection.execute(
+        entries = [each.entry for each in journal]
+        moved = await self.driver.fetchval(
             _ADVANCE,
-            {
-                "session": str(session),
-                "generation": becomes.generation,
-                "next_out": becomes.next_out,
-                "next_in": becomes.next_in,
-                "since": becomes.since,
-                "was_generation": was.generation,
-                "was_out": was.next_out,
-                "was_in": was.next_in,
-            },
+            str(session),
+            becomes.generation,
+            becomes.next_out,
+            becomes.next_in,
+            becomes.since,
+            was.generation,
+            was.next_out,
+            was.next_in,
+            [each.generation for each in journal],
+            [each.direction for each in journal],
+            [each.number for each in entries],
+            [each.msg_type for each in entries],
+            [each.data for each in entries],
+            [each.time for each in entries],
         )
-        if moved.rowcount != 1:
+        if moved != 1:
             raise NumbersMoved(f"{session} is not at {was}")
-
-    async def sent(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """See `Unit`."""
-        await self._add(session, generation, Direction.OUT, entries)
-
-    async def received(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """See `Unit`."""
-        await self._add(session, generation, Direction.IN, entries)
-
-    async def _add(self, session: SessionId, generation: int, direction: Direction, entries: Sequence[Entry]) -> None:
-        if entries:
-            await self.connection.execute(
-                _JOURNAL,
-                {
-                    "session": str(session),
-                    "generation": generation,
-                    "direction": direction,
-                    "numbers": [each.number for each in entries],
-                    "msg_types": [each.msg_type for each in entries],
-                    "data": [each.data for each in entries],
-                    "times": [each.time for each in entries],
-                },
-            )
 
     async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
         """See `Unit`."""
         if not keys:
             return frozenset()
-        fresh = await self.connection.execute(_CLAIM, {"session": str(session), "keys": sorted(set(keys))})
-        return frozenset(fresh.scalars())
+        fresh = await self.driver.fetch(_CLAIM, str(session), sorted(set(keys)))
+        return frozenset(row["key"] for row in fresh)
 
 
 class PostgresStore:
@@ -151,7 +145,7 @@ class PostgresStore:
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[PostgresUnit]:
         async with self._database.begin_apart() as connection:
-            unit = PostgresUnit(connection)
+            unit = PostgresUnit(connection, await driver_of(connection))
             yield unit
         unit.committed()
 

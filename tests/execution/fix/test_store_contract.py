@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from asyncpg import UniqueViolationError
 
 from services.execution.fix.memory import MemoryStore
 from services.execution.fix.postgres import PostgresStore
-from services.execution.fix.protocol.store import Direction, Entry, Numbers, NumbersMoved, SessionId
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, NumbersMoved, SessionId
 from services.runtime.database import Database
 from tests.execution.builders import NOON
 
@@ -38,6 +38,10 @@ def an_entry(number, msg_type="D", data=b"8=FIX.4.4\x019=5\x0135=0\x0110=000\x01
     return Entry(number, msg_type, data, NOON + timedelta(seconds=number))
 
 
+def sent(*entries, generation=0):
+    return [Journaled(generation, Direction.OUT, entry) for entry in entries]
+
+
 async def numbers(store, which=US):
     return await store.load(which, NOON + timedelta(days=9))
 
@@ -51,9 +55,11 @@ async def test_a_session_never_seen_begins_at_one_and_one(store):
 async def test_what_a_unit_writes_is_there_after_it(store):
     await store.load(US, NOON)
     async with store.begin() as unit:
-        await unit.advance(US, START, replace(START, next_out=3, next_in=2))
-        await unit.sent(US, 0, [an_entry(1), an_entry(2, "F", bytes(range(256)))])
-        await unit.received(US, 0, [an_entry(1, "8")])
+        written = [
+            *sent(an_entry(1), an_entry(2, "F", bytes(range(256)))),
+            Journaled(0, Direction.IN, an_entry(1, "8")),
+        ]
+        await unit.advance(US, START, replace(START, next_out=3, next_in=2), written)
 
     assert await numbers(store) == replace(START, next_out=3, next_in=2)
     assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1), an_entry(2, "F", bytes(range(256)))]
@@ -65,8 +71,7 @@ async def test_a_unit_that_fails_leaves_nothing(store):
 
     async def write():
         async with store.begin() as unit:
-            await unit.advance(US, START, replace(START, next_out=2))
-            await unit.sent(US, 0, [an_entry(1)])
+            await unit.advance(US, START, replace(START, next_out=2), sent(an_entry(1)))
             await unit.claim(US, ["e-1"])
             raise ZeroDivisionError
 
@@ -84,8 +89,7 @@ async def test_two_who_move_the_same_numbers_cannot_both(store):
 
     async def move(*entries):
         async with store.begin() as unit:
-            await unit.advance(US, START, replace(START, next_out=2))
-            await unit.sent(US, 0, entries)
+            await unit.advance(US, START, replace(START, next_out=2), sent(*entries))
 
     await move()
     with pytest.raises(NumbersMoved):
@@ -106,9 +110,8 @@ async def test_numbers_move_twice_in_a_unit(store):
 async def test_a_new_generation_begins_its_journal_anew_and_keeps_the_old(store):
     await store.load(US, NOON)
     async with store.begin() as unit:
-        await unit.sent(US, 0, [an_entry(1)])
-        await unit.advance(US, START, Numbers(1, 1, 1, NOON + timedelta(days=1)))
-        await unit.sent(US, 1, [an_entry(1, "F")])
+        written = [*sent(an_entry(1)), *sent(an_entry(1, "F"), generation=1)]
+        await unit.advance(US, START, Numbers(1, 1, 1, NOON + timedelta(days=1)), written)
 
     assert await store.journal(US, 0, Direction.OUT, 1, 1, 10) == [an_entry(1)]
     assert await store.journal(US, 1, Direction.OUT, 1, 1, 10) == [an_entry(1, "F")]
@@ -120,10 +123,10 @@ async def test_a_number_is_used_once(store):
 
     async def send(entry):
         async with store.begin() as unit:
-            await unit.sent(US, 0, [entry])
+            await unit.advance(US, START, START, sent(entry))
 
     await send(an_entry(1))
-    with pytest.raises((ValueError, IntegrityError)):
+    with pytest.raises((ValueError, UniqueViolationError)):
         await send(an_entry(1, "F"))
 
     assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1)]
@@ -132,7 +135,7 @@ async def test_a_number_is_used_once(store):
 async def test_the_journal_is_read_by_range_and_limit(store):
     await store.load(US, NOON)
     async with store.begin() as unit:
-        await unit.sent(US, 0, [an_entry(number) for number in (1, 2, 4, 5, 9)])
+        await unit.advance(US, START, START, sent(*map(an_entry, (1, 2, 4, 5, 9))))
 
     async def read(first, last, limit=10):
         return [each.number for each in await store.journal(US, 0, Direction.OUT, first, last, limit)]
@@ -146,8 +149,7 @@ async def test_sessions_do_not_mix(store):
     await store.load(US, NOON)
     await store.load(COPIES, NOON)
     async with store.begin() as unit:
-        await unit.advance(US, START, replace(START, next_in=7))
-        await unit.sent(US, 0, [an_entry(1)])
+        await unit.advance(US, START, replace(START, next_in=7), sent(an_entry(1)))
         assert await unit.claim(US, ["e-1"]) == {"e-1"}
         assert await unit.claim(COPIES, ["e-1"]) == {"e-1"}
 
@@ -171,12 +173,12 @@ async def test_a_part_of_a_unit_that_fails_is_undone_by_itself(store):
 
     async def part(unit):
         async with unit.savepoint():
-            await unit.sent(US, 0, [an_entry(2)])
+            await unit.advance(US, START, START, sent(an_entry(2)))
             await unit.claim(US, ["e-2"])
             raise ZeroDivisionError
 
     async with store.begin() as unit:
-        await unit.sent(US, 0, [an_entry(1)])
+        await unit.advance(US, START, START, sent(an_entry(1)))
         with pytest.raises(ZeroDivisionError):
             await part(unit)
         async with unit.savepoint():

@@ -1,8 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.execution.fix.protocol.codec import decode
 from services.execution.fix.protocol.dictionary import Field, RejectReason, fix_4_4, fix_5_0_sp2
-from services.execution.fix.protocol.validation import entries, validate
+from services.execution.fix.protocol.message import Message
+from services.execution.fix.protocol.validation import entries, validate, walk
 from tests.execution.fix.wire import fix
 
 HEADER = "8=FIX.4.4|35={}|34=2|49=TW44|52=20261128-10:00:00.000|56=ISLD"
@@ -100,3 +103,29 @@ def test_reasons_0_to_17_are_those_of_the_specification():
     assert [int(reason) for reason in RejectReason] == [*range(18), 99]
     assert RejectReason.TAG_SPECIFIED_WITHOUT_A_VALUE.text == "Tag specified without a value"
     assert RejectReason.INCORRECT_NUM_IN_GROUP_COUNT.text == "Incorrect NumInGroup count for repeating group"
+
+
+WORDS = [b"", b"Y", b"1", b"x", b"1.5", b"-1", b"F", b"A B", b"20261128-10:00:00"]
+
+
+@given(st.data())
+def test_the_short_way_and_the_long_way_find_the_same(data):
+    text = data.draw(st.sampled_from([ORDER, ORDER + "|386=1|336=A", HEADER.format("0"), ORDER + "|354=1|355=a"]))
+    fields = list(decode(fix(text), fix_4_4().data_tags).fields)
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(fields) - 1))
+        tag, value = fields[at]
+        match data.draw(st.sampled_from(["drop", "again", "move", "value", "tag"])):
+            case "drop" if len(fields) > 1:
+                del fields[at]
+            case "again":
+                fields.insert(data.draw(st.integers(0, len(fields))), (tag, value))
+            case "move":
+                fields.insert(data.draw(st.integers(0, len(fields) - 1)), fields.pop(at))
+            case "tag":
+                fields[at] = (data.draw(st.sampled_from([1, 10, 34, 54, 277, 336, 386, 4999, 5001])), value)
+            case _:
+                fields[at] = (tag, data.draw(st.sampled_from(WORDS)))
+    message = Message(fields, b"")
+
+    assert validate(message, fix_4_4()) == walk(message, fix_4_4())

@@ -6,7 +6,7 @@ knows the fields, groups and required fields of each message, and names them for
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 
@@ -69,6 +69,17 @@ class Field:
     kind: str
     values: frozenset[bytes] | None = None
 
+    @property
+    def surely_right(self) -> Callable[[bytes], object]:
+        """Return what returns something true for a value that is right; of some that are right, it may not know."""
+        if self.values is not None and all(map(_FORMATS[self.kind], self.values)):
+            return self.values.__contains__
+        if self.values is not None:
+            return lambda value: bool(value) and self.wrong(value) is None
+        # Anything, but not nothing.
+        check = _FORMATS[self.kind]
+        return len if check is _anything else check
+
     def wrong(self, value: bytes) -> RejectReason | None:
         """Return why a value that is not empty is refused; None if it is fine."""
         if not _FORMATS[self.kind](value):
@@ -116,6 +127,20 @@ class MessageType:
 
 
 @dataclass(frozen=True, slots=True)
+class Quick:
+    """What most messages of a type keep to: fields of its own level only, each at most once.
+
+    Attributes:
+        fields: Of each field outside of groups its part (0 header, 1 body, 2 trailer), and what returns something true
+            for a value that is certainly right.
+        required: Those it must contain.
+    """
+
+    fields: Mapping[int, tuple[int, Callable[[bytes], object]]]
+    required: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Dictionary:
     """A version of FIX.
 
@@ -138,6 +163,23 @@ class Dictionary:
     messages: Mapping[str, MessageType]
     types: frozenset[str]
     data_tags: DataTags
+    _quick: dict[str, Quick] = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def quick(self, msg_type: str) -> Quick | None:
+        """Return what most messages of a type keep to; None for a type without a table."""
+        known = self._quick.get(msg_type)
+        if known is None and (kind := self.messages.get(msg_type)) is not None:
+            levels = (self.header, kind.members, self.trailer)
+            fields = {
+                tag: (part, self.fields[tag].surely_right)
+                # Where a tag is in two parts, the header and the trailer have it, as in `validate`.
+                for part, level in sorted(enumerate(levels), key=lambda each: each[0] != 1)
+                for tag in level.places
+                if tag not in level.groups and tag in self.fields
+            }
+            required = frozenset(tag for level in levels for tag in level.required)
+            known = self._quick[msg_type] = Quick(fields, required)
+        return known
 
     def name(self, tag: int) -> str:
         """Return a field's name; its number if it has none."""

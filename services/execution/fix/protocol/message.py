@@ -1,6 +1,6 @@
 """A FIX message: what came, field by field in its order, and what we want to say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,29 +27,23 @@ class Message:
         fields: Tag and value of each field, from BeginString to CheckSum.
         raw: The frame.
         bad_tag: The first tag that is not a number from 1 on, as it was written; such fields are not in `fields`.
+        by_tag: The first value of each field.
+        get: Returns the first value of a field by its tag; None without one.
+        msg_type: The message type; bytes that are no ASCII are replaced.
     """
 
-    __slots__ = ("_first", "bad_tag", "fields", "raw")
+    __slots__ = ("bad_tag", "by_tag", "fields", "get", "msg_type", "raw")
 
     def __init__(self, fields: list[tuple[int, bytes]], raw: bytes, bad_tag: bytes | None = None) -> None:
         """Keep what was decoded."""
         self.fields = fields
         self.raw = raw
         self.bad_tag = bad_tag
-        self._first: dict[int, bytes] | None = None
-
-    def get(self, tag: int) -> bytes | None:
-        """Return the first value of a field; None without one."""
-        first = self._first
-        if first is None:
-            # Backwards, so that the first of several is the one that stays.
-            first = self._first = dict(reversed(self.fields))
-        return first.get(tag)
-
-    @property
-    def msg_type(self) -> str:
-        """Return the message type; bytes that are no ASCII are replaced."""
-        return (self.get(MSG_TYPE) or b"").decode("ascii", "replace")
+        # Backwards, so that the first of several is the one that stays.
+        self.by_tag: dict[int, bytes] = dict(reversed(fields))
+        # Asked dozens of times for each message: the dictionary's own method, without a call of ours around it.
+        self.get: Callable[[int], bytes | None] = self.by_tag.get
+        self.msg_type = self.by_tag.get(MSG_TYPE, b"").decode("ascii", "replace")
 
     @property
     def number(self) -> int | None:

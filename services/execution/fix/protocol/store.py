@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,6 +79,14 @@ class NumbersMoved(Exception):
     """Somebody else moved the session's numbers: another process holds it. Nothing was written, nothing may be sent."""
 
 
+class Journaled(NamedTuple):
+    """An entry, and where in a session's journal it belongs."""
+
+    generation: int
+    direction: Direction
+    entry: Entry
+
+
 class Unit(Protocol):
     """One transaction: all of it is written, or none. An application's own writes join it through its own store."""
 
@@ -86,20 +94,22 @@ class Unit(Protocol):
         """Return a part of the transaction that is undone by itself when left by an error."""
         ...
 
-    async def advance(self, session: SessionId, was: Numbers, becomes: Numbers) -> None:
-        """Move the session's numbers. A higher generation means that they begin anew.
+    async def advance(
+        self, session: SessionId, was: Numbers, becomes: Numbers, journal: Sequence[Journaled] = ()
+    ) -> None:
+        """Move the session's numbers, and add to its journal what they were used for.
+
+        A higher generation means that the numbers begin anew.
+
+        Args:
+            session: Whose.
+            was: Where it stands.
+            becomes: Where it stands after this.
+            journal: What is about to be sent, and what was received; each number of a generation once each way.
 
         Raises:
-            NumbersMoved: They were not `was`.
+            NumbersMoved: They were not `was`; nothing was written.
         """
-        ...
-
-    async def sent(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """Add what is about to be sent to the journal; each number of a generation once."""
-        ...
-
-    async def received(self, session: SessionId, generation: int, entries: Sequence[Entry]) -> None:
-        """Add what was received to the journal; each number of a generation once."""
         ...
 
     async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ missing is looked for at the end. Source: FIX specification 4.4, volume 2, Rejec
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, RejectReason
+from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, Quick, RejectReason
 from services.execution.fix.protocol.message import Message
 from services.execution.fix.protocol.tags import BEGIN_STRING
 
@@ -32,11 +32,36 @@ def validate(message: Message, dictionary: Dictionary, *, allow_user_defined: bo
     """
     if message.bad_tag is not None:
         return Problem(RejectReason.INVALID_TAG_NUMBER, message.bad_tag[:32].decode("ascii", "replace"))
+    quick = dictionary.quick(message.msg_type)
+    if quick is not None and _is_ordinary(message, quick):
+        return None
+    return walk(message, dictionary, allow_user_defined=allow_user_defined)
+
+
+def walk(message: Message, dictionary: Dictionary, *, allow_user_defined: bool = False) -> Problem | None:
+    """Return what `validate` does, of a message whose tags are numbers, by looking at everything in its order."""
     msg_type = message.msg_type
     if msg_type not in dictionary.types and msg_type not in dictionary.messages and not msg_type.startswith("U"):
         return Problem(RejectReason.INVALID_MSG_TYPE)
     kind = dictionary.messages.get(msg_type)
     return _Pass(message, dictionary, kind.members if kind else None, user_defined=allow_user_defined).run()
+
+
+def _is_ordinary(message: Message, quick: Quick) -> bool:
+    """Return whether a message keeps to its dictionary in the plainest way; all others take the long walk."""
+    by_tag = message.by_tag
+    if len(by_tag) != len(message.fields) or not quick.required <= by_tag.keys():
+        return False
+    known, part = quick.fields, 0
+    for tag, value in message.fields:
+        found = known.get(tag)
+        if found is None:
+            return False
+        its_part, surely_right = found
+        if its_part < part or not surely_right(value):
+            return False
+        part = its_part
+    return True
 
 
 class _Pass:

@@ -22,6 +22,9 @@ DIGITS_MAX = 30
 _TIMESTAMP = re.compile(rb"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?")
 _INTEGER = re.compile(rb"-?\d{1,%d}" % DIGITS_MAX)
 _DECIMAL = re.compile(rb"-?(?:\d{1,%d}(?:\.\d{0,%d})?|\.\d{1,%d})" % (DIGITS_MAX, DIGITS_MAX, DIGITS_MAX))
+# The longest of each that can be one.
+_TIMESTAMP_MAX = len("20261130-15:04:05.123456789012")
+_DECIMAL_MAX = len("-.") + 2 * DIGITS_MAX
 
 
 def wire(value: Scalar) -> bytes:
@@ -90,6 +93,12 @@ WRITERS: Mapping[type, Callable[[Any], bytes]] = {
 
 def read_timestamp(value: bytes) -> datetime | None:
     """Return the instant that a UTCTimestamp names, to the microsecond; None if it is not one."""
+    return _read_timestamp(value) if len(value) <= _TIMESTAMP_MAX else None
+
+
+# What comes together was sent together: in a burst most instants, prices and quantities have been read before.
+@lru_cache(maxsize=256)
+def _read_timestamp(value: bytes) -> datetime | None:
     found = _TIMESTAMP.fullmatch(value)
     if found is None:
         return None
@@ -111,4 +120,9 @@ def read_integer(value: bytes) -> int | None:
 
 def read_decimal(value: bytes) -> Decimal | None:
     """Return a decimal, trailing zeros kept; None if it is not one, or has more than `DIGITS_MAX` digits."""
+    return _read_decimal(value) if len(value) <= _DECIMAL_MAX else None
+
+
+@lru_cache(maxsize=4096)
+def _read_decimal(value: bytes) -> Decimal | None:
     return Decimal(value.decode()) if _DECIMAL.fullmatch(value) else None

@@ -15,7 +15,8 @@ from services.execution.fix.protocol.session import NotLoggedOn, Session, State
 from services.execution.fix.protocol.store import Entry, SessionId, SessionStore
 from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Limits
-from services.execution.fix.transport.link import Link, Within
+from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.turn import Within
 from services.execution.fix.transport.wire import Wire
 from services.kernel.clock import Clock
 

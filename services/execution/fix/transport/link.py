@@ -11,8 +11,7 @@ asks for them after the next Logon, and gets them, or a gap fill where they aged
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.execution.fix.protocol.actions import Action, Close, LoggedOn, Received, Resend, Send, Transmit
@@ -21,13 +20,12 @@ from services.execution.fix.protocol.dictionary import ADMIN_TYPES
 from services.execution.fix.protocol.framer import Framer, Garbled
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.session import NotLoggedOn, Session, State
-from services.execution.fix.protocol.store import Direction, Entry, Numbers, SessionId, SessionStore, Unit
-from services.execution.fix.transport.application import Application, Notice
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, SessionId, SessionStore, Unit
+from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Bucket, Limits
+from services.execution.fix.transport.turn import Request, Together, Transaction, Turn, Within, grouped, what_of
 from services.execution.fix.transport.wire import Wire, WireClosed
 from services.kernel.clock import Clock
-
-Within = Callable[[Unit], Awaitable[None]]
 
 # So much of the journal is in memory at once while it is sent again.
 RESEND_PAGE = 500
@@ -41,32 +39,6 @@ HELD_MAX_S = 1.0
 
 class OutcomeUnknown(Exception):
     """The connection or the transaction failed while a message was on its way: it may arrive, or not."""
-
-
-@dataclass(slots=True)
-class _Request:
-    act: Callable[[datetime], list[Action]]
-    within: Within | None
-    done: "asyncio.Future[Sequence[Entry]]"
-
-    def fail(self, why: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(why)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What one transaction holds."""
-
-    was: Numbers
-    sent: list[tuple[int, Entry]] = field(default_factory=list)
-    received: list[tuple[int, Entry]] = field(default_factory=list)
-    to_apply: list[Received] = field(default_factory=list)
-    out: list[bytes] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    settled: list[tuple[_Request, Sequence[Entry]]] = field(default_factory=list)
-    resend: Resend | None = None
-    close: Close | None = None
 
 
 @dataclass(slots=True)
@@ -117,13 +89,13 @@ class Link:
         self._limits = limits
         self._framer = framer or Framer(limits.body_bytes_max)
         self._frames: deque[bytes | Garbled] = deque()
-        self._requests: deque[_Request] = deque()
+        self._requests: deque[Request] = deque()
         self._room = asyncio.Semaphore(limits.pending_max)
         self._bucket = Bucket(limits.messages_per_s, limits.burst)
         self._garbled_bytes = 0
         self._over = False
         # Requests of the present turn, until they are settled.
-        self._taken: list[_Request] = []
+        self._taken: list[Request] = []
 
     @property
     def session_id(self) -> SessionId:
@@ -144,12 +116,12 @@ class Link:
             Unencodable: A field cannot be written; nothing was.
             OutcomeUnknown: The connection or the transaction failed meanwhile.
         """
-        return await self._ask(lambda now: self.session.send(messages, now), within)
+        return await self._ask(lambda now: self.session.send(messages, now), within, messages)
 
     def leave(self, text: str | None = None) -> None:
         """Say good-bye in the next turn; `run` ends with their answer, or without it after a while."""
         if not self._over:
-            request = _Request(lambda now: self.session.log_out(text, now), None, asyncio.Future())
+            request = Request(lambda now: self.session.log_out(text, now), None, asyncio.Future())
             self._requests.append(request)
             self._wire.woken.set()
 
@@ -161,11 +133,13 @@ class Link:
         """
         await self._ask(self.session.reset, within)
 
-    async def _ask(self, act: Callable[[datetime], list[Action]], within: Within | None) -> Sequence[Entry]:
+    async def _ask(
+        self, act: Callable[[datetime], list[Action]], within: Within | None, messages: Sequence[Outgoing] = ()
+    ) -> Sequence[Entry]:
         async with self._room:
             if self._over:
                 raise NotLoggedOn(f"session {self._id} is down")
-            request = _Request(act, within, asyncio.get_running_loop().create_future())
+            request = Request(act, within, asyncio.get_running_loop().create_future(), messages)
             self._requests.append(request)
             self._wire.woken.set()
             return await request.done
@@ -247,26 +221,14 @@ class Link:
 
     async def _turn(self, begin: Callable[[datetime], list[Action]] | None) -> str | None:
         """Do one turn, and return why the connection is over, if it is."""
-        session, now = self.session, self._clock.now()
-        turn = _Turn(session.numbers)
-        async with AsyncExitStack() as stack:
-            unit: Unit | None = None
-
-            async def transaction() -> Unit:
-                nonlocal unit
-                if unit is None:
-                    unit = await stack.enter_async_context(self._store.begin())
-                return unit
-
-            if begin is not None:
-                self._carry(turn, begin(now))
-            await self._take_frames(turn, transaction, now)
-            if turn.close is None and turn.resend is None:
-                await self._take_requests(turn, transaction, now)
-            if turn.close is None:
-                self._carry(turn, session.tick(now))
-            if session.numbers != turn.was:
-                await self._write(turn, await transaction())
+        now = self._clock.now()
+        turn, transaction = Turn(self.session.numbers), Transaction(self._store)
+        try:
+            await self._decide(turn, transaction, begin, now)
+        except BaseException as error:
+            await transaction.end(error)
+            raise
+        await transaction.end()
         # Committed. From here on the socket may know.
         await self._speak(turn)
         if turn.resend is not None:
@@ -279,7 +241,30 @@ class Link:
         self._wire.close()
         return turn.close.why
 
-    async def _take_frames(self, turn: _Turn, transaction: Callable[[], Awaitable[Unit]], now: datetime) -> None:
+    async def _decide(
+        self,
+        turn: Turn,
+        transaction: Transaction,
+        begin: Callable[[datetime], list[Action]] | None,
+        now: datetime,
+    ) -> None:
+        session = self.session
+        if begin is not None:
+            self._carry(turn, begin(now))
+        # What we want to say comes first: nothing is written yet, so what fails there is undone without a savepoint.
+        if session.state is State.ACTIVE:
+            await self._take_requests(turn, transaction, now)
+        await self._take_frames(turn, transaction, now)
+        if turn.close is None:
+            self._carry(turn, session.tick(now))
+        if session.state is not State.ACTIVE and turn.close is None and turn.resend is None:
+            # Refused, if it is not up yet or no more.
+            await self._take_requests(turn, transaction, now)
+        if session.numbers != turn.was:
+            unit = await transaction.unit()
+            await unit.advance(self._id, turn.was, session.numbers, turn.sent + turn.received)
+
+    async def _take_frames(self, turn: Turn, transaction: Transaction, now: datetime) -> None:
         session = self.session
         for _ in range(min(len(self._frames), self._limits.turn_frames_max)):
             frame = self._frames.popleft()
@@ -290,58 +275,103 @@ class Link:
                 self.traffic.messages_in += 1
                 # What the application answers to earlier messages comes before what the session answers to this one.
                 if turn.to_apply and _is_admin(frame):
-                    await self._apply(turn, await transaction(), now)
+                    await self._apply(turn, await transaction.unit(), now)
             self._carry(turn, session.receive(frame, now))
             if turn.close is not None or turn.resend is not None:
                 break
         if turn.to_apply:
-            await self._apply(turn, await transaction(), now)
+            await self._apply(turn, await transaction.unit(), now)
 
-    def _count_garbled(self, turn: _Turn, frame: Garbled) -> None:
+    def _count_garbled(self, turn: Turn, frame: Garbled) -> None:
         self.traffic.garbled += 1
         self._garbled_bytes += frame.size
         if self._garbled_bytes > self._limits.garbled_bytes_max and turn.close is None:
             turn.close = Close(f"{self._garbled_bytes} bytes without a message")
             turn.notices.append(turn.close)
 
-    async def _apply(self, turn: _Turn, unit: Unit, now: datetime) -> None:
+    async def _apply(self, turn: Turn, unit: Unit, now: datetime) -> None:
         messages, turn.to_apply = turn.to_apply, []
         answers = await self._application.apply(unit, self._id, messages)
         if answers and self.session.state is State.ACTIVE:
             self._carry(turn, self.session.send(answers, now))
 
-    async def _take_requests(self, turn: _Turn, transaction: Callable[[], Awaitable[Unit]], now: datetime) -> None:
-        for _ in range(min(len(self._requests), self._limits.turn_frames_max)):
-            request = self._requests.popleft()
-            if request.done.cancelled():
-                continue
-            self._taken.append(request)
-            already = len(turn.sent)
-            try:
-                if request.within is None:
-                    self._carry(turn, request.act(now))
-                else:
-                    unit = await transaction()
-                    async with unit.savepoint():
-                        await request.within(unit)
-                        self._carry(turn, request.act(now))
-            except (NotLoggedOn, Unencodable) as refused:
-                request.fail(refused)
-            except Exception as failed:
-                if request.within is None:
-                    raise
-                # The caller's own write failed, and with it only this request.
-                request.fail(failed)
-            else:
-                turn.settled.append((request, [entry for _, entry in turn.sent[already:]]))
+    async def _take_requests(self, turn: Turn, transaction: Transaction, now: datetime) -> None:
+        taking = [self._requests.popleft() for _ in range(min(len(self._requests), self._limits.turn_frames_max))]
+        # Until they are settled, whatever happens they are answered.
+        self._taken += taking
+        for group in grouped([each for each in taking if not each.done.cancelled()]):
+            if len(group) == 1 or not await self._send_together(turn, transaction, group, now):
+                for request in group:
+                    await self._do(turn, transaction, request, now)
 
-    def _carry(self, turn: _Turn, actions: Sequence[Action]) -> None:
+    async def _send_together(
+        self, turn: Turn, transaction: Transaction, group: Sequence[Request], now: datetime
+    ) -> bool:
+        """Send what several want, and write what belongs to it at once; False if that failed, and nothing is done."""
+
+        async def write(unit: Unit) -> None:
+            within = group[0].within
+            if isinstance(within, Together):
+                await within.write(unit, [each for request in group for each in what_of(request)])
+
+        messages = [each for request in group for each in request.messages]
+        try:
+            actions = await self._written(transaction, write, lambda at: self.session.send(messages, at), now)
+        except Exception:  # noqa: BLE001 - one of them is at fault: each by itself tells which
+            return False
+        already = len(turn.sent)
+        self._carry(turn, actions)
+        entries = [each.entry for each in turn.sent[already:]]
+        for request in group:
+            turn.settled.append((request, entries[: len(request.messages)]))
+            del entries[: len(request.messages)]
+        return True
+
+    async def _do(self, turn: Turn, transaction: Transaction, request: Request, now: datetime) -> None:
+        try:
+            if request.within is None:
+                actions = request.act(now)
+            else:
+                actions = await self._written(transaction, request.write, request.act, now)
+        except (NotLoggedOn, Unencodable) as refused:
+            request.fail(refused)
+        except Exception as failed:
+            if request.within is None:
+                raise
+            # The caller's own write failed, and with it only this request.
+            request.fail(failed)
+        else:
+            already = len(turn.sent)
+            self._carry(turn, actions)
+            turn.settled.append((request, [each.entry for each in turn.sent[already:]]))
+
+    async def _written(
+        self,
+        transaction: Transaction,
+        write: Callable[[Unit], Awaitable[None]],
+        act: Callable[[datetime], list[Action]],
+        now: datetime,
+    ) -> list[Action]:
+        """Write, then act; if either fails, nothing of it happened, and what was written before stays."""
+        if transaction.begun:
+            unit = await transaction.unit()
+            async with unit.savepoint():
+                await write(unit)
+                return act(now)
+        try:
+            await write(await transaction.unit())
+            return act(now)
+        except Exception as error:
+            await transaction.end(error)
+            raise
+
+    def _carry(self, turn: Turn, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                turn.sent.append((action.generation, action.entry))
+                turn.sent.append(Journaled(action.generation, Direction.OUT, action.entry))
                 turn.out.append(action.entry.data)
             elif isinstance(action, Received):
-                turn.received.append((action.generation, action.entry))
+                turn.received.append(Journaled(action.generation, Direction.IN, action.entry))
                 if action.deliver:
                     turn.to_apply.append(action)
             elif isinstance(action, Transmit):
@@ -355,13 +385,7 @@ class Link:
                 elif isinstance(action, LoggedOn):
                     self.logged_on.set()
 
-    async def _write(self, turn: _Turn, unit: Unit) -> None:
-        await unit.advance(self._id, turn.was, self.session.numbers)
-        for write, entries in ((unit.sent, turn.sent), (unit.received, turn.received)):
-            for generation in sorted({each[0] for each in entries}):
-                await write(self._id, generation, [entry for its, entry in entries if its == generation])
-
-    async def _speak(self, turn: _Turn) -> None:
+    async def _speak(self, turn: Turn) -> None:
         self.traffic.turns += 1
         if turn.out:
             data = b"".join(turn.out)

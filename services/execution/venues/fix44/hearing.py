@@ -225,7 +225,11 @@ HEARD = frozenset(
 
 def named(report: Report, order_name: str) -> Report:
     """Return a report under ids that are unique for ever: FIX's are so only in the life of an order."""
-    ours = replace(report, report_id=report_id(order_name, report.report_id))
+    our_id = report_id(order_name, report.report_id)
+    if type(report) is Filled:
+        # Most are: written out, it costs a third of `replace`.
+        return Filled(our_id, report.quantity, report.price, report.fee)
+    ours = replace(report, report_id=our_id)
     match ours:
         case FillCorrected():
             return replace(ours, corrects=report_id(order_name, ours.corrects))

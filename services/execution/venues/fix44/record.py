@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeAlias
 
-from sqlalchemy import Row, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg import Connection as Driver
+from asyncpg import Record as Row
 
 from services.execution.app.report_text import report_of, report_text
 from services.execution.app.venue_port import (
@@ -26,11 +25,8 @@ from services.execution.app.venue_port import (
 )
 from services.execution.domain.order import Report
 from services.execution.domain.words import OrderType, Side, TimeInForce
-from services.execution.venues.fix44 import tables
 from services.execution.venues.fix44.hearing import Standing
 from services.kernel.ids import InstrumentId, VenueId
-
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 # A broker says an average price to so many decimals at least; what it rounds away cannot be compared.
 AVERAGE_PRICE_DECIMALS = 6
@@ -85,249 +81,229 @@ def view_of(client_order_id: str, standing: Standing) -> VenueView:
     )
 
 
-_ADD_ORDERS = text("""
-    INSERT INTO execution.fix_order (
-        venue_id, client_order_id, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force,
-        currency, send_time, state, why, present_name, confirmed_name, order_id
+_ORDERS = "SELECT * FROM execution.fix_order WHERE venue_id = $1 AND client_order_id = ANY($2::text[])"
+_TOLD_ORDERS = """
+    SELECT * FROM execution.fix_order WHERE venue_id = $1 AND state = 'KNOWN' ORDER BY client_order_id
+"""
+_BY_NAMES = """
+    SELECT named.name, named.kind, ordered.*
+    FROM execution.fix_name AS named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)
+    WHERE venue_id = $1 AND named.name = ANY($2::text[])
+"""
+# An order that is known to be absent is sent again, under the same name.
+_ADD_ORDERS = """
+    WITH sent AS (
+        SELECT * FROM unnest(
+            $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::numeric[], $10::text[],
+            $11::text[]
+        ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
+    ), ordered AS (
+        INSERT INTO execution.fix_order (
+            venue_id, client_order_id, instrument_id, side, quantity, increment, order_type, limit_price,
+            time_in_force, currency, send_time, state, why, present_name, confirmed_name, order_id
+        )
+        SELECT $1, name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency,
+            $2, 'SENT', '', name, name, ''
+        FROM sent
+        ON CONFLICT (venue_id, client_order_id) DO UPDATE
+        SET state = 'SENT', send_time = excluded.send_time, instrument_id = excluded.instrument_id,
+            side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price
     )
-    SELECT :venue_id, name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency,
-        :time, 'SENT', '', name, name, ''
-    FROM unnest(
-        CAST(:names AS text[]), CAST(:instruments AS text[]), CAST(:sides AS text[]), CAST(:quantities AS numeric[]),
-        CAST(:increments AS numeric[]), CAST(:order_types AS text[]), CAST(:limit_prices AS numeric[]),
-        CAST(:times_in_force AS text[]), CAST(:currencies AS text[])
-    ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
-    ON CONFLICT (venue_id, client_order_id) DO UPDATE
-    SET state = 'SENT', send_time = excluded.send_time, instrument_id = excluded.instrument_id, side = excluded.side,
-        quantity = excluded.quantity, limit_price = excluded.limit_price
-""")
-_ADD_NAMES = text("""
     INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind)
-    SELECT :venue_id, name, client_order_id, kind
-    FROM unnest(CAST(:names AS text[]), CAST(:orders AS text[]), CAST(:kinds AS text[]))
-        AS named (name, client_order_id, kind)
+    SELECT $1, name, name, 'ORDER' FROM sent
     ON CONFLICT DO NOTHING
-""")
-_RENAME = text("""
-    UPDATE execution.fix_order SET present_name = :name
-    WHERE venue_id = :venue_id AND client_order_id = :client_order_id
-""")
-_SAVE_ORDERS = text("""
-    UPDATE execution.fix_order AS was
-    SET state = said.state, why = said.why, present_name = said.present_name, confirmed_name = said.confirmed_name,
-        order_id = said.order_id, told_quantity = coalesce(said.quantity, was.told_quantity),
-        told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
-        told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
-    FROM unnest(
-        CAST(:names AS text[]), CAST(:states AS text[]), CAST(:whys AS text[]), CAST(:present_names AS text[]),
-        CAST(:confirmed_names AS text[]), CAST(:order_ids AS text[]), CAST(:quantities AS numeric[]),
-        CAST(:filled AS numeric[]), CAST(:prices AS numeric[]), CAST(:fees AS numeric[]), CAST(:open AS boolean[])
-    ) AS said (name, state, why, present_name, confirmed_name, order_id, quantity, filled, price, fees, open)
-    WHERE was.venue_id = :venue_id AND was.client_order_id = said.name
-""")
-_OPEN_INBOX = text("""
-    INSERT INTO execution.fix_inbox (venue_id, position) VALUES (:venue_id, 0) ON CONFLICT DO NOTHING
-""")
-_LOCK_INBOX = text("SELECT position FROM execution.fix_inbox WHERE venue_id = :venue_id FOR UPDATE")
-# The inbox is locked: nobody else adds reports, and what others added before is visible.
-_SAY = text("""
+"""
+_ADD_NAME = """
+    INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind) VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING
+"""
+_RENAME = "UPDATE execution.fix_order SET present_name = $3 WHERE venue_id = $1 AND client_order_id = $2"
+_OPEN_INBOX = "INSERT INTO execution.fix_inbox (venue_id, position) VALUES ($1, 0) ON CONFLICT DO NOTHING"
+# Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
+_BEGIN = """
+    WITH inbox AS MATERIALIZED (SELECT position FROM execution.fix_inbox WHERE venue_id = $1 FOR UPDATE)
+    SELECT inbox.position AS stream_end, named.name, named.kind, ordered.*
+    FROM inbox LEFT JOIN (
+        execution.fix_name AS named
+        JOIN execution.fix_order AS ordered
+            ON ordered.venue_id = named.venue_id AND ordered.client_order_id = named.client_order_id
+    ) ON named.venue_id = $1 AND named.name = ANY($2::text[])
+"""
+# One statement for all that a turn brought: each costs an answer of the server.
+_HEARD = """
     WITH fresh AS (
         SELECT row_number() OVER (ORDER BY place) AS number, said.*
         FROM unnest(
-            CAST(:report_ids AS text[]), CAST(:names AS text[]), CAST(:kinds AS text[]), CAST(:contents AS text[]),
-            CAST(:times AS timestamptz[]), CAST(:copies AS boolean[])
+            $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
         ) WITH ORDINALITY AS said (report_id, client_order_id, kind, content, report_time, drop_copy, place)
         WHERE NOT EXISTS (
             SELECT FROM execution.fix_report AS known
-            WHERE known.venue_id = :venue_id AND known.report_id = said.report_id
+            WHERE known.venue_id = $1 AND known.report_id = said.report_id
         )
     ), ended AS (
-        UPDATE execution.fix_inbox SET position = position + (SELECT count(*) FROM fresh) WHERE venue_id = :venue_id
+        UPDATE execution.fix_inbox SET position = position + (SELECT count(*) FROM fresh) WHERE venue_id = $1
+    ), saved AS (
+        UPDATE execution.fix_order AS was
+        SET state = said.state, why = said.why, present_name = said.present_name,
+            confirmed_name = said.confirmed_name, order_id = said.order_id,
+            told_quantity = coalesce(said.quantity, was.told_quantity),
+            told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
+            told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
+        FROM unnest(
+            $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::numeric[],
+            $16::numeric[], $17::numeric[], $18::numeric[], $19::boolean[]
+        ) AS said (name, state, why, present_name, confirmed_name, order_id, quantity, filled, price, fees, open)
+        WHERE was.venue_id = $1 AND was.client_order_id = said.name
     )
     INSERT INTO execution.fix_report
         (venue_id, position, report_id, client_order_id, kind, content, report_time, drop_copy)
-    SELECT :venue_id, :position + number, report_id, client_order_id, kind, CAST(content AS jsonb), report_time,
-        drop_copy
+    SELECT $1, $2::bigint + number, report_id, client_order_id, kind, CAST(content AS jsonb), report_time, drop_copy
     FROM fresh
-    RETURNING report_id
-""")
-_INSTRUCT = text("""
+"""
+_SAID = """
+    SELECT position, client_order_id, kind, CAST(content AS text) AS content, report_time, drop_copy
+    FROM execution.fix_report WHERE venue_id = $1 AND position > $2 ORDER BY position LIMIT $3
+"""
+_INSTRUCT = """
     INSERT INTO execution.fix_instruction
         (venue_id, allocation_id, client_order_id, replaces, send_time, state, why)
-    VALUES (:venue_id, :allocation_id, :client_order_id, :replaces, :time, 'SENT', '')
+    VALUES ($1, $2, $3, $4, $5, 'SENT', '')
     ON CONFLICT DO NOTHING
-""")
-_SAVE_INSTRUCTION = text("""
-    UPDATE execution.fix_instruction SET state = :state, why = :why
-    WHERE venue_id = :venue_id AND allocation_id = :allocation_id
-""")
-
-_ORDER = tables.order.c
+"""
+_SAVE_INSTRUCTION = """
+    UPDATE execution.fix_instruction SET state = $3, why = $4 WHERE venue_id = $1 AND allocation_id = $2
+"""
+_INSTRUCTIONS = """
+    SELECT allocation_id, state, why FROM execution.fix_instruction
+    WHERE venue_id = $1 AND allocation_id = ANY($2::text[])
+"""
 
 
 class Record:
-    """The record of one venue's orders, through one connection."""
+    """The record of one venue's orders, through one connection of the driver: it is written with every message."""
 
-    def __init__(self, connection: AsyncConnection, venue_id: VenueId) -> None:
-        """Read and write through `connection`, which has begun."""
-        self._connection = connection
+    def __init__(self, driver: Driver, venue_id: VenueId) -> None:
+        """Read and write through `driver`; what is written together must be in a transaction."""
+        self._driver = driver
         self._venue_id = venue_id
+        self._stream_end = 0
 
     async def orders(self, client_order_ids: Collection[str]) -> dict[str, KnownOrder]:
         """Return orders by the name under which they were sent first; those never sent are missing."""
         if not client_order_ids:
             return {}
-        found = await self._connection.execute(
-            select(*_ORDER).where(
-                _ORDER.venue_id == self._venue_id, _ORDER.client_order_id == func.any(sorted(client_order_ids))
-            )
-        )
-        return {row.client_order_id: _known_order(row) for row in found}
+        found = await self._driver.fetch(_ORDERS, self._venue_id, list(client_order_ids))
+        return {row["client_order_id"]: _known_order(row) for row in found}
 
     async def by_names(self, names: Collection[str]) -> dict[str, tuple[NameKind, KnownOrder]]:
         """Return what names are about: the order, and whether the name is its own or of a change."""
         if not names:
             return {}
-        found = await self._connection.execute(
-            select(tables.name.c.name, tables.name.c.kind, *_ORDER)
-            .join_from(
-                tables.name,
-                tables.order,
-                (tables.name.c.venue_id == _ORDER.venue_id) & (tables.name.c.client_order_id == _ORDER.client_order_id),
-            )
-            .where(tables.name.c.venue_id == self._venue_id, tables.name.c.name == func.any(sorted(names)))
-        )
-        return {row.name: (NameKind(row.kind), _known_order(row)) for row in found}
+        found = await self._driver.fetch(_BY_NAMES, self._venue_id, list(names))
+        return {row["name"]: (NameKind(row["kind"]), _known_order(row)) for row in found}
 
     async def told_orders(self) -> list[KnownOrder]:
         """Return all orders that the broker said something about, by name."""
-        found = await self._connection.execute(
-            select(*_ORDER)
-            .where(_ORDER.venue_id == self._venue_id, _ORDER.state == OrderKnowledge.KNOWN)
-            .order_by(_ORDER.client_order_id)
-        )
-        return [_known_order(row) for row in found]
+        return [_known_order(row) for row in await self._driver.fetch(_TOLD_ORDERS, self._venue_id)]
 
     async def add_orders(self, intents: Sequence[Intent], at: datetime) -> None:
         """Write down orders that are about to be sent; those that are known to be absent are sent again."""
-        names = [each.client_order_id for each in intents]
-        await self._connection.execute(
+        await self._driver.execute(
             _ADD_ORDERS,
-            {
-                "venue_id": self._venue_id,
-                "names": names,
-                "instruments": [each.instrument_id for each in intents],
-                "sides": [each.side for each in intents],
-                "quantities": [each.quantity for each in intents],
-                "increments": [each.increment for each in intents],
-                "order_types": [each.order_type for each in intents],
-                "limit_prices": [each.limit_price for each in intents],
-                "times_in_force": [each.time_in_force for each in intents],
-                "currencies": [each.currency for each in intents],
-                "time": at,
-            },
+            self._venue_id,
+            at,
+            [each.client_order_id for each in intents],
+            [each.instrument_id for each in intents],
+            [each.side for each in intents],
+            [each.quantity for each in intents],
+            [each.increment for each in intents],
+            [each.order_type for each in intents],
+            [each.limit_price for each in intents],
+            [each.time_in_force for each in intents],
+            [each.currency for each in intents],
         )
-        await self._add_names(names, names, NameKind.ORDER)
 
     async def add_change(self, request_id: str, client_order_id: str, kind: NameKind) -> None:
         """Write down a change that is about to be asked for. A replaced order will be called by its request."""
-        await self._add_names([request_id], [client_order_id], kind)
+        await self._driver.execute(_ADD_NAME, self._venue_id, request_id, client_order_id, kind)
         if kind is NameKind.REPLACE:
-            await self._connection.execute(
-                _RENAME, {"venue_id": self._venue_id, "client_order_id": client_order_id, "name": request_id}
-            )
+            await self._driver.execute(_RENAME, self._venue_id, client_order_id, request_id)
 
-    async def _add_names(self, names: Sequence[str], orders: Sequence[str], kind: NameKind) -> None:
-        await self._connection.execute(
-            _ADD_NAMES,
-            {"venue_id": self._venue_id, "names": names, "orders": orders, "kinds": [kind] * len(names)},
-        )
+    async def begin_hearing(self, names: Collection[str]) -> dict[str, tuple[NameKind, KnownOrder]]:
+        """Return what names are about, and let nobody else add to the stream until the transaction ends."""
+        found = await self._driver.fetch(_BEGIN, self._venue_id, list(names))
+        if not found:
+            await self._driver.execute(_OPEN_INBOX, self._venue_id)
+            found = await self._driver.fetch(_BEGIN, self._venue_id, list(names))
+        self._stream_end = found[0]["stream_end"]
+        named = [row for row in found if row["name"] is not None]
+        return {row["name"]: (NameKind(row["kind"]), _known_order(row)) for row in named}
 
-    async def save(self, orders: Sequence[KnownOrder]) -> None:
-        """Record what the broker said about orders."""
-        if not orders:
-            return
-        told = [each.told for each in orders]
-        await self._connection.execute(
-            _SAVE_ORDERS,
-            {
-                "venue_id": self._venue_id,
-                "names": [each.client_order_id for each in orders],
-                "states": [each.knowledge for each in orders],
-                "whys": [each.why for each in orders],
-                "present_names": [each.present_name for each in orders],
-                "confirmed_names": [each.confirmed_name for each in orders],
-                "order_ids": [each.order_id for each in orders],
-                "quantities": [None if each is None else each.quantity for each in told],
-                "filled": [None if each is None else each.filled_quantity for each in told],
-                "prices": [None if each is None else each.average_price for each in told],
-                "fees": [None if each is None else each.fees for each in told],
-                "open": [None if each is None else each.open for each in told],
-            },
-        )
+    async def heard(
+        self, reports: Iterable[tuple[str, Report, datetime, bool]], orders: Collection[KnownOrder]
+    ) -> None:
+        """Add what was said to the stream, each report once, and record how orders stand; after `begin_hearing`.
 
-    async def say(self, reports: Iterable[tuple[str, Report, datetime, bool]]) -> frozenset[str]:
-        """Add reports to the stream: name of the order, report, its time, whether it is a copy.
-
-        Returns the ids of those that are new. From the first call on, nobody else adds any until the transaction ends.
+        Args:
+            reports: Name of the order, report, its time, whether it is a copy.
+            orders: As the broker says that they are.
         """
         once = {each[1].report_id: each for each in reversed(list(reports))}
         said = list(reversed(once.values()))
-        if not said:
-            return frozenset()
-        await self._connection.execute(_OPEN_INBOX, {"venue_id": self._venue_id})
-        position = (await self._connection.execute(_LOCK_INBOX, {"venue_id": self._venue_id})).scalar_one()
+        if not said and not orders:
+            return
         texts = [report_text(report) for _, report, _, _ in said]
-        fresh = await self._connection.execute(
-            _SAY,
-            {
-                "venue_id": self._venue_id,
-                "position": position,
-                "report_ids": [report.report_id for _, report, _, _ in said],
-                "names": [name for name, _, _, _ in said],
-                "kinds": [kind for kind, _ in texts],
-                "contents": [json.dumps(content) for _, content in texts],
-                "times": [time for _, _, time, _ in said],
-                "copies": [copy for _, _, _, copy in said],
-            },
+        told = [each.told for each in orders]
+        await self._driver.execute(
+            _HEARD,
+            self._venue_id,
+            self._stream_end,
+            [report.report_id for _, report, _, _ in said],
+            [name for name, _, _, _ in said],
+            [kind for kind, _ in texts],
+            [json.dumps(content) for _, content in texts],
+            [time for _, _, time, _ in said],
+            [copy for _, _, _, copy in said],
+            [each.client_order_id for each in orders],
+            [each.knowledge for each in orders],
+            [each.why for each in orders],
+            [each.present_name for each in orders],
+            [each.confirmed_name for each in orders],
+            [each.order_id for each in orders],
+            [None if each is None else each.quantity for each in told],
+            [None if each is None else each.filled_quantity for each in told],
+            [None if each is None else each.average_price for each in told],
+            [None if each is None else each.fees for each in told],
+            [None if each is None else each.open for each in told],
         )
-        return frozenset(fresh.scalars())
 
     async def said(self, after: int, limit: int) -> list[VenueReport]:
         """Return the stream after a position."""
-        kept = tables.report.c
-        found = await self._connection.execute(
-            select(kept.position, kept.client_order_id, kept.kind, kept.content, kept.report_time, kept.drop_copy)
-            .where(kept.venue_id == self._venue_id, kept.position > after)
-            .order_by(kept.position)
-            .limit(limit)
-        )
         return [
             VenueReport(
-                row.position, row.client_order_id, report_of(row.kind, row.content), row.report_time, row.drop_copy
+                row["position"],
+                row["client_order_id"],
+                report_of(row["kind"], json.loads(row["content"])),
+                row["report_time"],
+                row["drop_copy"],
             )
-            for row in found
+            for row in await self._driver.fetch(_SAID, self._venue_id, after, limit)
         ]
 
     async def instruct(self, instruction: AllocationInstruction, at: datetime) -> None:
         """Write down an allocation instruction that is about to be sent."""
-        await self._connection.execute(
+        await self._driver.execute(
             _INSTRUCT,
-            {
-                "venue_id": self._venue_id,
-                "allocation_id": instruction.allocation_id,
-                "client_order_id": instruction.client_order_id,
-                "replaces": instruction.replaces,
-                "time": at,
-            },
+            self._venue_id,
+            instruction.allocation_id,
+            instruction.client_order_id,
+            instruction.replaces,
+            at,
         )
 
     async def save_instruction(self, allocation_id: str, view: InstructionView) -> None:
         """Record what became of an allocation instruction."""
-        await self._connection.execute(
-            _SAVE_INSTRUCTION,
-            {"venue_id": self._venue_id, "allocation_id": allocation_id, "state": view.state, "why": view.why},
-        )
+        await self._driver.execute(_SAVE_INSTRUCTION, self._venue_id, allocation_id, view.state, view.why)
 
     async def refuse_instruction(self, allocation_id: str, why: str) -> None:
         """Record that an instruction was not understood; harmless where there is none."""
@@ -335,44 +311,39 @@ class Record:
 
     async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
         """Return what became of allocation instructions."""
-        kept = tables.instruction.c
-        found = await self._connection.execute(
-            select(kept.allocation_id, kept.state, kept.why).where(
-                kept.venue_id == self._venue_id, kept.allocation_id == func.any(sorted(allocation_ids))
-            )
-        )
-        return {row.allocation_id: InstructionView(InstructionState(row.state), row.why) for row in found}
+        found = await self._driver.fetch(_INSTRUCTIONS, self._venue_id, list(allocation_ids))
+        return {row["allocation_id"]: InstructionView(InstructionState(row["state"]), row["why"]) for row in found}
 
 
-def _known_order(row: AnyRow) -> KnownOrder:
+def _known_order(row: Row) -> KnownOrder:
     intent = Intent(
-        client_order_id=row.client_order_id,
-        instrument_id=InstrumentId(row.instrument_id),
-        side=Side(row.side),
-        quantity=row.quantity,
-        increment=row.increment,
-        order_type=OrderType(row.order_type),
-        limit_price=row.limit_price,
-        time_in_force=TimeInForce(row.time_in_force),
-        currency=row.currency,
+        client_order_id=row["client_order_id"],
+        instrument_id=InstrumentId(row["instrument_id"]),
+        side=Side(row["side"]),
+        quantity=row["quantity"],
+        increment=row["increment"],
+        order_type=OrderType(row["order_type"]),
+        limit_price=row["limit_price"],
+        time_in_force=TimeInForce(row["time_in_force"]),
+        currency=row["currency"],
     )
     view = None
-    if row.told_quantity is not None:
+    if row["told_quantity"] is not None:
         view = VenueView(
-            client_order_id=row.client_order_id,
-            quantity=row.told_quantity,
-            filled_quantity=row.told_filled,
-            gross_amount=row.told_filled * row.told_price,
-            fees=row.told_fees,
-            open=row.told_open,
-            amount_tolerance=row.told_filled * Decimal(5).scaleb(-AVERAGE_PRICE_DECIMALS - 1),
+            client_order_id=row["client_order_id"],
+            quantity=row["told_quantity"],
+            filled_quantity=row["told_filled"],
+            gross_amount=row["told_filled"] * row["told_price"],
+            fees=row["told_fees"],
+            open=row["told_open"],
+            amount_tolerance=row["told_filled"] * Decimal(5).scaleb(-AVERAGE_PRICE_DECIMALS - 1),
         )
     return KnownOrder(
         intent=intent,
-        knowledge=OrderKnowledge(row.state),
-        why=row.why,
-        present_name=row.present_name,
-        confirmed_name=row.confirmed_name,
-        order_id=row.order_id,
+        knowledge=OrderKnowledge(row["state"]),
+        why=row["why"],
+        present_name=row["present_name"],
+        confirmed_name=row["confirmed_name"],
+        order_id=row["order_id"],
         view=view,
     )

@@ -10,7 +10,7 @@ answers also while the connection is down.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -43,12 +43,14 @@ from services.execution.fix.protocol.session import NotLoggedOn
 from services.execution.fix.protocol.store import Direction, Entry, SessionId, SessionStore, Unit
 from services.execution.fix.transport.application import Notice
 from services.execution.fix.transport.link import OutcomeUnknown as SendUnknown
+from services.execution.fix.transport.turn import Together, Within
 from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
 from services.execution.venues.fix44.words import REF_SEQ_NUM
 from services.kernel.clock import Clock
 from services.kernel.ids import VenueId
+from services.runtime.database import driver_of
 
 log = structlog.get_logger()
 
@@ -65,9 +67,6 @@ _CAPABILITIES = Capabilities(
     query_settles_s=0,
     books_allocations=True,
 )
-
-
-Within = Callable[[Unit], Awaitable[None]]
 
 
 class Sender(Protocol):
@@ -91,8 +90,8 @@ class Sender(Protocol):
 class Reading(Protocol):
     """Where the record can be read outside the session's transactions."""
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a read-only transaction."""
+    def glance(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection whose statements each read by themselves."""
         ...
 
 
@@ -161,14 +160,14 @@ class Fix44Venue:
 
     async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
         """Send orders, each once, and wait for what the broker says to each."""
-        async with self.reading.read() as connection:
-            known = await self._record(connection).orders([each.client_order_id for each in intents])
+        async with self.reading.glance() as connection:
+            known = await (await self._record_in(connection)).orders([each.client_order_id for each in intents])
         fresh = [each for each in intents if not _may_be_there(known.get(each.client_order_id))]
         waited = {each.client_order_id: asyncio.Event() for each in fresh}
         self._waiting.orders |= waited
         try:
             if fresh:
-                await self._send(self._orders(fresh), lambda record: record.add_orders(fresh, self.clock.now()))
+                await self._send(self._orders(fresh), Together(self._add_orders, fresh))
                 await self._answers(waited)
         except NotLoggedOn:
             # Not written, so not sent: asking tells that it is not there.
@@ -182,12 +181,15 @@ class Fix44Venue:
         finally:
             for name in waited:
                 self._waiting.orders.pop(name, None)
-        async with self.reading.read() as connection:
-            known = await self._record(connection).orders([each.client_order_id for each in intents])
+        async with self.reading.glance() as connection:
+            known = await (await self._record_in(connection)).orders([each.client_order_id for each in intents])
         return [
             lost if each.client_order_id in waiting else _outcome(known.get(each.client_order_id), lost)
             for each in intents
         ]
+
+    async def _add_orders(self, unit: Unit, intents: Sequence[Intent]) -> None:
+        await self._record(unit).add_orders(intents, self.clock.now())
 
     def _orders(self, intents: Sequence[Intent]) -> list[Outgoing]:
         now = self.clock.now()
@@ -222,15 +224,15 @@ class Fix44Venue:
 
     async def _to_change(self, client_order_id: str, request_id: str) -> KnownOrder | None:
         """Return an order that a request is about; None when there is none, or it was asked before."""
-        async with self.reading.read() as connection:
-            record = self._record(connection)
+        async with self.reading.glance() as connection:
+            record = await self._record_in(connection)
             order = (await record.orders([client_order_id])).get(client_order_id)
             asked = await record.by_names([request_id])
         return None if asked or not _may_be_there(order) else order
 
     async def _change(self, message: Outgoing, request_id: str, client_order_id: str, kind: NameKind) -> None:
         try:
-            await self._send([message], lambda record: record.add_change(request_id, client_order_id, kind))
+            await self._send([message], lambda unit: self._record(unit).add_change(request_id, client_order_id, kind))
         except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
@@ -238,8 +240,8 @@ class Fix44Venue:
 
     async def query(self, client_order_id: str) -> VenueView | None:
         """Ask the broker about an order; None when it was never sent, or the broker does not know it."""
-        async with self.reading.read() as connection:
-            order = (await self._record(connection).orders([client_order_id])).get(client_order_id)
+        async with self.reading.glance() as connection:
+            order = (await (await self._record_in(connection)).orders([client_order_id])).get(client_order_id)
         if not self.ready:
             raise self._unreachable()
         if order is None or not _may_be_there(order) or order.knowledge is OrderKnowledge.REFUSED:
@@ -255,8 +257,8 @@ class Fix44Venue:
     async def mass_status(self) -> Sequence[VenueView]:
         """Ask the broker about all orders. A day's end may make it forget what is over: that is as it said last."""
         now = {view.client_order_id: view for view in await self._ask_for_all()}
-        async with self.reading.read() as connection:
-            over = [each.view for each in await self._record(connection).told_orders()]
+        async with self.reading.glance() as connection:
+            over = [each.view for each in await (await self._record_in(connection)).told_orders()]
         told = {view.client_order_id: view for view in over if view is not None and not view.open}
         return [(told | now)[name] for name in sorted(told | now)]
 
@@ -286,16 +288,16 @@ class Fix44Venue:
 
     async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
         """Return what was said after `after`."""
-        async with self.reading.read() as connection:
-            return await self._record(connection).said(after, limit)
+        async with self.reading.glance() as connection:
+            return await (await self._record_in(connection)).said(after, limit)
 
     # Allocations.
 
     async def instruct(self, instruction: AllocationInstruction) -> None:
         """Tell who got what, once for each `allocation_id`."""
         name = instruction.client_order_id
-        async with self.reading.read() as connection:
-            record = self._record(connection)
+        async with self.reading.glance() as connection:
+            record = await self._record_in(connection)
             known = await record.instructions([instruction.allocation_id])
             order = (await record.orders([name])).get(name)
         if known:
@@ -303,14 +305,14 @@ class Fix44Venue:
         now = self.clock.now()
         message = asking.allocation(instruction, name if order is None else order.confirmed_name, now)
         try:
-            await self._send([message], lambda record: record.instruct(instruction, now))
+            await self._send([message], lambda unit: self._record(unit).instruct(instruction, now))
         except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
     async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
         """Return what became of instructions."""
-        async with self.reading.read() as connection:
-            return await self._record(connection).instructions(allocation_ids)
+        async with self.reading.glance() as connection:
+            return await (await self._record_in(connection)).instructions(allocation_ids)
 
     # What the sessions bring.
 
@@ -323,7 +325,7 @@ class Fix44Venue:
     ) -> Sequence[Outgoing]:
         """Apply what a session of the venue brought, within its transaction."""
         asked_as = await self._asked_as(session, messages)
-        record = self._record(_connection(unit))
+        record = self._record(unit)
         applied = await apply(
             record, [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
         )
@@ -370,18 +372,16 @@ class Fix44Venue:
 
     # Within.
 
-    async def _send(self, messages: Sequence[Outgoing], write: Callable[[Record], Awaitable[None]] | None) -> None:
+    async def _send(self, messages: Sequence[Outgoing], within: Within | None) -> None:
         if self.sender is None:
             raise NotLoggedOn(f"{self.venue_id} has no session")
+        await self.sender.send(messages, within)
 
-        async def within(unit: Unit) -> None:
-            if write is not None:
-                await write(self._record(_connection(unit)))
+    async def _record_in(self, connection: AsyncConnection) -> Record:
+        return Record(await driver_of(connection), self.venue_id)
 
-        await self.sender.send(messages, None if write is None else within)
-
-    def _record(self, connection: AsyncConnection) -> Record:
-        return Record(connection, self.venue_id)
+    def _record(self, unit: Unit) -> Record:
+        return Record(_postgres(unit).driver, self.venue_id)
 
     def _unreachable(self) -> VenueUnreachable:
         return VenueUnreachable(f"the session of {self.venue_id} is not logged on", venue_id=self.venue_id)
@@ -406,10 +406,6 @@ def _postgres(unit: Unit) -> PostgresUnit:
     if not isinstance(unit, PostgresUnit):
         raise TypeError(f"the record of orders is in PostgreSQL, and needs a session store there, was {type(unit)}")
     return unit
-
-
-def _connection(unit: Unit) -> AsyncConnection:
-    return _postgres(unit).connection
 
 
 def _may_be_there(order: KnownOrder | None) -> bool:
