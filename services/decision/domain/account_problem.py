@@ -32,7 +32,7 @@ from services.decision.domain.problem import (
     Side,
     TaxProfile,
 )
-from services.decision.domain.tax import jurisdiction
+from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_in
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
 from services.kernel.errors import Rejected, Violations
@@ -97,6 +97,7 @@ def account_problem(
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
     as_of_date = as_of_time.date()
+    rules = jurisdiction_in(policy.tax.jurisdiction or "", as_of_date.year)
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}
@@ -112,6 +113,7 @@ def account_problem(
             minimum_trade or ZERO,
             commission or ZERO,
             identities,
+            rules,
         )
         for instrument_id, quote in quotes.items()
     )
@@ -130,7 +132,7 @@ def account_problem(
             gain_budget=budget,
             realized_short=short,
             realized_long=long,
-            lot_method=policy.tax.lot_method,
+            lot_method=rules.lot_method or policy.tax.lot_method,
             harvest_minimum=harvest_minimum or ZERO,
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
@@ -184,8 +186,10 @@ def _check_supported(account: AccountBook, policy: Policy, found: Violations) ->
     if tax.jurisdiction is None:
         found.add("policy.tax.jurisdiction", "must be set")
     if account.tax_wrapper is TaxWrapper.TAXABLE:
-        for name, value in (("short_term_rate", tax.short_term_rate), ("long_term_rate", tax.long_term_rate)):
-            if value is None:
+        rates = {"short_term_rate": tax.short_term_rate, "long_term_rate": tax.long_term_rate}
+        known = JURISDICTIONS.get(tax.jurisdiction or "")
+        for name, value in rates.items():
+            if value is None and (name == "long_term_rate" or known is None or known.terms):
                 found.add(f"policy.tax.{name}", "must be set for an account that is taxed")
     total = sum(policy.weights.values(), policy.cash_weight)
     if total != ONE:
@@ -264,6 +268,7 @@ def _holding(
     minimum_trade: Decimal,
     commission: Decimal,
     identities: Mapping[InstrumentId, str],
+    rules: Jurisdiction,
 ) -> Holding:
     positions = [each for each in account.positions if each.instrument_id == instrument.instrument_id]
     traded = [each for each in positions if _is_traded(account, instrument, each)]
@@ -278,7 +283,7 @@ def _holding(
         quantity_increment=instrument.quantity_increment,
         target_weight=target,
         band=Band(ZERO, ZERO) if excluded else _band(policy, instrument.instrument_id, target),
-        lots=tuple(lot for position in traded for lot in _lots(position, quote)),
+        lots=rules.costed([lot for position in traded for lot in _lots(position, quote)]),
         spread_bps=policy.spread_bps if spread is None else spread,
         commission_per_trade=commission,
         average_daily_value=None if not volume else EXACT.multiply(volume, quote.price),

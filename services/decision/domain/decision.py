@@ -53,6 +53,10 @@ class Character(StrEnum):
 
     SHORT = "SHORT"
     LONG = "LONG"
+    # Where the law does not ask how long the units were held.
+    ANY = "ANY"
+    # The same, and each unit costs the average of all that are held.
+    POOLED = "POOLED"
     # Inside a wrapper that is not taxed.
     EXEMPT = "EXEMPT"
 

@@ -198,8 +198,12 @@ def _told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
         f"{what}: its weight goes {weights}, with a target of {percent(reason.target_weight)}.",
         f"Trading costs {money(trade.cost.total, currency)}.",
     ]
-    for character, word in ((Character.SHORT, "short-term"), (Character.LONG, "long-term")):
-        sales = [sale for sale in trade.lot_sales if sale.character is character]
+    for characters, word in (
+        ({Character.SHORT}, "short-term"),
+        ({Character.LONG}, "long-term"),
+        ({Character.ANY, Character.POOLED}, "capital"),
+    ):
+        sales = [sale for sale in trade.lot_sales if sale.character in characters]
         gain, tax = sum((sale.gain for sale in sales), ZERO), sum((sale.tax for sale in sales), ZERO)
         if gain > 0:
             parts.append(f"It realizes a {word} gain of {money(gain, currency)}, taxed with {money(tax, currency)}.")
@@ -218,6 +222,9 @@ def _told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
     )
     return replace(reason, without=without, sentence=" ".join(parts))
 
+
+# Where the law knows no terms, a gain counts as long-term.
+NOT_SHORT = frozenset({Character.LONG, Character.ANY, Character.POOLED})
 
 # The account.
 
@@ -249,7 +256,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         turnover=weight((bought + sold) / value),
         cost=cost,
         gain_short=sum((sale.gain for sale in sales if sale.character is Character.SHORT), ZERO),
-        gain_long=sum((sale.gain for sale in sales if sale.character is Character.LONG), ZERO),
+        gain_long=sum((sale.gain for sale in sales if sale.character in NOT_SHORT), ZERO),
         tax_realized=sum((sale.tax for sale in sales if sale.tax > 0), ZERO),
         tax_saved=-sum((sale.tax for sale in sales if sale.tax < 0), ZERO) + ZERO,
         net_benefit=plan.currency(objective_bps(hold) - objective_bps(plan)),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from services.decision.domain.book import PlannedLot
+from services.decision.domain.decision import Character
 from services.decision.domain.plan import Release
 from services.decision.domain.problem import LotId
 from services.decision.domain.recorded import read_value
@@ -29,7 +30,8 @@ def planned_lots(content: bytes) -> Mapping[InstrumentId, tuple[PlannedLot, ...]
     decision = json.loads(content).get("decision") or {}
     return {
         InstrumentId(trade["instrument_id"]): tuple(
-            PlannedLot(LotId(sale["lot_id"]), Decimal(sale["quantity"])) for sale in trade.get("lot_sales", ())
+            PlannedLot(LotId(sale["lot_id"]), Decimal(sale["quantity"]), sale.get("character") == Character.POOLED)
+            for sale in trade.get("lot_sales", ())
         )
         for trade in decision.get("trades", ())
     }

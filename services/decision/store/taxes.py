@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, any_, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, any_, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -99,12 +99,13 @@ class PostgresTaxRecords:
                 booking.c.side,
                 booking.c.quantity,
                 booking.c.uncovered_quantity,
+                booking.c.contained,
                 booking.c.value,
                 booking.c.fees,
                 booking.c.trade_date,
                 func.coalesce(func.array_append(booking.c.sold_lot_ids, booking.c.bought_lot_id), []).label("lot_ids"),
             )
-            .where(_among(booking.c.account_id, account_ids))
+            .where(_among(booking.c.account_id, account_ids), booking.c.quantity > 0, ~_replaced())
             .order_by(booking.c.position)
         )
         found: dict[AccountId, list[BookedTrade]] = {}
@@ -121,6 +122,7 @@ class PostgresTaxRecords:
                 row.trade_date,
                 tuple(LotId(each) for each in row.lot_ids if each is not None),
                 row.uncovered_quantity,
+                row.contained,
             )
             found.setdefault(account_id, []).append(trade)
         return found
@@ -165,6 +167,12 @@ def _row(event: TaxEvent, at: datetime) -> dict[str, Any]:
 def _recorded(row: SqlRow[Any]) -> RecordedEvent:
     event = event_from_content(row.event_id, row.kind, row.content)
     return RecordedEvent(event, row.record_time, row.withdraw_time)
+
+
+def _replaced() -> ColumnElement[bool]:
+    """Return whether a later booking took the place of one."""
+    later = booking.alias()
+    return exists().where(later.c.replaces == booking.c.position)
 
 
 def _among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
+from services.decision.domain.tax import JurisdictionUnknown
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
 from tests.decision.books import CLOSE, MORNING
@@ -292,6 +293,40 @@ def test_how_lots_are_chosen_and_which_losses_are_worth_it_come_from_the_policy(
     asked = problem_of(an_account(a_position("VTI", 5)), read_policy(a_policy(tax=tax)))
 
     assert (asked.tax.lot_method, asked.tax.harvest_minimum) == (LotMethod.FIRST_IN_FIRST_OUT, 100)
+
+
+def taxed_in(country, **more):
+    return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction=country, **more)))
+
+
+def two_lots():
+    lots = (LotState("l1", date(2020, 1, 2), Decimal(3), Decimal(100)), LotState("l2", TODAY, Decimal(1), Decimal(60)))
+    return an_account(Position("VTI", HoldingKind.TRADED, Decimal(4), lots))
+
+
+@pytest.mark.parametrize(
+    ("country", "costs", "method"),
+    [
+        ("GB", [120, 40], LotMethod.LOWEST_TAX),
+        ("CA", [120, 40], LotMethod.LOWEST_TAX),
+        ("DE", [100, 60], LotMethod.FIRST_IN_FIRST_OUT),
+    ],
+)
+def test_what_lots_cost_and_their_order_are_the_countrys_where_it_lets_nobody_choose(country, costs, method):
+    asked = problem_of(two_lots(), taxed_in(country, long_term_rate=number("0.24")))
+
+    assert [lot.basis_total for lot in holding(asked, "VTI").lots] == costs
+    assert (asked.tax.lot_method, asked.tax.long_rate) == (method, Decimal("0.24"))
+
+
+def test_a_country_without_rules_or_whose_law_of_the_year_nobody_reviewed_is_refused():
+    for country, year in (("FR", 2022), ("US", 2027)):
+        late = MORNING.replace(year=year)
+        account, market = replace(two_lots(), as_of_time=late), a_market(late)
+        policy = taxed_in(country, short_term_rate=number("0.4"), long_term_rate=number("0.2"))
+        with pytest.raises(JurisdictionUnknown) as caught:
+            account_problem(account, policy, market, late)
+        assert caught.value.violations[0].field == "tax.jurisdiction"
 
 
 @pytest.mark.parametrize(("flow", "counts"), [("500", True), ("-500", True), ("499.99", False), ("0", False)])

@@ -49,6 +49,16 @@ def test_a_buy_is_a_new_lot_whose_basis_is_what_was_paid():
     assert (after.booked_position, after.short_term_gain, after.long_term_gain) == (7, 0, 0)
 
 
+def test_where_the_law_pools_each_unit_sold_costs_the_average_and_what_is_left_keeps_it():
+    sale = an_allocation(1, "SELL", "VTI", 12, 2400, fees=12)
+    pool = [PlannedLot("mid", Decimal(10), pooled=True), PlannedLot("old", Decimal(2), pooled=True)]
+    after, booking = booked(HELD, sale, pool, ZERO)
+
+    # 30 units cost 6,000.
+    assert [each.basis for each in booking.sold_lots] == [2000, 400]
+    assert lots_of(after) == {"old": (8, 1600), "new": (10, 2000)}
+
+
 def test_a_sale_takes_the_lots_of_its_plan_in_the_plans_order():
     sale = an_allocation(1, "SELL", "VTI", 12, 2400, fees=12)
     after, booking = booked(HELD, sale, planned(("mid", 10), ("old", 5)), ZERO)

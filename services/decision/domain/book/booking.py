@@ -20,6 +20,7 @@ from typing import assert_never
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
+from services.decision.domain.tax.pooling import pooled
 from services.decision.domain.tax.united_states import long_term_from
 from services.kernel.decimals import EXACT
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, derived_id
@@ -65,10 +66,11 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLot:
-    """Units that a plan sells out of one lot."""
+    """Units that a plan sells out of one lot. `pooled`: by law each unit costs the average of all that are held."""
 
     lot_id: LotId
     quantity: Decimal
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def _sold(
     uncovered = allocation.quantity - covered
     if held is None:
         return [], Booking(allocation, uncovered_quantity=uncovered)
+    if any(each.pooled for each in planned):
+        held = replace(held, lots=pooled(held.lots))
     sold: list[SoldLot] = []
     left = {lot.lot_id: lot for lot in held.lots}
     proceeds = allocation.value - allocation.fees
@@ -234,7 +238,7 @@ def _left_of(planned_lots: Sequence[PlannedLot], sold_before: Decimal) -> list[P
         passed = min(planned.quantity, sold_before)
         sold_before -= passed
         if planned.quantity > passed:
-            left.append(PlannedLot(planned.lot_id, planned.quantity - passed))
+            left.append(PlannedLot(planned.lot_id, planned.quantity - passed, planned.pooled))
     return left
 
 

@@ -1,10 +1,17 @@
 """How are gains taxed, where the account is taxed?"""
 
+from services.decision.domain.tax.depots import GermanyPlanning
 from services.decision.domain.tax.jurisdiction import Jurisdiction, LotTax, TaxView
+from services.decision.domain.tax.pools import CanadaPlanning, UnitedKingdomPlanning
 from services.decision.domain.tax.united_states import UnitedStates
 from services.kernel.errors import FieldViolation, Invalid
 
-JURISDICTIONS: dict[str, Jurisdiction] = {"US": UnitedStates()}
+JURISDICTIONS: dict[str, Jurisdiction] = {
+    "CA": CanadaPlanning(),
+    "DE": GermanyPlanning(),
+    "GB": UnitedKingdomPlanning(),
+    "US": UnitedStates(),
+}
 
 
 class JurisdictionUnknown(Invalid):
@@ -27,4 +34,26 @@ def jurisdiction(name: str) -> Jurisdiction:
     return JURISDICTIONS[name]
 
 
-__all__ = ["Jurisdiction", "JurisdictionUnknown", "LotTax", "TaxView", "jurisdiction"]
+def jurisdiction_in(name: str, year: int) -> Jurisdiction:
+    """Return the rules registered under `name`, if they are those of the calendar year `year`.
+
+    Raises:
+        JurisdictionUnknown: There are none, or their law was not reviewed for that year.
+    """
+    rules = jurisdiction(name)
+    if not rules.first_year <= year <= rules.last_year:
+        description = f"has rules for {rules.first_year} to {rules.last_year} in {name}, was asked about {year}"
+        violations = [FieldViolation("tax.jurisdiction", description)]
+        raise JurisdictionUnknown(f"tax.jurisdiction {description}", violations=violations)
+    return rules
+
+
+__all__ = [
+    "JURISDICTIONS",
+    "Jurisdiction",
+    "JurisdictionUnknown",
+    "LotTax",
+    "TaxView",
+    "jurisdiction",
+    "jurisdiction_in",
+]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import AccountProblem, LotId
+from services.decision.domain.problem import AccountProblem, LotId, LotMethod, LotState
 from services.kernel.ids import InstrumentId
 
 
@@ -40,7 +40,31 @@ class TaxView:
 
 
 class Jurisdiction(Protocol):
-    """The tax rules of one country."""
+    """The tax rules of one country, as far as choosing trades needs them."""
+
+    @property
+    def first_year(self) -> int:
+        """First calendar year whose law the rules are."""
+        ...
+
+    @property
+    def last_year(self) -> int:
+        """Last calendar year whose law was reviewed; later ones are refused until somebody did."""
+        ...
+
+    @property
+    def terms(self) -> bool:
+        """Whether the rate depends on how long units were held; without, the long-term rate is the rate."""
+        ...
+
+    @property
+    def lot_method(self) -> LotMethod | None:
+        """In which order the law takes lots; None where they may be chosen."""
+        ...
+
+    def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
+        """Return the lots of one instrument with what the law says that they cost; their sum stays."""
+        ...
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return what the rules say about every lot and instrument of the account."""

@@ -36,6 +36,7 @@ class BookedTrade:
     Attributes:
         lot_ids: The lot that a buy made, or those that a sale took, in order.
         uncovered: Units sold that the account did not have: they are no disposal of the ledger's.
+        contained: The account's snapshot had it already.
     """
 
     position: int
@@ -48,6 +49,7 @@ class BookedTrade:
     trade_date: date
     lot_ids: tuple[LotId, ...] = ()
     uncovered: Decimal = ZERO
+    contained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _trades(ledger: LedgerAccount) -> Iterator[Acquisition | Disposal]:
         if ledger.complete_until is not None:
             if trade.trade_date <= ledger.complete_until:
                 continue
-        elif trade.position <= ledger.account.opening_position:
+        elif trade.contained or trade.position <= ledger.account.opening_position:
             continue
         units = trade.quantity - trade.uncovered
         said = trade.trade_date, trade.account_id, trade.instrument_id, units

@@ -13,8 +13,8 @@ from services.decision.domain.tax.united_states import (
     UnitedStates,
     long_term_from,
     marginal_rates,
-    within_wash_sale_window,
 )
+from services.decision.domain.tax.windows import within_window
 from tests.support.portfolios import TODAY, US_TAXABLE, a_loss_sale, a_lot, a_purchase, an_account, independent
 
 ZERO = Decimal(0)
@@ -53,14 +53,14 @@ def test_long_term_begins_366_or_367_days_after_acquisition(acquired):
 def test_the_window_has_30_days_each_side_and_its_edges_are_inside(days, inside):
     day = timedelta(days=days)
 
-    assert within_wash_sale_window(TODAY, TODAY - day) is inside
-    assert within_wash_sale_window(TODAY, TODAY + day) is inside
+    assert within_window(TODAY, TODAY - day) is inside
+    assert within_window(TODAY, TODAY + day) is inside
 
 
 def test_the_window_has_61_days():
     days = [TODAY + timedelta(days=offset) for offset in range(-100, 101)]
 
-    assert sum(within_wash_sale_window(TODAY, day) for day in days) == 61
+    assert sum(within_window(TODAY, day) for day in days) == 61
 
 
 @pytest.mark.parametrize(("days", "forbidden"), [(0, True), (30, True), (31, False)])

@@ -44,7 +44,8 @@ from services.decision.domain.tax.assessment.results import (
     Term,
     returned_capital,
 )
-from services.decision.domain.tax.united_states import WASH_SALE_WINDOW, long_term_from
+from services.decision.domain.tax.united_states import long_term_from
+from services.decision.domain.tax.windows import WINDOW
 
 LOT_SOURCE = {
     MatchRule.IDENTIFIED: "26 CFR § 1.1012-1(c)(2)",
@@ -319,14 +320,14 @@ class AssetLots:
 
     def _replacements(self, disposal: Disposal, sold: Lot) -> list[Lot]:
         """Return the lots that replace what was sold, in the order of their purchase, as many as are needed."""
-        begin = bisect_left(self.unused, disposal.day - WASH_SALE_WINDOW, key=lambda lot: lot.acquired_date)
-        end = bisect_right(self.unused, disposal.day + WASH_SALE_WINDOW, key=lambda lot: lot.acquired_date)
+        begin = bisect_left(self.unused, disposal.day - WINDOW, key=lambda lot: lot.acquired_date)
+        end = bisect_right(self.unused, disposal.day + WINDOW, key=lambda lot: lot.acquired_date)
         self.unused[begin:end] = [lot for lot in self.unused[begin:end] if lot.units]
         found: list[Lot] = []
         needed = sold.units
         for index in range(begin, len(self.unused)):
             lot = self.unused[index]
-            if needed <= 0 or lot.acquired_date > disposal.day + WASH_SALE_WINDOW:
+            if needed <= 0 or lot.acquired_date > disposal.day + WINDOW:
                 break
             if lot.purchase_id != sold.purchase_id:
                 found.append(lot)

@@ -1,0 +1,64 @@
+"""Germany, as far as choosing trades needs it: the oldest units of a depot go first, and no loss is denied.
+
+Sources:
+    EStG § 20 Abs. 4 Satz 7 (first in, first out in each depot), § 32d Abs. 1 (one rate), § 20 Abs. 6 (loss pots).
+
+Our readings: the rate is the policy's long-term rate, with solidarity surcharge and church tax in it, and, for a
+portfolio of funds, after partial exemption. The saver's allowance is left to the year's assessment: a plan reckons
+with the rate in full. The rule against abuse (AO § 42) bars no purchase: the courts let a loss stand when the same
+shares are bought again at the market's price (BFH IX R 60/07).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from services.decision.domain.decision import Character, Trade
+from services.decision.domain.problem import ZERO, AccountProblem, LotMethod, LotState
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+
+
+@dataclass(frozen=True, slots=True)
+class GermanyPlanning:
+    """The jurisdiction `DE`."""
+
+    # Unternehmensteuerreformgesetz 2008: the present tax holds since 2009.
+    first_year: int = 2009
+    last_year: int = 2026
+    terms: bool = False
+    lot_method: LotMethod | None = LotMethod.FIRST_IN_FIRST_OUT
+
+    def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
+        """Return the lots as they are: each has its own cost."""
+        return tuple(lots)
+
+    def view(self, problem: AccountProblem) -> TaxView:
+        """Return the rate of the account's lots; nothing is forbidden."""
+        taxable = problem.tax.taxable
+        character = Character.ANY if taxable else Character.EXEMPT
+        rate = problem.tax.long_rate if taxable else ZERO
+        return TaxView(
+            lots={
+                lot.lot_id: LotTax(character, holding.price - lot.basis_total / lot.quantity, rate)
+                for holding in problem.holdings
+                for lot in holding.lots
+            },
+            no_buy={},
+        )
+
+    def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
+        """Return every sale that leaves something of an older lot than it takes."""
+        if not problem.tax.taxable:
+            return ()
+        holdings = {holding.instrument_id: holding for holding in problem.holdings}
+        found: list[str] = []
+        for trade in trades:
+            sold = {sale.lot_id: sale.quantity for sale in trade.lot_sales}
+            lots = holdings[trade.instrument_id].lots
+            youngest = max((lot.acquired_date for lot in lots if lot.lot_id in sold), default=date.min)
+            found += [
+                f"lot {lot.lot_id} of {trade.instrument_id} is older than what is sold"
+                for lot in lots
+                if lot.acquired_date < youngest and sold.get(lot.lot_id, ZERO) < lot.quantity
+            ]
+        return tuple(sorted(found))

@@ -1,0 +1,114 @@
+"""The United Kingdom and Canada, as far as choosing trades needs them: no lots, only what a unit costs on average.
+
+Sources:
+    United Kingdom: TCGA 1992 s. 104 (the pool), s. 105(1)(b) (what was bought the same day goes first), s. 106A(5) (a
+    purchase within 30 days after a sale is what was sold, so that a loss comes to nothing).
+    Canada: Income Tax Act s. 47(1) (average cost), s. 54 "superficial loss" and s. 40(2)(g)(i): 30 days before to 30
+    days after.
+
+Our readings: the rate is the policy's long-term rate, on the whole gain (in Canada half the marginal rate of income, as
+half of a gain is taxable). The annual exempt amount is left to the year's assessment: a plan reckons with the rate in
+full, which errs on the side of less gain. In Canada a loss is barred as soon as anything of it would be denied, though
+only the least-of part is. Pools over several accounts are counted account by account.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.decision.domain.decision import Character, Trade
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+from services.decision.domain.tax.pooling import pooled
+from services.decision.domain.tax.windows import at_loss, bars_on_buying, denied_losses, purchases
+
+
+@dataclass(frozen=True, slots=True)
+class UnitedKingdomPlanning:
+    """The jurisdiction `GB`."""
+
+    # Finance Act 2008 schedule 2: the present pool, without indexation or taper.
+    first_year: int = 2008
+    last_year: int = 2026
+    terms: bool = False
+    lot_method: LotMethod | None = None
+
+    def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
+        """Return the lots, each unit at the average cost."""
+        return pooled(lots)
+
+    def view(self, problem: AccountProblem) -> TaxView:
+        """Return the rate of the account's lots, and what may not be bought within 30 days of a loss."""
+        return TaxView(
+            lots={
+                lot.lot_id: _lot_tax(problem, holding, lot, _sold_first(problem, holding, lot))
+                for holding in problem.holdings
+                for lot in holding.lots
+            },
+            no_buy=bars_on_buying(problem, "30-day rule") if problem.tax.taxable else {},
+        )
+
+    def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
+        """Return every purchase that would be matched with a loss, of this plan or of the last 30 days."""
+        return denied_losses(problem, trades, looks_back=False) if problem.tax.taxable else ()
+
+
+@dataclass(frozen=True, slots=True)
+class CanadaPlanning:
+    """The jurisdiction `CA`."""
+
+    # ITA s. 38(a): half of a gain since 18 October 2000.
+    first_year: int = 2001
+    last_year: int = 2026
+    terms: bool = False
+    lot_method: LotMethod | None = None
+
+    def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
+        """Return the lots, each unit at the average cost."""
+        return pooled(lots)
+
+    def view(self, problem: AccountProblem) -> TaxView:
+        """Return the rate of the account's lots, and what superficial losses forbid."""
+        recent = purchases(problem)
+
+        def no_sell(holding: Holding, lot: LotState) -> str | None:
+            days = [each.day for each in recent.get(holding.identity, ())]
+            return f"superficial loss: bought on {max(days)}" if days and at_loss(holding, lot) else None
+
+        return TaxView(
+            lots={
+                lot.lot_id: _lot_tax(problem, holding, lot, no_sell(holding, lot))
+                for holding in problem.holdings
+                for lot in holding.lots
+            },
+            no_buy=bars_on_buying(problem, "superficial loss") if problem.tax.taxable else {},
+        )
+
+    def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
+        """Return every purchase that would deny a loss, of this plan or of the last 30 days, and the reverse."""
+        if not problem.tax.taxable:
+            return ()
+        recent = purchases(problem)
+        holdings = {holding.instrument_id: holding for holding in problem.holdings}
+        found: list[str] = []
+        for trade in trades:
+            holding = holdings[trade.instrument_id]
+            days = [each.day for each in recent.get(holding.identity, ())]
+            sold = {sale.lot_id for sale in trade.lot_sales}
+            if days and any(at_loss(holding, lot) for lot in holding.lots if lot.lot_id in sold):
+                found.append(f"{trade.instrument_id} is sold at a loss, and was bought on {max(days)}")
+        return tuple(sorted({*found, *denied_losses(problem, trades, looks_back=False)}))
+
+
+def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState, no_sell: str | None) -> LotTax:
+    gain_per_unit = holding.price - lot.basis_total / lot.quantity
+    if not problem.tax.taxable:
+        return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
+    return LotTax(Character.POOLED, gain_per_unit, problem.tax.long_rate, no_sell)
+
+
+def _sold_first(problem: AccountProblem, holding: Holding, lot: LotState) -> str | None:
+    """Return why a lot may not be sold today: what was bought today is sold first."""
+    today = problem.as_of_date
+    if lot.acquired_date != today and any(each.acquired_date == today for each in holding.lots):
+        return "same-day rule: what was bought today is sold first"
+    return None
