@@ -31,9 +31,12 @@ class PolicyClient:
         self._policy: PolicyServiceAsyncStub = PolicyServiceStub(channel)
 
     async def verdicts(
-        self, accounts: Mapping[AccountId, Collection[PolicyHash]], at: datetime
+        self,
+        accounts: Mapping[AccountId, Collection[PolicyHash]],
+        at: datetime,
+        effective: Mapping[AccountId, PolicyHash],
     ) -> Mapping[AccountId, PolicyVerdict]:
-        """Return those accounts whose rules at `at` are not the given versions, or pause trading.
+        """Return those accounts whose rules at `at` are not the given versions and effective policy, or pause trading.
 
         Raises:
             PeerUnreachable: Policy does not answer.
@@ -43,7 +46,11 @@ class PolicyClient:
         for start in range(0, len(asked), ACCOUNTS_MAX):
             request = pb.CheckPoliciesRequest(
                 accounts=[
-                    pb.AccountVersions(account_id=account_id, version_hashes=sorted(versions))
+                    pb.AccountVersions(
+                        account_id=account_id,
+                        version_hashes=sorted(versions),
+                        policy_hash=effective.get(account_id, ""),
+                    )
                     for account_id, versions in asked[start : start + ACCOUNTS_MAX]
                 ],
                 effective_time=instant_message(at),

@@ -24,6 +24,7 @@ from services.policy.app.changing import ANNOUNCED_AT_ONCE_MAX
 from services.policy.app.clients import LOOKED_AT_ONCE_MAX
 from services.policy.config import PolicySettings
 from services.policy.store import PolicyStore
+from services.runtime.auth.roles import roles_with
 from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
 from services.runtime.database import Database
@@ -31,6 +32,9 @@ from services.runtime.housekeeping import housekeeper
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, serve
 from services.runtime.workers import Worker, wait
+
+# The permission that the contract declares for `ApproveChange`.
+APPROVE = "policy.approve"
 
 
 async def main(settings: PolicySettings) -> None:
@@ -72,12 +76,13 @@ def build(
 ) -> Built:
     """Return the use cases that run by themselves, and what is served, over `database`."""
     store = PolicyStore(database)
-    changes = ChangeApp(store.read, store.begin, clock, market_clock)
+    approvers = roles_with(APPROVE)
+    changes = ChangeApp(store.read, store.begin, clock, market_clock, approvers)
     editions = Editions(store.read, store.glance)
     servicer = PolicyServicer(
         tree=TreeApp(store.read, store.begin, clock),
         changes=changes,
-        policies=PolicyApp(store.read, editions, market_clock),
+        policies=PolicyApp(store.read, editions, market_clock, approvers),
         market_clock=market_clock,
         watch_period_s=watch_period_s,
         messages=PolicyMessages(policy_cache_bytes),

@@ -217,6 +217,18 @@ preferences = Table(
     Column("recorded_time", DateTime(timezone=True), nullable=False),
 )
 
+# What accounts are worth, as somebody said last.
+account_value = Table(
+    "account_value",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("amount", Numeric, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("as_of_time", DateTime(timezone=True), nullable=False),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
+)
+
 # When the profile of a node is to be looked at next: a birthday may lead to another model.
 profile_look = Table(
     "profile_look",

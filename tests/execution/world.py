@@ -45,8 +45,11 @@ class FakePolicies:
     down: bool = False
     asked: int = 0
     against: dict = field(default_factory=dict)
+    # The effective policies named when it was asked last.
+    effective: dict = field(default_factory=dict)
 
-    async def verdicts(self, accounts, at):
+    async def verdicts(self, accounts, at, effective):
+        self.effective = dict(effective)
         if self.down:
             raise PolicyDown("policy does not answer")
         return {each: self.against[each] for each in accounts if each in self.against}

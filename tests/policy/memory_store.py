@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 
 from services.policy.app.ports import NumberedChange, NumberedRollout, NumberedStop
+from services.policy.domain.assets import Assets
 from services.policy.domain.changes import Decided
 from services.policy.domain.clients import Clients
 from services.policy.domain.content import canonical_bytes
@@ -32,6 +33,7 @@ class Kept:
     consents: list = field(default_factory=list)
     preferences: list = field(default_factory=list)
     looks: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
     events: list = field(default_factory=list)
     stops: dict = field(default_factory=dict)
     rollouts: dict = field(default_factory=dict)
@@ -104,6 +106,25 @@ class MemoryPolicies:
         yield Delta(self._kept.edition, governing=[self._governing(each) for each in self._kept.activations])
         rollouts = [self._rolling_out(each) for each in self._kept.rollouts.values()]
         yield Delta(self._kept.edition, stops=list(self._kept.stops.values()), rollouts=rollouts)
+
+    async def assets(self, node_id):
+        accounts = await self.accounts_below(node_id)
+        known = [self._kept.values[each] for each in accounts if each in self._kept.values]
+        sums = {}
+        for each in known:
+            sums[each.value.currency] = sums.get(each.value.currency, 0) + each.value.amount
+        oldest = min((each.as_of_time for each in known), default=None)
+        return Assets(sums, len(accounts) - len(known), oldest)
+
+    async def record_values(self, values):
+        newer = [
+            each
+            for each in values
+            if each.account_id not in self._kept.values
+            or self._kept.values[each.account_id].as_of_time <= each.as_of_time
+        ]
+        self._kept.values |= {each.account_id: each for each in newer}
+        return len(newer)
 
     async def account_count(self, node_id):
         accounts = [node for node in self._kept.nodes.values() if node.kind is NodeKind.ACCOUNT]

@@ -122,6 +122,13 @@ async def test_rules_are_compared_explained_looked_up_and_followed(evenkeel):
     assert schema.json["title"] == "PolicyDocument"
 
 
+async def test_what_accounts_are_worth_is_recorded_for_the_rules_of_approval(evenkeel):
+    recorded = await evenkeel("policy", "record-values")
+
+    assert recorded.code == 0, recorded.err
+    assert f"{ASKED_ACCOUNTS} accounts recorded" in recorded.out
+
+
 async def test_a_stop_holds_until_somebody_else_lifts_it(evenkeel):
     stopped = await evenkeel("--json", "policy", "stop", "account-00002", "--reason", "Odd.")
     assert stopped.code == 0, stopped.err

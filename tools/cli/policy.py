@@ -1,11 +1,12 @@
 """`evenkeel policy`: what is allowed, who said so, and how it changes."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evenkeel.decision.v1.book_service_pb2 import ListAccountsRequest
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.rollout_pb2 import RolloutPlan
 from tools.cli.context import call, out, show, table
@@ -212,6 +213,34 @@ def changes(
         out.print(rows)
 
     show(context, response.changes, readable)
+
+
+@app.command("record-values")
+def record_values(context: typer.Context) -> None:
+    """Record what accounts are worth by the book, for rules of approval that look at assets."""
+
+    async def work(services: Evenkeel) -> pb.RecordAccountValuesResponse:
+        recorded, token = 0, ""
+        as_of_time = utc_message(datetime.now(UTC))
+        while True:
+            page = await services.books.ListAccounts(ListAccountsRequest(page_size=1000, page_token=token))
+            values = [
+                pb.AccountValue(account_id=each.account_id, value=each.value, as_of_time=as_of_time)
+                for each in page.accounts
+                if each.HasField("value")
+            ]
+            for each in page.accounts:
+                if not each.HasField("value"):
+                    out.print(f"{each.account_id} has a position without a price, so what it is worth is not known")
+            if values:
+                request = pb.RecordAccountValuesRequest(request_id=new_request_id(), values=values)
+                recorded += (await services.policy.RecordAccountValues(request)).recorded_count
+            token = page.next_page_token
+            if not token:
+                return pb.RecordAccountValuesResponse(recorded_count=recorded)
+
+    response = call(context, "platform_engineer", work)
+    show(context, response, lambda: out.print(f"{response.recorded_count} accounts recorded", highlight=False))
 
 
 @app.command()

@@ -61,14 +61,21 @@ class PoliciesInForce:
         While policy does not answer, nobody can stop there either, and what `check` knows of the versions has to do; an
         account that was paused when it was last asked about stays so.
         """
-        return await self.verdicts_of({plan.account_id: plan.policy_version_hashes for plan in plans}, at)
+        effective = {plan.account_id: plan.policy_hash for plan in plans}
+        return await self.verdicts_of({plan.account_id: plan.policy_version_hashes for plan in plans}, at, effective)
 
     async def verdicts_of(
-        self, asked: Mapping[AccountId, Collection[PolicyHash]], at: datetime
+        self,
+        asked: Mapping[AccountId, Collection[PolicyHash]],
+        at: datetime,
+        effective: Mapping[AccountId, PolicyHash] | None = None,
     ) -> Mapping[AccountId, PolicyVerdict]:
-        """Return what policy has against acting for accounts by these versions at `at`; as `verdicts` does."""
+        """Return what policy has against acting for accounts by these versions at `at`; as `verdicts` does.
+
+        What a plan that was taken does further is judged by its versions alone: half of it is done.
+        """
         try:
-            found = await self._policies.verdicts(asked, at)
+            found = await self._policies.verdicts(asked, at, effective or {})
         except Unreachable:
             return {account_id: self._paused[account_id] for account_id in asked if account_id in self._paused}
         for account_id in asked:

@@ -333,9 +333,15 @@ class Policies(Protocol):
     """Asks policy which versions are in force, and whether they still are an account's."""
 
     async def verdicts(
-        self, accounts: Mapping[AccountId, Collection[PolicyHash]], at: datetime
+        self,
+        accounts: Mapping[AccountId, Collection[PolicyHash]],
+        at: datetime,
+        effective: Mapping[AccountId, PolicyHash],
     ) -> Mapping[AccountId, PolicyVerdict]:
         """Return those accounts whose rules at `at` are not the given versions, or pause trading.
+
+        Where `effective` names the policy that a plan rests on, that must be the same, too: it also changes with what
+        is on record of the client.
 
         Raises:
             Unreachable: Policy does not answer.

@@ -8,7 +8,9 @@ from google.protobuf.message import Message
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
 from services.kernel.canonical import canonical_json, content_hash
+from services.kernel.errors import Violations
 from services.kernel.ids import PolicyNodeId
+from services.kernel.money import Money
 from services.policy.api.documents import document_message, guardrail_message
 from services.policy.api.rollout_messages import plan_message
 from services.policy.app.reading import Verdict
@@ -25,7 +27,7 @@ from services.policy.domain.merge import Layer, Origin
 from services.policy.domain.notices import Notice, NoticeKind
 from services.policy.domain.resolve import Applied
 from services.policy.domain.tree import Node, NodeKind
-from services.runtime.wire import instant_message, instant_of
+from services.runtime.wire import instant_message, instant_of, money_of
 
 _KINDS = {
     NodeKind.FIRM: pb.PolicyNode.KIND_FIRM,
@@ -91,6 +93,27 @@ def new_node(message: pb.PolicyNode) -> NewNode:
     """Return the node that a caller wants; what only the service says is ignored."""
     parent_id = PolicyNodeId(message.parent_id) if message.parent_id else None
     return NewNode(PolicyNodeId(message.node_id), _KINDS_BY_NUMBER[message.kind], parent_id, message.display_name)
+
+
+def account_values(request: pb.RecordAccountValuesRequest) -> list[tuple[PolicyNodeId, Money, datetime]]:
+    """Return what a request says that accounts are worth.
+
+    Raises:
+        Invalid: An amount or an instant is none, an amount is negative, or an account is named twice.
+    """
+    found: dict[PolicyNodeId, tuple[PolicyNodeId, Money, datetime]] = {}
+    violations = Violations()
+    for place, each in enumerate(request.values):
+        at = f"values[{place}]"
+        value = money_of(each.value, f"{at}.value")
+        account_id = PolicyNodeId(each.account_id)
+        if value.amount < 0:
+            violations.add(f"{at}.value", f"must be at least 0, was {value}")
+        if account_id in found:
+            violations.add(f"{at}.account_id", f"{account_id} is named twice")
+        found[account_id] = (account_id, value, instant_of(each.as_of_time, f"{at}.as_of_time"))
+    violations.raise_if_any()
+    return list(found.values())
 
 
 def kind_of(number: int) -> NodeKind | None:

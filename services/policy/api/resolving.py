@@ -69,6 +69,10 @@ class PolicyMessages:
             self._policies.keep(applied.key, made, len(made.document_bytes) + OVERHEAD_BYTES)
         return made
 
+    def hash_of(self, applied: Applied) -> str:
+        """Return the hash that names what applies."""
+        return self.of(applied, SharedSections()).policy_hash
+
     def answer(self, applied: Applied) -> pb.GetEffectivePolicyResponse:
         """Return the answer to who asks what applies to one node; made once while it is kept."""
         # Of the same content, others may answer: a version that was gone back to has the hash that it had.

@@ -15,6 +15,7 @@ from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId, derived
 from services.policy.api.callers import caller
 from services.policy.api.documents import document_of
 from services.policy.api.messages import (
+    account_values,
     as_of,
     change_message,
     difference_message,
@@ -72,6 +73,12 @@ class PolicyServicer(PolicyServiceServicer):
     async def DeleteNode(self, request: pb.DeleteNodeRequest, context: _Context) -> pb.DeleteNodeResponse:
         await self.tree.delete_node(PolicyNodeId(request.node_id), request.etag)
         return pb.DeleteNodeResponse()
+
+    async def RecordAccountValues(
+        self, request: pb.RecordAccountValuesRequest, context: _Context
+    ) -> pb.RecordAccountValuesResponse:
+        recorded = await self.tree.record_values(account_values(request), by=caller().subject)
+        return pb.RecordAccountValuesResponse(recorded_count=recorded)
 
     async def GetNode(self, request: pb.GetNodeRequest, context: _Context) -> pb.GetNodeResponse:
         return pb.GetNodeResponse(node=node_message(await self.tree.get_node(PolicyNodeId(request.node_id))))
@@ -226,7 +233,9 @@ class PolicyServicer(PolicyServiceServicer):
             for each in request.accounts
         }
         at = instant_in(request, "effective_time") or self.market_clock.now()
-        return pb.CheckPoliciesResponse(verdicts=map(verdict_message, await self.policies.verdicts(asked, at)))
+        hashes = {PolicyNodeId(each.account_id): each.policy_hash for each in request.accounts if each.policy_hash}
+        found = await self.policies.verdicts(asked, at, hashes, self.messages.hash_of)
+        return pb.CheckPoliciesResponse(verdicts=map(verdict_message, found))
 
     async def CheckVersions(self, request: pb.CheckVersionsRequest, context: _Context) -> pb.CheckVersionsResponse:
         asked = [PolicyVersionId(each) for each in request.version_hashes]

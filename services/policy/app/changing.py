@@ -1,7 +1,7 @@
 """The use cases by which rules change."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.kernel.clock import Clock
@@ -61,13 +61,15 @@ class Edit:
 class ChangeApp:
     """How rules change: one person writes, another approves.
 
-    `clock` tells when things are recorded, `market_clock` when rules hold.
+    `clock` tells when things are recorded, `market_clock` when rules hold; those with one of `approver_roles` may
+    approve.
     """
 
     read: Read
     begin: Begin
     clock: Clock
     market_clock: Clock
+    approver_roles: frozenset[str]
 
     async def create_change(self, proposal: Proposal) -> tuple[Change, tuple[Finding, ...]]:
         """Draft a change, and say what is odd about it.
@@ -337,7 +339,8 @@ class ChangeApp:
     async def _place(
         self, policies: PolicyReader, node_id: PolicyNodeId, requested_time: datetime | None, document: Document
     ) -> Place:
-        return await place_of(policies, node_id, requested_time or self.market_clock.now(), document)
+        place = await place_of(policies, node_id, requested_time or self.market_clock.now(), document)
+        return replace(place, approver_roles=self.approver_roles)
 
     async def _checked(self, policies: PolicyReader, change: Change, at: datetime | None) -> Place:
         place = await self._place(policies, change.node_id, at, change.document)
@@ -358,7 +361,8 @@ async def _needs(policies: PolicyReader, place: Place, change: Change, before: D
     own = (await policies.layers([change.node_id], AsOf(place.at))).get(change.node_id)
     rules = (place.above if own is None else place.above.below(own)).document.approvals
     # Counted again: accounts may have come since it was submitted.
-    return needs(rules, before, change.document, await policies.account_count(change.node_id))
+    reach, assets = await policies.account_count(change.node_id), await policies.assets(change.node_id)
+    return needs(rules, before, change.document, reach, assets)
 
 
 async def _refuse_open_rollout(policies: PolicyReader, node_id: PolicyNodeId) -> None:

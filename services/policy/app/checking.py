@@ -37,6 +37,7 @@ class Place:
     Attributes:
         parents: The paths of the node and of the models that it can refer to.
         layers: The versions in force on them, by node.
+        approver_roles: The roles whose holders may approve changes; None if that is not to be judged.
     """
 
     node: Node
@@ -44,6 +45,7 @@ class Place:
     at: datetime
     parents: Mapping[PolicyNodeId, PolicyNodeId | None] = field(default_factory=dict)
     layers: Mapping[PolicyNodeId, Layer] = field(default_factory=dict)
+    approver_roles: frozenset[str] | None = None
 
     def with_document(self, document: Document) -> Effective:
         """Return what would apply to the node with `document` as its version."""
@@ -76,7 +78,7 @@ class Place:
         return (*own, *together)
 
     def _own(self, document: Document) -> tuple[Finding, ...]:
-        return lint_own(document, self.above.bounds, self.with_document(document).document)
+        return lint_own(document, self.above.bounds, self.with_document(document).document, self.approver_roles)
 
     def _together(self, document: Document) -> tuple[Finding, ...]:
         with_it = {**self.layers, self.node.node_id: self.layer(document)}

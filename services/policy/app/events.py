@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.kernel.canonical import JsonValue
 from services.kernel.events import Event
+from services.policy.domain.assets import AccountValue
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import differences
 from services.policy.domain.document import EMPTY, FIELDS, Document
@@ -20,6 +21,17 @@ def node_event(step: str, node: Node) -> Event:
     """Return the event that `step` happened to `node`: `created` or `deleted`."""
     data: dict[str, JsonValue] = {"kind": node.kind.value, "parent_id": node.parent_id, "name": node.display_name}
     return Event(f"policy.node.{step}", subjects_of(node), data)
+
+
+def values_event(values: Sequence[AccountValue], recorded: int) -> Event:
+    """Return the event that values of accounts were recorded; what they are stays here."""
+    data: dict[str, JsonValue] = {
+        "account_count": len(values),
+        "recorded_count": recorded,
+        "oldest_time": min(each.as_of_time for each in values),
+        "newest_time": max(each.as_of_time for each in values),
+    }
+    return Event("policy.values.recorded", {}, data)
 
 
 def change_event(step: str, change: Change, node: Node, comment: str = "", *, against: Document | None = None) -> Event:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.client_ports import ClientReader, ClientWriter
+from services.policy.domain.assets import AccountValue, Assets
 from services.policy.domain.changes import Change, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.index import Delta
@@ -93,6 +94,10 @@ class PolicyReader(ClientReader, Protocol):
 
     async def account_count(self, node_id: PolicyNodeId) -> int:
         """Return how many accounts are at and under `node_id`."""
+        ...
+
+    async def assets(self, node_id: PolicyNodeId) -> Assets:
+        """Return what the accounts at and under `node_id` are worth, by the values recorded last."""
         ...
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
@@ -191,6 +196,10 @@ class PolicyWriter(PolicyReader, ClientWriter, Protocol):
 
     async def delete_node(self, node_id: PolicyNodeId) -> None:
         """Delete a node to which nothing refers."""
+        ...
+
+    async def record_values(self, values: Sequence[AccountValue]) -> int:
+        """Keep values that are not older than what is kept of their account, and return how many were kept."""
         ...
 
     async def add_change(self, change: Change) -> None:

@@ -1,8 +1,8 @@
 """The use cases that say which rules apply."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias, assert_never
 
@@ -90,6 +90,8 @@ class PolicyApp:
     read: Read
     editions: Editions
     market_clock: Clock
+    # Whose holders may approve changes.
+    approver_roles: frozenset[str]
 
     async def applied(self, node_id: PolicyNodeId, as_of: AsOf) -> Applied:
         """Return what applies to a node as of an instant.
@@ -153,8 +155,21 @@ class PolicyApp:
             [stop for stop in stops if stop.version_id in here],
         )
 
-    async def verdicts(self, asked: Mapping[PolicyNodeId, Collection[PolicyVersionId]], at: datetime) -> list[Verdict]:
-        """Return the accounts whose rules at the business instant `at` are not the given versions, or pause them."""
+    async def verdicts(
+        self,
+        asked: Mapping[PolicyNodeId, Collection[PolicyVersionId]],
+        at: datetime,
+        hashes: Mapping[PolicyNodeId, str],
+        hash_of: Callable[[Applied], str],
+    ) -> list[Verdict]:
+        """Return the accounts whose rules at the business instant `at` are others than asked about, or pause them.
+
+        Args:
+            asked: The versions by which each account was planned for.
+            at: The instant.
+            hashes: The effective policy by which it was, for accounts of which it is known.
+            hash_of: Names what applies to a node as `hashes` does.
+        """
         resolving = await self._resolver(list(asked), AsOf(at))
         found: list[Verdict] = []
         for account_id, versions in asked.items():
@@ -173,6 +188,9 @@ class PolicyApp:
                 said = [f"{each} does not govern it" for each in sorted(set(versions) - set(governing))]
                 said += [f"{each} governs it, too" for each in sorted(set(governing) - set(versions))]
                 found.append(Verdict(account_id, False, governing, f"of {account_id}: {', '.join(said)}"))
+            elif account_id in hashes and hash_of(applied) != hashes[account_id]:
+                words = f"what is on record of {account_id}, or holds by the day, changed since it was planned for"
+                found.append(Verdict(account_id, False, governing, words))
         return found
 
     async def explain(self, node_id: PolicyNodeId, path: str, as_of: AsOf) -> Explanation:
@@ -228,7 +246,7 @@ class PolicyApp:
         """
         async with self.read() as policies:
             place = await place_of(policies, node_id, self.market_clock.now(), document)
-        return place.findings(document)
+        return replace(place, approver_roles=self.approver_roles).findings(document)
 
     async def _resolver(self, node_ids: Sequence[PolicyNodeId], as_of: AsOf) -> Resolver:
         return await self.editions.resolver(node_ids, as_of)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import Violations
 from services.kernel.ids import PolicyNodeId
-from services.policy.app.events import node_event
+from services.kernel.money import Money
+from services.policy.app.events import node_event, values_event
 from services.policy.app.ports import Begin, ChangeFilter, Read
+from services.policy.domain.assets import AccountValue
 from services.policy.domain.errors import (
     NodeExists,
     NodeHasChildren,
@@ -96,6 +99,23 @@ class TreeApp:
                 )
             await policies.delete_node(node_id)
             await policies.emit(node_event("deleted", node))
+
+    async def record_values(self, wanted: Sequence[tuple[PolicyNodeId, Money, datetime]], *, by: str) -> int:
+        """Record what accounts are worth, all or none, and return of how many; older values than known are left out.
+
+        Raises:
+            NodeNotFound: Names the first account that does not exist, or is no account.
+        """
+        now = self.clock.now()
+        values = [AccountValue(account_id, value, at, now, by) for account_id, value, at in wanted]
+        async with self.begin() as policies:
+            known = set((await policies.lineage([each.account_id for each in values])).account_ids)
+            for each in values:
+                if each.account_id not in known:
+                    raise NodeNotFound(f"policy account {each.account_id} does not exist", node_id=each.account_id)
+            recorded = await policies.record_values(values)
+            await policies.emit(values_event(values, recorded))
+        return recorded
 
     async def get_node(self, node_id: PolicyNodeId) -> Node:
         """Return a node.

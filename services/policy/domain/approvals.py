@@ -2,7 +2,8 @@
 
 Every change needs one person who is not its author. Beyond that the rules ask: a document's `approvals` bind its node
 and everything below, and rules of all ancestors hold at once, so a lower level can ask for more and never for less. A
-rule looks at how far a change reaches, in accounts, and at which fields it sets, changes or clears.
+rule looks at how far a change reaches, in accounts and in what they are worth, and at which fields it sets, changes or
+clears.
 
 The rules are policy themselves: they change by change requests, under the rules that hold before the change. And since
 whoever may weaken them could do anything, a change of them needs two people even where no rule says so.
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.kernel.decimals import plain
+from services.policy.domain.assets import Assets
 from services.policy.domain.diff import differences
 from services.policy.domain.document import ApprovalRule, Document
 
@@ -53,7 +56,9 @@ class Need:
         return min(len(people), self.count)
 
 
-def needs(rules: Sequence[ApprovalRule], before: Document, after: Document, account_count: int) -> tuple[Need, ...]:
+def needs(
+    rules: Sequence[ApprovalRule], before: Document, after: Document, account_count: int, assets: Assets
+) -> tuple[Need, ...]:
     """Return whose approval it takes to replace `before` by `after`.
 
     Args:
@@ -61,6 +66,7 @@ def needs(rules: Sequence[ApprovalRule], before: Document, after: Document, acco
         before: What the node says now.
         after: What it is to say.
         account_count: How many accounts are at and under the node.
+        assets: What they are worth.
     """
     touched = {difference.path for difference in differences(before, after)}
     found = [Need(None, 1, "every change needs one approver")]
@@ -69,9 +75,11 @@ def needs(rules: Sequence[ApprovalRule], before: Document, after: Document, acco
     for rule in rules:
         if account_count < (rule.account_minimum or 0):
             continue
+        if rule.asset_minimum is not None and not assets.may_reach(rule.asset_minimum):
+            continue
         if rule.fields and not any(_covers(field, path) for field in rule.fields for path in touched):
             continue
-        found.append(Need(rule.role, rule.count, _sentence(rule, account_count)))
+        found.append(Need(rule.role, rule.count, _sentence(rule, account_count, assets)))
     return tuple(dict.fromkeys(found))
 
 
@@ -84,7 +92,7 @@ def _covers(field: str, path: str) -> bool:
     return path == field or path.startswith(f"{field}.")
 
 
-def _sentence(rule: ApprovalRule, account_count: int) -> str:
+def _sentence(rule: ApprovalRule, account_count: int, assets: Assets) -> str:
     who = f"{rule.count} with the role {rule.role}" if rule.role else f"{rule.count} approvers"
     what = f"a change of {', '.join(rule.fields)}" if rule.fields else "a change"
     reach = (
@@ -92,5 +100,14 @@ def _sentence(rule: ApprovalRule, account_count: int) -> str:
         if rule.account_minimum
         else ""
     )
+    if rule.asset_minimum is not None:
+        reach += f" that concerns assets of {rule.asset_minimum} or more, this one {_worth(assets)}"
     why = f" ({rule.reason})" if rule.reason else ""
     return f"{what}{reach}, needs {who}{why}" if reach else f"{what} needs {who}{why}"
+
+
+def _worth(assets: Assets) -> str:
+    sums = [f"{plain(amount)} {currency}" for currency, amount in sorted(assets.by_currency.items())]
+    unknown = [f"{assets.unknown_count} accounts of unknown value"] if assets.unknown_count else []
+    since = "" if assets.oldest_time is None else f" as of {assets.oldest_time.date().isoformat()}"
+    return (" and ".join((*sums, *unknown)) or "nothing") + since

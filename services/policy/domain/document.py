@@ -451,6 +451,7 @@ class ApprovalRule:
         count: How many different people, 1 to 8.
         role: The role that they must have; any when None.
         account_minimum: Asks of changes that reach at least so many accounts; of all when None.
+        asset_minimum: Asks of changes whose accounts are worth so much together, or may be; of all when None.
         fields: Asks of changes of these fields or sections; of all when empty.
         reason: For people.
     """
@@ -460,6 +461,7 @@ class ApprovalRule:
     account_minimum: int | None = None
     fields: tuple[str, ...] = ()
     reason: str | None = None
+    asset_minimum: Amount = None
 
     def __post_init__(self) -> None:
         """Sort the fields, each once."""

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.ports import ChangeFilter, NumberedChange, NumberedRollout, NumberedStop
+from services.policy.domain.assets import Assets
 from services.policy.domain.changes import Change, Decided, State
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.index import Delta, NewNode
@@ -53,6 +54,7 @@ from services.policy.store.rows import (
     stop_of,
 )
 from services.policy.tables import (
+    account_value,
     activation,
     change,
     edition,
@@ -146,6 +148,24 @@ class StoredReader(StoredClientReader):
         below = below.union_all(select(node.c.node_id, node.c.kind).join(below, node.c.parent_id == below.c.node_id))
         query = select(func.count()).select_from(below).where(below.c.kind == NodeKind.ACCOUNT.value)
         return int((await self._connection.execute(query)).scalar_one())
+
+    async def assets(self, node_id: PolicyNodeId) -> Assets:
+        """Return what the accounts at and under `node_id` are worth, by the values recorded last."""
+        below = select(node.c.node_id, node.c.kind).where(node.c.node_id == node_id).cte("below", recursive=True)
+        below = below.union_all(select(node.c.node_id, node.c.kind).join(below, node.c.parent_id == below.c.node_id))
+        said = account_value.c
+        query = (
+            select(said.currency, func.sum(said.amount), func.count(), func.min(said.as_of_time))
+            .select_from(below.outerjoin(account_value, said.account_id == below.c.node_id))
+            .where(below.c.kind == NodeKind.ACCOUNT.value)
+            .group_by(said.currency)
+        )
+        rows = (await self._connection.execute(query)).all()
+        return Assets(
+            by_currency={currency: amount for currency, amount, _, _ in rows if currency is not None},
+            unknown_count=sum(count for currency, _, count, _ in rows if currency is None),
+            oldest_time=min((oldest for currency, _, _, oldest in rows if currency is not None), default=None),
+        )
 
     async def children_count(self, node_id: PolicyNodeId) -> int:
         """Return how many nodes stand directly under `node_id`."""

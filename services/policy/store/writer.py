@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.kernel.events import Event
 from services.kernel.ids import ChangeId, PolicyNodeId
+from services.policy.domain.assets import AccountValue
 from services.policy.domain.changes import Change
 from services.policy.domain.content import canonical_bytes
 from services.policy.domain.document import Document, models_in
@@ -21,6 +22,7 @@ from services.policy.store.clients import StoredClientWriter
 from services.policy.store.reader import MODEL, StoredReader
 from services.policy.store.rows import ACTIVATION_COLUMNS, activation_of, plain_approvals, plain_plan
 from services.policy.tables import (
+    account_value,
     activation,
     change,
     node,
@@ -99,6 +101,29 @@ class StoredWriter(StoredReader, StoredClientWriter):
     async def delete_node(self, node_id: PolicyNodeId) -> None:
         """Delete a node to which nothing refers."""
         await self._connection.execute(delete(node).where(node.c.node_id == node_id))
+
+    async def record_values(self, values: Sequence[AccountValue]) -> int:
+        """Keep values that are not older than what is kept of their account, and return how many were kept."""
+        added = postgresql.insert(account_value)
+        newer = {name: added.excluded[name] for name in ("amount", "currency", "author", "as_of_time", "recorded_time")}
+        statement = added.on_conflict_do_update(
+            index_elements=["account_id"],
+            set_=newer,
+            where=account_value.c.as_of_time <= added.excluded.as_of_time,
+        ).returning(account_value.c.account_id)
+        # In one order everywhere, so that two callers wait for each other and do not lock up.
+        rows = [
+            {
+                "account_id": each.account_id,
+                "amount": each.value.amount,
+                "currency": each.value.currency,
+                "author": each.author,
+                "as_of_time": each.as_of_time,
+                "recorded_time": each.recorded_time,
+            }
+            for each in sorted(values, key=lambda value: value.account_id)
+        ]
+        return len((await self._connection.execute(statement, rows)).all())
 
     async def add_change(self, change_: Change) -> None:
         """Add a new change and its content."""

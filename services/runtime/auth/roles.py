@@ -21,6 +21,7 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     "platform_engineer": _READ_BUSINESS
     | {
         "policy.node.write",
+        "policy.value.write",
         "decision.book.write",
         "decision.prices.write",
         "decision.run",
@@ -57,7 +58,14 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     # Workloads: what each service asks of the others, and nothing more.
     "policy_service": frozenset({"audit.append"}),
     "decision_service": frozenset(
-        {"policy.read", "policy.rollout.report", "execution.read", "execution.submit", "audit.append"}
+        {
+            "policy.read",
+            "policy.rollout.report",
+            "policy.value.write",
+            "execution.read",
+            "execution.submit",
+            "audit.append",
+        }
     ),
     "execution_service": frozenset({"policy.read", "decision.read", "audit.append"}),
     "audit_service": frozenset(),
@@ -67,3 +75,8 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
 def permissions_of(roles: Iterable[str]) -> frozenset[str]:
     """Return everything that `roles` together may do; a role we do not know may do nothing."""
     return frozenset().union(*(PERMISSIONS_BY_ROLE.get(role, frozenset()) for role in roles))
+
+
+def roles_with(permission: str) -> frozenset[str]:
+    """Return the roles whose holders may do what needs `permission`."""
+    return frozenset(role for role, held in PERMISSIONS_BY_ROLE.items() if permission in held)

@@ -147,6 +147,8 @@ async def test_a_paused_account_and_one_whose_rules_are_others_by_now_are_refuse
 
     assert [reasons(each) for each in results] == [[], ["TRADING_HALTED"], ["PLAN_POLICY_NOT_IN_FORCE"]]
     assert "paused" in results[1].refusals[0].description
+    # Policy is told which effective policy each plan rests on: it also changes with what clients say.
+    assert world.policies.effective == {f"a-{n}": a_plan().policy_hash for n in range(3)}
 
 
 async def test_what_was_paused_stays_so_while_policy_does_not_answer(world):

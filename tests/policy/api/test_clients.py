@@ -264,6 +264,38 @@ async def test_preferences_inside_the_bounds_hold_at_once_without_an_approver(fi
     assert (source.origin, source.author, source.approver) == (policy.FieldSource.ORIGIN_PREFERENCE, "ada", "")
 
 
+async def test_what_a_client_says_voids_what_was_planned_before(firm):
+    await set_profile(firm)
+
+    async def against(at=None, *, since):
+        """Return what policy has against a plan that rests on the policy `since`."""
+        request = policy.CheckPoliciesRequest(
+            accounts=[
+                policy.AccountVersions(
+                    account_id="acc", version_hashes=since.policy.version_hashes, policy_hash=since.policy.policy_hash
+                )
+            ]
+        )
+        if at is not None:
+            request.effective_time.CopyFrom(instant_message(at))
+        return [each.description for each in (await firm.reading.CheckPolicies(request)).verdicts]
+
+    planned = await firm.effective("acc")
+    assert await against(since=planned) == []
+    # The day before, and the day on which the client is 60 and led to another model.
+    assert await against(NOON + DAY, since=planned) == []
+    assert len(await against(NOON + 2 * DAY, since=planned)) == 1
+
+    await set_preferences(firm, tax_importance=decimal_message(Decimal("0.7")))
+
+    (words,) = await against(since=planned)
+    assert words == "what is on record of acc, or holds by the day, changed since it was planned for"
+    again = await firm.effective("acc")
+    assert await against(since=again) == []
+    await set_profile(firm, profile(tolerance=4))
+    assert len(await against(since=again)) == 1
+
+
 @pytest.mark.parametrize(
     ("chosen", "field", "words"),
     [

@@ -11,8 +11,9 @@ from google.type.decimal_pb2 import Decimal as DecimalMessage
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1 import rollout_pb2 as rollout_pb
 from evenkeel.policy.v1 import rollout_service_pb2 as service_pb
+from services.kernel.money import Money
 from services.policy.domain.document import ApprovalRule, Document
-from services.runtime.wire import decimal_message, instant_message, words_of
+from services.runtime.wire import decimal_message, instant_message, money_message, words_of
 from tests.policy.api.conftest import a_request_id, refused
 from tests.policy.builders import NOON, both, guarded, risk, targets
 
@@ -282,6 +283,59 @@ async def test_a_change_that_reaches_far_needs_those_whom_the_rules_ask_for(plan
     planted.market_clock.advance(SECOND)
     near = await planted.approve(await planted.submit(await planted.draft(risk(cash_ceiling="0.3"), "acc1")))
     assert near.state == pb.PolicyChange.STATE_ACTIVE
+
+
+def worth(account_id, amount, at=NOON):
+    value = money_message(Money(Decimal(amount), "USD"))
+    return pb.AccountValue(account_id=account_id, value=value, as_of_time=instant_message(at))
+
+
+async def test_a_change_that_concerns_much_needs_those_whom_the_rules_ask_for(planted):
+    rule = ApprovalRule(1, role="risk_officer", asset_minimum=Money(Decimal(1_000), "USD"))
+    change = await planted.submit(await planted.draft(Document(approvals=(rule,))))
+    await planted.approve(change)
+    await planted.approve(change, "cy")
+    planted.market_clock.advance(SECOND)
+
+    async def record(*values):
+        request = pb.RecordAccountValuesRequest(request_id=a_request_id(), values=values)
+        return (await planted.engineer.RecordAccountValues(request)).recorded_count
+
+    # Of nobody is it known what they are worth, so the rule asks.
+    waiting = await planted.submit(await planted.draft(NEW, "growth"))
+    assert "20 accounts of unknown value" in waiting.approval_needs[1].description
+    assert await record(*(worth(each, 40) for each in ACCOUNTS)) == 20
+    assert await record(worth("acc1", 1_000_000, NOON - SECOND)) == 0
+    (only,) = (await planted.get(waiting)).approval_needs
+    assert only.role == ""
+    await record(worth("acc1", 240, NOON + SECOND))
+    _, officer = (await planted.get(waiting)).approval_needs
+    assert (officer.role, officer.count) == ("risk_officer", 1)
+    assert "this one 1000 USD as of 2026-03-03" in officer.description
+    assert (await planted.approve(waiting)).state == pb.PolicyChange.STATE_SUBMITTED
+    assert (await planted.approve(waiting, "rita", role="risk_officer")).state == pb.PolicyChange.STATE_ACTIVE
+
+    async with refused(grpc.StatusCode.NOT_FOUND, "POLICY_NODE_NOT_FOUND"):
+        await record(worth("acc1", 1), worth("growth", 1))
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as fields:
+        await record(worth("acc1", -1), worth("acc1", 1))
+    assert fields.keys() >= {"values[0].value", "values[1].account_id"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (ApprovalRule(1, role="chief_wizard"), "nobody with the role 'chief_wizard' may approve"),
+        (ApprovalRule(1, role="policy_author"), "nobody with the role 'policy_author' may approve"),
+        (ApprovalRule(1, fields=("risk", "risk.cash_flor")), "'risk.cash_flor' is neither a field nor a section"),
+    ],
+)
+async def test_a_rule_of_approval_that_could_never_be_met_is_refused(service, rule, words):
+    await service.plant()
+
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_CONTRADICTION") as fields:
+        await service.draft(Document(approvals=(rule,)))
+    assert words in fields["document.approvals"]
 
 
 async def test_an_edit_voids_the_approvals_it_had(planted):

@@ -35,13 +35,17 @@ def rules(draw):
     return both(*said)
 
 
+APPROVERS = frozenset({"policy_approver"})
+
+
 class Governance(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.store = MemoryStore()
         self.clock, self.market_clock = FixedClock(NOON), FixedClock(NOON)
-        self.changes = ChangeApp(self.store.read, self.store.begin, self.clock, self.market_clock)
-        self.policies = PolicyApp(self.store.read, Editions(self.store.read, self.store.glance), self.market_clock)
+        self.changes = ChangeApp(self.store.read, self.store.begin, self.clock, self.market_clock, APPROVERS)
+        editions = Editions(self.store.read, self.store.glance)
+        self.policies = PolicyApp(self.store.read, editions, self.market_clock, APPROVERS)
         self.ids = []
         self.read = {}
         self.known = {}

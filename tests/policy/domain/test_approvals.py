@@ -2,7 +2,9 @@ from decimal import Decimal
 
 import pytest
 
+from services.kernel.money import Money
 from services.policy.domain.approvals import RULE_CHANGE_COUNT, Approval, missing, needs
+from services.policy.domain.assets import Assets
 from services.policy.domain.document import EMPTY, ApprovalRule, Document
 from services.policy.domain.errors import ApprovedAlready, SelfApproval
 from tests.policy.builders import NOON, approved, both, risk, submitted, targets
@@ -11,12 +13,16 @@ FIRM_WIDE = ApprovalRule(2, account_minimum=1_000, reason="the board says so")
 RISK = ApprovalRule(1, role="risk_officer", fields=("risk",))
 
 
+NO_ASSETS = Assets()
+LARGE = ApprovalRule(2, asset_minimum=Money(Decimal(1_000_000), "USD"))
+
+
 def by(name, *roles):
     return Approval(name, tuple(roles), "", NOON)
 
 
-def count_missing(rules, after, accounts, *approvals, before=EMPTY):
-    return len(missing(needs(rules, before, after, accounts), approvals))
+def count_missing(rules, after, accounts, *approvals, before=EMPTY, assets=NO_ASSETS):
+    return len(missing(needs(rules, before, after, accounts, assets), approvals))
 
 
 def test_without_a_rule_one_person_is_enough():
@@ -28,6 +34,36 @@ def test_without_a_rule_one_person_is_enough():
 def test_a_rule_asks_when_the_change_reaches_far_enough(accounts, left):
     assert count_missing([FIRM_WIDE], targets(VTI="1"), accounts, by("bob")) == left
     assert count_missing([FIRM_WIDE], targets(VTI="1"), accounts, by("bob"), by("cy")) == 0
+
+
+@pytest.mark.parametrize(
+    ("assets", "left"),
+    [
+        (Assets({"USD": Decimal("999999.99")}), 0),
+        (Assets({"USD": Decimal(1_000_000)}), 1),
+        # What nobody knows may be large.
+        (Assets({"USD": Decimal(5)}, unknown_count=1), 1),
+        (Assets({"USD": Decimal(5), "EUR": Decimal(5)}), 1),
+        (Assets({"USD": Decimal(5), "EUR": Decimal(0)}), 0),
+    ],
+)
+def test_a_rule_asks_when_the_change_concerns_so_much_or_may(assets, left):
+    assert count_missing([LARGE], targets(VTI="1"), 3, by("bob"), assets=assets) == left
+
+
+def test_a_change_that_reaches_nobody_concerns_nothing():
+    assert count_missing([LARGE], targets(VTI="1"), 0, by("bob"), assets=Assets()) == 0
+
+
+def test_a_need_says_what_the_change_concerns_and_as_of_when():
+    known = Assets({"USD": Decimal(2_000_000)}, unknown_count=3, oldest_time=NOON)
+
+    _, need = needs([LARGE], EMPTY, targets(VTI="1"), 9, known)
+
+    assert need.description == (
+        "a change that concerns assets of 1000000 USD or more, this one 2000000 USD and 3 accounts of unknown value as "
+        "of 2026-03-03, needs 2 approvers"
+    )
 
 
 def test_a_rule_asks_only_about_its_fields_and_only_those_with_its_role_meet_it():
@@ -55,7 +91,9 @@ def test_one_person_counts_once_however_often_and_by_whatever_name_of_role():
 
 
 def test_the_rule_that_asks_is_said_in_a_sentence():
-    found = [need.description for need in needs([FIRM_WIDE, RISK], EMPTY, risk(cash_floor="0.1"), 1_500)]
+    asked = needs([FIRM_WIDE, RISK], EMPTY, risk(cash_floor="0.1"), 1_500, NO_ASSETS)
+
+    found = [need.description for need in asked]
 
     assert found == [
         "every change needs one approver",

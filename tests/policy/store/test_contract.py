@@ -10,7 +10,9 @@ from sqlalchemy import delete, exc, insert, select, text, update
 
 from services.kernel.events import Event
 from services.kernel.ids import PolicyNodeId
+from services.kernel.money import Money
 from services.policy.app.ports import ChangeFilter
+from services.policy.domain.assets import AccountValue, Assets
 from services.policy.domain.changes import State
 from services.policy.domain.document import Document, Targets, TargetWeight
 from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
@@ -702,6 +704,26 @@ EVERYTHING = {
     "residence": "DE",
     "wrapper": "PENSION",
 }
+
+
+def worth(account_id, amount, at=NOON, currency="USD"):
+    return AccountValue(PolicyNodeId(account_id), Money(Decimal(amount), currency), at, NOON, "eve")
+
+
+async def test_what_accounts_are_worth_is_what_was_said_of_the_latest_instant(store):
+    await planted(store)
+    async with store.begin() as policies:
+        assert await policies.record_values([worth("acc-1", 100, NOON + DAY)]) == 1
+    async with store.begin() as policies:
+        # Of acc-1 it is older than what is kept.
+        assert await policies.record_values([worth("acc-2", 5, currency="EUR"), worth("acc-1", 7)]) == 1
+
+    async with store.read() as policies:
+        assert await policies.assets("acc-1") == Assets({"USD": Decimal(100)}, 0, NOON + DAY)
+        family = await policies.assets("family")
+        assert family == Assets({"USD": Decimal(100), "EUR": Decimal(5)}, 0, NOON)
+        whole = await policies.assets("firm")
+        assert whole.unknown_count == len(await policies.accounts_below("firm")) - 2
 
 
 async def test_a_profile_comes_back_as_it_was_as_of_any_instant(store):

@@ -1936,7 +1936,7 @@ class ApprovalRule(_message.Message):
     """Whose approval a change needs, beyond the one that every change needs.
 
     A rule asks when the change reaches at least `account_minimum` accounts and
-    sets, changes or clears one of `fields`.
+    `asset_minimum` of assets, and sets, changes or clears one of `fields`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1946,6 +1946,7 @@ class ApprovalRule(_message.Message):
     ACCOUNT_MINIMUM_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ASSET_MINIMUM_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """The role that approvers must have; any when empty."""
     count: _builtins.int
@@ -1958,6 +1959,13 @@ class ApprovalRule(_message.Message):
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Asks of changes of these fields or sections; of all when empty."""
 
+    @_builtins.property
+    def asset_minimum(self) -> _money_pb2.Money:
+        """Asks of changes whose accounts are worth at least this together, by the values
+        that were recorded last; of all when absent. Asks also while some account's
+        value is not known, or is in another currency.
+        """
+
     def __init__(
         self,
         *,
@@ -1966,10 +1974,11 @@ class ApprovalRule(_message.Message):
         account_minimum: _builtins.int = ...,
         fields: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
+        asset_minimum: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asset_minimum", b"asset_minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_minimum", b"account_minimum", "count", b"count", "fields", b"fields", "reason", b"reason", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_minimum", b"account_minimum", "asset_minimum", b"asset_minimum", "count", b"count", "fields", b"fields", "reason", b"reason", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

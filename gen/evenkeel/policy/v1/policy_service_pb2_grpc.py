@@ -54,6 +54,11 @@ class PolicyServiceStub:
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeResponse.FromString,
                 _registered_method=True)
+        self.RecordAccountValues = channel.unary_unary(
+                '/evenkeel.policy.v1.PolicyService/RecordAccountValues',
+                request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesResponse.FromString,
+                _registered_method=True)
         self.GetNode = channel.unary_unary(
                 '/evenkeel.policy.v1.PolicyService/GetNode',
                 request_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetNodeRequest.SerializeToString,
@@ -194,6 +199,16 @@ class PolicyServiceServicer:
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
         `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordAccountValues(self, request, context):
+        """Records what accounts are worth, for approval rules that look at assets: all of
+        them or none. An account's value that is older than the recorded one is left out.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -427,6 +442,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeRequest.FromString,
                     response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeResponse.SerializeToString,
             ),
+            'RecordAccountValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAccountValues,
+                    request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesRequest.FromString,
+                    response_serializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesResponse.SerializeToString,
+            ),
             'GetNode': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNode,
                     request_deserializer=evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.GetNodeRequest.FromString,
@@ -619,6 +639,33 @@ class PolicyService:
             '/evenkeel.policy.v1.PolicyService/DeleteNode',
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeRequest.SerializeToString,
             evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.DeleteNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAccountValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.policy.v1.PolicyService/RecordAccountValues',
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesRequest.SerializeToString,
+            evenkeel_dot_policy_dot_v1_dot_policy__service__pb2.RecordAccountValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

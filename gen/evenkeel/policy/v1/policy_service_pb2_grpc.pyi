@@ -56,6 +56,12 @@ class PolicyServiceStub:
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
     `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
     """
+    RecordAccountValues: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RecordAccountValuesRequest, _policy_service_pb2.RecordAccountValuesResponse]
+    """Records what accounts are worth, for approval rules that look at assets: all of
+    them or none. An account's value that is older than the recorded one is left out.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+    """
     GetNode: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetNodeRequest, _policy_service_pb2.GetNodeResponse]
     """Returns a node.
 
@@ -208,6 +214,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
     `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
+    """
+    RecordAccountValues: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RecordAccountValuesRequest, _policy_service_pb2.RecordAccountValuesResponse]  # type: ignore[assignment]
+    """Records what accounts are worth, for approval rules that look at assets: all of
+    them or none. An account's value that is older than the recorded one is left out.
+
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
     """
     GetNode: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetNodeRequest, _policy_service_pb2.GetNodeResponse]  # type: ignore[assignment]
     """Returns a node.
@@ -376,6 +388,18 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND`; `FAILED_PRECONDITION` /
         `POLICY_NODE_HAS_CHILDREN`, `POLICY_TREE_INVALID`; `ABORTED` / `VERSION_CONFLICT`.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordAccountValues(
+        self,
+        request: _policy_service_pb2.RecordAccountValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.RecordAccountValuesResponse, _abc.Awaitable[_policy_service_pb2.RecordAccountValuesResponse]]:
+        """Records what accounts are worth, for approval rules that look at assets: all of
+        them or none. An account's value that is older than the recorded one is left out.
+
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
         """
 
     @_abc_1.abstractmethod

@@ -16,6 +16,7 @@ from services.kernel.ids import PolicyNodeId
 from services.policy.domain.document import EMPTY, FIELDS, Document, Restrictions, Targets, TargetWeight
 from services.policy.domain.errors import PolicyContradiction
 from services.policy.domain.guardrails import Bounds
+from services.policy.domain.lint.approvals import approval_findings
 from services.policy.domain.lint.conflict import irreducible
 from services.policy.domain.lint.finding import Finding, Severity, error
 from services.policy.domain.lint.merged import MERGED_RULES
@@ -36,16 +37,20 @@ def no_models(_: PolicyNodeId) -> Effective | None:
     return None
 
 
-def lint_own(document: Document, bounds: Bounds, merged: Document = EMPTY) -> tuple[Finding, ...]:
+def lint_own(
+    document: Document, bounds: Bounds, merged: Document = EMPTY, approver_roles: Collection[str] | None = None
+) -> tuple[Finding, ...]:
     """Return what is wrong with one node's document by itself, errors first.
 
     Args:
         document: As its author wrote it.
         bounds: The guardrails of the node's ancestors, which the document's own can only narrow.
         merged: What would apply to the node, from which the steps of its guardrails are measured.
+        approver_roles: The roles whose holders may approve changes; None if that is not known here.
     """
+    approvals = approval_findings(document, approver_roles)
     room = guardrails_leave_something(document.guardrails, bounds, merged)
-    return _errors_first([*own_findings(document), *room])
+    return _errors_first([*own_findings(document), *approvals, *room])
 
 
 def lint_merged(document: Document, at: datetime, mix_of: MixOf = no_models) -> tuple[Finding, ...]:
