@@ -28,5 +28,6 @@ async def main():
         await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
+def command_line():
+    """Ship until killed."""
     asyncio.run(main())

@@ -8,10 +8,7 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import asyncpg
 import grpc
@@ -28,32 +25,24 @@ from services.runtime.database import Database
 from tests.audit.api.conftest import message_of
 from tests.audit.builders import ACCESS_KEY, KEY, ORIGIN, an_event
 from tests.audit.check_log import check_log, check_tables
+from tests.support.forked import Forked
 from tools.local.issuer import ISSUER, TokenIssuer
 
 KILLS = int(os.environ.get("EVENKEEL_AUDIT_KILLS", "4"))
 PRODUCERS = 6
-ROOT = Path(__file__).parents[2]
 
 
-class Process:
+class Process(Forked):
     """One process of the service, started again whenever it is killed."""
 
     def __init__(self, number, environment, directory):
-        self.environment = environment | {"EVENKEEL_PORT_FILE": str(directory / f"port-{number}")}
-        self.port_file = Path(self.environment["EVENKEEL_PORT_FILE"])
-        self.log = (directory / f"log-{number}").open("wb")
-        self.process = None
+        self.port_file = directory / f"port-{number}"
+        environment = environment | {"EVENKEEL_PORT_FILE": str(self.port_file)}
+        super().__init__("services.audit.__main__", ["serve"], environment, directory / f"log-{number}")
 
     def start(self):
         self.port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "services.audit", "serve"]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=self.log, stderr=subprocess.STDOUT
-        )
-
-    def kill(self, how=signal.SIGKILL):
-        self.process.send_signal(how)
-        self.process.wait(timeout=30)
+        super().start()
 
     @property
     def port(self):
@@ -116,7 +105,6 @@ def environment(audit_database, tmp_path):
     wrapping_key.write_text(bytes(range(32)).hex())
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
         "EVENKEEL_AUDIT_DATABASE_URL": audit_database.url,
         "EVENKEEL_AUDIT_KEEPER_DATABASE_URL": audit_database.keeper_url,
         "EVENKEEL_AUDIT_SUBJECT_KEYS_FILE": str(wrapping_key),
@@ -151,7 +139,6 @@ async def test_killed_processes_lose_nothing_double_nothing_and_fork_nothing(env
             task.cancel()
         for process in processes:
             process.kill(signal.SIGTERM)
-            process.log.close()
 
     database = Database(audit_database.settings())
     try:
@@ -185,9 +172,8 @@ async def test_a_process_that_is_told_to_stop_ends_by_itself_with_success(enviro
     process.start()
     producers = Producers([process], token)
     await producers.send([an_event("one")], random.Random(1))
-    process.kill(signal.SIGTERM)
 
-    assert process.process.returncode == 0
+    assert process.kill(signal.SIGTERM) == 0
     assert len(producers.acknowledged) == 1
 
 
@@ -199,14 +185,11 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     process.kill(signal.SIGTERM)
 
     def command(name):
-        return subprocess.run(
-            [sys.executable, "-m", "services.audit", name],
-            cwd=ROOT,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        output = tmp_path / f"output of {name}"
+        output.write_text("")
+        ran = Forked("services.audit.__main__", [name], variables, output)
+        ran.start()
+        return ran.ended(), output.read_text()
 
     whole = await asyncio.to_thread(command, "scrub")
     superuser = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
@@ -215,8 +198,8 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     bent = await asyncio.to_thread(command, "scrub")
     key = await asyncio.to_thread(command, "verifier-key")
 
-    assert (whole.returncode, bent.returncode, key.returncode) == (0, 1, 0)
-    assert "events: 2 entries, root " in whole.stdout
-    assert "events: entry 1: its leaf is not the hash of its body" in bent.stdout
+    assert (whole[0], bent[0], key[0]) == (0, 1, 0)
+    assert "events: 2 entries, root " in whole[1]
+    assert "events: entry 1: its leaf is not the hash of its body" in bent[1]
     records_key = KEY.derived(f"{ORIGIN}/records")
-    assert key.stdout.split() == [str(each.verifier_key) for each in (ACCESS_KEY, KEY, records_key)]
+    assert key[1].split() == [str(each.verifier_key) for each in (ACCESS_KEY, KEY, records_key)]
