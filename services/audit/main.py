@@ -272,6 +272,7 @@ async def check(settings: AuditSettings) -> Mapping[str, ScrubReport]:
                 continues=continued_key(settings, name),
                 disposals=[(each.start, each.stop) for each in records.disposals(name)],
                 witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
+                closes=PostgresCloses(database, name),
             )
             for name, key in signing_keys(settings).items()
         }
@@ -336,6 +337,7 @@ class OpenLog:
             on_report=watch.scrubbed,
             disposals=None if records is None else partial(records.disposals, name),
             witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
+            closes=PostgresCloses(database, name),
         )
         reader = PostgresReader(database, name)
         app = AuditApp(

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +79,8 @@ class Postgres:
     # Where it listens on 127.0.0.1; 0 takes a free port.
     port: int = 0
     binaries: Path | None = None
+    # Further settings of the server, by their names.
+    settings: Mapping[str, str] = field(default_factory=dict)
     _found_home: Path | None = field(default=None, init=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _socket_directory: Path | None = field(default=None, init=False)
@@ -264,6 +266,7 @@ class Postgres:
             "timezone": "UTC",
             "log_timezone": "UTC",
             **(DURABLE if self.durable else FLEETING),
+            **self.settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         if not self.log.exists():

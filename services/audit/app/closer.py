@@ -8,7 +8,7 @@ what the years did.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from services.audit.domain.closing import (
     Leaf,
     account_hash,
     close_event,
+    close_tree,
     read_closing,
 )
 from services.audit.domain.entry import Entry, parse_entry
@@ -166,7 +167,7 @@ class Closer:
         if key not in self._trees:
             leaves = await self._store.numbers(closing.covered_size)
             gone = await self._store.gone([each.stop for each in closing.destroyed])
-            self._trees[key] = await asyncio.to_thread(_tree, leaves, gone)
+            self._trees[key] = await asyncio.to_thread(close_tree, leaves, gone)
             while len(self._trees) > _TREES_KEPT:
                 self._trees.popitem(last=False)
         self._trees.move_to_end(key)
@@ -184,13 +185,6 @@ class Closer:
         last = await self._log.bodies(before, start=0, stop=size, limit=1, descending=True)
         covered = 0 if newest is None else newest.entry.index + 1
         return any(parse_entry(body).index >= covered for body in last)
-
-
-def _tree(leaves: Sequence[Leaf], gone: Mapping[str, Sequence[tuple[int, int]]]) -> CloseTree:
-    if not gone:
-        return CloseTree(leaves)
-    stretches = {account_hash(account): tuple(each) for account, each in gone.items()}
-    return CloseTree([replace(each, gone=stretches.get(each.account_hash, ())) for each in leaves])
 
 
 # How old a closing entry may be that is still as good as one of now.

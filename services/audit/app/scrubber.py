@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from services.audit.app.close_check import CloseContents, Ranges, close_findings
 from services.audit.app.sequencer import Sequencer
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import Event, parse_entry
@@ -97,9 +98,6 @@ class LogContents(Protocol):
         ...
 
 
-Ranges = Sequence[tuple[int, int]]
-
-
 @dataclass(frozen=True, slots=True)
 class ScrubReport:
     """What a scrub found in the entries from `start` to `size`; `findings` are the first `FINDINGS_MAX` of its count.
@@ -126,6 +124,7 @@ async def scrub(
     since: Progress | None = None,
     slice_entries: int | None = None,
     continues: VerifierKey | None = None,
+    closes: CloseContents | None = None,
 ) -> ScrubReport:
     """Check what is stored of the log `origin`, as far as it goes now.
 
@@ -138,6 +137,7 @@ async def scrub(
         since: Where an earlier scrub ended; from the first entry when None.
         slice_entries: End after about so many entries; at the end of the log when None.
         continues: The key of the origin that this one continues.
+        closes: Reads what is stored of closings; they are not looked at when None.
     """
     work = Scrub(origin, keys, since, continues)
     start = work.size
@@ -158,8 +158,13 @@ async def scrub(
             after = signed.size
             if slice_entries is not None and work.size - start >= slice_entries:
                 break
-    surplus = list(work.surplus(await log.counts(max(after, 0)))) if whole else []
-    return ScrubReport(start, work.size, work.root(), (*findings, *surplus), count + len(surplus), whole, work.progress)
+    rest = list(work.surplus(await log.counts(max(after, 0)))) if whole else []
+    if closes is not None:
+        rest += await close_findings(
+            closes, work.closings, start, work.size if whole else None, disposals, bent=count > 0
+        )
+    kept = (*findings, *rest[:FINDINGS_MAX])
+    return ScrubReport(start, work.size, work.root(), kept, count + len(rest), whole, work.progress)
 
 
 async def _commit(work: Scrub, log: LogContents, signed: StoredCheckpoint, disposals: Ranges) -> list[Finding]:
@@ -200,6 +205,7 @@ class Scrubber:
         disposals: Callable[[], Awaitable[Ranges]] | None = None,
         witnesses: Sequence[WitnessKey] = (),
         slice_entries: int = SLICE_ENTRIES,
+        closes: CloseContents | None = None,
     ) -> None:
         """Prepare to scrub.
 
@@ -215,6 +221,7 @@ class Scrubber:
             disposals: Tells the bounds of what was destroyed; nothing ever is when None.
             witnesses: Whose signatures must be over the checkpoints that they are stored with.
             slice_entries: How many entries are checked before it is recorded how far the pass came.
+            closes: Reads what is stored of closings.
         """
         self._log = log
         self._origin = origin
@@ -227,6 +234,7 @@ class Scrubber:
         self._disposals = disposals
         self._witnesses = tuple(witnesses)
         self._slice_entries = slice_entries
+        self._closes = closes
 
     async def run(self, stop: asyncio.Event) -> None:
         """Scrub on schedule until `stop` is set; a pass that another process began is gone on with."""
@@ -258,6 +266,7 @@ class Scrubber:
             witnesses=self._witnesses,
             since=since,
             slice_entries=self._slice_entries,
+            closes=self._closes,
         )
         self._on_report(report)
         await self._sequencer.append([_scrubbed(report, self._origin, self._clock.now())])

@@ -15,8 +15,8 @@ import hashlib
 import re
 import uuid
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.audit.domain.entry import Entry, Event
@@ -59,6 +59,15 @@ class Destroyed:
     start: int
     stop: int
     proposal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNumber:
+    """The last number of an account among the first `size` entries, as it is stored; nothing of it is believed."""
+
+    account_hash: bytes
+    size: int
+    last: int
 
 
 class CloseTree:
@@ -106,6 +115,14 @@ class CloseTree:
                 path.append(row[at ^ 1])
             at //= 2
         return ProvenLeaf(position, self._leaves[position], tuple(path))
+
+
+def close_tree(leaves: Sequence[Leaf], gone: Mapping[str, Sequence[tuple[int, int]]]) -> CloseTree:
+    """Return the tree over `leaves`, and by account the stretches of its numbers that are gone."""
+    if not gone:
+        return CloseTree(leaves)
+    stretches = {account_hash(account): tuple(each) for account, each in gone.items()}
+    return CloseTree([replace(each, gone=stretches.get(each.account_hash, ())) for each in leaves])
 
 
 @dataclass(frozen=True, slots=True)

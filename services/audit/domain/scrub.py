@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
+from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import Entry, EntryInvalid, parse_entry
 from services.audit.domain.merkle import leaf_hash
@@ -148,6 +149,8 @@ class Scrub:
         self._numbers: dict[str, int] = {}
         # Whether an account that was not seen may have entries before all the same.
         self._forgetful = since.edge.size > 0
+        # Entries that close the log, as they are stored.
+        self.closings: list[StoredEntry] = []
         self.counted = {"entry": 0, "event_key": 0, "posting": 0, "tile": 0, "checkpoint_note": 0, **since.counted}
 
     @property
@@ -192,6 +195,9 @@ class Scrub:
                 entries.append((index, parse_entry(row.body)))
             except EntryInvalid:
                 findings.append(Finding(f"entry {index}", "its body is not one that the log writes"))
+            else:
+                if entries[-1][1].event.kind == CLOSE_KIND:
+                    self.closings.append(row)
             index += 1
         while index < signed.size and index in gone:
             leaves.append(gone[index])

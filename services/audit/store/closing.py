@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from sqlalchemy import BigInteger, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.audit.domain.closing import Leaf
+from services.audit.domain.closing import CLOSE_KIND, Leaf, StoredNumber
 from services.audit.domain.entry import ACCOUNT
+from services.audit.domain.filter import EntryFilter
+from services.audit.store.reader import PostgresReader
 from services.audit.tables import EVENTS, disposed_number, log_tables
 from services.runtime.database import Database
 
@@ -32,6 +34,7 @@ class PostgresCloses:
         """Keep it for the log `log` in `database`."""
         self._database = database
         self._tables = log_tables(log)
+        self._reader = PostgresReader(database, log)
 
     async def accounts(self, start: int, stop: int, step: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
         """Yield account and number of the entries from `start` up to but not including `stop`, `step` together."""
@@ -86,6 +89,22 @@ class PostgresCloses:
                     first, _ = stretches.pop()  # noqa: PLW2901 - one stretch with the one before
                 stretches.append((first, last))
         return found
+
+    async def rows(self, after: int, upto: int) -> Sequence[StoredNumber]:
+        """Return the numbers stored for sizes above `after` up to and including `upto`, by size."""
+        number = self._tables.close_number.c
+        query = (
+            select(number.account_hash, number.size, number.last)
+            .where(number.size > after, number.size <= upto)
+            .order_by(number.size)
+        )
+        async with self._database.read() as connection:
+            return [StoredNumber(*row) for row in await connection.execute(query)]
+
+    async def closing_before(self, index: int) -> bytes | None:
+        """Return the body of the last closing entry before `index`."""
+        bodies = await self._reader.bodies(EntryFilter(kind=CLOSE_KIND), start=0, stop=index, limit=1, descending=True)
+        return bodies[0] if bodies else None
 
 
 def account_and_number(body: bytes) -> tuple[str, int] | None:
