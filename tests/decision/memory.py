@@ -111,6 +111,16 @@ class MemoryLedger:
                 sold[key] = sold.get(key, 0) + each.quantity
         return sold
 
+    async def traded_cash(self, since):
+        sums = {}
+        for booking in self.state.bookings:
+            each = booking.allocation
+            if each.account_id in since and each.position > since[each.account_id]:
+                before = each.replaces.cash_change if each.replaces else 0
+                moved = (0 if booking.contained else each.cash_change) - before
+                sums[each.account_id] = sums.get(each.account_id, 0) + moved
+        return sums
+
     async def bookings(self, positions):
         return {
             each.allocation.position: replace(each, allocation=replace(each.allocation, replaces=None))

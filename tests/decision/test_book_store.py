@@ -122,6 +122,8 @@ async def test_a_booking_comes_back_and_one_that_was_replaced_does_not_count(beg
         assert await ledger.units_sold([("p1", "VTI")]) == {("p1", "VTI"): 11}
         [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)
         assert [each.realized_gain for each in now.recent_trades] == [second.realized_gain]
+        assert await ledger.traded_cash({"a1": 0}) == {"a1": right.cash_change}
+        assert await ledger.traded_cash({"a1": 1}) == {"a1": right.cash_change - sale.cash_change}
         await ledger.save([busted_to], [third])
         assert not (await ledger.units_sold([("p1", "VTI")])).get(("p1", "VTI"))
         [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)

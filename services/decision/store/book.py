@@ -120,9 +120,12 @@ class PostgresBooks:
             .table_valued("account_id", "position")
             .render_derived()
         )
-        paid = case((table.c.side == Side.SELL.value, table.c.value), else_=-table.c.value) - table.c.fees
+        # A correction counts with what it changes; what a snapshot had already changed nothing.
+        before = table.alias()
+        paid = case((table.c.contained, 0), else_=_paid(table.c)) - func.coalesce(_paid(before.c), 0)
         query = (
             select(table.c.account_id, func.sum(paid))
+            .outerjoin(before, before.c.position == table.c.replaces)
             .join(after, and_(after.c.account_id == table.c.account_id, table.c.position > after.c.position))
             .group_by(table.c.account_id)
         )
@@ -416,6 +419,10 @@ class PostgresLedger(PostgresBooks):
     async def emit(self, events: Sequence[Event]) -> None:
         """Tell audit of changes, in this transaction."""
         await self._transaction.emit(*events)
+
+
+def _paid(booking: Any) -> ColumnElement[Decimal]:  # noqa: ANN401 - columns of `booking`, or of an alias of it
+    return case((booking.side == Side.SELL.value, booking.value), else_=-booking.value) - booking.fees
 
 
 def _replaced() -> ColumnElement[bool]:
