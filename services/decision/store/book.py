@@ -422,7 +422,8 @@ class PostgresLedger(PostgresBooks):
 
 
 def _paid(booking: Any) -> ColumnElement[Decimal]:  # noqa: ANN401 - columns of `booking`, or of an alias of it
-    return case((booking.side == Side.SELL.value, booking.value), else_=-booking.value) - booking.fees
+    paid: ColumnElement[Decimal] = case((booking.side == Side.SELL.value, booking.value), else_=-booking.value)
+    return paid - booking.fees
 
 
 def _replaced() -> ColumnElement[bool]:
