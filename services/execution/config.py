@@ -84,9 +84,17 @@ class ExecutionSettings(ServiceSettings):
     order_amount_max: Decimal = Field(default=Decimal(5_000_000), gt=0)
     # Trades in one plan.
     plan_trades_max: int = Field(default=250, ge=1, le=300)
-    # Limits of one day: orders and value, of the firm, of one account, of one instrument.
+    # Limits of one day: orders and value, of the firm, of one household, account, venue and instrument; and turnover,
+    # the lesser of what was bought and what was sold.
     firm_day_orders_max: int = Field(default=2_000_000, ge=0)
     firm_day_amount_max: Decimal = Field(default=Decimal(50_000_000_000), ge=0)
+    firm_day_turnover_max: Decimal = Field(default=Decimal(25_000_000_000), ge=0)
+    household_day_orders_max: int = Field(default=20_000, ge=0)
+    household_day_amount_max: Decimal = Field(default=Decimal(500_000_000), ge=0)
+    household_day_turnover_max: Decimal = Field(default=Decimal(250_000_000), ge=0)
+    venue_day_orders_max: int = Field(default=2_000_000, ge=0)
+    venue_day_amount_max: Decimal = Field(default=Decimal(50_000_000_000), ge=0)
+    account_day_turnover_max: Decimal = Field(default=Decimal(25_000_000), ge=0)
     account_day_orders_max: int = Field(default=2_000, ge=0)
     account_day_amount_max: Decimal = Field(default=Decimal(50_000_000), ge=0)
     instrument_day_orders_max: int = Field(default=1_000_000, ge=0)

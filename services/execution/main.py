@@ -320,8 +320,18 @@ def limits_of(settings: ExecutionSettings) -> Limits:
         order_amount_max=settings.order_amount_max,
         trades_per_plan_max=settings.plan_trades_max,
         days={
-            LimitKind.FIRM: DayLimit(settings.firm_day_orders_max, settings.firm_day_amount_max),
-            LimitKind.ACCOUNT: DayLimit(settings.account_day_orders_max, settings.account_day_amount_max),
+            LimitKind.FIRM: DayLimit(
+                settings.firm_day_orders_max, settings.firm_day_amount_max, settings.firm_day_turnover_max
+            ),
+            LimitKind.HOUSEHOLD: DayLimit(
+                settings.household_day_orders_max,
+                settings.household_day_amount_max,
+                settings.household_day_turnover_max,
+            ),
+            LimitKind.ACCOUNT: DayLimit(
+                settings.account_day_orders_max, settings.account_day_amount_max, settings.account_day_turnover_max
+            ),
+            LimitKind.VENUE: DayLimit(settings.venue_day_orders_max, settings.venue_day_amount_max),
             LimitKind.INSTRUMENT: DayLimit(settings.instrument_day_orders_max, settings.instrument_day_amount_max),
         },
         collar_bps=settings.price_collar_bps,

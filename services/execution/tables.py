@@ -74,6 +74,7 @@ day_usage = Table(
     Column("subject_id", Text, primary_key=True),
     Column("orders", BigInteger, nullable=False),
     Column("amount", Numeric, nullable=False),
+    Column("sold", Numeric, nullable=False),
 )
 
 reference_price = Table(

@@ -422,8 +422,8 @@ class PostgresLedger(PostgresBooks):
 
 
 def _paid(booking: Any) -> ColumnElement[Decimal]:  # noqa: ANN401 - columns of `booking`, or of an alias of it
-    paid: ColumnElement[Decimal] = case((booking.side == Side.SELL.value, booking.value), else_=-booking.value)
-    return paid - booking.fees
+    fees: ColumnElement[Decimal] = booking.fees
+    return case((booking.side == Side.SELL.value, booking.value), else_=-booking.value) - fees
 
 
 def _replaced() -> ColumnElement[bool]:

@@ -131,7 +131,7 @@ class Intake:
         verdicts: Mapping[AccountId, PolicyVerdict],
         now: datetime,
     ) -> Situation:
-        keys = {key for plan in plans for key in usage_of(plan)}
+        keys = {key for plan in plans for key in usage_of(plan, self.venue_id)}
         return Situation(
             now=now,
             limits=self.limits,
@@ -214,7 +214,7 @@ class _Taking:
         self.plans.append(record)
         if refusals:
             return Result(plan.plan_id, Status.REFUSED, refusals)
-        for key, adds in usage_of(plan).items():
+        for key, adds in usage_of(plan, self._intake.venue_id).items():
             self._usage[key] = self._usage.get(key, Usage()).plus(adds)
             self.used[key] = self.used.get(key, Usage()).plus(adds)
         self._open.update((plan.account_id, trade.instrument_id) for trade in plan.trades)

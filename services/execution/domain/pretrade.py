@@ -49,7 +49,9 @@ class LimitKind(StrEnum):
     """What a day's limit counts over."""
 
     FIRM = "FIRM"
+    HOUSEHOLD = "HOUSEHOLD"
     ACCOUNT = "ACCOUNT"
+    VENUE = "VENUE"
     INSTRUMENT = "INSTRUMENT"
 
 
@@ -63,22 +65,29 @@ class LimitKey:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How many orders a day has seen, and their value at the prices they were checked with."""
+    """How many orders a day has seen, and their value at the prices they were checked with; of it, what was sold."""
 
     orders: int = 0
     amount: Decimal = Decimal(0)
+    sold: Decimal = Decimal(0)
+
+    @property
+    def turnover(self) -> Decimal:
+        """Return the lesser of what was bought and what was sold: what only changed its shape (form N-1A, item 13)."""
+        return min(self.amount - self.sold, self.sold)
 
     def plus(self, other: "Usage") -> "Usage":
         """Return both together."""
-        return Usage(self.orders + other.orders, self.amount + other.amount)
+        return Usage(self.orders + other.orders, self.amount + other.amount, self.sold + other.sold)
 
 
 @dataclass(frozen=True, slots=True)
 class DayLimit:
-    """The most that may be ordered in one day, edges inside."""
+    """The most that may be ordered in one day, edges inside; `turnover_max` None where it is not limited."""
 
     orders_max: int
     amount_max: Decimal
+    turnover_max: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +159,25 @@ def check_leaving(order: Leaving, situation: Situation) -> tuple[Refusal, ...]:
     return tuple(_refusals_of_leaving(order, situation))
 
 
-def usage_of(plan: Plan) -> dict[LimitKey, Usage]:
-    """Return what `plan` adds to the day's counts, by what is counted."""
+def usage_of(plan: Plan, venue_id: VenueId) -> dict[LimitKey, Usage]:
+    """Return what `plan` adds to the day's counts, by what is counted; its orders would go to `venue_id`."""
     used: dict[LimitKey, Usage] = defaultdict(Usage)
     for trade in plan.trades:
-        one = Usage(1, trade.amount)
-        for key in limit_keys(plan, trade):
+        one = Usage(1, trade.amount, trade.amount if trade.side is Side.SELL else Decimal(0))
+        for key in limit_keys(plan, trade, venue_id):
             used[key] = used[key].plus(one)
     return dict(used)
 
 
-def limit_keys(plan: Plan, trade: Trade) -> tuple[LimitKey, ...]:
-    """Return what counts an order of `trade`."""
-    return (
+def limit_keys(plan: Plan, trade: Trade, venue_id: VenueId) -> tuple[LimitKey, ...]:
+    """Return what counts an order of `trade`; no household is counted for an account that has none."""
+    keys = (
         LimitKey(LimitKind.FIRM),
         LimitKey(LimitKind.ACCOUNT, plan.account_id),
+        LimitKey(LimitKind.VENUE, venue_id),
         LimitKey(LimitKind.INSTRUMENT, trade.instrument_id),
     )
+    return keys if plan.household_id is None else (*keys, LimitKey(LimitKind.HOUSEHOLD, plan.household_id))
 
 
 def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:
@@ -329,7 +340,7 @@ def _halted(order: Leaving, situation: Situation) -> Iterator[Refusal]:
 
 
 def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:
-    for key, adds in sorted(usage_of(plan).items()):
+    for key, adds in sorted(usage_of(plan, situation.venue_id).items()):
         limit = situation.limits.days[key.kind]
         day = situation.usage.get(key, Usage()).plus(adds)
         what = f"{key.kind} {key.subject_id}".strip()
@@ -338,6 +349,9 @@ def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:
             yield Refusal(Reason.LIMIT_EXCEEDED, description)
         if day.amount > limit.amount_max:
             description = f"value of a day for {what} must be at most {limit.amount_max}, would be {day.amount}"
+            yield Refusal(Reason.LIMIT_EXCEEDED, description)
+        if limit.turnover_max is not None and day.turnover > limit.turnover_max:
+            description = f"turnover of a day for {what} must be at most {limit.turnover_max}, would be {day.turnover}"
             yield Refusal(Reason.LIMIT_EXCEEDED, description)
 
 

@@ -76,11 +76,11 @@ class Checks:
             *(and_(day_usage.c.kind == kind, day_usage.c.subject_id.in_(names)) for kind, names in by_kind.items())
         )
         found = await self._connection.execute(
-            select(day_usage.c.kind, day_usage.c.subject_id, day_usage.c.orders, day_usage.c.amount).where(
-                day_usage.c.trade_date == day, wanted
-            )
+            select(
+                day_usage.c.kind, day_usage.c.subject_id, day_usage.c.orders, day_usage.c.amount, day_usage.c.sold
+            ).where(day_usage.c.trade_date == day, wanted)
         )
-        return {LimitKey(LimitKind(row.kind), row.subject_id): Usage(row.orders, row.amount) for row in found}
+        return {LimitKey(LimitKind(row.kind), row.subject_id): Usage(row.orders, row.amount, row.sold) for row in found}
 
     async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
         """Count what is ordered on `day`."""
@@ -92,6 +92,7 @@ class Checks:
             set_={
                 "orders": day_usage.c.orders + statement.excluded.orders,
                 "amount": day_usage.c.amount + statement.excluded.amount,
+                "sold": day_usage.c.sold + statement.excluded.sold,
             },
         )
         values = [
@@ -101,6 +102,7 @@ class Checks:
                 "subject_id": key.subject_id,
                 "orders": used[key].orders,
                 "amount": used[key].amount,
+                "sold": used[key].sold,
             }
             for key in sorted(used)
         ]

@@ -124,14 +124,21 @@ async def test_the_day_is_counted_over_restarts_and_ends_at_midnight_in_new_york
     assert (await only(world, a_plan(plan="three", expire_time=later))).status is Status.ACCEPTED
 
 
-async def test_sixty_four_at_once_cannot_pass_a_limit(make_postgres_world):
-    world = await make_postgres_world(instrument_day_amount_max=Decimal(10_000), database_pool_size=16)
+async def test_sixty_four_at_once_cannot_pass_a_limit_nor_can_they_after_a_restart(make_postgres_world):
+    world = await make_postgres_world(
+        household_day_amount_max=Decimal(10_000), venue_day_orders_max=12, database_pool_size=16
+    )
     await world.market(VTI=100)
 
-    results = await asyncio.gather(
-        *(world.submit(a_plan(a_trade(quantity=10), plan=f"p-{n}", account=f"a-{n}")) for n in range(64))
-    )
+    def plan(n, household="house-1"):
+        return a_plan(a_trade(quantity=10), plan=f"p-{n}", account=f"a-{n}", household_id=household)
 
+    results = await asyncio.gather(*(world.submit(plan(n)) for n in range(64)))
+    world.start()
+    assert reasons(await only(world, plan(64))) == ["LIMIT_EXCEEDED"]
+    elsewhere = await asyncio.gather(*(world.submit(plan(n, household=None)) for n in range(65, 69)))
+
+    assert sum(result.status is Status.ACCEPTED for (result,) in elsewhere) == 2
     assert sum(result.status is Status.ACCEPTED for (result,) in results) == 10
     assert {tuple(reasons(result)) for (result,) in results if result.refusals} == {("LIMIT_EXCEEDED",)}
 

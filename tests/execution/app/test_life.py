@@ -124,6 +124,20 @@ async def test_a_buy_that_money_does_not_cover_is_cut_and_never_overdraws(world)
     assert buy.filled == 92
 
 
+async def test_what_is_missing_to_the_cash_floor_is_filled_up_before_a_buy_uses_anything(make_memory_world):
+    world = await make_memory_world()
+    await world.market(VTI=100, BND=100)
+    plan = a_plan(
+        a_trade("BND", SELL, 100), a_trade("VTI", quantity=70, price=100), cash=0, cash_shortfall=Decimal(2500)
+    )
+    await world.submit(plan)
+    await world.run()
+
+    buy, sell = await world.order("VTI"), await world.order("BND")
+    assert (sell.filled, buy.filled) == (100, 70)
+    assert sell.filled_amount - sell.fees - buy.filled_amount - buy.fees >= 2500
+
+
 async def test_every_order_and_allocation_is_told_to_audit_once(world):
     await world.market(VTI=100, BND=80)
     await world.submit(*(a_plan(a_trade(quantity=3), plan=f"plan-{n}", account=f"acc-{n}") for n in range(5)))

@@ -72,26 +72,42 @@ def test_order_limits_include_their_edge():
 
 @pytest.mark.parametrize("kind", list(LimitKind))
 def test_a_day_is_limited_by_count_and_by_value(kind):
-    subject = {LimitKind.FIRM: "", LimitKind.ACCOUNT: "acc-1", LimitKind.INSTRUMENT: "VTI"}[kind]
-    limits = replace(LIMITS, days=dict.fromkeys(LimitKind, WIDE) | {kind: DayLimit(3, Decimal(5000))})
+    subject = {
+        LimitKind.FIRM: "",
+        LimitKind.HOUSEHOLD: "house-1",
+        LimitKind.ACCOUNT: "acc-1",
+        LimitKind.VENUE: "sandbox",
+        LimitKind.INSTRUMENT: "VTI",
+    }[kind]
+    day = DayLimit(3, Decimal(5000), turnover_max=Decimal(2000))
+    limits = replace(LIMITS, days=dict.fromkeys(LimitKind, WIDE) | {kind: day})
+    plan = a_plan(household_id="house-1")
 
-    def used(orders, amount):
-        return {LimitKey(kind, subject): Usage(orders, Decimal(amount))}
+    def used(orders, amount, sold=0):
+        return {LimitKey(kind, subject): Usage(orders, Decimal(amount), Decimal(sold))}
 
-    assert reasons(a_plan(), limits=limits, usage=used(2, 4000)) == []
-    assert reasons(a_plan(), limits=limits, usage=used(3, 0)) == [Reason.LIMIT_EXCEEDED]
-    assert reasons(a_plan(), limits=limits, usage=used(0, 4001)) == [Reason.LIMIT_EXCEEDED]
+    assert reasons(plan, limits=limits, usage=used(2, 4000)) == []
+    assert reasons(plan, limits=limits, usage=used(3, 0)) == [Reason.LIMIT_EXCEEDED]
+    assert reasons(plan, limits=limits, usage=used(0, 4001)) == [Reason.LIMIT_EXCEEDED]
+    # With what the plan buys, 2000 are bought and 2000 sold; then one more.
+    assert reasons(plan, limits=limits, usage=used(0, 3000, sold=2000)) == []
+    assert reasons(plan, limits=limits, usage=used(0, 3002, sold=2001)) == [Reason.LIMIT_EXCEEDED]
 
 
-def test_what_a_plan_uses_is_counted_for_firm_account_and_instrument():
-    used = usage_of(a_plan(a_trade("VTI", quantity=1), a_trade("BND", quantity=2)))
+def test_what_a_plan_uses_is_counted_for_everything_it_concerns():
+    plan = a_plan(a_trade("VTI", quantity=1), a_trade("BND", SELL, 2), household_id="house-1")
+    used = usage_of(plan, "sandbox")
 
     assert used == {
-        LimitKey(LimitKind.FIRM): Usage(2, Decimal(300)),
-        LimitKey(LimitKind.ACCOUNT, "acc-1"): Usage(2, Decimal(300)),
+        LimitKey(LimitKind.FIRM): Usage(2, Decimal(300), Decimal(200)),
+        LimitKey(LimitKind.HOUSEHOLD, "house-1"): Usage(2, Decimal(300), Decimal(200)),
+        LimitKey(LimitKind.ACCOUNT, "acc-1"): Usage(2, Decimal(300), Decimal(200)),
+        LimitKey(LimitKind.VENUE, "sandbox"): Usage(2, Decimal(300), Decimal(200)),
         LimitKey(LimitKind.INSTRUMENT, "VTI"): Usage(1, Decimal(100)),
-        LimitKey(LimitKind.INSTRUMENT, "BND"): Usage(1, Decimal(200)),
+        LimitKey(LimitKind.INSTRUMENT, "BND"): Usage(1, Decimal(200), Decimal(200)),
     }
+    assert used[LimitKey(LimitKind.FIRM)].turnover == 100
+    assert LimitKind.HOUSEHOLD not in {key.kind for key in usage_of(a_plan(), "sandbox")}
 
 
 def test_prices_outside_the_collar_are_refused_either_way():

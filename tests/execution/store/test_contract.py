@@ -63,12 +63,12 @@ async def test_prices_go_forward_only(world):
 async def test_usage_adds_up_by_day_and_key(world):
     firm, account = LimitKey(LimitKind.FIRM), LimitKey(LimitKind.ACCOUNT, "a")
     async with world.begin() as ledger:
-        await ledger.add_usage(DAY, {firm: Usage(1, Decimal("1.5")), account: Usage(1, Decimal(1))})
+        await ledger.add_usage(DAY, {firm: Usage(1, Decimal("1.5")), account: Usage(1, Decimal(1), Decimal(1))})
         await ledger.add_usage(DAY, {firm: Usage(2, Decimal("0.5"))})
         found = await ledger.usage(DAY, {firm, account, LimitKey(LimitKind.ACCOUNT, "b")})
         other_day = await ledger.usage(DAY + timedelta(days=1), {firm})
 
-    assert found == {firm: Usage(3, Decimal(2)), account: Usage(1, Decimal(1))}
+    assert found == {firm: Usage(3, Decimal(2)), account: Usage(1, Decimal(1), Decimal(1))}
     assert other_day == {}
 
 
