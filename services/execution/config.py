@@ -53,6 +53,19 @@ class ExecutionSettings(ServiceSettings):
     block_formation_orders_max: int = Field(default=50_000, ge=1, le=1_000_000)
     block_orders_max: int = Field(default=5_000, ge=1, le=100_000)
 
+    # Orders that go in parts: how often a part goes, and over how long at most, in seconds.
+    schedule_interval_s: float = Field(default=60.0, gt=0, le=3_600)
+    schedule_horizon_s: float = Field(default=3_600.0, gt=0, le=86_400)
+    # Buckets of the market's volume, in seconds of a day; how long before an auction its orders leave.
+    volume_bucket_s: float = Field(default=300.0, gt=0, le=86_400)
+    auction_lead_s: float = Field(default=600.0, gt=0, le=7_200)
+    # Implementation shortfall (Almgren and Chriss, 2000): risk aversion per unit of money, the standard deviation of a
+    # day's return, the spread in basis points, and units traded in a day.
+    schedule_risk_aversion: Decimal = Field(default=Decimal("0.000001"), ge=0, le=1)
+    schedule_daily_volatility: Decimal = Field(default=Decimal("0.0125"), gt=0, le=1)
+    schedule_spread_bps: Decimal = Field(default=Decimal(5), gt=0, le=1_000)
+    schedule_daily_volume: Decimal = Field(default=Decimal(5_000_000), gt=0)
+
     # How often workers look for what nobody told them of, in seconds: another replica's writing, a venue's reports.
     look_s: float = Field(default=0.1, gt=0, le=60)
     # And how often when nothing happened for some seconds, if that is less often.

@@ -32,6 +32,7 @@ from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Policies
 from services.execution.app.queries import Queries
 from services.execution.app.records import LifeState
+from services.execution.app.scheduling import ScheduleRules, Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
 from services.execution.app.venue_port import VenuePort
@@ -289,6 +290,25 @@ def build_app(
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
         ),
+        scheduling=Scheduling(
+            begin=begin,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            rules=ScheduleRules(
+                interval=timedelta(seconds=settings.schedule_interval_s),
+                horizon=timedelta(seconds=settings.schedule_horizon_s),
+                bucket=timedelta(seconds=settings.volume_bucket_s),
+                auction_lead=timedelta(seconds=settings.auction_lead_s),
+                risk_aversion=settings.schedule_risk_aversion,
+                daily_volatility=settings.schedule_daily_volatility,
+                spread_bps=settings.schedule_spread_bps,
+                daily_volume=settings.schedule_daily_volume,
+            ),
+            checked_for=checked_for,
+            orders_max=settings.block_formation_orders_max,
+            orders_per_block_max=settings.block_orders_max,
+        ),
         sending=Sending(
             begin=begin,
             venue=venue,
@@ -308,7 +328,14 @@ def build_app(
             funding=funding,
         ),
         instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock),
-        trading=Trading(begin=begin, trace=trace, clock=clock, market_clock=market_clock, funding=funding),
+        trading=Trading(
+            begin=begin,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            funding=funding,
+            volume_bucket=timedelta(seconds=settings.volume_bucket_s),
+        ),
         queries=Queries(begin=begin, venue=venue, clock=clock),
     )
 
@@ -386,7 +413,7 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
 
     async def form() -> int:
         checked = await app.clearing.check_orders()
-        formed = await app.forming.form_blocks()
+        formed = await app.forming.form_blocks() + await app.scheduling.form_children()
         if checked:
             # Some may have been given up, and others may have their money.
             reported.ring()

@@ -43,6 +43,8 @@ def _terms() -> list[Column[object]]:
         Column("currency", Text, nullable=False),
         Column("custodian", Text, nullable=False),
         Column("increment", Numeric, nullable=False),
+        Column("algorithm", Text, nullable=False),
+        Column("participation_max", Numeric),
     ]
 
 
@@ -85,6 +87,15 @@ reference_price = Table(
     Column("currency", Text, nullable=False),
     Column("as_of_time", _TIME, nullable=False),
     Column("source", Text, nullable=False),
+)
+
+# Units traded in a bucket of time, so far as we were told.
+market_volume = Table(
+    "market_volume",
+    metadata,
+    Column("instrument_id", Text, primary_key=True),
+    Column("bucket_time", _TIME, primary_key=True),
+    Column("volume", Numeric, nullable=False),
 )
 
 halt = Table(
@@ -130,6 +141,10 @@ account_order = Table(
     Column("block_id", Text),
     # When what may be sent passed the checks; NULL when it has to, before it goes into a block.
     Column("check_time", _TIME),
+    # When its parts go, in the market's time, where they go one after the other.
+    Column("schedule_start", _TIME),
+    Column("schedule_end", _TIME),
+    Column("schedule_due", _TIME),
 )
 
 # Millionths of an increment that earlier blocks left an account short by.
@@ -153,6 +168,7 @@ block = Table(
     Column("expire_time", _TIME, nullable=False),
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
+    Column("market_time", _TIME),
     Column("trace_parents", JSONB, nullable=False),
     # What we know before the venue has spoken; and which attempt to send holds the block.
     Column("ours", Text, nullable=False),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from services.execution.domain.plan import Plan, Preferences, Trade
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits, Situation
-from services.execution.domain.words import ReferencePrice, Side
+from services.execution.domain.words import Algorithm, ReferencePrice, Side
 
 NOON = datetime(2022, 12, 28, 17, 0, tzinfo=UTC)
 VERSION = "sha256:" + "a" * 64
@@ -41,6 +41,8 @@ def a_trade(instrument="VTI", side=Side.BUY, quantity=10, price=100, *, incremen
 def a_plan(*trades, plan="plan-1", account="acc-1", cash=10_000, **fields):
     consent = fields.pop("consent", True)
     limit_bps = fields.pop("limit_bps", None)
+    algorithm = fields.pop("algorithm", Algorithm.IMMEDIATE)
+    participation = fields.pop("participation", None)
     ranked = tuple(replace(trade, rank=rank) for rank, trade in enumerate(trades or (a_trade(),)))
     values = {
         "plan_id": plan,
@@ -60,6 +62,8 @@ def a_plan(*trades, plan="plan-1", account="acc-1", cash=10_000, **fields):
             aggregation_consent=consent,
             limit_distance_bps=None if limit_bps is None else Decimal(limit_bps),
             venue_id=None,
+            algorithm=algorithm,
+            participation_limit=None if participation is None else Decimal(participation),
         ),
     }
     return Plan(**(values | fields))

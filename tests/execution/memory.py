@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -26,7 +27,7 @@ from services.execution.domain.order import OrderState, Replaced
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import ScopeKind
-from services.execution.domain.words import Side
+from services.execution.domain.words import Algorithm, Side
 from services.kernel.errors import Conflict
 
 OPEN = {LifeState.WAITING, LifeState.READY, LifeState.WORKING}
@@ -40,6 +41,7 @@ class State:
     plans: dict = field(default_factory=dict)
     usage: dict = field(default_factory=dict)
     prices: dict = field(default_factory=dict)
+    volumes: dict = field(default_factory=dict)
     halts: dict = field(default_factory=dict)
     orders: dict = field(default_factory=dict)
     carries: dict = field(default_factory=dict)
@@ -125,6 +127,34 @@ class MemoryLedger:
         self.state.prices |= {price.instrument_id: price for price in newer}
         return len(newer)
 
+    async def put_volumes(self, volumes, bucket_time):
+        for name, volume in volumes.items():
+            self.state.volumes[name, bucket_time] = max(volume, self.state.volumes.get((name, bucket_time), 0))
+
+    async def volumes(self, instrument_ids, bucket_time):
+        known = self.state.volumes
+        return {name: known[name, bucket_time] for name in instrument_ids if (name, bucket_time) in known}
+
+    async def volume_curves(self, instrument_ids, before):
+        today = before.replace(hour=0, minute=0, second=0, microsecond=0)
+        found = {}
+        for (name, bucket), volume in self.state.volumes.items():
+            if name in instrument_ids and today - timedelta(days=28) <= bucket < today:
+                second = bucket.hour * 3600 + bucket.minute * 60 + bucket.second
+                found.setdefault(name, {}).setdefault(second, []).append(volume)
+        return {
+            name: {second: sum(each) / len(each) for second, each in curve.items()} for name, curve in found.items()
+        }
+
+    async def participated(self, instrument_ids, since):
+        sums = {}
+        for each in self.state.blocks.values():
+            terms = each.block.terms
+            limited = terms.participation_max is not None and each.market_time >= since
+            if limited and terms.instrument_id in instrument_ids:
+                sums[terms.instrument_id] = sums.get(terms.instrument_id, 0) + each.block.quantity
+        return sums
+
     async def open_instruments(self, account_ids):
         return frozenset(
             (order.account_id, order.instrument_id)
@@ -205,18 +235,30 @@ class MemoryLedger:
         return {each.plan_id: PlanBasis(each.plan_id, each.account_id, each.policy_version_hashes) for each in found}
 
     async def unchecked_orders(self, before, limit):
-        ready = self._orders(lambda order: order.ready > 0 and not _checked_since(order, before))
+        ready = self._orders(
+            lambda order: (
+                order.ready > 0
+                and (order.check_time is None or (_at_once(order) and not _checked_since(order, before)))
+            )
+        )
         return sorted(ready, key=lambda order: (order.create_time, order.order_id))[:limit]
 
+    async def scheduled_orders(self, due, limit):
+        return self._orders(
+            lambda order: (
+                order.ready > 0 and not _at_once(order) and (order.schedule is None or order.schedule.due <= due)
+            )
+        )[:limit]
+
     async def readiness(self, checked_since):
-        ready = self._orders(lambda order: order.ready > 0 and _checked_since(order, checked_since))
+        ready = self._orders(lambda order: order.ready > 0 and _at_once(order) and _checked_since(order, checked_since))
         if not ready:
             return None
         times = [order.update_time for order in ready]
         return Readiness(len(ready), min(times), max(times))
 
     async def ready_orders(self, checked_since, limit):
-        ready = self._orders(lambda order: order.ready > 0 and _checked_since(order, checked_since))
+        ready = self._orders(lambda order: order.ready > 0 and _at_once(order) and _checked_since(order, checked_since))
         return sorted(ready, key=lambda order: (order.create_time, order.order_id))[:limit]
 
     async def unsent_orders(self, scope, expired_at):
@@ -501,6 +543,10 @@ class MemoryLedger:
 
 def _waits(order):
     return order.state in OPEN and order.terms.side is Side.BUY and order.waiting > 0
+
+
+def _at_once(order):
+    return order.terms.algorithm is Algorithm.IMMEDIATE
 
 
 def _checked_since(order, instant):

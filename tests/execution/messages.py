@@ -2,10 +2,12 @@
 
 from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import signed_plan_pb2 as signed
+from services.execution.api.plans import ALGORITHMS
 from services.execution.domain.words import Side
 from services.kernel.money import Money
 from services.runtime.wire import decimal_message, instant_message, money_message
 
+SCHEDULES = {algorithm: number for number, algorithm in ALGORITHMS.items() if number}
 SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
 
 
@@ -14,8 +16,12 @@ def payload_message(plan):
         return money_message(Money(amount, plan.currency))
 
     preferences = signed.TradePreferences(
-        aggregation_consent=plan.preferences.aggregation_consent, venue_id=plan.preferences.venue_id or ""
+        aggregation_consent=plan.preferences.aggregation_consent,
+        venue_id=plan.preferences.venue_id or "",
+        schedule=SCHEDULES[plan.preferences.algorithm],
     )
+    if plan.preferences.participation_limit is not None:
+        preferences.participation_limit.CopyFrom(decimal_message(plan.preferences.participation_limit))
     if plan.preferences.limit_distance_bps is not None:
         preferences.limit_distance_bps.CopyFrom(decimal_message(plan.preferences.limit_distance_bps))
     return signed.PlanPayload(

@@ -21,6 +21,7 @@ from services.kernel.money import Money
 from services.kernel.signing import PrivateKey, sign
 from services.runtime.wire import date_of, decimal_message, decimal_of, instant_message, money_message, money_of
 
+_Schedule = signed_plan_pb2.TradePreferences.Schedule
 _SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
 _TAKEN = (pb.SubmitPlanResult.STATUS_ACCEPTED, pb.SubmitPlanResult.STATUS_DUPLICATE)
 
@@ -83,8 +84,12 @@ class GrpcExecution:
 def _payload(approved: ApprovedPlan) -> signed_plan_pb2.PlanPayload:
     plan, release = approved.plan, approved.release
     preferences = signed_plan_pb2.TradePreferences(
-        aggregation_consent=release.aggregation_consent, venue_id=release.venue_id
+        aggregation_consent=release.aggregation_consent,
+        venue_id=release.venue_id,
+        schedule=_Schedule.Value(f"SCHEDULE_{release.schedule or 'UNSPECIFIED'}"),
     )
+    if release.participation_limit is not None:
+        preferences.participation_limit.CopyFrom(decimal_message(release.participation_limit))
     if release.limit_distance_bps is not None:
         preferences.limit_distance_bps.CopyFrom(decimal_message(release.limit_distance_bps))
     return signed_plan_pb2.PlanPayload(

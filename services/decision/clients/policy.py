@@ -349,6 +349,8 @@ def _execution(said: document_pb.ExecutionPreferences) -> ExecutionPreferences:
         limit_distance_bps=_number(said, "limit_distance_bps", "execution") or ZERO if limited else None,
         aggregation_consent=said.aggregation_consent,
         venue_id=said.venue_id,
+        schedule=document_pb.Schedule.Name(said.schedule).removeprefix("SCHEDULE_").replace("UNSPECIFIED", ""),
+        participation_limit=_number(said, "participation_limit", "execution"),
     )
 
 

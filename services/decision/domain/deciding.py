@@ -298,6 +298,8 @@ def _release(problem: AccountProblem, account: AccountBook, policy: Policy, deci
         aggregation_consent=policy.execution.aggregation_consent,
         limit_distance_bps=policy.execution.limit_distance_bps,
         venue_id=policy.execution.venue_id,
+        schedule=policy.execution.schedule,
+        participation_limit=policy.execution.participation_limit,
     )
 
 

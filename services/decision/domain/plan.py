@@ -179,6 +179,8 @@ class Release:
     limit_distance_bps: Decimal | None = None
     venue_id: str = ""
     cash_shortfall: Decimal = ZERO
+    schedule: str = ""
+    participation_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

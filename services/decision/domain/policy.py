@@ -92,11 +92,17 @@ class SafetyNets:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionPreferences:
-    """How orders are to be sent. `limit_distance_bps` is None for market orders."""
+    """How orders are to be sent. `limit_distance_bps` is None for market orders.
+
+    `schedule` is by the name that policies have for it, empty for at once; `participation_limit` the largest part of
+    what is traded that may be ours, None for any.
+    """
 
     limit_distance_bps: Decimal | None = None
     aggregation_consent: bool = False
     venue_id: str = ""
+    schedule: str = ""
+    participation_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from evenkeel.execution.v1 import execution_service_pb2 as pb
 from services.execution.app.intake import Result, Status, Submission
 from services.execution.domain.plan import Plan, Preferences, Trade
 from services.execution.domain.pretrade import Refusal
-from services.execution.domain.words import Side
+from services.execution.domain.words import Algorithm, Side
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, PolicyHash, RunId, VenueId
 from services.kernel.signing import Signature
@@ -18,6 +18,18 @@ from services.runtime.interceptors.validation import Validation
 from services.runtime.wire import decimal_of, instant_of, money_of
 
 SIDES = {values_pb2.SIDE_BUY: Side.BUY, values_pb2.SIDE_SELL: Side.SELL}
+
+_Schedule = signed.TradePreferences.Schedule
+ALGORITHMS = {
+    _Schedule.SCHEDULE_UNSPECIFIED: Algorithm.IMMEDIATE,
+    _Schedule.SCHEDULE_IMMEDIATE: Algorithm.IMMEDIATE,
+    _Schedule.SCHEDULE_TIME_WEIGHTED: Algorithm.TIME_WEIGHTED,
+    _Schedule.SCHEDULE_VOLUME_WEIGHTED: Algorithm.VOLUME_WEIGHTED,
+    _Schedule.SCHEDULE_PARTICIPATION: Algorithm.PARTICIPATION,
+    _Schedule.SCHEDULE_IMPLEMENTATION_SHORTFALL: Algorithm.IMPLEMENTATION_SHORTFALL,
+    _Schedule.SCHEDULE_OPEN_AUCTION: Algorithm.OPEN_AUCTION,
+    _Schedule.SCHEDULE_CLOSE_AUCTION: Algorithm.CLOSE_AUCTION,
+}
 
 _STATUSES = {
     Status.ACCEPTED: pb.SubmitPlanResult.STATUS_ACCEPTED,
@@ -104,6 +116,10 @@ def _preferences(message: signed.TradePreferences) -> Preferences:
         aggregation_consent=message.aggregation_consent,
         limit_distance_bps=distance,
         venue_id=VenueId(message.venue_id) if message.venue_id else None,
+        algorithm=ALGORITHMS[message.schedule],
+        participation_limit=decimal_of(message.participation_limit, "preferences.participation_limit")
+        if message.HasField("participation_limit")
+        else None,
     )
 
 

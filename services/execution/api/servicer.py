@@ -129,6 +129,24 @@ class ExecutionServicer(ExecutionServiceServicer):
         count = await self.app.trading.ingest_prices(_prices(request))
         return pb.IngestReferencePricesResponse(updated_count=count)
 
+    async def IngestMarketVolumes(
+        self, request: pb.IngestMarketVolumesRequest, context: _Context
+    ) -> pb.IngestMarketVolumesResponse:
+        wrong = Violations()
+        check_columns(list(request.instrument_ids), len(request.volumes.units), "volumes", wrong)
+        if not request.provenance.HasField("as_of_time"):
+            wrong.add("provenance.as_of_time", "must say until when the volumes count, was absent")
+        volumes = decimals_of(request.volumes, "volumes")
+        for index, volume in enumerate(volumes):
+            if volume < 0:
+                wrong.add(f"volumes.units[{index}]", f"must be at least 0, was {volume}")
+        wrong.raise_if_any(MarketInvalid)
+        named = dict(zip(map(InstrumentId, request.instrument_ids), volumes, strict=True))
+        at = instant_of(request.provenance.as_of_time, "provenance.as_of_time")
+        await self.app.trading.ingest_volumes(named, at, request.provenance.source)
+        self.work.ring()
+        return pb.IngestMarketVolumesResponse()
+
     async def Halt(self, request: pb.HaltRequest, context: _Context) -> pb.HaltResponse:
         halted = await self.app.trading.halt(
             scope_of(request.scope), MODES[request.mode], by=caller_name(), why=request.reason

@@ -8,6 +8,7 @@ from services.execution.app.forming import Forming
 from services.execution.app.instructing import Instructing
 from services.execution.app.intake import Intake
 from services.execution.app.queries import Queries
+from services.execution.app.scheduling import Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
 
@@ -19,6 +20,7 @@ class ExecutionApp:
     intake: Intake
     clearing: Clearing
     forming: Forming
+    scheduling: Scheduling
     sending: Sending
     fills: Fills
     instructing: Instructing
@@ -34,6 +36,7 @@ class ExecutionApp:
         done = await self.trading.expire_plans()
         done += await self.clearing.check_orders()
         done += await self.forming.form_blocks()
+        done += await self.scheduling.form_children()
         done += await self.sending.resolve_blocks()
         done += await self.sending.send_blocks()
         done += await self.sending.cancel_blocks()

@@ -1,6 +1,7 @@
 """What audit is told: one event for each change of state, with every id it concerns."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, OrderRecord, PlanRecord
@@ -246,6 +247,18 @@ def prices_ingested(prices: Sequence[ReferencePrice], updated: int) -> Event:
         "content_hash": content_hash(canonical_json(said)),
     }
     return Event("execution.prices.ingested", {}, data)
+
+
+def volumes_ingested(volumes: Mapping[InstrumentId, Decimal], at: datetime, source: str) -> Event:
+    """Say that the market's volumes came, by the hash of what they say."""
+    said: list[JsonValue] = [[name, volumes[name]] for name in sorted(volumes)]
+    data: dict[str, JsonValue] = {
+        "source": source,
+        "as_of_time": at,
+        "instruments": len(volumes),
+        "content_hash": content_hash(canonical_json(said)),
+    }
+    return Event("execution.volumes.ingested", {}, data)
 
 
 def market_loaded(setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> Event:

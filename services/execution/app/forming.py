@@ -1,6 +1,6 @@
 """Gathers what is ready into blocks, and writes them down before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -52,7 +52,10 @@ class Forming:
                 orders_per_block_max=self.orders_per_block_max,
             )
             prices = await ledger.prices({block.terms.instrument_id for block in blocks})
-            records = [self._record(block, orders, prices) for block in blocks]
+            records = [
+                block_record(block, orders, prices, now=self.clock.now(), market_time=self.market_clock.now())
+                for block in blocks
+            ]
             await ledger.add_blocks(records)
             await ledger.save_orders([order for block in blocks for order in self._placed(block, orders)])
             for group in by_trace(records):
@@ -77,23 +80,6 @@ class Forming:
             or ready.count >= self.orders_max
         )
 
-    def _record(
-        self, block: Block, orders: dict[OrderId, OrderRecord], prices: dict[InstrumentId, ReferencePrice]
-    ) -> BlockRecord:
-        members = _members(block, orders)
-        reference = prices.get(block.terms.instrument_id)
-        now = self.clock.now()
-        return BlockRecord(
-            block=block,
-            trade_date=trade_date(self.market_clock.now()),
-            # Every order was checked against a reference price when it was taken, so there is one.
-            arrival_price=members[0].decision_price if reference is None else reference.price,
-            expire_time=min(order.expire_time for order in members),
-            create_time=now,
-            update_time=now,
-            trace_parents=distinct(order.trace_parent for order in members),
-        )
-
     def _placed(self, block: Block, orders: dict[OrderId, OrderRecord]) -> list[OrderRecord]:
         return [
             replace(
@@ -106,5 +92,29 @@ class Forming:
         ]
 
 
-def _members(block: Block, orders: dict[OrderId, OrderRecord]) -> Sequence[OrderRecord]:
+def block_record(
+    block: Block,
+    orders: Mapping[OrderId, OrderRecord],
+    prices: Mapping[InstrumentId, ReferencePrice],
+    *,
+    now: datetime,
+    market_time: datetime,
+) -> BlockRecord:
+    """Return a new block of `orders`, as it is written down before it is sent."""
+    members = _members(block, orders)
+    reference = prices.get(block.terms.instrument_id)
+    return BlockRecord(
+        block=block,
+        trade_date=trade_date(market_time),
+        # Every order was checked against a reference price when it was taken, so there is one.
+        arrival_price=members[0].decision_price if reference is None else reference.price,
+        expire_time=min(order.expire_time for order in members),
+        create_time=now,
+        update_time=now,
+        market_time=market_time,
+        trace_parents=distinct(order.trace_parent for order in members),
+    )
+
+
+def _members(block: Block, orders: Mapping[OrderId, OrderRecord]) -> Sequence[OrderRecord]:
     return [orders[share.order_id] for share in block.statement.shares]

@@ -30,7 +30,7 @@ from services.execution.domain.pretrade import (
     unit_cost_max,
     usage_of,
 )
-from services.execution.domain.words import OrderType, TimeInForce
+from services.execution.domain.words import Algorithm, OrderType, TimeInForce
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash, VenueId
@@ -222,6 +222,12 @@ class _Taking:
         return Result(plan.plan_id, Status.ACCEPTED)
 
 
+_TIME_IN_FORCE = {
+    Algorithm.OPEN_AUCTION: TimeInForce.AT_THE_OPENING,
+    Algorithm.CLOSE_AUCTION: TimeInForce.AT_THE_CLOSE,
+}
+
+
 def _known_result(known: KnownPlan, payload_hash: str) -> Result:
     plan_id = known.plan_id
     if known.payload_hash != payload_hash:
@@ -235,6 +241,10 @@ def _known_result(known: KnownPlan, payload_hash: str) -> Result:
 def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[OrderRecord]:
     plan = record.plan
     orders = []
+    algorithm = plan.preferences.algorithm
+    if algorithm is Algorithm.IMMEDIATE and plan.preferences.participation_limit is not None:
+        # As soon as the limit allows.
+        algorithm = Algorithm.PARTICIPATION
     for trade in plan.trades:
         limit = limit_price(plan, trade)
         orders.append(
@@ -249,10 +259,12 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                     venue_id=plan.preferences.venue_id or intake.venue_id,
                     order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
                     limit_price=limit,
-                    time_in_force=TimeInForce.DAY,
+                    time_in_force=_TIME_IN_FORCE.get(algorithm, TimeInForce.DAY),
                     currency=plan.currency,
                     custodian=plan.custodian,
                     increment=trade.increment,
+                    algorithm=algorithm,
+                    participation_max=plan.preferences.participation_limit,
                 ),
                 may_aggregate=plan.preferences.aggregation_consent,
                 quantity=trade.quantity,

@@ -119,6 +119,25 @@ class Ledger(Protocol):
         """Keep those that are newer than what is known, and return how many were."""
         ...
 
+    async def put_volumes(self, volumes: Mapping[InstrumentId, Decimal], bucket_time: datetime) -> None:
+        """Record what was traded in a bucket of time so far; less than is known changes nothing."""
+        ...
+
+    async def volumes(
+        self, instrument_ids: Collection[InstrumentId], bucket_time: datetime
+    ) -> dict[InstrumentId, Decimal]:
+        """Return what was traded in a bucket of time so far; instruments we were told nothing of are missing."""
+        ...
+
+    async def volume_curves(
+        self, instrument_ids: Collection[InstrumentId], before: datetime
+    ) -> dict[InstrumentId, dict[int, Decimal]]:
+        """Return what was traded on average in each bucket of the four weeks before the day of `before`.
+
+        Buckets are named by their second of the day, UTC.
+        """
+        ...
+
     async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
         """Return what accounts have open orders in."""
         ...
@@ -164,7 +183,14 @@ class Ledger(Protocol):
         ...
 
     async def unchecked_orders(self, before: datetime, limit: int) -> list[OrderRecord]:
-        """Return orders that could go into a block, and were not checked since `before`; oldest first."""
+        """Return orders that could go into a block, and were not checked since `before`; oldest first.
+
+        One that goes in parts only when a part of it is due and waits for the check.
+        """
+        ...
+
+    async def scheduled_orders(self, due: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that go in parts and of which the next is due by then, or that have no timetable yet, by id."""
         ...
 
     async def readiness(self, checked_since: datetime) -> Readiness | None:
@@ -188,6 +214,12 @@ class Ledger(Protocol):
         ...
 
     # Blocks.
+
+    async def participated(
+        self, instrument_ids: Collection[InstrumentId], since: datetime
+    ) -> dict[InstrumentId, Decimal]:
+        """Return how much went into blocks of limited participation since then, by the market's clock."""
+        ...
 
     async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
         """Return what earlier blocks left accounts short by; absent means 0."""

@@ -85,6 +85,15 @@ class KnownPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Timetable:
+    """When the parts of an order go, in the market's time: from `start` until `end`, and the next at `due`."""
+
+    start: datetime
+    end: datetime
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRecord:
     """An account's order.
 
@@ -120,6 +129,7 @@ class OrderRecord:
     close_reason: str = ""
     block_id: BlockId | None = None
     check_time: datetime | None = None
+    schedule: "Timetable | None" = None
 
     @property
     def instrument_id(self) -> InstrumentId:
@@ -160,8 +170,12 @@ class OrderRecord:
 
     def piece(self) -> Piece:
         """Return what of the order is ready to be sent."""
+        return self.part(self.ready)
+
+    def part(self, quantity: Decimal) -> Piece:
+        """Return so much of the order as a piece of a block."""
         return Piece(
-            self.order_id, self.account_id, self.terms, self.ready, self.placed, self.may_aggregate, self.block_id
+            self.order_id, self.account_id, self.terms, quantity, self.placed, self.may_aggregate, self.block_id
         )
 
 
@@ -169,10 +183,10 @@ class OrderRecord:
 class BlockRecord:
     """A block, what we did with it, and everything the venue said about it.
 
-    `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `attempt` names the
-    attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
-    asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
-    each report.
+    `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `market_time` is
+    when it was formed, by the market's clock. `attempt` names the attempt to send that holds it. `cancel_reason` says
+    why we want it canceled; `cancel_sent` whether the venue was asked. `allocated` says that its fills are shared out:
+    then the block is finished. `times` says when the venue made each report.
     """
 
     block: Block
@@ -181,6 +195,7 @@ class BlockRecord:
     expire_time: datetime
     create_time: datetime
     update_time: datetime
+    market_time: datetime | None = None
     trace_parents: tuple[str, ...] = ()
     ours: OrderState = OrderState.PENDING
     attempt: str = ""

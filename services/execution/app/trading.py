@@ -7,13 +7,15 @@ what is at the venue is marked to be canceled.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.execution.app.changes import Changes
-from services.execution.app.events import block_event, halted, market_loaded, prices_ingested, resumed
+from services.execution.app.events import block_event, halted, market_loaded, prices_ingested, resumed, volumes_ingested
 from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
+from services.execution.app.scheduling import bucket_of
 from services.execution.app.venue_port import MarketSetting
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
@@ -40,6 +42,7 @@ class Trading:
     clock: Clock
     market_clock: Clock
     funding: FundingRules
+    volume_bucket: timedelta
 
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
         """Restrict trading in `scope`; when it returns, not one new order leaves.
@@ -116,6 +119,21 @@ class Trading:
             updated = await ledger.put_prices(prices)
             await ledger.emit(prices_ingested(prices, updated))
         return updated
+
+    async def ingest_volumes(self, volumes: Mapping[InstrumentId, Decimal], at: datetime, source: str) -> None:
+        """Keep what was traded in the bucket of time of `at` so far.
+
+        Raises:
+            MarketInvalid: The instant is after the market's present.
+        """
+        now = self.market_clock.now()
+        wrong = Violations()
+        if at > now:
+            wrong.add("provenance.as_of_time", f"must not be after {now.isoformat()}, was {at.isoformat()}")
+        wrong.raise_if_any(MarketInvalid)
+        async with self.begin() as ledger:
+            await ledger.put_volumes(volumes, bucket_of(at, self.volume_bucket))
+            await ledger.emit(volumes_ingested(volumes, at, source))
 
     async def market_loaded(self, setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:
         """Tell audit that somebody set the market of a simulated venue."""

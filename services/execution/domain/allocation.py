@@ -214,7 +214,7 @@ def split_by_day(wholes: Sequence[int], days: Sequence[int], names: Sequence[str
         raise ValueError(f"days sum to {sum(days)}, what is split to {sum(left)}")
     split: list[list[int]] = []
     for number, day in enumerate(days):
-        row = left if number == len(days) - 1 else _proportional(day, left, names, str(number))
+        row = left if number == len(days) - 1 else proportional(day, left, names, str(number))
         split.append(list(row))
         left = [before - taken for before, taken in zip(left, row, strict=True)]
     return split
@@ -237,7 +237,7 @@ def share_money(amount: Decimal, weights: Sequence[int], names: Sequence[str], s
             raise ValueError(f"{amount} cannot be shared among nobody")
         return [ZERO for _ in weights]
     sign = -1 if whole < 0 else 1
-    return [sign * part * CENT for part in _proportional(abs(whole), weights, names, salt)]
+    return [sign * part * CENT for part in proportional(abs(whole), weights, names, salt)]
 
 
 def carries(parts: Iterable[Part], before: Mapping[AccountId, int]) -> dict[AccountId, int]:
@@ -283,8 +283,11 @@ def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) 
     return frozenset(sure + tied[: left - len(sure)])
 
 
-def _proportional(amount: int, weights: Sequence[int], names: Sequence[str], salt: str) -> list[int]:
-    """Return `amount` in proportion to `weights`, by largest remainder; ties are settled by a hash of salt and name."""
+def proportional(amount: int, weights: Sequence[int], names: Sequence[str], salt: str) -> list[int]:
+    """Return `amount` in proportion to `weights`, by largest remainder; ties are settled by a hash of salt and name.
+
+    Where `amount` is at most their sum, no part is more than its weight.
+    """
     total = sum(weights)
     if total == 0:
         return [0] * len(weights)

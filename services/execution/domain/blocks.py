@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.execution.domain.allocation import Share, Statement
-from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.domain.words import Algorithm, OrderType, Side, TimeInForce
 from services.kernel.decimals import plain
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, VenueId, derived_id
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What orders must share to travel in one block."""
+    """What orders must share to travel in one block.
+
+    `participation_max`: the largest share of what is traded that may be ours, above 0 and below 1; None for any.
+    """
 
     instrument_id: InstrumentId
     side: Side
@@ -32,6 +35,8 @@ class Terms:
     currency: str
     custodian: str
     increment: Decimal
+    algorithm: Algorithm = Algorithm.IMMEDIATE
+    participation_max: Decimal | None = None
 
     def __post_init__(self) -> None:
         """Refuse terms that contradict themselves.
@@ -45,6 +50,8 @@ class Terms:
             raise ValueError(f"a limit price is positive, was {self.limit_price}")
         if self.increment <= 0:
             raise ValueError(f"an increment is positive, was {self.increment}")
+        if self.participation_max is not None and not 0 < self.participation_max < 1:
+            raise ValueError(f"a share of the volume is above 0 and below 1, was {self.participation_max}")
 
 
 @dataclass(frozen=True, slots=True)

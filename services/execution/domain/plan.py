@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import assert_never
 
-from services.execution.domain.words import Side
+from services.execution.domain.words import Algorithm, Side
 from services.kernel.ids import (
     AccountId,
     HouseholdId,
@@ -50,12 +50,15 @@ class Preferences:
     """How an account wants its trades sent.
 
     `aggregation_consent`: they may travel with other accounts' orders. `limit_distance_bps`: how far limits are from
-    the plan's price; None for market orders. `venue_id`: None lets execution choose.
+    the plan's price; None for market orders. `venue_id`: None lets execution choose. `participation_limit`: the largest
+    share of what is traded that may be theirs; None for any.
     """
 
     aggregation_consent: bool
     limit_distance_bps: Decimal | None
     venue_id: VenueId | None
+    algorithm: Algorithm = Algorithm.IMMEDIATE
+    participation_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from services.execution.domain.plan import Plan, Trade, limit_price
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
-from services.execution.domain.words import ReferencePrice, Side
+from services.execution.domain.words import Algorithm, ReferencePrice, Side
 from services.kernel.ids import AccountId, InstrumentId, PolicyHash, VenueId
 
 BPS = Decimal(10_000)
@@ -222,6 +222,13 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
         yield Refusal(Reason.TRADE_INVALID, description)
     if plan.preferences.venue_id not in (None, situation.venue_id):
         description = f"venue_id must be {situation.venue_id} or empty, was {plan.preferences.venue_id}"
+        yield Refusal(Reason.TRADE_INVALID, description)
+    limit = plan.preferences.participation_limit
+    if limit is not None and not 0 < limit < 1:
+        description = f"participation_limit must be above 0 and below 1, was {limit}"
+        yield Refusal(Reason.TRADE_INVALID, description)
+    if limit is None and plan.preferences.algorithm is Algorithm.PARTICIPATION:
+        description = "a schedule by participation needs a participation_limit, was absent"
         yield Refusal(Reason.TRADE_INVALID, description)
     yield from _twice(plan)
     for trade in plan.trades:

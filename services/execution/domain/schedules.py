@@ -51,6 +51,22 @@ def volume_weighted(total: int, volume_curve: Sequence[Decimal]) -> list[int]:
     return slices(total, volume_curve)
 
 
+def within_participation(volume: Decimal, ours: Decimal, share_max: Decimal, increment: Decimal) -> int:
+    """Return how many increments may be sent now in a bucket of time, 0 or more.
+
+    What was traded so far only grows, so what is within the share of it now is within the share of the whole bucket.
+    Whether or not the venue's figure counts ours, the bound holds.
+
+    Args:
+        volume: Units that were traded in the bucket so far, as the market says.
+        ours: Units that we sent in the bucket so far.
+        share_max: Largest share of the volume, above 0 and below 1.
+        increment: Smallest step of a quantity.
+    """
+    left = volume * share_max - ours
+    return max(int((left / increment).to_integral_value(rounding=ROUND_FLOOR)), 0)
+
+
 def participation(left: int, market_volume: int, share_max: Decimal) -> int:
     """Return how many increments may be traded beside `market_volume` of others, at most `left`.
 
@@ -122,6 +138,29 @@ def schedule(trajectory: Trajectory, total: int) -> list[int]:
     """Return `total` increments sent in each interval of `trajectory`."""
     held = trajectory.held
     return slices(total, [max(before - after, Decimal(0)) for before, after in pairwise(held)])
+
+
+def next_child(left: int, weights: Sequence[Decimal]) -> int:
+    """Return how much of `left` goes in the first of the intervals that are left, by their weights.
+
+    Called again in each interval with what is left then, it spreads whatever came, went or failed to fill over the
+    rest: the last interval has its own part and nothing is dumped there.
+    """
+    return slices(left, weights)[0] if left else 0
+
+
+def paper_impact(*, price: Decimal, spread_bps: Decimal, daily_volume: Decimal, daily_volatility: Decimal) -> Impact:
+    """Return the market as the paper's example sets it (section 3.4).
+
+    Trading 1 % of the daily volume moves the price for the moment by the spread, and 10 % of it for good.
+    """
+    spread = price * spread_bps / 10_000
+    return Impact(
+        volatility=price * daily_volatility,
+        temporary=spread / (Decimal("0.01") * daily_volume),
+        permanent=spread / (Decimal("0.1") * daily_volume),
+        half_spread=spread / 2,
+    )
 
 
 def _sinh(x: Decimal) -> Decimal:

@@ -41,6 +41,16 @@ def next_business_day(day: date) -> date:
     return later
 
 
+def trading_day(day: date) -> bool:
+    """Return whether the New York Stock Exchange trades on `day`."""
+    return day.weekday() < SATURDAY and (day not in _holidays(day.year) or day in _bank_only(day.year))
+
+
+def _bank_only(year: int) -> frozenset[date]:
+    """Holidays on which banks are closed and the exchange trades: Columbus Day and Veterans Day."""
+    return frozenset({_nth(year, 10, MONDAY, 2), _observed(date(year, 11, 11))})
+
+
 def business_day(day: date) -> bool:
     """Return whether money and shares can change hands on `day` in the United States."""
     return day.weekday() < SATURDAY and day not in _holidays(day.year)

@@ -28,6 +28,20 @@ class TimeInForce(StrEnum):
     DAY = "DAY"
     IMMEDIATE_OR_CANCEL = "IMMEDIATE_OR_CANCEL"
     FILL_OR_KILL = "FILL_OR_KILL"
+    AT_THE_OPENING = "AT_THE_OPENING"
+    AT_THE_CLOSE = "AT_THE_CLOSE"
+
+
+class Algorithm(StrEnum):
+    """How an order is spread over time."""
+
+    IMMEDIATE = "IMMEDIATE"  # All at once.
+    TIME_WEIGHTED = "TIME_WEIGHTED"  # Evenly.
+    VOLUME_WEIGHTED = "VOLUME_WEIGHTED"  # As the day's volume usually runs.
+    PARTICIPATION = "PARTICIPATION"  # Never more than a share of what is traded.
+    IMPLEMENTATION_SHORTFALL = "IMPLEMENTATION_SHORTFALL"  # Impact weighed against risk.
+    OPEN_AUCTION = "OPEN_AUCTION"
+    CLOSE_AUCTION = "CLOSE_AUCTION"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, exists, func, insert, select, true, update
@@ -26,7 +27,7 @@ from services.execution.tables import (
     venue_cursor,
     venue_report,
 )
-from services.kernel.ids import AccountId, BlockId, RunId, VenueId
+from services.kernel.ids import AccountId, BlockId, InstrumentId, RunId, VenueId
 
 AnyColumn: TypeAlias = Column[Any]
 
@@ -35,6 +36,7 @@ _COLUMNS = tuple(block.c)
 _TERMS = (
     *(block.c.instrument_id, block.c.side, block.c.venue_id, block.c.order_type, block.c.limit_price),
     *(block.c.time_in_force, block.c.currency, block.c.custodian, block.c.increment),
+    *(block.c.algorithm, block.c.participation_max),
 )
 _AT_VENUE = (OrderState.PENDING_NEW,)
 
@@ -75,6 +77,21 @@ class Blocks:
             .order_by(allocation.c.revision)
         )
         return [rows.allocation_of(row, rows.terms_of(row)) for row in found]
+
+    async def participated(
+        self, instrument_ids: Collection[InstrumentId], since: datetime
+    ) -> dict[InstrumentId, Decimal]:
+        """Return how much went into blocks of limited participation since then, by the market's clock."""
+        found = await self._connection.execute(
+            select(block.c.instrument_id, func.sum(block.c.quantity).label("quantity"))
+            .where(
+                block.c.instrument_id == func.any(sorted(instrument_ids)),
+                block.c.participation_max.is_not(None),
+                block.c.market_time >= since,
+            )
+            .group_by(block.c.instrument_id)
+        )
+        return {InstrumentId(row.instrument_id): row.quantity for row in found}
 
     async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
         """Return what earlier blocks left accounts short by; absent means 0."""

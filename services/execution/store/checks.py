@@ -1,9 +1,10 @@
 """Plans that were submitted, and what new ones are checked against."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
-from sqlalchemy import and_, delete, func, insert, or_, select, text
+from sqlalchemy import Integer, Time, and_, delete, func, insert, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,12 +13,15 @@ from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.execution.store import rows
-from services.execution.tables import account_order, day_usage, halt, plan, reference_price
+from services.execution.tables import account_order, day_usage, halt, market_volume, plan, reference_price
 from services.kernel.ids import AccountId, InstrumentId, PlanId
 
 # Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
 LEDGER_LOCK = 0x6578_6563_0001
 GATE_LOCK = 0x6578_6563_0002
+
+# How far back the usual volume of a bucket is looked for.
+CURVE_DAYS = timedelta(days=28)
 
 CLOSED_STATES = tuple(sorted(CLOSED))
 OPEN_STATES = ("WAITING", "READY", "WORKING")
@@ -134,6 +138,60 @@ class Checks:
             where=reference_price.c.as_of_time < statement.excluded.as_of_time,
         ).returning(reference_price.c.instrument_id)
         return len((await self._connection.execute(newer)).all())
+
+    async def put_volumes(self, volumes: Mapping[InstrumentId, Decimal], bucket_time: datetime) -> None:
+        """Record what was traded in a bucket of time so far; less than is known changes nothing."""
+        if not volumes:
+            return
+        statement = upsert(market_volume).values(
+            [
+                {"instrument_id": name, "bucket_time": bucket_time, "volume": volume}
+                for name, volume in sorted(volumes.items())
+            ]
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[market_volume.c.instrument_id, market_volume.c.bucket_time],
+                set_={"volume": func.greatest(market_volume.c.volume, statement.excluded.volume)},
+            )
+        )
+
+    async def volumes(
+        self, instrument_ids: Collection[InstrumentId], bucket_time: datetime
+    ) -> dict[InstrumentId, Decimal]:
+        """Return what was traded in a bucket of time so far; instruments we were told nothing of are missing."""
+        found = await self._connection.execute(
+            select(market_volume.c.instrument_id, market_volume.c.volume).where(
+                market_volume.c.instrument_id == func.any(sorted(instrument_ids)),
+                market_volume.c.bucket_time == bucket_time,
+            )
+        )
+        return {InstrumentId(row.instrument_id): row.volume for row in found}
+
+    async def volume_curves(
+        self, instrument_ids: Collection[InstrumentId], before: datetime
+    ) -> dict[InstrumentId, dict[int, Decimal]]:
+        """Return what was traded on average in each bucket of the four weeks before the day of `before`.
+
+        Buckets are named by their second of the day, UTC.
+        """
+        today = before.replace(hour=0, minute=0, second=0, microsecond=0)
+        second = func.extract("epoch", market_volume.c.bucket_time.op("AT TIME ZONE")("UTC").cast(Time)).cast(Integer)
+        found = await self._connection.execute(
+            select(
+                market_volume.c.instrument_id, second.label("second"), func.avg(market_volume.c.volume).label("volume")
+            )
+            .where(
+                market_volume.c.instrument_id == func.any(sorted(instrument_ids)),
+                market_volume.c.bucket_time < today,
+                market_volume.c.bucket_time >= today - CURVE_DAYS,
+            )
+            .group_by(market_volume.c.instrument_id, second)
+        )
+        curves: dict[InstrumentId, dict[int, Decimal]] = {}
+        for row in found:
+            curves.setdefault(InstrumentId(row.instrument_id), {})[row.second] = row.volume
+        return curves
 
     async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
         """Return what accounts have open orders in."""

@@ -30,6 +30,8 @@ _KEEP_TOLD = text("""
     WHERE report.order_id = was.order_id AND report.allocation_id IS NULL AND report.closed IS NULL
         AND was.order_id = ANY(:order_ids)
 """)
+# Written out for the same reason.
+_AT_ONCE = account_order.c.algorithm == literal_column("'IMMEDIATE'")
 # Rows of one statement with their ids as one array, well below what a message may hold.
 _IDS_MAX = 10_000
 
@@ -134,11 +136,16 @@ class Orders:
         """Return orders that could go into a block, and were not checked since `before`; oldest first."""
         found = await self._connection.execute(
             select(*_COLUMNS)
-            .where(_ready(), ~_checked_since(before))
+            .where(_ready(), account_order.c.check_time.is_(None) | (_AT_ONCE & (account_order.c.check_time < before)))
             .order_by(account_order.c.create_time, account_order.c.order_id)
             .limit(limit)
         )
         return [rows.order_of(row) for row in found]
+
+    async def scheduled_orders(self, due: datetime, limit: int) -> list[OrderRecord]:
+        """Return orders that go in parts and of which the next is due by then, or that have no timetable yet, by id."""
+        next_due = account_order.c.schedule_due
+        return await self._select(_ready() & ~_AT_ONCE & (next_due.is_(None) | (next_due <= due)), limit)
 
     async def readiness(self, checked_since: datetime) -> Readiness | None:
         """Return what is ready to go into blocks; None when nothing is."""
@@ -148,7 +155,7 @@ class Orders:
                     func.count().label("orders"),
                     func.min(account_order.c.update_time).label("oldest"),
                     func.max(account_order.c.update_time).label("newest"),
-                ).where(_ready(), _checked_since(checked_since))
+                ).where(_ready(), _AT_ONCE, _checked_since(checked_since))
             )
         ).one()
         return None if row.orders == 0 else Readiness(row.orders, row.oldest, row.newest)
@@ -157,7 +164,7 @@ class Orders:
         """Return orders that may go into a block and were checked since then, oldest first."""
         found = await self._connection.execute(
             select(*_COLUMNS)
-            .where(_ready(), _checked_since(checked_since))
+            .where(_ready(), _AT_ONCE, _checked_since(checked_since))
             .order_by(account_order.c.create_time, account_order.c.order_id)
             .limit(limit)
         )

@@ -18,6 +18,7 @@ from services.execution.app.records import (
     OrderRecord,
     PlanBasis,
     PlanRecord,
+    Timetable,
     summary_of,
 )
 from services.execution.app.report_text import report_of
@@ -27,7 +28,7 @@ from services.execution.domain.blocks import Block, Terms
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.pretrade import Reason, Refusal
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
-from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
+from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, Side, TimeInForce
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 
 Values = dict[str, Any]
@@ -116,6 +117,8 @@ def terms_values(terms: Terms) -> Values:
         "currency": terms.currency,
         "custodian": terms.custodian,
         "increment": terms.increment,
+        "algorithm": terms.algorithm,
+        "participation_max": terms.participation_max,
     }
 
 
@@ -131,6 +134,8 @@ def terms_of(row: AnyRow) -> Terms:
         row.currency,
         row.custodian,
         row.increment,
+        row.algorithm,
+        row.participation_max,
     )
 
 
@@ -146,6 +151,8 @@ def _terms(
     currency: str,
     custodian: str,
     increment: Decimal,
+    algorithm: str,
+    participation_max: Decimal | None,
 ) -> Terms:
     return Terms(
         instrument_id=InstrumentId(instrument_id),
@@ -157,6 +164,8 @@ def _terms(
         currency=currency,
         custodian=custodian,
         increment=increment,
+        algorithm=Algorithm(algorithm),
+        participation_max=participation_max,
     )
 
 
@@ -198,6 +207,9 @@ def order_changes(order: OrderRecord) -> Values:
         "block_id": order.block_id,
         "check_time": order.check_time,
         "unit_cost_max": order.unit_cost_max,
+        "schedule_start": None if order.schedule is None else order.schedule.start,
+        "schedule_end": None if order.schedule is None else order.schedule.end,
+        "schedule_due": None if order.schedule is None else order.schedule.due,
     }
 
 
@@ -231,6 +243,9 @@ def order_of(row: AnyRow) -> OrderRecord:
         close_reason=row.close_reason,
         block_id=None if row.block_id is None else BlockId(row.block_id),
         check_time=row.check_time,
+        schedule=None
+        if row.schedule_start is None
+        else Timetable(row.schedule_start, row.schedule_end, row.schedule_due),
     )
 
 
@@ -246,6 +261,7 @@ def block_values(record: BlockRecord) -> Values:
         "arrival_price": record.arrival_price,
         "expire_time": record.expire_time,
         "create_time": record.create_time,
+        "market_time": record.market_time,
         "trace_parents": list(record.trace_parents),
         **block_changes(record),
     }
@@ -282,6 +298,7 @@ def block_of(
         expire_time=row.expire_time,
         create_time=row.create_time,
         update_time=row.update_time,
+        market_time=row.market_time,
         trace_parents=tuple(row.trace_parents),
         ours=OrderState(row.ours),
         attempt=row.attempt,

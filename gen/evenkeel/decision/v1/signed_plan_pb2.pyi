@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import decimal_pb2 as _decimal_pb2
 from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -209,17 +210,70 @@ class TradePreferences(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Schedule:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TradePreferences._Schedule.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SCHEDULE_UNSPECIFIED: TradePreferences._Schedule.ValueType  # 0
+        """The same as at once."""
+        SCHEDULE_IMMEDIATE: TradePreferences._Schedule.ValueType  # 1
+        """At once."""
+        SCHEDULE_TIME_WEIGHTED: TradePreferences._Schedule.ValueType  # 2
+        """Evenly over time."""
+        SCHEDULE_VOLUME_WEIGHTED: TradePreferences._Schedule.ValueType  # 3
+        """As the market's volume usually runs."""
+        SCHEDULE_PARTICIPATION: TradePreferences._Schedule.ValueType  # 4
+        """A part of the market's volume; needs `participation_limit`."""
+        SCHEDULE_IMPLEMENTATION_SHORTFALL: TradePreferences._Schedule.ValueType  # 5
+        """Impact weighed against risk (Almgren and Chriss)."""
+        SCHEDULE_OPEN_AUCTION: TradePreferences._Schedule.ValueType  # 6
+        """Into the next opening auction."""
+        SCHEDULE_CLOSE_AUCTION: TradePreferences._Schedule.ValueType  # 7
+        """Into the next closing auction."""
+
+    class Schedule(_Schedule, metaclass=_ScheduleEnumTypeWrapper):
+        """How an order is spread over the day."""
+
+    SCHEDULE_UNSPECIFIED: TradePreferences.Schedule.ValueType  # 0
+    """The same as at once."""
+    SCHEDULE_IMMEDIATE: TradePreferences.Schedule.ValueType  # 1
+    """At once."""
+    SCHEDULE_TIME_WEIGHTED: TradePreferences.Schedule.ValueType  # 2
+    """Evenly over time."""
+    SCHEDULE_VOLUME_WEIGHTED: TradePreferences.Schedule.ValueType  # 3
+    """As the market's volume usually runs."""
+    SCHEDULE_PARTICIPATION: TradePreferences.Schedule.ValueType  # 4
+    """A part of the market's volume; needs `participation_limit`."""
+    SCHEDULE_IMPLEMENTATION_SHORTFALL: TradePreferences.Schedule.ValueType  # 5
+    """Impact weighed against risk (Almgren and Chriss)."""
+    SCHEDULE_OPEN_AUCTION: TradePreferences.Schedule.ValueType  # 6
+    """Into the next opening auction."""
+    SCHEDULE_CLOSE_AUCTION: TradePreferences.Schedule.ValueType  # 7
+    """Into the next closing auction."""
+
     AGGREGATION_CONSENT_FIELD_NUMBER: _builtins.int
     LIMIT_DISTANCE_BPS_FIELD_NUMBER: _builtins.int
     VENUE_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    PARTICIPATION_LIMIT_FIELD_NUMBER: _builtins.int
     aggregation_consent: _builtins.bool
     """May be combined with other accounts' orders."""
     venue_id: _builtins.str
     """Venue to use; execution chooses when empty."""
+    schedule: Global___TradePreferences.Schedule.ValueType
+    """How an order is spread over the day."""
     @_builtins.property
     def limit_distance_bps(self) -> _decimal_pb2.Decimal:
         """Distance of limit prices from the plan's price, in basis points; market
         orders when absent.
+        """
+
+    @_builtins.property
+    def participation_limit(self) -> _decimal_pb2.Decimal:
+        """Largest part of what is traded in any bucket of time that may be ours, above 0
+        and below 1; any part when absent. Nothing is sent while the volume is unknown.
         """
 
     def __init__(
@@ -228,10 +282,12 @@ class TradePreferences(_message.Message):
         aggregation_consent: _builtins.bool = ...,
         limit_distance_bps: _decimal_pb2.Decimal | None = ...,
         venue_id: _builtins.str = ...,
+        schedule: Global___TradePreferences.Schedule.ValueType = ...,
+        participation_limit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_distance_bps", b"limit_distance_bps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1506,6 +1506,65 @@ class TradingHalt(_message.Message):
 Global___TradingHalt: _TypeAlias = TradingHalt  # noqa: Y015
 
 @_typing.final
+class IngestMarketVolumesRequest(_message.Message):
+    """Request of `IngestMarketVolumes`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    @_builtins.property
+    def provenance(self) -> _values_pb2.Provenance:
+        """Where the volumes are from, and until when they count."""
+
+    @_builtins.property
+    def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The instruments, each once."""
+
+    @_builtins.property
+    def volumes(self) -> _columns_pb2.DecimalColumn:
+        """Units traded since the bucket of `provenance.as_of_time` began, one row per
+        instrument; 0 or more.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        provenance: _values_pb2.Provenance | None = ...,
+        instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
+        volumes: _columns_pb2.DecimalColumn | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "volumes", b"volumes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "provenance", b"provenance", "request_id", b"request_id", "volumes", b"volumes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestMarketVolumesRequest: _TypeAlias = IngestMarketVolumesRequest  # noqa: Y015
+
+@_typing.final
+class IngestMarketVolumesResponse(_message.Message):
+    """Response of `IngestMarketVolumes`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestMarketVolumesResponse: _TypeAlias = IngestMarketVolumesResponse  # noqa: Y015
+
+@_typing.final
 class HaltRequest(_message.Message):
     """Request of `Halt`."""
 

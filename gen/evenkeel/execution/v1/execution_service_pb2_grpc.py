@@ -86,6 +86,11 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesResponse.FromString,
                 _registered_method=True)
+        self.IngestMarketVolumes = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/IngestMarketVolumes',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesResponse.FromString,
+                _registered_method=True)
         self.Halt = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/Halt',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.HaltRequest.SerializeToString,
@@ -192,6 +197,17 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IngestMarketVolumes(self, request, context):
+        """Records what was traded in a bucket of time so far; it sizes orders that go in
+        parts. Buckets of a day are as long as the service's settings say, from midnight
+        UTC; less than was said before changes nothing.
+
+        Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Halt(self, request, context):
         """Stops trading in a scope. After the answer not one new order leaves; open
         orders of the scope are being canceled. Holds over restarts.
@@ -269,6 +285,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.IngestReferencePrices,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesResponse.SerializeToString,
+            ),
+            'IngestMarketVolumes': grpc.unary_unary_rpc_method_handler(
+                    servicer.IngestMarketVolumes,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesResponse.SerializeToString,
             ),
             'Halt': grpc.unary_unary_rpc_method_handler(
                     servicer.Halt,
@@ -558,6 +579,33 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/IngestReferencePrices',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestMarketVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/IngestMarketVolumes',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestMarketVolumesResponse.FromString,
             options,
             channel_credentials,
             insecure,

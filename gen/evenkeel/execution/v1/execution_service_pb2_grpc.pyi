@@ -75,6 +75,13 @@ class ExecutionServiceStub:
 
     Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
     """
+    IngestMarketVolumes: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestMarketVolumesRequest, _execution_service_pb2.IngestMarketVolumesResponse]
+    """Records what was traded in a bucket of time so far; it sizes orders that go in
+    parts. Buckets of a day are as long as the service's settings say, from midnight
+    UTC; less than was said before changes nothing.
+
+    Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
+    """
     Halt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.HaltRequest, _execution_service_pb2.HaltResponse]
     """Stops trading in a scope. After the answer not one new order leaves; open
     orders of the scope are being canceled. Holds over restarts.
@@ -132,6 +139,13 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Lists differences between our record and the venue's."""
     IngestReferencePrices: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]  # type: ignore[assignment]
     """Records reference prices, which orders are checked against.
+
+    Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
+    """
+    IngestMarketVolumes: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestMarketVolumesRequest, _execution_service_pb2.IngestMarketVolumesResponse]  # type: ignore[assignment]
+    """Records what was traded in a bucket of time so far; it sizes orders that go in
+    parts. Buckets of a day are as long as the service's settings say, from midnight
+    UTC; less than was said before changes nothing.
 
     Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
     """
@@ -249,6 +263,19 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.IngestReferencePricesResponse, _abc.Awaitable[_execution_service_pb2.IngestReferencePricesResponse]]:
         """Records reference prices, which orders are checked against.
+
+        Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def IngestMarketVolumes(
+        self,
+        request: _execution_service_pb2.IngestMarketVolumesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.IngestMarketVolumesResponse, _abc.Awaitable[_execution_service_pb2.IngestMarketVolumesResponse]]:
+        """Records what was traded in a bucket of time so far; it sizes orders that go in
+        parts. Buckets of a day are as long as the service's settings say, from midnight
+        UTC; less than was said before changes nothing.
 
         Errors: `INVALID_ARGUMENT` / `PRICES_INVALID`.
         """

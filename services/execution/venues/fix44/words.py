@@ -102,6 +102,8 @@ TIMES_IN_FORCE: Final[Mapping[TimeInForce, str]] = {
     TimeInForce.DAY: "0",
     TimeInForce.IMMEDIATE_OR_CANCEL: "3",
     TimeInForce.FILL_OR_KILL: "4",
+    TimeInForce.AT_THE_OPENING: "2",
+    TimeInForce.AT_THE_CLOSE: "7",
 }
 # OrdStatus <39> of the states that a venue can have; the order of a dict is that of the field's definition.
 ORD_STATUSES: Final[Mapping[OrderState, str]] = {

@@ -25,6 +25,7 @@ from services.execution.domain.order import (
     Report,
     Restated,
 )
+from services.execution.domain.sessions import CLOSE, EXCHANGE_ZONE, OPEN
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.kernel.money import CENT
 
@@ -64,7 +65,7 @@ def acknowledged(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
 def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
     """Return an open order after the market looked at it once: at most one execution."""
     intent = order.intent
-    if order.suspended:
+    if order.suspended or _before_its_auction(intent, market):
         return order, []
     price = fill_price(intent.side, market, middle)
     if not _good_enough(intent, price):
@@ -89,6 +90,18 @@ def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tupl
         rest, canceling = canceled(filled)
         return rest, said + canceling
     return filled, said
+
+
+def _before_its_auction(intent: Intent, market: MarketSetting) -> bool:
+    """Return whether an order waits for an auction that is not there yet on the day of the market."""
+    there = market.market_time.astimezone(EXCHANGE_ZONE).time()
+    match intent.time_in_force:
+        case TimeInForce.AT_THE_OPENING:
+            return there < OPEN
+        case TimeInForce.AT_THE_CLOSE:
+            return there < CLOSE
+        case _:
+            return False
 
 
 def fee_of(amount: Decimal, market: MarketSetting) -> Decimal:
