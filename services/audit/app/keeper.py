@@ -4,7 +4,8 @@ Everything is checked again, entry by entry, before anything is destroyed, becau
 may not be now. That the check and the destruction see the same holds is by `governing`, which placing a hold needs too.
 
 If the process dies between two steps, the next one goes on: a proposal that is approved is checked; one whose check is
-recorded as passed is destroyed, if it is still there, and finished.
+recorded as passed is destroyed, if it is still there, and finished. A hold that came in between stops it all the same,
+while anything is there to be held.
 """
 
 import asyncio
@@ -149,9 +150,17 @@ class Keeper:
                 await self._erase(proposal, self._keys)
 
     async def _destroy(self, proposal: Proposal, disposer: Disposer) -> None:
-        """Destroy what a recorded check allows."""
-        await disposer.drop(proposal)
+        """Destroy what a recorded check allows, unless a hold came since then."""
+        log, start, stop = proposal.content["log"], proposal.content["start"], proposal.content["stop"]
         async with self._records.governing():
+            records = await self._records.records()
+            checked = proposal.destroying_index or 0
+            if any(hold.index > checked for hold in records.standing_holds):
+                found = await self._assess(records, self._records.reader(log), start, stop)
+                if found.blockers:
+                    await self._blocked(proposal, found, records)
+                    return
+            await disposer.drop(proposal)
             await self._records.finish(proposal.proposal_id, done=True, outcome=proposal.outcome, actor=AUDIT_ACTOR)
 
     async def _certify(self, proposal: Proposal, disposer: Disposer) -> None:
@@ -166,19 +175,13 @@ class Keeper:
                 if records.holds.keys() - seen and not found.blockers:
                     # A hold was placed while the entries were read: read them again under it.
                     continue
-                outcome = found.data(records)
                 if found.entries != stop - start:
                     found.blockers.append(f"{stop - start} entries were expected, {found.entries} are there")
                 if found.blockers:
-                    blocked: dict[str, JsonValue] = {
-                        **outcome,
-                        "blocker_count": max(found.blocker_count, 1),
-                        "blockers": list(found.blockers),
-                    }
-                    await self._records.finish(proposal.proposal_id, done=False, outcome=blocked, actor=AUDIT_ACTOR)
+                    await self._blocked(proposal, found, records)
                     return
                 decided: dict[str, JsonValue] = {
-                    **outcome,
+                    **found.data(records),
                     "log": log,
                     "start": start,
                     "stop": stop,
@@ -189,6 +192,15 @@ class Keeper:
                 await disposer.keep_numbers(proposal, found.numbers)
                 await self._records.destroying(proposal.proposal_id, decided, AUDIT_ACTOR)
                 return
+
+    async def _blocked(self, proposal: Proposal, found: Assessment, records: Records) -> None:
+        """Record by what a disposal is forbidden."""
+        outcome: dict[str, JsonValue] = {
+            **found.data(records),
+            "blocker_count": max(found.blocker_count, 1),
+            "blockers": list(found.blockers),
+        }
+        await self._records.finish(proposal.proposal_id, done=False, outcome=outcome, actor=AUDIT_ACTOR)
 
     async def _assess(self, records: Records, log: LogReader, start: int, stop: int) -> Assessment:
         found = Assessment()
@@ -206,14 +218,23 @@ class Keeper:
         return found
 
     async def _erase(self, proposal: Proposal, keys: SubjectKeys) -> None:
+        """Destroy the keys that are there now, and record before it which they are."""
         kind, subject_id = str(proposal.content["kind"]), str(proposal.content["id"])
+        subject = f"{kind}:{subject_id}"
         async with self._records.governing():
-            try:
-                await self._records.require_erasable(kind, subject_id)
-            except (HoldStands, RetentionRunning) as refused:
-                outcome: dict[str, JsonValue] = {"blockers": [refused.message]}
-                await self._records.finish(proposal.proposal_id, done=False, outcome=outcome, actor=AUDIT_ACTOR)
-                return
-            destroyed = await keys.destroy(f"{kind}:{subject_id}")
-            outcome = {"subject": f"{kind}:{subject_id}", "keys_destroyed": destroyed}
+            outcome: Mapping[str, JsonValue] = proposal.outcome
+            living = await keys.living(subject)
+            # Of those that were there when it was recorded: a client who came back since then has a new one.
+            condemned = [each for each in living if not proposal.destroying or each in proposal.outcome["generations"]]
+            if condemned or not proposal.destroying:
+                try:
+                    await self._records.require_erasable(kind, subject_id)
+                except (HoldStands, RetentionRunning) as refused:
+                    forbidden: dict[str, JsonValue] = {"blockers": [refused.message]}
+                    await self._records.finish(proposal.proposal_id, done=False, outcome=forbidden, actor=AUDIT_ACTOR)
+                    return
+            if not proposal.destroying:
+                outcome = {"subject": subject, "keys_destroyed": len(living), "generations": list(living)}
+                await self._records.destroying(proposal.proposal_id, outcome, AUDIT_ACTOR)
+            await keys.destroy(subject, condemned)
             await self._records.finish(proposal.proposal_id, done=True, outcome=outcome, actor=AUDIT_ACTOR)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,8 +101,8 @@ class SubjectKeys(Protocol):
         """Return those of `subjects` of which a key was destroyed."""
         ...
 
-    async def destroy(self, subject: str) -> int:
-        """Destroy all keys of `subject`, and return how many there were."""
+    async def destroy(self, subject: str, generations: Collection[int]) -> None:
+        """Destroy these keys of `subject`. Safe to repeat."""
         ...
 
 
@@ -338,7 +338,7 @@ class RecordsApp:
         await self._record(event_id, FINISHED, data, actor, {"proposal": proposal_id})
 
     async def destroying(self, proposal_id: str, outcome: Mapping[str, JsonValue], actor: str) -> None:
-        """Record what a disposal is about to destroy. Called while governing; safe to repeat."""
+        """Record what a disposal or an erasure is about to destroy. Called while governing; safe to repeat."""
         event_id = str(uuid.uuid5(_REQUESTS, f"destroying {proposal_id}"))
         data: dict[str, JsonValue] = {"proposal_id": proposal_id, "outcome": dict(outcome)}
         await self._record(event_id, DESTROYING, data, actor, {"proposal": proposal_id})

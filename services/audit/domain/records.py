@@ -20,7 +20,7 @@ from services.kernel.canonical import JsonValue, rfc3339
 RECORDS_KINDS = "audit.records.*"
 PROPOSED = "audit.records.proposed"
 DECIDED = "audit.records.decided"
-# A disposal was checked, and its entries are about to be destroyed. Durable before the first of them is.
+# A disposal or an erasure was checked, and what it asks for is about to be destroyed. Durable before anything is.
 DESTROYING = "audit.records.destroying"
 FINISHED = "audit.records.finished"
 HOLD_PLACED = "audit.records.hold_placed"
@@ -75,8 +75,13 @@ class Proposal:
     comment: str = ""
     outcome: Mapping[str, Any] = field(default_factory=dict)
     finished_time: datetime | None = None
-    # Whether its destruction has begun, so that nothing can be asked of it again.
-    destroying: bool = False
+    # The entry that says that its destruction begins; None before it does.
+    destroying_index: int | None = None
+
+    @property
+    def destroying(self) -> bool:
+        """Whether its destruction has begun, and was not given up."""
+        return self.destroying_index is not None and self.state is not State.BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,9 @@ class Records:
                     self._finished(entry, said)
                 case kind if kind == DESTROYING:
                     proposal = self.proposals[said["proposal_id"]]
-                    self.proposals[proposal.proposal_id] = replace(proposal, outcome=said["outcome"], destroying=True)
+                    self.proposals[proposal.proposal_id] = replace(
+                        proposal, outcome=said["outcome"], destroying_index=entry.index
+                    )
                 case kind if kind == HOLD_PLACED:
                     self.holds[said["hold_id"]] = Hold(
                         hold_id=said["hold_id"],

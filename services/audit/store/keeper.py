@@ -6,7 +6,7 @@ key that is not in the database at all, so that neither a copy of the tables nor
 """
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -157,16 +157,15 @@ class PostgresSubjectKeys:
         async with self._keeper.read() as connection:
             return frozenset((await connection.execute(query)).scalars())
 
-    async def destroy(self, subject: str) -> int:
-        """Destroy all keys of `subject`, and return how many there were."""
+    async def destroy(self, subject: str, generations: Collection[int]) -> None:
+        """Destroy these keys of `subject`. Safe to repeat."""
         key = subject_key.c
         async with self._keeper.begin() as transaction:
-            removed = delete(subject_key).where(key.subject == subject).returning(key.generation)
-            generations = list((await transaction.connection.execute(removed)).scalars())
-            if generations:
-                rows = [{"subject": subject, "generation": each} for each in generations]
+            removed = delete(subject_key).where(key.subject == subject, key.generation.in_(list(generations)))
+            found = list((await transaction.connection.execute(removed.returning(key.generation))).scalars())
+            if found:
+                rows = [{"subject": subject, "generation": each} for each in found]
                 await transaction.connection.execute(insert(subject_key_destroyed), rows)
-        return len(generations)
 
     async def _living(self, subjects: Sequence[str]) -> dict[str, SubjectKey]:
         key = subject_key.c
