@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, decision, fix, fix_session, ground, policy
+from tests.bench import audit, decision, fix, fix_session, ground, policy, tax
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -36,6 +36,8 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,
     "policy": policy.resolving,
+    "tax.marginal_batch_ratio": tax.marginal_batch,
+    "tax.year_end_100k_s": tax.year_end_100k,
 }
 
 

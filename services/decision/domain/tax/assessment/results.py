@@ -124,7 +124,11 @@ def gain_on(day: date, amount: Decimal, term: Term = Term.ANY, asset: str = "") 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is still held at the end of the history, and what it cost. `quantity` is in units of the last day."""
+    """What is still held at the end of the history, and what it cost. `quantity` is in units of the last day.
+
+    Attributes:
+        may_replace: United States: as a purchase near a sale at a loss it may still deny that loss.
+    """
 
     account_id: str | None
     asset: str
@@ -133,6 +137,7 @@ class Remaining:
     lot_id: str | None = None
     acquired_date: date | None = None
     held_from_date: date | None = None
+    may_replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class UnitedStatesYear:
                     lot_id=lot.purchase_id,
                     acquired_date=lot.acquired_date,
                     held_from_date=lot.held_from_date,
+                    may_replace=lots.may_replace(lot),
                 )
                 for lot in lots.held()
             ]

@@ -162,13 +162,14 @@ class AssetLots:
                 moved.append(taken)
                 left -= units
                 # Units that may still replace something may do so where they are now.
-                if self._may_replace(lot):
+                if self.may_replace(lot):
                     insort(self.unused, taken, key=_oldest_first)
         if left:
             raise self._missing(row.asset, row.day, left, row.account_id, "transferred")
         self.receive(moved)
 
-    def _may_replace(self, lot: Lot) -> bool:
+    def may_replace(self, lot: Lot) -> bool:
+        """Return whether units of the lot have replaced nothing yet, and were bought so that they can."""
         index = bisect_left(self.unused, _oldest_first(lot), key=_oldest_first)
         while index < len(self.unused) and _oldest_first(self.unused[index]) == _oldest_first(lot):
             if self.unused[index] is lot:
