@@ -21,7 +21,7 @@ from services.audit.domain.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from services.audit.domain.tiles import TileNodes, tiles_for
+from services.audit.domain.tiles import TileCache, TileNodes, tiles_for
 from services.kernel.errors import Invalid, Violations
 
 # Entries are read from storage in steps, so that a page of large entries does not fill the memory.
@@ -107,6 +107,7 @@ class AuditApp:
         self._sequencer = sequencer
         self._log = log
         self._growing = growing
+        self._cache = TileCache()
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Append `events`, all or none, and return when they are durable. Safe to repeat.
@@ -254,7 +255,7 @@ class AuditApp:
         indexes = [_parsed(body).index for body in bodies]
         spans = [inclusion_spans(index, checkpoint.size) for index in indexes]
         every = {span for each in spans for span in each}
-        nodes = TileNodes(await self._log.tiles(tiles_for(sorted(every), checkpoint.size)) if every else {})
+        nodes = await self._nodes(sorted(every), checkpoint.size)
         roots = {span: span_root(nodes, span) for span in every}
         proven = []
         for index, body, each in zip(indexes, bodies, spans, strict=True):
@@ -301,8 +302,15 @@ class AuditApp:
         return (await self.checkpoint()).checkpoint
 
     async def _roots(self, spans: Sequence[Span], checkpoint: Checkpoint) -> list[bytes]:
-        nodes = TileNodes(await self._log.tiles(tiles_for(spans, checkpoint.size)))
+        nodes = await self._nodes(spans, checkpoint.size)
         return [span_root(nodes, span) for span in spans]
+
+    async def _nodes(self, spans: Sequence[Span], size: int) -> TileNodes:
+        """Return what the roots of `spans` follow from."""
+        wanted = tiles_for(spans, size)
+        known = self._cache.known(wanted)
+        missing = [each for each in wanted if each.id not in known]
+        return TileNodes(await self._log.tiles(missing) if missing else {}, known, self._cache)
 
 
 def _parsed(body: bytes) -> Entry:

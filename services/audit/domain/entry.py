@@ -166,6 +166,7 @@ def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time:
     return Entry(index, account_sequence, recorded_time, event, body, leaf_hash(body))
 
 
+@lru_cache(maxsize=512)
 def parse_entry(body: bytes) -> Entry:
     """Return the entry whose body is `body`.
 

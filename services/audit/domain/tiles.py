@@ -8,6 +8,7 @@ Source: C2SP tlog-tiles.
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -121,13 +122,51 @@ def tiles_for(spans: Iterable[Span], size: int) -> tuple[TileRange, ...]:
     return tuple(tile_range(tile, size) for tile in sorted(ids))
 
 
+class TileCache:
+    """Keeps full tiles above the leaves, which never change and which most proofs need, with the nodes inside.
+
+    About 40 kB a tile. What a proof made of them proves is checked against a signed root all the same.
+    """
+
+    def __init__(self, most: int = 256) -> None:
+        """Keep at most `most` tiles, those that were used last."""
+        self._most = most
+        self._rows: OrderedDict[TileId, list[list[bytes]]] = OrderedDict()
+
+    def known(self, wanted: Iterable[TileRange]) -> dict[TileId, list[list[bytes]]]:
+        """Return those of the tiles `wanted` that are kept."""
+        found = {}
+        for each in wanted:
+            rows = self._rows.get(each.id) if each.width == TILE_WIDTH else None
+            if rows is not None:
+                self._rows.move_to_end(each.id)
+                found[each.id] = rows
+        return found
+
+    def keep(self, tile: TileId, rows: list[list[bytes]]) -> None:
+        """Keep the nodes of a tile, if it is one of those that are kept."""
+        if tile.level and len(rows[0]) == TILE_WIDTH:
+            self._rows[tile] = rows
+            while len(self._rows) > self._most:
+                self._rows.popitem(last=False)
+
+
 class TileNodes:
     """Reads the roots of perfect subtrees from tiles."""
 
-    def __init__(self, tiles: Mapping[TileId, bytes]) -> None:
-        """Keep `tiles`: the hashes of each, full or partial, one after the other."""
+    def __init__(
+        self,
+        tiles: Mapping[TileId, bytes],
+        known: Mapping[TileId, list[list[bytes]]] | None = None,
+        cache: TileCache | None = None,
+    ) -> None:
+        """Keep `tiles`: the hashes of each, full or partial, one after the other.
+
+        Those that are `known` already need not be among them; `cache` keeps the others that it wants.
+        """
         self._tiles = tiles
-        self._rows: dict[TileId, list[list[bytes]]] = {}
+        self._rows: dict[TileId, list[list[bytes]]] = dict(known or {})
+        self._cache = cache
 
     def node(self, subtree: Subtree) -> bytes:
         """Return the root of `subtree`.
@@ -139,6 +178,8 @@ class TileNodes:
         rows = self._rows.get(tile)
         if rows is None:
             rows = self._rows[tile] = _rows(self._tiles[tile])
+            if self._cache is not None:
+                self._cache.keep(tile, rows)
         height = subtree.height % TILE_HEIGHT
         index = subtree.index - (tile.index << (TILE_HEIGHT - height))
         if height >= len(rows) or index >= len(rows[height]):
@@ -228,5 +269,6 @@ def _rows(data: bytes) -> list[list[bytes]]:
     rows = [split_hashes(data)]
     while len(rows[-1]) > 1:
         below = rows[-1]
-        rows.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+        pairs = iter(below)
+        rows.append([node_hash(left, right) for left, right in zip(pairs, pairs, strict=False)])
     return rows

@@ -6,9 +6,8 @@ What a reader sees is committed, and each commit carries the checkpoint that cov
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, and_, any_, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg import Connection
+from sqlalchemy import select
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import parse_entry
@@ -18,10 +17,57 @@ from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.terms import POSITIONS_MAX, positions, term_number, terms_wanted
 from services.audit.domain.tiles import TILE_WIDTH, TileId, TileRange
 from services.audit.tables import EVENTS, LogTables, log_tables
-from services.runtime.database import Database
+from services.runtime.database import Database, driver_of
 
 # PostgreSQL's bigint: no log is longer, and a caller may ask about any number.
 _INDEX_MAX = 2**63 - 1
+
+
+# The full tiles that are wanted; then those that are not full: leaves at level 0, roots of full tiles above.
+_TILES = """
+    select level, idx, data
+    from audit.tile
+    join unnest($1::smallint[], $2::bigint[]) as wanted (level, idx) using (level, idx)
+    union all
+    select level, idx, case
+        when level = 0 then (
+            select string_agg(leaf, ''::bytea order by below.idx) from audit.entry as below
+            where below.idx >= start and below.idx < stop
+        )
+        else (
+            select string_agg(root, ''::bytea order by below.idx) from audit.tile as below
+            where below.level = wanted.level - 1 and below.idx >= start and below.idx < stop
+        )
+    end
+    from unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[]) as wanted (level, idx, start, stop)
+    where not exists (
+        select from audit.tile as full_tile where full_tile.level = wanted.level and full_tile.idx = wanted.idx
+    )
+"""
+_CHECKPOINT = """
+    select origin, size, root, note, sign_time from audit.checkpoint_note where size = $1
+"""
+_NEWEST_CHECKPOINT = """
+    select origin, size, root, note, sign_time from audit.checkpoint_note order by size desc limit 1
+"""
+_SIZE_BEFORE = """
+    select size from audit.checkpoint_note where sign_time < $1 order by sign_time desc, size desc limit 1
+"""
+_RANGE = "select body from audit.entry where idx >= $1 and idx < $2 order by idx limit $3"
+_RANGE_BACKWARDS = "select body from audit.entry where idx >= $1 and idx < $2 order by idx desc limit $3"
+_BODIES = "select body from audit.entry where idx = any($1::bigint[]) order by idx"
+_BODIES_BACKWARDS = "select body from audit.entry where idx = any($1::bigint[]) order by idx desc"
+_POSTINGS = """
+    select start, positions from audit.posting where term = $1 and start > $2 and start < $3 order by start limit $4
+"""
+_POSTINGS_BACKWARDS = """
+    select start, positions from audit.posting
+    where term = $1 and start > $2 and start < $3
+    order by start desc limit $4
+"""
+_POSTINGS_AT = """
+    select term, start, positions from audit.posting where term = any($1::bigint[]) and start = any($2::bigint[])
+"""
 
 
 class PostgresReader:
@@ -34,15 +80,15 @@ class PostgresReader:
 
     async def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
         """Return the checkpoint of `size`, or the newest."""
-        note = self._tables.checkpoint_note.c
-        query = select(note.origin, note.size, note.root, note.note, note.sign_time)
-        if size is None:
-            query = query.order_by(note.size.desc()).limit(1)
-        else:
-            query = query.where(note.size == min(size, _INDEX_MAX))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else SignedCheckpoint(Checkpoint(*row[:3]), row.note, row.sign_time)
+        async with self._database.glance() as connection:
+            driver = await driver_of(connection)
+            if size is None:
+                row = await driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT))
+            else:
+                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT), min(size, _INDEX_MAX))
+        if row is None:
+            return None
+        return SignedCheckpoint(Checkpoint(row["origin"], row["size"], row["root"]), row["note"], row["sign_time"])
 
     async def size_at(self, instant: datetime) -> int | None:
         """Return how many entries were recorded at `instant` or before; None when there was no checkpoint yet."""
@@ -71,25 +117,27 @@ class PostgresReader:
     ) -> Sequence[bytes]:
         """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
         terms = [term_number(term) for term in terms_wanted(wanted)]
-        async with self._database.read() as connection:
+        async with self._database.glance() as connection:
+            driver = await driver_of(connection)
             if wanted.start_time is not None:
-                start = max(start, await _size_before(connection, self._tables, wanted.start_time))
+                start = max(start, await _size_before(driver, self._tables, wanted.start_time))
             if wanted.end_time is not None:
-                stop = min(stop, await _size_before(connection, self._tables, wanted.end_time))
+                stop = min(stop, await _size_before(driver, self._tables, wanted.end_time))
             if start >= stop:
                 return []
             if not terms:
-                return await _range(connection, self._tables, start, stop, limit, descending)
+                query = _RANGE_BACKWARDS if descending else _RANGE
+                return [body for (body,) in await driver.fetch(self._tables.sql(query), start, stop, limit)]
             found: list[bytes] = []
             ahead: list[int] = []
-            async for indexes in _common(connection, self._tables, terms, start, stop, limit, descending):
+            async for indexes in _common(driver, self._tables, terms, start, stop, limit, descending):
                 ahead += indexes
                 while len(ahead) >= limit - len(found) > 0:
                     step, ahead = ahead[: limit - len(found)], ahead[limit - len(found) :]
-                    found += await _wanted_bodies(connection, self._tables, wanted, step, descending)
+                    found += await _wanted_bodies(driver, self._tables, wanted, step, descending)
                 if len(found) == limit:
                     return found
-            return found + await _wanted_bodies(connection, self._tables, wanted, ahead, descending)
+            return found + await _wanted_bodies(driver, self._tables, wanted, ahead, descending)
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
         """Return the hashes of the tiles `wanted`, each as wide as asked.
@@ -98,53 +146,38 @@ class PostgresReader:
             LogRootMismatch: A hash is missing.
         """
         keys = [(each.id.level, each.id.index) for each in wanted]
-        tile = self._tables.tile.c
-        query = select(tile.level, tile.idx, tile.data).where(tuple_(tile.level, tile.idx).in_(keys))
-        async with self._database.read() as connection:
-            found = {TileId(level, index): data for level, index, data in await connection.execute(query)}
-            for each in wanted:
-                if each.id not in found:
-                    found[each.id] = await _partial_tile(connection, self._tables, each)
-        return {each.id: _first(found[each.id], each) for each in wanted}
+        # A tile that is not full follows from what is below it; one that became full since is there as it is.
+        partial = [each for each in wanted if each.width < TILE_WIDTH]
+        first = [each.id.index * TILE_WIDTH for each in partial]
+        async with self._database.glance() as connection:
+            rows = await (await driver_of(connection)).fetch(
+                self._tables.sql(_TILES),
+                [level for level, _ in keys],
+                [index for _, index in keys],
+                [each.id.level for each in partial],
+                [each.id.index for each in partial],
+                first,
+                [start + each.width for start, each in zip(first, partial, strict=True)],
+            )
+        found = {TileId(level, index): data for level, index, data in rows if data is not None}
+        return {each.id: _first(found.get(each.id, b""), each) for each in wanted}
 
 
-async def _size_before(connection: AsyncConnection, tables: LogTables, instant: datetime) -> int:
+async def _size_before(driver: Connection, tables: LogTables, instant: datetime) -> int:
     """Return how many entries were recorded before `instant`."""
-    note = tables.checkpoint_note.c
-    query = select(note.size).where(note.sign_time < instant).order_by(note.sign_time.desc(), note.size.desc()).limit(1)
-    return (await connection.execute(query)).scalar_one_or_none() or 0
-
-
-async def _range(
-    connection: AsyncConnection, tables: LogTables, start: int, stop: int, limit: int, descending: bool
-) -> list[bytes]:
-    """Return the bodies of the first `limit` entries from `start` to `stop`, or of the last ones, backwards."""
-    entry = tables.entry.c
-    query = (
-        select(entry.body)
-        .where(entry.idx >= start, entry.idx < stop)
-        .order_by(entry.idx.desc() if descending else entry.idx)
-        .limit(limit)
-    )
-    return list((await connection.execute(query)).scalars())
+    return await driver.fetchval(tables.sql(_SIZE_BEFORE), instant) or 0
 
 
 async def _wanted_bodies(
-    connection: AsyncConnection, tables: LogTables, wanted: EntryFilter, indexes: Sequence[int], descending: bool
+    driver: Connection, tables: LogTables, wanted: EntryFilter, indexes: Sequence[int], descending: bool
 ) -> list[bytes]:
-    """Return the bodies of those of the entries at `indexes` that are indeed wanted."""
-    entry = tables.entry.c
-    query = (
-        select(entry.body)
-        .where(entry.idx == any_(literal(list(indexes), ARRAY(BigInteger))))
-        .order_by(entry.idx.desc() if descending else entry.idx)
-    )
-    bodies = (await connection.execute(query)).scalars()
-    return [body for body in bodies if wanted.matches(parse_entry(body))]
+    """Return the bodies of those of the entries at `indexes`, in their order there, that are indeed wanted."""
+    bodies = await driver.fetch(tables.sql(_BODIES_BACKWARDS if descending else _BODIES), indexes)
+    return [body for (body,) in bodies if wanted.matches(parse_entry(body))]
 
 
 async def _common(
-    connection: AsyncConnection,
+    driver: Connection,
     tables: LogTables,
     terms: Sequence[int],
     start: int,
@@ -158,54 +191,31 @@ async def _common(
     how many commits have it, not on what the planner believes.
     """
     first, *others = terms
-    posting = tables.posting.c
+    query = tables.sql(_POSTINGS_BACKWARDS if descending else _POSTINGS)
     # A commit that began earlier may reach beyond `start`.
     after, before = start - POSITIONS_MAX, stop
     while True:
-        query = (
-            select(posting.start, posting.positions)
-            .where(posting.term == first, posting.start > after, posting.start < before)
-            .order_by(posting.start.desc() if descending else posting.start)
-            .limit(step)
-        )
-        rows = (await connection.execute(query)).all()
-        also = await _postings(connection, tables, others, [row.start for row in rows])
-        for row in rows:
-            indexes = {row.start + at for at in positions(row.positions)}
+        rows = await driver.fetch(query, first, after, before, step)
+        also = await _postings(driver, tables, others, [begin for begin, _ in rows])
+        for begin, held in rows:
+            indexes = {begin + at for at in positions(held)}
             for term in others:
-                indexes &= {row.start + at for at in positions(also.get((term, row.start), b""))}
+                indexes &= {begin + at for at in positions(also.get((term, begin), b""))}
             yield sorted((index for index in indexes if start <= index < stop), reverse=descending)
         if len(rows) < step:
             return
-        after, before = (after, rows[-1].start) if descending else (rows[-1].start, before)
+        last = rows[-1]["start"]
+        after, before = (after, last) if descending else (last, before)
 
 
 async def _postings(
-    connection: AsyncConnection, tables: LogTables, terms: Sequence[int], starts: Sequence[int]
+    driver: Connection, tables: LogTables, terms: Sequence[int], starts: Sequence[int]
 ) -> Mapping[tuple[int, int], bytes]:
     """Return where `terms` stand in the commits that begin at `starts`."""
     if not terms or not starts:
         return {}
-    posting = tables.posting.c
-    query = select(posting.term, posting.start, posting.positions).where(
-        posting.term == any_(literal(list(terms), ARRAY(BigInteger))),
-        posting.start == any_(literal(list(starts), ARRAY(BigInteger))),
-    )
-    return {(row.term, row.start): row.positions for row in await connection.execute(query)}
-
-
-async def _partial_tile(connection: AsyncConnection, tables: LogTables, wanted: TileRange) -> bytes:
-    """Return the hashes of a tile that is not full: leaves at level 0, roots of full tiles above."""
-    first = wanted.id.index * TILE_WIDTH
-    if wanted.id.level == 0:
-        entry = tables.entry.c
-        hashes, index, rows = entry.leaf, entry.idx, entry.idx >= first
-    else:
-        tile = tables.tile.c
-        hashes, index = tile.root, tile.idx
-        rows = and_(tile.level == wanted.id.level - 1, tile.idx >= first)
-    query = select(hashes).where(rows, index < first + wanted.width).order_by(index)
-    return b"".join((await connection.execute(query)).scalars())
+    rows = await driver.fetch(tables.sql(_POSTINGS_AT), terms, starts)
+    return {(term, start): held for term, start, held in rows}
 
 
 def _first(data: bytes, wanted: TileRange) -> bytes:
