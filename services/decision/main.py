@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import hashlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
 
 import grpc.aio
 from google.longrunning.operations_pb2 import DESCRIPTOR as OPERATIONS
@@ -54,6 +57,7 @@ from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
 from services.decision.clients.solving import compiled_optimiser, optimiser
 from services.decision.config import DecisionSettings
+from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.decision.store.taxes import TaxSessions
@@ -76,6 +80,9 @@ log = get_logger()
 
 # What computes a plan; its version is part of what the plan is a function of.
 ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numba", "numpy")
+
+# Of what a plan is a function of.
+ENGINE_SOURCE = ("services.decision.domain", "services.kernel")
 
 # Waits between attempts to follow execution, in seconds.
 FOLLOW_AGAIN_S_MIN = 0.1
@@ -147,7 +154,7 @@ def build(
     """Return what is served, and what runs beside it, over `database` and the channels to the peers."""
     store = DecisionStore(database)
     changes = Changes()
-    engine = " ".join((settings.engine, *(f"{package}/{version(package)}" for package in ENGINE_PACKAGES)))
+    engine = engine_name(settings.engine)
     processes = settings.solver_processes or os.cpu_count() or 1
     load = compiled_optimiser if settings.engine == "kernel" else optimiser
     solver = SolverProcesses(processes, settings.solve_s_max, load)
@@ -230,6 +237,26 @@ def build(
         _following(following),
     )
     return Built(servicers, workers, solver)
+
+
+def engine_name(kind: str) -> str:
+    """Return the name of what computes plans: its kind, the versions of its packages, its source, and its options.
+
+    Two builds of one version whose source differs have different names, and so have the plans that they decide.
+    """
+    packages = [f"{package}/{version(package)}" for package in ENGINE_PACKAGES]
+    options = DecideOptions()
+    return " ".join((kind, *packages, f"source/{source_digest(ENGINE_SOURCE)}", f"iterations/{options.iterations_max}"))
+
+
+def source_digest(packages: Sequence[str]) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 over the Python source of packages, by path."""
+    digest = hashlib.sha256()
+    for package in packages:
+        root = Path(str(files(package)))
+        for source in sorted(root.rglob("*.py")):
+            digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def command_line() -> None:

@@ -93,7 +93,9 @@ def replay(context: typer.Context, plan: Plan) -> None:
     def readable() -> None:
         verdict = "[green]identical[/]" if response.identical else "[red]different[/]"
         out.print(f"{verdict}: recorded {response.recorded_hash}, recomputed {response.recomputed_hash}")
-        out.print(f"engine {response.engine}", highlight=False)
+        out.print(response.sentence, highlight=False, markup=False)
+        out.print(f"decided by {response.recorded_engine}", highlight=False, markup=False)
+        out.print(f"computed by {response.engine}", highlight=False, markup=False)
 
     show(context, response, readable)
     if not response.identical:

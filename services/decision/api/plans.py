@@ -70,6 +70,11 @@ class PlanServicer(PlanServiceServicer):
             recorded_hash=replay.recorded_hash,
             recomputed_hash=replay.recomputed_hash,
             engine=replay.engine,
+            recorded_engine=replay.recorded_engine,
+            identical_content=replay.identical_content,
+            recorded_content_hash=replay.recorded_content_hash,
+            recomputed_content_hash=replay.recomputed_content_hash,
+            sentence=replay.sentence,
         )
 
     async def PreviewPlan(self, request: pb.PreviewPlanRequest, context: _Context) -> pb.PreviewPlanResponse:

@@ -7,7 +7,9 @@ from services.decision.app.events import plan_moved
 from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Solver
 from services.decision.app.recalling import found_plan, inputs_of
 from services.decision.domain.plan import Plan
+from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.run import RunNotFound
+from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.ids import PlanId
 
@@ -18,12 +20,32 @@ class Replay:
 
     recorded_hash: str
     recomputed_hash: str
+    recorded_content_hash: str
+    recomputed_content_hash: str
+    recorded_engine: str
     engine: str
 
     @property
     def identical(self) -> bool:
-        """Whether they are the same, byte for byte, in everything that the hash covers."""
+        """Whether they are the same, byte for byte, in everything that the plan's hash covers."""
         return self.recorded_hash == self.recomputed_hash
+
+    @property
+    def identical_content(self) -> bool:
+        """Whether they are the same, byte for byte, in everything that they say."""
+        return self.recorded_content_hash == self.recomputed_content_hash
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        by = "the engine that decided it" if self.engine == self.recorded_engine else "another engine than decided it"
+        if self.identical and self.identical_content:
+            return f"Computed again by {by}, the plan is the same, byte for byte."
+        if self.identical:
+            return (
+                f"Computed again by {by}, inputs, trades and certificate are the same, byte for byte; its words differ."
+            )
+        return f"Computed again by {by}, the plan is another one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +130,12 @@ class PlanApp:
             plan = found_plan(await session.plans.get(plan_id), plan_id)
             inputs, basis = await inputs_of(session, plan, self.policy)
         solved = await self.solver.drafts([inputs], basis)
-        return Replay(plan.plan_hash, solved[0].draft.plan_hash, self.engine)
+        again = solved[0].draft
+        return Replay(
+            recorded_hash=plan.plan_hash,
+            recomputed_hash=again.plan_hash,
+            recorded_content_hash=content_hash(recorded_bytes(plan.content)),
+            recomputed_content_hash=content_hash(again.recorded_content),
+            recorded_engine=plan.inputs.engine,
+            engine=self.engine,
+        )

@@ -27,6 +27,8 @@ DAYS_MIN = 63
 # Of an instrument's variance at least this part is its own. Identical price histories leave nothing otherwise, and the
 # optimiser would trade one against the other without limit.
 SPECIFIC_SHARE_MIN = 0.01
+# Least volatility of a year, a hundredth of a basis point: of a price that hardly moves, such as a money market fund's.
+VOLATILITY_MIN = 1e-6
 
 
 def estimate(instrument_ids: Sequence[InstrumentId], prices: Floats) -> RiskModel:
@@ -37,11 +39,11 @@ def estimate(instrument_ids: Sequence[InstrumentId], prices: Floats) -> RiskMode
         prices: Of consecutive trading days, adjusted for splits and dividends, oldest first, shape (days, n), positive.
 
     Raises:
-        Invalid: A price is missing or not positive, an instrument never moved, or there are too few days.
+        Invalid: A price is missing or not positive, or there are too few days.
     """
     _check(instrument_ids, prices)
     returns = prices[1:] / prices[:-1] - 1.0
-    volatility = returns.std(axis=0)
+    volatility = np.maximum(returns.std(axis=0), VOLATILITY_MIN / np.sqrt(TRADING_DAYS_PER_YEAR))
     scaled = (returns - returns.mean(axis=0)) / volatility
     correlation = shrunk_correlation(scaled)
     values, vectors = np.linalg.eigh(correlation)
@@ -92,6 +94,4 @@ def _check(instrument_ids: Sequence[InstrumentId], prices: Floats) -> None:
         series = prices[:, column]
         if not (np.isfinite(series).all() and (series > 0).all()):
             found.add(f"prices[{instrument_id}]", "must be finite and positive on every day")
-        elif len(series) and (series == series[0]).all():
-            found.add(f"prices[{instrument_id}]", "must move: a price that never changes has no risk to estimate")
     found.raise_if_any()

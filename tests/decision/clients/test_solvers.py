@@ -1,6 +1,7 @@
 """Computing processes, real ones."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from services.decision.domain.account_problem import Market
 from services.decision.domain.book import Snapshot, accounts
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.instruments import Instrument
-from services.decision.domain.plan import PlanOutcome
+from services.decision.domain.plan import NothingDecided, PlanOutcome
 from services.decision.domain.prices import PriceHistory, PriceSet, Quote
 from services.decision.domain.problem import RiskModel
 from services.kernel.errors import Invalid
@@ -104,12 +105,20 @@ async def test_risk_is_estimated_there_and_a_history_that_tells_none_is_refused(
     daily = random.normal(0, 0.005, (3, 120)) + random.normal(0, 0.01, 120)
     closes = np.rint(np.exp(daily.cumsum(axis=1)) * 100_000).astype(np.int64)
 
-    def history(units):
-        return PriceHistory("history-1", "sha256:c", IDS, days, units, 3, "vendor-a", CLOSE, CLOSE)
+    def history(count):
+        return PriceHistory("history-1", "sha256:c", IDS, days[:count], closes[:, :count], 3, "vendor-a", CLOSE, CLOSE)
 
-    assert (await solver.risk_model(history(closes))).instrument_ids == IDS
-    with pytest.raises(Invalid, match="must move"):
-        await solver.risk_model(history(np.ones_like(closes)))
+    assert (await solver.risk_model(history(120))).instrument_ids == IDS
+    with pytest.raises(Invalid, match="must have more than 63 days"):
+        await solver.risk_model(history(60))
+
+
+async def test_why_instruments_are_not_traded_is_told_there_and_what_is_refused_says_why(solver):
+    told = await solver.not_traded(an_input("a1"), a_basis())
+
+    assert [each.instrument_id for each in told] == []
+    with pytest.raises(NothingDecided, match="POLICY_NOT_IN_FORCE"):
+        await solver.not_traded(replace(an_input("a1"), policy=None), a_basis())
 
 
 async def test_processes_that_are_stopped_decide_nothing():

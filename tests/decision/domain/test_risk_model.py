@@ -63,6 +63,16 @@ def test_two_instruments_that_move_as_one_still_have_risk_of_their_own():
     assert (model.specific_variance >= 0.999 * SPECIFIC_SHARE_MIN * variance).all()
 
 
+def test_a_price_that_never_moves_has_next_to_no_risk_and_stops_nobody_else():
+    moving = prices(8, 100, 1)
+    model = estimate(names(2), np.column_stack([np.full(100, 7.0), moving]))
+    alone = estimate([names(2)[1]], moving)
+
+    variance = (model.exposures**2).sum(axis=1) + model.specific_variance
+    assert 0 < variance[0] <= 1e-11
+    assert variance[1] == pytest.approx(alone.specific_variance[0] + (alone.exposures**2).sum())
+
+
 def test_a_single_instrument_has_a_model():
     model = estimate(names(1), prices(6, 100, 1))
 
@@ -82,7 +92,6 @@ def test_the_same_history_gives_the_same_model_in_any_order_of_columns():
     [
         ("prices[I01]", np.where(np.arange(100)[:, None] == 50, [[1.0, np.nan]], prices(8, 100, 2))),
         ("prices[I00]", np.where(np.arange(100)[:, None] == 50, [[0.0, 1.0]], prices(8, 100, 2))),
-        ("prices[I00]", np.column_stack([np.full(100, 7.0), prices(8, 100, 1)])),
         ("prices", prices(8, 63, 2)),
         ("prices", prices(8, 100, 3)),
     ],

@@ -10,15 +10,17 @@ from sqlalchemy import update
 from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import AccountNotFound
+from services.decision.app.ports import PlanFilter
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.domain.account_problem import PricesStale
 from services.decision.domain.plan import PlanOutcome, PlanState
 from services.decision.domain.run import RunState
 from services.decision.tables import runs as tables
 from services.kernel.errors import Invalid
+from services.runtime.database import Database
 from services.runtime.wire import money_of
 from tests.decision.books import CLOSE, MORNING, an_account, lot
-from tests.decision.stages.world import a_policy, needs_trades, number, on_target
+from tests.decision.stages.world import World, a_policy, needs_trades, number, on_target
 
 
 async def test_a_run_decides_every_account_submits_what_is_approved_and_books_what_is_filled(world):
@@ -192,6 +194,8 @@ async def test_a_plan_computed_again_from_its_recorded_inputs_is_the_same(world)
         replay = await world.plans.replay_plan((await world.plan_of(done.run.run_id, account_id)).plan_id)
 
         assert replay.identical, account_id
+        assert replay.identical_content, account_id
+        assert replay.sentence == "Computed again by the engine that decided it, the plan is the same, byte for byte."
 
 
 async def test_a_plan_whose_record_was_changed_is_not_the_same(world):
@@ -203,7 +207,9 @@ async def test_a_plan_whose_record_was_changed_is_not_the_same(world):
             update(tables.plan).values(plan_hash="sha256:0").where(tables.plan.c.plan_id == plan.plan_id)
         )
 
-    assert not (await world.plans.replay_plan(plan.plan_id)).identical
+    replay = await world.plans.replay_plan(plan.plan_id)
+    assert not replay.identical
+    assert replay.sentence.endswith("the plan is another one.")
 
 
 async def test_who_watches_sees_each_change_and_the_end(world):
@@ -281,3 +287,60 @@ async def test_execution_is_told_what_cash_is_missing_so_that_buys_do_not_use_it
     assert plan.content.release.cash_shortfall == Decimal(500)
     assert money_of(payload.cash_shortfall, "").amount == 500
     assert money_of(payload.available_cash, "").amount == 0
+
+
+# Each is broken in another way, by what its policy or its book says; none of the book's own doing is let in at all.
+BROKEN = {
+    "b-currency": "FIELD_INVALID",
+    "b-mix": "FIELD_INVALID",
+    "b-no-price": "FIELD_INVALID",
+    "b-no-policy": "POLICY_NOT_IN_FORCE",
+    "b-stale": "PRICES_STALE",
+    "b-unreadable": "FIELD_INVALID",
+    "b-worthless": "FIELD_INVALID",
+}
+
+
+async def a_batch_with_broken_accounts(world, count):
+    """Decide `count` accounts of which some are broken; return the plans by account."""
+    good = [needs_trades(f"g-{row:05}") if row % 100 == 0 else on_target(f"g-{row:05}") for row in range(count)]
+    bad = [needs_trades(each) for each in BROKEN if each not in ("b-worthless", "b-currency")]
+    bad += [an_account("b-worthless", cash=0), an_account("b-currency", cash=1000, currency="EUR")]
+    await world.ingest(*good, *bad)
+    world.policy.own = {
+        "b-mix": a_policy({"VTI": "0.6", "AAPL": "0.38"}),
+        "b-no-price": a_policy({"VTI": "0.6", "NOPE": "0.39"}),
+        "b-stale": a_policy(data=document_pb.DataRequirements(price_age_max_s=3600)),
+        "b-unreadable": b"\xff\xff",
+    }
+    world.policy.without.add("b-no-policy")
+    run_id = await world.start()
+    await world.decide_all()
+    return {each.account_id: each for each in await world.plans.list_plans(PlanFilter(run_id=run_id), None, 20_000)}
+
+
+def every_broken_account_says_why(plans):
+    reasons = {each: plans[each].outline.sentence.partition(":")[0] for each in BROKEN}
+    return reasons == BROKEN and {plans[each].outcome for each in BROKEN} == {PlanOutcome.FAILED}
+
+
+async def test_broken_accounts_get_their_errors_and_all_others_their_plans(world):
+    plans = await a_batch_with_broken_accounts(world, 20)
+
+    assert every_broken_account_says_why(plans)
+    others = {each.outcome for name, each in plans.items() if name not in BROKEN}
+    assert others == {PlanOutcome.TRADE, PlanOutcome.NO_TRADE}
+    assert "NOPE" in plans["b-no-price"].outline.sentence
+
+
+@pytest.mark.chaos
+async def test_broken_accounts_among_ten_thousand_stop_nobody(decision_database):
+    database = Database(decision_database.settings(database_pool_size=8))
+    plans = await a_batch_with_broken_accounts(World(database, shard_size=500), 10_000 - len(BROKEN))
+    await database.close()
+
+    assert every_broken_account_says_why(plans)
+    decided = [each for name, each in plans.items() if name not in BROKEN]
+    print(f"{len(plans)} accounts, {len(BROKEN)} broken, {len(decided)} decided")  # noqa: T201 - a chaos run tells its counts
+    assert len(decided) == 10_000 - len(BROKEN)
+    assert {each.outcome for each in decided} == {PlanOutcome.TRADE, PlanOutcome.NO_TRADE}

@@ -923,6 +923,11 @@ class ReplayPlanResponse(_message.Message):
     RECORDED_HASH_FIELD_NUMBER: _builtins.int
     RECOMPUTED_HASH_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    RECORDED_ENGINE_FIELD_NUMBER: _builtins.int
+    IDENTICAL_CONTENT_FIELD_NUMBER: _builtins.int
+    RECORDED_CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
     identical: _builtins.bool
     """The recomputed plan is the recorded one, byte for byte."""
     recorded_hash: _builtins.str
@@ -931,6 +936,18 @@ class ReplayPlanResponse(_message.Message):
     """Hash of the recomputed plan."""
     engine: _builtins.str
     """The engine that recomputed it; another one than recorded may differ."""
+    recorded_engine: _builtins.str
+    """The engine that decided it: kind, versions, source, and options."""
+    identical_content: _builtins.bool
+    """Everything that the plan says is the same, byte for byte: also its explanation,
+    which `plan_hash` does not cover.
+    """
+    recorded_content_hash: _builtins.str
+    """Hash of everything that the recorded plan says."""
+    recomputed_content_hash: _builtins.str
+    """Hash of everything that the recomputed plan says."""
+    sentence: _builtins.str
+    """The verdict, for people."""
     def __init__(
         self,
         *,
@@ -938,10 +955,15 @@ class ReplayPlanResponse(_message.Message):
         recorded_hash: _builtins.str = ...,
         recomputed_hash: _builtins.str = ...,
         engine: _builtins.str = ...,
+        recorded_engine: _builtins.str = ...,
+        identical_content: _builtins.bool = ...,
+        recorded_content_hash: _builtins.str = ...,
+        recomputed_content_hash: _builtins.str = ...,
+        sentence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "identical", b"identical", "recomputed_hash", b"recomputed_hash", "recorded_hash", b"recorded_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "identical", b"identical", "identical_content", b"identical_content", "recomputed_content_hash", b"recomputed_content_hash", "recomputed_hash", b"recomputed_hash", "recorded_content_hash", b"recorded_content_hash", "recorded_engine", b"recorded_engine", "recorded_hash", b"recorded_hash", "sentence", b"sentence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
