@@ -24,10 +24,11 @@ def start(
     context: typer.Context,
     accounts: Annotated[list[str] | None, typer.Argument(help="Accounts; every account of the book if none.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Compute plans and send none.")] = False,
+    event: Annotated[str, typer.Option(help="What happened: accounts are decided even inside their bands.")] = "",
     follow: Annotated[bool, typer.Option("--watch", help="Go on by watching it.")] = False,
 ) -> None:
     """Start a rebalance on the newest book and prices."""
-    request = pb.StartRunRequest(request_id=new_request_id(), account_ids=accounts or [], dry_run=dry_run)
+    request = pb.StartRunRequest(request_id=new_request_id(), account_ids=accounts or [], dry_run=dry_run, event=event)
 
     async def work(services: Evenkeel) -> pb.Run:
         operation: Operation = await services.runs.StartRun(request)

@@ -123,6 +123,12 @@ def explained_message(explained: ExplainedPlan) -> pb.ExplainPlanResponse:
         message.objective_after.CopyFrom(_terms(summary.objective_after))
     if summary.break_even_years is not None:
         message.break_even_years.CopyFrom(decimal_message(summary.break_even_years))
+    for name, figures in (
+        ("drift_before", summary.drift_figures_before),
+        ("drift_after", summary.drift_figures_after),
+    ):
+        if figures is not None:
+            getattr(message, name).CopyFrom(_drift(figures))
     message.triggers.extend(_trigger(each) for each in why.triggers)
     ordered = sorted(why.trades, key=lambda each: each.instrument_id)
     message.trades.extend(_trade(each, explained.without.get(each.instrument_id), currency) for each in ordered)
@@ -184,6 +190,16 @@ def _not_traded(told: domain.NotTraded, currency: str) -> explanation_pb.NotTrad
         tax=_money(told.tax, currency),
         net_benefit=_money(told.net_benefit, currency),
         sentence=told.sentence,
+    )
+
+
+def _drift(told: domain.DriftFigures) -> explanation_pb.DriftFigures:
+    return explanation_pb.DriftFigures(
+        half_sum=weight_message(told.half_sum),
+        largest=weight_message(told.largest),
+        largest_relative=weight_message(told.largest_relative),
+        euclidean=weight_message(told.euclidean),
+        tracking_error_bps=bps_message(told.tracking_error_bps),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from google.type import decimal_pb2
+from google.type import decimal_pb2, money_pb2
 
 from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
@@ -40,6 +40,7 @@ SIDES = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
 NO_TRADE_REASONS: Mapping[str, explanation_pb.NoTradeReason.ValueType] = {
     domain.NoTradeReason.WITHIN_BANDS.value: explanation_pb.NO_TRADE_REASON_WITHIN_BANDS,
     domain.NoTradeReason.NOT_WORTH_IT.value: explanation_pb.NO_TRADE_REASON_NOT_WORTH_IT,
+    domain.NoTradeReason.BETWEEN_STEPS.value: explanation_pb.NO_TRADE_REASON_BETWEEN_STEPS,
     domain.NoTradeReason.BELOW_MINIMUM.value: explanation_pb.NO_TRADE_REASON_BELOW_MINIMUM,
     outlines.INFEASIBLE: explanation_pb.NO_TRADE_REASON_INFEASIBLE,
     outlines.UNSOLVED: explanation_pb.NO_TRADE_REASON_UNSOLVED,
@@ -134,6 +135,21 @@ def _tell(message: pb.Plan, outline: Outline, content: PlanContent | None) -> No
     message.trades.extend(_trade(each, reasons.get(each.instrument_id), value, currency) for each in trades)
     message.explanation.binding_constraints.extend(binding_message(each) for each in explained.binding)
     message.explanation.conflicting_constraints.extend(binding_message(each) for each in explained.conflicting)
+    message.explanation.ladder.extend(_step(each, currency) for each in explained.ladder)
+
+
+def _step(step: domain.LadderStep, currency: str) -> explanation_pb.LadderStep:
+    def money(amount: Decimal) -> money_pb2.Money:
+        return money_message(Money(amount, currency).to_cents())
+
+    return explanation_pb.LadderStep(
+        step_date=date_message(step.step_date),
+        bought=money(step.bought_value),
+        sold=money(step.sold_value),
+        trading_cost=money(step.cost),
+        tax=money(step.tax),
+        drift_after=weight_message(step.drift_after),
+    )
 
 
 def _inputs(inputs: PlanInputs) -> pb.PlanInputs:

@@ -49,6 +49,7 @@ def run_message(progress: RunProgress, now: datetime) -> pb.Run:
         trace_parent=run.trace_parent or "",
         note=run.note,
         dry_run=run.dry_run,
+        event=run.event,
     )
     if run.end_time is not None:
         message.end_time.CopyFrom(instant_message(run.end_time))

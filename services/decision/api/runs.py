@@ -38,6 +38,7 @@ class RunServicer(RunServiceServicer):
             price_set_id=PriceSetId(request.price_set_id) if request.price_set_id else None,
             as_of_time=instant_of(request.as_of_time, "as_of_time") if request.HasField("as_of_time") else None,
             dry_run=request.dry_run,
+            event=request.event,
         )
         started = await self.app.start_run(
             wish, actor=subject(), request_id=request.request_id, trace_parent=trace_parent()

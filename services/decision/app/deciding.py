@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from services.decision.app.events import plan_decided, run_event
@@ -154,7 +154,7 @@ class Deciding:
                     live,
                     decided.get(each.account_id),
                     flows.get(each.account_id, ZERO),
-                    run.as_of_time,
+                    run,
                 )
                 for each in accounts
             ]
@@ -190,7 +190,7 @@ class Deciding:
         live: Collection[AccountId],
         decided: date | None,
         cash_flow: Decimal,
-        as_of_time: datetime,
+        run: Run,
     ) -> AccountInputs:
         inputs = AccountInputs(
             account=book,
@@ -199,11 +199,12 @@ class Deciding:
             policy_hash=account.policy_hash,
             policy_version_hashes=account.version_hashes,
             cash_flow=cash_flow,
+            event=run.event,
         )
         if account.policy_hash:
             inputs = with_policy(inputs, self.policy, documents[account.policy_hash])
         if inputs.policy is not None:
-            inputs = replace(inputs, looked_regardless=is_due(inputs.policy, decided, as_of_time.date()))
+            inputs = replace(inputs, looked_regardless=is_due(inputs.policy, decided, run.as_of_time.date()))
         return replace(inputs, refused=LIVE) if account.account_id in live else inputs
 
     def _looking_at_flows(self, documents: Mapping[str, bytes]) -> Collection[str]:

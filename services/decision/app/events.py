@@ -22,6 +22,7 @@ def run_event(what: str, run: Run, data: Mapping[str, JsonValue]) -> Event:
         "price_history_id": run.price_history_id,
         "engine": run.engine,
         "dry_run": run.dry_run,
+        "event": run.event,
         **data,
     }
     return Event(f"decision.run.{what}", subjects, said)

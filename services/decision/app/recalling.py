@@ -50,6 +50,7 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
         policy_version_hashes=named.policy_version_hashes,
         looked_regardless=named.looked_regardless,
         cash_flow=named.cash_flow,
+        event=named.event,
     )
     if named.policy_hash:
         inputs = with_policy(inputs, policy, bodies[named.policy_hash])

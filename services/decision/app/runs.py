@@ -30,12 +30,16 @@ WATCH_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunWish:
-    """What a caller wants rebalanced: all accounts when `account_ids` is empty, the newest prices when None."""
+    """What a caller wants rebalanced: all accounts when `account_ids` is empty, the newest prices when None.
+
+    `event` is what happened that asks for it; empty for nothing.
+    """
 
     account_ids: Sequence[AccountId]
     price_set_id: PriceSetId | None = None
     as_of_time: datetime | None = None
     dry_run: bool = False
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class RunApp:
                 engine=self.engine,
                 currency=self.currency,
                 dry_run=wish.dry_run,
+                event=wish.event,
                 account_count=len(account_ids),
                 trace_parent=trace_parent,
             )

@@ -195,6 +195,10 @@ def read_policy(document: bytes) -> Policy:
         ),
         hold=_hold(said),
         minimum_hold_days=cost.minimum_hold_days,
+        total_drift=_number(said.triggers, "total_drift", "triggers"),
+        tracking_error_trigger=_number(said.triggers, "tracking_error", "triggers"),
+        ladder_steps=said.bands.ladder_steps or None,
+        ladder_days=said.bands.ladder_days or None,
         leverage_limit=_number(risk, "leverage_limit", "risk"),
         factor_limits=tuple(
             _factor_limit(item, f"risk.factor_limits[{row}]") for row, item in enumerate(risk.factor_limits)

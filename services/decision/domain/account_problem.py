@@ -24,6 +24,7 @@ from services.decision.domain.problem import (
     CashRule,
     GroupLimit,
     Holding,
+    Ladder,
     Limits,
     LotId,
     LotState,
@@ -31,6 +32,7 @@ from services.decision.domain.problem import (
     RecentTrade,
     Side,
     TaxProfile,
+    TotalTriggers,
 )
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_in
 from services.kernel.canonical import rfc3339
@@ -139,6 +141,8 @@ def account_problem(
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),
         limits=Limits(turnover=policy.turnover_limit, minimum_hold_days=policy.minimum_hold_days),
         recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
+        ladder=None if policy.ladder_steps is None else Ladder(policy.ladder_steps, policy.ladder_days or 1),
+        total_triggers=TotalTriggers(policy.total_drift, policy.tracking_error_trigger),
     )
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)

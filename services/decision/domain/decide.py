@@ -34,17 +34,26 @@ from services.decision.domain.decision import (
     Outcome,
     Trade,
     Trigger,
+    TriggerKind,
 )
 from services.decision.domain.directions import Chosen, choose
-from services.decision.domain.explanation import Plan, objective_bps, plan_of, summary, trade_reasons
+from services.decision.domain.explanation import (
+    Plan,
+    objective_bps,
+    plan_of,
+    summary,
+    tracking_error_bps,
+    trade_reasons,
+)
 from services.decision.domain.fallback import heuristic, relaxed
+from services.decision.domain.ladder import ladder_sentence, later_steps, next_step_date, share_of
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.reference_model import least_relaxation
 from services.decision.domain.rounding import EQUAL_BPS, rounded
 from services.decision.domain.solving import solver, solver_version
 from services.decision.domain.tax import TaxView, jurisdiction
 from services.decision.domain.triggers import triggers
-from services.decision.domain.words import CERTIFIED_BPS_UNIT
+from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT
 
 NOT_SOLVED = "NOT_SOLVED"
 NO_SOLVER = "NONE"
@@ -69,16 +78,64 @@ def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | No
     options = options or DecideOptions()
     tax = jurisdiction(problem.tax.jurisdiction).view(problem)
     convex = enter(problem, risk, tax)
-    case = _Case(
-        problem,
-        options,
-        tax,
-        convex,
-        triggers(problem, options),
-        Chosen(convex, _nothing(convex), NO_SOLVER, NOT_SOLVED),
-    )
+    asked = triggers(problem, options, exact(tracking_error_bps(convex, convex.start - convex.target), BPS_UNIT))
+    case = _Case(problem, options, tax, convex, asked, Chosen(convex, _nothing(convex), NO_SOLVER, NOT_SOLVED))
     if not case.asked:
         return case.without_trades(Outcome.NO_TRADE, EVERYTHING_WITHIN, NOT_SOLVED, reason=NoTradeReason.WITHIN_BANDS)
+    due = next_step_date(problem, asked)
+    if due is not None:
+        waiting = f"Nothing is traded: a step of the ladder was made, and the next one is due on {due}."
+        return case.without_trades(Outcome.NO_TRADE, waiting, NOT_SOLVED, reason=NoTradeReason.BETWEEN_STEPS)
+    by_flow = _only_by_flow(case)
+    decision = _solved(case, risk) if by_flow is None else _solved(by_flow, risk)
+    if by_flow is not None and decision.outcome is not Outcome.TRADE:
+        # Money alone does not do it.
+        decision = _solved(case, risk)
+    return decision if problem.ladder is None else _first_step(case, risk, decision)
+
+
+def _only_by_flow(case: "_Case") -> "_Case | None":
+    """Return the case in which money that came is only bought for, or money that is missing only sold for.
+
+    For an account of which no weight asks for more: deposits, dividends and withdrawals are used first. None where
+    something else asks.
+    """
+    kinds = {each.kind for each in case.asked}
+    convex, every = case.convex, np.ones(len(case.convex.start), dtype=np.bool_)
+    flow = case.problem.cash_rule.flow
+    brings = kinds == {TriggerKind.CASH_CEILING} or (
+        flow > 0 and kinds <= {TriggerKind.CASH_FLOW, TriggerKind.CASH_CEILING}
+    )
+    takes = kinds == {TriggerKind.CASH_FLOOR} or (flow < 0 and kinds <= {TriggerKind.CASH_FLOW, TriggerKind.CASH_FLOOR})
+    if not brings and not takes:
+        return None
+    narrowed = convex.restricted(may_buy=every if brings else ~every, may_sell=every if takes else ~every)
+    return replace(case, convex=narrowed, chosen=Chosen(narrowed, _nothing(narrowed), NO_SOLVER, NOT_SOLVED))
+
+
+def _first_step(case: "_Case", risk: RiskModel, full: Decision) -> Decision:
+    """Return the first step of what `full` does at once, with the steps that are meant after it."""
+    problem, ladder = case.problem, case.problem.ladder
+    if ladder is None or not full.trades:
+        return full
+    at_once = replace(case.options, ignore_triggers=True)
+
+    def decided(later: AccountProblem) -> Decision:
+        return decide(later, risk, at_once)
+
+    first = decide(share_of(problem, full, ladder.steps), risk, at_once)
+    if not first.trades:
+        # A share of it is not worth making, or does not keep the limits that all of it keeps.
+        return full
+    steps = later_steps(problem, first, decided)
+    explained = first.explanation
+    told = replace(explained.summary, sentence=explained.summary.sentence + ladder_sentence(problem, steps))
+    return replace(first, explanation=replace(explained, triggers=case.asked, summary=told, ladder=steps))
+
+
+def _solved(case: "_Case", risk: RiskModel) -> Decision:
+    """Return what is best, something having asked for it."""
+    problem, tax, convex, options = case.problem, case.tax, case.convex, case.options
     smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
     chosen = choose(convex, smallest, solver(options))
     if isinstance(chosen, Solve):
@@ -229,4 +286,5 @@ def _options(options: DecideOptions) -> Mapping[str, str]:
         "ignore_triggers": str(options.ignore_triggers).lower(),
         "iterations_max": str(options.iterations_max),
         "engine": options.engine,
+        **({"event": options.event} if options.event else {}),
     }

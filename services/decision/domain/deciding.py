@@ -70,6 +70,7 @@ class AccountInputs:
 
     Attributes:
         policy: None when none was in force.
+        event: What happened that asks for a decision; empty for nothing.
         looked_regardless: Decide even inside the bands, because the account is due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
         refused: Why nothing is to be decided, found out before.
@@ -81,6 +82,7 @@ class AccountInputs:
     policy_hash: PolicyHash
     policy_version_hashes: tuple[str, ...]
     looked_regardless: bool = False
+    event: str = ""
     cash_flow: Decimal = ZERO
     refused: Failure | None = None
 
@@ -143,7 +145,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
 
 def options_of(inputs: AccountInputs, basis: Basis) -> DecideOptions:
     """Return how the account is decided."""
-    return DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine))
+    return DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine), event=inputs.event)
 
 
 def _draft(
@@ -165,6 +167,7 @@ def _draft(
         engine=basis.engine,
         as_of_time=basis.as_of_time,
         looked_regardless=inputs.looked_regardless,
+        event=inputs.event,
         cash_flow=inputs.cash_flow,
     )
     life = PLAN_LIFE_DEFAULT if inputs.policy is None else inputs.policy.plan_life

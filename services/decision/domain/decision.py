@@ -36,6 +36,8 @@ class NoTradeReason(StrEnum):
     NOT_WORTH_IT = "NOT_WORTH_IT"
     # The best trades are smaller than the minimum trade or the quantity increment.
     BELOW_MINIMUM = "BELOW_MINIMUM"
+    # A step of a ladder was made, and the next one is not due.
+    BETWEEN_STEPS = "BETWEEN_STEPS"
 
 
 class TriggerKind(StrEnum):
@@ -46,6 +48,11 @@ class TriggerKind(StrEnum):
     CASH_CEILING = "CASH_CEILING"
     CASH_FLOW = "CASH_FLOW"
     REQUESTED = "REQUESTED"
+    # All deviations together, and the risk that they are.
+    TOTAL_DRIFT = "TOTAL_DRIFT"
+    TRACKING_ERROR = "TRACKING_ERROR"
+    # Something happened that is not in the account.
+    EVENT = "EVENT"
 
 
 class Character(StrEnum):
@@ -267,6 +274,37 @@ class ObjectiveTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftFigures:
+    """Drift by its usual definitions, of instruments and cash.
+
+    Attributes:
+        half_sum: Half the sum of absolute deviations, as a weight: what must be traded to be on target.
+        largest: The largest absolute deviation, as a weight.
+        largest_relative: The largest deviation over its target weight, of those that have a target; cash left out.
+        euclidean: Root of the sum of squared deviations, as a weight.
+        tracking_error_bps: Of a year, by the risk model.
+    """
+
+    half_sum: Decimal
+    largest: Decimal
+    largest_relative: Decimal
+    euclidean: Decimal
+    tracking_error_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LadderStep:
+    """A step that is meant after the one that is made now; money in the account's currency."""
+
+    step_date: date
+    bought_value: Decimal
+    sold_value: Decimal
+    cost: Decimal
+    tax: Decimal
+    drift_after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The account before and after. Drift is half the sum of absolute deviations, cash included, as a weight.
 
@@ -301,6 +339,8 @@ class Summary:
     objective_before: ObjectiveTerms | None = None
     objective_after: ObjectiveTerms | None = None
     break_even_years: Decimal | None = None
+    drift_figures_before: DriftFigures | None = None
+    drift_figures_after: DriftFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +350,7 @@ class Explanation:
     Attributes:
         binding: The limits that hold the plan back; of an infeasible problem those that would have to give way, and by
             how much at least.
+        ladder: Steps that are meant after this one, and do not bind.
         conflicting: Of an infeasible problem a smallest set of limits that no plan keeps together.
     """
 
@@ -319,6 +360,7 @@ class Explanation:
     summary: Summary
     no_trade_reason: NoTradeReason | None = None
     conflicting: tuple[BindingConstraint, ...] = ()
+    ladder: tuple[LadderStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from services.decision.domain.decision import (
     BindingConstraint,
     Character,
     ConstraintKind,
+    DriftFigures,
     ObjectiveTerms,
     Summary,
     Trade,
@@ -264,6 +265,8 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         objective_before=terms_before,
         objective_after=terms_after,
         break_even_years=break_even_years(problem, terms_before, terms_after),
+        drift_figures_before=_figures(problem, before, tracking_error_bps(convex, start)),
+        drift_figures_after=_figures(problem, after, tracking_error_bps(convex, d)),
     )
     if nothing is not None:
         sentence = f"{nothing} The largest drift is {percent(made.drift_max_before)}."
@@ -281,6 +284,19 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         else:
             sentence += f", and has paid for itself after {made.break_even_years:.2f} years."
     return replace(made, sentence=sentence)
+
+
+def _figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: float) -> DriftFigures:
+    """Return drift by its usual definitions, of absolute deviations in the order of ids, cash last."""
+    targets = [holding.target_weight for holding in ordered_holdings(problem)]
+    relative = (drift / target for drift, target in zip(drifts, targets, strict=False) if target > 0)
+    return DriftFigures(
+        half_sum=weight(sum(drifts, ZERO) / 2),
+        largest=weight(max(drifts)),
+        largest_relative=weight(max(relative, default=ZERO)),
+        euclidean=weight(sum((drift * drift for drift in drifts), ZERO).sqrt()),
+        tracking_error_bps=exact(tracking_error, BPS_UNIT),
+    )
 
 
 def _drifts(problem: AccountProblem, trades: Sequence[Trade]) -> list[Decimal]:

@@ -122,6 +122,7 @@ class PlanInputs:
         account_hash: Of the account's part of the book.
         instruments_hash: Of what was known of the instruments.
         engine: Name and version of engine and solver, and its options.
+        event: What happened that asked for the decision; empty for nothing.
         looked_regardless: Decided although nothing was outside its band, because it was due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
     """
@@ -136,6 +137,7 @@ class PlanInputs:
     engine: str
     as_of_time: datetime
     looked_regardless: bool = False
+    event: str = ""
     cash_flow: Decimal = ZERO
 
 

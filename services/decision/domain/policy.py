@@ -150,6 +150,10 @@ class Policy:
         account_minimum: Plans of accounts of less value wait for a person.
         identical: Sets of instruments that are substantially identical, beside those that the book names.
         minimum_hold_days: A lot is not sold before it was held for so many days.
+        total_drift: Half the sum of absolute deviations above which trades are called for; None never does.
+        tracking_error_trigger: The same of the tracking error of a year.
+        ladder_steps: In how many steps a rebalance is made; None for all at once.
+        ladder_days: Days between them; 1 where nothing is said.
         leverage_limit: Most that may be held over the account's value; None for no limit.
         hold: Why nothing may be planned, though nobody paused the account: a consent or the mix is missing.
     """
@@ -196,6 +200,10 @@ class Policy:
     minimum_hold_days: int = 0
     leverage_limit: Decimal | None = None
     factor_limits: tuple[FactorLimit, ...] = ()
+    total_drift: Decimal | None = None
+    tracking_error_trigger: Decimal | None = None
+    ladder_steps: int | None = None
+    ladder_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,27 @@ class Limits:
     minimum_hold_days: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A rebalance made in `steps`, 2 or more, `days` apart, 1 or more."""
+
+    steps: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class TotalTriggers:
+    """What asks for a rebalance besides single weights; None never does.
+
+    Attributes:
+        drift: Half the sum of absolute deviations, cash included, above this.
+        tracking_error: Of a year, as a fraction, above this.
+    """
+
+    drift: Decimal | None = None
+    tracking_error: Decimal | None = None
+
+
 @dataclass(frozen=True)  # Without slots, so that what is added up is kept.
 class AccountProblem:
     """Everything that decides what one account should trade.
@@ -281,6 +302,8 @@ class AccountProblem:
     cash_rule: CashRule = field(default_factory=CashRule)
     limits: Limits = field(default_factory=Limits)
     recent_trades: tuple[RecentTrade, ...] = ()
+    ladder: Ladder | None = None
+    total_triggers: TotalTriggers = TotalTriggers()
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be.
@@ -359,12 +382,14 @@ class DecideOptions:
     Attributes:
         ignore_triggers: Decide even if nothing is outside its trigger: a person asked, or a preview.
         engine: What solves; the kernel is a hundred times as fast once it is compiled.
+        event: What happened that asks for a rebalance, in words; empty for nothing.
         iterations_max: The reference solver's limit. A count, not a time, so that the same inputs give the same plan.
     """
 
     ignore_triggers: bool = False
     engine: Engine = Engine.REFERENCE
     iterations_max: int = 200
+    event: str = ""
 
 
 def _check_holdings(problem: AccountProblem, found: Violations) -> None:
@@ -435,6 +460,10 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
         _not_negative(found, "limits.turnover", limits.turnover)
     if limits.minimum_hold_days < 0:
         found.add("limits.minimum_hold_days", f"must be at least 0, was {limits.minimum_hold_days}")
+    if problem.ladder is not None:
+        for name, count, least in (("steps", problem.ladder.steps, 2), ("days", problem.ladder.days, 1)):
+            if count < least:
+                found.add(f"ladder.{name}", f"must be at least {least}, was {count}")
     known = {holding.instrument_id for holding in problem.holdings}
     for group in limits.groups:
         name = f"limits.groups[{group.name}]"

@@ -52,6 +52,7 @@ class Run:
         actor: Who started it.
         as_of_time: The business instant it decides for.
         instruments_hash: Of what was known of the instruments; None until it is pinned, like the risk model's.
+        event: What happened that asks for it; empty for nothing.
         note: What it waits for; empty when for nothing.
         currency: Of its totals, and of every account it decides.
         pin_attempts: How often pinning was begun.
@@ -77,6 +78,7 @@ class Run:
     risk_model_hash: str | None = None
     note: str = ""
     pin_attempts: int = 0
+    event: str = ""
 
     @property
     def final(self) -> bool:

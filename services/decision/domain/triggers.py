@@ -1,17 +1,30 @@
 """Does anything ask for a rebalance? Exact, and separate from where a rebalance goes.
 
 A weight asks when it is farther from its target than its band's trigger (the edge is inside); cash when it is outside
-its corridor; a deposit or withdrawal always; and so does a person.
+its corridor; a deposit or withdrawal always; all deviations together, or the risk that they are, where the policy says
+so; and so does an event or a person.
 """
 
+from decimal import Decimal
+
 from services.decision.domain.decision import Trigger, TriggerKind
-from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, DecideOptions
 from services.decision.domain.words import cents, money, percent, weight
 
+BPS_PER_ONE = Decimal(10_000)
 
-def triggers(problem: AccountProblem, options: DecideOptions) -> tuple[Trigger, ...]:
-    """Return what asks, drifts first and largest first, ties by id; empty when nothing does."""
-    return (*_drifts(problem), *_cash(problem), *_requested(options))
+
+def triggers(
+    problem: AccountProblem, options: DecideOptions, tracking_error_bps: Decimal = ZERO
+) -> tuple[Trigger, ...]:
+    """Return what asks, drifts first and largest first, ties by id; empty when nothing does.
+
+    Args:
+        problem: The account.
+        options: How it is decided.
+        tracking_error_bps: Of the account as it is, a year.
+    """
+    return (*_drifts(problem), *_totals(problem, tracking_error_bps), *_cash(problem), *_requested(options))
 
 
 def _drifts(problem: AccountProblem) -> list[Trigger]:
@@ -46,7 +59,28 @@ def _cash(problem: AccountProblem) -> list[Trigger]:
     return found
 
 
+def _totals(problem: AccountProblem, tracking_error_bps: Decimal) -> list[Trigger]:
+    limits, found = problem.total_triggers, []
+    if limits.drift is not None:
+        cash = problem.cash - problem.cash_rule.withdrawal
+        left = ONE - sum((holding.target_weight for holding in problem.holdings), ZERO)
+        apart = [abs(each.mix_value / problem.mix_value - each.target_weight) for each in problem.holdings]
+        total = sum(apart, abs(cash / problem.mix_value - left)) / 2
+        if total > limits.drift:
+            shown, limit = weight(total), weight(limits.drift)
+            sentence = f"All deviations together are {percent(shown)}, above {percent(limit)}."
+            found.append(Trigger(TriggerKind.TOTAL_DRIFT, None, shown, limit, sentence))
+    if limits.tracking_error is not None and tracking_error_bps > limits.tracking_error * BPS_PER_ONE:
+        shown, limit = weight(tracking_error_bps / BPS_PER_ONE), weight(limits.tracking_error)
+        sentence = f"Tracking error is {percent(shown)} a year, above {percent(limit)}."
+        found.append(Trigger(TriggerKind.TRACKING_ERROR, None, shown, limit, sentence))
+    return found
+
+
 def _requested(options: DecideOptions) -> list[Trigger]:
-    if not options.ignore_triggers:
-        return []
-    return [Trigger(TriggerKind.REQUESTED, None, ZERO, ZERO, "A rebalance was asked for.")]
+    found = []
+    if options.event:
+        found.append(Trigger(TriggerKind.EVENT, None, ZERO, ZERO, f"Something happened: {options.event}."))
+    if options.ignore_triggers and not options.event:
+        found.append(Trigger(TriggerKind.REQUESTED, None, ZERO, ZERO, "A rebalance was asked for."))
+    return found

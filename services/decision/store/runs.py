@@ -56,6 +56,7 @@ class RunStore:
                 engine=new.engine,
                 currency=new.currency,
                 dry_run=new.dry_run,
+                event=new.event,
                 account_count=new.account_count,
                 trace_parent=new.trace_parent,
             )
@@ -366,6 +367,7 @@ def _run(row: Row[Any]) -> Run:
         engine=row.engine,
         currency=row.currency,
         dry_run=row.dry_run,
+        event=row.event,
         account_count=row.account_count,
         trace_parent=row.trace_parent,
         end_time=row.end_time,

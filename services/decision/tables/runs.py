@@ -49,6 +49,8 @@ run = Table(
     Column("engine", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("dry_run", Boolean, nullable=False),
+    # What happened that asks for it; empty for nothing.
+    Column("event", Text, nullable=False, server_default=""),
     Column("account_count", Integer, nullable=False),
     Column("trace_parent", Text),
     # What it waits for; empty when for nothing.

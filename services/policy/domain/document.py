@@ -40,6 +40,8 @@ from services.policy.domain.units import (
     Multiple,
     Price,
     Seconds,
+    StepDays,
+    Steps,
     Turnover,
     Volatility,
     Weight,
@@ -195,6 +197,8 @@ class Bands:
     trigger: Distance = Distance()
     destination: Distance = Distance()
     minimum_trade: Amount = None
+    ladder_steps: Steps = None
+    ladder_days: StepDays = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class Triggers:
     calendar_days: Days = None
     net_benefit_minimum: Amount = None
     cash_flow_minimum: Amount = None
+    total_drift: Weight = None
+    tracking_error: Volatility = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ Years: TypeAlias = Annotated[Decimal | None, Number("years", above=_ZERO)]
 Amount: TypeAlias = Annotated[Money | None, Number("currency", _ZERO)]
 Count: TypeAlias = Annotated[int | None, Number("count", _ZERO)]
 Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
+Steps: TypeAlias = Annotated[int | None, Number("steps", Decimal(2), Decimal(60))]
+StepDays: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(31))]
 Seconds: TypeAlias = Annotated[int | None, Number("seconds", _ONE)]
 Leverage: TypeAlias = Annotated[Decimal | None, Number("multiple of account value", _ONE)]
 

@@ -267,9 +267,10 @@ def test_every_figure_of_a_sentence_is_in_the_structure(problem, risk):
     explanation = decision.explanation
     sentences = [reason.sentence for reason in explanation.trades] + [reason.without for reason in explanation.trades]
     sentences += [explanation.summary.sentence] + [trigger.sentence for trigger in explanation.triggers]
-    sentences += [binding.sentence for binding in explanation.binding if "20" not in binding.sentence]
+    sentences += [binding.sentence for binding in (*explanation.binding, *explanation.conflicting)]
 
-    for sentence in sentences:
+    # Days of a wash sale are no figures.
+    for sentence in (re.sub(r"\d{4}-\d{2}-\d{2}", "", each) for each in sentences):
         for figure, unit in re.findall(r"(\d+(?:,\d{3})*(?:\.\d+)?)( %| basis points)?", sentence):
             if unit == " %":
                 assert figure in percents, sentence

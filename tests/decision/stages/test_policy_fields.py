@@ -192,3 +192,33 @@ async def test_factors_leverage_and_a_minimum_hold_of_the_policy_are_kept_throug
     assert 6 * weights["BND"] <= Decimal("0.9")
     assert "FACTOR_MAX" in {each.kind for each in limited.content.decision.explanation.binding}
     assert "VTI" not in {trade.instrument_id for trade in held.content.decision.trades}
+
+
+async def test_a_ladder_of_the_policy_makes_one_step_a_run_and_waits_between_them(world):
+    await world.ingest(needs_trades("a1"))
+    world.policy.document = a_policy(
+        bands=document_pb.Bands(
+            trigger=document_pb.Distance(absolute=number("0.02")),
+            destination=document_pb.Distance(absolute=number("0.005")),
+            ladder_steps=3,
+            ladder_days=7,
+        )
+    )
+    first = (await world.run_to_the_end()).run.run_id
+    second = (await world.run_to_the_end(request_id="r-2")).run.run_id
+    step, waits = [await world.plan_of(each, "a1") for each in (first, second)]
+
+    assert len(step.content.decision.explanation.ladder) == 2
+    assert step.state is PlanState.DONE
+    assert waits.outline.no_trade_reason == "BETWEEN_STEPS"
+    assert (await world.plans.replay_plan(step.plan_id)).identical_content
+
+
+async def test_an_event_asks_for_accounts_inside_their_bands_and_the_plan_names_it(world):
+    await world.ingest(on_target("a1"))
+    run_id = (await world.run_to_the_end(event="merger of AAA and BBB")).run.run_id
+    plan = await world.plan_of(run_id, "a1")
+
+    assert [each.kind for each in plan.content.decision.explanation.triggers] == [TriggerKind.EVENT]
+    assert (await world.runs.get_run(run_id)).run.event == "merger of AAA and BBB"
+    assert (await world.plans.replay_plan(plan.plan_id)).identical_content

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.type import date_pb2 as _date_pb2
 from google.type import decimal_pb2 as _decimal_pb2
 from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -48,6 +49,8 @@ class _NoTradeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoTrade
     """The account's inputs were refused."""
     NO_TRADE_REASON_PAUSED: _NoTradeReason.ValueType  # 7
     """The policy pauses or holds the account."""
+    NO_TRADE_REASON_BETWEEN_STEPS: _NoTradeReason.ValueType  # 8
+    """A step of a ladder was made, and the next one is not due."""
 
 class NoTradeReason(_NoTradeReason, metaclass=_NoTradeReasonEnumTypeWrapper):
     """Why an account is not traded. New values may be added."""
@@ -72,6 +75,8 @@ NO_TRADE_REASON_FAILED: NoTradeReason.ValueType  # 6
 """The account's inputs were refused."""
 NO_TRADE_REASON_PAUSED: NoTradeReason.ValueType  # 7
 """The policy pauses or holds the account."""
+NO_TRADE_REASON_BETWEEN_STEPS: NoTradeReason.ValueType  # 8
+"""A step of a ladder was made, and the next one is not due."""
 Global___NoTradeReason: _TypeAlias = NoTradeReason  # noqa: Y015
 
 @_typing.final
@@ -129,6 +134,110 @@ class ObjectiveTerms(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObjectiveTerms: _TypeAlias = ObjectiveTerms  # noqa: Y015
+
+@_typing.final
+class DriftFigures(_message.Message):
+    """Drift by its usual definitions, cash included; weights are fractions of account
+    value.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HALF_SUM_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
+    LARGEST_RELATIVE_FIELD_NUMBER: _builtins.int
+    EUCLIDEAN_FIELD_NUMBER: _builtins.int
+    TRACKING_ERROR_BPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def half_sum(self) -> _decimal_pb2.Decimal:
+        """Half the sum of absolute deviations: what must be traded to be on target."""
+
+    @_builtins.property
+    def largest(self) -> _decimal_pb2.Decimal:
+        """The largest absolute deviation."""
+
+    @_builtins.property
+    def largest_relative(self) -> _decimal_pb2.Decimal:
+        """The largest deviation over its target weight; cash left out."""
+
+    @_builtins.property
+    def euclidean(self) -> _decimal_pb2.Decimal:
+        """Root of the sum of squared deviations."""
+
+    @_builtins.property
+    def tracking_error_bps(self) -> _decimal_pb2.Decimal:
+        """Expected yearly tracking error, in basis points."""
+
+    def __init__(
+        self,
+        *,
+        half_sum: _decimal_pb2.Decimal | None = ...,
+        largest: _decimal_pb2.Decimal | None = ...,
+        largest_relative: _decimal_pb2.Decimal | None = ...,
+        euclidean: _decimal_pb2.Decimal | None = ...,
+        tracking_error_bps: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["euclidean", b"euclidean", "half_sum", b"half_sum", "largest", b"largest", "largest_relative", b"largest_relative", "tracking_error_bps", b"tracking_error_bps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["euclidean", b"euclidean", "half_sum", b"half_sum", "largest", b"largest", "largest_relative", b"largest_relative", "tracking_error_bps", b"tracking_error_bps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DriftFigures: _TypeAlias = DriftFigures  # noqa: Y015
+
+@_typing.final
+class LadderStep(_message.Message):
+    """A step of a ladder that is meant after the plan, and is decided anew on its day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_DATE_FIELD_NUMBER: _builtins.int
+    BOUGHT_FIELD_NUMBER: _builtins.int
+    SOLD_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    DRIFT_AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def step_date(self) -> _date_pb2.Date:
+        """When it is due."""
+
+    @_builtins.property
+    def bought(self) -> _money_pb2.Money:
+        """Value of purchases."""
+
+    @_builtins.property
+    def sold(self) -> _money_pb2.Money:
+        """Value of sales."""
+
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """Estimated trading cost."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """Estimated tax; negative when losses save tax."""
+
+    @_builtins.property
+    def drift_after(self) -> _decimal_pb2.Decimal:
+        """Half the sum of absolute deviations after it."""
+
+    def __init__(
+        self,
+        *,
+        step_date: _date_pb2.Date | None = ...,
+        bought: _money_pb2.Money | None = ...,
+        sold: _money_pb2.Money | None = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        drift_after: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bought", b"bought", "drift_after", b"drift_after", "sold", b"sold", "step_date", b"step_date", "tax", b"tax", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bought", b"bought", "drift_after", b"drift_after", "sold", b"sold", "step_date", b"step_date", "tax", b"tax", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LadderStep: _TypeAlias = LadderStep  # noqa: Y015
 
 @_typing.final
 class TriggerFact(_message.Message):

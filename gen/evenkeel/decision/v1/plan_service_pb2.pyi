@@ -528,6 +528,7 @@ class Explanation(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     NO_TRADE_REASON_FIELD_NUMBER: _builtins.int
     CONFLICTING_CONSTRAINTS_FIELD_NUMBER: _builtins.int
+    LADDER_FIELD_NUMBER: _builtins.int
     trigger: _builtins.str
     """What triggered the decision, for instance `DRIFT` or `NONE`."""
     summary: _builtins.str
@@ -589,6 +590,10 @@ class Explanation(_message.Message):
         would have to give way, and `price_bps` by how much.
         """
 
+    @_builtins.property
+    def ladder(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.LadderStep]:
+        """Steps of a ladder that are meant after the plan."""
+
     def __init__(
         self,
         *,
@@ -608,10 +613,11 @@ class Explanation(_message.Message):
         summary: _builtins.str = ...,
         no_trade_reason: _explanation_pb2.NoTradeReason.ValueType = ...,
         conflicting_constraints: _abc.Iterable[Global___BindingConstraint] | None = ...,
+        ladder: _abc.Iterable[_explanation_pb2.LadderStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "cash_after", b"cash_after", "drift_after", b"drift_after", "drift_before", b"drift_before", "realised_gain", b"realised_gain", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "turnover", b"turnover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "conflicting_constraints", b"conflicting_constraints", "drift_after", b"drift_after", "drift_before", b"drift_before", "no_trade_reason", b"no_trade_reason", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_value", b"account_value", "binding_constraints", b"binding_constraints", "cash_after", b"cash_after", "conflicting_constraints", b"conflicting_constraints", "drift_after", b"drift_after", "drift_before", b"drift_before", "ladder", b"ladder", "no_trade_reason", b"no_trade_reason", "realised_gain", b"realised_gain", "summary", b"summary", "tax", b"tax", "tax_saved", b"tax_saved", "tracking_error_after", b"tracking_error_after", "tracking_error_before", b"tracking_error_before", "trading_cost", b"trading_cost", "trigger", b"trigger", "turnover", b"turnover"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1113,6 +1119,8 @@ class ExplainPlanResponse(_message.Message):
     BREAK_EVEN_YEARS_FIELD_NUMBER: _builtins.int
     TRIGGERS_FIELD_NUMBER: _builtins.int
     TRADES_FIELD_NUMBER: _builtins.int
+    DRIFT_BEFORE_FIELD_NUMBER: _builtins.int
+    DRIFT_AFTER_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Which plan."""
     plan_hash: _builtins.str
@@ -1151,6 +1159,14 @@ class ExplainPlanResponse(_message.Message):
     def trades(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.TradeReason]:
         """The trades, by instrument."""
 
+    @_builtins.property
+    def drift_before(self) -> _explanation_pb2.DriftFigures:
+        """Drift before, by its usual definitions."""
+
+    @_builtins.property
+    def drift_after(self) -> _explanation_pb2.DriftFigures:
+        """Drift after."""
+
     def __init__(
         self,
         *,
@@ -1164,10 +1180,12 @@ class ExplainPlanResponse(_message.Message):
         break_even_years: _decimal_pb2.Decimal | None = ...,
         triggers: _abc.Iterable[_explanation_pb2.TriggerFact] | None = ...,
         trades: _abc.Iterable[_explanation_pb2.TradeReason] | None = ...,
+        drift_before: _explanation_pb2.DriftFigures | None = ...,
+        drift_after: _explanation_pb2.DriftFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&evenkeel/decision/v1/run_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xc3\x07\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.evenkeel.decision.v1.Run.State\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsnapshot_id\x18\x07 \x01(\t\x12\x14\n\x0cprice_set_id\x18\x08 \x01(\t\x12\x18\n\x10price_history_id\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x15\n\raccount_count\x18\x0b \x01(\r\x12\x15\n\rdecided_count\x18\x0c \x01(\r\x12\x44\n\x0eoutcome_counts\x18\r \x03(\x0b\x32,.evenkeel.decision.v1.Run.OutcomeCountsEntry\x12>\n\x0bplan_counts\x18\x0e \x03(\x0b\x32).evenkeel.decision.v1.Run.PlanCountsEntry\x12\x31\n\x07summary\x18\x0f \x01(\x0b\x32 .evenkeel.decision.v1.RunSummary\x12\x46\n\x0fstage_durations\x18\x10 \x03(\x0b\x32-.evenkeel.decision.v1.Run.StageDurationsEntry\x12\x14\n\x0ctrace_parent\x18\x11 \x01(\t\x12\x0c\n\x04note\x18\x12 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x13 \x01(\x08\x1a\x34\n\x12OutcomeCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x31\n\x0fPlanCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1aP\n\x13StageDurationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration:\x02\x38\x01\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_DECIDING\x10\x01\x12\x13\n\x0fSTATE_EXECUTING\x10\x02\x12\x0e\n\nSTATE_DONE\x10\x03\x12\x12\n\x0eSTATE_CANCELED\x10\x04\"\xf4\x02\n\nRunSummary\x12*\n\x0c\x64rift_before\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\x0b\x64rift_after\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05value\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08turnover\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12%\n\ttax_saved\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12)\n\rrealised_gain\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12)\n\x0bgap_max_bps\x18\t \x01(\x0b\x32\x14.google.type.Decimal\"\xb1\x01\n\x0fStartRunRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x10\xc0\x84=\x12\x1e\n\x0cprice_set_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"I\n\x10\x43\x61ncelRunRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x06run_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run\"(\n\rGetRunRequest\x12\x17\n\x06run_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run\"L\n\x0fListRunsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.evenkeel.decision.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc4\x01\n\rPolicyFigures\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12%\n\x07tax_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08\x63ost_bps\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\tdrift_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0cturnover_bps\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\"\xfc\x03\n\nComparison\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x11\n\tchange_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61ndidate_hash\x18\x04 \x01(\t\x12\x16\n\x0eincumbent_hash\x18\x05 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_in_force\x18\x06 \x01(\x08\x12\x36\n\tcandidate\x18\x07 \x01(\x0b\x32#.evenkeel.decision.v1.PolicyFigures\x12\x36\n\tincumbent\x18\x08 \x01(\x0b\x32#.evenkeel.decision.v1.PolicyFigures\x12+\n\rtax_delta_bps\x18\t \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0e\x63ost_delta_bps\x18\n \x01(\x0b\x32\x14.google.type.Decimal\x12-\n\x0f\x64rift_delta_bps\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12\x30\n\x12turnover_delta_bps\x18\x0c \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06\x66\x61iled\x18\r \x01(\x08\x12/\n\x0b\x64\x65\x63ide_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x16ListComparisonsRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tchange_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\naccount_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"i\n\x17ListComparisonsResponse\x12\x35\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32 .evenkeel.decision.v1.Comparison\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x0fWatchRunRequest\x12\x17\n\x06run_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\":\n\x10WatchRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run2\xaa\x05\n\nRunService\x12\x62\n\x08StartRun\x12%.evenkeel.decision.v1.StartRunRequest\x1a\x1d.google.longrunning.Operation\"\x10\x8a\xe7\x18\x0c\x64\x65\x63ision.run\x12n\n\tCancelRun\x12&.evenkeel.decision.v1.CancelRunRequest\x1a\'.evenkeel.decision.v1.CancelRunResponse\"\x10\x8a\xe7\x18\x0c\x64\x65\x63ision.run\x12\x66\n\x06GetRun\x12#.evenkeel.decision.v1.GetRunRequest\x1a$.evenkeel.decision.v1.GetRunResponse\"\x11\x8a\xe7\x18\rdecision.read\x12l\n\x08ListRuns\x12%.evenkeel.decision.v1.ListRunsRequest\x1a&.evenkeel.decision.v1.ListRunsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12\x81\x01\n\x0fListComparisons\x12,.evenkeel.decision.v1.ListComparisonsRequest\x1a-.evenkeel.decision.v1.ListComparisonsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12n\n\x08WatchRun\x12%.evenkeel.decision.v1.WatchRunRequest\x1a&.evenkeel.decision.v1.WatchRunResponse\"\x11\x8a\xe7\x18\rdecision.read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&evenkeel/decision/v1/run_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#evenkeel/common/v1/permission.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xd2\x07\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.evenkeel.decision.v1.Run.State\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsnapshot_id\x18\x07 \x01(\t\x12\x14\n\x0cprice_set_id\x18\x08 \x01(\t\x12\x18\n\x10price_history_id\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x15\n\raccount_count\x18\x0b \x01(\r\x12\x15\n\rdecided_count\x18\x0c \x01(\r\x12\x44\n\x0eoutcome_counts\x18\r \x03(\x0b\x32,.evenkeel.decision.v1.Run.OutcomeCountsEntry\x12>\n\x0bplan_counts\x18\x0e \x03(\x0b\x32).evenkeel.decision.v1.Run.PlanCountsEntry\x12\x31\n\x07summary\x18\x0f \x01(\x0b\x32 .evenkeel.decision.v1.RunSummary\x12\x46\n\x0fstage_durations\x18\x10 \x03(\x0b\x32-.evenkeel.decision.v1.Run.StageDurationsEntry\x12\x14\n\x0ctrace_parent\x18\x11 \x01(\t\x12\x0c\n\x04note\x18\x12 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x13 \x01(\x08\x12\r\n\x05\x65vent\x18\x14 \x01(\t\x1a\x34\n\x12OutcomeCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x31\n\x0fPlanCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1aP\n\x13StageDurationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration:\x02\x38\x01\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_DECIDING\x10\x01\x12\x13\n\x0fSTATE_EXECUTING\x10\x02\x12\x0e\n\nSTATE_DONE\x10\x03\x12\x12\n\x0eSTATE_CANCELED\x10\x04\"\xf4\x02\n\nRunSummary\x12*\n\x0c\x64rift_before\x18\x01 \x01(\x0b\x32\x14.google.type.Decimal\x12)\n\x0b\x64rift_after\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05value\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08turnover\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0ctrading_cost\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12%\n\ttax_saved\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12)\n\rrealised_gain\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12)\n\x0bgap_max_bps\x18\t \x01(\x0b\x32\x14.google.type.Decimal\"\xca\x01\n\x0fStartRunRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x10\xc0\x84=\x12\x1e\n\x0cprice_set_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x17\n\x05\x65vent\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"I\n\x10\x43\x61ncelRunRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x06run_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run\"(\n\rGetRunRequest\x12\x17\n\x06run_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run\"L\n\x0fListRunsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.evenkeel.decision.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc4\x01\n\rPolicyFigures\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12%\n\x07tax_bps\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08\x63ost_bps\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\tdrift_bps\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12*\n\x0cturnover_bps\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\"\xfc\x03\n\nComparison\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x11\n\tchange_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61ndidate_hash\x18\x04 \x01(\t\x12\x16\n\x0eincumbent_hash\x18\x05 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_in_force\x18\x06 \x01(\x08\x12\x36\n\tcandidate\x18\x07 \x01(\x0b\x32#.evenkeel.decision.v1.PolicyFigures\x12\x36\n\tincumbent\x18\x08 \x01(\x0b\x32#.evenkeel.decision.v1.PolicyFigures\x12+\n\rtax_delta_bps\x18\t \x01(\x0b\x32\x14.google.type.Decimal\x12,\n\x0e\x63ost_delta_bps\x18\n \x01(\x0b\x32\x14.google.type.Decimal\x12-\n\x0f\x64rift_delta_bps\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12\x30\n\x12turnover_delta_bps\x18\x0c \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06\x66\x61iled\x18\r \x01(\x08\x12/\n\x0b\x64\x65\x63ide_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x16ListComparisonsRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tchange_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\naccount_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"i\n\x17ListComparisonsResponse\x12\x35\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32 .evenkeel.decision.v1.Comparison\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x0fWatchRunRequest\x12\x17\n\x06run_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\":\n\x10WatchRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.evenkeel.decision.v1.Run2\xaa\x05\n\nRunService\x12\x62\n\x08StartRun\x12%.evenkeel.decision.v1.StartRunRequest\x1a\x1d.google.longrunning.Operation\"\x10\x8a\xe7\x18\x0c\x64\x65\x63ision.run\x12n\n\tCancelRun\x12&.evenkeel.decision.v1.CancelRunRequest\x1a\'.evenkeel.decision.v1.CancelRunResponse\"\x10\x8a\xe7\x18\x0c\x64\x65\x63ision.run\x12\x66\n\x06GetRun\x12#.evenkeel.decision.v1.GetRunRequest\x1a$.evenkeel.decision.v1.GetRunResponse\"\x11\x8a\xe7\x18\rdecision.read\x12l\n\x08ListRuns\x12%.evenkeel.decision.v1.ListRunsRequest\x1a&.evenkeel.decision.v1.ListRunsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12\x81\x01\n\x0fListComparisons\x12,.evenkeel.decision.v1.ListComparisonsRequest\x1a-.evenkeel.decision.v1.ListComparisonsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12n\n\x08WatchRun\x12%.evenkeel.decision.v1.WatchRunRequest\x1a&.evenkeel.decision.v1.WatchRunResponse\"\x11\x8a\xe7\x18\rdecision.read0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTRUNREQUEST'].fields_by_name['account_ids']._serialized_options = b'\272H\007\222\001\004\020\300\204='
   _globals['_STARTRUNREQUEST'].fields_by_name['price_set_id']._loaded_options = None
   _globals['_STARTRUNREQUEST'].fields_by_name['price_set_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_STARTRUNREQUEST'].fields_by_name['event']._loaded_options = None
+  _globals['_STARTRUNREQUEST'].fields_by_name['event']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_CANCELRUNREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CANCELRUNREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_CANCELRUNREQUEST'].fields_by_name['run_id']._loaded_options = None
@@ -85,43 +87,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['WatchRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['WatchRun']._serialized_options = b'\212\347\030\rdecision.read'
   _globals['_RUN']._serialized_start=285
-  _globals['_RUN']._serialized_end=1248
-  _globals['_RUN_OUTCOMECOUNTSENTRY']._serialized_start=954
-  _globals['_RUN_OUTCOMECOUNTSENTRY']._serialized_end=1006
-  _globals['_RUN_PLANCOUNTSENTRY']._serialized_start=1008
-  _globals['_RUN_PLANCOUNTSENTRY']._serialized_end=1057
-  _globals['_RUN_STAGEDURATIONSENTRY']._serialized_start=1059
-  _globals['_RUN_STAGEDURATIONSENTRY']._serialized_end=1139
-  _globals['_RUN_STATE']._serialized_start=1141
-  _globals['_RUN_STATE']._serialized_end=1248
-  _globals['_RUNSUMMARY']._serialized_start=1251
-  _globals['_RUNSUMMARY']._serialized_end=1623
-  _globals['_STARTRUNREQUEST']._serialized_start=1626
-  _globals['_STARTRUNREQUEST']._serialized_end=1803
-  _globals['_CANCELRUNREQUEST']._serialized_start=1805
-  _globals['_CANCELRUNREQUEST']._serialized_end=1878
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1880
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1939
-  _globals['_GETRUNREQUEST']._serialized_start=1941
-  _globals['_GETRUNREQUEST']._serialized_end=1981
-  _globals['_GETRUNRESPONSE']._serialized_start=1983
-  _globals['_GETRUNRESPONSE']._serialized_end=2039
-  _globals['_LISTRUNSREQUEST']._serialized_start=2041
-  _globals['_LISTRUNSREQUEST']._serialized_end=2117
-  _globals['_LISTRUNSRESPONSE']._serialized_start=2119
-  _globals['_LISTRUNSRESPONSE']._serialized_end=2203
-  _globals['_POLICYFIGURES']._serialized_start=2206
-  _globals['_POLICYFIGURES']._serialized_end=2402
-  _globals['_COMPARISON']._serialized_start=2405
-  _globals['_COMPARISON']._serialized_end=2913
-  _globals['_LISTCOMPARISONSREQUEST']._serialized_start=2916
-  _globals['_LISTCOMPARISONSREQUEST']._serialized_end=3083
-  _globals['_LISTCOMPARISONSRESPONSE']._serialized_start=3085
-  _globals['_LISTCOMPARISONSRESPONSE']._serialized_end=3190
-  _globals['_WATCHRUNREQUEST']._serialized_start=3192
-  _globals['_WATCHRUNREQUEST']._serialized_end=3234
-  _globals['_WATCHRUNRESPONSE']._serialized_start=3236
-  _globals['_WATCHRUNRESPONSE']._serialized_end=3294
-  _globals['_RUNSERVICE']._serialized_start=3297
-  _globals['_RUNSERVICE']._serialized_end=3979
+  _globals['_RUN']._serialized_end=1263
+  _globals['_RUN_OUTCOMECOUNTSENTRY']._serialized_start=969
+  _globals['_RUN_OUTCOMECOUNTSENTRY']._serialized_end=1021
+  _globals['_RUN_PLANCOUNTSENTRY']._serialized_start=1023
+  _globals['_RUN_PLANCOUNTSENTRY']._serialized_end=1072
+  _globals['_RUN_STAGEDURATIONSENTRY']._serialized_start=1074
+  _globals['_RUN_STAGEDURATIONSENTRY']._serialized_end=1154
+  _globals['_RUN_STATE']._serialized_start=1156
+  _globals['_RUN_STATE']._serialized_end=1263
+  _globals['_RUNSUMMARY']._serialized_start=1266
+  _globals['_RUNSUMMARY']._serialized_end=1638
+  _globals['_STARTRUNREQUEST']._serialized_start=1641
+  _globals['_STARTRUNREQUEST']._serialized_end=1843
+  _globals['_CANCELRUNREQUEST']._serialized_start=1845
+  _globals['_CANCELRUNREQUEST']._serialized_end=1918
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1920
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1979
+  _globals['_GETRUNREQUEST']._serialized_start=1981
+  _globals['_GETRUNREQUEST']._serialized_end=2021
+  _globals['_GETRUNRESPONSE']._serialized_start=2023
+  _globals['_GETRUNRESPONSE']._serialized_end=2079
+  _globals['_LISTRUNSREQUEST']._serialized_start=2081
+  _globals['_LISTRUNSREQUEST']._serialized_end=2157
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2159
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2243
+  _globals['_POLICYFIGURES']._serialized_start=2246
+  _globals['_POLICYFIGURES']._serialized_end=2442
+  _globals['_COMPARISON']._serialized_start=2445
+  _globals['_COMPARISON']._serialized_end=2953
+  _globals['_LISTCOMPARISONSREQUEST']._serialized_start=2956
+  _globals['_LISTCOMPARISONSREQUEST']._serialized_end=3123
+  _globals['_LISTCOMPARISONSRESPONSE']._serialized_start=3125
+  _globals['_LISTCOMPARISONSRESPONSE']._serialized_end=3230
+  _globals['_WATCHRUNREQUEST']._serialized_start=3232
+  _globals['_WATCHRUNREQUEST']._serialized_end=3274
+  _globals['_WATCHRUNRESPONSE']._serialized_start=3276
+  _globals['_WATCHRUNRESPONSE']._serialized_end=3334
+  _globals['_RUNSERVICE']._serialized_start=3337
+  _globals['_RUNSERVICE']._serialized_end=4019
 # @@protoc_insertion_point(module_scope)

@@ -144,6 +144,7 @@ class Run(_message.Message):
     TRACE_PARENT_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Id, made by the service."""
     state: Global___Run.State.ValueType
@@ -170,6 +171,8 @@ class Run(_message.Message):
     """
     dry_run: _builtins.bool
     """It computes plans and sends none."""
+    event: _builtins.str
+    """What happened that asks for it; empty for nothing."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was started."""
@@ -220,10 +223,11 @@ class Run(_message.Message):
         trace_parent: _builtins.str = ...,
         note: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
+        event: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "actor", b"actor", "as_of_time", b"as_of_time", "decided_count", b"decided_count", "dry_run", b"dry_run", "end_time", b"end_time", "engine", b"engine", "note", b"note", "outcome_counts", b"outcome_counts", "plan_counts", b"plan_counts", "price_history_id", b"price_history_id", "price_set_id", b"price_set_id", "run_id", b"run_id", "snapshot_id", b"snapshot_id", "stage_durations", b"stage_durations", "start_time", b"start_time", "state", b"state", "summary", b"summary", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "actor", b"actor", "as_of_time", b"as_of_time", "decided_count", b"decided_count", "dry_run", b"dry_run", "end_time", b"end_time", "engine", b"engine", "event", b"event", "note", b"note", "outcome_counts", b"outcome_counts", "plan_counts", b"plan_counts", "price_history_id", b"price_history_id", "price_set_id", b"price_set_id", "run_id", b"run_id", "snapshot_id", b"snapshot_id", "stage_durations", b"stage_durations", "start_time", b"start_time", "state", b"state", "summary", b"summary", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,12 +318,18 @@ class StartRunRequest(_message.Message):
     PRICE_SET_ID_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     price_set_id: _builtins.str
     """Prices to use; the newest when empty."""
     dry_run: _builtins.bool
     """Compute plans and send none."""
+    event: _builtins.str
+    """What happened that asks for a rebalance, for people, for instance `merger of
+    AAA and BBB`: accounts are decided even inside their bands, and their plans name
+    it as trigger. Nothing happened when empty.
+    """
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The accounts, each once; every account of the book when empty."""
@@ -336,10 +346,11 @@ class StartRunRequest(_message.Message):
         price_set_id: _builtins.str = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         dry_run: _builtins.bool = ...,
+        event: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "as_of_time", b"as_of_time", "dry_run", b"dry_run", "price_set_id", b"price_set_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "as_of_time", b"as_of_time", "dry_run", b"dry_run", "event", b"event", "price_set_id", b"price_set_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

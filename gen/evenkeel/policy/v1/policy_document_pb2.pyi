@@ -518,6 +518,15 @@ class Bands(_message.Message):
     TRIGGER_FIELD_NUMBER: _builtins.int
     DESTINATION_FIELD_NUMBER: _builtins.int
     MINIMUM_TRADE_FIELD_NUMBER: _builtins.int
+    LADDER_STEPS_FIELD_NUMBER: _builtins.int
+    LADDER_DAYS_FIELD_NUMBER: _builtins.int
+    ladder_steps: _builtins.int
+    """A rebalance is made in so many steps, 2 to 60; all at once when absent. Each
+    step trades its share of what all at once would trade, the best first, and is
+    decided anew on its day.
+    """
+    ladder_days: _builtins.int
+    """Days from a step to the next, 1 to 31; 1 when absent."""
     @_builtins.property
     def trigger(self) -> Global___Distance:
         """Distance outside of which an instrument calls for a trade; edges inside."""
@@ -536,12 +545,21 @@ class Bands(_message.Message):
         trigger: Global___Distance | None = ...,
         destination: Global___Distance | None = ...,
         minimum_trade: _money_pb2.Money | None = ...,
+        ladder_steps: _builtins.int | None = ...,
+        ladder_days: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__ladder_days: _TypeAlias = _typing.Literal["ladder_days"]  # noqa: Y015
+    _WhichOneofArgType__ladder_days: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days"]  # noqa: Y015
+    _WhichOneofReturnType__ladder_steps: _TypeAlias = _typing.Literal["ladder_steps"]  # noqa: Y015
+    _WhichOneofArgType__ladder_steps: _TypeAlias = _typing.Literal["_ladder_steps", b"_ladder_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ladder_days) -> _WhichOneofReturnType__ladder_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ladder_steps) -> _WhichOneofReturnType__ladder_steps | None: ...
 
 Global___Bands: _TypeAlias = Bands  # noqa: Y015
 
@@ -556,6 +574,8 @@ class Triggers(_message.Message):
     CALENDAR_DAYS_FIELD_NUMBER: _builtins.int
     NET_BENEFIT_MINIMUM_FIELD_NUMBER: _builtins.int
     CASH_FLOW_MINIMUM_FIELD_NUMBER: _builtins.int
+    TOTAL_DRIFT_FIELD_NUMBER: _builtins.int
+    TRACKING_ERROR_FIELD_NUMBER: _builtins.int
     drift: _builtins.bool
     """Look when some instrument is outside its trigger distance."""
     calendar_days: _builtins.int
@@ -577,6 +597,18 @@ class Triggers(_message.Message):
         0 or more.
         """
 
+    @_builtins.property
+    def total_drift(self) -> _decimal_pb2.Decimal:
+        """Look when all deviations together, half the sum of their absolute values, are
+        above this weight.
+        """
+
+    @_builtins.property
+    def tracking_error(self) -> _decimal_pb2.Decimal:
+        """Look when the tracking error against the target, as yearly volatility, is above
+        this.
+        """
+
     def __init__(
         self,
         *,
@@ -585,10 +617,12 @@ class Triggers(_message.Message):
         calendar_days: _builtins.int | None = ...,
         net_benefit_minimum: _money_pb2.Money | None = ...,
         cash_flow_minimum: _money_pb2.Money | None = ...,
+        total_drift: _decimal_pb2.Decimal | None = ...,
+        tracking_error: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum", "total_drift", b"total_drift", "tracking_error", b"tracking_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days", "_drift", b"_drift", "calendar_days", b"calendar_days", "cash_drift", b"cash_drift", "cash_flow_minimum", b"cash_flow_minimum", "drift", b"drift", "net_benefit_minimum", b"net_benefit_minimum", "total_drift", b"total_drift", "tracking_error", b"tracking_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calendar_days: _TypeAlias = _typing.Literal["calendar_days"]  # noqa: Y015
     _WhichOneofArgType__calendar_days: _TypeAlias = _typing.Literal["_calendar_days", b"_calendar_days"]  # noqa: Y015
