@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.tax_action_messages import wish_of
 from services.decision.api.tax_ledger_messages import accounts_named, events_of, owners_of
 from services.decision.api.tax_messages import history_of, rules_of
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Split
@@ -13,7 +14,7 @@ from services.kernel.errors import Invalid
 from tools.cli.documents import message_from_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
-WHOLE, COUNTRIES, EVENTS, LEDGER = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+WHOLE, COUNTRIES, EVENTS, LEDGER, ACTIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def assessed(text):
@@ -40,6 +41,13 @@ def test_the_events_can_be_recorded_and_the_ledger_asked_for():
 
     assert [type(row) for row in rows] == [Acquisition, Acquisition, Disposal, Split]
     assert list(owners_of(message_from_yaml(LEDGER, pb.GetTaxLedgerRequest()))) == list(accounts_named(request))
+
+
+def test_the_comparison_can_be_asked_for():
+    wish = wish_of(message_from_yaml(ACTIONS, pb.CompareTaxActionsRequest()))
+
+    assert [each.years for each in wish.scenarios] == [10, 2]
+    assert wish.withdrawal == 20_000
 
 
 def test_a_date_that_is_none_is_named():

@@ -140,6 +140,54 @@ def ledger(
     show(context, response, readable)
 
 
+@app.command()
+def compare(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The taxpayer, the accounts and the scenarios, as YAML.", exists=True)
+    ],
+) -> None:
+    """Compare what a taxpayer could do today by what is left after tax: wait, harvest, defer, give, withdraw.
+
+    The file has the fields of `CompareTaxActionsRequest`; docs/tax.md has one. Nothing is kept, and nothing is traded.
+    """
+    request = message_from_yaml(file.read_text(), pb.CompareTaxActionsRequest())
+    response = call(context, "advisor", lambda services: services.taxes.CompareTaxActions(request))
+
+    def readable() -> None:
+        out.print(f"[bold]{civil_date(response.as_of_date)}[/]  amounts in {response.currency_code}\n", highlight=False)
+        for each in response.parcels:
+            out.print(f"  {each.sentence}", highlight=False)
+        rows = table("\nActions", "action", ">tax now", ">cost", ">waiting", "scenario", ">after tax", ">advantage", "")
+        for action in response.actions:
+            worth = "worth it" if action.worth_it else ""
+            for one in action.projections:
+                scenario = f"{number(one.scenario.growth)} a year for {one.scenario.years} years"
+                rows.add_row(
+                    state(pb.TaxAction.Kind.DESCRIPTOR, action.kind), number(action.tax), number(action.cost),
+                    number(action.waiting_value), scenario, number(one.after_tax), number(one.advantage), worth,
+                )  # fmt: skip
+        out.print(rows)
+        for deferral in response.deferrals:
+            out.print(
+                f"  {deferral.parcel.instrument_id} {deferral.parcel.lot_id}: long-term in {deferral.days} days, which "
+                f"saves {number(deferral.saved)}, unless the price falls by {number(deferral.break_even_fall)}",
+                highlight=False,
+            )
+        for instead in response.replacements:
+            out.print(
+                f"  instead of {instead.instrument_id}: {instead.instead_id}, tracking error "
+                f"{number(instead.tracking_error)}",
+                highlight=False,
+            )
+        for way in response.withdrawals:
+            name = state(pb.TaxWithdrawal.Choice.DESCRIPTOR, way.choice)
+            out.print(f"  withdraw {number(way.raised)} by {name}: {number(way.tax)} of tax", highlight=False)
+        out.print(f"  everything would bring {number(response.most_withdrawable)} after tax", highlight=False)
+
+    show(context, response, readable)
+
+
 LOT_DAYS: tuple[Literal["acquired_date", "held_from_date"], ...] = ("acquired_date", "held_from_date")
 
 

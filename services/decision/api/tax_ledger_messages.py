@@ -198,7 +198,7 @@ def complete_of(request: pb.RecordTaxEventsRequest) -> Mapping[AccountId, date]:
     return until
 
 
-def owners_of(request: pb.GetTaxLedgerRequest) -> Mapping[AccountId, Owner]:
+def owners_of(request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest) -> Mapping[AccountId, Owner]:
     """Return the accounts of a ledger, and whose they are.
 
     Raises:

@@ -87,7 +87,7 @@ _RULES: Mapping[MatchRule, pb.TaxPiece.Rule.ValueType] = {
     MatchRule.AVERAGE_COST: pb.TaxPiece.RULE_AVERAGE_COST,
     MatchRule.CAPITAL_RETURNED: pb.TaxPiece.RULE_CAPITAL_RETURNED,
 }
-_TERMS: Mapping[Term, pb.TaxPiece.Term.ValueType] = {
+TERMS: Mapping[Term, pb.TaxPiece.Term.ValueType] = {
     Term.ANY: pb.TaxPiece.TERM_ANY,
     Term.SHORT: pb.TaxPiece.TERM_SHORT,
     Term.LONG: pb.TaxPiece.TERM_LONG,
@@ -104,7 +104,7 @@ class ExchangeRateMissing(Invalid):
     reason = "TAX_RATE_MISSING"
 
 
-TaxpayerRequest: TypeAlias = pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest
+TaxpayerRequest: TypeAlias = pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest
 
 
 def rules_of(request: TaxpayerRequest) -> TaxRules:
@@ -208,7 +208,7 @@ def assessment_message(rules: TaxRules, assessment: Assessment) -> pb.PreviewTax
         form_rows=[_form_row_message(row) for row in form_rows(assessment)],
         marginals=[
             pb.TaxMarginal(
-                term=_TERMS[each.term],
+                term=TERMS[each.term],
                 gain_rate=decimal_message(each.gain_rate),
                 loss_rate=decimal_message(each.loss_rate),
             )
@@ -232,6 +232,25 @@ def _form_row_message(row: FormRow) -> pb.TaxFormRow:
     )
 
 
+def number_within(message: decimal_pb2.Decimal, name: str, low: Decimal | None, high: Decimal | None = None) -> Decimal:
+    """Return a number that must be within `low` and `high`, both inside.
+
+    Raises:
+        Invalid: It is not.
+    """
+    value, found = decimal_of(message, name), Violations()
+    _check_within(value, name, low, high, found)
+    found.raise_if_any()
+    return value
+
+
+def _check_within(value: Decimal, name: str, low: Decimal | None, high: Decimal | None, found: Violations) -> None:
+    if low is not None and value < low:
+        found.add(name, f"must be {low} or more, was {value}")
+    if high is not None and value > high:
+        found.add(name, f"must be at most {high}, was {value}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """Reads what is known of the taxpayer, and collects what is wrong with it."""
@@ -250,10 +269,7 @@ class _Facts:
     def within(self, message: decimal_pb2.Decimal, name: str, low: Decimal | None, high: Decimal | None) -> Decimal:
         """Return the number of a message, and note when it is outside `low` and `high`, both inside."""
         value = decimal_of(message, f"{self.path}.{name}")
-        if low is not None and value < low:
-            self.found.add(f"{self.path}.{name}", f"must be {low} or more, was {value}")
-        if high is not None and value > high:
-            self.found.add(f"{self.path}.{name}", f"must be at most {high}, was {value}")
+        _check_within(value, f"{self.path}.{name}", low, high, self.found)
         return value
 
 
@@ -435,7 +451,7 @@ def _piece_message(piece: Piece) -> pb.TaxPiece:
         disallowed_loss=decimal_message(piece.disallowed_loss),
         exempt_gain=decimal_message(piece.exempt_gain),
         counted_gain=decimal_message(piece.counted_gain),
-        term=_TERMS[piece.term],
+        term=TERMS[piece.term],
         acquired_date=_day(piece.acquired_date),
         held_from_date=_day(piece.held_from_date),
         lot_id=piece.lot_id or "",

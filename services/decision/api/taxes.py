@@ -8,6 +8,7 @@ import grpc.aio
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceServicer
+from services.decision.api.tax_action_messages import comparison_message, wish_of
 from services.decision.api.tax_ledger_messages import (
     accounts_named,
     complete_of,
@@ -63,6 +64,14 @@ class TaxServicer(TaxServiceServicer):
             ],
             next_page_token=token,
         )
+
+    async def CompareTaxActions(
+        self, request: pb.CompareTaxActionsRequest, context: _Context
+    ) -> pb.CompareTaxActionsResponse:
+        found = await self.app.compare(
+            owners_of(request), rules_of(request), identical_of(request.identical), wish_of(request)
+        )
+        return comparison_message(found)
 
     async def GetTaxLedger(self, request: pb.GetTaxLedgerRequest, context: _Context) -> pb.GetTaxLedgerResponse:
         ledger = await self.app.ledger(

@@ -5,14 +5,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
 from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.prices import Prices, PriceSetNotFound
 from services.decision.domain.book import AccountBook, SnapshotId
+from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.prices import PriceSetId
+from services.decision.domain.tax.actions import Compared, Terms, compare
 from services.decision.domain.tax.assessment.history import EARLIEST_DATE, History, Owner
 from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
 from services.decision.domain.tax.ledger import BookedTrade, Difference, LedgerAccount, differences, ledger_history
+from services.decision.domain.tax.projection import Scenario
+from services.decision.domain.tax.replacements import Replacement, replacements
+from services.decision.domain.tax.situation import Situation, tax_year_of
 from services.kernel.clock import Clock
 from services.kernel.errors import Violations
 from services.kernel.events import Event
@@ -89,6 +97,7 @@ class TaxReading:
 
     books: Books
     records: TaxRecords
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,27 @@ class Ledger:
     assessment: Assessment
     brought_forward: tuple[Line, ...]
     differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What comparing asks about, besides accounts and taxpayer."""
+
+    price_set_id: PriceSetId | None
+    scenarios: tuple[Scenario, ...]
+    volatility: Decimal
+    minimum: Decimal
+    withdrawal: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a taxpayer could do on a day, and what to hold instead of what is sold."""
+
+    today: date
+    currency: str
+    compared: Compared
+    replacements: tuple[Replacement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +286,42 @@ class TaxApp:
             )
 
         return await asyncio.to_thread(assessed)
+
+    async def compare(
+        self, owners: Mapping[AccountId, Owner], rules: TaxRules, identical: Mapping[str, str], wish: Wish
+    ) -> Comparison:
+        """Return what a taxpayer could do on the day of a price set, compared by what is left after tax.
+
+        Raises:
+            AccountNotFound: The book does not have an account.
+            PriceSetNotFound: There are no such prices.
+            Invalid: The record contradicts itself, or there are no rules for the year.
+            SoldMoreThanHeld: The record sells what was never bought.
+        """
+        accounts, events, sets = await self._loaded(owners, identical)
+        async with self.read() as session:
+            found = await session.prices.price_set(wish.price_set_id)
+            if found is None:
+                said = f"price set {wish.price_set_id} does not exist" if wish.price_set_id else "there are no prices"
+                raise PriceSetNotFound(said, price_set_id=wish.price_set_id or "")
+            closes = await session.prices.history(None)
+            instruments = await session.books.instruments(frozenset(found.quotes))
+        today = found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        prices = {str(instrument_id): quote.price for instrument_id, quote in found.quotes.items()}
+        spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
+
+        def compared() -> Comparison:
+            history = ledger_history(accounts, events, sets).checked(self.clock.now().date())
+            year = tax_year_of(rules, today)
+            situation = Situation(history, rules.carried_into(history, year), year, today, prices)
+            terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal)
+            made = compare(situation, terms)
+            sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}
+            barred = {history.identity(each.parcel.asset) for each in made.parcels if each.parcel.gain < 0}
+            instead = () if closes is None else replacements(sold, instruments, closes, spreads, barred)
+            return Comparison(today, situation.assessment.currency, made, instead)
+
+        return await asyncio.to_thread(compared)
 
     async def _loaded(
         self, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]

@@ -17,6 +17,7 @@ from services.decision.domain.problem import LotId, Side
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
 from services.decision.domain.tax.ledger import BookedTrade
 from services.decision.store.book import PostgresBooks
+from services.decision.store.prices import PostgresPrices
 from services.decision.tables.book import booking
 from services.decision.tables.taxes import tax_event, tax_history
 from services.kernel.events import Event
@@ -138,7 +139,8 @@ class TaxSessions:
     async def read(self) -> AsyncIterator[TaxReading]:
         """Read in one transaction."""
         async with self.database.read() as connection:
-            yield TaxReading(PostgresBooks(connection), PostgresTaxRecords(connection))
+            prices = PostgresPrices(connection)
+            yield TaxReading(PostgresBooks(connection), PostgresTaxRecords(connection), prices)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[TaxWriting]:

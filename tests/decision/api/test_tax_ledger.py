@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tests.decision.api.conftest import refused
-from tests.decision.api.messages import book_requests
+from tests.decision.api.messages import book_requests, price_request
 from tests.decision.books import an_account, lot
 
 BAD = grpc.StatusCode.INVALID_ARGUMENT
@@ -221,6 +221,39 @@ async def test_an_unknown_account_a_complete_day_that_goes_back_and_an_unknown_y
     async with refused(BAD, "FIELD_INVALID") as fields:
         await taxes.RecordTaxEvents(record(complete=[{"account_id": "a1", "until_date": day("2024-12-30")}]))
     assert list(fields) == ["complete[0].until_date"]
+
+
+def comparison(**more):
+    scenarios = [{"growth": {"value": "0.05"}, "years": 2}]
+    named = [{"account_id": "a1", "owner": "OWNER_TAXPAYER"}]
+    return ParseDict({"accounts": named, **US, "scenarios": scenarios, **more}, pb.CompareTaxActionsRequest())
+
+
+async def test_what_could_be_done_is_compared_at_the_newest_prices(service, taxes):
+    async with refused(grpc.StatusCode.NOT_FOUND, "PRICE_SET_NOT_FOUND"):
+        await taxes.CompareTaxActions(comparison())
+    await service.prices().IngestPrices(price_request(VTI="80", BND="72"))
+
+    response = await taxes.CompareTaxActions(comparison(withdrawal={"value": "400"}))
+    explained = {each.parcel.instrument_id: each for each in response.parcels}
+    assert explained["VTI"].gain.value == "-200"
+    assert "long-term loss of 200" in explained["VTI"].sentence
+    assert "Its cost is unknown" in explained["BND"].sentence
+    assert [each.kind for each in response.actions] == [pb.TaxAction.KIND_WAIT, pb.TaxAction.KIND_HARVEST_LOSSES]
+    assert next(each.raised.value for each in response.withdrawals) == "400"
+    assert response.most_withdrawable.value
+
+
+async def test_a_comparison_that_cannot_be_is_refused_by_name(taxes):
+    for more, field in (
+        ({"scenarios": []}, "scenarios"),
+        ({"scenarios": [{"growth": {"value": "-1"}, "years": 1}]}, "scenarios[0].growth"),
+        ({"withdrawal": {"value": "-1"}}, "withdrawal"),
+        ({"volatility": {"value": "3"}}, "volatility"),
+    ):
+        async with refused(BAD, "FIELD_INVALID") as fields:
+            await taxes.CompareTaxActions(comparison(**more))
+        assert list(fields) == [field]
 
 
 async def test_whoever_may_only_read_cannot_record(service, taxes):

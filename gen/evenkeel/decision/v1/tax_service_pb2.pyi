@@ -2004,3 +2004,607 @@ class GetTaxLedgerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTaxLedgerResponse: _TypeAlias = GetTaxLedgerResponse  # noqa: Y015
+
+@_typing.final
+class TaxScenario(_message.Message):
+    """How the assets may do until everything is sold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROWTH_FIELD_NUMBER: _builtins.int
+    YEARS_FIELD_NUMBER: _builtins.int
+    years: _builtins.int
+    """Years until everything is sold, 0 to 40."""
+    @_builtins.property
+    def growth(self) -> _decimal_pb2.Decimal:
+        """Yearly growth of every asset, above -1: 0.06 for 6 %."""
+
+    def __init__(
+        self,
+        *,
+        growth: _decimal_pb2.Decimal | None = ...,
+        years: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["growth", b"growth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["growth", b"growth", "years", b"years"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxScenario: _TypeAlias = TaxScenario  # noqa: Y015
+
+@_typing.final
+class CompareTaxActionsRequest(_message.Message):
+    """Asks what a taxpayer could do today."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    UNITED_STATES_FIELD_NUMBER: _builtins.int
+    UNITED_KINGDOM_FIELD_NUMBER: _builtins.int
+    CANADA_FIELD_NUMBER: _builtins.int
+    GERMANY_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
+    PRICE_SET_ID_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    VOLATILITY_FIELD_NUMBER: _builtins.int
+    HARVEST_MINIMUM_FIELD_NUMBER: _builtins.int
+    WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    price_set_id: _builtins.str
+    """Prices and day; the newest when empty."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLedgerAccount]:
+        """As of `GetTaxLedgerRequest`."""
+
+    @_builtins.property
+    def united_states(self) -> Global___UnitedStatesTaxpayer:
+        """Federal law of the United States and one rate of a state."""
+
+    @_builtins.property
+    def united_kingdom(self) -> Global___UnitedKingdomTaxpayer:
+        """Law of the United Kingdom."""
+
+    @_builtins.property
+    def canada(self) -> Global___CanadaTaxpayer:
+        """Law of Canada."""
+
+    @_builtins.property
+    def germany(self) -> Global___GermanyTaxpayer:
+        """Law of Germany."""
+
+    @_builtins.property
+    def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
+        """Sets of instruments that are substantially identical, besides those of the book."""
+
+    @_builtins.property
+    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxScenario]:
+        """At least one; the first is the one that break-even is reckoned in."""
+
+    @_builtins.property
+    def volatility(self) -> _decimal_pb2.Decimal:
+        """Yearly volatility of the assets, 0 to 2, for the price of waiting; 0.16 when absent."""
+
+    @_builtins.property
+    def harvest_minimum(self) -> _decimal_pb2.Decimal:
+        """A smaller loss is not harvested, 0 or more; absent is 0."""
+
+    @_builtins.property
+    def withdrawal(self) -> _decimal_pb2.Decimal:
+        """Money to raise, 0 or more; absent is 0."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___TaxLedgerAccount] | None = ...,
+        united_states: Global___UnitedStatesTaxpayer | None = ...,
+        united_kingdom: Global___UnitedKingdomTaxpayer | None = ...,
+        canada: Global___CanadaTaxpayer | None = ...,
+        germany: Global___GermanyTaxpayer | None = ...,
+        identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
+        price_set_id: _builtins.str = ...,
+        scenarios: _abc.Iterable[Global___TaxScenario] | None = ...,
+        volatility: _decimal_pb2.Decimal | None = ...,
+        harvest_minimum: _decimal_pb2.Decimal | None = ...,
+        withdrawal: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
+    _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_taxpayer) -> _WhichOneofReturnType_taxpayer | None: ...
+
+Global___CompareTaxActionsRequest: _TypeAlias = CompareTaxActionsRequest  # noqa: Y015
+
+@_typing.final
+class TaxParcel(_message.Message):
+    """What can be sold by itself: a lot, or where the law does not let lots be chosen an account's position."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LOT_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    ACQUIRED_DATE_FIELD_NUMBER: _builtins.int
+    LONG_FROM_DATE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Account."""
+    instrument_id: _builtins.str
+    """Instrument."""
+    lot_id: _builtins.str
+    """Lot; empty for a position."""
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units."""
+
+    @_builtins.property
+    def cost(self) -> _decimal_pb2.Decimal:
+        """What they cost."""
+
+    @_builtins.property
+    def value(self) -> _decimal_pb2.Decimal:
+        """What they are worth."""
+
+    @_builtins.property
+    def acquired_date(self) -> _date_pb2.Date:
+        """Day of purchase; absent for a position."""
+
+    @_builtins.property
+    def long_from_date(self) -> _date_pb2.Date:
+        """First day on which a sale is long-term; absent where the law does not ask."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        lot_id: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        cost: _decimal_pb2.Decimal | None = ...,
+        value: _decimal_pb2.Decimal | None = ...,
+        acquired_date: _date_pb2.Date | None = ...,
+        long_from_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "cost", b"cost", "long_from_date", b"long_from_date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired_date", b"acquired_date", "cost", b"cost", "instrument_id", b"instrument_id", "long_from_date", b"long_from_date", "lot_id", b"lot_id", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxParcel: _TypeAlias = TaxParcel  # noqa: Y015
+
+@_typing.final
+class ExplainedParcel(_message.Message):
+    """What the sale of one parcel today, by itself, would mean."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARCEL_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    DISALLOWED_LOSS_FIELD_NUMBER: _builtins.int
+    FREE_DATE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    term: Global___TaxPiece.Term.ValueType
+    """Term of the holding."""
+    source: _builtins.str
+    """Law and paragraph of the rule that decides."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def parcel(self) -> Global___TaxParcel:
+        """The parcel."""
+
+    @_builtins.property
+    def gain(self) -> _decimal_pb2.Decimal:
+        """Value less cost; negative is a loss."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """What the sale would add to the year's tax; negative when it saves."""
+
+    @_builtins.property
+    def rate(self) -> _decimal_pb2.Decimal:
+        """Tax over the gain or loss that counts, to four places."""
+
+    @_builtins.property
+    def disallowed_loss(self) -> _decimal_pb2.Decimal:
+        """Part of a loss that would not count."""
+
+    @_builtins.property
+    def free_date(self) -> _date_pb2.Date:
+        """First day on which nothing bought until today would deny the loss; absent when nothing does."""
+
+    def __init__(
+        self,
+        *,
+        parcel: Global___TaxParcel | None = ...,
+        gain: _decimal_pb2.Decimal | None = ...,
+        term: Global___TaxPiece.Term.ValueType = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+        rate: _decimal_pb2.Decimal | None = ...,
+        disallowed_loss: _decimal_pb2.Decimal | None = ...,
+        free_date: _date_pb2.Date | None = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disallowed_loss", b"disallowed_loss", "free_date", b"free_date", "gain", b"gain", "parcel", b"parcel", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disallowed_loss", b"disallowed_loss", "free_date", b"free_date", "gain", b"gain", "parcel", b"parcel", "rate", b"rate", "sentence", b"sentence", "source", b"source", "tax", b"tax", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedParcel: _TypeAlias = ExplainedParcel  # noqa: Y015
+
+@_typing.final
+class TaxProjection(_message.Message):
+    """What is left in a scenario."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    AFTER_TAX_FIELD_NUMBER: _builtins.int
+    ADVANTAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scenario(self) -> Global___TaxScenario:
+        """The scenario."""
+
+    @_builtins.property
+    def value(self) -> _decimal_pb2.Decimal:
+        """What the lots are worth at the end."""
+
+    @_builtins.property
+    def taxes(self) -> _decimal_pb2.Decimal:
+        """All taxes until then with their growth, that on selling everything included; negative when they save."""
+
+    @_builtins.property
+    def after_tax(self) -> _decimal_pb2.Decimal:
+        """Value less taxes."""
+
+    @_builtins.property
+    def advantage(self) -> _decimal_pb2.Decimal:
+        """More than waiting leaves; negative when it is less."""
+
+    def __init__(
+        self,
+        *,
+        scenario: Global___TaxScenario | None = ...,
+        value: _decimal_pb2.Decimal | None = ...,
+        taxes: _decimal_pb2.Decimal | None = ...,
+        after_tax: _decimal_pb2.Decimal | None = ...,
+        advantage: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["advantage", b"advantage", "after_tax", b"after_tax", "scenario", b"scenario", "taxes", b"taxes", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advantage", b"advantage", "after_tax", b"after_tax", "scenario", b"scenario", "taxes", b"taxes", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxProjection: _TypeAlias = TaxProjection  # noqa: Y015
+
+@_typing.final
+class TaxAction(_message.Message):
+    """Something to do today."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaxAction._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: TaxAction._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_WAIT: TaxAction._Kind.ValueType  # 1
+        """Nothing is sold."""
+        KIND_HARVEST_LOSSES: TaxAction._Kind.ValueType  # 2
+        """Every loss that counts is sold, and something like it bought."""
+        KIND_HARVEST_GAINS: TaxAction._Kind.ValueType  # 3
+        """As much gain is realized as costs no tax, and the same bought again."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What."""
+
+    KIND_UNSPECIFIED: TaxAction.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_WAIT: TaxAction.Kind.ValueType  # 1
+    """Nothing is sold."""
+    KIND_HARVEST_LOSSES: TaxAction.Kind.ValueType  # 2
+    """Every loss that counts is sold, and something like it bought."""
+    KIND_HARVEST_GAINS: TaxAction.Kind.ValueType  # 3
+    """As much gain is realized as costs no tax, and the same bought again."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PARCELS_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    WAITING_VALUE_FIELD_NUMBER: _builtins.int
+    PROJECTIONS_FIELD_NUMBER: _builtins.int
+    BREAK_EVEN_COST_BPS_FIELD_NUMBER: _builtins.int
+    WORTH_IT_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    kind: Global___TaxAction.Kind.ValueType
+    """What."""
+    worth_it: _builtins.bool
+    """Better than waiting in every scenario, and for losses the tax saved exceeds cost and waiting value."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxParcel]:
+        """What is sold."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """What it adds to the year's tax; negative when it saves."""
+
+    @_builtins.property
+    def cost(self) -> _decimal_pb2.Decimal:
+        """Cost of trading there and back."""
+
+    @_builtins.property
+    def waiting_value(self) -> _decimal_pb2.Decimal:
+        """Worth of the right to harvest later that it gives up, 0 or more."""
+
+    @_builtins.property
+    def projections(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxProjection]:
+        """In each scenario."""
+
+    @_builtins.property
+    def break_even_cost_bps(self) -> _decimal_pb2.Decimal:
+        """Trading cost at which it is no better than waiting in the first scenario, in basis points of what is sold."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___TaxAction.Kind.ValueType = ...,
+        parcels: _abc.Iterable[Global___TaxParcel] | None = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+        cost: _decimal_pb2.Decimal | None = ...,
+        waiting_value: _decimal_pb2.Decimal | None = ...,
+        projections: _abc.Iterable[Global___TaxProjection] | None = ...,
+        break_even_cost_bps: _decimal_pb2.Decimal | None = ...,
+        worth_it: _builtins.bool = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_cost_bps", b"break_even_cost_bps", "cost", b"cost", "tax", b"tax", "waiting_value", b"waiting_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_cost_bps", b"break_even_cost_bps", "cost", b"cost", "kind", b"kind", "parcels", b"parcels", "projections", b"projections", "sentence", b"sentence", "tax", b"tax", "waiting_value", b"waiting_value", "worth_it", b"worth_it"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxAction: _TypeAlias = TaxAction  # noqa: Y015
+
+@_typing.final
+class TaxDeferral(_message.Message):
+    """A short-term gain, and what waiting for the long term is worth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARCEL_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
+    BREAK_EVEN_FALL_FIELD_NUMBER: _builtins.int
+    RISK_PRICE_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """Days until a sale is long-term."""
+    @_builtins.property
+    def parcel(self) -> Global___TaxParcel:
+        """The parcel."""
+
+    @_builtins.property
+    def saved(self) -> _decimal_pb2.Decimal:
+        """Tax saved by waiting, at today's price."""
+
+    @_builtins.property
+    def break_even_fall(self) -> _decimal_pb2.Decimal:
+        """Fall of the price, as a fraction, that eats up what is saved."""
+
+    @_builtins.property
+    def risk_price(self) -> _decimal_pb2.Decimal:
+        """What insurance against any fall until then would cost."""
+
+    def __init__(
+        self,
+        *,
+        parcel: Global___TaxParcel | None = ...,
+        days: _builtins.int = ...,
+        saved: _decimal_pb2.Decimal | None = ...,
+        break_even_fall: _decimal_pb2.Decimal | None = ...,
+        risk_price: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_fall", b"break_even_fall", "parcel", b"parcel", "risk_price", b"risk_price", "saved", b"saved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_fall", b"break_even_fall", "days", b"days", "parcel", b"parcel", "risk_price", b"risk_price", "saved", b"saved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxDeferral: _TypeAlias = TaxDeferral  # noqa: Y015
+
+@_typing.final
+class TaxReplacement(_message.Message):
+    """Something to hold instead of what is sold at a loss."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    INSTEAD_ID_FIELD_NUMBER: _builtins.int
+    TRACKING_ERROR_FIELD_NUMBER: _builtins.int
+    SPREAD_BPS_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """What is sold."""
+    instead_id: _builtins.str
+    """What to hold instead."""
+    @_builtins.property
+    def tracking_error(self) -> _decimal_pb2.Decimal:
+        """Yearly tracking error between the two, to four places."""
+
+    @_builtins.property
+    def spread_bps(self) -> _decimal_pb2.Decimal:
+        """Full spread, in basis points."""
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        instead_id: _builtins.str = ...,
+        tracking_error: _decimal_pb2.Decimal | None = ...,
+        spread_bps: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spread_bps", b"spread_bps", "tracking_error", b"tracking_error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instead_id", b"instead_id", "instrument_id", b"instrument_id", "spread_bps", b"spread_bps", "tracking_error", b"tracking_error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxReplacement: _TypeAlias = TaxReplacement  # noqa: Y015
+
+@_typing.final
+class TaxWithdrawal(_message.Message):
+    """One way to raise money."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Choice:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaxWithdrawal._Choice.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHOICE_UNSPECIFIED: TaxWithdrawal._Choice.ValueType  # 0
+        """Never sent."""
+        CHOICE_LEAST_TAX: TaxWithdrawal._Choice.ValueType  # 1
+        """Those that add least tax."""
+        CHOICE_FIRST_IN_FIRST_OUT: TaxWithdrawal._Choice.ValueType  # 2
+        """The oldest."""
+        CHOICE_HIGHEST_COST: TaxWithdrawal._Choice.ValueType  # 3
+        """The dearest."""
+        CHOICE_PROPORTIONAL: TaxWithdrawal._Choice.ValueType  # 4
+        """A part of each."""
+
+    class Choice(_Choice, metaclass=_ChoiceEnumTypeWrapper):
+        """Which parcels are taken."""
+
+    CHOICE_UNSPECIFIED: TaxWithdrawal.Choice.ValueType  # 0
+    """Never sent."""
+    CHOICE_LEAST_TAX: TaxWithdrawal.Choice.ValueType  # 1
+    """Those that add least tax."""
+    CHOICE_FIRST_IN_FIRST_OUT: TaxWithdrawal.Choice.ValueType  # 2
+    """The oldest."""
+    CHOICE_HIGHEST_COST: TaxWithdrawal.Choice.ValueType  # 3
+    """The dearest."""
+    CHOICE_PROPORTIONAL: TaxWithdrawal.Choice.ValueType  # 4
+    """A part of each."""
+
+    CHOICE_FIELD_NUMBER: _builtins.int
+    PARCELS_FIELD_NUMBER: _builtins.int
+    RAISED_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    choice: Global___TaxWithdrawal.Choice.ValueType
+    """Which parcels are taken."""
+    @_builtins.property
+    def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxParcel]:
+        """The parcels and parts of them."""
+
+    @_builtins.property
+    def raised(self) -> _decimal_pb2.Decimal:
+        """What they bring, before tax."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """What they add to the year's tax."""
+
+    def __init__(
+        self,
+        *,
+        choice: Global___TaxWithdrawal.Choice.ValueType = ...,
+        parcels: _abc.Iterable[Global___TaxParcel] | None = ...,
+        raised: _decimal_pb2.Decimal | None = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["raised", b"raised", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "parcels", b"parcels", "raised", b"raised", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxWithdrawal: _TypeAlias = TaxWithdrawal  # noqa: Y015
+
+@_typing.final
+class CompareTaxActionsResponse(_message.Message):
+    """What a taxpayer could do today."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AS_OF_DATE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    PARCELS_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    DEFERRALS_FIELD_NUMBER: _builtins.int
+    GIFTS_FIELD_NUMBER: _builtins.int
+    WITHDRAWALS_FIELD_NUMBER: _builtins.int
+    MOST_WITHDRAWABLE_FIELD_NUMBER: _builtins.int
+    REPLACEMENTS_FIELD_NUMBER: _builtins.int
+    currency_code: _builtins.str
+    """Currency of every amount, ISO 4217."""
+    @_builtins.property
+    def as_of_date(self) -> _date_pb2.Date:
+        """The day: that of the prices."""
+
+    @_builtins.property
+    def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedParcel]:
+        """Each parcel that could be sold, by account, instrument and lot."""
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAction]:
+        """Waiting first."""
+
+    @_builtins.property
+    def deferrals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxDeferral]:
+        """Short-term gains that become long-term, the nearest first."""
+
+    @_builtins.property
+    def gifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedParcel]:
+        """Lots that avoid tax when they are given to charity, most of it for their value first."""
+
+    @_builtins.property
+    def withdrawals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxWithdrawal]:
+        """Ways to raise `withdrawal`, the least tax first; empty when there is not so much."""
+
+    @_builtins.property
+    def most_withdrawable(self) -> _decimal_pb2.Decimal:
+        """What everything would bring after the tax that it adds."""
+
+    @_builtins.property
+    def replacements(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxReplacement]:
+        """What to hold instead of what is sold at a loss, nearest first."""
+
+    def __init__(
+        self,
+        *,
+        as_of_date: _date_pb2.Date | None = ...,
+        currency_code: _builtins.str = ...,
+        parcels: _abc.Iterable[Global___ExplainedParcel] | None = ...,
+        actions: _abc.Iterable[Global___TaxAction] | None = ...,
+        deferrals: _abc.Iterable[Global___TaxDeferral] | None = ...,
+        gifts: _abc.Iterable[Global___ExplainedParcel] | None = ...,
+        withdrawals: _abc.Iterable[Global___TaxWithdrawal] | None = ...,
+        most_withdrawable: _decimal_pb2.Decimal | None = ...,
+        replacements: _abc.Iterable[Global___TaxReplacement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareTaxActionsResponse: _TypeAlias = CompareTaxActionsResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class TaxServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.FromString,
                 _registered_method=True)
+        self.CompareTaxActions = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/CompareTaxActions',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsResponse.FromString,
+                _registered_method=True)
         self.GetTaxLedger = channel.unary_unary(
                 '/evenkeel.decision.v1.TaxService/GetTaxLedger',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
@@ -100,6 +105,18 @@ class TaxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareTaxActions(self, request, context):
+        """Compares what a taxpayer could do today by what is left after tax: wait, harvest losses or gains, withdraw, give.
+
+        The history is that of `GetTaxLedger`, the day and the prices are those of a price set, and each sale is tried by the
+        exact assessment. Keeps nothing.
+
+        Errors: as `GetTaxLedger`; `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTaxLedger(self, request, context):
         """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
 
@@ -131,6 +148,11 @@ def add_TaxServiceServicer_to_server(servicer, server):
                     servicer.ListTaxEvents,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.SerializeToString,
+            ),
+            'CompareTaxActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareTaxActions,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsResponse.SerializeToString,
             ),
             'GetTaxLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTaxLedger,
@@ -220,6 +242,33 @@ class TaxService:
             '/evenkeel.decision.v1.TaxService/ListTaxEvents',
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareTaxActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/CompareTaxActions',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.CompareTaxActionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

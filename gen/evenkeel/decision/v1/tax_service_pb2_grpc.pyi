@@ -60,6 +60,14 @@ class TaxServiceStub:
 
     Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
     """
+    CompareTaxActions: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.CompareTaxActionsRequest, _tax_service_pb2.CompareTaxActionsResponse]
+    """Compares what a taxpayer could do today by what is left after tax: wait, harvest losses or gains, withdraw, give.
+
+    The history is that of `GetTaxLedger`, the day and the prices are those of a price set, and each sale is tried by the
+    exact assessment. Keeps nothing.
+
+    Errors: as `GetTaxLedger`; `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
+    """
     GetTaxLedger: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.GetTaxLedgerRequest, _tax_service_pb2.GetTaxLedgerResponse]
     """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
 
@@ -102,6 +110,14 @@ class TaxServiceAsyncStub(TaxServiceStub):
     """Lists recorded events, by day and then id.
 
     Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+    """
+    CompareTaxActions: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.CompareTaxActionsRequest, _tax_service_pb2.CompareTaxActionsResponse]  # type: ignore[assignment]
+    """Compares what a taxpayer could do today by what is left after tax: wait, harvest losses or gains, withdraw, give.
+
+    The history is that of `GetTaxLedger`, the day and the prices are those of a price set, and each sale is tried by the
+    exact assessment. Keeps nothing.
+
+    Errors: as `GetTaxLedger`; `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
     """
     GetTaxLedger: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.GetTaxLedgerRequest, _tax_service_pb2.GetTaxLedgerResponse]  # type: ignore[assignment]
     """Answers with the ledger of a taxpayer's accounts: their lots, and the year as `PreviewTaxYear` assesses it.
@@ -160,6 +176,20 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists recorded events, by day and then id.
 
         Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareTaxActions(
+        self,
+        request: _tax_service_pb2.CompareTaxActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.CompareTaxActionsResponse, _abc.Awaitable[_tax_service_pb2.CompareTaxActionsResponse]]:
+        """Compares what a taxpayer could do today by what is left after tax: wait, harvest losses or gains, withdraw, give.
+
+        The history is that of `GetTaxLedger`, the day and the prices are those of a price set, and each sale is tried by the
+        exact assessment. Keeps nothing.
+
+        Errors: as `GetTaxLedger`; `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod

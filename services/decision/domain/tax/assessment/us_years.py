@@ -1,7 +1,8 @@
 """What Congress and the Treasury set for each year: brackets, thresholds and the cap on losses, as dated data.
 
-Sources: 26 U.S.C. § 1(h), § 1(j), § 1211(b), § 1411; amounts of 2024: Rev. Proc. 2023-34 sections 3.01 and 3.03; of
-2025: Rev. Proc. 2024-40 sections 2.01 and 2.03; of 2026: Rev. Proc. 2025-32 sections 4.01 and 4.03.
+Sources: 26 U.S.C. § 1(h), § 1(j), § 1211(b), § 1411; amounts of 2022: Rev. Proc. 2021-45 sections 3.01 and 3.03; of
+2023: Rev. Proc. 2022-38 sections 3.01 and 3.03; of 2024: Rev. Proc. 2023-34 sections 3.01 and 3.03; of 2025: Rev. Proc.
+2024-40 sections 2.01 and 2.03; of 2026: Rev. Proc. 2025-32 sections 4.01 and 4.03.
 """
 
 from dataclasses import dataclass
@@ -61,6 +62,18 @@ STATUSES: dict[FilingStatus, StatusRules] = {
 }
 
 YEARS: dict[int, dict[FilingStatus, StatusYear]] = {
+    2022: {
+        FilingStatus.SINGLE: _year((10_275, 41_775, 89_075, 170_050, 215_950, 539_900), (41_675, 459_750)),
+        FilingStatus.MARRIED_JOINT: _year((20_550, 83_550, 178_150, 340_100, 431_900, 647_850), (83_350, 517_200)),
+        FilingStatus.MARRIED_SEPARATE: _year((10_275, 41_775, 89_075, 170_050, 215_950, 323_925), (41_675, 258_600)),
+        FilingStatus.HEAD_OF_HOUSEHOLD: _year((14_650, 55_900, 89_050, 170_050, 215_950, 539_900), (55_800, 488_500)),
+    },
+    2023: {
+        FilingStatus.SINGLE: _year((11_000, 44_725, 95_375, 182_100, 231_250, 578_125), (44_625, 492_300)),
+        FilingStatus.MARRIED_JOINT: _year((22_000, 89_450, 190_750, 364_200, 462_500, 693_750), (89_250, 553_850)),
+        FilingStatus.MARRIED_SEPARATE: _year((11_000, 44_725, 95_375, 182_100, 231_250, 346_875), (44_625, 276_900)),
+        FilingStatus.HEAD_OF_HOUSEHOLD: _year((15_700, 59_850, 95_350, 182_100, 231_250, 578_100), (59_750, 523_050)),
+    },
     2024: {
         FilingStatus.SINGLE: _year((11_600, 47_150, 100_525, 191_950, 243_725, 609_350), (47_025, 518_900)),
         FilingStatus.MARRIED_JOINT: _year((23_200, 94_300, 201_050, 383_900, 487_450, 731_200), (94_050, 583_750)),

@@ -1,0 +1,375 @@
+"""What a taxpayer could do today, compared by what is left after tax: wait, harvest losses or gains, raise money.
+
+Sources:
+    Harvesting is worth it when the tax saved exceeds the cost of trading and of giving up the right to harvest later:
+    the latter is at most an at-the-money put over the 31 days in which the same may not be bought back, priced as
+    Bachelier (1900) does: value · volatility · √(t / 2π), times the rate.
+    Gains in the zero bracket: 26 U.S.C. § 1(h)(1)(B): as much gain as leaves the year's tax where it is.
+    Waiting for the long term: § 1222; it pays unless the price falls by more than `break_even_fall`.
+    Gifts to charity: § 170(e): the gain of a long-term lot is never taxed, so lots with most gain for their value go
+    first.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.history import Acquisition, cents, total
+from services.decision.domain.tax.assessment.results import AssessedDisposal, Term, gain_on
+from services.decision.domain.tax.projection import Projected, Scenario, all_projected
+from services.decision.domain.tax.situation import Explained, Parcel, Situation
+
+# 26 U.S.C. § 1091(a): so long the same may not be bought back after a loss.
+LOCKED_DAYS = 31
+DAYS_PER_YEAR = 365
+# What is bought instead of what was sold, for the projection: worth 1 a unit.
+PARKED = "parked:"
+
+
+class ActionKind(StrEnum):
+    """What could be done."""
+
+    WAIT = "WAIT"
+    HARVEST_LOSSES = "HARVEST_LOSSES"
+    HARVEST_GAINS = "HARVEST_GAINS"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do today, and what comes of it.
+
+    Attributes:
+        tax: What it adds to the year's tax; negative when it saves.
+        cost: Of trading there and back.
+        waiting_value: What the right to harvest later is worth that it gives up; 0 or more.
+        projected: In each scenario.
+        advantage: After tax and cost over waiting, in each scenario.
+        break_even_cost_bps: Trading cost, in basis points of what is sold, at which it is no better than waiting in the
+            first scenario; 0 when nothing is sold.
+        worth_it: Better than waiting in every scenario, and the tax it saves exceeds cost and waiting value.
+    """
+
+    kind: ActionKind
+    parcels: tuple[Parcel, ...]
+    tax: Decimal
+    cost: Decimal
+    waiting_value: Decimal
+    projected: tuple[Projected, ...]
+    advantage: tuple[Decimal, ...]
+    break_even_cost_bps: Decimal
+    worth_it: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A short-term gain, and what waiting for the long term is worth.
+
+    Attributes:
+        saved: Tax saved by selling from `long_from` on, at today's price.
+        break_even_fall: Fall of the price, as a fraction, that eats up what is saved.
+        risk_price: What insurance against any fall until then would cost: an at-the-money put.
+    """
+
+    parcel: Parcel
+    days: int
+    saved: Decimal
+    break_even_fall: Decimal
+    risk_price: Decimal
+
+
+class Choice(StrEnum):
+    """Which parcels a withdrawal takes."""
+
+    LEAST_TAX = "LEAST_TAX"
+    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
+    HIGHEST_COST = "HIGHEST_COST"
+    PROPORTIONAL = "PROPORTIONAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One way to raise money: parts of parcels, what they bring and what tax they add."""
+
+    choice: Choice
+    parcels: tuple[Parcel, ...]
+    raised: Decimal
+    tax: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What comparing asks about.
+
+    Attributes:
+        scenarios: At least one.
+        spreads_bps: Full spread of each asset.
+        volatility: Yearly, of the assets, for the price of waiting.
+        minimum: A loss below it is not harvested.
+        withdrawal: Money to raise; 0 for none.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    spreads_bps: Mapping[str, Decimal]
+    volatility: Decimal
+    minimum: Decimal = ZERO
+    withdrawal: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The actions, waiting first; what each parcel would mean by itself; deferrals, gifts and withdrawals.
+
+    Attributes:
+        gifts: Long-term lots with a gain, those that avoid most tax for their value first.
+        withdrawals: The least tax first; empty when none was asked for, or there is not so much.
+        most_withdrawable: What everything would bring after the tax that it adds.
+    """
+
+    parcels: tuple[Explained, ...]
+    actions: tuple[Action, ...]
+    deferrals: tuple[Deferral, ...]
+    gifts: tuple[Explained, ...]
+    withdrawals: tuple[Withdrawal, ...]
+    most_withdrawable: Decimal
+
+
+def compare(situation: Situation, terms: Terms) -> Compared:
+    """Return what could be done today, compared by what is left after tax."""
+    explained = situation.explained(situation.parcels)
+    waiting = all_projected(situation, terms.scenarios)
+    nothing = (ZERO,) * len(waiting)
+    wait = Action(ActionKind.WAIT, (), ZERO, ZERO, ZERO, waiting, nothing, ZERO, False, "Nothing is sold.")
+    actions = [wait]
+    losses = [each for each in explained if -each.parcel.gain >= max(terms.minimum, Decimal("0.01"))]
+    free = tuple(each.parcel for each in losses if each.disallowed_loss == 0)
+    if free:
+        actions.append(_action(ActionKind.HARVEST_LOSSES, situation, terms, free, waiting, _losses_told))
+    gains = _untaxed_gains(situation, explained)
+    if gains:
+        actions.append(_action(ActionKind.HARVEST_GAINS, situation, terms, gains, waiting, _gains_told))
+    every = situation.with_sales(situation.parcels)
+    bring = total(each.value for each in situation.parcels)
+    owed = total((every.tax, situation.tax.copy_negate()))
+    return Compared(
+        parcels=explained,
+        actions=tuple(actions),
+        deferrals=tuple(_deferrals(situation, explained, terms)),
+        gifts=tuple(_gifts(explained)),
+        withdrawals=_withdrawals(situation, explained, terms.withdrawal),
+        most_withdrawable=total((bring, owed.copy_negate())),
+    )
+
+
+def _action(
+    kind: ActionKind,
+    situation: Situation,
+    terms: Terms,
+    parcels: tuple[Parcel, ...],
+    waiting: Sequence[Projected],
+    told: Callable[[Decimal, Decimal, Decimal, Decimal], str],
+) -> Action:
+    after = _reinvested(situation, parcels)
+    tax = total((after.tax, situation.tax.copy_negate()))
+    sold = total(each.value for each in parcels)
+    cost = total(
+        # Half of the spread to sell and half to buy again.
+        cents(Fraction(each.value) * Fraction(terms.spreads_bps.get(each.asset, ZERO)) / 10_000)
+        for each in parcels
+    )
+    waiting_value = ZERO
+    if kind is ActionKind.HARVEST_LOSSES and tax < 0:
+        lost = total(each.gain for each in parcels)
+        waiting_value = cents(Fraction(_put(sold, terms.volatility, LOCKED_DAYS)) * Fraction(tax) / Fraction(lost))
+    shown = all_projected(after, terms.scenarios, -cost)
+    advantage = tuple(total((mine.after_tax, -rest.after_tax)) for mine, rest in zip(shown, waiting, strict=True))
+    grown = Fraction(1 + terms.scenarios[0].growth) ** terms.scenarios[0].years
+    before_cost = Fraction(advantage[0]) + Fraction(cost) * grown
+    break_even = Decimal(round(before_cost / grown / Fraction(sold) * 1_000_000)).scaleb(-2) if sold and grown else ZERO
+    pays = kind is not ActionKind.HARVEST_LOSSES or -tax > cost + waiting_value
+    return Action(
+        kind,
+        parcels,
+        tax,
+        cost,
+        waiting_value,
+        shown,
+        advantage,
+        break_even,
+        pays and all(each > 0 for each in advantage),
+        told(sold, tax, cost, waiting_value),
+    )
+
+
+def _losses_told(sold: Decimal, tax: Decimal, cost: Decimal, waiting: Decimal) -> str:
+    return (
+        f"Selling {sold} at a loss changes this year's tax by {tax}, costs {cost} to trade, and gives up a right to "
+        f"harvest later that is worth {waiting}; the same may be bought back after {LOCKED_DAYS - 1} days."
+    )
+
+
+def _gains_told(sold: Decimal, tax: Decimal, cost: Decimal, _: Decimal) -> str:
+    return (
+        f"Selling {sold} at a gain and buying it back adds {tax} to this year's tax, costs {cost}, and lifts the cost."
+    )
+
+
+def _reinvested(situation: Situation, parcels: tuple[Parcel, ...]) -> Situation:
+    """Return the situation after selling parcels and buying something like them with the money."""
+    after = situation.with_sales(parcels)
+    bought = tuple(
+        Acquisition(f"{PARKED}{number}", situation.today, each.account_id, f"{PARKED}{number}", each.value, each.value)
+        for number, each in enumerate(parcels)
+        if each.value > 0
+    )
+    return replace(
+        after,
+        history=replace(after.history, acquisitions=(*after.history.acquisitions, *bought)),
+        prices={**situation.prices, **{each.asset: Decimal(1) for each in bought}},
+    )
+
+
+def _untaxed_gains(situation: Situation, explained: Sequence[Explained]) -> tuple[Parcel, ...]:
+    """Return as many parcels with a gain as leave the year's tax where it is, the largest gains first."""
+    chosen: list[Parcel] = []
+    extra: list[AssessedDisposal] = []
+    order = sorted(explained, key=lambda each: (-each.parcel.gain, each.parcel.asset, each.parcel.lot_id or ""))
+    for each in order:
+        if each.parcel.gain <= 0 or each.tax > 0:
+            continue
+        more = [*extra, gain_on(situation.today, each.parcel.gain, each.term, each.parcel.asset)]
+        if situation.rules.tax_with(situation.assessment, more) <= situation.tax:
+            chosen.append(each.parcel)
+            extra = more
+    # A gain that only uses up losses saves nothing: those would have been carried.
+    carried = sum(line.amount for line in situation.rules.after(situation.assessment).brought_forward())
+    return () if carried else tuple(chosen)
+
+
+def _deferrals(situation: Situation, explained: Sequence[Explained], terms: Terms) -> list[Deferral]:
+    found: list[Deferral] = []
+    for each in explained:
+        parcel = each.parcel
+        if parcel.gain <= 0 or each.term is not Term.SHORT or parcel.long_from is None:
+            continue
+        later = situation.rules.tax_with(
+            situation.assessment, (gain_on(situation.today, parcel.gain, Term.LONG, parcel.asset),)
+        )
+        saved = total((each.tax, total((later, situation.tax.copy_negate())).copy_negate()))
+        if saved <= 0:
+            continue
+        long_rate = Fraction(later - situation.tax) / Fraction(parcel.gain)
+        fall = Fraction(saved) / (Fraction(parcel.value) * (1 - long_rate))
+        days = (parcel.long_from - situation.today).days
+        shown = Decimal(round(fall * 10_000)).scaleb(-4)
+        found.append(Deferral(parcel, days, saved, shown, _put(parcel.value, terms.volatility, days)))
+    return sorted(found, key=lambda each: (each.days, each.parcel.asset, each.parcel.lot_id or ""))
+
+
+def _gifts(explained: Sequence[Explained]) -> list[Explained]:
+    """Return the lots that avoid tax when they are given away, most of it for their value first."""
+    given = [each for each in explained if each.parcel.gain > 0 and each.term is not Term.SHORT and each.tax > 0]
+    return sorted(given, key=lambda each: (-Fraction(each.tax) / Fraction(each.parcel.value), each.parcel.lot_id or ""))
+
+
+def _put(value: Decimal, volatility: Decimal, days: int) -> Decimal:
+    """Return the price of an at-the-money put: value · volatility · √(t / 2π) (Bachelier 1900)."""
+    years = days / DAYS_PER_YEAR
+    return cents(Fraction(value) * Fraction(volatility) * Fraction(math.sqrt(years / (2 * math.pi))))
+
+
+# Withdrawals.
+
+
+def _withdrawals(situation: Situation, explained: Sequence[Explained], amount: Decimal) -> tuple[Withdrawal, ...]:
+    if amount <= 0 or amount > total(each.parcel.value for each in explained):
+        return ()
+    ways = {
+        Choice.LEAST_TAX: _least_tax(situation, explained, amount),
+        Choice.FIRST_IN_FIRST_OUT: _taken(
+            sorted(explained, key=lambda each: (each.parcel.acquired_date or date.min, each.parcel.lot_id or "")),
+            amount,
+        ),
+        Choice.HIGHEST_COST: _taken(
+            sorted(explained, key=lambda each: Fraction(each.parcel.gain) / (Fraction(each.parcel.value) or 1)), amount
+        ),
+        Choice.PROPORTIONAL: _proportional(explained, amount),
+    }
+    made = [_withdrawal(situation, choice, parcels) for choice, parcels in ways.items()]
+    order = list(Choice)
+    return tuple(sorted(made, key=lambda each: (each.tax, order.index(each.choice))))
+
+
+def _withdrawal(situation: Situation, choice: Choice, parcels: Sequence[Parcel]) -> Withdrawal:
+    after = situation.with_sales(parcels)
+    tax = total((after.tax, situation.tax.copy_negate()))
+    return Withdrawal(choice, tuple(parcels), total(each.value for each in parcels), tax)
+
+
+def _least_tax(situation: Situation, explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
+    """Return parcels taken one after the other, each time the one that adds least tax for its value to those before.
+
+    Losses and gains meet each other in the year, so what a parcel adds depends on what was taken already.
+    """
+    left = [each for each in explained if each.parcel.value > 0]
+    taken: list[Parcel] = []
+    extra: list[AssessedDisposal] = []
+    tax, missing = situation.tax, amount
+
+    def added(each: Explained) -> tuple[Fraction, str, str]:
+        with_it = situation.rules.tax_with(situation.assessment, [*extra, _gain(situation, each)])
+        rate = Fraction(total((with_it, tax.copy_negate()))) / Fraction(each.parcel.value)
+        return rate, each.parcel.asset, each.parcel.lot_id or ""
+
+    while missing > 0 and left:
+        best = min(left, key=added)
+        left.remove(best)
+        parcel = best.parcel if best.parcel.value <= missing else _part(best.parcel, missing)
+        taken.append(parcel)
+        extra.append(_gain(situation, best))
+        tax = situation.rules.tax_with(situation.assessment, extra)
+        missing = total((missing, parcel.value.copy_negate()))
+    return taken
+
+
+def _gain(situation: Situation, each: Explained) -> AssessedDisposal:
+    counted = total((each.parcel.gain, each.disallowed_loss))
+    return gain_on(situation.today, counted, each.term, each.parcel.asset)
+
+
+def _taken(explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
+    taken: list[Parcel] = []
+    for each in explained:
+        if amount <= 0:
+            break
+        parcel = each.parcel if each.parcel.value <= amount else _part(each.parcel, amount)
+        taken.append(parcel)
+        amount = total((amount, parcel.value.copy_negate()))
+    return taken
+
+
+def _proportional(explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
+    whole, taken = total(each.parcel.value for each in explained), []
+    for each in explained:
+        share = cents(Fraction(amount) * Fraction(each.parcel.value) / Fraction(whole))
+        if share > 0:
+            taken.append(each.parcel if share == each.parcel.value else _part(each.parcel, share))
+    return taken
+
+
+# Parts of a parcel are in steps of a millionth of a unit, rounded up so that they bring enough.
+_STEP = Decimal("0.000001")
+
+
+def _part(parcel: Parcel, amount: Decimal) -> Parcel:
+    """Return the part of a parcel that brings at least `amount`, or all of it."""
+    steps = math.ceil(Fraction(amount) / Fraction(parcel.value) * Fraction(parcel.quantity) / Fraction(_STEP))
+    quantity = min(Decimal(steps) * _STEP, parcel.quantity)
+    share = Fraction(quantity) / Fraction(parcel.quantity)
+    value = max(cents(Fraction(parcel.value) * share), min(amount, parcel.value))
+    return replace(parcel, quantity=quantity, value=value, cost=cents(Fraction(parcel.cost) * share))
