@@ -108,8 +108,9 @@ class Counterparty:
     async def _answer(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
         if process.stdout is None:
             raise BrokerFailed("the broker has no standard output")
-        line = await process.stdout.readline()
-        if not line:
-            raise BrokerFailed(f"{' '.join(self._command)} ended with {await process.wait()}")
+        # Over TLS, QuickFIX tells standard output about each certificate.
+        while not (line := await process.stdout.readline()).startswith(b"{"):
+            if not line:
+                raise BrokerFailed(f"{' '.join(self._command)} ended with {await process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer

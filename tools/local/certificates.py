@@ -11,10 +11,14 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tools.local import files
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+# NIST SP 800-57 part 1, table 2: enough until 2030. The exponent is everybody's.
+RSA_BITS, RSA_EXPONENT = 2048, 65537
 
 TRUST_DOMAIN = "evenkeel.local"
 AUTHORITY_LIFETIME = timedelta(days=365)
@@ -58,16 +62,21 @@ class Authority:
         """What others need to trust the certificates issued here."""
         return self.directory / "ca.pem"
 
-    def issue(self, name: str, *, now: datetime | None = None) -> Certificate:
+    def issue(self, name: str, *, now: datetime | None = None, rsa_key: bool = False) -> Certificate:
         """Return a certificate for the workload `name`, valid for servers and clients on this machine.
 
         The one issued before stays while it was issued by this authority and has more than `REMAINING_MIN` left.
+
+        Args:
+            name: Of the workload.
+            now: From when on it is valid; the computer's time when None.
+            rsa_key: For those who know no elliptic curves; QuickFIX does not.
         """
         now = now or datetime.now(UTC)
         issued = Certificate(self.directory / f"{name}.pem", self.directory / f"{name}.key")
         if self._still_good(issued, now):
             return issued
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: PrivateKey = rsa.generate_private_key(RSA_EXPONENT, RSA_BITS) if rsa_key else _new_key()
         alternatives: list[x509.GeneralName] = [
             x509.DNSName("localhost"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
@@ -95,7 +104,7 @@ class Authority:
 
     @classmethod
     def _new(cls, directory: Path, now: datetime) -> Self:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = _new_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Evenkeel development authority")])
         certificate = (
             _builder("Evenkeel development authority", subject, key, now, AUTHORITY_LIFETIME)
@@ -117,8 +126,12 @@ class Authority:
         return theirs == mine and certificate.not_valid_after_utc - now > REMAINING_MIN
 
 
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, lifetime: timedelta
+    name: str, issuer: x509.Name, key: PrivateKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -145,7 +158,7 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x
     )
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

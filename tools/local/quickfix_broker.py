@@ -13,6 +13,7 @@ An exception that leaves a Python callback ends QuickFIX's process, so each call
 import argparse
 import itertools
 import json
+import pickle
 import sys
 import threading
 import time
@@ -532,6 +533,10 @@ class Desk:
         return answer
 
 
+# What of a desk outlives its process.
+_KEPT_OF_BOOK = ("market", "prices", "orders", "names", "halted", "active", "numbers")
+
+
 class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
     """QuickFIX's callbacks over a desk for each client. One lock: QuickFIX calls from its own threads."""
 
@@ -580,6 +585,27 @@ class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
         """Do what is asked on standard input, at the desk of `client`; the first when none is named."""
         with self.lock:
             return self.desks[asked.get("client", self._first)].do(asked)
+
+    def keep(self, file: Path) -> None:
+        """Write down the books, so that `resume` finds them after a restart."""
+        with self.lock:
+            kept = {
+                client: ({name: getattr(desk.book, name) for name in _KEPT_OF_BOOK}, desk.allocations, desk.counts)
+                for client, desk in self.desks.items()
+            }
+            written = pickle.dumps(kept)
+        file.with_suffix(".new").write_bytes(written)
+        file.with_suffix(".new").replace(file)
+
+    def resume(self, file: Path) -> None:
+        """Go on with the books that `keep` wrote down, if it did."""
+        if not file.exists():
+            return
+        for client, (book, allocations, counts) in pickle.loads(file.read_bytes()).items():  # noqa: S301 - ours
+            desk = self.desks[client]
+            for name, value in book.items():
+                setattr(desk.book, name, value)
+            desk.allocations, desk.counts = allocations, counts
 
 
 def _message(kind: str) -> fix.Message:
@@ -694,6 +720,8 @@ def main() -> None:
     file = given.folder / "broker.cfg"
     file.write_text(text)
     broker = Broker(given.clients, given.drop_copies_to)
+    books = given.folder / "books"
+    broker.resume(books)
     settings = fix.SessionSettings(str(file))
     kind = fix.SocketAcceptor if given.tls is None else fix.SSLSocketAcceptor
     acceptor = kind(broker, fix.FileStoreFactory(settings), settings, fix.FileLogFactory(settings))
@@ -702,7 +730,12 @@ def main() -> None:
     print(json.dumps({"up": True, "port": given.port}), flush=True)  # noqa: T201 - the control channel
     for line in sys.stdin:
         try:
-            answer = broker.run(json.loads(line))
+            asked = json.loads(line)
+            if asked["do"] == "keep":
+                broker.keep(books)
+                answer = {}
+            else:
+                answer = broker.run(asked)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)  # noqa: T201 - the control channel

@@ -50,16 +50,23 @@ class Client(fix.Application):
 
 
 def main():
-    port, folder = sys.argv[1], Path(sys.argv[2])
+    port, folder, tls = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None
     file = folder / "client.cfg"
+    secured = (
+        f"ClientCertificateFile={tls / 'EVENKEEL.pem'}\nClientCertificateKeyFile={tls / 'EVENKEEL.key'}\n"
+        f"CertificationAuthoritiesFile={tls / 'ca.pem'}\nCertificateVerifyLevel=2\nSSLProtocol=+TLSv1_2\n"
+        if tls is not None
+        else ""
+    )
     file.write_text(
         f"[DEFAULT]\nConnectionType=initiator\nStartTime=00:00:00\nEndTime=00:00:00\nHeartBtInt=30\n"
         f"ReconnectInterval=1\nSocketConnectHost=127.0.0.1\nSocketConnectPort={port}\n"
-        f"FileStorePath={folder / 'store'}\nDataDictionary={DICTIONARY}\n"
+        f"FileStorePath={folder / 'store'}\nDataDictionary={DICTIONARY}\n{secured}"
         "[SESSION]\nBeginString=FIX.4.4\nSenderCompID=EVENKEEL\nTargetCompID=BROKER\n"
     )
     client, settings = Client(), fix.SessionSettings(str(file))
-    initiator = fix.SocketInitiator(client, fix.FileStoreFactory(settings), settings)
+    kind = fix.SocketInitiator if tls is None else fix.SSLSocketInitiator
+    initiator = kind(client, fix.FileStoreFactory(settings), settings)
     initiator.start()
     sys.stdout.write('{"up": true}\n')
     sys.stdout.flush()

@@ -1,16 +1,17 @@
 """The adapter and foreign engines when things go wrong: nothing is lost, and nothing is done twice."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from services.execution.app.venue_port import Acknowledged, OutcomeUnknown
+from services.execution.app.venue_port import Acknowledged, InstructionState, OutcomeUnknown
 from services.execution.domain.order import Filled, OrderState, VenueOrder, fold
 from services.execution.domain.words import Side
 from services.execution.fix.transport.tls import client_context, server_context
 from tests.execution.venues import fix_cases
 from tests.execution.venues.fix_cases import exec_id, settled, until
-from tests.execution.venues.test_venue_contract import an_order
+from tests.execution.venues.test_venue_contract import an_instruction, an_order
 from tests.support.quickfix_process import needs_quickfix
 from tools.local.certificates import Authority
 
@@ -163,6 +164,126 @@ async def test_the_adapter_dies_and_another_takes_up_the_session(make_pair, exec
     await again.stop()
 
 
+def client_of(authority, name="EVENKEEL"):
+    issued = authority.issue(name)
+    return client_context(issued.certificate_file, issued.private_key_file, authority.certificate_file)
+
+
+@needs_quickfix
+async def test_over_tls_lists_parts_busts_and_allocations_go_on_after_the_broker_restarts(make_pair, tmp_path):
+    authority = Authority.at(tmp_path / "tls")
+    authority.issue("broker", rsa_key=True)
+    trader, broker = await make_pair(broker_tls=tmp_path / "tls", trader_tls=client_of(authority), list_min=2)
+    await broker.load(share="0.4")
+    outcomes = await trader.venue.submit([an_order("c-1"), an_order("c-2"), an_order("c-3", limit="99")])
+    await settled(trader, broker)
+    assert outcomes == [Acknowledged()] * 3
+    assert len((await order_of(trader, "c-1")).fills) == 4
+
+    # Killed, not stopped; what it had on disk, QuickFIX's store among it, is what it goes on with.
+    await broker.ask("keep")
+    await broker.process.kill()
+
+    async def down():
+        return not trader.initiator.up
+
+    await until(down)
+    (lost,) = await trader.venue.submit([an_order("c-4")])
+    await broker.process.start()
+    await until(trader.up)
+    assert isinstance(lost, OutcomeUnknown)
+    assert await trader.venue.query("c-4") is None
+    assert await trader.venue.submit([an_order("c-4")]) == [Acknowledged()]
+
+    # Fills of before and after the restart: a bust, a correction, what rested, and who got what.
+    fills = sorted((await order_of(trader, "c-1")).fills)
+    await broker.ask("bust", order="c-1", fill=exec_id(fills[0]))
+    await broker.load(price="99")
+    await settled(trader, broker)
+    first = await order_of(trader, "c-1")
+    assert (len(first.fills), first.filled_quantity) == (3, 7)
+    assert (await order_of(trader, "c-3")).state is OrderState.FILLED
+    await trader.venue.instruct(an_instruction(quantity=7, shares=((1, 3), (2, 4))))
+
+    async def booked():
+        found = (await trader.venue.instructions(["a-1"])).get("a-1")
+        return found is not None and found.state is InstructionState.ACCEPTED
+
+    await until(booked)
+    state = await broker.ask("state")
+    assert (state["counts"]["orders"], state["counts"]["duplicates"]) == (4, 0)
+
+
+@needs_quickfix
+async def test_over_tls_the_wrong_certificate_trades_nowhere(make_pair, tmp_path):
+    authority, others = Authority.at(tmp_path / "tls"), Authority.at(tmp_path / "others")
+    authority.issue("broker", rsa_key=True)
+    stranger = others.issue("EVENKEEL")
+    wrong = client_context(stranger.certificate_file, stranger.private_key_file, authority.certificate_file)
+    with pytest.raises(TimeoutError):
+        await make_pair(broker_tls=tmp_path / "tls", trader_tls=wrong, up_within_s=0.5)
+
+
+@needs_quickfix
+async def test_over_tls_a_connection_lost_in_the_middle_of_a_record_sends_nothing_twice(make_pair, tmp_path):
+    authority = Authority.at(tmp_path / "tls")
+    authority.issue("broker", rsa_key=True)
+    trader, broker = await make_pair(broker_tls=tmp_path / "tls", trader_tls=client_of(authority))
+    trader.proxy.cut_after = 60
+    (outcome,) = await trader.venue.submit([an_order("c-1")])
+    await settled(trader, broker)
+
+    assert isinstance(outcome, OutcomeUnknown)
+    assert await trader.venue.query("c-1") is None
+    assert await trader.venue.submit([an_order("c-1")]) == [Acknowledged()]
+    await settled(trader, broker)
+    assert (await broker.ask("state"))["counts"]["duplicates"] == 0
+
+
+async def skip_numbers(trader, count):
+    """Have us skip numbers, while the session is down."""
+    session = trader.initiator.session_id
+    was = dict(await trader.store.sessions())[session]
+    async with trader.store.begin() as unit:
+        await unit.advance(session, was, replace(was, next_out=was.next_out + count))
+
+
+@needs_quickfix
+async def test_gaps_of_every_kind_close_and_nothing_counts_twice(make_pair):
+    trader, broker = await make_pair()
+    names = iter(f"c-{number}" for number in range(100))
+
+    async def trades():
+        name = next(names)
+        (outcome,) = await trader.venue.submit([an_order(name)])
+        await settled(trader, broker)
+        if isinstance(outcome, OutcomeUnknown):
+            # The gap went over it, as over every order: the broker, asked, does not know it, so it may go again.
+            assert await trader.venue.query(name) is None
+            assert await trader.venue.submit([an_order(name)]) == [Acknowledged()]
+            await settled(trader, broker)
+        assert (await order_of(trader, name)).state is OrderState.FILLED
+
+    await trades()
+    # They skip numbers; then they skip some and forget what they had of us, both at once.
+    theirs = await broker.ask("numbers")
+    await broker.ask("numbers", next_out=theirs["next_out"] + 5)
+    await trades()
+    theirs = await broker.ask("numbers")
+    await broker.ask("numbers", next_out=theirs["next_out"] + 3, next_in=2)
+    await trades()
+    # We skip numbers, as if what we sent under them were lost.
+    await trader.down(True)
+    await skip_numbers(trader, 4)
+    await trader.down(False)
+    await trades()
+
+    state = await broker.ask("state")
+    assert state["counts"]["duplicates"] == 0
+    for name, order in state["orders"].items():
+        assert sorted(map(exec_id, (await order_of(trader, name)).fills)) == order["fills"]
+
+
 async def test_over_tls_a_certificate_speaks_for_its_comp_id_alone(execution_database, tmp_path):
     authority = Authority.at(tmp_path)
     ours, others = authority.issue("EVENKEEL"), authority.issue("SOMEBODY")
@@ -187,17 +308,66 @@ async def test_over_tls_a_certificate_speaks_for_its_comp_id_alone(execution_dat
     await broker.stop()
 
 
-@needs_quickfix
-async def test_a_client_by_quickfix_trades_at_our_sandbox(execution_database, tmp_path):
-    broker = await fix_cases.a_sandbox_broker(execution_database.settings())
-    client = fix_cases.Process("tests.execution.venues.quickfix_client", str(broker.port), str(tmp_path))
-    await client.start()
+def over_tls(folder):
+    """Return the sandbox's side of mutual TLS, and whom it believes; the client's files are in `folder`, too."""
+    authority = Authority.at(folder)
+    authority.issue("EVENKEEL", rsa_key=True)
+    server = authority.issue("sandbox")
+    context = server_context(server.certificate_file, server.private_key_file, authority.certificate_file)
+    return {"tls": context, "names": frozenset({"EVENKEEL"})}
 
+
+@needs_quickfix
+async def test_a_client_by_quickfix_dies_over_tls_and_hears_once_what_it_missed(execution_database, tmp_path):
+    broker = await fix_cases.a_sandbox_broker(execution_database.settings(), **over_tls(tmp_path / "tls"))
+    command = ("tests.execution.venues.quickfix_client", str(broker.port), str(tmp_path), str(tmp_path / "tls"))
+    client = fix_cases.Process(*command)
+    await client.start()
+    seen = seen_by(client)
+    order = {"21": "1", "55": "VTI", "54": "1", "38": "10", "40": "2", "44": "99", "60": "20221228-17:00:00"}
+    await until(seen)
+    await client.ask("send", kind="D", fields=order | {"11": "q-1"})
+    await until(lambda: seen("\x01150=0\x01"))
+
+    # It dies; what rests is filled meanwhile.
+    await client.kill()
+    await broker.load(price="99")
+
+    async def filled():
+        # Its market moves when somebody looks.
+        return any(isinstance(each.report, Filled) for each in await broker.sandbox.reports(0, 100))
+
+    await until(filled)
+    await client.start()
+    await until(lambda: seen("\x0111=q-1\x01"))
+    await client.ask("send", kind="D", fields=order | {"11": "q-2"})
+    await until(lambda: seen("\x0111=q-2\x01"))
+    reports = (await client.ask("look"))["seen"]
+    fills = [each for each in reports if "\x01150=F\x01" in each and "\x0111=q-1\x01" in each]
+    assert len(fills) == 1
+    await client.stop()
+    await broker.stop()
+
+
+def seen_by(client):
     async def seen(*wanted):
-        """Wait for messages that have these fields, in any place, and return whether they came."""
+        """Return whether messages came that have these fields, in any place."""
         answer = await client.ask("look")
         return answer["up"] and all(any(each in f"\x01{message}" for message in answer["seen"]) for each in wanted)
 
+    return seen
+
+
+@needs_quickfix
+@pytest.mark.parametrize("secured", [False, True])
+async def test_a_client_by_quickfix_trades_at_our_sandbox(execution_database, tmp_path, secured):
+    options = over_tls(tmp_path / "tls") if secured else {}
+    broker = await fix_cases.a_sandbox_broker(execution_database.settings(), **options)
+    arguments = [str(broker.port), str(tmp_path)] + ([str(tmp_path / "tls")] if secured else [])
+    client = fix_cases.Process("tests.execution.venues.quickfix_client", *arguments)
+    await client.start()
+
+    seen = seen_by(client)
     order = {"11": "q-1", "21": "1", "55": "VTI", "54": "1", "38": "10", "40": "2", "44": "99", "59": "0"}
     order |= {"60": "20221228-17:00:00"}
     await until(seen)

@@ -491,12 +491,15 @@ class Session:
                 problem = Problem(RejectReason.VALUE_IS_INCORRECT, str(BEGIN_SEQ_NO))
             elif last and last < first:
                 problem = Problem(RejectReason.VALUE_IS_INCORRECT, str(END_SEQ_NO))
-            else:
-                newest = self._next_out - 1
-                self._actions.append(Resend(self._generation, first, min(last, newest) if last else newest))
         if problem is not None:
             self._reject(message, number, problem, now)
+        generation = self._generation
         self._count(message, number, now)
+        if problem is None and generation == self._generation:
+            # What we ask ourselves for goes out first, and they cannot count it before the gap is closed: an open
+            # request is answered up to it.
+            newest = self._next_out - 1
+            self._actions.append(Resend(generation, first, min(last, newest) if last else newest))
 
     # Refusals.
 
