@@ -12,7 +12,7 @@ import sys
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.link import OutcomeUnknown

@@ -9,7 +9,8 @@ from services.execution.fix.protocol.actions import Close, GapFilled, Received, 
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.framer import Framer
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import Session, State
+from services.execution.fix.protocol.session import Session
+from services.execution.fix.protocol.state import State
 from services.execution.fix.protocol.store import Numbers
 
 START = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)

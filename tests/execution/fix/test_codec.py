@@ -75,10 +75,17 @@ def test_a_tag_that_is_no_number_is_kept_as_it_was_written():
     assert decode(fix("8=FIX.4.4|35=0|058=HI|58=x"), DATA).get(58) == b"x"
 
 
-@pytest.mark.parametrize("text", ["8=FIX.4.4|35=0|nothing", "8=FIX.4.4|35=0||58=x", "8=FIX.4.4|35=B|95=99|96=short"])
-def test_what_is_no_sequence_of_fields_is_refused(text):
+@pytest.mark.parametrize(("text", "torn"), [("8=FIX.4.4|35=0|nothing", 35), ("8=FIX.4.4|35=0|58=x||1=y", 58)])
+def test_a_value_that_goes_on_behind_a_separator_is_named(text, torn):
+    message = decode(fix(text), DATA)
+    assert (message.torn, message.get(10) is not None) == (torn, True)
+
+
+def test_what_is_no_sequence_of_fields_is_refused():
     with pytest.raises(Undecodable):
-        decode(fix(text), DATA)
+        decode(fix("8=FIX.4.4|35=B|95=99|96=short"), DATA)
+    with pytest.raises(Undecodable):
+        decode(b"nothing\x01" + fix("8=FIX.4.4|35=0"), DATA)
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))

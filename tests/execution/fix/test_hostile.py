@@ -13,7 +13,8 @@ from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.dictionary import fix_4_4, fix_5_0_sp2
 from services.execution.fix.protocol.framer import Framer
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import Session, State
+from services.execution.fix.protocol.session import Session
+from services.execution.fix.protocol.state import State
 from services.execution.fix.protocol.store import Numbers
 from services.execution.fix.protocol.validation import validate
 from tests.execution.fix.hostile import SEEDS, damaged

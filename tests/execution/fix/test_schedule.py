@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from services.execution.fix.protocol.actions import BegunAnew, Close, Send
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.schedule import ALWAYS, WEEKDAYS, Period, Schedule
-from services.execution.fix.protocol.session import Session, State
+from services.execution.fix.protocol.session import Session
+from services.execution.fix.protocol.state import State
 from services.execution.fix.protocol.store import Numbers
 from tests.execution.fix.wire import fix
 

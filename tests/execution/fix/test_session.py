@@ -19,7 +19,8 @@ from services.execution.fix.protocol.actions import (
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.dictionary import fix_5_0_sp2
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NUMBER_MAX, NotLoggedOn, Session, State
+from services.execution.fix.protocol.session import NUMBER_MAX, Session
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.protocol.store import Numbers
 from tests.execution.fix.wire import fix, shown
 

@@ -15,7 +15,7 @@ from services.execution.fix.protocol.actions import Close, GapFilled, LoggedOn
 from services.execution.fix.protocol.codec import Unencodable
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.protocol.store import Direction, NumbersMoved
 from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.initiator import Address, Initiator

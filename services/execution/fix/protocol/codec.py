@@ -29,7 +29,7 @@ _TAGS_KNOWN = 6000
 
 
 class Undecodable(ValueError):
-    """The bytes are no sequence of fields: one has no `=`, or a data field is not as long as it says."""
+    """The bytes are no sequence of fields: they begin or end without `=`, or a data field is not as long as it says."""
 
 
 class Unencodable(ValueError):
@@ -95,6 +95,7 @@ def decode(frame: bytes, data_tags: DataTags) -> Message:
 def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
     fields: list[tuple[int, bytes]] = []
     bad_tag: bytes | None = None
+    torn: int | None = None
     at, end = 0, len(frame)
     length: int | None = None
     awaited = 0
@@ -104,7 +105,12 @@ def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
             raise Undecodable(f"no = after byte {at}")
         written = frame[at:equals]
         if SOH in written:
-            raise Undecodable(f"the field at byte {at} has no =")
+            # The separator was in the value before it, which may not have one.
+            if not fields:
+                raise Undecodable(f"the field at byte {at} has no =")
+            torn = torn or fields[-1][0]
+            at = frame.find(SOH, at) + 1
+            continue
         tag = int(written) if _TAG.fullmatch(written) else 0
         start = equals + 1
         if length is not None and tag == awaited:
@@ -125,7 +131,7 @@ def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
         elif bad_tag is None:
             bad_tag = written
         at = stop + 1
-    return Message(fields, frame, bad_tag)
+    return Message(fields, frame, bad_tag, torn)
 
 
 def encode(begin_string: bytes, fields: Sequence[tuple[int, bytes]], data_tags: DataTags) -> bytes:

@@ -175,7 +175,8 @@ class Dictionary:
                 # Where a tag is in two parts, the header and the trailer have it, as in `validate`.
                 for part, level in sorted(enumerate(levels), key=lambda each: each[0] != 1)
                 for tag in level.places
-                if tag not in level.groups and tag in self.fields
+                # Data fields may be sealed, or documents: they take the long way.
+                if tag not in level.groups and tag in self.fields and tag not in self.data_tags.all
             }
             required = frozenset(tag for level in levels for tag in level.required)
             known = self._quick[msg_type] = Quick(fields, required)

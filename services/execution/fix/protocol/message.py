@@ -27,15 +27,23 @@ class Message:
         fields: Tag and value of each field, from BeginString to CheckSum.
         raw: The frame.
         bad_tag: The first tag that is not a number from 1 on, as it was written; such fields are not in `fields`.
+        torn: The first field whose value went on behind a separator, so that what follows it has no tag.
         by_tag: The first value of each field.
         get: Returns the first value of a field by its tag; None without one.
         msg_type: The message type; bytes that are no ASCII are replaced.
     """
 
-    __slots__ = ("bad_tag", "by_tag", "fields", "get", "msg_type", "raw")
+    __slots__ = ("bad_tag", "by_tag", "fields", "get", "msg_type", "raw", "torn")
 
-    def __init__(self, fields: list[tuple[int, bytes]], raw: bytes, bad_tag: bytes | None = None) -> None:
+    def __init__(
+        self,
+        fields: list[tuple[int, bytes]],
+        raw: bytes,
+        bad_tag: bytes | None = None,
+        torn: int | None = None,
+    ) -> None:
         """Keep what was decoded."""
+        self.torn = torn
         self.fields = fields
         self.raw = raw
         self.bad_tag = bad_tag

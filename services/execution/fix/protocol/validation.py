@@ -6,10 +6,11 @@ missing is looked for at the end. Source: FIX specification 4.4, volume 2, Rejec
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from xml.parsers import expat
 
 from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, Quick, RejectReason
 from services.execution.fix.protocol.message import Message
-from services.execution.fix.protocol.tags import BEGIN_STRING
+from services.execution.fix.protocol.tags import BEGIN_STRING, SECURE_DATA, SIGNATURE, XML_DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ def validate(message: Message, dictionary: Dictionary, *, allow_user_defined: bo
     """
     if message.bad_tag is not None:
         return Problem(RejectReason.INVALID_TAG_NUMBER, message.bad_tag[:32].decode("ascii", "replace"))
+    if message.torn is not None:
+        return Problem(RejectReason.NON_DATA_VALUE_INCLUDES_DELIMITER, str(message.torn))
     quick = dictionary.quick(message.msg_type)
     if quick is not None and _is_ordinary(message, quick):
         return None
@@ -44,7 +47,42 @@ def walk(message: Message, dictionary: Dictionary, *, allow_user_defined: bool =
     if msg_type not in dictionary.types and msg_type not in dictionary.messages and not msg_type.startswith("U"):
         return Problem(RejectReason.INVALID_MSG_TYPE)
     kind = dictionary.messages.get(msg_type)
-    return _Pass(message, dictionary, kind.members if kind else None, user_defined=allow_user_defined).run()
+    wrong = _Pass(message, dictionary, kind.members if kind else None, user_defined=allow_user_defined).run()
+    return wrong or _sealed(message)
+
+
+def _sealed(message: Message) -> Problem | None:
+    """Return what is wrong with what only its parties can open: EncryptMethod 0 is agreed at the Logon, so nothing is.
+
+    FIX 4.4 volume 2, Reject <3>: a message that cannot be decrypted is rejected, and one whose signature cannot be
+    verified; so is XML that is none.
+    """
+    if message.get(SECURE_DATA) is not None:
+        return Problem(RejectReason.DECRYPTION_PROBLEM, str(SECURE_DATA))
+    if message.get(SIGNATURE) is not None:
+        return Problem(RejectReason.SIGNATURE_PROBLEM, str(SIGNATURE))
+    if (xml := message.get(XML_DATA)) is not None and not _is_xml(xml):
+        return Problem(RejectReason.XML_VALIDATION_ERROR, str(XML_DATA))
+    return None
+
+
+def _is_xml(data: bytes) -> bool:
+    """Return whether data is a well-formed document; one that declares entities is not wanted, and none here."""
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, _DoctypeFound, LookupError, ValueError):
+        return False
+    return True
+
+
+class _DoctypeFound(Exception):
+    """A document type is declared: its entities could grow without end."""
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise _DoctypeFound
 
 
 def _is_ordinary(message: Message, quick: Quick) -> bool:
@@ -118,7 +156,8 @@ class _Pass:
         field = self._dictionary.fields.get(tag)
         if field is None:
             if not self._agreed(tag, level):
-                return RejectReason.INVALID_TAG_NUMBER
+                # Of a kind of message that has no table, no tag is invalid; some are not defined.
+                return RejectReason.UNDEFINED_TAG if self._body is None else RejectReason.INVALID_TAG_NUMBER
             return None if value else RejectReason.TAG_SPECIFIED_WITHOUT_A_VALUE
         if not value:
             return RejectReason.TAG_SPECIFIED_WITHOUT_A_VALUE

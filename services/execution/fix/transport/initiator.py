@@ -11,7 +11,8 @@ import structlog
 
 from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn, Session, State
+from services.execution.fix.protocol.session import Session
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.protocol.store import Entry, SessionId, SessionStore
 from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Limits

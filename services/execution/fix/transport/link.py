@@ -19,7 +19,8 @@ from services.execution.fix.protocol.codec import Unencodable
 from services.execution.fix.protocol.dictionary import ADMIN_TYPES
 from services.execution.fix.protocol.framer import Framer, Garbled
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn, Session, State
+from services.execution.fix.protocol.session import Session
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.protocol.store import Direction, Entry, Journaled, SessionId, SessionStore, Unit
 from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Bucket, Limits

@@ -30,7 +30,7 @@ from services.execution.domain.order import (
 from services.execution.fix.postgres import PostgresUnit
 from services.execution.fix.protocol.actions import Received
 from services.execution.fix.protocol.message import FieldInvalid, Message, Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import SessionId, Unit
 from services.execution.fix.transport.application import Notice
 from services.execution.fix.transport.link import Link, OutcomeUnknown

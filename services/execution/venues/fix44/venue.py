@@ -39,7 +39,7 @@ from services.execution.fix.protocol.actions import GapFilled, LoggedOn, Receive
 from services.execution.fix.protocol.codec import decode
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import NotLoggedOn
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import Direction, Entry, SessionId, SessionStore, Unit
 from services.execution.fix.transport.application import Notice
 from services.execution.fix.transport.link import OutcomeUnknown as SendUnknown

@@ -9,7 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from sqlalchemy import text
 
 from services.execution.fix.postgres import PostgresStore, PostgresUnit
-from services.execution.fix.protocol.session import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn, State
 from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
 from services.execution.fix.transport.link import Link, OutcomeUnknown, Traffic
 from services.kernel.clock import Clock
