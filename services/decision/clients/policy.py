@@ -186,6 +186,7 @@ def read_policy(document: bytes) -> Policy:
         volatility_limit=_number(risk, "volatility_limit", "risk"),
         tail_loss_limit=_number(risk, "tail_loss_limit", "risk"),
         drawdown_limit=_number(risk, "drawdown_limit", "risk"),
+        risk_budget=_number(said.client, "risk_budget", "client"),
         issuer_weight_limit=_number(risk, "issuer_weight_limit", "risk"),
         class_limits=tuple(
             _class_limit(item, f"risk.class_limits[{row}]") for row, item in enumerate(risk.class_limits)
@@ -316,6 +317,7 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
         harvest_losses=said.harvest_losses if said.HasField("harvest_losses") else True,
         harvest_minimum=_money(said, "harvest_minimum", "tax"),
         gain_budget=_money(said, "gain_budget", "tax"),
+        defer_short_term_gains=said.defer_short_term_gains,
     )
 
 

@@ -136,6 +136,7 @@ def account_problem(
             realized_long=long,
             lot_method=rules.lot_method or policy.tax.lot_method,
             harvest_minimum=harvest_minimum or ZERO,
+            defer_short_term_gains=policy.tax.defer_short_term_gains,
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),

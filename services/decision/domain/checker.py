@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
-from services.decision.domain.decision import CENT, ConstraintKind, LotSale, Trade
+from services.decision.domain.decision import CENT, Character, ConstraintKind, LotSale, Trade
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LimitKind, LotMethod, LotState, Side
 from services.decision.domain.tax import jurisdiction
 from services.kernel.ids import InstrumentId
@@ -207,6 +207,8 @@ def _of_taxes(problem: AccountProblem, trades: Sequence[Trade]) -> list[PlanViol
             lot = view.lots.get(sale.lot_id)
             if lot is None:
                 continue
+            if problem.tax.defer_short_term_gains and lot.character is Character.SHORT and sale.gain > 0:
+                found.append(PlanViolation(Rule.NO_SELL, sale.lot_id, "a short-term gain is to wait"))
             if lot.no_sell is not None:
                 found.append(PlanViolation(Rule.NO_SELL, sale.lot_id, lot.no_sell))
             if (sale.character, sale.rate) != (lot.character, lot.rate):

@@ -198,6 +198,7 @@ def _bars(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: Convex
         problem,
         holdings=tuple(replace(each, no_buy=None, no_sell=None, weight_max=None) for each in problem.holdings),
         limits=replace(problem.limits, minimum_hold_days=0),
+        tax=replace(problem.tax, defer_short_term_gains=False),
     )
     lots = {lot_id: replace(lot, no_sell=None) for lot_id, lot in tax.lots.items()}
     opened = enter(free, risk, TaxView(lots, {}))

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decision.domain.costs import daily_volatility, impact_rate, linear_cost_rate
+from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, RiskModel
 from services.decision.domain.tax import TaxView
 from services.kernel.errors import FieldViolation, Invalid
@@ -278,6 +279,9 @@ def kept_because(problem: AccountProblem, holding: Holding, lot: LotState, tax: 
     # Of a lot that was held for ever nobody knows the day.
     if holding.no_sell is None and days and (problem.as_of_date - lot.acquired_date).days < days:
         return f"it is held for at least {days} days, since {lot.acquired_date}"
+    taxed = tax.lots[lot.lot_id]
+    if problem.tax.defer_short_term_gains and taxed.character is Character.SHORT and taxed.gain_per_unit > 0:
+        return holding.no_sell or taxed.no_sell or "its gain is short-term, and waits until it is long-term"
     return holding.no_sell or tax.lots[lot.lot_id].no_sell
 
 

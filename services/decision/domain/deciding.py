@@ -29,7 +29,7 @@ from services.decision.domain.plan import (
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
 from services.decision.domain.recorded import plain_value, recorded_bytes
-from services.decision.domain.reviewing import risk_reasons, too_far
+from services.decision.domain.reviewing import risk_reasons, too_far, within_budget
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.decimals import plain
@@ -125,6 +125,7 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
     problem = account_problem(account, policy, basis.market, basis.as_of_time, inputs.cash_flow)
+    problem = within_budget(policy, problem, basis.risk_model)
     if (note := too_far(policy, problem)) is not None:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
     decision = decide(problem, basis.risk_model, options_of(inputs, basis))

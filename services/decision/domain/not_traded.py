@@ -21,6 +21,7 @@ from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
 from services.decision.domain.plan import NothingDecided, PolicyNotInForce
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, RiskModel, Side
+from services.decision.domain.reviewing import within_budget
 from services.decision.domain.rounding import trade_of
 from services.decision.domain.tax import TaxView, jurisdiction
 from services.decision.domain.words import cents, money, percent, weight
@@ -37,6 +38,7 @@ def reasons_not_to_trade(inputs: AccountInputs, basis: Basis, decide: Decide) ->
     if inputs.policy is None:
         raise PolicyNotInForce(f"no policy is in force for account {inputs.account.account_id}")
     problem = account_problem(inputs.account, inputs.policy, basis.market, basis.as_of_time, inputs.cash_flow)
+    problem = within_budget(inputs.policy, problem, basis.risk_model)
     return not_traded(problem, basis.risk_model, decide(problem, basis.risk_model, options_of(inputs, basis)))
 
 

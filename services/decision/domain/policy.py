@@ -73,6 +73,7 @@ class TaxSettings:
     harvest_losses: bool = True
     harvest_minimum: Money | None = None
     gain_budget: Money | None = None
+    defer_short_term_gains: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class Policy:
         tracking_error_limit: As yearly volatility; a plan above it waits for a person.
         volatility_limit: The same, of the account's return.
         tail_loss_limit: Expected loss of the worst 5 % of years, as a fraction; a plan above it waits for a person.
+        risk_budget: Yearly volatility that the client's profile allows; an account above it defers no gain.
         drawdown_limit: The same, of the largest fall that is to be expected within a year.
         own_triggers: Of instruments for which the policy says another than `trigger`.
         own_destinations: The same of `destination`.
@@ -193,6 +195,7 @@ class Policy:
     volatility_limit: Decimal | None = None
     tail_loss_limit: Decimal | None = None
     drawdown_limit: Decimal | None = None
+    risk_budget: Decimal | None = None
     issuer_weight_limit: Decimal | None = None
     class_limits: tuple[ClassLimit, ...] = ()
     identical: tuple[frozenset[InstrumentId], ...] = ()

@@ -163,6 +163,7 @@ class TaxProfile:
         lot_method: In which order sales take lots.
         harvest_minimum: A lot whose whole loss is smaller, in currency, is not worth selling for it: its credit does
             not count.
+        defer_short_term_gains: Lots with a short-term gain are kept until it is long-term.
     """
 
     jurisdiction: str
@@ -174,6 +175,7 @@ class TaxProfile:
     realized_long: Decimal = ZERO
     lot_method: LotMethod = LotMethod.LOWEST_TAX
     harvest_minimum: Decimal = ZERO
+    defer_short_term_gains: bool = False
 
 
 @dataclass(frozen=True, slots=True)

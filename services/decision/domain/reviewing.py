@@ -7,12 +7,14 @@ lowest value that is to be expected within a year, √(π/2)·σ, of a Brownian 
 others 2004, "On the maximum drawdown of a Brownian motion", section 3).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, pi, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
-from services.decision.domain.decision import Decision
+from services.decision.domain.decision import Decision, Trade
 from services.decision.domain.policy import Policy
 from services.decision.domain.problem import ZERO, AccountProblem, RiskModel, Side
 from services.kernel.decimals import plain
@@ -48,7 +50,7 @@ def risk_reasons(policy: Policy, problem: AccountProblem, risk_model: RiskModel,
     )
     if all(limit is None for _, limit, _ in limits):
         return ()
-    volatility = volatility_after(problem, risk_model, decision)
+    volatility = volatility_after(problem, risk_model, decision.trades)
     return tuple(
         f"{words.format(volatility * times)} after the plan exceeds {plain(limit)}"
         for words, limit, times in limits
@@ -56,10 +58,20 @@ def risk_reasons(policy: Policy, problem: AccountProblem, risk_model: RiskModel,
     )
 
 
-def volatility_after(problem: AccountProblem, risk_model: RiskModel, decision: Decision) -> float:
-    """Return the yearly volatility of the account after the plan, √(wᵀ(D + FFᵀ)w); cash has none."""
+def within_budget(policy: Policy, problem: AccountProblem, risk_model: RiskModel) -> AccountProblem:
+    """Return the problem; without deferring gains where the account is riskier than its client's profile allows."""
+    budget = policy.risk_budget
+    if not problem.tax.defer_short_term_gains or budget is None:
+        return problem
+    if volatility_after(problem, risk_model, ()) <= float(budget):
+        return problem
+    return replace(problem, tax=replace(problem.tax, defer_short_term_gains=False))
+
+
+def volatility_after(problem: AccountProblem, risk_model: RiskModel, trades: Sequence[Trade]) -> float:
+    """Return the yearly volatility of the account after trades, √(wᵀ(D + FFᵀ)w); cash has none."""
     traded = dict.fromkeys((holding.instrument_id for holding in problem.holdings), ZERO)
-    for trade in decision.trades:
+    for trade in trades:
         sign = 1 if trade.side is Side.BUY else -1
         traded[trade.instrument_id] += sign * trade.quantity * trade.price
     row = {instrument_id: place for place, instrument_id in enumerate(risk_model.instrument_ids)}

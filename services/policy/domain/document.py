@@ -237,6 +237,7 @@ class TaxSettings:
     harvest_losses: bool | None = None
     harvest_minimum: Amount = None
     gain_budget: Amount = None
+    defer_short_term_gains: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,32 @@ async def test_a_sale_takes_lots_as_the_policy_says(world, method, first):
     assert sold[first] == min(sale.quantity, 200)
 
 
+async def test_short_term_gains_wait_unless_the_account_is_riskier_than_its_client_may_be(world):
+    lots = (lot("long", 50, 50 * 180, "2015-01-02"), lot("short", 450, 450 * 189, "2022-10-03"))
+    await world.ingest(*(an_account(each, cash=1000).holding("VTI", *lots) for each in ("a1", "a2")))
+    waits = document_pb.TaxSettings(
+        jurisdiction="US",
+        short_term_rate=number("0.408"),
+        long_term_rate=number("0.238"),
+        defer_short_term_gains=True,
+    )
+    for account_id, budget in (("a1", "0.9"), ("a2", "0.001")):
+        client = document_pb.ClientTerms(risk_budget=number(budget))
+        world.policy.own[account_id] = a_policy(tax=waits, client=client)
+
+    done = await world.run_to_the_end()
+
+    sold = {}
+    for account_id in ("a1", "a2"):
+        plan = await world.plan_of(done.run.run_id, account_id)
+        sold[account_id] = {
+            sale.lot_id: sale.quantity for trade in plan.content.decision.trades for sale in trade.lot_sales
+        }
+    # What else there is to sell goes; the rest waits for new money, or for its day.
+    assert sold["a1"] == {"long": 50}
+    assert sold["a2"]["short"] > 0
+
+
 async def test_factors_leverage_and_a_minimum_hold_of_the_policy_are_kept_through_a_run(world):
     risk = document_pb.RiskLimits(
         factor_limits=[

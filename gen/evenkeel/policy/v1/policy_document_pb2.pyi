@@ -704,12 +704,18 @@ class TaxSettings(_message.Message):
     HARVEST_LOSSES_FIELD_NUMBER: _builtins.int
     HARVEST_MINIMUM_FIELD_NUMBER: _builtins.int
     GAIN_BUDGET_FIELD_NUMBER: _builtins.int
+    DEFER_SHORT_TERM_GAINS_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """Country whose rules hold, ISO 3166-1 alpha-2."""
     lot_method: Global___LotMethod.ValueType
     """How lots are chosen."""
     harvest_losses: _builtins.bool
     """Sell losses to use them."""
+    defer_short_term_gains: _builtins.bool
+    """Keep lots with a short-term gain until it is long-term. So an account that is
+    led to another model goes there by new money first, then by losses and
+    long-term gains; unless it is more volatile than the client's risk budget.
+    """
     @_builtins.property
     def short_term_rate(self) -> _decimal_pb2.Decimal:
         """Tax on a dollar of short-term gain, 0 to 1."""
@@ -738,13 +744,19 @@ class TaxSettings(_message.Message):
         harvest_losses: _builtins.bool | None = ...,
         harvest_minimum: _money_pb2.Money | None = ...,
         gain_budget: _money_pb2.Money | None = ...,
+        defer_short_term_gains: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_harvest_losses", b"_harvest_losses", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_harvest_losses", b"_harvest_losses", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__defer_short_term_gains: _TypeAlias = _typing.Literal["defer_short_term_gains"]  # noqa: Y015
+    _WhichOneofArgType__defer_short_term_gains: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains"]  # noqa: Y015
     _WhichOneofReturnType__harvest_losses: _TypeAlias = _typing.Literal["harvest_losses"]  # noqa: Y015
     _WhichOneofArgType__harvest_losses: _TypeAlias = _typing.Literal["_harvest_losses", b"_harvest_losses"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__defer_short_term_gains) -> _WhichOneofReturnType__defer_short_term_gains | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__harvest_losses) -> _WhichOneofReturnType__harvest_losses | None: ...
 
 Global___TaxSettings: _TypeAlias = TaxSettings  # noqa: Y015
