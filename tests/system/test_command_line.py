@@ -122,6 +122,42 @@ async def test_rules_are_compared_explained_looked_up_and_followed(evenkeel):
     assert schema.json["title"] == "PolicyDocument"
 
 
+async def test_the_tree_is_listed_grown_and_pruned(evenkeel):
+    assert "firm" in (await evenkeel("policy", "node", "list", "--kind", "firm")).out
+    created = await evenkeel(
+        "policy", "node", "create", "account-new", "--kind", "account", "--parent", "program-digital", "--name", "New"
+    )
+    assert created.code == 0, created.err
+    assert "account, under program-digital" in (await evenkeel("policy", "node", "show", "account-new")).out
+    refused = await evenkeel("policy", "node", "delete", "program-digital")
+    assert refused.code == 1
+    assert "POLICY_NODE_HAS_CHILDREN" in refused.err
+    assert (await evenkeel("policy", "node", "delete", "account-new")).code == 0
+    resolved = await evenkeel("policy", "resolve", "account-00001", "account-00002")
+    assert "account-00001" in resolved.out
+
+
+async def test_a_change_is_edited_by_its_author_and_its_version_is_shown(evenkeel, tmp_path):
+    file = tmp_path / "program.yaml"
+    file.write_text("cost: {turnover_limit: 0.7}\n")
+    submitted = await evenkeel(
+        "--json", "policy", "submit", "program-digital", "-f", str(file), "--reason", "Less trading."
+    )
+    change = submitted.json["change"]
+    file.write_text("cost: {turnover_limit: 0.6}\n")
+
+    edited = await evenkeel("--json", "policy", "edit", change["change_id"], "-f", str(file), "--reason", "Still less.")
+
+    assert edited.code == 0, edited.err
+    now = edited.json["change"]
+    assert (now["reason"], now["document"]["cost"]["turnover_limit"]["value"]) == ("Still less.", "0.6")
+    assert now["version_hash"] != change["version_hash"]
+    shown = await evenkeel("policy", "version", now["version_hash"])
+    assert "turnover_limit: '0.6'" in shown.out
+    assert "written by ada.author: Still less." in shown.out
+    assert (await evenkeel("policy", "withdraw", change["change_id"])).code == 0
+
+
 async def test_what_accounts_are_worth_is_recorded_for_the_rules_of_approval(evenkeel):
     recorded = await evenkeel("policy", "record-values")
 

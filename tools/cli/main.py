@@ -11,6 +11,7 @@ from tools.cli import (
     book,
     clients,
     fix,
+    nodes,
     orders,
     plans,
     policy,
@@ -32,6 +33,7 @@ app = typer.Typer(
 policy.app.add_typer(policy_history.app)
 policy.app.add_typer(rollouts.halting)
 policy.app.add_typer(rollouts.app, name="rollout")
+policy.app.add_typer(nodes.app, name="node")
 app.add_typer(policy.app, name="policy")
 app.add_typer(book.app, name="account")
 app.add_typer(clients.app, name="client")

@@ -90,6 +90,39 @@ def submit(
 
 
 @app.command()
+def edit(
+    context: typer.Context,
+    change: Change,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="The node's whole new document, as YAML.", exists=True)
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; as it was without.")] = "",
+    effective: Annotated[datetime | None, typer.Option(help="Holds from this instant on (UTC).")] = None,
+) -> None:
+    """Edit one's own change that is not decided, and submit it again; approvals that it had are void."""
+    request = pb.UpdateChangeRequest(request_id=new_request_id(), change_id=change, reason=reason)
+    if reason:
+        request.update_mask.paths.append("reason")
+    if effective is not None:
+        request.effective_time.CopyFrom(utc_message(effective))
+        request.update_mask.paths.append("effective_time")
+    if file is not None:
+        request.update_mask.paths.append("document")
+
+    async def work(services: Evenkeel) -> pb.SubmitChangeResponse:
+        if file is not None:
+            request.document.CopyFrom(document_from_yaml(file.read_text()))
+        request.etag = (await services.policy.GetChange(pb.GetChangeRequest(change_id=change))).change.etag
+        edited = (await services.policy.UpdateChange(request)).change
+        return await services.policy.SubmitChange(
+            pb.SubmitChangeRequest(request_id=new_request_id(), change_id=change, etag=edited.etag)
+        )
+
+    response = call(context, "policy_author", work)
+    show(context, response, lambda: to_approve(response.change))
+
+
+@app.command()
 def approve(
     context: typer.Context,
     change: Change,

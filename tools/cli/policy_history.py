@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
+from services.runtime.wire import words_of
 from tools.cli.context import Options, call, out, show, table
+from tools.cli.documents import document_to_yaml
 from tools.cli.policy import AtTime, KnownTime, Node, one, to_approve
 from tools.cli.text import short, state, time, utc_message
 from tools.client.session import Evenkeel
@@ -157,3 +159,53 @@ def _as_of(
         request.effective_time.CopyFrom(utc_message(at))
     if known is not None:
         request.known_time.CopyFrom(utc_message(known))
+
+
+@app.command()
+def version(context: typer.Context, version_hash: Annotated[str, typer.Argument(help="Hash of a version.")]) -> None:
+    """Show a version: what it says, who wrote and approved it, and why."""
+    request = pb.GetPolicyVersionRequest(version_hash=version_hash)
+    found = call(context, "compliance_officer", lambda services: services.policy.GetPolicyVersion(request)).version
+
+    def readable() -> None:
+        out.print(f"[bold]{found.node_id}[/]  version {found.version_hash}", highlight=False, soft_wrap=True)
+        approved = f", approved by {found.approver} at {time(found.approve_time)}" if found.approver else ""
+        out.print(f"  written by {found.author}{approved}: {found.reason}", highlight=False, markup=False)
+        if found.HasField("effective_time"):
+            out.print(f"  holds from {time(found.effective_time)}", highlight=False)
+        out.print(document_to_yaml(found.document), highlight=False, markup=False)
+
+    show(context, found, readable)
+
+
+@app.command()
+def resolve(
+    context: typer.Context,
+    accounts: Annotated[list[str] | None, typer.Argument(help="Accounts; all without.")] = None,
+    at: AtTime = None,
+    known: KnownTime = None,
+) -> None:
+    """Say which effective policy accounts have: how many share each, or which each of those named has."""
+    request = pb.ResolvePoliciesRequest(account_ids=accounts or ())
+    if at is not None:
+        request.effective_time.CopyFrom(utc_message(at))
+    if known is not None:
+        request.known_time.CopyFrom(utc_message(known))
+
+    async def work(services: Evenkeel) -> list[pb.ResolvePoliciesResponse]:
+        return [part async for part in services.policy.ResolvePolicies(request)]
+
+    parts = call(context, "compliance_officer", work)
+
+    def readable() -> None:
+        having: dict[str, list[str]] = {}
+        for part in parts:
+            for account_id, policy_hash in zip(part.account_ids, words_of(part.policy_hashes, "policy_hashes"), strict=True):
+                having.setdefault(policy_hash, []).append(account_id)
+        rows = table("Policies", "policy", ">accounts", "of them")
+        for policy_hash, account_ids in sorted(having.items(), key=lambda each: -len(each[1])):
+            some = ", ".join(account_ids if accounts else account_ids[:3])
+            rows.add_row(short(policy_hash) if policy_hash else "none in force", str(len(account_ids)), some)
+        out.print(rows)
+
+    show(context, parts, readable)
