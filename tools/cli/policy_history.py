@@ -200,7 +200,9 @@ def resolve(
     def readable() -> None:
         having: dict[str, list[str]] = {}
         for part in parts:
-            for account_id, policy_hash in zip(part.account_ids, words_of(part.policy_hashes, "policy_hashes"), strict=True):
+            for account_id, policy_hash in zip(
+                part.account_ids, words_of(part.policy_hashes, "policy_hashes"), strict=True
+            ):
                 having.setdefault(policy_hash, []).append(account_id)
         rows = table("Policies", "policy", ">accounts", "of them")
         for policy_hash, account_ids in sorted(having.items(), key=lambda each: -len(each[1])):
