@@ -66,7 +66,7 @@ def test_a_number_is_kept_as_it_was_written_and_passes_through_no_float():
 @pytest.mark.parametrize(
     ("text", "field", "says"),
     [
-        ("tax: {rate: 1}", "tax.rate", "is not a field; known here: gain_budget"),
+        ("tax: {rate: 1}", "tax.rate", "is not a field; known here: defer_short_term_gains"),
         ("taxes: {}", "taxes", "is not a field"),
         ("tax: {long_term_rate: high}", "tax.long_term_rate", "must be a number, was 'high'"),
         ("tax: {long_term_rate: NaN}", "tax.long_term_rate", "must be a number, was 'NaN'"),

@@ -10,9 +10,14 @@ from sqlalchemy import select
 from evenkeel.policy.v1 import policy_document_pb2 as pbd
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from services.kernel.canonical import content_hash
+from services.kernel.clock import FixedClock
+from services.kernel.ids import ChangeId, PolicyVersionId
 from services.policy.api.documents import document_message, document_of
 from services.policy.domain.document import EMPTY, RestrictionKind
+from services.policy.domain.errors import VersionConflict
+from services.policy.main import build
 from services.policy.tables import outbox
+from services.runtime.clock import SystemClock
 from services.runtime.wire import instant_message, words_of
 from tests.policy.api.conftest import a_request_id, refused
 from tests.policy.builders import DAY, NOON, bands, both, guarded, restricted, risk, targets
@@ -302,6 +307,32 @@ async def test_an_edit_names_what_it_may_change(service, mask):
     async with refused(INVALID, "FIELD_INVALID") as fields:
         await service.author().UpdateChange(editing(change, mask, reason="x"))
     assert "update_mask" in fields
+
+
+async def test_a_replica_whose_clock_is_behind_neither_rewrites_history_nor_makes_two_versions_hold(service):
+    await service.plant()
+    first = await service.enact(risk(cash_floor="0.01"))
+    second = await service.submit(await service.draft(risk(cash_floor="0.02")))
+    behind = build(
+        service.database,
+        SystemClock(),
+        FixedClock(NOON - timedelta(hours=1)),
+        watch_period_s=1,
+        policy_cache_bytes=1 << 20,
+    )
+
+    with pytest.raises(VersionConflict) as conflict:
+        await behind.changes.approve_change(
+            ChangeId(second.change_id), PolicyVersionId(second.version_hash), comment="", by="bob"
+        )
+
+    assert first.version_hash in conflict.value.message
+    assert second.version_hash in conflict.value.message
+    service.market_clock.advance(SECOND)
+    assert (await service.approve(second)).state == ACTIVE
+    assert list((await service.effective("firm")).policy.version_hashes) == [second.version_hash]
+    earlier = await service.effective("firm", effective_time=first.effective_time.ToDatetime(UTC))
+    assert list(earlier.policy.version_hashes) == [first.version_hash]
 
 
 async def test_of_two_changes_written_for_one_version_the_second_must_look_again(service):
