@@ -4,11 +4,11 @@ A test that kills processes by the dozen is about how they end and how the next 
 imports. Each is a process of its own all the same, and SIGKILL ends it as it ends any other.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,6 @@ from pathlib import Path
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["services.audit.__main__", "tests.audit.relay_process"])
 _END_S_MAX = 30.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Forked:
@@ -56,8 +55,7 @@ class Forked:
 
 
 def _become(module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    # When the tests end without a word, so does this.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [module, *arguments]
@@ -66,3 +64,11 @@ def _become(module: str, arguments: Sequence[str], environment: Mapping[str, str
         os.dup2(output.fileno(), 2)
     command_line: Callable[[], int] = import_module(module).command_line
     sys.exit(command_line())
+
+
+def _end_with_the_tests() -> None:
+    tests = multiprocessing.parent_process()
+    if tests is not None:
+        # They may end without a word.
+        tests.join()
+        os.kill(os.getpid(), signal.SIGKILL)
