@@ -1,4 +1,11 @@
-"""Tools that we did not write read what our log exports: tlog-scales (Python) and metamorphic-log (Rust)."""
+"""Tools that we did not write read what our log exports: tlog-scales (Python), metamorphic-log (Rust), Go's sumdb."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import metamorphic_log
 import pytest
@@ -68,3 +75,58 @@ def test_metamorphic_log_accepts_our_checkpoints_and_proofs_and_no_bent_ones(siz
         forked = sign_checkpoint(Checkpoint(ORIGIN, first, b"\0" * 32), [KEY])
         with pytest.raises(metamorphic_log.VerifyError):
             metamorphic_log.checkpoint_verify_consistency(forked, note, [VERIFIER_KEY], consistency(first, size))
+
+
+@pytest.fixture(scope="module")
+def sumdb(tmp_path_factory):
+    """A program around the packages of Go's checksum database, where Debian's compiler and packages are at hand."""
+    packages = Path("/usr/share/gocode")
+    if shutil.which("go") is None or not (packages / "src/golang.org/x/mod/sumdb/tlog").exists():
+        why = "Go's sumdb is not at hand: apt-get install golang-go golang-golang-x-mod-dev"
+        sys.stdout.write(f"\n{why}\n")
+        pytest.skip(why)
+    directory = tmp_path_factory.mktemp("go")
+    program = directory / "sumdb"
+    source = Path(__file__).parent / "foreign" / "sumdb.go"
+    environment = {
+        "PATH": os.environ["PATH"], "GO111MODULE": "off", "GOPATH": str(packages), "GOCACHE": str(directory / "cache")
+    }  # fmt: skip
+    subprocess.run(["go", "build", "-o", str(program), str(source)], env=environment, check=True)
+    return program
+
+
+@pytest.mark.chaos
+def test_gos_sumdb_accepts_our_checkpoints_tiles_and_proofs_and_no_bent_ones(sumdb, tmp_path):
+    accepted = refused = 0
+    for size in SIZES:
+        folder = written(tmp_path / str(size), ENTRIES[:size])
+        questions, wanted = [], []
+        for index in {0, size // 2, size - 1}:
+            record = {"Kind": "record", "Index": index, "Body": ENTRIES[index].body.hex()}
+            record["Proof"] = [each.hex() for each in inclusion(index, size)]
+            questions += [record, record | {"Kind": "tiles"}, record | {"Body": b"another".hex()}]
+            wanted += ["yes", "yes", "no"]
+            if size > 1:
+                questions.append(record | {"Proof": [bytes(32).hex(), *record["Proof"][1:]]})
+                wanted.append("no")
+        for first in {1, size // 2 + 1, size}:
+            root = RightEdge().extended(entry.leaf for entry in ENTRIES[:first])[0].root()
+            older = {"Kind": "tree", "First": first, "Root": root.hex()}
+            older["Proof"] = [each.hex() for each in consistency(first, size)]
+            questions += [older, older | {"Root": bytes(32).hex()}]
+            wanted += ["yes", "no"]
+
+        answers = answers_of(sumdb, folder, VERIFIER_KEY, questions)
+
+        assert [answer[:3].strip(":") for answer in answers] == [each if each == "yes" else "no" for each in wanted]
+        accepted += wanted.count("yes")
+        refused += wanted.count("no")
+        # Nobody else's key opens the checkpoint.
+        assert answers_of(sumdb, folder, str(KEY.derived(f"{ORIGIN}/other").verifier_key), [])[0].startswith("no:")
+    sys.stdout.write(f"\nGo's sumdb accepted {accepted} of {accepted}, and refused {refused} of {refused} bent ones\n")
+
+
+def answers_of(program, folder, key, questions):
+    text = "".join(f"{json.dumps(each)}\n" for each in questions)
+    command = [str(program), str(folder), key]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -148,6 +148,7 @@ class Witnesses:
         self._writing = writing
         self._on_behind = on_behind
         self.standings = {each.key.name: Standing(each.key) for each in witnesses}
+        self._measured_since: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Show the newest checkpoint every so often until `stop` is set."""
@@ -281,6 +282,9 @@ class Witnesses:
             self._observer.troubled(key.name, why)
 
     async def _measure(self) -> None:
+        now = self._clock.now()
+        if self._measured_since is None:
+            self._measured_since = now
         age_s = await self.age_s()
-        if age_s is not None:
-            self._observer.aged(age_s)
+        # Witnesses that never signed anything are as late as those that stopped.
+        self._observer.aged((now - self._measured_since).total_seconds() if age_s is None else age_s)

@@ -19,6 +19,7 @@ from services.audit.main import signing_keys
 from tests.audit.api.conftest import message_of, started
 from tests.audit.api.test_audit_service import refused, until
 from tests.audit.builders import KEY, some_events
+from tests.support.telemetry import record
 from tools.verifier import audit_verify
 from tools.witness.server import make_server
 from tools.witness.state import WitnessState
@@ -100,7 +101,8 @@ async def test_checkpoints_are_signed_by_witnesses_and_the_offline_verifier_asks
     assert audit_verify.open_checkpoint(answer.checkpoint.note, policy).size == 60
 
 
-async def test_appends_do_not_wait_for_witnesses_that_are_away(audit_settings, tmp_path):
+async def test_appends_do_not_wait_for_witnesses_that_are_away_and_their_silence_is_an_alarm(audit_settings, tmp_path):
+    recorded = record()
     async with started(
         audit_settings,
         tmp_path,
@@ -108,13 +110,18 @@ async def test_appends_do_not_wait_for_witnesses_that_are_away(audit_settings, t
             the_dead(8),
         ],
         witness_interval_s=0.05,
+        witness_age_s_max=0.1,
     ) as whole:
         answer = await append(whole, 5, "batch")
         asking = WitnessServiceStub(whole.channel("compliance_officer", subject="carl"))
         async with refused(grpc.StatusCode.NOT_FOUND, "LOG_UNWITNESSED"):
             await asking.GetWitnessedCheckpoint(pb.GetWitnessedCheckpointRequest())
+        # Though none of them ever signed anything.
+        await until(lambda: ({"log": "events"}, 1.0) in recorded.points("evenkeel.audit.witness.late"))
 
     assert answer.checkpoint.size == 5
+    ages = [age_s for labels, age_s in recorded.points("evenkeel.audit.witness.age") if labels == {"log": "events"}]
+    assert ages[0] > 0.1
 
 
 async def test_a_log_that_lost_what_a_witness_has_seen_signs_nothing_more(audit_settings, tmp_path, witnesses):
