@@ -47,6 +47,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
+def part(function: Function) -> Function:
+    """Compile a function that only compiled code calls; it is kept with its caller."""
+    return cast(Function, njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)(function))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificates:
     """Of each account, shape (accounts,).
@@ -98,78 +103,123 @@ def _certify(
     k = b.exposures.shape[1]
     for account in range(len(b.accounts)):
         i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
-        g0, groups = b.group_at[account], b.group_at[account + 1] - b.group_at[account]
-        risk, band_price = b.accounts[account, RISK], b.accounts[account, BAND_PRICE]
-        own_price = b.accounts[account, COST_PRICE]
-        free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
-        ceiling_at, turnover_at = b.accounts[account, CASH_CEILING], b.accounts[account, TURNOVER_MAX]
-        budget = b.accounts[account, GAIN_BUDGET]
-        y = prices[account, k:]
-        cash, ceiling = max(y[0], 0.0), min(max(y[1], 0.0), band_price)
-        turnover, gains = max(y[2], 0.0), max(y[3], 0.0)
+        own_sold, own_bought = sold[b.lot_at[i0] : b.lot_at[i1]], bought[i0:i1]
+        primal[account], broken[account] = added_up(b, account, own_sold, own_bought, room, factor)
+        dual[account] = bound_below(b, account, prices[account, k:], room, factor, order)
 
-        # The trades, added up.
-        value = 0.0
-        net = linear = impact = traded = gained = over = 0.0
+
+@part
+def added_up(
+    b: Batch, account: int, sold: Floats, bought: Floats, room: Floats, factor: Floats
+) -> tuple[float, float]:
+    """Return the objective of an account's trades in basis points, and the weight by which they break a limit.
+
+    Fills in where they lead to, which `bound_below` takes for its tangents: what is sold and bought of each instrument
+    and its deviation, rows 0, 3 and 1 of `room`; what the deviations are exposed to, `factor`.
+    """
+    i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
+    base = b.lot_at[i0]
+    risk, band_price = b.accounts[account, RISK], b.accounts[account, BAND_PRICE]
+    free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
+    value = 0.0
+    net = linear = impact = traded = gained = over = 0.0
+    for i in range(i0, i1):
+        amount = 0.0
+        for lot in range(b.lot_at[i], b.lot_at[i + 1]):
+            part = sold[lot - base]
+            amount += part
+            gained += b.lots[GAIN, lot] * part
+            value += b.lots[TAX, lot] * part
+            over = max(over, -part, part - b.lots[CAP, lot])
+        purchase = bought[i - i0]
+        over = max(over, -purchase, purchase - b.instruments[BUY_CAP, i])
+        d = b.instruments[START, i] - amount + purchase - b.instruments[TARGET, i]
+        room[0, i - i0], room[1, i - i0], room[3, i - i0] = amount, d, purchase
+        net += amount - purchase
+        traded += amount + purchase
+        linear += b.instruments[COST, i] * (amount + purchase)
+        impact += b.instruments[IMPACT, i] * (amount * np.sqrt(max(amount, 0.0)))
+        impact += b.instruments[IMPACT, i] * (purchase * np.sqrt(max(purchase, 0.0)))
+        value += 0.5 * risk * b.instruments[VARIANCE, i] * d * d
+        value += band_price * max(abs(d) - b.instruments[BAND, i], 0.0)
+    squares = exposed(b, account, room, factor)
+    value += 0.5 * risk * squares + b.accounts[account, COST_PRICE] * (linear + impact)
+    value += band_price * max(free + net - linear - b.accounts[account, CASH_CEILING], 0.0)
+    over = max(over, floor - (free + net - linear - impact), traded - b.accounts[account, TURNOVER_MAX])
+    over = max(over, gained - b.accounts[account, GAIN_BUDGET])
+    for g in range(b.group_at[account], b.group_at[account + 1]):
+        held = 0.0
+        for i in range(i0, i1):
+            held += b.member[b.member_at[g] + i - i0] * (room[1, i - i0] + b.instruments[TARGET, i])
+        over = max(over, b.groups[g, LEAST] - held, held - b.groups[g, MOST])
+    return value, over
+
+
+@part
+def exposed(b: Batch, account: int, room: Floats, factor: Floats) -> float:
+    """Fill in what the deviations in row 1 of `room` are exposed to, and return the sum of its squares."""
+    k = b.exposures.shape[1]
+    i0 = b.instrument_at[account]
+    for f in range(k):
+        factor[f] = 0.0
+    for i in range(i0, b.instrument_at[account + 1]):
+        d = room[1, i - i0]
+        line = b.exposures[b.exposure_at[i]]
         for f in range(k):
-            factor[f] = 0.0
-        for i in range(i0, i1):
-            amount = 0.0
-            for lot in range(b.lot_at[i], b.lot_at[i + 1]):
-                amount += sold[lot]
-                gained += b.lots[GAIN, lot] * sold[lot]
-                value += b.lots[TAX, lot] * sold[lot]
-                over = max(over, -sold[lot], sold[lot] - b.lots[CAP, lot])
-            purchase = bought[i]
-            over = max(over, -purchase, purchase - b.instruments[BUY_CAP, i])
-            d = b.instruments[START, i] - amount + purchase - b.instruments[TARGET, i]
-            room[0, i - i0], room[1, i - i0] = amount, d
-            net += amount - purchase
-            traded += amount + purchase
-            linear += b.instruments[COST, i] * (amount + purchase)
-            impact += b.instruments[IMPACT, i] * (amount * np.sqrt(max(amount, 0.0)))
-            impact += b.instruments[IMPACT, i] * (purchase * np.sqrt(max(purchase, 0.0)))
-            value += 0.5 * risk * b.instruments[VARIANCE, i] * d * d
-            value += band_price * max(abs(d) - b.instruments[BAND, i], 0.0)
-            line = b.exposures[b.exposure_at[i]]
-            for f in range(k):
-                factor[f] += line[f] * d
-        squares = 0.0
+            factor[f] += line[f] * d
+    squares = 0.0
+    for f in range(k):
+        squares += factor[f] * factor[f]
+    return squares
+
+
+@part
+def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats, order: Integers) -> float:
+    """Return the bound at the prices y of the limits, with tangents where `added_up` has been.
+
+    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups.
+    """
+    k = b.exposures.shape[1]
+    i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
+    g0, groups = b.group_at[account], b.group_at[account + 1] - b.group_at[account]
+    risk, band_price = b.accounts[account, RISK], b.accounts[account, BAND_PRICE]
+    own_price = b.accounts[account, COST_PRICE]
+    free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
+    cash, ceiling = max(y[0], 0.0), min(max(y[1], 0.0), band_price)
+    turnover, gains = max(y[2], 0.0), max(y[3], 0.0)
+    bound = cash * (floor - free) + ceiling * (free - b.accounts[account, CASH_CEILING])
+    bound -= turnover * b.accounts[account, TURNOVER_MAX] + gains * b.accounts[account, GAIN_BUDGET]
+    squares = 0.0
+    for f in range(k):
+        squares += factor[f] * factor[f]
+    impact = 0.0
+    for i in range(i0, i1):
+        amount, purchase = max(room[0, i - i0], 0.0), max(room[3, i - i0], 0.0)
+        impact += b.instruments[IMPACT, i] * (amount * np.sqrt(amount) + purchase * np.sqrt(purchase))
+        line = b.exposures[b.exposure_at[i]]
+        pull = 0.0
         for f in range(k):
-            squares += factor[f] * factor[f]
-        value += 0.5 * risk * squares + own_price * (linear + impact)
-        value += band_price * max(free + net - linear - ceiling_at, 0.0)
-        over = max(over, floor - (free + net - linear - impact), traded - turnover_at, gained - budget)
-
-        # The bound at the prices: constants first, then each instrument alone.
-        bound = cash * (floor - free) + ceiling * (free - ceiling_at) - turnover * turnover_at - gains * budget
-        bound -= 0.5 * risk * squares + 0.5 * (own_price + cash) * impact
+            pull += line[f] * factor[f]
+        room[2, i - i0] = risk * pull
+    bound -= 0.5 * risk * squares + 0.5 * (own_price + cash) * impact
+    for g in range(g0, g0 + groups):
+        low, high = max(y[4 + g - g0], 0.0), max(y[4 + groups + g - g0], 0.0)
+        aimed = 0.0
         for i in range(i0, i1):
-            line = b.exposures[b.exposure_at[i]]
-            pull = 0.0
-            for f in range(k):
-                pull += line[f] * factor[f]
-            room[2, i - i0] = risk * pull
-        for g in range(g0, g0 + groups):
-            low, high = max(y[4 + g - g0], 0.0), max(y[4 + groups + g - g0], 0.0)
-            held = aimed = 0.0
-            for i in range(i0, i1):
-                member = b.member[b.member_at[g] + i - i0]
-                held += member * (room[1, i - i0] + b.instruments[TARGET, i])
-                aimed += member * b.instruments[TARGET, i]
-                room[2, i - i0] += member * (high - low)
-            bound += low * (b.groups[g, LEAST] - aimed) - high * (b.groups[g, MOST] - aimed)
-            over = max(over, b.groups[g, LEAST] - held, held - b.groups[g, MOST])
-        for i in range(i0, i1):
-            spread = (own_price + cash - ceiling) * b.instruments[COST, i] + turnover
-            bend = 1.5 * (own_price + cash) * b.instruments[IMPACT, i]
-            sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
-            buy = spread + bend * np.sqrt(max(bought[i], 0.0)) + cash - ceiling
-            bound += _least(b, i, room[2, i - i0], sell, buy, gains, risk, band_price, order)
-        primal[account], dual[account], broken[account] = value, bound, over
+            member = b.member[b.member_at[g] + i - i0]
+            aimed += member * b.instruments[TARGET, i]
+            room[2, i - i0] += member * (high - low)
+        bound += low * (b.groups[g, LEAST] - aimed) - high * (b.groups[g, MOST] - aimed)
+    for i in range(i0, i1):
+        spread = (own_price + cash - ceiling) * b.instruments[COST, i] + turnover
+        bend = 1.5 * (own_price + cash) * b.instruments[IMPACT, i]
+        sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
+        buy = spread + bend * np.sqrt(max(room[3, i - i0], 0.0)) + cash - ceiling
+        bound += _least(b, i, room[2, i - i0], sell, buy, gains, risk, band_price, order)
+    return bound
 
 
-@compiled
+@part
 def _least(
     b: Batch,
     i: int,
@@ -218,14 +268,14 @@ def _least(
     return least
 
 
-@compiled
+@part
 def _own(w: float, t: float, band: float, there: float, q: float, band_price: float) -> float:
     d = w - t
     value: float = 0.5 * q * d * d + there * d + band_price * max(abs(d) - band, 0.0)
     return value
 
 
-@compiled
+@part
 def _level(t: float, band: float, slope: float, q: float, band_price: float) -> float:
     """Return where q d + slope + band_price · sign(d) outside the band crosses zero; infinite where it never does."""
     if abs(slope) > q * band:

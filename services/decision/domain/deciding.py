@@ -28,16 +28,18 @@ from services.decision.domain.plan import (
 )
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
-from services.decision.domain.recorded import plain_value, recorded_bytes
+from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.reviewing import risk_reasons, too_far, within_budget
 from services.decision.domain.tax import jurisdiction
-from services.kernel.canonical import canonical_json, content_hash
+from services.kernel.canonical import content_hash
 from services.kernel.decimals import plain
 from services.kernel.errors import Fact, FieldViolation, Invalid
 from services.kernel.ids import PolicyHash
 from services.kernel.money import Money
 
 Decide = Callable[[AccountProblem, RiskModel, DecideOptions], Decision]
+# Decides many; None where one must be decided by itself.
+DecideMany = Callable[[Sequence[AccountProblem], RiskModel, Sequence[DecideOptions]], Sequence[Decision | None]]
 # Returns what is wrong with a decision, in sentences; nothing when it may be released.
 Check = Callable[[AccountProblem, Decision], Sequence[str]]
 
@@ -101,9 +103,46 @@ def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check
     try:
         return _decided(inputs, basis, decide, check)
     except Fact as fact:
-        violations = fact.violations if isinstance(fact, Invalid) else ()
-        details = tuple(f"{each.field}: {each.description}" for each in violations)
-        return failed(inputs, basis, Failure(fact.reason, fact.message, details))
+        return refused(inputs, basis, fact)
+
+
+def draft_plans(inputs: Sequence[AccountInputs], basis: Basis, decide_many: DecideMany) -> list[Draft | None]:
+    """Return the plans of accounts that are decided together, in order; None where one must be decided by itself.
+
+    Args:
+        inputs: Of the accounts.
+        basis: Of the run.
+        decide_many: The optimiser of many; what it answers is checked.
+    """
+    drafts: list[Draft | None] = [None] * len(inputs)
+    asked: list[tuple[int, AccountProblem]] = []
+    for index, each in enumerate(inputs):
+        if each.refused is not None:
+            drafts[index] = failed(each, basis, each.refused)
+            continue
+        try:
+            problem = asked_of(each, basis)
+        except Fact as fact:
+            drafts[index] = refused(each, basis, fact)
+            continue
+        if isinstance(problem, Draft):
+            drafts[index] = problem
+        else:
+            asked.append((index, problem))
+    decisions = decide_many(
+        [problem for _, problem in asked], basis.risk_model, [options_of(inputs[index], basis) for index, _ in asked]
+    )
+    for (index, problem), decision in zip(asked, decisions, strict=True):
+        if decision is not None:
+            drafts[index] = answered(inputs[index], basis, problem, decision)
+    return drafts
+
+
+def refused(inputs: AccountInputs, basis: Basis, fact: Fact) -> Draft:
+    """Return the plan of an account that a fact keeps from being decided."""
+    violations = fact.violations if isinstance(fact, Invalid) else ()
+    details = tuple(f"{each.field}: {each.description}" for each in violations)
+    return failed(inputs, basis, Failure(fact.reason, fact.message, details))
 
 
 def failed(inputs: AccountInputs, basis: Basis, failure: Failure) -> Draft:
@@ -113,6 +152,23 @@ def failed(inputs: AccountInputs, basis: Basis, failure: Failure) -> Draft:
 
 
 def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
+    asked = asked_of(inputs, basis)
+    if isinstance(asked, Draft):
+        return asked
+    decision = decide(asked, basis.risk_model, options_of(inputs, basis))
+    wrong = check(asked, decision)
+    if wrong:
+        account_id = inputs.account.account_id
+        raise PlanUnsafe(f"the plan of account {account_id} fails its exact check: {'; '.join(wrong)}")
+    return answered(inputs, basis, asked, decision)
+
+
+def asked_of(inputs: AccountInputs, basis: Basis) -> AccountProblem | Draft:
+    """Return what the optimiser is asked about the account; or its plan, where the optimiser need not be asked.
+
+    Raises:
+        Fact: Nothing can be decided about the account.
+    """
     account, policy = inputs.account, inputs.policy
     if policy is None:
         raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
@@ -128,10 +184,14 @@ def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) 
     problem = within_budget(policy, problem, basis.risk_model)
     if (note := too_far(policy, problem)) is not None:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
-    decision = decide(problem, basis.risk_model, options_of(inputs, basis))
-    wrong = check(problem, decision)
-    if wrong:
-        raise PlanUnsafe(f"the plan of account {account.account_id} fails its exact check: {'; '.join(wrong)}")
+    return problem
+
+
+def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decision: Decision) -> Draft:
+    """Return the plan that a decision, which was checked, is for the account."""
+    account, policy = inputs.account, inputs.policy
+    if policy is None:
+        raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
     content = PlanContent(
         currency=account.currency,
         decision=decision,
@@ -199,25 +259,22 @@ def _outline(content: PlanContent) -> Outline:
 def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content: PlanContent) -> str:
     """Return the name of a plan by what it rests on and what it does: inputs, trades and certificate."""
     decision = content.decision
-    return content_hash(
-        canonical_json(
-            {
-                "account_id": account_id,
-                "outcome": outcome.value,
-                "inputs": plain_value(inputs),
-                "trades": [] if decision is None else plain_value(decision.trades),
-                "certificate": None if decision is None else plain_value(decision.certificate),
-                "failure": plain_value(content.failure),
-                "release": plain_value(content.release),
-            }
-        )
-    )
+    said = {
+        "account_id": account_id,
+        "certificate": None if decision is None else decision.certificate,
+        "failure": content.failure,
+        "inputs": inputs,
+        "outcome": outcome,
+        "release": content.release,
+        "trades": () if decision is None else decision.trades,
+    }
+    return content_hash(recorded_bytes(said))
 
 
 def engine_of(named: str) -> Engine:
     """Return what solves, by the first word of an engine's name; the reference model when it does not say."""
     word = named.partition(" ")[0].upper()
-    return Engine.KERNEL if word == Engine.KERNEL else Engine.REFERENCE
+    return Engine(word) if word in (Engine.KERNEL, Engine.COLUMNS) else Engine.REFERENCE
 
 
 def review_reasons(policy: Policy, currency: str, decision: Decision) -> tuple[str, ...]:

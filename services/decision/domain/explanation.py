@@ -164,7 +164,7 @@ def _reason(
         without="",
         sentence="",
     )
-    return _told(reason, trade, problem.currency)
+    return told(reason, trade, problem.currency)
 
 
 def _required_by(
@@ -190,7 +190,7 @@ def _required_by(
     return best if helped[best] > 0 and best in kinds else None
 
 
-def _told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
+def told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
     """Return the reason with its sentences."""
     verb = "Buy" if trade.side is Side.BUY else "Sell"
     weights = f"from {percent(reason.weight_before)} to {percent(reason.weight_after)}"
@@ -268,22 +268,24 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         drift_figures_before=_figures(problem, before, tracking_error_bps(convex, start)),
         drift_figures_after=_figures(problem, after, tracking_error_bps(convex, d)),
     )
+    return replace(made, sentence=summary_sentence(made, currency, nothing))
+
+
+def summary_sentence(made: Summary, currency: str, nothing: str | None) -> str:
+    """Return a summary's sentence; `nothing` says why there are no trades."""
     if nothing is not None:
-        sentence = f"{nothing} The largest drift is {percent(made.drift_max_before)}."
-    else:
-        sentence = (
-            f"Drift goes from {percent(made.drift_before)} to {percent(made.drift_after)} and tracking error from "
-            f"{bps(made.tracking_error_before_bps)} to {bps(made.tracking_error_after_bps)}. "
-            f"The plan buys for {money(bought, currency)} and sells for {money(sold, currency)}; trading costs "
-            f"{money(cost, currency)}, gains are taxed with {money(made.tax_realized, currency)}, and losses save "
-            f"{money(made.tax_saved, currency)} of tax. On balance the plan is worth "
-            f"{money(made.net_benefit, currency)}"
-        )
-        if made.break_even_years is None:
-            sentence += "."
-        else:
-            sentence += f", and has paid for itself after {made.break_even_years:.2f} years."
-    return replace(made, sentence=sentence)
+        return f"{nothing} The largest drift is {percent(made.drift_max_before)}."
+    sentence = (
+        f"Drift goes from {percent(made.drift_before)} to {percent(made.drift_after)} and tracking error from "
+        f"{bps(made.tracking_error_before_bps)} to {bps(made.tracking_error_after_bps)}. "
+        f"The plan buys for {money(made.bought_value, currency)} and sells for {money(made.sold_value, currency)}; "
+        f"trading costs {money(made.cost, currency)}, gains are taxed with {money(made.tax_realized, currency)}, and "
+        f"losses save {money(made.tax_saved, currency)} of tax. On balance the plan is worth "
+        f"{money(made.net_benefit, currency)}"
+    )
+    if made.break_even_years is None:
+        return f"{sentence}."
+    return f"{sentence}, and has paid for itself after {made.break_even_years:.2f} years."
 
 
 def _figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: float) -> DriftFigures:

@@ -375,6 +375,8 @@ class Engine(StrEnum):
     REFERENCE = "REFERENCE"
     # The compiled kernel; the reference model where the kernel does not reach the optimum.
     KERNEL = "KERNEL"
+    # Many accounts at once, compiled from columns to columns; the kernel for an account that does not fit those.
+    COLUMNS = "COLUMNS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def solver(options: DecideOptions) -> Solver:
     match options.engine:
         case Engine.REFERENCE:
             return partial(reference_model.solve, iterations_max=options.iterations_max)
-        case Engine.KERNEL:
+        case Engine.KERNEL | Engine.COLUMNS:
             return partial(_kernel, iterations_max=options.iterations_max)
         case _:
             assert_never(options.engine)

@@ -88,8 +88,8 @@ RIDGE_AFTER = 8
 FLAT = 1e-5
 # In basis points per unit of gain: a budget that nothing but this would keep cannot be kept.
 GAINS_PRICE_MAX = 1e7
-# A segment more than one for each lot: the purchase, and what the two edges of the band split.
-SEGMENTS_MORE = 3
+# A segment more than one for each lot: the purchase, and what the start and the two edges of the band split.
+SEGMENTS_MORE = 4
 
 # Rows of `Room.segments`: left and right end; price of weight on it; +1 bought, −1 sold; gain per unit of weight; value
 # and gain at its left end.
@@ -103,6 +103,8 @@ AT, _, FIRST, END, SELLABLE = range(5)
 T, Q, INVERSE, W0, KAPPA, IOTA, COUNTED, PULL = range(8)
 WEIGHT, GIVES, MARGINAL = 8, 10, 12
 BY = 14
+# Rows of `Room.bounds`: least and most final weight; 1 where a purchase counts as made before losses are kept.
+FROM, TO, MIXED = range(3)
 # Rows of `Room.prices`: prices and gradient of D, at both points; a step, and prices and gradient where it begins;
 # prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the
 # diagonal of elimination.
@@ -114,6 +116,11 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, or load what was compiled; it then runs without Python's lock."""
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def part(function: Function) -> Function:
+    """Compile a function that only compiled code calls: it is kept with its caller, and Python cannot call it."""
+    return cast(Function, njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)(function))
 
 
 def inlined(function: Function) -> Function:
@@ -137,6 +144,7 @@ class Room(NamedTuple):
         columns: What a unit of weight adds to each limit that moves, shape (rows − k, n).
         sold: Of each lot, shape (m,); `bought` of each instrument, shape (n,).
         laid_out: The price of gains that segments are laid out for, shape (1,).
+        bounds: Rows from `FROM` on, by instrument, shape (3, n): what a search narrows.
     """
 
     order: Integers
@@ -153,6 +161,7 @@ class Room(NamedTuple):
     sold: Floats
     bought: Floats
     laid_out: Floats
+    bounds: Floats
 
 
 def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
@@ -172,10 +181,11 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
         np.zeros(lots),
         np.zeros(instruments),
         np.zeros(1),
+        np.zeros((3, instruments)),
     )
 
 
-@compiled
+@part
 def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float) -> int:
     """Sort the lots of instrument i that may be sold, the dearest to sell first, equal ones by id; return their number.
 
@@ -199,7 +209,7 @@ def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float)
     return end - first
 
 
-@compiled
+@part
 def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:
     """Lay out the segments of all instruments at a price of gains."""
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
@@ -225,42 +235,64 @@ def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:
             gains += gain[lot] * cap[lot]
         if band_price > 0.0:
             value += band_price * max(low - edge, edge - high, 0.0)
+        only, only_value, only_gains = edge, value, gains
         s = first + SEGMENTS_MORE * row
         room.places[FIRST, row] = s
         room.places[SELLABLE, row] = count
         pieces = count + 1 if b.instruments[BUY_CAP, i] > 0.0 else count
+        # Where both ways are open, and a search has not closed one yet, losses are sold before the purchase ends: the
+        # convex function below both ways. Else the purchase comes last.
+        purchase = count
+        if room.bounds[MIXED, row] > 0.0 and pieces > count:
+            while purchase > 0:
+                lot = order[first + purchase - 1]
+                if tax[lot] + gains_price * gain[lot] >= 0.0:
+                    break
+                purchase -= 1
+        least, most = room.bounds[FROM, row], room.bounds[TO, row]
         for p in range(pieces):
-            if p < count:
-                lot = order[first + p]
-                # The last lot ends where the account began, whatever rounding left.
-                end = start if p == count - 1 else edge + cap[lot]
-                own, way, rate = -(tax[lot] + gains_price * gain[lot]), -1.0, -gain[lot]
+            if p == purchase and pieces > count:
+                end, own, rate = edge + b.instruments[BUY_CAP, i], 0.0, 0.0
             else:
-                end, own, way, rate = start + b.instruments[BUY_CAP, i], 0.0, 1.0, 0.0
+                lot = order[first + p] if p < purchase else order[first + p - 1]
+                end, own, rate = edge + cap[lot], -(tax[lot] + gains_price * gain[lot]), -gain[lot]
+            # The last lot ends where the account began, whatever rounding left.
+            if p == count - 1 and purchase == count:
+                end = start
+            elif p == pieces - 1 and pieces > count:
+                end = start + b.instruments[BUY_CAP, i]
             while edge < end:
                 stop, price = end, own
+                way = 1.0
+                if edge < start:
+                    stop, way = min(stop, start), -1.0
                 if band_price > 0.0:
                     if edge < low:
-                        stop, price = min(end, low), own - band_price
+                        stop, price = min(stop, low), own - band_price
                     elif edge < high:
-                        stop = min(end, high)
+                        stop = min(stop, high)
                     else:
                         price = own + band_price
-                left[s], right[s], slope[s], side[s] = edge, stop, price, way
-                gain_slope[s], at_left[s], gained[s] = rate, value, gains
+                if stop > least and edge < most:
+                    left[s], right[s], slope[s], side[s] = max(edge, least), min(stop, most), price, way
+                    at_left[s], gained[s] = value + price * (left[s] - edge), gains + rate * (left[s] - edge)
+                    gain_slope[s] = rate
+                    s += 1
+                elif edge <= least <= stop and s == room.places[FIRST, row]:
+                    # Nothing but this weight is left, or it is where what is left begins.
+                    only, only_value, only_gains = least, value + price * (least - edge), gains + rate * (least - edge)
                 value += price * (stop - edge)
                 gains += rate * (stop - edge)
                 edge = stop
-                s += 1
         if s == room.places[FIRST, row]:
-            left[s], right[s], slope[s], side[s] = edge, edge, 0.0, 1.0
-            gain_slope[s], at_left[s], gained[s] = 0.0, value, 0.0
+            left[s], right[s], slope[s], side[s] = only, only, 0.0, 1.0 if only >= start else -1.0
+            gain_slope[s], at_left[s], gained[s] = 0.0, only_value, only_gains
             s += 1
         room.places[END, row] = s
     room.laid_out[0] = gains_price
 
 
-@compiled
+@part
 def enter(b: Batch, account: int, room: Room) -> None:
     """Bring one account into the room: prices where they are in row 0 of `z`, every instrument where it starts."""
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
@@ -275,6 +307,7 @@ def enter(b: Batch, account: int, room: Room) -> None:
         own[W0, row], own[KAPPA, row] = b.instruments[START, i], b.instruments[COST, i]
         own[IOTA, row] = b.instruments[IMPACT, i]
         room.lines[COUNTED, row] = 0.0
+        room.bounds[FROM, row], room.bounds[TO, row], room.bounds[MIXED, row] = -np.inf, np.inf, 0.0
         line = b.exposures[b.exposure_at[i]]
         for f in range(k):
             room.exposures[row, f] = scale * line[f]
@@ -288,7 +321,7 @@ def enter(b: Batch, account: int, room: Room) -> None:
     room.prices[MOST, k + CEILING] = b.accounts[account, BAND_PRICE]
 
 
-@compiled
+@part
 def stand_at_start(room: Room, n: int, point: int) -> None:
     """Let the search for each instrument's answer begin where the account begins."""
     for row in range(n):
@@ -298,7 +331,7 @@ def stand_at_start(room: Room, n: int, point: int) -> None:
         room.places[AT + point, row] = s
 
 
-@compiled
+@part
 def price_weights(b: Batch, account: int, room: Room, z: Floats, cash_price: float) -> None:
     """Fill in what a unit of each instrument's weight costs by cash, factors and groups."""
     n = b.instrument_at[account + 1] - b.instrument_at[account]
@@ -321,7 +354,7 @@ def price_weights(b: Batch, account: int, room: Room, z: Floats, cash_price: flo
                 pull[row] += b.member[member + row] * price
 
 
-@compiled
+@part
 def respond(room: Room, row: int, s: int, price: float, common: float, c: float) -> tuple[float, int, float]:
     """Return an instrument's best final weight, its segment, and by how much it gives way: the inverse curvature.
 
@@ -365,7 +398,7 @@ def respond(room: Room, row: int, s: int, price: float, common: float, c: float)
             return w, s, give
 
 
-@compiled
+@part
 def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
     """Answer all instruments at a point's prices; fill in the rest of the point and return the dual value."""
     n = b.instrument_at[account + 1] - b.instrument_at[account]
@@ -448,7 +481,7 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
     return value
 
 
-@compiled
+@part
 def add_products(rows: Integers, count: int, by: Floats, exposures: Floats, k: int, into: Floats) -> None:
     """Add Σ by · e eᵀ over the listed rows e of the exposures to the lower triangle of `into`, four at a time."""
     for first in range(0, count, 4):
@@ -466,7 +499,7 @@ def add_products(rows: Integers, count: int, by: Floats, exposures: Floats, k: i
                 line[c] += v0 * e0[c] + v1 * e1[c] + v2 * e2[c] + v3 * e3[c]
 
 
-@compiled
+@part
 def bend_factors(room: Room, point: int, n: int, k: int) -> None:
     """Bring the curvature over the factors up to date with the instruments whose own has changed."""
     gives, counted, by = room.lines[GIVES + point], room.lines[COUNTED], room.lines[BY]
@@ -482,7 +515,7 @@ def bend_factors(room: Room, point: int, n: int, k: int) -> None:
     add_products(changed, count, by, room.exposures, k, room.factors)
 
 
-@compiled
+@part
 def per_weight(b: Batch, account: int, room: Room, point: int, limit: int, groups: int, column: Floats) -> None:
     """Fill in what one more unit of each instrument's weight adds to a limit."""
     n = b.instrument_at[account + 1] - b.instrument_at[account]
@@ -508,7 +541,7 @@ def per_weight(b: Batch, account: int, room: Room, point: int, limit: int, group
             column[row] = sign * b.member[member + row]
 
 
-@compiled
+@part
 def bend(b: Batch, account: int, room: Room, point: int, count: int) -> None:
     """Fill the lower triangle of −D″ over the first `count` active prices, all factors first."""
     k = b.exposures.shape[1]
@@ -535,7 +568,7 @@ def bend(b: Batch, account: int, room: Room, point: int, count: int) -> None:
                     line[c] += by * room.columns[c - k, row]
 
 
-@compiled
+@part
 def newton_step(room: Room, count: int, typical: float) -> bool:
     """Solve curvature · x = step into `step` by Cholesky; return whether some direction has no curvature.
 
@@ -708,7 +741,8 @@ def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: 
     typical = 0.0
     for row in range(n):
         typical += room.lines[INVERSE, row] / n
-    here = 0
+    # numpy's, because a plain constant would be a type of its own, and what it is passed to compiled twice.
+    here = np.int64(0)
     stand_at_start(room, n, here)
     value = -np.inf
     count = 0
@@ -750,7 +784,7 @@ def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: 
     return value, iteration, optimal, here
 
 
-@compiled
+@part
 def take(b: Batch, account: int, room: Room, point: int, share: float) -> None:
     """Add a share of a point's trades to `sold` and `bought`; the dearest lots are sold last, equal ones by id."""
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
@@ -828,6 +862,12 @@ def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[fl
     return value, steps, optimal
 
 
+@part
+def solved(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool]:
+    """Solve the account in the room within its bounds; see `optimum`."""
+    return optimum(b, account, room, iterations_max)
+
+
 @compiled
 def run(b: Batch, begin: int, end: int, room: Room, iterations_max: int, results: Results) -> None:
     """Solve accounts from `begin` to before `end` and fill in their results; prices there are where to start."""
@@ -838,7 +878,7 @@ def run(b: Batch, begin: int, end: int, room: Room, iterations_max: int, results
             room.prices[Z, r] = results.prices[account, r]
             room.prices[GRADIENT, r] = room.prices[GRADIENT + 1, r] = 0.0
         enter(b, account, room)
-        value, steps, optimal = optimum(b, account, room, iterations_max)
+        value, steps, optimal = solved(b, account, room, iterations_max)
         results.duals[account] = value
         results.iterations[account] = steps
         results.optimal[account] = optimal

@@ -1,0 +1,51 @@
+"""Decides many accounts at once where they fit the columns, and says which do not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.decision.domain.bulk.building import DoesNotFit, account_columns, joined
+from services.decision.domain.bulk.rendering import account_plans, decision_of
+from services.decision.domain.bulk.road import decide_columns
+from services.decision.domain.decision import Decision
+from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
+from services.decision.domain.tax import jurisdiction
+
+
+def decide_many(
+    problems: Sequence[AccountProblem], risk: RiskModel, options: Sequence[DecideOptions]
+) -> list[Decision | None]:
+    """Return what each account should trade; None where it must be decided by itself, by `decide`.
+
+    An account gets the same decision whichever others it is decided with.
+
+    Args:
+        problems: The accounts.
+        risk: Covers every instrument of theirs.
+        options: How to decide each.
+    """
+    rows = {instrument_id: row for row, instrument_id in enumerate(risk.instrument_ids)}
+    views = [jurisdiction(problem.tax.jurisdiction).view(problem) for problem in problems]
+    fitting, parts = [], []
+    for index, (problem, view, how) in enumerate(zip(problems, views, options, strict=True)):
+        try:
+            parts.append(account_columns(problem, view, rows, asked=how.ignore_triggers))
+            fitting.append(index)
+        except DoesNotFit:
+            # It takes the other road, whose certificate names its solver.
+            continue
+    decisions: list[Decision | None] = [None] * len(problems)
+    if not fitting:
+        return decisions
+    inputs = joined(parts, risk)
+    plans = account_plans(inputs, decide_columns(inputs), [problems[at] for at in fitting], [views[at] for at in fitting])
+    for index, plan in zip(fitting, plans, strict=True):
+        decisions[index] = decision_of(plan, options[index]) if plan.answered else None
+    return decisions
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled: a minute, or a second, that no request should wait for."""
+    none = np.zeros(0)
+    empty = RiskModel((), none.reshape(0, 1), none, "nothing")
+    decide_columns(joined([], empty))

@@ -1,0 +1,257 @@
+"""From exact columns to the arrays that the kernel solves: what `convex.enter` does for one account, compiled.
+
+And the exact questions that come before: is anything too large for 64 bits, and does anything ask for a rebalance?
+"""
+
+import numpy as np
+
+from services.decision.domain.bulk.columns import (
+    AIM,
+    ASKED,
+    AVERSION,
+    AWAY,
+    BASIS,
+    BASIS_SCALE,
+    BPS_ONE,
+    BUDGET_LEFT,
+    BY_CEILING,
+    BY_DRIFT,
+    BY_FLOOR,
+    BY_FLOW,
+    BY_REQUEST,
+    CEILING_WEIGHT,
+    COMMISSION_BPS,
+    COST_WEIGHT,
+    CREDIT_WEIGHT,
+    DESTINATION,
+    EXCESS_PRICE,
+    FLOOR,
+    FLOOR_WEIGHT,
+    FLOW,
+    IDENTICAL,
+    IMPACT_COEFFICIENT,
+    KEPT,
+    MONEY,
+    NO_BUY,
+    NO_SELL,
+    NONE,
+    OUTER,
+    PRICE,
+    QUANTITY,
+    RATE,
+    RATE_ONE,
+    RISK_ROW,
+    SPREAD_BPS,
+    TAX_WEIGHT,
+    TAXABLE,
+    TURNOVER_LIMIT,
+    VALUE_SCALE,
+    WEIGHT_MAX,
+    WEIGHT_ONE,
+    WITHDRAWAL,
+    Inputs,
+)
+from services.decision.domain.bulk.exact import ceiling_over, floor_over
+from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT
+from services.decision.domain.kernel.arrays import (
+    BAND,
+    BAND_PRICE,
+    BUY_CAP,
+    CAP,
+    CASH_CEILING,
+    CASH_FLOOR,
+    COST,
+    COST_PRICE,
+    FREE_CASH,
+    GAIN,
+    GAIN_BUDGET,
+    IMPACT,
+    LEAST,
+    MOST,
+    RISK,
+    START,
+    TARGET,
+    TAX,
+    TURNOVER_MAX,
+    VARIANCE,
+    Batch,
+    Integers,
+)
+from services.decision.domain.kernel.newton import part
+
+# Amounts of money are below this many units: sums of four still fit 63 bits, and products with weights 110.
+AMOUNT_MAX = 2.0**59
+
+
+def room_for_batch(inputs: Inputs) -> Batch:
+    """Return the kernel's arrays for accounts, to be filled in by `lay_out_account`."""
+    return Batch(
+        instrument_at=inputs.instrument_at,
+        lot_at=inputs.lot_at,
+        group_at=inputs.group_at,
+        member_at=inputs.member_at,
+        member=inputs.member,
+        accounts=np.zeros((len(inputs.accounts), 8)),
+        instruments=np.zeros((7, inputs.instruments.shape[1])),
+        lots=np.zeros((3, inputs.lots.shape[1])),
+        groups=inputs.groups / WEIGHT_ONE,
+        exposure_at=np.ascontiguousarray(inputs.instruments[RISK_ROW]),
+        exposures=inputs.exposures,
+    )
+
+
+@part
+def power_of_ten(exponent: int) -> int:
+    """Return 10^exponent, exponent 0 to 18."""
+    power = 1
+    for _ in range(exponent):
+        power *= 10
+    return power
+
+
+@part
+def values_of(inputs: Inputs, account: int, held: Integers) -> int:
+    """Fill in each instrument's value in the mix, in the account's units of money; return the mix's, or 0.
+
+    It is 0 when the account is worth nothing, or when something is too large for 64 bits.
+    """
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    total = np.float64(abs(inputs.accounts[account, MONEY])) + np.float64(inputs.accounts[account, WITHDRAWAL])
+    mix = inputs.accounts[account, MONEY] - inputs.accounts[account, WITHDRAWAL]
+    for i in range(i0, i1):
+        quantity = 0
+        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
+            quantity += inputs.lots[QUANTITY, lot]
+        total += np.float64(quantity) * np.float64(inputs.instruments[PRICE, i])
+        total += np.float64(inputs.instruments[AWAY, i])
+        if total > AMOUNT_MAX:
+            return 0
+        held[i - i0] = quantity * inputs.instruments[PRICE, i] + inputs.instruments[AWAY, i]
+        mix += held[i - i0]
+    return max(mix, 0)
+
+
+@part
+def floor_of(inputs: Inputs, account: int, mix: int) -> int:
+    """Return the least cash after the plan, the withdrawal included, rounded up to a unit of money."""
+    least = ceiling_over(inputs.accounts[account, FLOOR_WEIGHT], mix, WEIGHT_ONE)
+    return max(inputs.accounts[account, FLOOR], least) + inputs.accounts[account, WITHDRAWAL]
+
+
+@part
+def asked_by(inputs: Inputs, account: int, held: Integers, mix: int) -> int:
+    """Return the bits of what asks for a rebalance, exactly; see `triggers`."""
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    cash = inputs.accounts[account, MONEY]
+    found = 0
+    for i in range(i0, i1):
+        # |held / mix − target| > trigger, in whole units: held beyond what the edge allows.
+        over = inputs.instruments[AIM, i] + inputs.instruments[OUTER, i]
+        under = inputs.instruments[AIM, i] - inputs.instruments[OUTER, i]
+        most, _ = floor_over(over, mix, WEIGHT_ONE)
+        if held[i - i0] > most or held[i - i0] < ceiling_over(under, mix, WEIGHT_ONE):
+            found |= BY_DRIFT
+            break
+    ceiling, _ = floor_over(inputs.accounts[account, CEILING_WEIGHT], mix, WEIGHT_ONE)
+    if cash < floor_of(inputs, account, mix):
+        found |= BY_FLOOR
+    elif cash > ceiling + inputs.accounts[account, WITHDRAWAL]:
+        found |= BY_CEILING
+    if inputs.accounts[account, FLOW] != 0:
+        found |= BY_FLOW
+    if inputs.accounts[account, ASKED] != 0:
+        found |= BY_REQUEST
+    return found
+
+
+@part
+def at_loss(inputs: Inputs, account: int, i: int, lot: int) -> bool:
+    """Return whether a lot's price is below its basis, exactly."""
+    basis = power_of_ten(inputs.accounts[account, BASIS_SCALE])
+    whole, left = floor_over(inputs.lots[BASIS, lot], power_of_ten(inputs.accounts[account, VALUE_SCALE]), basis)
+    worth = inputs.lots[QUANTITY, lot] * inputs.instruments[PRICE, i]
+    return worth < whole or (worth == whole and left > 0)
+
+
+@part
+def lay_out_account(inputs: Inputs, volatility: np.ndarray, b: Batch, account: int, held: Integers, mix: int) -> None:
+    """Fill in one account's rows of the kernel's arrays; symbols and units as there."""
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    own, goals = inputs.accounts[account], inputs.objectives[account]
+    one = np.float64(power_of_ten(own[VALUE_SCALE]))
+    scale = 1.0 / np.float64(mix)
+    floor = floor_of(inputs, account, mix)
+    ceiling = own[CEILING_WEIGHT] / WEIGHT_ONE + np.float64(own[WITHDRAWAL]) * scale
+    b.accounts[account, FREE_CASH] = np.float64(own[MONEY]) * scale
+    b.accounts[account, CASH_FLOOR] = np.float64(floor) * scale
+    b.accounts[account, CASH_CEILING] = max(ceiling, np.float64(floor) * scale)
+    limit, budget = own[TURNOVER_LIMIT], own[BUDGET_LEFT]
+    b.accounts[account, TURNOVER_MAX] = NO_LIMIT if limit == NONE else min(limit / WEIGHT_ONE, NO_LIMIT)
+    b.accounts[account, GAIN_BUDGET] = NO_LIMIT if budget == NONE else min(np.float64(budget) * scale, NO_LIMIT)
+    b.accounts[account, BAND_PRICE] = BPS_PER_ONE * goals[EXCESS_PRICE]
+    b.accounts[account, COST_PRICE] = BPS_PER_ONE * goals[COST_WEIGHT]
+    b.accounts[account, RISK] = BPS_PER_ONE * goals[AVERSION]
+    root = np.sqrt(np.float64(mix) / one)
+    basis_one = 1.0 / np.float64(power_of_ten(own[BASIS_SCALE]))
+    for i in range(i0, i1):
+        row = inputs.instruments[RISK_ROW, i]
+        start = np.float64(held[i - i0]) * scale
+        b.instruments[START, i] = start
+        b.instruments[TARGET, i] = inputs.instruments[AIM, i] / WEIGHT_ONE
+        b.instruments[VARIANCE, i] = inputs.specific_variance[row]
+        b.instruments[BAND, i] = inputs.instruments[DESTINATION, i] / WEIGHT_ONE
+        bps = 0.5 * inputs.instruments[SPREAD_BPS, i] + inputs.instruments[COMMISSION_BPS, i]
+        b.instruments[COST, i] = bps / (BPS_ONE * BPS_PER_ONE)
+        volume = inputs.daily_value[i]
+        b.instruments[IMPACT, i] = (
+            goals[IMPACT_COEFFICIENT] * volatility[row] / np.sqrt(volume) * root if volume > 0.0 else 0.0
+        )
+        most = 1.0 if inputs.instruments[WEIGHT_MAX, i] == NONE else inputs.instruments[WEIGHT_MAX, i] / WEIGHT_ONE
+        b.instruments[BUY_CAP, i] = 0.0 if inputs.instruments[NO_BUY, i] else max(most - start, 0.0)
+        price = np.float64(inputs.instruments[PRICE, i])
+        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
+            worth = np.float64(inputs.lots[QUANTITY, lot]) * price
+            gain = 1.0 - np.float64(inputs.lots[BASIS, lot]) * basis_one / (worth / one)
+            tax = gain * inputs.lots[RATE, lot] / RATE_ONE * goals[TAX_WEIGHT]
+            if tax < 0.0:
+                tax *= goals[CREDIT_WEIGHT]
+            kept = inputs.instruments[NO_SELL, i] != 0 or inputs.lots[KEPT, lot] != 0
+            b.lots[CAP, lot] = 0.0 if kept else worth * scale
+            b.lots[TAX, lot] = BPS_PER_ONE * tax
+            b.lots[GAIN, lot] = gain
+    for g in range(inputs.group_at[account], inputs.group_at[account + 1]):
+        b.groups[g, LEAST] = inputs.groups[g, 0] / WEIGHT_ONE
+        b.groups[g, MOST] = inputs.groups[g, 1] / WEIGHT_ONE
+
+
+@part
+def find_torn(
+    inputs: Inputs, b: Batch, account: int, torn: np.ndarray, identity: Integers, sells: np.ndarray, alone: np.ndarray
+) -> None:
+    """Fill in what may go one way only, as `ConvexProblem.torn` says, and the first of those that are identical.
+
+    `sells` and `alone` are room for as many flags as there are instruments.
+    """
+    i0, n = inputs.instrument_at[account], inputs.instrument_at[account + 1] - inputs.instrument_at[account]
+    taxable, budgeted = inputs.accounts[account, TAXABLE] != 0, inputs.accounts[account, BUDGET_LEFT] != NONE
+    for row in range(n):
+        identity[row] = inputs.instruments[IDENTICAL, i0 + row]
+        torn[row] = sells[row] = False
+        alone[row] = True
+    for row in range(n):
+        if identity[row] != row:
+            alone[row] = alone[identity[row]] = False
+    if not taxable:
+        return
+    for row in range(n):
+        i = i0 + row
+        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
+            if b.lots[CAP, lot] > 0.0 and b.lots[GAIN, lot] < 1e-9 and at_loss(inputs, account, i, lot):
+                if b.lots[TAX, lot] < 0.0 or budgeted or not alone[identity[row]]:
+                    sells[identity[row]] = True
+                    break
+    for row in range(n):
+        if b.instruments[BUY_CAP, i0 + row] > 0.0 and sells[identity[row]]:
+            torn[identity[row]] = True
+    for row in range(n):
+        torn[row] = torn[identity[row]]

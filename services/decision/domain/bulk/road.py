@@ -1,0 +1,402 @@
+"""Decides a batch of accounts, one after the other, from columns to columns; all of it is compiled.
+
+The steps are those of `decide`: ask the triggers; solve, searching for directions and minimum trades; round to what a
+venue takes; check exactly; compare with doing nothing; certify; explain. An account that this code cannot answer is
+marked OTHER_ROAD with the reason, and nothing is said of it. Accounts do not influence each other: the same account
+gets the same plan in any batch.
+"""
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from services.decision.domain.batch_certificate import added_up, bound_below
+from services.decision.domain.bulk.check import check_plan
+from services.decision.domain.bulk.columns import (
+    ASKED_BY,
+    AVERSION,
+    BASIS,
+    BELOW_MINIMUM,
+    BROKEN,
+    CHECK_FAILED,
+    CONVEX_GAP,
+    COST,
+    DUAL,
+    GAIN,
+    HOLD,
+    IMPACT,
+    INCREMENT,
+    LOT_GAIN,
+    LOT_TAX,
+    MINIMUM,
+    NET_BENEFIT,
+    NET_BENEFIT_MIN,
+    NO_AVERSION,
+    NO_PLAN,
+    NO_TRADE,
+    NODES,
+    NOT_REACHED,
+    NOT_WORTH_IT,
+    OTHER_ROAD,
+    OUTCOME,
+    PAID_COMMISSION,
+    PRICE,
+    PRIMAL,
+    PROCEEDS,
+    QUANTITY,
+    RATE,
+    RATE_ONE,
+    SOLD_BASIS,
+    SOLD_QUANTITY,
+    SPREAD,
+    STEPS,
+    TAX,
+    TOO_LARGE,
+    TRADE,
+    VALUE,
+    VALUE_SCALE,
+    WHY,
+    WITHIN_BANDS,
+    Inputs,
+    Plans,
+    room_for_plans,
+)
+from services.decision.domain.bulk.exact import rounded_by, rounded_over
+from services.decision.domain.bulk.layout import (
+    asked_by,
+    find_torn,
+    lay_out_account,
+    power_of_ten,
+    room_for_batch,
+    values_of,
+)
+from services.decision.domain.bulk.trading import (
+    CENT,
+    IMPACT_RATE,
+    NOW,
+    UNIT_WEIGHT,
+    Desk,
+    basis_in_cents,
+    begin_near,
+    close_ways,
+    cost_in_cents,
+    desk_for,
+    improve,
+    mend,
+    sit_down,
+)
+from services.decision.domain.bulk.why import tell_account, tell_limits, tell_paid, tell_risk, tell_trades
+from services.decision.domain.convex import Floats
+from services.decision.domain.costs import daily_volatility
+from services.decision.domain.kernel.arrays import COST_PRICE, START, TARGET, Batch, Integers
+from services.decision.domain.kernel.arrays import COST as COST_RATE
+from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
+from services.decision.domain.kernel.newton import GROUPS, Room, Z, compiled, inlined, part, room_for
+from services.decision.domain.kernel.search import Tree, branch_and_bound, tree_for
+from services.decision.domain.kernel.search import NONE as STANDS
+
+ITERATIONS_MAX = 200
+# In basis points: two plans nearer than this are equals; see `rounding`.
+EQUAL_BPS = 1e-6
+# A search for directions and minimum trades ends when a plan is proven this near to the best, in basis points.
+SEARCH_GAP_BPS = 5e-2
+# Nodes after which it ends unproven: the bound that the certificate shows then is weaker, never false.
+NODES_MAX = 400
+MILLION = 1e6
+# When the tracking error is told.
+BEFORE, AFTER = cast(bool, np.bool_(False)), cast(bool, np.bool_(True))
+
+
+class Work(NamedTuple):
+    """Where one account is decided: everything that its steps share.
+
+    Attributes:
+        held: Value of each instrument in the mix, in units of money, shape (n,).
+        flags: Room for two rows of flags, shape (2, n).
+        room: For the certificate, shape (4, n); `factor` likewise, shape (k,); `order` of lots, shape (m,).
+        sold: Weights sold of each lot, shape (m,); `bought` of each instrument, shape (n,).
+        volatility: Of a day, of each row of the risk model.
+    """
+
+    held: Integers
+    flags: np.ndarray
+    room: Floats
+    factor: Floats
+    order: Integers
+    sold: Floats
+    bought: Floats
+    volatility: Floats
+
+
+def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX) -> Plans:
+    """Return the plans of accounts.
+
+    Args:
+        inputs: What they are decided on.
+        nodes_max: Of each search.
+    """
+    plans = room_for_plans(inputs)
+    sizes = np.diff(inputs.instrument_at)
+    instruments = int(sizes.max(initial=0))
+    lots = int(np.diff(inputs.lot_at[inputs.instrument_at]).max(initial=0))
+    groups = int(np.diff(inputs.group_at).max(initial=0))
+    k = inputs.exposures.shape[1]
+    rows = k + GROUPS + 2 * groups
+    variance = inputs.specific_variance + (inputs.exposures**2).sum(axis=1)
+    work = Work(
+        np.zeros(instruments, dtype=np.int64),
+        np.zeros((2, instruments), dtype=np.bool_),
+        np.zeros((4, instruments)),
+        np.zeros(k),
+        np.zeros(lots, dtype=np.int64),
+        np.zeros(lots),
+        np.zeros(instruments),
+        np.array([float(daily_volatility(float(each))) for each in variance], dtype=np.float64),
+    )
+    room = room_for(instruments, lots, k, rows)
+    tree, desk = tree_for(instruments, rows), desk_for(instruments, lots, groups, k)
+    batch = room_for_batch(inputs)
+    _decide_range(inputs, batch, plans, 0, len(inputs.accounts), room, tree, desk, work, nodes_max)
+    return plans
+
+
+@compiled
+def _decide_range(
+    inputs: Inputs,
+    b: Batch,
+    plans: Plans,
+    begin: int,
+    end: int,
+    room: Room,
+    tree: Tree,
+    desk: Desk,
+    work: Work,
+    nodes_max: int,
+) -> None:
+    for account in range(begin, end):
+        why = decide_account(inputs, b, plans, account, room, tree, desk, work, nodes_max)
+        if why >= TOO_LARGE:
+            plans.accounts[account, OUTCOME], plans.accounts[account, WHY] = OTHER_ROAD, why
+
+
+@inlined
+def decide_account(
+    inputs: Inputs,
+    b: Batch,
+    plans: Plans,
+    account: int,
+    room: Room,
+    tree: Tree,
+    desk: Desk,
+    work: Work,
+    nodes_max: int,
+) -> int:
+    """Decide one account and return why nothing is traded, or why this code does not answer; 0 when it trades."""
+    i0, n = inputs.instrument_at[account], inputs.instrument_at[account + 1] - inputs.instrument_at[account]
+    k = b.exposures.shape[1]
+    told = plans.accounts[account]
+    mix = values_of(inputs, account, work.held)
+    if mix <= 0:
+        return TOO_LARGE
+    cent = power_of_ten(inputs.accounts[account, VALUE_SCALE] - 2)
+    lay_out_account(inputs, work.volatility, b, account, work.held, mix)
+    told[ASKED_BY] = asked_by(inputs, account, work.held, mix)
+    standing = check_plan(inputs, plans, account)
+    base, lots = inputs.lot_at[i0], inputs.lot_at[i0 + n] - inputs.lot_at[i0]
+    for lot in range(lots):
+        work.sold[lot] = 0.0
+    for row in range(n):
+        work.bought[row] = 0.0
+        work.room[1, row] = b.instruments[START, i0 + row] - b.instruments[TARGET, i0 + row]
+    rows = k + GROUPS + 2 * (inputs.group_at[account + 1] - inputs.group_at[account])
+    for r in range(room.prices.shape[1]):
+        tree.start[r] = 0.0
+    hold, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
+    told[HOLD] = np.int64(np.rint(hold * MILLION))
+    tell_risk(plans, b, account, work.room, work.factor, BEFORE)
+    if told[ASKED_BY] == 0:
+        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
+        return stay(inputs, plans, account, work, mix, cent, hold, dual, np.int64(WITHIN_BANDS))
+    if inputs.objectives[account, AVERSION] <= 0.0:
+        return NO_AVERSION
+
+    find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
+    for row in range(n):
+        i = i0 + row
+        unit = inputs.instruments[INCREMENT, i] * inputs.instruments[PRICE, i]
+        least = -(-inputs.instruments[MINIMUM, i] // unit) * unit
+        tree.smallest[row] = np.float64(least) / np.float64(mix)
+        tree.whole[row] = True
+        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
+            if b.lots[0, lot] <= 0.0:
+                tree.whole[row] = False
+    best, bound, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, nodes_max, SEARCH_GAP_BPS)
+    told[NODES] = nodes
+    if not found:
+        return NOT_REACHED
+    y = room.prices[Z, k:rows]
+    dual = -np.inf
+    if nodes > 1:
+        # At the root's prices every way is still open, so its bound is the better one.
+        for row in range(n):
+            wanted = tree.wanted[row]
+            work.room[0, row], work.room[3, row] = max(-wanted, 0.0), max(wanted, 0.0)
+            work.room[1, row] = b.instruments[START, i0 + row] + wanted - b.instruments[TARGET, i0 + row]
+        root_factors(b, account, work)
+        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
+    value, _ = added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
+    near = bound_below(b, account, y, work.room, work.factor, work.order)
+    dual = max(dual, near)
+    told[CONVEX_GAP] = np.int64(np.rint((value - (near if nodes == 1 else best)) * MILLION))
+    tell_limits(inputs, plans, b, account, y, work.room)
+
+    gains_price = y[3]
+    sit_down(inputs, work.volatility, b, account, work.held, mix, gains_price, desk)
+    close_ways(desk, tree.best, n)
+    begin_near(inputs, b, account, work.held, desk, tree.net)
+    kept = mend(inputs, b, account, work.held, desk)
+    if not kept:
+        # Without what was left out for being small there may be no way to keep the limits.
+        for row in range(n):
+            if tree.best[row] == STANDS and not tree.torn[row]:
+                tree.best[row] = 0
+        sit_down(inputs, work.volatility, b, account, work.held, mix, gains_price, desk)
+        close_ways(desk, tree.best, n)
+        begin_near(inputs, b, account, work.held, desk, tree.net)
+        kept = mend(inputs, b, account, work.held, desk)
+    if not kept:
+        if standing != 0:
+            return NO_PLAN
+        return stay(inputs, plans, account, work, mix, cent, hold, dual, np.int64(BELOW_MINIMUM))
+    improve(inputs, b, account, work.held, desk)
+    trades = write_trades(inputs, plans, account, desk)
+    for lot in range(lots):
+        work.sold[lot] = np.float64(plans.lots[PROCEEDS, base + lot] * cent) / np.float64(mix)
+    for row in range(n):
+        steps = plans.instruments[STEPS, i0 + row]
+        worth = np.float64(plans.instruments[VALUE, i0 + row] * cent) / np.float64(mix)
+        work.bought[row] = worth if steps > 0 else 0.0
+    primal, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
+    primal += cost_beyond(inputs, plans, b, account, work, mix, cent)
+    needed = 1e4 * np.float64(inputs.accounts[account, NET_BENEFIT_MIN]) / np.float64(mix) + EQUAL_BPS
+    if standing == 0 and (trades == 0 or hold - primal < needed):
+        forget_trades(inputs, plans, account)
+        # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
+        proven = hold - dual < needed or trades > 0
+        why = np.int64(NOT_WORTH_IT if proven else BELOW_MINIMUM)
+        return stay(inputs, plans, account, work, mix, cent, hold, dual, why)
+    told[BROKEN] = check_plan(inputs, plans, account)
+    if told[BROKEN] != 0:
+        return CHECK_FAILED
+    told[OUTCOME] = TRADE
+    told[PRIMAL], told[DUAL] = np.int64(np.rint(primal * MILLION)), np.int64(np.rint(dual * MILLION))
+    tell_account(inputs, plans, account, work.held, mix, cent)
+    tell_paid(inputs, plans, b, account, work.sold, mix, cent)
+    told[NET_BENEFIT] = np.int64(np.rint((hold - primal) / 1e4 * (np.float64(mix) / np.float64(cent))))
+    tell_trades(inputs, plans, b, account, y, cent, mix, work.room, work.factor)
+    tell_risk(plans, b, account, work.room, work.factor, AFTER)
+    return 0
+
+
+@part
+def root_factors(b: Batch, account: int, work: Work) -> None:
+    """Fill in what the deviations in row 1 of the room are exposed to."""
+    k = b.exposures.shape[1]
+    i0 = b.instrument_at[account]
+    for f in range(k):
+        work.factor[f] = 0.0
+    for i in range(i0, b.instrument_at[account + 1]):
+        line = b.exposures[b.exposure_at[i]]
+        for f in range(k):
+            work.factor[f] += line[f] * work.room[1, i - i0]
+
+
+@part
+def stay(
+    inputs: Inputs,
+    plans: Plans,
+    account: int,
+    work: Work,
+    mix: int,
+    cent: int,
+    hold: float,
+    dual: float,
+    why: int,
+) -> int:
+    """Write down that nothing is traded, and why."""
+    told = plans.accounts[account]
+    told[OUTCOME], told[WHY] = NO_TRADE, why
+    told[PRIMAL], told[DUAL] = np.int64(np.rint(hold * MILLION)), np.int64(np.rint(dual * MILLION))
+    tell_account(inputs, plans, account, work.held, mix, cent)
+    return why
+
+
+@part
+def write_trades(inputs: Inputs, plans: Plans, account: int, desk: Desk) -> int:
+    """Write the trades on the desk into the plan, with what is sold out of each lot; return their number."""
+    i0, n = inputs.instrument_at[account], inputs.instrument_at[account + 1] - inputs.instrument_at[account]
+    cent = desk.totals[CENT]
+    base = inputs.lot_at[i0]
+    count = 0
+    for row in range(n):
+        i = i0 + row
+        steps = desk.whole[NOW, row]
+        if steps == 0:
+            continue
+        count += 1
+        value = abs(desk.whole[NOW + 1, row])
+        plans.instruments[STEPS, i], plans.instruments[VALUE, i] = steps, value
+        spread, commission, impact = cost_in_cents(inputs, i, value, desk.real[IMPACT_RATE, row])
+        plans.instruments[SPREAD, i], plans.instruments[PAID_COMMISSION, i] = spread, commission
+        plans.instruments[IMPACT, i] = impact
+        left = -steps * inputs.instruments[INCREMENT, i] if steps < 0 else 0
+        money = value
+        p = inputs.lot_at[i] - base
+        gain = tax = 0
+        while left > 0:
+            lot = desk.order[p]
+            quantity = min(left, inputs.lots[QUANTITY, lot])
+            left -= quantity
+            proceeds = rounded_by(quantity * inputs.instruments[PRICE, i], cent) if left > 0 else money
+            money -= proceeds
+            basis = basis_in_cents(inputs, account, lot, quantity)
+            won = proceeds - basis
+            owed = rounded_over(won, inputs.lots[RATE, lot], RATE_ONE)
+            plans.lots[SOLD_QUANTITY, lot], plans.lots[PROCEEDS, lot] = quantity, proceeds
+            plans.lots[SOLD_BASIS, lot], plans.lots[LOT_GAIN, lot], plans.lots[LOT_TAX, lot] = basis, won, owed
+            gain += won
+            tax += owed
+            p += 1
+        plans.instruments[GAIN, i], plans.instruments[TAX, i] = gain, tax
+    return count
+
+
+@part
+def forget_trades(inputs: Inputs, plans: Plans, account: int) -> None:
+    """Take the trades out of the plan again."""
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    for i in range(i0, i1):
+        for part in range(plans.instruments.shape[0]):
+            if part <= GAIN:
+                plans.instruments[part, i] = 0
+    for lot in range(inputs.lot_at[i0], inputs.lot_at[i1]):
+        for part in range(plans.lots.shape[0]):
+            plans.lots[part, lot] = 0
+
+
+@part
+def cost_beyond(
+    inputs: Inputs, plans: Plans, b: Batch, account: int, work: Work, mix: int, cent: int
+) -> float:
+    """Return what the trades cost beyond the rates that `added_up` counts, in basis points as the policy counts them.
+
+    Costs are rounded up to the cent, and a commission is paid once for every trade.
+    """
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    paid = 0
+    counted = 0.0
+    for i in range(i0, i1):
+        paid += plans.instruments[SPREAD, i] + plans.instruments[PAID_COMMISSION, i] + plans.instruments[IMPACT, i]
+        amount = work.room[0, i - i0] + work.room[3, i - i0]
+        counted += b.instruments[COST_RATE, i] * amount + b.instruments[IMPACT_WEIGHT, i] * amount * np.sqrt(amount)
+    return b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix) - counted)
