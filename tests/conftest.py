@@ -1,10 +1,16 @@
 """What every test of the project shares."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from services.decision.clients.compiling import keep_compiled
+
+# Workers, and the services that tests start, compile the kernel once and then load it.
+keep_compiled(Path(__file__).parents[1] / "build" / "compiled")
 
 # Fixtures with a database, or with the four services; they start them when a test first asks.
 pytest_plugins = ["tests.support.postgres", "tests.support.systems"]

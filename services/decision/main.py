@@ -51,11 +51,12 @@ from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
 from services.decision.app.taxes import TaxApp
+from services.decision.clients.compiling import keep_compiled
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
-from services.decision.clients.solving import compiled_optimiser, optimiser
+from services.decision.clients.solving import compiled_optimiser, optimiser, optimiser_of_many
 from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
@@ -77,6 +78,9 @@ from services.runtime.telemetry import span
 from services.runtime.workers import Backoff, Patience, Worker, wait
 
 log = get_logger()
+
+# Where a developer's machine keeps compiled code.
+BUILD = Path(__file__).parents[2] / "build" / "compiled"
 
 # What computes a plan; its version is part of what the plan is a function of.
 ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numba", "numpy")
@@ -156,8 +160,9 @@ def build(
     changes = Changes()
     engine = engine_name(settings.engine)
     processes = settings.solver_processes or os.cpu_count() or 1
-    load = compiled_optimiser if settings.engine == "kernel" else optimiser
-    solver = SolverProcesses(processes, settings.solve_s_max, load)
+    load = optimiser if settings.engine == "reference" else compiled_optimiser
+    load_many = optimiser_of_many if settings.engine == "columns" else None
+    solver = SolverProcesses(processes, settings.solve_s_max, load, load_many)
     asks_policy = GrpcPolicy(policy)
     key = read_private_key(settings.plan_key_file.read_bytes())
     asks_execution = GrpcExecution(execution, key, settings.plan_key_id)
@@ -265,8 +270,15 @@ def command_line() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve until SIGTERM")
     commands.add_parser("migrate", help="bring the schema to the newest revision")
+    commands.add_parser("compile", help="compile what `serve` would compile, and keep it")
+    if parser.parse_args().command == "compile":
+        keep_compiled(BUILD)
+        compiled_optimiser()
+        optimiser_of_many()
+        return
     settings = DecisionSettings.from_environment()
     if parser.parse_args().command == "serve":
+        keep_compiled(BUILD)
         run(main(settings))
     else:
         asyncio.run(run_migrations(settings, "services.decision"))

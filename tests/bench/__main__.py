@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, decision, fix, fix_session, ground, policy, tax
+from tests.bench import audit, decision, fix, fix_session, ground, mintrade, policy, tax
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -27,7 +27,11 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.log": audit.large_log,
     "fix.codec_vs_simplefix": fix.codec,
     "decision.small": decision.small,
-    "decision.small.accounts_per_s": decision.plans,
+    "decision.small.accounts_per_s": decision.road,
+    "decision.small.growth": decision.growth,
+    "decision.plans": decision.plans,
+    "decision.mintrade": mintrade.against_scip,
+    "decision.b500": mintrade.b500,
     "decision.large": decision.large,
     "decision.certified_share": decision.certified,
     "decision.screen_1m_s": decision.screening,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.decision.domain.bulk.columns import Inputs
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, Floats
 from services.decision.domain.kernel.arrays import Batch
 
@@ -183,4 +184,120 @@ def columns(count: int, seed: int) -> Batch:
         groups=np.zeros((0, 2)),
         exposure_at=np.tile(np.arange(n), count),
         exposures=shared.exposures,
+    )
+
+
+def exact_columns(
+    count: int,
+    seed: int,
+    *,
+    closed: bool = True,
+    increment: int = 1,
+    minimum_cents: int = 0,
+    size: Size = SMALL,
+    lots_max: int = 0,
+) -> Inputs:
+    """Return random accounts of a size as exact columns: what a run reads from its book, prices and policies.
+
+    Prices are in cents, quantities in ten-thousandths of a unit, accounts worth twenty thousand to two million.
+
+    Args:
+        count: How many.
+        seed: Of the random numbers.
+        closed: Close one way where a round trip would pay; else the accounts are torn.
+        increment: Of quantities traded, in ten-thousandths of a unit.
+        minimum_cents: Smallest trade.
+        size: Of each account.
+        lots_max: Of each instrument; as many as the size usually has when 0.
+    """
+    rng = np.random.default_rng([seed, count, 1])
+    shared = _shared(rng, size)
+    n = size.instruments
+    price = np.rint(100.0 * np.exp(rng.uniform(np.log(15.0), np.log(600.0), n))).astype(np.int64)
+    value = np.exp(rng.uniform(np.log(2e4), np.log(2e6), count))
+    target = shared.models[rng.integers(size.models, size=count)]
+    legacy = (rng.random((count, n)) < 0.06) * rng.uniform(0.002, 0.03, (count, n))
+    held = (target * np.exp(size.drift * rng.standard_normal((count, n))) + legacy) * (rng.random((count, n)) >= 0.03)
+    fresh = rng.random(count) < 0.25
+    cash = np.where(fresh, rng.uniform(0.03, 0.12, count), rng.uniform(0.003, 0.03, count))
+    held *= ((1.0 - cash) / held.sum(axis=1))[:, None]
+    lots_max = lots_max or (7 if size is SMALL else 4)
+    counts = np.minimum(np.maximum(rng.poisson(size.lots, count * n), 1), lots_max) * (held.ravel() > 0)
+    row = np.repeat(np.arange(count * n), counts)
+    parts = rng.gamma(1.5, 1.0, len(row))
+    worth = parts / np.bincount(row, parts, minlength=count * n)[row] * (held * value[:, None]).ravel()[row]
+    quantity = np.maximum(np.rint(worth / price[row % n] * 100.0 * 10_000).astype(np.int64) // increment, 1) * increment
+    gain = 1.0 - np.exp(rng.normal(-0.25, 0.22, count * n)[row] + rng.normal(0.0, 0.12, len(row)))
+    basis = np.rint((1.0 - gain) * quantity * price[row % n] / 10_000).astype(np.int64)
+    long = rng.random(len(row)) < 0.65
+    sold_lately, bought_lately = rng.random(count * n) < 0.06, rng.random(count * n) < 0.06
+    loss = gain < 0
+    kept, no_buy = bought_lately[row] & loss, sold_lately
+    if closed:
+        harvestable = np.bincount(row, loss & ~kept, minlength=count * n) > 0
+        sells = held.ravel() >= 0.9 * target.ravel()
+        kept = kept | (harvestable & ~sells & ~sold_lately)[row]
+        no_buy = no_buy | (harvestable & sells)
+    every = np.ones(count * n, dtype=np.int64)
+    fixed = np.ones(count, dtype=np.int64)
+    weights = np.rint(1e12 * target.ravel()).astype(np.int64)
+    band = np.tile(np.rint(1e12 * shared.band).astype(np.int64), count)
+    none = np.zeros(1, dtype=np.int64)
+    return Inputs(
+        instrument_at=n * np.arange(count + 1),
+        lot_at=np.concatenate([none, np.cumsum(counts)]),
+        group_at=np.zeros(count + 1, dtype=np.int64),
+        member_at=none,
+        member=np.zeros(0),
+        groups=np.zeros((0, 2), dtype=np.int64),
+        accounts=np.column_stack(
+            [
+                4 * fixed,
+                6 * fixed,
+                2 * fixed,
+                np.rint(cash * value * 100.0).astype(np.int64) * 10_000,
+                0 * fixed,
+                10**9 * fixed,
+                10**12 * fixed,
+                0 * fixed,
+                0 * fixed,
+                np.rint(1e4 * rng.uniform(0.10, 0.40, count)).astype(np.int64) * 10**8,
+                -1 * fixed,
+                0 * fixed,
+                fixed,
+                fixed,
+            ]
+        ),
+        objectives=np.tile([size.risk_aversion, 0.05 if size.banded else 0.0, 1.0, 0.5, 1.0, 0.0], (count, 1)),
+        instruments=np.stack(
+            [
+                np.tile(price, count),
+                increment * every,
+                weights,
+                band,
+                band,
+                np.tile(np.rint(2e10 * shared.cost).astype(np.int64), count),
+                0 * every,
+                0 * every,
+                minimum_cents * 10_000 * every,
+                0 * every,
+                -1 * every,
+                np.tile(np.arange(n), count),
+                no_buy.astype(np.int64),
+                0 * every,
+                np.tile(np.arange(n), count),
+            ]
+        ),
+        daily_value=np.zeros(count * n),
+        lots=np.stack(
+            [
+                quantity,
+                basis,
+                np.where(long, int(LONG_RATE * 10**9), int(SHORT_RATE * 10**9)),
+                np.where(long, 2, 1),
+                kept.astype(np.int64),
+            ]
+        ),
+        exposures=shared.exposures,
+        specific_variance=shared.specific_variance,
     )

@@ -7,21 +7,25 @@ kernel's own gap, or a broken limit, is more than rounding.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 
 from services.decision.clients.solving import check
 from services.decision.domain.batch_certificate import Certificates, certify
+from services.decision.domain.bulk import decide_many
+from services.decision.domain.bulk.columns import BROKEN, DUAL, NO_TRADE, NODES, OUTCOME, PRIMAL, TRADE
+from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.certificate import terms
 from services.decision.domain.convex import ConvexProblem
 from services.decision.domain.decide import decide
-from services.decision.domain.deciding import draft_plan
+from services.decision.domain.deciding import draft_plan, draft_plans
 from services.decision.domain.kernel.arrays import Batch, Results
 from services.decision.domain.kernel.batch import pack, solve_columns
 from services.decision.domain.screening import screen
 from tests.bench import books
-from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns
+from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns, exact_columns
 from tests.bench.peers import Peer, by_clarabel, by_cvxpy, by_piqp, shape_of
 from tests.bench.results import Result, interleaved
 
@@ -32,7 +36,8 @@ BROKEN_MAX = 1e-9
 CERTIFIED = 1_000_000
 CHUNK = 50_000
 SCREENED, HOLDINGS = 1_000_000, 20
-PLANS = 60
+PLANS = 100
+ROAD = 10_000
 
 
 def small() -> Sequence[Result]:
@@ -55,30 +60,78 @@ def certified() -> Sequence[Result]:
     return [Result("decision.certified_share", good / CERTIFIED, f"of {CERTIFIED:,} accounts")]
 
 
+def road() -> Sequence[Result]:
+    """Measure the whole road of small accounts in columns: from exact columns to certified, explained plan columns."""
+    inputs = {
+        "accounts": exact_columns(ROAD, 21),
+        "whole_share_accounts": exact_columns(ROAD, 21, increment=10_000),
+        "torn_accounts": exact_columns(ROAD // 5, 21, closed=False),
+    }
+    results = []
+    for name, each in inputs.items():
+        plans = decide_columns(each)
+        decided = (plans.accounts[:, OUTCOME] == TRADE) | (plans.accounts[:, OUTCOME] == NO_TRADE)
+        if not decided.all() or plans.accounts[:, BROKEN].any():
+            raise RuntimeError(f"{name}: {int((~decided).sum())} accounts are not answered")
+        rates = interleaved(3, {"ours": lambda each=each: _per_s(lambda: decide_columns(each), len(each.accounts))})
+        gap = float((plans.accounts[:, PRIMAL] - plans.accounts[:, DUAL]).mean()) / 1e6
+        nodes = float(plans.accounts[:, NODES].mean())
+        said = f"accounts/s on one core, mean gap {gap:.3f} bp, {nodes:.1f} nodes"
+        results.append(Result(f"decision.small.{name}_per_s", rates["ours"], said))
+    return results
+
+
+def growth() -> Sequence[Result]:
+    """Measure how cost grows with accounts and with lots: 1 is linear."""
+    few, many = exact_columns(ROAD // 10, 22), exact_columns(ROAD, 22)
+    thin, thick = replace(SMALL, lots=2.0), replace(SMALL, lots=8.0)
+    sides = {
+        "few": few,
+        "many": many,
+        "thin": exact_columns(ROAD // 5, 23, size=thin, lots_max=40),
+        "thick": exact_columns(ROAD // 5, 23, size=thick, lots_max=40),
+    }
+    taken = interleaved(
+        3, {name: lambda each=each: _spent(lambda: decide_columns(each)) for name, each in sides.items()}
+    )
+    lots = sides["thick"].lots.shape[1] / sides["thin"].lots.shape[1]
+    return [
+        Result("decision.small.growth_in_accounts", taken["many"] / taken["few"] / 10.0, "× linear, ten times as many"),
+        Result(
+            "decision.small.growth_in_lots", taken["thick"] / taken["thin"] / lots, f"× linear, {lots:.1f} × the lots"
+        ),
+    ]
+
+
 def plans() -> Sequence[Result]:
     """Measure the road of a real run: from a book to a plan that is certified, checked, explained, and recorded."""
-    inputs, basis = books.inputs(PLANS)
-    reference = books.inputs(PLANS // 4, engine="reference")
-    draft_plan(inputs[0], basis, decide, check)
-    draft_plan(reference[0][0], reference[1], decide, check)
+    ours, basis = books.inputs(PLANS, engine="columns")
+    sides = {name: books.inputs(PLANS // 4, engine=name) for name in ("kernel", "reference")}
+    draft_plans(ours[:1], basis, decide_many)
+    for one, its in sides.values():
+        draft_plan(one[0], its, decide, check)
     rates = interleaved(
         3,
         {
-            "ours": lambda: _per_s(lambda: [draft_plan(each, basis, decide, check) for each in inputs], len(inputs)),
-            "theirs": lambda: _per_s(
-                lambda: [draft_plan(each, reference[1], decide, check) for each in reference[0]], len(reference[0])
-            ),
+            "columns": lambda: _per_s(lambda: draft_plans(ours, basis, decide_many), len(ours)),
+            **{
+                name: lambda one=one, its=its: _per_s(
+                    lambda: [draft_plan(e, its, decide, check) for e in one], len(one)
+                )
+                for name, (one, its) in sides.items()
+            },
         },
     )
     return [
         Result(
-            "decision.small.accounts_per_s",
-            rates["ours"],
-            "accounts/s",
-            "the reference model",
-            rates["theirs"],
-            rates["ours"] / rates["theirs"],
+            f"decision.plans.vs_{name}",
+            rates["columns"],
+            "plans/s on one core, from book to recorded bytes",
+            f"each by itself, {name}",
+            rates[name],
+            rates["columns"] / rates[name],
         )
+        for name in sides
     ]
 
 
@@ -178,7 +231,11 @@ def _of_peer(solve: Peer, problems: Sequence[ConvexProblem]) -> Callable[[], flo
     return taken
 
 
-def _per_s(work: Callable[[], object], count: int) -> float:
+def _spent(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
-    return count / (time.process_time() - started)
+    return time.process_time() - started
+
+
+def _per_s(work: Callable[[], object], count: int) -> float:
+    return count / _spent(work)

@@ -21,14 +21,14 @@ from services.decision.clients.solving import (
     optimiser,
     serve,
 )
-from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, failed
+from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, DecideMany, failed
 from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
 from services.kernel.errors import Invalid, Unreachable
 from services.runtime.logging import get_logger
-from services.runtime.telemetry import duration
+from services.runtime.telemetry import counter, duration
 
 log = get_logger()
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 # From start to the first job: the optimiser's imports, and its kernel compiled when it never was, on a machine that is
 # busy starting everything else too.
-START_S_MAX = 300.0
+START_S_MAX = 900.0
 # Estimating risk happens once for a price history.
 RISK_S_MAX = 600.0
 
@@ -50,19 +50,27 @@ class SolverStopped(Unreachable):
 class SolverProcesses:
     """A fixed number of computing processes; a job waits for a free one."""
 
-    def __init__(self, count: int, account_s_max: float, load: Callable[[], Decide] = optimiser) -> None:
+    def __init__(
+        self,
+        count: int,
+        account_s_max: float,
+        load: Callable[[], Decide] = optimiser,
+        load_many: Callable[[], DecideMany] | None = None,
+    ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             count: Processes.
             account_s_max: Longest that one account may take, in seconds.
             load: Returns the optimiser; runs in each process.
+            load_many: Returns the optimiser of many, if there is one; likewise.
         """
-        self._processes = [_SolverProcess(load) for _ in range(count)]
+        self._processes = [_SolverProcess(load, load_many) for _ in range(count)]
         self._free: asyncio.Queue[_SolverProcess] = asyncio.Queue()
         for process in self._processes:
             self._free.put_nowait(process)
         self._account_s_max = account_s_max
+        self._solved = counter("evenkeel.plan.solved", "{plan}", "Decided plans by what solved them.")
         self._durations = duration("evenkeel.plan.solve.duration", "How long accounts took to decide.")
 
     def start(self) -> None:
@@ -84,6 +92,9 @@ class SolverProcesses:
         solved = await self._run(lambda process: process.drafts(accounts, basis, self._account_s_max))
         for each in solved:
             self._durations.record(each.duration_s, {"outcome": each.draft.outcome.value})
+            decision = each.draft.content.decision
+            if decision is not None:
+                self._solved.add(1, {"solver": decision.certificate.solver})
         return solved
 
     async def not_traded(self, account: AccountInputs, basis: Basis) -> Sequence[NotTraded]:
@@ -123,10 +134,10 @@ class SolverProcesses:
 class _SolverProcess:
     """One process, started when needed and replaced when it fails. Its methods block; one thread uses it at a time."""
 
-    def __init__(self, load: Callable[[], Decide]) -> None:
+    def __init__(self, load: Callable[[], Decide], load_many: Callable[[], DecideMany] | None) -> None:
         # Never forked: a copy of a process with an event loop and gRPC's threads does not work.
         self._context = multiprocessing.get_context("spawn")
-        self._load = load
+        self._load, self._load_many = load, load_many
         self._process: BaseProcess | None = None
         self._connection: Connection[object, object] | None = None
         self._ready = False
@@ -134,7 +145,9 @@ class _SolverProcess:
 
     def start(self) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs, self._load), daemon=True, name="solver")
+        process = self._context.Process(
+            target=serve, args=(theirs, self._load, self._load_many), daemon=True, name="solver"
+        )
         process.start()
         # From now on only the process holds that end, so we notice when it is gone.
         theirs.close()

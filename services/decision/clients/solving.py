@@ -6,24 +6,37 @@ It holds no connection to anything but the service that started it, and ends whe
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
 
 from services.decision.app.ports import Solved
+from services.decision.clients.compiling import compiling_alone
 from services.decision.domain.checker import violations
-from services.decision.domain.deciding import AccountInputs, Basis, Decide, draft_plan, failed
+from services.decision.domain.deciding import (
+    AccountInputs,
+    Basis,
+    Decide,
+    DecideMany,
+    draft_plan,
+    draft_plans,
+    engine_of,
+    failed,
+)
 from services.decision.domain.decision import Decision, NotTraded
-from services.decision.domain.plan import Failure
+from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory
-from services.decision.domain.problem import AccountProblem, RiskModel
+from services.decision.domain.problem import AccountProblem, Engine, RiskModel
 from services.decision.domain.risk_model import estimate
 from services.kernel.errors import Fact
 
 # Said once, when everything is imported.
 READY = "ready"
+
+# Positions of the accounts that are decided together: a second's work, so that a process is never silent for long.
+POSITIONS_MAX = 2000
 
 # Reason of a plan that failed for a mistake of ours.
 OUR_MISTAKE = "INTERNAL"
@@ -70,28 +83,44 @@ def compiled_optimiser() -> Decide:
     """Return the optimiser with its kernel compiled, or loaded as it was compiled before."""
     from services.decision.domain.kernel import warm_up  # noqa: PLC0415 - see above
 
-    warm_up()
+    with compiling_alone():
+        warm_up()
     return optimiser()
 
 
-def serve(connection: "Connection[object, object]", load: Callable[[], Decide] = optimiser) -> None:
+def optimiser_of_many() -> DecideMany:
+    """Return the optimiser of many accounts at once, compiled, or loaded as it was compiled before."""
+    from services.decision.domain.bulk.deciding import decide_many, warm_up  # noqa: PLC0415 - like the optimiser
+
+    with compiling_alone():
+        warm_up()
+    return decide_many
+
+
+def serve(
+    connection: "Connection[object, object]",
+    load: Callable[[], Decide] = optimiser,
+    load_many: Callable[[], DecideMany] | None = None,
+) -> None:
     """Answer jobs until the other side is gone.
 
     Args:
         connection: To the service.
         load: Returns the optimiser.
+        load_many: Returns the optimiser of many, if there is one.
     """
     # Ctrl-C in a terminal reaches every process of it; this one ends with the service.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         decide = load()
+        decide_many = None if load_many is None else load_many()
         connection.send(READY)
         while True:
             job = connection.recv()
             match job:
                 case DraftJob():
-                    for account in job.accounts:
-                        connection.send(_solved(account, job.basis, decide))
+                    for solved in _all_solved(job, decide, decide_many):
+                        connection.send(solved)
                 case RiskJob():
                     connection.send(_risk_model(job.history))
                 case NotTradedJob():
@@ -104,6 +133,34 @@ def check(problem: AccountProblem, decision: Decision) -> Sequence[str]:
     """Return what is wrong with a decision; doing nothing is always allowed."""
     broken = violations(problem, decision.trades) if decision.trades else ()
     return [f"{each.rule} {each.subject}: {each.description}" for each in broken]
+
+
+def _all_solved(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -> Iterator[Solved]:
+    """Yield the answer of each account, in order: of many together, and where that is none, of each by itself."""
+    together = decide_many is not None and engine_of(job.basis.engine) is Engine.COLUMNS
+    for accounts in _pieces(job.accounts):
+        started_s = time.perf_counter()
+        drafts: Sequence[Draft | None] = [None] * len(accounts)
+        if together and decide_many is not None:
+            try:
+                drafts = draft_plans(accounts, job.basis, decide_many)
+            except Exception:  # noqa: BLE001 - each is then decided by itself, and its plan names who did it
+                traceback.print_exc()
+        share_s = (time.perf_counter() - started_s) / len(accounts)
+        for account, draft in zip(accounts, drafts, strict=True):
+            yield _solved(account, job.basis, decide) if draft is None else Solved(draft, share_s)
+
+
+def _pieces(accounts: Sequence[AccountInputs]) -> Iterator[Sequence[AccountInputs]]:
+    """Yield accounts in pieces that hold few enough positions to be answered soon."""
+    begin = held = 0
+    for index, account in enumerate(accounts):
+        held += len(account.account.positions)
+        if held > POSITIONS_MAX and index > begin:
+            yield accounts[begin:index]
+            begin, held = index, len(account.account.positions)
+    if begin < len(accounts):
+        yield accounts[begin:]
 
 
 def _solved(account: AccountInputs, basis: Basis, decide: Decide) -> Solved:

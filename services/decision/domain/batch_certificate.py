@@ -7,7 +7,7 @@ false; wrong trades show as a value above the bound, or as a limit that is broke
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -39,17 +39,23 @@ from services.decision.domain.kernel.arrays import (
     Results,
 )
 
+# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
+# than most functions do, and each call counts every array. The last is not among the types that numba declares.
+COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
+# No way in from Python, which takes as long to compile as the function.
+PART: Any = {**COMPILED, "no_cpython_wrapper": True}
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, or load what was compiled."""
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(Function, njit(cache=True, **COMPILED)(function))
 
 
 def part(function: Function) -> Function:
     """Compile a function that only compiled code calls; it is kept with its caller."""
-    return cast(Function, njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)(function))
+    return cast(Function, njit(**PART)(function))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,9 +115,7 @@ def _certify(
 
 
 @part
-def added_up(
-    b: Batch, account: int, sold: Floats, bought: Floats, room: Floats, factor: Floats
-) -> tuple[float, float]:
+def added_up(b: Batch, account: int, sold: Floats, bought: Floats, room: Floats, factor: Floats) -> tuple[float, float]:
     """Return the objective of an account's trades in basis points, and the weight by which they break a limit.
 
     Fills in where they lead to, which `bound_below` takes for its tangents: what is sold and bought of each instrument
@@ -167,7 +171,7 @@ def exposed(b: Batch, account: int, room: Floats, factor: Floats) -> float:
         line = b.exposures[b.exposure_at[i]]
         for f in range(k):
             factor[f] += line[f] * d
-    squares = 0.0
+    squares: float = 0.0
     for f in range(k):
         squares += factor[f] * factor[f]
     return squares
@@ -187,7 +191,7 @@ def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats,
     free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
     cash, ceiling = max(y[0], 0.0), min(max(y[1], 0.0), band_price)
     turnover, gains = max(y[2], 0.0), max(y[3], 0.0)
-    bound = cash * (floor - free) + ceiling * (free - b.accounts[account, CASH_CEILING])
+    bound: float = cash * (floor - free) + ceiling * (free - b.accounts[account, CASH_CEILING])
     bound -= turnover * b.accounts[account, TURNOVER_MAX] + gains * b.accounts[account, GAIN_BUDGET]
     squares = 0.0
     for f in range(k):

@@ -73,7 +73,8 @@ def recorded_text(value: Value) -> str:
 
 
 def _recorded_fields(value: Value) -> Iterator[str]:
-    for name, shown, default in _sorted_parts(type(value)):
+    kind: Kind = type(value)
+    for name, shown, default in _sorted_parts(kind):
         part = getattr(value, name)
         if default is _NONE or part != default:
             yield shown + recorded_text(part)

@@ -7,7 +7,7 @@ exactly, and so it must not miss one that the exact triggers would name; `slack`
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -18,12 +18,16 @@ from services.decision.domain.convex import Floats
 # Weights in float64 from values in cents are exact to far better than this.
 SLACK = 1e-9
 
+# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
+# than most functions do, and each call counts every array. The last is not among the types that numba declares.
+COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, or load what was compiled."""
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(Function, njit(cache=True, **COMPILED)(function))
 
 
 def screen(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -37,28 +38,29 @@ CHARACTERS = {Character.EXEMPT: EXEMPT, Character.SHORT: SHORT, Character.LONG: 
 
 # What the columns know of each value; a field besides must be at its default.
 KNOWN: Mapping[type, frozenset[str]] = {
-    AccountProblem: frozenset(
-        "account_id currency as_of_date cash holdings tax objective cash_rule limits recent_trades".split()
-    ),
-    Holding: frozenset(
-        (
-            "instrument_id price quantity_increment target_weight band lots spread_bps commission_bps "
-            "commission_per_trade average_daily_value minimum_trade held_away_value weight_max identity_set no_buy "
-            "no_sell"
-        ).split()
-    ),
-    CashRule: frozenset("floor floor_weight ceiling_weight withdrawal flow".split()),
-    TaxProfile: frozenset(
-        "jurisdiction taxable short_rate long_rate gain_budget realized_short realized_long".split()
-    ),
-    Objective: frozenset(
-        (
-            "risk_aversion band_excess_price tax_weight cost_weight loss_credit_weight impact_coefficient "
-            "net_benefit_min horizon_years"
-        ).split()
-    ),
-    Limits: frozenset("turnover groups".split()),
+    kind: frozenset(names.split())
+    for kind, names in {
+        AccountProblem: """
+            account_id currency as_of_date cash holdings tax objective cash_rule limits recent_trades
+        """,
+        Holding: """
+            instrument_id price quantity_increment target_weight band lots spread_bps commission_bps
+            commission_per_trade average_daily_value minimum_trade held_away_value weight_max identity_set
+            no_buy no_sell
+        """,
+        CashRule: "floor floor_weight ceiling_weight withdrawal flow",
+        TaxProfile: "jurisdiction taxable short_rate long_rate gain_budget realized_short realized_long",
+        Objective: """
+            risk_aversion band_excess_price tax_weight cost_weight loss_credit_weight impact_coefficient
+            net_benefit_min horizon_years
+        """,
+        Limits: "turnover groups",
+    }.items()
 }
+
+
+# A dataclass, known at run time only.
+Kind: TypeAlias = Any
 
 
 class DoesNotFit(Exception):
@@ -169,7 +171,9 @@ def account_columns(
         daily_value=daily_value,
         lots=lots,
         lot_counts=counts,
-        groups=[[units(each.weight_min, WEIGHT_PLACES), units(each.weight_max, WEIGHT_PLACES)] for each in limits.groups],
+        groups=[
+            [units(each.weight_min, WEIGHT_PLACES), units(each.weight_max, WEIGHT_PLACES)] for each in limits.groups
+        ],
         members=[
             [float(holding.instrument_id in members) for holding in holdings]
             for members in (frozenset(group.instrument_ids) for group in limits.groups)
@@ -193,8 +197,8 @@ def joined(accounts: Sequence[AccountColumns], risk: RiskModel) -> Inputs:
         instruments=np.ascontiguousarray(_table([row for each in accounts for row in each.instruments], 15).T),
         daily_value=np.array([value for each in accounts for value in each.daily_value], dtype=np.float64),
         lots=np.ascontiguousarray(_table([lot for each in accounts for lot in each.lots], 5).T),
-        exposures=np.ascontiguousarray(risk.exposures),
-        specific_variance=np.ascontiguousarray(risk.specific_variance),
+        exposures=np.array(risk.exposures, dtype=np.float64, order="C"),
+        specific_variance=np.array(risk.specific_variance, dtype=np.float64),
     )
 
 
@@ -220,17 +224,26 @@ def check_known(value: object) -> None:
     problem = value
     if not isinstance(problem, AccountProblem):
         raise TypeError(f"must be an AccountProblem, was {type(value).__name__}")
-    for part in (problem, problem.cash_rule, problem.tax, problem.objective, problem.limits, *problem.holdings):
-        for name, default in _unknown(type(part)):
+    parts: tuple[Any, ...] = (
+        problem,
+        problem.cash_rule,
+        problem.tax,
+        problem.objective,
+        problem.limits,
+        *problem.holdings,
+    )
+    for part in parts:
+        kind: Kind = type(part)
+        for name, default in _unknown(kind):
             if getattr(part, name) != default:
-                raise DoesNotFit(f"{type(part).__name__}.{name} is not among the columns")
+                raise DoesNotFit(f"{kind.__name__}.{name} is not among the columns")
 
 
 @cache
-def _unknown(kind: type) -> tuple[tuple[str, object], ...]:
+def _unknown(kind: Kind) -> tuple[tuple[str, object], ...]:
     """Return the fields of a value that the columns do not know, each with its default."""
     found: list[tuple[str, object]] = []
-    for each in dataclasses.fields(kind):  # type: ignore[arg-type]  # all kinds of KNOWN are dataclasses
+    for each in dataclasses.fields(kind):
         if each.name in KNOWN[kind]:
             continue
         made = each.default_factory() if each.default_factory is not dataclasses.MISSING else each.default

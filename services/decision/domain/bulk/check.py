@@ -4,7 +4,7 @@ The compiled equal of `checker`, which says what each rule means. It shares no a
 a rounding is not repeated but its result bounded, by products of up to 126 bits in two halves.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from services.decision.domain.bulk.columns import (
     BUDGET_LEFT,
     COMMISSION,
     COMMISSION_BPS,
-    EXEMPT,
     FLOOR,
     FLOOR_WEIGHT,
     GAIN,
@@ -53,7 +52,8 @@ from services.decision.domain.bulk.columns import (
     Inputs,
     Plans,
 )
-from services.decision.domain.kernel.newton import part
+from services.decision.domain.bulk.exact import whole
+from services.decision.domain.kernel.newton import part, within
 
 # Bits of what is broken, as `checker.Rule` names them.
 (
@@ -82,7 +82,7 @@ BPS_OF_MONEY = cast(int, np.int64(10_000 * BPS_ONE))
 ONE_CENT = cast(int, np.int64(1))
 
 
-@part
+@within
 def product(a: int, b: int) -> tuple[int, int]:
     """Return a · b, neither negative, as high and low halves of 63 bits: high · 2^63 + low."""
     a1, a0, b1, b0 = a >> HALF, a & LOW, b >> HALF, b & LOW
@@ -91,10 +91,12 @@ def product(a: int, b: int) -> tuple[int, int]:
     other = np.uint64(a0) * np.uint64(b1) + (cross & np.uint64(LOW))
     high = np.uint64(a1) * np.uint64(b1) + (cross >> np.uint64(HALF)) + (other >> np.uint64(HALF))
     rest = (other << np.uint64(HALF)) | (low & np.uint64(LOW))
-    return np.int64((high << np.uint64(1)) | (rest >> np.uint64(63))), np.int64(rest & np.uint64((1 << 63) - 1))
+    upper: Any = (high << np.uint64(1)) | (rest >> np.uint64(63))
+    lower: Any = rest & np.uint64((1 << 63) - 1)
+    return whole(upper), whole(lower)
 
 
-@part
+@within
 def exceeds(a: int, b: int, c: int, d: int) -> bool:
     """Return whether a · b > c · d; none is negative."""
     high, low = product(a, b)
@@ -102,13 +104,13 @@ def exceeds(a: int, b: int, c: int, d: int) -> bool:
     return high > other_high or (high == other_high and low > other_low)
 
 
-@part
+@within
 def is_near(kept: int, unit: int, a: int, b: int, slack: int) -> bool:
     """Return whether kept · unit is at most slack · unit away from a · b; kept, a and b have one sign or are 0."""
     return not exceeds(max(kept - slack, 0), unit, a, b) and not exceeds(a, b, kept + slack, unit)
 
 
-@part
+@within
 def ten_to(exponent: int) -> int:
     """Return 10^exponent."""
     power = 1
@@ -118,7 +120,7 @@ def ten_to(exponent: int) -> int:
 
 
 @part
-def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -> int:
+def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -> int:  # noqa: C901 - one rule after the other
     """Return the bits of the rules that the trade in one instrument breaks, its lots included."""
     steps, value = plans.instruments[STEPS, i], plans.instruments[VALUE, i]
     price, increment = inputs.instruments[PRICE, i], inputs.instruments[INCREMENT, i]
@@ -161,9 +163,11 @@ def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -
             found |= GAIN_AND_TAX_RULE
         won = plans.lots[LOT_GAIN, lot]
         owed = plans.lots[LOT_TAX, lot]
-        if won != money - basis or (owed != 0 and (owed > 0) != (won > 0)):
-            found |= GAIN_AND_TAX_RULE
-        elif not is_near(abs(owed), RATE_ONE, abs(won), inputs.lots[RATE, lot], ONE_CENT):
+        if (
+            won != money - basis
+            or (owed != 0 and (owed > 0) != (won > 0))
+            or not is_near(abs(owed), RATE_ONE, abs(won), inputs.lots[RATE, lot], ONE_CENT)
+        ):
             found |= GAIN_AND_TAX_RULE
         sold, proceeds, gain, tax = sold + part, proceeds + money, gain + won, tax + owed
     if steps < 0:
@@ -184,7 +188,7 @@ def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -
     return found
 
 
-@part
+@within
 def loses(inputs: Inputs, account: int, i: int, lot: int) -> bool:
     """Return whether a lot's price is below its basis: quantity · price · 10^basis scale < basis · 10^value scale."""
     worth = inputs.lots[QUANTITY, lot] * inputs.instruments[PRICE, i]
@@ -212,7 +216,7 @@ def washes(inputs: Inputs, plans: Plans, account: int) -> bool:
 
 
 @part
-def check_plan(inputs: Inputs, plans: Plans, account: int) -> int:
+def check_plan(inputs: Inputs, plans: Plans, account: int) -> int:  # noqa: C901 - one rule after the other
     """Return the bits of every rule that an account's plan breaks; 0 when it may be released."""
     i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
     own = inputs.accounts[account]
@@ -267,11 +271,12 @@ def check_plan(inputs: Inputs, plans: Plans, account: int) -> int:
     return found
 
 
-@part
+@within
 def value_after(inputs: Inputs, plans: Plans, i: int, cent: int) -> int:
     """Return what is held of an instrument after the plan, in units of money."""
     held = inputs.instruments[AWAY, i]
     for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
         held += inputs.lots[QUANTITY, lot] * inputs.instruments[PRICE, i]
-    value = plans.instruments[VALUE, i] * cent
-    return held + value if plans.instruments[STEPS, i] > 0 else held - value
+    value: int = plans.instruments[VALUE, i] * cent
+    after: int = held + value if plans.instruments[STEPS, i] > 0 else held - value
+    return after

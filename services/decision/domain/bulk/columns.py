@@ -17,8 +17,8 @@ from services.decision.domain.convex import Floats
 
 Integers = NDArray[np.int64]
 
-# Weights are integers times 10^−12, rates times 10^−9, basis points times 10^−6. They are numpy's, because compiled code
-# takes a plain constant for a type of its own, and compiles what it is passed to once more.
+# Weights are integers times 10^−12, rates times 10^−9, basis points times 10^−6. They are numpy's, because compiled
+# code takes a plain constant for a type of its own, and compiles what it is passed to once more.
 WEIGHT_ONE = cast(int, np.int64(10**12))
 RATE_ONE = cast(int, np.int64(10**9))
 BPS_ONE = cast(int, np.int64(10**6))
@@ -115,7 +115,8 @@ BY_DRIFT, BY_FLOOR, BY_CEILING, BY_FLOW, BY_REQUEST = 1, 2, 4, 8, 16
 
 # Columns of `Plans.accounts`: what became of it and why; bits of what asks; bits of what the check found; nodes that
 # were searched; the certificate in millionths of a basis point; then money in cents and weights in millionths; prices
-# of limits in millionths; last the parts of the objective, before and after, in millionths of a basis point.
+# of limits in millionths; then the parts of the objective, before and after, and what the search
+# could not prove, in millionths of a basis point.
 (
     OUTCOME,
     WHY,
@@ -155,7 +156,8 @@ BY_DRIFT, BY_FLOOR, BY_CEILING, BY_FLOW, BY_REQUEST = 1, 2, 4, 8, 16
     IDLE_AFTER,
     COST_AFTER,
     TAX_AFTER,
-) = range(38)
+    UNPROVEN,
+) = range(39)
 # Rows of `Plans.instruments`: a trade in increments, positive buys; money in cents; weights in millionths; BENEFIT, NET
 # in cents; RISK in hundredths of a basis point; the limit that requires it; what buying or selling one more is worth.
 (
@@ -185,7 +187,7 @@ class Plans(NamedTuple):
     """What accounts should trade, how good that provably is, and why.
 
     Attributes:
-        accounts: Shape (accounts, 38).
+        accounts: Shape (accounts, 39).
         instruments: Shape (15, instruments).
         lots: Shape (5, lots).
         groups: Price of the least and of the most, in millionths, shape (groups, 2).
@@ -200,7 +202,7 @@ class Plans(NamedTuple):
 def room_for_plans(inputs: Inputs) -> Plans:
     """Return empty plans for accounts."""
     return Plans(
-        np.zeros((len(inputs.accounts), 38), dtype=np.int64),
+        np.zeros((len(inputs.accounts), 39), dtype=np.int64),
         np.zeros((15, inputs.instruments.shape[1]), dtype=np.int64),
         np.zeros((5, inputs.lots.shape[1]), dtype=np.int64),
         np.zeros((len(inputs.groups), 2), dtype=np.int64),

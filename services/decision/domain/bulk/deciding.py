@@ -10,6 +10,7 @@ from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.decision import Decision
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.tax import jurisdiction
+from services.kernel.errors import Fact
 
 
 def decide_many(
@@ -25,20 +26,21 @@ def decide_many(
         options: How to decide each.
     """
     rows = {instrument_id: row for row, instrument_id in enumerate(risk.instrument_ids)}
-    views = [jurisdiction(problem.tax.jurisdiction).view(problem) for problem in problems]
-    fitting, parts = [], []
-    for index, (problem, view, how) in enumerate(zip(problems, views, options, strict=True)):
+    fitting, views, parts = [], [], []
+    for index, (problem, how) in enumerate(zip(problems, options, strict=True)):
         try:
+            view = jurisdiction(problem.tax.jurisdiction).view(problem)
             parts.append(account_columns(problem, view, rows, asked=how.ignore_triggers))
-            fitting.append(index)
-        except DoesNotFit:
-            # It takes the other road, whose certificate names its solver.
+        except (DoesNotFit, Fact):
+            # It takes the other road, which refuses what must be, and whose certificate names its solver.
             continue
+        fitting.append(index)
+        views.append(view)
     decisions: list[Decision | None] = [None] * len(problems)
     if not fitting:
         return decisions
     inputs = joined(parts, risk)
-    plans = account_plans(inputs, decide_columns(inputs), [problems[at] for at in fitting], [views[at] for at in fitting])
+    plans = account_plans(inputs, decide_columns(inputs), [problems[at] for at in fitting], views)
     for index, plan in zip(fitting, plans, strict=True):
         decisions[index] = decision_of(plan, options[index]) if plan.answered else None
     return decisions

@@ -4,25 +4,32 @@ The quotient is first taken in floating point, which is near. What is left then 
 wrap around, so the wrapped difference is the true one; it corrects the quotient to the last digit.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
 
-from services.decision.domain.kernel.newton import part
+from services.decision.domain.kernel.newton import within
 
 # Products are below this, in magnitude: the float quotient is then near enough. Divisors are at most `DIVISOR_MAX`.
 PRODUCT_MAX = 2.0**110
 DIVISOR_MAX = 2 * 10**18
 
+# Makes an integer of 64 bits out of a number, and out of a plain constant, which compiled code takes for a type of its
+# own: what is passed one would be compiled once more.
+whole = cast(Callable[[float], int], np.int64)
 
-@part
+
+@within
 def floor_over(a: int, b: int, divisor: int) -> tuple[int, int]:
     """Return floor(a · b / divisor) and the remainder; |a · b| < 2^110, the quotient below 2^51, 1 ≤ divisor ≤ 2e18."""
-    quotient = np.int64(np.floor(np.float64(a) * np.float64(b) / np.float64(divisor)))
-    left = np.int64(a) * np.int64(b) - quotient * np.int64(divisor)
+    quotient = whole(np.floor(np.float64(a) * np.float64(b) / np.float64(divisor)))
+    left = whole(a) * whole(b) - quotient * whole(divisor)
     more = left // divisor
     return quotient + more, left - more * divisor
 
 
-@part
+@within
 def rounded_over(a: int, b: int, divisor: int) -> int:
     """Return a · b / divisor rounded half-even."""
     quotient, left = floor_over(a, b, divisor)
@@ -31,14 +38,14 @@ def rounded_over(a: int, b: int, divisor: int) -> int:
     return quotient
 
 
-@part
+@within
 def ceiling_over(a: int, b: int, divisor: int) -> int:
     """Return a · b / divisor rounded up."""
     quotient, left = floor_over(a, b, divisor)
     return quotient + 1 if left > 0 else quotient
 
 
-@part
+@within
 def rounded_by(a: int, divisor: int) -> int:
     """Return a / divisor rounded half-even."""
     quotient = a // divisor

@@ -77,10 +77,12 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.newton import part
+from services.decision.domain.kernel.newton import part, within
 
 # Amounts of money are below this many units: sums of four still fit 63 bits, and products with weights 110.
 AMOUNT_MAX = 2.0**59
+# Per unit of weight: a gain below it may be a loss, which is then asked exactly.
+NO_GAIN = 1e-9
 
 
 def room_for_batch(inputs: Inputs) -> Batch:
@@ -100,7 +102,7 @@ def room_for_batch(inputs: Inputs) -> Batch:
     )
 
 
-@part
+@within
 def power_of_ten(exponent: int) -> int:
     """Return 10^exponent, exponent 0 to 18."""
     power = 1
@@ -128,14 +130,16 @@ def values_of(inputs: Inputs, account: int, held: Integers) -> int:
             return 0
         held[i - i0] = quantity * inputs.instruments[PRICE, i] + inputs.instruments[AWAY, i]
         mix += held[i - i0]
-    return max(mix, 0)
+    value: int = max(mix, 0)
+    return value
 
 
-@part
+@within
 def floor_of(inputs: Inputs, account: int, mix: int) -> int:
     """Return the least cash after the plan, the withdrawal included, rounded up to a unit of money."""
     least = ceiling_over(inputs.accounts[account, FLOOR_WEIGHT], mix, WEIGHT_ONE)
-    return max(inputs.accounts[account, FLOOR], least) + inputs.accounts[account, WITHDRAWAL]
+    floor: int = max(inputs.accounts[account, FLOOR], least) + inputs.accounts[account, WITHDRAWAL]
+    return floor
 
 
 @part
@@ -164,7 +168,7 @@ def asked_by(inputs: Inputs, account: int, held: Integers, mix: int) -> int:
     return found
 
 
-@part
+@within
 def at_loss(inputs: Inputs, account: int, i: int, lot: int) -> bool:
     """Return whether a lot's price is below its basis, exactly."""
     basis = power_of_ten(inputs.accounts[account, BASIS_SCALE])
@@ -246,10 +250,10 @@ def find_torn(
     for row in range(n):
         i = i0 + row
         for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
-            if b.lots[CAP, lot] > 0.0 and b.lots[GAIN, lot] < 1e-9 and at_loss(inputs, account, i, lot):
-                if b.lots[TAX, lot] < 0.0 or budgeted or not alone[identity[row]]:
-                    sells[identity[row]] = True
-                    break
+            pays = b.lots[TAX, lot] < 0.0 or budgeted or not alone[identity[row]]
+            if pays and b.lots[CAP, lot] > 0.0 and b.lots[GAIN, lot] < NO_GAIN and at_loss(inputs, account, i, lot):
+                sells[identity[row]] = True
+                break
     for row in range(n):
         if b.instruments[BUY_CAP, i0 + row] > 0.0 and sells[identity[row]]:
             torn[identity[row]] = True

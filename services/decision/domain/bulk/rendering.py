@@ -184,7 +184,7 @@ def _certificate(plan: AccountPlan, options: DecideOptions, *, solved: bool) -> 
         convex_gap_bps=_kept(figures[c.CONVEX_GAP], MILLIONTH),
         solver=SOLVER if solved else "NONE",
         solver_version=SOLVER_VERSION if solved else "",
-        status=f"optimal after {nodes} nodes" if solved else NOT_SOLVED,
+        status=f"best of {nodes} nodes, {_kept(figures[c.UNPROVEN], MILLIONTH)} bp unproven" if solved else NOT_SOLVED,
         options=_options(options),
     )
 

@@ -15,12 +15,10 @@ from services.decision.domain.bulk.check import check_plan
 from services.decision.domain.bulk.columns import (
     ASKED_BY,
     AVERSION,
-    BASIS,
     BELOW_MINIMUM,
     BROKEN,
     CHECK_FAILED,
     CONVEX_GAP,
-    COST,
     DUAL,
     GAIN,
     HOLD,
@@ -53,6 +51,7 @@ from services.decision.domain.bulk.columns import (
     TAX,
     TOO_LARGE,
     TRADE,
+    UNPROVEN,
     VALUE,
     VALUE_SCALE,
     WHY,
@@ -61,7 +60,7 @@ from services.decision.domain.bulk.columns import (
     Plans,
     room_for_plans,
 )
-from services.decision.domain.bulk.exact import rounded_by, rounded_over
+from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
 from services.decision.domain.bulk.layout import (
     asked_by,
     find_torn,
@@ -74,7 +73,6 @@ from services.decision.domain.bulk.trading import (
     CENT,
     IMPACT_RATE,
     NOW,
-    UNIT_WEIGHT,
     Desk,
     basis_in_cents,
     begin_near,
@@ -88,20 +86,22 @@ from services.decision.domain.bulk.trading import (
 from services.decision.domain.bulk.why import tell_account, tell_limits, tell_paid, tell_risk, tell_trades
 from services.decision.domain.convex import Floats
 from services.decision.domain.costs import daily_volatility
-from services.decision.domain.kernel.arrays import COST_PRICE, START, TARGET, Batch, Integers
 from services.decision.domain.kernel.arrays import COST as COST_RATE
+from services.decision.domain.kernel.arrays import COST_PRICE, START, TARGET, Batch, Integers
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
 from services.decision.domain.kernel.newton import GROUPS, Room, Z, compiled, inlined, part, room_for
-from services.decision.domain.kernel.search import Tree, branch_and_bound, tree_for
 from services.decision.domain.kernel.search import NONE as STANDS
+from services.decision.domain.kernel.search import Tree, branch_and_bound, tree_for
 
 ITERATIONS_MAX = 200
 # In basis points: two plans nearer than this are equals; see `rounding`.
 EQUAL_BPS = 1e-6
 # A search for directions and minimum trades ends when a plan is proven this near to the best, in basis points.
-SEARCH_GAP_BPS = 5e-2
-# Nodes after which it ends unproven: the bound that the certificate shows then is weaker, never false.
-NODES_MAX = 400
+SEARCH_GAP_BPS = 1e-1
+# Nodes, times twenty over the number of instruments, after which it ends unproven: some milliseconds for a small
+# account. The certificate's bound does not rest on the search.
+NODES_MAX = 200
+NODES_LEAST = 16
 MILLION = 1e6
 # When the tracking error is told.
 BEFORE, AFTER = cast(bool, np.bool_(False)), cast(bool, np.bool_(True))
@@ -128,12 +128,13 @@ class Work(NamedTuple):
     volatility: Floats
 
 
-def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX) -> Plans:
+def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = SEARCH_GAP_BPS) -> Plans:
     """Return the plans of accounts.
 
     Args:
         inputs: What they are decided on.
-        nodes_max: Of each search.
+        nodes_max: Of the search in an account of twenty instruments; of more, in proportion fewer.
+        gap_bps: So near to the best a plan must be proven to be for its search to end.
     """
     plans = room_for_plans(inputs)
     sizes = np.diff(inputs.instrument_at)
@@ -156,7 +157,7 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX) -> Plans:
     room = room_for(instruments, lots, k, rows)
     tree, desk = tree_for(instruments, rows), desk_for(instruments, lots, groups, k)
     batch = room_for_batch(inputs)
-    _decide_range(inputs, batch, plans, 0, len(inputs.accounts), room, tree, desk, work, nodes_max)
+    _decide_range(inputs, batch, plans, 0, len(inputs.accounts), room, tree, desk, work, nodes_max, gap_bps)
     return plans
 
 
@@ -172,15 +173,16 @@ def _decide_range(
     desk: Desk,
     work: Work,
     nodes_max: int,
+    gap_bps: float,
 ) -> None:
     for account in range(begin, end):
-        why = decide_account(inputs, b, plans, account, room, tree, desk, work, nodes_max)
+        why = decide_account(inputs, b, plans, account, room, tree, desk, work, nodes_max, gap_bps)
         if why >= TOO_LARGE:
             plans.accounts[account, OUTCOME], plans.accounts[account, WHY] = OTHER_ROAD, why
 
 
 @inlined
-def decide_account(
+def decide_account(  # noqa: C901 - the steps of one decision, in order
     inputs: Inputs,
     b: Batch,
     plans: Plans,
@@ -190,6 +192,7 @@ def decide_account(
     desk: Desk,
     work: Work,
     nodes_max: int,
+    gap_bps: float,
 ) -> int:
     """Decide one account and return why nothing is traded, or why this code does not answer; 0 when it trades."""
     i0, n = inputs.instrument_at[account], inputs.instrument_at[account + 1] - inputs.instrument_at[account]
@@ -212,11 +215,11 @@ def decide_account(
     for r in range(room.prices.shape[1]):
         tree.start[r] = 0.0
     hold, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
-    told[HOLD] = np.int64(np.rint(hold * MILLION))
+    told[HOLD] = whole(np.rint(hold * MILLION))
     tell_risk(plans, b, account, work.room, work.factor, BEFORE)
     if told[ASKED_BY] == 0:
         dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
-        return stay(inputs, plans, account, work, mix, cent, hold, dual, np.int64(WITHIN_BANDS))
+        return stay(inputs, plans, account, work, mix, cent, hold, dual, whole(WITHIN_BANDS))
     if inputs.objectives[account, AVERSION] <= 0.0:
         return NO_AVERSION
 
@@ -230,7 +233,8 @@ def decide_account(
         for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
             if b.lots[0, lot] <= 0.0:
                 tree.whole[row] = False
-    best, bound, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, nodes_max, SEARCH_GAP_BPS)
+    most = max(NODES_LEAST, nodes_max * 20 // max(n, 20))
+    best, bound, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, most, gap_bps)
     told[NODES] = nodes
     if not found:
         return NOT_REACHED
@@ -247,7 +251,8 @@ def decide_account(
     value, _ = added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
     near = bound_below(b, account, y, work.room, work.factor, work.order)
     dual = max(dual, near)
-    told[CONVEX_GAP] = np.int64(np.rint((value - (near if nodes == 1 else best)) * MILLION))
+    told[UNPROVEN] = whole(np.rint((best - bound) * MILLION))
+    told[CONVEX_GAP] = whole(np.rint((value - (near if nodes == 1 else best)) * MILLION))
     tell_limits(inputs, plans, b, account, y, work.room)
 
     gains_price = y[3]
@@ -267,7 +272,7 @@ def decide_account(
     if not kept:
         if standing != 0:
             return NO_PLAN
-        return stay(inputs, plans, account, work, mix, cent, hold, dual, np.int64(BELOW_MINIMUM))
+        return stay(inputs, plans, account, work, mix, cent, hold, dual, whole(BELOW_MINIMUM))
     improve(inputs, b, account, work.held, desk)
     trades = write_trades(inputs, plans, account, desk)
     for lot in range(lots):
@@ -283,16 +288,16 @@ def decide_account(
         forget_trades(inputs, plans, account)
         # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
         proven = hold - dual < needed or trades > 0
-        why = np.int64(NOT_WORTH_IT if proven else BELOW_MINIMUM)
+        why = whole(NOT_WORTH_IT if proven else BELOW_MINIMUM)
         return stay(inputs, plans, account, work, mix, cent, hold, dual, why)
     told[BROKEN] = check_plan(inputs, plans, account)
     if told[BROKEN] != 0:
         return CHECK_FAILED
     told[OUTCOME] = TRADE
-    told[PRIMAL], told[DUAL] = np.int64(np.rint(primal * MILLION)), np.int64(np.rint(dual * MILLION))
+    told[PRIMAL], told[DUAL] = whole(np.rint(primal * MILLION)), whole(np.rint(dual * MILLION))
     tell_account(inputs, plans, account, work.held, mix, cent)
     tell_paid(inputs, plans, b, account, work.sold, mix, cent)
-    told[NET_BENEFIT] = np.int64(np.rint((hold - primal) / 1e4 * (np.float64(mix) / np.float64(cent))))
+    told[NET_BENEFIT] = whole(np.rint((hold - primal) / 1e4 * (np.float64(mix) / np.float64(cent))))
     tell_trades(inputs, plans, b, account, y, cent, mix, work.room, work.factor)
     tell_risk(plans, b, account, work.room, work.factor, AFTER)
     return 0
@@ -326,7 +331,7 @@ def stay(
     """Write down that nothing is traded, and why."""
     told = plans.accounts[account]
     told[OUTCOME], told[WHY] = NO_TRADE, why
-    told[PRIMAL], told[DUAL] = np.int64(np.rint(hold * MILLION)), np.int64(np.rint(dual * MILLION))
+    told[PRIMAL], told[DUAL] = whole(np.rint(hold * MILLION)), whole(np.rint(dual * MILLION))
     tell_account(inputs, plans, account, work.held, mix, cent)
     return why
 
@@ -359,7 +364,7 @@ def write_trades(inputs: Inputs, plans: Plans, account: int, desk: Desk) -> int:
             left -= quantity
             proceeds = rounded_by(quantity * inputs.instruments[PRICE, i], cent) if left > 0 else money
             money -= proceeds
-            basis = basis_in_cents(inputs, account, lot, quantity)
+            basis = basis_in_cents(inputs, desk, lot, quantity)
             won = proceeds - basis
             owed = rounded_over(won, inputs.lots[RATE, lot], RATE_ONE)
             plans.lots[SOLD_QUANTITY, lot], plans.lots[PROCEEDS, lot] = quantity, proceeds
@@ -376,18 +381,15 @@ def forget_trades(inputs: Inputs, plans: Plans, account: int) -> None:
     """Take the trades out of the plan again."""
     i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
     for i in range(i0, i1):
-        for part in range(plans.instruments.shape[0]):
-            if part <= GAIN:
-                plans.instruments[part, i] = 0
+        for figure in range(STEPS, GAIN + 1):
+            plans.instruments[figure, i] = 0
     for lot in range(inputs.lot_at[i0], inputs.lot_at[i1]):
-        for part in range(plans.lots.shape[0]):
-            plans.lots[part, lot] = 0
+        for figure in range(plans.lots.shape[0]):
+            plans.lots[figure, lot] = 0
 
 
 @part
-def cost_beyond(
-    inputs: Inputs, plans: Plans, b: Batch, account: int, work: Work, mix: int, cent: int
-) -> float:
+def cost_beyond(inputs: Inputs, plans: Plans, b: Batch, account: int, work: Work, mix: int, cent: int) -> float:
     """Return what the trades cost beyond the rates that `added_up` counts, in basis points as the policy counts them.
 
     Costs are rounded up to the cent, and a commission is paid once for every trade.
@@ -399,4 +401,5 @@ def cost_beyond(
         paid += plans.instruments[SPREAD, i] + plans.instruments[PAID_COMMISSION, i] + plans.instruments[IMPACT, i]
         amount = work.room[0, i - i0] + work.room[3, i - i0]
         counted += b.instruments[COST_RATE, i] * amount + b.instruments[IMPACT_WEIGHT, i] * amount * np.sqrt(amount)
-    return b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix) - counted)
+    beyond: float = b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix) - counted)
+    return beyond

@@ -10,15 +10,12 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from services.decision.domain.bulk.columns import (
-    AIM,
     BASIS,
     BASIS_SCALE,
     BPS_ONE,
     BUDGET_LEFT,
-    CEILING_WEIGHT,
     COMMISSION,
     COMMISSION_BPS,
-    DESTINATION,
     IMPACT_COEFFICIENT,
     INCREMENT,
     KEPT,
@@ -29,7 +26,6 @@ from services.decision.domain.bulk.columns import (
     NONE,
     PRICE,
     QUANTITY,
-    QUANTITY_SCALE,
     RISK_ROW,
     SPREAD_BPS,
     TURNOVER_LIMIT,
@@ -38,18 +34,18 @@ from services.decision.domain.bulk.columns import (
     WEIGHT_ONE,
     Inputs,
 )
-from services.decision.domain.bulk.exact import ceiling_over, floor_over, rounded_by, rounded_over
+from services.decision.domain.bulk.exact import ceiling_over, floor_over, rounded_by, rounded_over, whole
 from services.decision.domain.bulk.layout import floor_of, power_of_ten
-from services.decision.domain.convex import BPS_PER_ONE, Floats
+from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
     BAND_PRICE,
     CAP,
     CASH_CEILING,
+    COST,
     COST_PRICE,
     GAIN,
-    LEAST,
-    MOST,
+    IMPACT,
     RISK,
     START,
     TARGET,
@@ -58,7 +54,7 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.newton import part
+from services.decision.domain.kernel.newton import part, within
 from services.decision.domain.kernel.search import BUY, DOWN, SELL, States
 from services.decision.domain.kernel.search import NONE as NO_TRADE_STATE
 from services.decision.domain.kernel.search import UP as ONLY_UP
@@ -69,35 +65,41 @@ EQUAL_BPS = 1e-6
 FINE_STEP = 1e-7
 NOISE = 1e-7
 # Divides basis points of money. Constants that are passed on are numpy's; see `columns`.
-BPS_OF_MONEY = cast(int, np.int64(10_000 * BPS_ONE))
+BPS_OF_MONEY = whole(10_000 * BPS_ONE)
 # Places of the trade now, and of the first other.
-THE_NOW, THE_OTHER = cast(int, np.int64(0)), cast(int, np.int64(1))
-NO_STEPS = cast(int, np.int64(0))
+THE_NOW, THE_OTHER = whole(0), whole(1)
+NO_STEPS = whole(0)
 # Which allowed trade is taken for one that is not: the next larger, or the next smaller.
 AWAY, BACK = cast(bool, np.bool_(True)), cast(bool, np.bool_(False))
 
+# In basis points: what another trade must be better by, half a cent in ten thousand; and how much worse a guess in
+# floating point, which knows no cents, may find a trade that is worth weighing exactly.
+BETTER_BPS = 5e-3
+GUESS_BPS = 2e-3
+
 # Rows of `Desk.whole`, by instrument: bounds of a trade in increments, the smallest, whether selling all empties the
-# position; the trade now; then for the trade now and for up to three others: increments, signed value and change of
-# cash in cents, gain in cents.
+# position, a unit's value; then for the trade now and for another: increments, signed value and change of cash in
+# cents, gain in cents.
 LOWEST, HIGHEST, SMALLEST, EMPTIES, UNIT = range(5)
 NOW = 5
-OTHERS = 4
+PLACES = 2
 EACH = 4
 # Rows of `Desk.real`, by instrument: a unit's weight, risk's slope and curvature, c of impact; then for the trade now
-# and the others: own part of the objective, weight.
+# and another: own part of the objective, weight; last what is guessed for the trade now.
 UNIT_WEIGHT, STEEP, BENT, IMPACT_RATE = range(4)
 OWN = 4
+GUESSED = OWN + 2 * PLACES
 
 
 class Desk(NamedTuple):
     """Where one account's trades are made.
 
     Attributes:
-        whole: Rows from `LOWEST` on, shape (21, n).
-        real: Rows from `UNIT_WEIGHT` on, shape (12, n).
+        whole: Rows from `LOWEST` on, shape (13, n).
+        real: Rows from `UNIT_WEIGHT` on, shape (9, n).
         order: Lots of each instrument that may be sold, the cheapest to sell first, shape (m,); `sellable` counts them.
         grouped: Value of each group now, its least and its most, shape (3, groups).
-        totals: Cash, value traded, gain, each in units of money or cents: see `TOTALS`, shape (8,).
+        totals: Cash, value traded, gain, each in units of money or cents: see `CENT`, shape (9,).
         factor: Shape (k,).
     """
 
@@ -111,44 +113,47 @@ class Desk(NamedTuple):
 
 
 # Places of `Desk.totals`: a cent in units of money; the mix's value; cash, value traded, and gain now, in units of
-# money; the least cash and the most of the others.
-CENT, MIX, CASH_NOW, TRADED_NOW, GAIN_NOW, CASH_LEAST, TRADED_MOST, GAIN_MOST = range(8)
+# money; the least cash and the most of the others; a cent in units of basis.
+CENT, MIX, CASH_NOW, TRADED_NOW, GAIN_NOW, CASH_LEAST, TRADED_MOST, GAIN_MOST, BASIS_CENT = range(9)
 
 
 def desk_for(instruments: int, lots: int, groups: int, factors: int) -> Desk:
     """Return room for accounts of at most these sizes."""
     return Desk(
-        np.zeros((NOW + OTHERS * EACH, instruments), dtype=np.int64),
-        np.zeros((OWN + 2 * OTHERS, instruments)),
+        np.zeros((NOW + PLACES * EACH, instruments), dtype=np.int64),
+        np.zeros((GUESSED + 1, instruments)),
         np.zeros(lots, dtype=np.int64),
         np.zeros(instruments, dtype=np.int64),
         np.zeros((3, groups), dtype=np.int64),
-        np.zeros(8, dtype=np.int64),
+        np.zeros(9, dtype=np.int64),
         np.zeros(factors),
     )
 
 
-@part
+@within
 def value_in_cents(steps: int, unit: int, cent: int) -> int:
     """Return what so many increments are worth, positive, half-even to the cent."""
     return rounded_by(abs(steps) * unit, cent)
 
 
-@part
-def basis_in_cents(inputs: Inputs, account: int, lot: int, quantity: int) -> int:
+@within
+def basis_in_cents(inputs: Inputs, desk: Desk, lot: int, quantity: int) -> int:
     """Return the basis of a part of a lot, half-even to the cent."""
-    scale = inputs.accounts[account, BASIS_SCALE]
-    return rounded_over(inputs.lots[BASIS, lot], quantity, inputs.lots[QUANTITY, lot] * power_of_ten(scale - 2))
+    if quantity == inputs.lots[QUANTITY, lot]:
+        return rounded_by(inputs.lots[BASIS, lot], desk.totals[BASIS_CENT])
+    return rounded_over(inputs.lots[BASIS, lot], quantity, inputs.lots[QUANTITY, lot] * desk.totals[BASIS_CENT])
 
 
-@part
+@within
 def cost_in_cents(inputs: Inputs, i: int, value: int, impact_rate: float) -> tuple[int, int, int]:
     """Return spread, commission and impact of trading a value in cents, each rounded up to the cent."""
     spread = ceiling_over(value, inputs.instruments[SPREAD_BPS, i], 2 * BPS_OF_MONEY)
-    commission = ceiling_over(value, inputs.instruments[COMMISSION_BPS, i], BPS_OF_MONEY)
+    commission = inputs.instruments[COMMISSION, i]
+    if inputs.instruments[COMMISSION_BPS, i] != 0:
+        commission += ceiling_over(value, inputs.instruments[COMMISSION_BPS, i], BPS_OF_MONEY)
     amount = value / 100.0
-    impact = np.int64(np.ceil(100.0 * (impact_rate * amount * np.sqrt(amount))))
-    return spread, commission + inputs.instruments[COMMISSION, i], impact
+    impact = whole(np.ceil(100.0 * (impact_rate * amount * np.sqrt(amount))))
+    return spread, commission, impact
 
 
 @part
@@ -161,6 +166,7 @@ def sit_down(
     k = b.exposures.shape[1]
     cent = power_of_ten(own[VALUE_SCALE] - 2)
     desk.totals[CENT], desk.totals[MIX] = cent, mix
+    desk.totals[BASIS_CENT] = power_of_ten(own[BASIS_SCALE] - 2)
     desk.totals[CASH_LEAST] = floor_of(inputs, account, mix)
     limit, _ = floor_over(own[TURNOVER_LIMIT], mix, WEIGHT_ONE)
     desk.totals[TRADED_MOST] = NONE if own[TURNOVER_LIMIT] == NONE else limit
@@ -223,44 +229,46 @@ def close_ways(desk: Desk, states: States, n: int) -> None:
     """Close the directions that states close."""
     for row in range(n):
         state = states[row]
-        if state == NO_TRADE_STATE or state == SELL or state == DOWN:
+        if state in (NO_TRADE_STATE, SELL, DOWN):
             desk.whole[HIGHEST, row] = 0
-        if state == NO_TRADE_STATE or state == BUY or state == ONLY_UP:
+        if state in (NO_TRADE_STATE, BUY, ONLY_UP):
             desk.whole[LOWEST, row] = 0
 
 
-@part
+@within
 def allowed(desk: Desk, row: int, steps: int) -> bool:
     """Return whether a trade of so many increments may be made."""
     if steps < desk.whole[LOWEST, row] or steps > desk.whole[HIGHEST, row]:
         return False
     if steps == 0 or abs(steps) >= desk.whole[SMALLEST, row]:
         return True
-    return desk.whole[EMPTIES, row] != 0 and steps == desk.whole[LOWEST, row]
+    all_of_it: bool = desk.whole[EMPTIES, row] != 0 and steps == desk.whole[LOWEST, row]
+    return all_of_it
 
 
-@part
+@within
 def snapped(desk: Desk, row: int, steps: int, away: bool) -> int:
     """Return an allowed trade near `steps`: at least as large when `away` and there is one, else at most."""
     steps = min(max(steps, desk.whole[LOWEST, row]), desk.whole[HIGHEST, row])
     if allowed(desk, row, steps):
         return steps
     if away:
-        smallest = desk.whole[SMALLEST, row]
+        smallest: int = desk.whole[SMALLEST, row]
         larger = -smallest if steps < 0 else smallest
-        if allowed(desk, row, np.int64(larger)):
+        if allowed(desk, row, whole(larger)):
             return larger
         if steps < 0 and allowed(desk, row, desk.whole[LOWEST, row]):
-            return desk.whole[LOWEST, row]
+            lowest: int = desk.whole[LOWEST, row]
+            return lowest
     return 0
 
 
 @part
 def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: int, steps: int) -> None:
-    """Fill in what trading so many increments does, at a place: 0 for the trade now, 1 to 3 for others."""
+    """Fill in what trading so many increments does, at a place: 0 for the trade now, 1 for another."""
     i = inputs.instrument_at[account] + row
     cent, mix = desk.totals[CENT], np.float64(desk.totals[MIX])
-    value = value_in_cents(steps, desk.whole[UNIT, row], cent)
+    value = value_in_cents(steps, desk.whole[UNIT, row], cent) if steps != 0 else whole(0)
     gain = 0
     tax = 0.0
     if steps < 0:
@@ -273,7 +281,7 @@ def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: i
             left -= quantity
             proceeds = rounded_by(quantity * inputs.instruments[PRICE, i], cent) if left > 0 else money
             money -= proceeds
-            gain += proceeds - basis_in_cents(inputs, account, lot, quantity)
+            gain += proceeds - basis_in_cents(inputs, desk, lot, quantity)
             tax += np.float64(proceeds * cent) / mix * b.lots[TAX, lot]
             p += 1
     cost = 0
@@ -326,13 +334,13 @@ def add_up(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -
         desk.grouped[0, g - g0] = value
 
 
-@part
+@within
 def broken_by(inputs: Inputs, account: int, desk: Desk, row: int, place: int) -> int:
     """Return by how much, in units of money, limits are broken in all when `row` makes the trade at a place."""
     cent = desk.totals[CENT]
     now, at = NOW, NOW + EACH * place
     cash = desk.totals[CASH_NOW] + (desk.whole[at + 2, row] - desk.whole[now + 2, row]) * cent
-    over = max(desk.totals[CASH_LEAST] - cash, 0)
+    over: int = max(desk.totals[CASH_LEAST] - cash, 0)
     if desk.totals[TRADED_MOST] != NONE:
         more = abs(desk.whole[at + 1, row]) - abs(desk.whole[now + 1, row])
         over += max(desk.totals[TRADED_NOW] + more * cent - desk.totals[TRADED_MOST], 0)
@@ -349,7 +357,7 @@ def broken_by(inputs: Inputs, account: int, desk: Desk, row: int, place: int) ->
     return over
 
 
-@part
+@within
 def change_by(b: Batch, account: int, desk: Desk, row: int, place: int) -> float:
     """Return how much the objective grows, in basis points, when `row` makes the trade at a place."""
     by = desk.real[OWN + 2 * place + 1, row] - desk.real[OWN + 1, row]
@@ -359,15 +367,55 @@ def change_by(b: Batch, account: int, desk: Desk, row: int, place: int) -> float
     after = before + (desk.whole[NOW + EACH * place + 2, row] - desk.whole[NOW + 2, row]) * cent
     ceiling = b.accounts[account, CASH_CEILING]
     idle = max(np.float64(after) / mix - ceiling, 0.0) - max(np.float64(before) / mix - ceiling, 0.0)
-    grown = desk.real[OWN + 2 * place, row] - desk.real[OWN, row]
-    return grown + deviation + b.accounts[account, BAND_PRICE] * idle
+    own: float = desk.real[OWN + 2 * place, row] - desk.real[OWN, row]
+    grown: float = own + deviation + b.accounts[account, BAND_PRICE] * idle
+    return grown
 
 
 @part
 def make(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk, row: int, steps: int) -> None:
     """Make another trade in one instrument."""
-    weigh(inputs, b, account, desk, row, THE_NOW, np.int64(steps))
+    weigh(inputs, b, account, desk, row, THE_NOW, steps)
     add_up(inputs, b, account, held, desk)
+    desk.real[GUESSED, row], _, _ = guess(inputs, b, account, desk, row, steps)
+
+
+@within
+def guess(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, steps: int) -> tuple[float, float, float]:
+    """Return what `weigh` would find without rounding to cents: own part, cost and gain, the latter two as weights."""
+    i = inputs.instrument_at[account] + row
+    weight = steps * desk.real[UNIT_WEIGHT, row]
+    amount = abs(weight)
+    tax = gain = 0.0
+    if steps < 0:
+        left = amount
+        p = inputs.lot_at[i] - inputs.lot_at[inputs.instrument_at[account]]
+        last = p + desk.sellable[row]
+        while left > 0.0 and p < last:
+            lot = desk.order[p]
+            sold = min(left, b.lots[CAP, lot])
+            tax += sold * b.lots[TAX, lot]
+            gain += sold * b.lots[GAIN, lot]
+            left -= sold
+            p += 1
+    cost = 0.0
+    if steps != 0:
+        cost = b.instruments[COST, i] * amount + b.instruments[IMPACT, i] * amount * np.sqrt(amount)
+        cost += np.float64(inputs.instruments[COMMISSION, i] * desk.totals[CENT]) / np.float64(desk.totals[MIX])
+    excess = abs(b.instruments[START, i] + weight - b.instruments[TARGET, i]) - b.instruments[BAND, i]
+    own = tax + b.accounts[account, COST_PRICE] * cost + b.accounts[account, BAND_PRICE] * max(excess, 0.0)
+    return own, cost, gain
+
+
+@within
+def guess_change(b: Batch, account: int, desk: Desk, row: int, own: float, cost: float, by: float) -> float:
+    """Return how much the objective would grow, in basis points, by a guess of another trade, `by` more weight."""
+    deviation = b.accounts[account, RISK] * (desk.real[STEEP, row] * by + desk.real[BENT, row] * by * by / 2.0)
+    before = np.float64(desk.totals[CASH_NOW]) / np.float64(desk.totals[MIX])
+    ceiling = b.accounts[account, CASH_CEILING]
+    idle = max(before - by - cost - ceiling, 0.0) - max(before - ceiling, 0.0)
+    grown: float = own - desk.real[GUESSED, row] + deviation + b.accounts[account, BAND_PRICE] * idle
+    return grown
 
 
 @part
@@ -375,14 +423,36 @@ def begin_near(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Des
     """Make the allowed trades nearest to the weights in `net`."""
     n = inputs.instrument_at[account + 1] - inputs.instrument_at[account]
     for row in range(n):
-        steps = 0
+        steps = whole(0)
         if abs(net[row]) > NOISE:
             wanted = net[row] / desk.real[UNIT_WEIGHT, row]
-            count = np.int64(np.rint(wanted))
+            count = whole(np.rint(wanted))
             away, back = snapped(desk, row, count, AWAY), snapped(desk, row, count, BACK)
             steps = away if abs(away - wanted) <= abs(back - wanted) else back
-        weigh(inputs, b, account, desk, row, THE_NOW, np.int64(steps))
+        weigh(inputs, b, account, desk, row, THE_NOW, steps)
+        desk.real[GUESSED, row], _, _ = guess(inputs, b, account, desk, row, steps)
     add_up(inputs, b, account, held, desk)
+
+
+@within
+def may_mend(inputs: Inputs, account: int, desk: Desk, row: int, more: bool) -> bool:
+    """Return whether trading more of an instrument, or less, can help a limit that is broken now."""
+    if desk.totals[CASH_NOW] < desk.totals[CASH_LEAST] and not more:
+        return True
+    selling = desk.whole[NOW, row] < 0 or (desk.whole[NOW, row] == 0 and not more)
+    shrinks = desk.whole[NOW, row] != 0 and selling == more
+    if desk.totals[TRADED_MOST] != NONE and desk.totals[TRADED_NOW] > desk.totals[TRADED_MOST] and shrinks:
+        return True
+    if desk.totals[GAIN_MOST] != NONE and desk.totals[GAIN_NOW] > desk.totals[GAIN_MOST]:
+        return True
+    g0 = inputs.group_at[account]
+    for g in range(g0, inputs.group_at[account + 1]):
+        if inputs.member[inputs.member_at[g] + row] > 0.0:
+            if desk.grouped[0, g - g0] < desk.grouped[1, g - g0] and more:
+                return True
+            if desk.grouped[0, g - g0] > desk.grouped[2, g - g0] and not more:
+                return True
+    return False
 
 
 @part
@@ -394,78 +464,78 @@ def mend(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> 
         broken = broken_by(inputs, account, desk, NO_STEPS, THE_NOW)
         if broken == 0:
             return True
-        best, best_row, best_steps = np.inf, -1, 0
+        best, best_row, best_steps = np.inf, whole(-1), whole(0)
         # A trade moves cash by its value less its cost, which is far below a hundredth of it, and both in cents.
         needed = (1.01 * np.float64(broken) + 2.0 * np.float64(desk.totals[CENT])) / mix
         for row in range(n):
             now = desk.whole[NOW, row]
-            enough = np.int64(np.ceil(min(needed / desk.real[UNIT_WEIGHT, row], 1e15)))
+            enough = whole(np.ceil(min(needed / desk.real[UNIT_WEIGHT, row], 1e15)))
+            last = now
             for kind in range(10):
-                wish = 0
-                if kind // 2 == 0:
-                    wish = now - enough
-                elif kind // 2 == 1:
-                    wish = now + enough
-                elif kind // 2 == 2:
-                    wish = now - 1
-                elif kind // 2 == 3:
+                # None at all; a step, or enough, up; then down.
+                wish = whole(0)
+                if kind // 2 == 1:
                     wish = now + 1
-                steps = snapped(desk, row, np.int64(wish), AWAY if kind % 2 == 0 else BACK)
-                if steps == now:
+                elif kind // 2 == 2:
+                    wish = now + enough
+                elif kind // 2 == 3:
+                    wish = now - 1
+                elif kind // 2 == 4:
+                    wish = now - enough
+                steps = snapped(desk, row, wish, AWAY if kind % 2 == 0 else BACK)
+                if steps in (now, last) or not may_mend(inputs, account, desk, row, steps > now):
                     continue
-                weigh(inputs, b, account, desk, row, THE_OTHER, np.int64(steps))
-                mended = broken - broken_by(inputs, account, desk, np.int64(row), THE_OTHER)
+                last = steps
+                own, cost, _ = guess(inputs, b, account, desk, row, steps)
+                guessed = guess_change(b, account, desk, row, own, cost, (steps - now) * desk.real[UNIT_WEIGHT, row])
+                # However it mends, it mends no more than all.
+                if guessed > 0.0 and guessed / (np.float64(broken) / mix) > best + 1.0:
+                    continue
+                weigh(inputs, b, account, desk, row, THE_OTHER, steps)
+                mended = broken - broken_by(inputs, account, desk, row, THE_OTHER)
                 if mended > 0:
-                    price = change_by(b, account, desk, np.int64(row), THE_OTHER) / (np.float64(mended) / mix)
+                    price = change_by(b, account, desk, row, THE_OTHER) / (np.float64(mended) / mix)
                     if price < best or (price == best and row == best_row and steps < best_steps):
-                        best, best_row, best_steps = price, row, steps
+                        best, best_row, best_steps = price, whole(row), steps
         if best_row < 0:
             return False
-        make(inputs, b, account, held, desk, np.int64(best_row), np.int64(best_steps))
+        make(inputs, b, account, held, desk, best_row, best_steps)
     return False
 
 
 @part
-def prepare_others(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int) -> None:
-    """Weigh the trades that one instrument might make instead: none, a step less, a step more."""
-    now = desk.whole[NOW, row]
-    fine = desk.real[UNIT_WEIGHT, row] < FINE_STEP
-    for place in range(1, OTHERS):
-        steps = 0
-        if place > 1:
-            wish = now - 1 if place == 2 else now + 1
-            # Away from no trade, as far as the smallest.
-            away = now <= 0 if place == 2 else now >= 0
-            steps = now if fine else snapped(desk, row, np.int64(wish), away)
-        if steps == now:
-            desk.whole[NOW + EACH * place, row] = now
-        else:
-            weigh(inputs, b, account, desk, row, np.int64(place), np.int64(steps))
-
-
-@part
 def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> None:
-    """Move while a single move within the limits is better."""
+    """Move while a single move within the limits is better, instrument by instrument, until none is."""
     n = inputs.instrument_at[account + 1] - inputs.instrument_at[account]
-    for row in range(n):
-        prepare_others(inputs, b, account, desk, np.int64(row))
-    for _ in range(MOVES_PER_INSTRUMENT_MAX * n + 1):
-        best, best_row, best_steps = np.inf, -1, 0
+    left = MOVES_PER_INSTRUMENT_MAX * n + 1
+    moved = True
+    while moved and left > 0:
+        moved = False
         for row in range(n):
             now = desk.whole[NOW, row]
-            for place in range(1, OTHERS):
-                steps = desk.whole[NOW + EACH * place, row]
+            fine = desk.real[UNIT_WEIGHT, row] < FINE_STEP
+            best, best_steps = np.inf, now
+            for kind in range(3):
+                # None at all; a step down, a step up; away from no trade, as far as the smallest.
+                steps = whole(0)
+                if kind > 0:
+                    wish = now - 1 if kind == 1 else now + 1
+                    away = now <= 0 if kind == 1 else now >= 0
+                    steps = now if fine else snapped(desk, row, wish, away)
                 if steps == now:
                     continue
-                change = change_by(b, account, desk, np.int64(row), np.int64(place))
+                own, cost, _ = guess(inputs, b, account, desk, row, steps)
+                by = (steps - now) * desk.real[UNIT_WEIGHT, row]
+                if guess_change(b, account, desk, row, own, cost, by) > (BETTER_BPS if steps == 0 else -GUESS_BPS):
+                    continue
+                weigh(inputs, b, account, desk, row, THE_OTHER, steps)
+                change = change_by(b, account, desk, row, THE_OTHER)
                 # Trading less often is worth it at equal objective; any other move must gain.
-                if change >= (EQUAL_BPS if steps == 0 else -EQUAL_BPS) or change > best:
+                if change >= (EQUAL_BPS if steps == 0 else -BETTER_BPS) or change >= best:
                     continue
-                if change == best and (row != best_row or steps >= best_steps):
-                    continue
-                if broken_by(inputs, account, desk, np.int64(row), np.int64(place)) == 0:
-                    best, best_row, best_steps = change, row, steps
-        if best_row < 0:
-            return
-        make(inputs, b, account, held, desk, np.int64(best_row), np.int64(best_steps))
-        prepare_others(inputs, b, account, desk, np.int64(best_row))
+                if broken_by(inputs, account, desk, row, THE_OTHER) == 0:
+                    best, best_steps = change, steps
+            if best_steps != now:
+                make(inputs, b, account, held, desk, whole(row), best_steps)
+                moved = True
+                left -= 1

@@ -8,16 +8,16 @@ import numpy as np
 
 from services.decision.domain.batch_certificate import exposed
 from services.decision.domain.bulk.columns import (
+    AIM,
     BENEFIT,
     BOUGHT,
-    BUDGET_PRICE,
     BUDGET_LEFT,
+    BUDGET_PRICE,
     BUY_WORTH,
     BY_CASH_FLOOR,
     BY_GAIN_BUDGET,
     BY_GROUP_MAX,
     BY_GROUP_MIN,
-    AIM,
     CASH_AFTER,
     CASH_BEFORE,
     CHARACTER,
@@ -60,7 +60,6 @@ from services.decision.domain.bulk.columns import (
     SOLD,
     SPREAD,
     STEPS,
-    TAX,
     TAX_AFTER,
     TAX_REALIZED,
     TAX_SAVED,
@@ -76,8 +75,7 @@ from services.decision.domain.bulk.columns import (
     Inputs,
     Plans,
 )
-from services.decision.domain.bulk.exact import rounded_by, rounded_over
-from services.decision.domain.bulk.trading import Desk
+from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
 from services.decision.domain.convex import BPS_PER_ONE, Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -86,8 +84,6 @@ from services.decision.domain.kernel.arrays import (
     CASH_CEILING,
     COST_PRICE,
     FREE_CASH,
-    START,
-    TARGET,
     VARIANCE,
     Batch,
     Integers,
@@ -97,7 +93,7 @@ from services.decision.domain.kernel.arrays import GAIN as GAIN_RATE
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_RATE
 from services.decision.domain.kernel.arrays import RISK as RISK_PRICE
 from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
-from services.decision.domain.kernel.newton import part
+from services.decision.domain.kernel.newton import part, within
 
 # Units of kept figures: weights and prices in millionths, basis points in hundredths.
 MILLION = 1_000_000
@@ -105,10 +101,10 @@ MILLION = 1_000_000
 SHOWN_MIN = 100
 
 
-@part
+@within
 def kept_price(price_bps: float) -> int:
     """Return the price of a limit, in basis points per weight, as it is kept: in millionths; 0 when not mentioned."""
-    price = np.int64(np.rint(min(price_bps, 1e12) / BPS_PER_ONE * MILLION))
+    price = whole(np.rint(min(price_bps, 1e12) / BPS_PER_ONE * MILLION))
     return price if price >= SHOWN_MIN else 0
 
 
@@ -145,10 +141,10 @@ def tell_account(inputs: Inputs, plans: Plans, account: int, held: Integers, mix
     away = abs(np.float64(cash + (sold - bought) * cent) / np.float64(mix) - rest)
     after, most_after = after + away, max(most_after, away)
     told[MIX_VALUE] = rounded_by(mix, cent)
-    told[DRIFT_BEFORE] = np.int64(np.rint(0.5 * before * MILLION))
-    told[DRIFT_AFTER] = np.int64(np.rint(0.5 * after * MILLION))
-    told[DRIFT_MAX_BEFORE] = np.int64(np.rint(most_before * MILLION))
-    told[DRIFT_MAX_AFTER] = np.int64(np.rint(most_after * MILLION))
+    told[DRIFT_BEFORE] = whole(np.rint(0.5 * before * MILLION))
+    told[DRIFT_AFTER] = whole(np.rint(0.5 * after * MILLION))
+    told[DRIFT_MAX_BEFORE] = whole(np.rint(most_before * MILLION))
+    told[DRIFT_MAX_AFTER] = whole(np.rint(most_after * MILLION))
     told[CASH_BEFORE] = rounded_by(own[MONEY], cent)
     told[CASH_AFTER] = rounded_by(own[MONEY] + (sold - bought - cost) * cent, cent)
     told[BOUGHT], told[SOLD], told[COST] = bought, sold, cost
@@ -215,17 +211,17 @@ def tell_trades(
         off = max(abs(d - by) - b.instruments[BAND, i], 0.0) - max(abs(d) - b.instruments[BAND, i], 0.0)
         spare = cash + by + b.instruments[COST_RATE, i] * abs(by)
         idle = max(spare - ceiling, 0.0) - max(cash - ceiling, 0.0)
-        benefit = np.int64(np.rint((0.5 * risk * more + band_price * (off + idle)) * money))
+        benefit = whole(np.rint((0.5 * risk * more + band_price * (off + idle)) * money))
         tax = 0.0
         for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
             tax += np.float64(plans.lots[PROCEEDS, lot] * cent) / np.float64(mix) * b.lots[TAX_PRICE, lot]
-        counted = np.int64(np.rint(tax * money))
+        counted = whole(np.rint(tax * money))
         cost = plans.instruments[SPREAD, i] + plans.instruments[PAID_COMMISSION, i] + plans.instruments[IMPACT, i]
-        weighted = np.int64(np.rint(b.accounts[account, COST_PRICE] / BPS_PER_ONE * cost))
+        weighted = whole(np.rint(b.accounts[account, COST_PRICE] / BPS_PER_ONE * cost))
         plans.instruments[BENEFIT, i] = benefit
         plans.instruments[NET, i] = benefit - weighted - counted
         without = np.sqrt(max(variance + more, 0.0))
-        plans.instruments[RISK, i] = np.int64(np.rint((without - error) * BPS_PER_ONE * 100.0))
+        plans.instruments[RISK, i] = whole(np.rint((without - error) * BPS_PER_ONE * 100.0))
         required = NOTHING
         if plans.instruments[NET, i] < 0:
             most = 0.0
@@ -311,10 +307,10 @@ def tell_risk(plans: Plans, b: Batch, account: int, room: Floats, factor: Floats
         change = room[3, i - i0] - room[0, i - i0]
         cash -= change + b.instruments[COST_RATE, i] * abs(change)
     band_price = b.accounts[account, BAND_PRICE]
-    deviation = np.int64(np.rint(0.5 * b.accounts[account, RISK_PRICE] * variance * MILLION))
-    beyond = np.int64(np.rint(band_price * outside * MILLION))
-    idle = np.int64(np.rint(band_price * max(cash - b.accounts[account, CASH_CEILING], 0.0) * MILLION))
-    error = np.int64(np.rint(np.sqrt(variance) * BPS_PER_ONE * 100.0))
+    deviation = whole(np.rint(0.5 * b.accounts[account, RISK_PRICE] * variance * MILLION))
+    beyond = whole(np.rint(band_price * outside * MILLION))
+    idle = whole(np.rint(band_price * max(cash - b.accounts[account, CASH_CEILING], 0.0) * MILLION))
+    error = whole(np.rint(np.sqrt(variance) * BPS_PER_ONE * 100.0))
     told = plans.accounts[account]
     if after:
         told[ERROR_AFTER], told[DEVIATION_AFTER], told[OUTSIDE_AFTER], told[IDLE_AFTER] = error, deviation, beyond, idle
@@ -337,4 +333,4 @@ def tell_paid(inputs: Inputs, plans: Plans, b: Batch, account: int, sold: Floats
     base = inputs.lot_at[i0]
     for lot in range(base, inputs.lot_at[i1]):
         tax += b.lots[TAX_PRICE, lot] * sold[lot - base]
-    told[COST_AFTER], told[TAX_AFTER] = np.int64(np.rint(cost * MILLION)), np.int64(np.rint(tax * MILLION))
+    told[COST_AFTER], told[TAX_AFTER] = whole(np.rint(cost * MILLION)), whole(np.rint(tax * MILLION))

@@ -29,7 +29,7 @@ and not when that of a function which it calls does.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -88,6 +88,9 @@ RIDGE_AFTER = 8
 FLAT = 1e-5
 # In basis points per unit of gain: a budget that nothing but this would keep cannot be kept.
 GAINS_PRICE_MAX = 1e7
+# The first of two points. numpy's, because a plain constant would be a type of its own for the compiler, and what it is
+# passed to compiled twice.
+FIRST_POINT = cast(int, np.int64(0))
 # A segment more than one for each lot: the purchase, and what the start and the two edges of the band split.
 SEGMENTS_MORE = 4
 
@@ -110,22 +113,33 @@ FROM, TO, MIXED = range(3)
 # diagonal of elimination.
 Z, GRADIENT, STEP, ORIGIN, RISE, PAST, MOST, COLUMN, DIAGONAL = 0, 2, 4, 5, 6, 7, 8, 9, 10
 
+# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
+# than most functions do, and each call counts every array. The last is not among the types that numba declares.
+COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
+# No way in from Python, which takes as long to compile as the function.
+PART: Any = {**COMPILED, "no_cpython_wrapper": True}
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, or load what was compiled; it then runs without Python's lock."""
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(Function, njit(cache=True, **COMPILED)(function))
 
 
 def part(function: Function) -> Function:
     """Compile a function that only compiled code calls: it is kept with its caller, and Python cannot call it."""
-    return cast(Function, njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)(function))
+    return cast(Function, njit(**PART)(function))
+
+
+def within(function: Function) -> Function:
+    """Compile a function into each that calls it: to pass it all those arrays would take longer than what it does."""
+    return cast(Function, njit(forceinline=True, **PART)(function))
 
 
 def inlined(function: Function) -> Function:
     """Compile a function as part of the one that calls it: the compiler would else optimise it at every level anew."""
-    return cast(Function, njit(nogil=True, error_model="numpy", inline="always")(function))
+    return cast(Function, njit(inline="always", **PART)(function))
 
 
 class Room(NamedTuple):
@@ -210,7 +224,7 @@ def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float)
 
 
 @part
-def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:
+def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:  # noqa: C901 - one walk over the pieces
     """Lay out the segments of all instruments at a price of gains."""
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
     base = b.lot_at[i0]
@@ -741,8 +755,7 @@ def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: 
     typical = 0.0
     for row in range(n):
         typical += room.lines[INVERSE, row] / n
-    # numpy's, because a plain constant would be a type of its own, and what it is passed to compiled twice.
-    here = np.int64(0)
+    here = FIRST_POINT
     stand_at_start(room, n, here)
     value = -np.inf
     count = 0

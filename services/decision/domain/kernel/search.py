@@ -33,8 +33,8 @@ from services.decision.domain.kernel.newton import (
     Q,
     Room,
     Z,
-    part,
     enter,
+    part,
     solved,
 )
 
@@ -111,7 +111,8 @@ def sellable(b: Batch, i: int) -> float:
 def possible(b: Batch, i: int, state: int, smallest: float, whole: bool) -> bool:
     """Return whether an instrument can be in a state."""
     if state == BUY:
-        return smallest <= b.instruments[BUY_CAP, i] and b.instruments[BUY_CAP, i] > 0.0
+        most: float = b.instruments[BUY_CAP, i]
+        return smallest <= most and most > 0.0
     if state == SELL:
         full = sellable(b, i)
         return full > 0.0 and (whole or full >= smallest)
@@ -179,7 +180,8 @@ def lower_by(b: Batch, account: int, room: Room, tree: Tree, row: int) -> float:
         true += (b.lots[TAX, lot] + gains_price * b.lots[GAIN, lot]) * part
         left -= part
         p -= 1
-    return true - below
+    missed: float = true - below
+    return missed
 
 
 @part
@@ -190,7 +192,7 @@ def open_question(b: Batch, account: int, room: Room, tree: Tree) -> int:
     worst = EXACT_BPS
     for row in range(n):
         state = tree.state[row]
-        if state == NONE or state == SELL or state == BUY:
+        if state in (NONE, SELL, BUY):
             continue
         d = tree.net[row]
         missed = lower_by(b, account, room, tree, row)
@@ -200,9 +202,9 @@ def open_question(b: Batch, account: int, room: Room, tree: Tree) -> int:
         if tree.torn[row] and state == FREE and abs(d) > NOISE:
             # Of identical instruments one is sold and another bought.
             for other in range(n):
-                if other != row and tree.torn[other] and tree.identity[other] == tree.identity[row]:
-                    if tree.net[other] * d < 0.0 and abs(tree.net[other]) > NOISE:
-                        missed = max(missed, 1.0)
+                same = other != row and tree.torn[other] and tree.identity[other] == tree.identity[row]
+                if same and tree.net[other] * d < 0.0 and abs(tree.net[other]) > NOISE:
+                    missed = max(missed, 1.0)
         if missed > worst:
             worst = missed
             pick = row
@@ -213,7 +215,7 @@ def open_question(b: Batch, account: int, room: Room, tree: Tree) -> int:
 def turn(b: Batch, account: int, tree: Tree, row: int, state: int) -> bool:
     """Put an instrument, and if it is torn all that are identical to it, into a state; return whether that can be."""
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    if (state == UP or state == DOWN) and tree.torn[row]:
+    if state in (UP, DOWN) and tree.torn[row]:
         for other in range(n):
             if tree.torn[other] and tree.identity[other] == tree.identity[row] and tree.state[other] == FREE:
                 tree.state[other] = state
@@ -253,7 +255,7 @@ def settle(b: Batch, account: int, tree: Tree, share: float, by_target: bool) ->
 
 
 @part
-def branch_and_bound(
+def branch_and_bound(  # noqa: C901 - one tree, without recursion
     b: Batch, account: int, room: Room, tree: Tree, iterations_max: int, nodes_max: int, gap_bps: float
 ) -> tuple[float, float, int, bool]:
     """Search the account in the room, which `enter` brought in; the best plan's prices and weights end in it.
