@@ -119,7 +119,7 @@ def serve(
             job = connection.recv()
             match job:
                 case DraftJob():
-                    for solved in _all_solved(job, decide, decide_many):
+                    for solved in answers(job, decide, decide_many):
                         connection.send(solved)
                 case RiskJob():
                     connection.send(_risk_model(job.history))
@@ -135,10 +135,10 @@ def check(problem: AccountProblem, decision: Decision) -> Sequence[str]:
     return [f"{each.rule} {each.subject}: {each.description}" for each in broken]
 
 
-def _all_solved(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -> Iterator[Solved]:
+def answers(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -> Iterator[Solved]:
     """Yield the answer of each account, in order: of many together, and where that is none, of each by itself."""
     together = decide_many is not None and engine_of(job.basis.engine) is Engine.COLUMNS
-    for accounts in _pieces(job.accounts):
+    for accounts in pieces(job.accounts):
         started_s = time.perf_counter()
         drafts: Sequence[Draft | None] = [None] * len(accounts)
         if together and decide_many is not None:
@@ -151,7 +151,7 @@ def _all_solved(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -
             yield _solved(account, job.basis, decide) if draft is None else Solved(draft, share_s)
 
 
-def _pieces(accounts: Sequence[AccountInputs]) -> Iterator[Sequence[AccountInputs]]:
+def pieces(accounts: Sequence[AccountInputs]) -> Iterator[Sequence[AccountInputs]]:
     """Yield accounts in pieces that hold few enough positions to be answered soon."""
     begin = held = 0
     for index, account in enumerate(accounts):

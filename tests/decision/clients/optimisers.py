@@ -20,3 +20,22 @@ def slow_or_deadly():
         return decide(problem, risk, options)
 
     return misbehaving
+
+
+def of_every_other():
+    """Return an optimiser of many that leaves every second account to the other road."""
+
+    def leaving(problems, risk, options):
+        each = enumerate(zip(problems, options, strict=True))
+        return [decide(problem, risk, how) if index % 2 == 0 else None for index, (problem, how) in each]
+
+    return leaving
+
+
+def of_none():
+    """Return an optimiser of many that breaks."""
+
+    def broken(problems, risk, options):
+        raise ZeroDivisionError("no such number")
+
+    return broken

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,14 +20,17 @@ from services.decision.domain.decision import Character
 from services.decision.domain.problem import (
     ZERO,
     AccountProblem,
+    Band,
     CashRule,
+    GroupLimit,
     Holding,
     Limits,
+    LotState,
     Objective,
     RiskModel,
     TaxProfile,
 )
-from services.decision.domain.tax import TaxView
+from services.decision.domain.tax import LotTax, TaxView
 from services.kernel.ids import InstrumentId
 
 # Scales of weights, rates and basis points.
@@ -55,6 +59,11 @@ KNOWN: Mapping[type, frozenset[str]] = {
             net_benefit_min horizon_years
         """,
         Limits: "turnover groups",
+        GroupLimit: "name instrument_ids weight_min weight_max",
+        LotState: "lot_id acquired_date quantity basis_total",
+        Band: "trigger destination",
+        TaxView: "lots no_buy",
+        LotTax: "character gain_per_unit rate no_sell",
     }.items()
 }
 
@@ -95,7 +104,7 @@ def account_columns(
     Raises:
         DoesNotFit: It does not fit.
     """
-    check_known(problem)
+    check_known(problem, tax)
     holdings = ordered_holdings(problem)
     quantity_scale, value_scale, basis_scale = _scales(problem, holdings)
     price_scale = value_scale - quantity_scale
@@ -215,23 +224,16 @@ def units(value: Decimal, places: int) -> int:
     return whole
 
 
-def check_known(value: object) -> None:
+def check_known(problem: AccountProblem, tax: TaxView) -> None:
     """Check that an account uses nothing that the columns do not know.
 
     Raises:
         DoesNotFit: It does.
     """
-    problem = value
-    if not isinstance(problem, AccountProblem):
-        raise TypeError(f"must be an AccountProblem, was {type(value).__name__}")
-    parts: tuple[Any, ...] = (
-        problem,
-        problem.cash_rule,
-        problem.tax,
-        problem.objective,
-        problem.limits,
-        *problem.holdings,
-    )
+    whole = (problem, problem.cash_rule, problem.tax, problem.objective, problem.limits, tax)
+    lots = (lot for holding in problem.holdings for lot in holding.lots)
+    bands = (holding.band for holding in problem.holdings)
+    parts: Iterable[Any] = chain(whole, problem.holdings, problem.limits.groups, lots, bands, tax.lots.values())
     for part in parts:
         kind: Kind = type(part)
         for name, default in _unknown(kind):

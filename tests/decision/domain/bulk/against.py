@@ -23,8 +23,12 @@ from hypothesis import strategies as st
 from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
+from services.decision.domain.deciding import draft_plans
 from services.decision.domain.decision import Decision, Outcome
+from services.decision.domain.plan import PlanContent
 from services.decision.domain.problem import AccountProblem, DecideOptions, Engine, RiskModel
+from services.decision.domain.recorded import read_recorded
+from tests.bench import books
 from tests.support.random_accounts import accounts, risk_models
 
 ANSWERED = (Outcome.TRADE, Outcome.NO_TRADE)
@@ -91,6 +95,23 @@ def compare(problem: AccountProblem, risk: RiskModel, asked: bool, counts: Count
         counts["near" if by <= NEAR_BPS else "worse"] += 1
 
 
+def repeat(count: int, seed: int, counts: Counter[str]) -> None:
+    """Check that an account's plan does not depend on the accounts beside it: the same recorded bytes, the same hash.
+
+    Raises:
+        AssertionError: It does.
+    """
+    inputs, basis = books.inputs(count, seed, engine="columns")
+    together = draft_plans(inputs, basis, decide_many)
+    for each, draft in zip(inputs, together, strict=True):
+        (alone,) = draft_plans([each], basis, decide_many)
+        assert draft is not None
+        assert alone is not None
+        assert (alone.plan_hash, alone.recorded_content) == (draft.plan_hash, draft.recorded_content)
+        assert read_recorded(PlanContent, draft.recorded_content) == draft.content
+        counts["repeated"] += 1
+
+
 def main(count: int, seed: int) -> None:
     """Compare so many random accounts."""
     counts: Counter[str] = Counter()
@@ -110,6 +131,7 @@ def main(count: int, seed: int) -> None:
         compare(problem, risk, asked, counts)
 
     every()
+    repeat(max(count // 20, 2), seed, counts)
     sys.stdout.write(", ".join(f"{number} {what}" for what, number in sorted(counts.items())) + "\n")
 
 

@@ -23,6 +23,7 @@ def test_the_roads_agree_on_random_accounts():
 
     assert counts["accounts"] == 40
     assert counts["TRADE"] >= 10
+    assert counts["repeated"] == 2
     assert counts.get("worse", 0) <= 2
 
 
