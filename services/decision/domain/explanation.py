@@ -240,7 +240,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
     cost = sum((trade.cost.total for trade in plan.trades), ZERO)
     sales = [sale for trade in plan.trades for sale in trade.lot_sales]
     hold = plan_of(problem, convex, ())
-    before, after = _drifts(problem, ()), _drifts(problem, plan.trades)
+    before, after = drifts_after(problem, ()), drifts_after(problem, plan.trades)
     terms_before, terms_after = kept_terms(objective_terms(hold)), kept_terms(objective_terms(plan))
     made = Summary(
         mix_value=cents(value),
@@ -265,8 +265,8 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         objective_before=terms_before,
         objective_after=terms_after,
         break_even_years=break_even_years(problem, terms_before, terms_after),
-        drift_figures_before=_figures(problem, before, tracking_error_bps(convex, start)),
-        drift_figures_after=_figures(problem, after, tracking_error_bps(convex, d)),
+        drift_figures_before=drift_figures(problem, before, exact(tracking_error_bps(convex, start), BPS_UNIT)),
+        drift_figures_after=drift_figures(problem, after, exact(tracking_error_bps(convex, d), BPS_UNIT)),
     )
     return replace(made, sentence=summary_sentence(made, currency, nothing))
 
@@ -288,7 +288,7 @@ def summary_sentence(made: Summary, currency: str, nothing: str | None) -> str:
     return f"{sentence}, and has paid for itself after {made.break_even_years:.2f} years."
 
 
-def _figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: float) -> DriftFigures:
+def drift_figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: Decimal) -> DriftFigures:
     """Return drift by its usual definitions, of absolute deviations in the order of ids, cash last."""
     targets = [holding.target_weight for holding in ordered_holdings(problem)]
     relative = (drift / target for drift, target in zip(drifts, targets, strict=False) if target > 0)
@@ -297,11 +297,11 @@ def _figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error:
         largest=weight(max(drifts)),
         largest_relative=weight(max(relative, default=ZERO)),
         euclidean=weight(sum((drift * drift for drift in drifts), ZERO).sqrt()),
-        tracking_error_bps=exact(tracking_error, BPS_UNIT),
+        tracking_error_bps=tracking_error,
     )
 
 
-def _drifts(problem: AccountProblem, trades: Sequence[Trade]) -> list[Decimal]:
+def drifts_after(problem: AccountProblem, trades: Sequence[Trade]) -> list[Decimal]:
     """Return absolute deviations from target after trades, cash last; its target is what the others leave."""
     values = {holding.instrument_id: holding.mix_value for holding in problem.holdings}
     cash = problem.cash - problem.cash_rule.withdrawal

@@ -25,7 +25,13 @@ from services.decision.domain.decision import (
     TradeCost,
     TradeReason,
 )
-from services.decision.domain.explanation import break_even_years, summary_sentence, told
+from services.decision.domain.explanation import (
+    break_even_years,
+    drift_figures,
+    drifts_after,
+    summary_sentence,
+    told,
+)
 from services.decision.domain.problem import AccountProblem, DecideOptions, Holding, Side
 from services.decision.domain.tax import TaxView
 from services.decision.domain.triggers import triggers
@@ -117,7 +123,7 @@ def decision_of(plan: AccountPlan, options: DecideOptions) -> Decision:
             triggers=triggers(plan.problem, options),
             trades=tuple(reasons[at] for at in order),
             binding=tuple(_binding(plan)) if solved else (),
-            summary=_summary(plan, sentence),
+            summary=_summary(plan, trades, sentence),
             no_trade_reason=reason,
         ),
     )
@@ -197,7 +203,7 @@ def _options(options: DecideOptions) -> Mapping[str, str]:
     }
 
 
-def _summary(plan: AccountPlan, nothing: str | None) -> Summary:
+def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) -> Summary:
     figures = plan.account
 
     def cash(place: int) -> Decimal:
@@ -231,6 +237,12 @@ def _summary(plan: AccountPlan, nothing: str | None) -> Summary:
         objective_before=before,
         objective_after=after,
         break_even_years=break_even_years(plan.problem, before, after),
+        drift_figures_before=drift_figures(
+            plan.problem, drifts_after(plan.problem, ()), _kept(figures[c.ERROR_BEFORE], HUNDREDTH)
+        ),
+        drift_figures_after=drift_figures(
+            plan.problem, drifts_after(plan.problem, trades), _kept(error_after, HUNDREDTH)
+        ),
     )
     return replace(made, sentence=summary_sentence(made, plan.problem.currency, nothing))
 
