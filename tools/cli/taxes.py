@@ -58,6 +58,8 @@ def record(
     def readable() -> None:
         said = f"{response.recorded} recorded, {response.known} on record already, {response.withdrawn} withdrawn"
         out.print(said, highlight=False)
+        for each in response.unsettled:
+            out.print(f"[yellow]no ledger yet of {each.account_id}: {each.description}[/]", highlight=False)
 
     show(context, response, readable)
 

@@ -45,7 +45,15 @@ class TaxServicer(TaxServiceServicer):
         done = await self.app.record(
             events_of(request, currencies), complete_of(request), frozenset(request.withdrawn_event_ids)
         )
-        return pb.RecordTaxEventsResponse(recorded=done.recorded, known=done.known, withdrawn=done.withdrawn)
+        return pb.RecordTaxEventsResponse(
+            recorded=done.recorded,
+            known=done.known,
+            withdrawn=done.withdrawn,
+            unsettled=[
+                pb.UnsettledTaxAccount(account_id=account_id, reason=fact.reason, description=fact.message)
+                for account_id, fact in done.unsettled
+            ],
+        )
 
     async def ListTaxEvents(self, request: pb.ListTaxEventsRequest, context: _Context) -> pb.ListTaxEventsResponse:
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)

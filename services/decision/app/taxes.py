@@ -9,25 +9,39 @@ from decimal import Decimal
 from typing import Protocol
 
 from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.book import Ledger as BookLedger
 from services.decision.app.prices import Prices, PriceSetNotFound
 from services.decision.domain.book import AccountBook, SnapshotId
 from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.actions import Compared, Terms, compare
 from services.decision.domain.tax.assessment.history import EARLIEST_DATE, History, Owner
-from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
+from services.decision.domain.tax.assessment.results import Assessment, Line, SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
-from services.decision.domain.tax.ledger import BookedTrade, Difference, LedgerAccount, differences, ledger_history
+from services.decision.domain.tax.laws import LAWS, Law
+from services.decision.domain.tax.ledger import (
+    BookedTrade,
+    Difference,
+    LedgerAccount,
+    Standing,
+    differences,
+    ledger_history,
+    standings,
+)
 from services.decision.domain.tax.projection import Scenario
 from services.decision.domain.tax.replacements import Replacement, replacements
 from services.decision.domain.tax.situation import Situation, tax_year_of
 from services.kernel.clock import Clock
-from services.kernel.errors import Violations
+from services.kernel.errors import Fact, Invalid, Violations
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
 
 # An event is at most 60 KiB; the record itself keeps every row.
 EVENTS_TOLD_MAX = 400
+# More accounts than a household has.
+HOUSEHOLD_MAX = 1_000
+# An account is kept in the currency of the country that taxes it.
+LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,10 @@ class TaxRecords(Protocol):
         """Return events by day and id, those after `after`."""
         ...
 
+    async def stand(self, standings: Sequence[Standing]) -> None:
+        """Let accounts stand where the ledger says."""
+        ...
+
     async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
         """Return everything booked to the accounts, by position."""
         ...
@@ -86,7 +104,7 @@ class Emit(Protocol):
 class TaxWriting:
     """One database transaction, to write in."""
 
-    books: Books
+    books: BookLedger
     records: TaxRecords
     emit: Emit
 
@@ -102,11 +120,12 @@ class TaxReading:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a request to keep events did, counted."""
+    """What a request to keep events did, counted; and of which accounts no ledger can be made yet, with why not."""
 
     recorded: int
     known: int
     withdrawn: int
+    unsettled: tuple[tuple[AccountId, Fact], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +226,10 @@ class TaxApp:
             gone = await session.records.withdraw(withdrawn, now)
             await session.records.complete(complete)
             ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
+            touched = {*_named(events), *_named(ended), *complete}
+            unsettled = await self._stand(session, touched, now.date())
             await session.emit(_told(fresh, complete, ended))
-        return Recorded(len(fresh), len(events) - len(fresh), gone)
+        return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)
 
     async def _check(
         self, session: TaxWriting, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], today: date
@@ -244,6 +265,36 @@ class TaxApp:
                 )
         found.raise_if_any()
 
+    async def _stand(
+        self, session: TaxWriting, account_ids: Collection[AccountId], today: date
+    ) -> tuple[tuple[AccountId, Fact], ...]:
+        """Let accounts whose whole history is on record stand where the ledger says, each with its household.
+
+        Returns:
+            Those of which no ledger can be made yet, with why not: what was recorded stays, as more of it may come.
+        """
+        until = await session.records.complete_until(account_ids)
+        if not until:
+            return ()
+        unsettled: list[tuple[AccountId, Fact]] = []
+        # Whatever changes accounts takes turns with booking.
+        await session.books.lock_stream()
+        of_households = await _with_households(session.books, until.keys())
+        for group in of_households:
+            law = LAW_OF_CURRENCY.get(group[0].currency)
+            if law is None:
+                continue
+            owners = {each.account_id: Owner.TAXPAYER for each in group}
+            accounts, events, sets = await _loaded(session.books, session.records, owners, {})
+            try:
+                history = ledger_history(accounts, events, sets).checked(today)
+                found = await asyncio.to_thread(standings, accounts, history, law, today)
+            except (Invalid, SoldMoreThanHeld) as fact:
+                unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
+                continue
+            await session.records.stand([each for each in found if each.account_id in until])
+        return tuple(unsettled)
+
     async def list_events(
         self, which: EventFilter, after: tuple[date, str] | None, limit: int
     ) -> Sequence[RecordedEvent]:
@@ -271,7 +322,8 @@ class TaxApp:
             Invalid: The record contradicts itself, or there are no rules for the year.
             SoldMoreThanHeld: The record sells what was never bought.
         """
-        accounts, events, sets = await self._loaded(owners, identical)
+        async with self.read() as session:
+            accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
         today = self.clock.now().date()
 
         def assessed() -> Ledger:
@@ -298,8 +350,8 @@ class TaxApp:
             Invalid: The record contradicts itself, or there are no rules for the year.
             SoldMoreThanHeld: The record sells what was never bought.
         """
-        accounts, events, sets = await self._loaded(owners, identical)
         async with self.read() as session:
+            accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
             found = await session.prices.price_set(wish.price_set_id)
             if found is None:
                 said = f"price set {wish.price_set_id} does not exist" if wish.price_set_id else "there are no prices"
@@ -323,33 +375,52 @@ class TaxApp:
 
         return await asyncio.to_thread(compared)
 
-    async def _loaded(
-        self, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]
-    ) -> tuple[Sequence[LedgerAccount], Sequence[TaxEvent], Mapping[str, str]]:
-        async with self.read() as session:
-            found = await session.books.accounts(owners.keys(), trades_since=date.max)
-            _check_found(owners.keys(), found)
-            until = await session.records.complete_until(owners.keys())
-            trades = await session.records.trades(owners.keys())
-            events = await session.records.counting(owners.keys())
-            accounts: list[LedgerAccount] = []
-            for account in found:
-                opening = await _opening(session.books, account)
-                accounts.append(
-                    LedgerAccount(
-                        account,
-                        owners[account.account_id],
-                        opening,
-                        until.get(account.account_id),
-                        tuple(trades.get(account.account_id, ())),
-                    )
-                )
-            names = {InstrumentId(each.row.asset) for each in events}
-            names |= {each.instrument_id for account in found for each in account.positions}
-            names |= {each.instrument_id for booked in trades.values() for each in booked}
-            instruments = await session.books.instruments(names)
-        sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
-        return accounts, events, {**sets, **identical}
+
+async def _loaded(
+    books: Books, records: TaxRecords, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]
+) -> tuple[Sequence[LedgerAccount], Sequence[TaxEvent], Mapping[str, str]]:
+    """Return accounts with what is on record about them, the events that count, and the sets of identical instruments.
+
+    Raises:
+        AccountNotFound: The book does not have one.
+    """
+    found = await books.accounts(owners.keys(), trades_since=date.max)
+    _check_found(owners.keys(), found)
+    until = await records.complete_until(owners.keys())
+    trades = await records.trades(owners.keys())
+    events = await records.counting(owners.keys())
+    accounts = [
+        LedgerAccount(
+            account,
+            owners[account.account_id],
+            await _opening(books, account),
+            until.get(account.account_id),
+            tuple(trades.get(account.account_id, ())),
+        )
+        for account in found
+    ]
+    names = {InstrumentId(each.row.asset) for each in events}
+    names |= {each.instrument_id for account in found for each in account.positions}
+    names |= {each.instrument_id for booked in trades.values() for each in booked}
+    instruments = await books.instruments(names)
+    sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
+    return accounts, events, {**sets, **identical}
+
+
+async def _with_households(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountBook]]:
+    """Return the accounts in groups, each with all accounts of its household; one without is a group of its own."""
+    groups: dict[str, Sequence[AccountBook]] = {}
+    for account in await books.holdings(account_ids):
+        household = account.household_id
+        name = f"household {household}" if household is not None else f"account {account.account_id}"
+        if name not in groups:
+            alone = household is None
+            groups[name] = [account] if alone else await books.listed(household, None, HOUSEHOLD_MAX)
+    return list(groups.values())
+
+
+def _named(events: Iterable[TaxEvent]) -> set[AccountId]:
+    return {AccountId(each.account_id) for each in events if each.account_id is not None}
 
 
 async def _opening(books: Books, account: AccountBook) -> AccountBook:

@@ -120,6 +120,7 @@ def account_problem(
         for instrument_id, quote in quotes.items()
     )
     short, long = account.gains(as_of_date.year)
+    carried = account.carried(rules.tax_year(as_of_date))
     problem = AccountProblem(
         account_id=account.account_id,
         currency=account.currency,
@@ -134,6 +135,8 @@ def account_problem(
             gain_budget=budget,
             realized_short=short,
             realized_long=long,
+            carried_short=carried[0],
+            carried_long=carried[1],
             lot_method=rules.lot_method or policy.tax.lot_method,
             harvest_minimum=harvest_minimum or ZERO,
             defer_short_term_gains=policy.tax.defer_short_term_gains,

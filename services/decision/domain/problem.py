@@ -160,6 +160,8 @@ class TaxProfile:
         gain_budget: Most net gain that may be realized in the tax year, in currency; None for no limit.
         realized_short: Net short-term gain of the year so far; negative for a loss.
         realized_long: Net long-term gain of the year so far.
+        carried_short: Unused short-term losses of earlier years, 0 or more: the year's gains meet them.
+        carried_long: The same of long-term losses.
         lot_method: In which order sales take lots.
         harvest_minimum: A lot whose whole loss is smaller, in currency, is not worth selling for it: its credit does
             not count.
@@ -176,6 +178,8 @@ class TaxProfile:
     lot_method: LotMethod = LotMethod.LOWEST_TAX
     harvest_minimum: Decimal = ZERO
     defer_short_term_gains: bool = False
+    carried_short: Decimal = ZERO
+    carried_long: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

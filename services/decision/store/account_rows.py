@@ -1,6 +1,7 @@
 """Rows ↔ values of the book. An account's positions and lots are columns in its row."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -66,7 +67,7 @@ def said_row(account: AccountBook) -> Row:
 
 def account_of(row: RowMapping, recent_trades: Sequence[RecentTrade] = ()) -> AccountBook:
     """Return the account of a row of `account`."""
-    return _account(
+    account = _account(
         row,
         gain_year=row["gain_year"],
         as_of_time=row["as_of_time"],
@@ -74,6 +75,10 @@ def account_of(row: RowMapping, recent_trades: Sequence[RecentTrade] = ()) -> Ac
         booked_position=row["booked_position"],
         recent_trades=tuple(recent_trades),
     )
+    if "carried_year" not in row:
+        return account
+    carried = row["carried_short"], row["carried_long"]
+    return replace(account, carried_year=row["carried_year"], carried_short=carried[0], carried_long=carried[1])
 
 
 def opening_of(row: RowMapping, as_of_time: datetime, opening_position: int) -> AccountBook:

@@ -59,7 +59,9 @@ from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId
 from services.runtime.database import Transaction
 
 _NOW_COLUMNS = ("gain_year", "snapshot_id", "as_of_time", "opening_position", "booked_position")
-_ACCOUNT = columns_of(tables.account, ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS))
+# What the tax ledger says, which no snapshot changes.
+_CARRIED_COLUMNS = ("carried_year", "carried_short", "carried_long")
+_ACCOUNT = columns_of(tables.account, ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS, *_CARRIED_COLUMNS))
 _HELD = columns_of(tables.account, ("account_id", *HELD_COLUMNS, *_NOW_COLUMNS))
 _OPENING_HELD = columns_of(tables.snapshot_account, ("snapshot_id", "account_id", *HELD_COLUMNS))
 _OPENING = columns_of(tables.snapshot_account, ("snapshot_id", "account_id", *SAID_COLUMNS))

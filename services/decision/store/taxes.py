@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.decision.app.taxes import EventFilter, TaxReading, TaxWriting
 from services.decision.domain.problem import LotId, Side
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
-from services.decision.domain.tax.ledger import BookedTrade
-from services.decision.store.book import PostgresBooks
+from services.decision.domain.tax.ledger import BookedTrade, Standing
+from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.prices import PostgresPrices
-from services.decision.tables.book import booking
+from services.decision.tables.book import account, booking
 from services.decision.tables.taxes import tax_event, tax_history
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
@@ -90,6 +90,22 @@ class PostgresTaxRecords:
             query = query.where(tuple_(tax_event.c.day, tax_event.c.event_id) > tuple_(*map(literal, after)))
         return [_recorded(row) for row in await self.connection.execute(query)]
 
+    async def stand(self, standings: Sequence[Standing]) -> None:
+        """Let accounts stand where the ledger says."""
+        for each in standings:
+            values: dict[str, Any] = {
+                "carried_year": each.tax_year,
+                "carried_short": each.carried_short,
+                "carried_long": each.carried_long,
+            }
+            if each.short_gain is not None and each.long_gain is not None:
+                values |= {
+                    "short_term_gain": each.short_gain,
+                    "long_term_gain": each.long_gain,
+                    "gain_year": each.tax_year,
+                }
+            await self.connection.execute(update(account).where(account.c.account_id == each.account_id).values(values))
+
     async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
         """Return everything booked to the accounts, by position."""
         rows = await self.connection.execute(
@@ -151,7 +167,7 @@ class TaxSessions:
                 await transaction.emit(*events)
 
             connection = transaction.connection
-            yield TaxWriting(PostgresBooks(connection), PostgresTaxRecords(connection), emit)
+            yield TaxWriting(PostgresLedger(transaction), PostgresTaxRecords(connection), emit)
 
 
 def _row(event: TaxEvent, at: datetime) -> dict[str, Any]:

@@ -124,6 +124,10 @@ account = Table(
     Column("opening_position", BigInteger, nullable=False),
     Column("booked_position", BigInteger, nullable=False),
     Column("last_trade_date", Date),
+    # Unused losses of earlier years by the tax ledger, 0 or more, and the tax year into which they are brought.
+    Column("carried_year", Integer),
+    Column("carried_short", Numeric, nullable=False, server_default="0"),
+    Column("carried_long", Numeric, nullable=False, server_default="0"),
     Index("account_household", "household_id", "account_id"),
 )
 

@@ -1,5 +1,6 @@
 """`TaxService` over the record: events are kept once, ledgers are derived from them, and audit hears of it."""
 
+from datetime import date, timedelta
 from uuid import uuid4
 
 import grpc
@@ -8,10 +9,13 @@ from google.protobuf.json_format import ParseDict
 from sqlalchemy import select
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.runtime.clock import SystemClock
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import book_requests, price_request
-from tests.decision.books import an_account, lot
+from tests.decision.books import CLOSE, a_header, an_account, lot
 
+# Ledgers stand in the year of the computer's clock.
+THIS_YEAR = SystemClock().now().year
 BAD = grpc.StatusCode.INVALID_ARGUMENT
 US = {"united_states": {"filing_status": "FILING_STATUS_SINGLE", "ordinary_income": {"value": "100000"}}}
 
@@ -95,6 +99,38 @@ async def test_a_recorded_history_makes_lots_forms_and_what_was_carried(taxes):
     assert [each.term for each in response.year.marginals] == [pb.TaxPiece.TERM_SHORT, pb.TaxPiece.TERM_LONG]
     # 10 of VTI by the record and by the book.
     assert not response.differences
+
+
+async def test_plans_reckon_with_the_gains_and_the_unused_losses_of_the_ledger(service, taxes):
+    done = await taxes.RecordTaxEvents(
+        record(
+            bought("b1", "2022-03-01", 10, 200_000),
+            sold("s1", "2022-06-01", 10, 2000),
+            bought("b2", f"{THIS_YEAR}-01-02", 10, 1000),
+            sold("s2", f"{THIS_YEAR}-01-05", 5, 800),
+            **COMPLETE,
+        )
+    )
+    assert not done.unsettled
+
+    async with service.sessions.view() as view:
+        (account,) = await view.books.accounts(["a1"], trades_since=date.max)
+    # 198,000 lost in 2022, of which 3,000 a year were taken off other income since.
+    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2022), 0)
+    assert account.gains(THIS_YEAR) == (300, 0)
+    # The next snapshot says what it says of gains, and nothing of what is carried.
+    later = a_header(as_of_time=CLOSE + timedelta(hours=1))
+    await service.books().IngestBook(iter(book_requests((an_account("a1"),), header=later)))
+    async with service.sessions.view() as view:
+        (account,) = await view.books.accounts(["a1"], trades_since=date.max)
+    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2022), 0)
+
+
+async def test_an_account_of_which_no_ledger_can_be_made_is_named(taxes):
+    done = await taxes.RecordTaxEvents(record(sold("s1", "2024-03-01", 1, 100), **COMPLETE))
+
+    (unsettled,) = done.unsettled
+    assert (unsettled.account_id, unsettled.reason) == ("a1", "TAX_HISTORY_INCOMPLETE")
 
 
 async def test_losses_of_earlier_years_are_brought_forward(taxes):

@@ -319,6 +319,16 @@ def test_what_lots_cost_and_their_order_are_the_countrys_where_it_lets_nobody_ch
     assert (asked.tax.lot_method, asked.tax.long_rate) == (method, Decimal("0.24"))
 
 
+def test_losses_carried_into_the_tax_year_are_reckoned_with_and_those_of_another_are_not():
+    account = replace(two_lots(), carried_year=2022, carried_short=Decimal(5), carried_long=Decimal(7))
+    kept = problem_of(account).tax
+    assert (kept.carried_short, kept.carried_long) == (5, 7)
+    assert problem_of(replace(account, carried_year=2021)).tax.carried_short == 0
+    # In the United Kingdom 28 December is in the year that began in April.
+    british = taxed_in("GB", long_term_rate=number("0.24"))
+    assert problem_of(account, british).tax.carried_long == 7
+
+
 def test_a_country_without_rules_or_whose_law_of_the_year_nobody_reviewed_is_refused():
     for country, year in (("FR", 2022), ("US", 2027)):
         late = MORNING.replace(year=year)

@@ -1,5 +1,6 @@
 """Booking: money, units and basis are conserved, whatever execution reports and in whatever pieces."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -208,3 +209,11 @@ def test_an_account_is_read_back_from_its_content(account, sequence):
 
     assert again == account
     assert again.account_hash == account.account_hash
+
+
+def test_carried_losses_are_part_of_an_accounts_content_only_where_there_are_any():
+    carrying = replace(HELD, carried_year=2022, carried_short=Decimal("1.50"))
+
+    assert b"carried" not in HELD.content()
+    assert account_from_content(carrying.content()) == carrying
+    assert carrying.account_hash != HELD.account_hash

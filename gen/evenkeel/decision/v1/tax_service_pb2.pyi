@@ -1706,6 +1706,36 @@ class RecordTaxEventsRequest(_message.Message):
 Global___RecordTaxEventsRequest: _TypeAlias = RecordTaxEventsRequest  # noqa: Y015
 
 @_typing.final
+class UnsettledTaxAccount(_message.Message):
+    """An account whose ledger cannot be made yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    reason: _builtins.str
+    """The reason that `GetTaxLedger` would be refused with."""
+    description: _builtins.str
+    """What is wrong, in a sentence."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "description", b"description", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsettledTaxAccount: _TypeAlias = UnsettledTaxAccount  # noqa: Y015
+
+@_typing.final
 class RecordTaxEventsResponse(_message.Message):
     """What was kept."""
 
@@ -1714,22 +1744,30 @@ class RecordTaxEventsResponse(_message.Message):
     RECORDED_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
     WITHDRAWN_FIELD_NUMBER: _builtins.int
+    UNSETTLED_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """How many events were new."""
     known: _builtins.int
     """How many were on record already."""
     withdrawn: _builtins.int
     """How many were withdrawn."""
+    @_builtins.property
+    def unsettled(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnsettledTaxAccount]:
+        """Accounts whose whole history is said to be on record, and of which no ledger can be made: plans reckon with what the
+        book says of their gains until more is recorded.
+        """
+
     def __init__(
         self,
         *,
         recorded: _builtins.int = ...,
         known: _builtins.int = ...,
         withdrawn: _builtins.int = ...,
+        unsettled: _abc.Iterable[Global___UnsettledTaxAccount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known", "recorded", b"recorded", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known", "recorded", b"recorded", "unsettled", b"unsettled", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,6 +84,9 @@ class TaxServiceServicer:
     def RecordTaxEvents(self, request, context):
         """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
 
+        An account whose whole history is on record then stands where its ledger says: plans reckon with its gains of the
+        year and its unused losses of earlier years, which all accounts of a household share evenly.
+
         An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
         account's are turned into it at the rate given for their day; what was sent is kept beside them.
 

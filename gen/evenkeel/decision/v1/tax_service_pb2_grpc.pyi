@@ -47,6 +47,9 @@ class TaxServiceStub:
     RecordTaxEvents: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]
     """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
 
+    An account whose whole history is on record then stands where its ledger says: plans reckon with its gains of the
+    year and its unused losses of earlier years, which all accounts of a household share evenly.
+
     An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
     account's are turned into it at the rate given for their day; what was sent is kept beside them.
 
@@ -97,6 +100,9 @@ class TaxServiceAsyncStub(TaxServiceStub):
     """
     RecordTaxEvents: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]  # type: ignore[assignment]
     """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+    An account whose whole history is on record then stands where its ledger says: plans reckon with its gains of the
+    year and its unused losses of earlier years, which all accounts of a household share evenly.
 
     An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
     account's are turned into it at the rate given for their day; what was sent is kept beside them.
@@ -157,6 +163,9 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tax_service_pb2.RecordTaxEventsResponse, _abc.Awaitable[_tax_service_pb2.RecordTaxEventsResponse]]:
         """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
+
+        An account whose whole history is on record then stands where its ledger says: plans reckon with its gains of the
+        year and its unused losses of earlier years, which all accounts of a household share evenly.
 
         An event that is on record already, the same in everything, is passed over. Amounts in another currency than the
         account's are turned into it at the rate given for their day; what was sent is kept beside them.

@@ -74,6 +74,9 @@ class AccountBook:
             in the snapshot.
         booked_position: Position of the last allocation booked on top of it; `opening_position` when there is none.
         recent_trades: Since the date asked for, oldest first; for the wash-sale windows.
+        carried_year: Tax year into which the tax ledger brought unused losses forward; None when it never did.
+        carried_short: Unused short-term losses of earlier years, 0 or more; where the law knows no terms, all of them.
+        carried_long: Unused long-term losses of earlier years, 0 or more.
     """
 
     account_id: AccountId
@@ -92,6 +95,9 @@ class AccountBook:
     opening_position: int = 0
     booked_position: int = 0
     recent_trades: tuple[RecentTrade, ...] = ()
+    carried_year: int | None = None
+    carried_short: Decimal = ZERO
+    carried_long: Decimal = ZERO
 
     def position(self, instrument_id: InstrumentId, holding: HoldingKind) -> Position | None:
         """Return the position of that instrument and kind, if the account has one."""
@@ -111,6 +117,10 @@ class AccountBook:
     def gains(self, year: int) -> tuple[Decimal, Decimal]:
         """Return the net short-term and long-term gain of `year`; nothing was realized in a year after `gain_year`."""
         return (self.short_term_gain, self.long_term_gain) if year == self.gain_year else (ZERO, ZERO)
+
+    def carried(self, tax_year: int) -> tuple[Decimal, Decimal]:
+        """Return the losses brought into `tax_year`; nothing is known of another year than `carried_year`."""
+        return (self.carried_short, self.carried_long) if tax_year == self.carried_year else (ZERO, ZERO)
 
     def content(self) -> bytes:
         """Return the account as canonical JSON; equal accounts have equal bytes."""
@@ -162,6 +172,10 @@ def account_from_content(content: bytes) -> AccountBook:
             RecentTrade(InstrumentId(instrument_id), Side(side), date.fromisoformat(day), Decimal(gain))
             for instrument_id, side, day, gain in fields["recent_trades"]
         ),
+        # Absent for an account without them, so that its hash is what it was before there were any.
+        carried_year=fields.get("carried_year"),
+        carried_short=Decimal(fields.get("carried_short", 0)),
+        carried_long=Decimal(fields.get("carried_long", 0)),
     )
 
 
@@ -194,4 +208,12 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
             [trade.instrument_id, trade.side.value, trade.trade_date, trade.realized_gain]
             for trade in account.recent_trades
         ],
+        **_carried(account),
     }
+
+
+def _carried(account: AccountBook) -> dict[str, JsonValue]:
+    if account.carried_year is None:
+        return {}
+    said = account.carried_year, account.carried_short, account.carried_long
+    return dict(zip(("carried_year", "carried_short", "carried_long"), said, strict=True))

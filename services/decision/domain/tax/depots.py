@@ -28,6 +28,10 @@ class GermanyPlanning:
     terms: bool = False
     lot_method: LotMethod | None = LotMethod.FIRST_IN_FIRST_OUT
 
+    def tax_year(self, day: date) -> int:
+        """Return the calendar year."""
+        return day.year
+
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots as they are: each has its own cost."""
         return tuple(lots)

@@ -7,6 +7,7 @@ a finished plan, from the trades alone, so that the checker need not believe wha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -60,6 +61,10 @@ class Jurisdiction(Protocol):
     @property
     def lot_method(self) -> LotMethod | None:
         """In which order the law takes lots; None where they may be chosen."""
+        ...
+
+    def tax_year(self, day: date) -> int:
+        """Return the tax year of a day, by the year in which it begins."""
         ...
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:

@@ -24,8 +24,11 @@ from services.decision.domain.tax.assessment.history import (
     TaxAccount,
     Transfer,
     part,
+    total,
 )
+from services.decision.domain.tax.assessment.results import Term
 from services.decision.domain.tax.events import TaxEvent
+from services.decision.domain.tax.laws import Law
 from services.kernel.ids import AccountId, InstrumentId
 
 
@@ -179,6 +182,68 @@ def _concerned(rows: Sequence[Reorganization], assets: set[str]) -> tuple[Reorga
         if row.asset in had:
             had.add(row.new_asset)
             found.append(row)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an account stands in a tax year by the ledger.
+
+    Attributes:
+        short_gain: Net short-term gain of the year so far, without what wash sales disallow; None where the law's year
+            is not the calendar's, and the book's own figure stays.
+        long_gain: The same of long-term gain; where the law knows no terms, all of it.
+        carried_short: The account's part of its taxpayer's unused losses of earlier years, 0 or more.
+        carried_long: The same of long-term losses.
+    """
+
+    account_id: AccountId
+    tax_year: int
+    short_gain: Decimal | None
+    long_gain: Decimal | None
+    carried_short: Decimal
+    carried_long: Decimal
+
+
+def standings(accounts: Sequence[LedgerAccount], history: History, law: Law, today: date) -> tuple[Standing, ...]:
+    """Return where each taxed account of one taxpayer stands; unused losses are shared evenly among them, to the cent.
+
+    So that no loss counts twice: each account is planned by itself.
+
+    Raises:
+        TaxYearUnknown: There are no rules for the year.
+        SoldMoreThanHeld: The history sells what it never bought.
+    """
+    taxed = [each for each in accounts if not history.account[each.account_id].sheltered]
+    year = law.planning.tax_year(today)
+    rules = law.assessing.carried_into(history, year)
+    assessment = rules.assess(history, year)
+    lines = [line.amount for line in rules.brought_forward()]
+    short, long = (lines[0], lines[1]) if law.planning.terms else (total(lines), ZERO)
+    of_calendar = law.planning.tax_year(date(today.year, 1, 1)) == today.year
+    owners = {row.disposal_id: row.account_id for row in history.disposals}
+    gains: dict[tuple[str, bool], Decimal] = {}
+    for disposal in assessment.of_year():
+        for name in disposal.disposal_ids[:1]:
+            for piece in disposal.pieces:
+                key = owners[name], piece.term is Term.SHORT
+                gains[key] = total((gains.get(key, ZERO), piece.counted_gain))
+    found: list[Standing] = []
+    for number, each in enumerate(sorted(taxed, key=lambda one: one.account_id)):
+        left = Fraction(len(taxed) - number)
+        shares = part(short, Fraction(1), left), part(long, Fraction(1), left)
+        short, long = total((short, shares[0].copy_negate())), total((long, shares[1].copy_negate()))
+        net_short, net_long = (gains.get((each.account_id, is_short), ZERO) for is_short in (True, False))
+        found.append(
+            Standing(
+                account_id=AccountId(each.account_id),
+                tax_year=year,
+                short_gain=net_short if of_calendar else None,
+                long_gain=net_long if of_calendar else None,
+                carried_short=shares[0],
+                carried_long=shares[1],
+            )
+        )
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ only the least-of part is. Pools over several accounts are counted account by ac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState
@@ -31,6 +32,10 @@ class UnitedKingdomPlanning:
     last_year: int = 2026
     terms: bool = False
     lot_method: LotMethod | None = None
+
+    def tax_year(self, day: date) -> int:
+        """Return the year in which the tax year of a day begins, on 6 April."""
+        return day.year if day >= date(day.year, 4, 6) else day.year - 1
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots, each unit at the average cost."""
@@ -61,6 +66,10 @@ class CanadaPlanning:
     last_year: int = 2026
     terms: bool = False
     lot_method: LotMethod | None = None
+
+    def tax_year(self, day: date) -> int:
+        """Return the calendar year."""
+        return day.year
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots, each unit at the average cost."""

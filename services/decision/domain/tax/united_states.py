@@ -35,12 +35,12 @@ def long_term_from(acquired_date: date) -> date:
 
 
 def marginal_rates(profile: TaxProfile) -> tuple[Decimal, Decimal]:
-    """Return what one more unit of short-term and of long-term gain costs, after the year so far.
+    """Return what one more unit of short-term and of long-term gain costs, after the year so far and carried losses.
 
     While the year nets to a loss, a gain only uses up a loss that would be carried into later years; that is valued
     at the lower rate, because carried losses meet later gains of either kind.
     """
-    short, long = profile.realized_short, profile.realized_long
+    short, long = profile.realized_short - profile.carried_short, profile.realized_long - profile.carried_long
     if short >= 0 and long >= 0:
         return profile.short_rate, profile.long_rate
     if short + long <= 0:
@@ -59,6 +59,10 @@ class UnitedStates:
     last_year: int = 2026
     terms: bool = True
     lot_method: LotMethod | None = None
+
+    def tax_year(self, day: date) -> int:
+        """Return the calendar year."""
+        return day.year
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots as they are: each has its own cost."""

@@ -127,6 +127,28 @@ def test_a_plan_does_not_buy_what_is_identical_to_what_it_sells_at_a_loss():
     assert {trade.side for trade in decision.trades} == {Side.SELL}
 
 
+@pytest.mark.parametrize(
+    ("carried", "rates"),
+    [
+        # Nothing carried: the rates as they are.
+        ((0, 0), ("0.35", "0.15")),
+        # A carried short-term loss swallows what short-term gain there is, and the next is netted with long-term.
+        ((1500, 0), ("0.15", "0.15")),
+        # A carried long-term loss leaves only short-term gain.
+        ((0, 1500), ("0.35", "0.35")),
+        # More is carried than was gained: a gain only uses it up.
+        ((5000, 5000), ("0.15", "0.15")),
+    ],
+)
+def test_carried_losses_meet_the_gains_of_the_year_before_they_are_taxed(carried, rates):
+    profile = replace(
+        US_TAXABLE, realized_short=Decimal(1000), realized_long=Decimal(1000),
+        carried_short=Decimal(carried[0]), carried_long=Decimal(carried[1]),
+    )  # fmt: skip
+
+    assert marginal_rates(profile) == tuple(Decimal(rate) for rate in rates)
+
+
 def test_inside_a_wrapper_nothing_is_taxed_and_nothing_forbidden():
     lots = [a_lot("old", 10, 150), a_lot("new", 1, 90, TODAY)]
     account = an_account(recent_trades=(a_loss_sale("VTI", TODAY),)).holding("VTI", lots=lots)

@@ -1,0 +1,79 @@
+"""Where accounts stand by the ledger: each taxpayer's losses count once, to the cent."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from services.decision.domain.book import AccountBook, TaxWrapper
+from services.decision.domain.problem import Side
+from services.decision.domain.tax.assessment.history import Acquisition, Disposal, Owner
+from services.decision.domain.tax.events import TaxEvent
+from services.decision.domain.tax.laws import LAWS
+from services.decision.domain.tax.ledger import BookedTrade, LedgerAccount, differences, ledger_history, standings
+
+TODAY = date(2025, 11, 28)
+START = datetime(2020, 1, 2, 21, tzinfo=UTC)
+
+
+def an_account(account_id, wrapper=TaxWrapper.TAXABLE):
+    zero = Decimal(0)
+    return AccountBook(
+        account_id, "h", "custodian", "USD", wrapper, zero, zero, zero, zero, 2020, (), "snapshot-1", START
+    )  # fmt: skip
+
+
+def ledger(account_id, wrapper=TaxWrapper.TAXABLE, complete=TODAY, trades=()):
+    account = an_account(account_id, wrapper)
+    return LedgerAccount(account, Owner.TAXPAYER, account, complete, tuple(trades))
+
+
+def bought(name, day, account, cost):
+    return TaxEvent(name, Acquisition(name, date.fromisoformat(day), account, "VTI", Decimal(10), Decimal(cost)))
+
+
+def sold(name, day, account, proceeds):
+    return TaxEvent(name, Disposal(name, date.fromisoformat(day), account, "VTI", Decimal(10), Decimal(proceeds)))
+
+
+def test_a_households_unused_losses_are_shared_evenly_and_none_is_lost_or_counted_twice():
+    accounts = [ledger("a1"), ledger("a2"), ledger("a3"), ledger("ira", TaxWrapper.DEFERRED)]
+    events = [bought("b", "2023-01-03", "a2", "20000.01"), sold("s", "2023-05-02", "a2", "9000")]
+    history = ledger_history(accounts, events, {})
+    found = standings(accounts, history, LAWS["US"], TODAY)
+
+    # 11,000.01 lost, 3,000 of it taken off in 2023 and in 2024.
+    assert [each.account_id for each in found] == ["a1", "a2", "a3"]
+    assert sum(each.carried_short for each in found) == Decimal("5000.01")
+    assert {each.carried_short for each in found} == {Decimal("1666.67")}
+
+
+def test_gains_of_the_year_belong_to_the_account_that_sold_and_washed_losses_do_not_count():
+    accounts = [ledger("a1"), ledger("a2")]
+    events = [
+        bought("b1", "2025-01-03", "a1", 1000), sold("s1", "2025-05-02", "a1", 700),
+        bought("b2", "2025-05-12", "a2", 800), sold("s2", "2025-09-02", "a2", 1500),
+    ]  # fmt: skip
+    one, other = standings(accounts, ledger_history(accounts, events, {}), LAWS["US"], TODAY)
+
+    # The loss of 300 waited in the basis of what was bought in the other account.
+    assert (one.short_gain, other.short_gain) == (0, 400)
+    assert (one.long_gain, other.long_gain) == (0, 0)
+
+
+def test_where_the_tax_year_is_not_the_calendars_the_book_keeps_its_gains():
+    (found,) = standings([ledger("a1")], ledger_history([ledger("a1")], [], {}), LAWS["GB"], date(2025, 3, 1))
+
+    assert (found.tax_year, found.short_gain, found.long_gain) == (2024, None, None)
+
+
+def test_bookings_until_the_record_ends_are_in_it_and_later_ones_are_added():
+    def trade(position, day, units, uncovered=0):
+        numbers = Decimal(units), Decimal(100), Decimal(1)
+        return BookedTrade(position, "a1", "VTI", Side.BUY, *numbers, date.fromisoformat(day), (f"lot-{position}",),
+                           Decimal(uncovered))  # fmt: skip
+
+    account = ledger("a1", complete=date(2025, 3, 3), trades=[trade(1, "2025-03-03", 4), trade(2, "2025-03-04", 3)])
+    history = ledger_history([account], [bought("b", "2025-03-03", "a1", 400)], {})
+
+    assert [(row.lot_id, row.cost) for row in history.acquisitions] == [("lot-2", 101), ("b", 400)]
+    (difference,) = differences([account], history)
+    assert (difference.ledger, difference.book) == (13, 0)
