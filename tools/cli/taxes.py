@@ -193,8 +193,12 @@ def compare(
 LOT_DAYS: tuple[Literal["acquired_date", "held_from_date"], ...] = ("acquired_date", "held_from_date")
 
 
-def _ratio(detail: pb.TaxEvent.Split | pb.TaxEvent.Reorganized | pb.TaxEvent.CostChanged) -> str:
-    return "" if isinstance(detail, pb.TaxEvent.CostChanged) else f"{detail.new_units}:{detail.old_units}"
+def _ratio(
+    detail: pb.TaxEvent.Split | pb.TaxEvent.Reorganized | pb.TaxEvent.CostChanged | pb.TaxEvent.Dividend,
+) -> str:
+    if isinstance(detail, pb.TaxEvent.CostChanged | pb.TaxEvent.Dividend):
+        return ""
+    return f"{detail.new_units}:{detail.old_units}"
 
 
 def _write_forms(file: Path, response: pb.PreviewTaxYearResponse) -> None:

@@ -21,6 +21,7 @@ from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
     Disposal,
+    Dividend,
     Owner,
     Reorganization,
     Split,
@@ -120,6 +121,10 @@ class _Reading:
                     "cost_changed.amount",
                     lambda amount: CostChange(*place, amount),
                     signed=True,
+                )
+            case "dividend":
+                return self._with(
+                    day, said.dividend.amount, "dividend.amount", lambda amount: Dividend(said.event_id, *place, amount)
                 )
             case "transferred":
                 moved = said.transferred
@@ -274,6 +279,8 @@ def _event_message(event: TaxEvent, currency: str) -> pb.TaxEvent:
             message.transferred.lot_ids.extend(row.lot_ids)
         case CostChange():
             message.cost_changed.amount.CopyFrom(money_message(Money(row.amount, currency)))
+        case Dividend():
+            message.dividend.amount.CopyFrom(money_message(Money(row.amount, currency)))
         case Split():
             message.split.new_units, message.split.old_units = row.new_units, row.old_units
         case Reorganization():

@@ -18,6 +18,7 @@ from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
     Disposal,
+    Dividend,
     History,
     LotMethod,
     Owner,
@@ -30,6 +31,7 @@ from services.decision.domain.tax.assessment.history import (
 from services.decision.domain.tax.assessment.marginal import marginals
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
+    AssessedDividend,
     Assessment,
     MatchRule,
     Piece,
@@ -170,6 +172,7 @@ def history_of(request: pb.PreviewTaxYearRequest) -> History:
         reorganizations=_rows("reorganizations", request.reorganizations, _reorganization),
         transfers=_rows("transfers", request.transfers, _transfer),
         identical=identical_of(request.identical),
+        dividends=_rows("dividends", request.dividends, lambda row, path: _dividend(row, path, exchange)),
     )
 
 
@@ -213,6 +216,11 @@ def assessment_message(rules: TaxRules, assessment: Assessment) -> pb.PreviewTax
                 loss_rate=decimal_message(each.loss_rate),
             )
             for each in marginals(rules, assessment)
+        ],
+        dividends=[
+            _dividend_message(each)
+            for each in assessment.dividends
+            if assessment.first_date <= each.dividend.day <= assessment.last_date
         ],
     )
 
@@ -426,6 +434,22 @@ def _disposal(row: pb.TaxDisposal, path: str, exchange: Exchange) -> Disposal:
 def _cost_change(row: pb.TaxCostChange, path: str, exchange: Exchange) -> CostChange:
     day = date_of(row.date, f"{path}.date")
     return CostChange(day, row.account_id, row.asset, exchange.amount(row.amount, day, f"{path}.amount"))
+
+
+def _dividend(row: pb.TaxDividend, path: str, exchange: Exchange) -> Dividend:
+    day = date_of(row.date, f"{path}.date")
+    return Dividend(row.dividend_id, day, row.account_id, row.asset, exchange.amount(row.amount, day, f"{path}.amount"))
+
+
+def _dividend_message(each: AssessedDividend) -> pb.AssessedDividend:
+    return pb.AssessedDividend(
+        dividend_id=each.dividend.dividend_id,
+        date=date_message(each.dividend.day),
+        asset=each.dividend.asset,
+        amount=decimal_message(each.dividend.amount),
+        qualified=decimal_message(each.qualified),
+        held_days=each.held_days,
+    )
 
 
 def _disposal_message(each: AssessedDisposal) -> pb.AssessedDisposal:

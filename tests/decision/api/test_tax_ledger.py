@@ -161,6 +161,18 @@ async def test_corporate_actions_happen_to_every_account_and_only_after_its_snap
     assert [each.ledger_quantity.value for each in after.differences] == ["20"]
 
 
+async def test_a_recorded_dividend_is_qualified_by_how_long_its_units_were_held(taxes):
+    dividend = {"event_id": "d1", "account_id": "a1", "instrument_id": "VTI", "date": day("2024-06-03")}
+    await taxes.RecordTaxEvents(
+        record(bought("b1", "2022-03-01", 10, 1000), {**dividend, "dividend": {"amount": usd(50)}}, **COMPLETE)
+    )
+
+    (found,) = (await taxes.GetTaxLedger(ledger())).year.dividends
+    assert (found.qualified.value, found.held_days) == ("50", 121)
+    listed = (await taxes.ListTaxEvents(pb.ListTaxEventsRequest(account_id="a1"))).events
+    assert listed[-1].event.dividend.amount.units == 50
+
+
 async def test_a_foreign_amount_is_kept_beside_what_it_came_to(taxes):
     rates = [{"date": day("2022-03-01"), "currency_code": "EUR", "rate": {"value": "1.1"}}]
     euros = {"currency_code": "EUR", "units": "100"}

@@ -332,6 +332,48 @@ class TaxTransfer(_message.Message):
 Global___TaxTransfer: _TypeAlias = TaxTransfer  # noqa: Y015
 
 @_typing.final
+class TaxDividend(_message.Message):
+    """A dividend of the United States: how much of it is qualified follows from how long the units were held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIVIDEND_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    dividend_id: _builtins.str
+    """Id, unique in the history."""
+    account_id: _builtins.str
+    """One of `accounts`."""
+    asset: _builtins.str
+    """Name of the asset; of a corporation whose dividends can be qualified."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Ex-dividend date, from 1900-01-01 to today."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """What was paid, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        dividend_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        account_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "date", b"date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "asset", b"asset", "date", b"date", "dividend_id", b"dividend_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxDividend: _TypeAlias = TaxDividend  # noqa: Y015
+
+@_typing.final
 class IdenticalAssets(_message.Message):
     """Assets that are substantially identical: a purchase of one replaces another. Their lots stay apart."""
 
@@ -787,6 +829,7 @@ class PreviewTaxYearRequest(_message.Message):
     REORGANIZATIONS_FIELD_NUMBER: _builtins.int
     TRANSFERS_FIELD_NUMBER: _builtins.int
     IDENTICAL_FIELD_NUMBER: _builtins.int
+    DIVIDENDS_FIELD_NUMBER: _builtins.int
     tax_year: _builtins.int
     """The tax year by the year in which it begins: 2025 is 2025-04-06 to 2026-04-05 in the United Kingdom."""
     @_builtins.property
@@ -841,6 +884,10 @@ class PreviewTaxYearRequest(_message.Message):
     def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
         """Sets of assets that are substantially identical."""
 
+    @_builtins.property
+    def dividends(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxDividend]:
+        """Dividends; counted in the United States. At most 5,000."""
+
     def __init__(
         self,
         *,
@@ -858,10 +905,11 @@ class PreviewTaxYearRequest(_message.Message):
         reorganizations: _abc.Iterable[Global___TaxReorganization] | None = ...,
         transfers: _abc.Iterable[Global___TaxTransfer] | None = ...,
         identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
+        dividends: _abc.Iterable[Global___TaxDividend] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "exchange_rates", b"exchange_rates", "germany", b"germany", "identical", b"identical", "reorganizations", b"reorganizations", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "transfers", b"transfers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "dividends", b"dividends", "exchange_rates", b"exchange_rates", "germany", b"germany", "identical", b"identical", "reorganizations", b"reorganizations", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "transfers", b"transfers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -1204,6 +1252,7 @@ class PreviewTaxYearResponse(_message.Message):
     REVIEW_FIELD_NUMBER: _builtins.int
     FORM_ROWS_FIELD_NUMBER: _builtins.int
     MARGINALS_FIELD_NUMBER: _builtins.int
+    DIVIDENDS_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """ISO 3166 code of the country."""
     currency_code: _builtins.str
@@ -1244,6 +1293,10 @@ class PreviewTaxYearResponse(_message.Message):
     def marginals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxMarginal]:
         """What more gain or loss would change, one for each term that the country's rates depend on."""
 
+    @_builtins.property
+    def dividends(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssessedDividend]:
+        """Dividends of the tax year, by ex-dividend date; in the United States."""
+
     def __init__(
         self,
         *,
@@ -1258,14 +1311,63 @@ class PreviewTaxYearResponse(_message.Message):
         review: _abc.Iterable[_builtins.str] | None = ...,
         form_rows: _abc.Iterable[Global___TaxFormRow] | None = ...,
         marginals: _abc.Iterable[Global___TaxMarginal] | None = ...,
+        dividends: _abc.Iterable[Global___AssessedDividend] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date", "permanently_lost", b"permanently_lost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "first_date", b"first_date", "form_rows", b"form_rows", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "lines", b"lines", "marginals", b"marginals", "permanently_lost", b"permanently_lost", "remaining", b"remaining", "review", b"review"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "dividends", b"dividends", "first_date", b"first_date", "form_rows", b"form_rows", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "lines", b"lines", "marginals", b"marginals", "permanently_lost", b"permanently_lost", "remaining", b"remaining", "review", b"review"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewTaxYearResponse: _TypeAlias = PreviewTaxYearResponse  # noqa: Y015
+
+@_typing.final
+class AssessedDividend(_message.Message):
+    """A dividend, and what of it is qualified."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIVIDEND_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    QUALIFIED_FIELD_NUMBER: _builtins.int
+    HELD_DAYS_FIELD_NUMBER: _builtins.int
+    dividend_id: _builtins.str
+    """The dividend."""
+    asset: _builtins.str
+    """Name of the asset."""
+    held_days: _builtins.int
+    """Days of the 121 around the ex-dividend date for which units that got it were held, the fewest of any."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Ex-dividend date."""
+
+    @_builtins.property
+    def amount(self) -> _decimal_pb2.Decimal:
+        """What was paid, in the country's currency."""
+
+    @_builtins.property
+    def qualified(self) -> _decimal_pb2.Decimal:
+        """Part that is taxed like long-term gain."""
+
+    def __init__(
+        self,
+        *,
+        dividend_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        asset: _builtins.str = ...,
+        amount: _decimal_pb2.Decimal | None = ...,
+        qualified: _decimal_pb2.Decimal | None = ...,
+        held_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "date", b"date", "qualified", b"qualified"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "date", b"date", "dividend_id", b"dividend_id", "held_days", b"held_days", "qualified", b"qualified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssessedDividend: _TypeAlias = AssessedDividend  # noqa: Y015
 
 @_typing.final
 class TaxFormRow(_message.Message):
@@ -1506,6 +1608,28 @@ class TaxEvent(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Dividend(_message.Message):
+        """A dividend on the units held when the day, its ex-dividend date, began."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        AMOUNT_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def amount(self) -> _money_pb2.Money:
+            """What was paid, 0 or more."""
+
+        def __init__(
+            self,
+            *,
+            amount: _money_pb2.Money | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Split(_message.Message):
         """A split or consolidation."""
 
@@ -1573,6 +1697,7 @@ class TaxEvent(_message.Message):
     COST_CHANGED_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
     REORGANIZED_FIELD_NUMBER: _builtins.int
+    DIVIDEND_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Chosen by the sender, unique among all events; of an acquisition it names the lot."""
     account_id: _builtins.str
@@ -1607,6 +1732,10 @@ class TaxEvent(_message.Message):
     def reorganized(self) -> Global___TaxEvent.Reorganized:
         """The asset became another, in part or whole."""
 
+    @_builtins.property
+    def dividend(self) -> Global___TaxEvent.Dividend:
+        """A dividend was paid."""
+
     def __init__(
         self,
         *,
@@ -1620,12 +1749,13 @@ class TaxEvent(_message.Message):
         cost_changed: Global___TaxEvent.CostChanged | None = ...,
         split: Global___TaxEvent.Split | None = ...,
         reorganized: Global___TaxEvent.Reorganized | None = ...,
+        dividend: Global___TaxEvent.Dividend | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "event_id", b"event_id", "instrument_id", b"instrument_id", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "event_id", b"event_id", "instrument_id", b"instrument_id", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized", "dividend"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 

@@ -13,6 +13,7 @@ from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
     Disposal,
+    Dividend,
     LotMethod,
     Reorganization,
     Split,
@@ -22,7 +23,7 @@ from services.kernel.canonical import JsonValue, canonical_json
 from services.kernel.errors import Duplicate, NotFound
 from services.kernel.money import Money
 
-Row: TypeAlias = Acquisition | Disposal | Transfer | CostChange | Split | Reorganization
+Row: TypeAlias = Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization
 
 
 class TaxEventDiffers(Duplicate):
@@ -99,6 +100,8 @@ def _content(row: Row) -> JsonValue:
             return [row.day, row.account_id, row.to_account_id, row.asset, row.quantity, list(row.lot_ids)]
         case CostChange():
             return [row.day, row.account_id, row.asset, row.amount]
+        case Dividend():
+            return [row.day, row.account_id, row.asset, row.amount]
         case Split():
             return [row.day, row.asset, row.new_units, row.old_units]
         case Reorganization():
@@ -124,6 +127,9 @@ def _row(event_id: str, kind: str, said: list[str]) -> Row:
         case "COSTCHANGE":
             account_id, asset, amount = rest
             return CostChange(day, account_id, asset, Decimal(amount))
+        case "DIVIDEND":
+            account_id, asset, amount = rest
+            return Dividend(event_id, day, account_id, asset, Decimal(amount))
         case "SPLIT":
             return Split(day, rest[0], int(rest[1]), int(rest[2]))
         case "REORGANIZATION":

@@ -17,6 +17,7 @@ from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
     Disposal,
+    Dividend,
     History,
     Owner,
     Reorganization,
@@ -27,7 +28,7 @@ from services.decision.domain.tax.assessment.history import (
     total,
 )
 from services.decision.domain.tax.assessment.results import Term
-from services.decision.domain.tax.events import TaxEvent
+from services.decision.domain.tax.events import Row, TaxEvent
 from services.decision.domain.tax.laws import Law
 from services.kernel.ids import AccountId, InstrumentId
 
@@ -118,6 +119,7 @@ def ledger_history(
         reorganizations=_concerned(rows.reorganizations, assets),
         transfers=tuple(rows.transfers),
         identical=identical,
+        dividends=tuple(rows.dividends),
     )
 
 
@@ -129,8 +131,9 @@ class _Rows:
     cost_changes: list[CostChange] = field(default_factory=list)
     reorganizations: list[Reorganization] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
+    dividends: list[Dividend] = field(default_factory=list)
 
-    def add(self, row: Acquisition | Disposal | Split | CostChange | Reorganization | Transfer) -> None:
+    def add(self, row: Row) -> None:
         """Put a row where it belongs."""
         match row:
             case Acquisition():
@@ -145,6 +148,8 @@ class _Rows:
                 self.reorganizations.append(row)
             case Transfer():
                 self.transfers.append(row)
+            case Dividend():
+                self.dividends.append(row)
 
 
 def _opening_lots(opening: AccountBook) -> Iterator[Acquisition]:

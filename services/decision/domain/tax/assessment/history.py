@@ -184,6 +184,17 @@ class Transfer:
     lot_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Dividend:
+    """A dividend on the units that an account held when `day`, the ex-dividend date, began. `amount` is 0 or more."""
+
+    dividend_id: str
+    day: date
+    account_id: str
+    asset: str
+    amount: Decimal
+
+
 @dataclass(frozen=True)  # Without slots, so that what is derived is kept.
 class History:
     """Everything that was done with the assets concerned, from the first purchase on.
@@ -201,6 +212,7 @@ class History:
     reorganizations: tuple[Reorganization, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     identical: Mapping[str, str] = field(default_factory=dict)
+    dividends: tuple[Dividend, ...] = ()
 
     def checked(self, known_until: date) -> "History":
         """Return the history itself.
@@ -216,18 +228,22 @@ class History:
         _check_unique("acquisitions", "lot_id", [each.lot_id for each in self.acquisitions], found)
         _check_unique("disposals", "disposal_id", [each.disposal_id for each in self.disposals], found)
         _check_unique("transfers", "transfer_id", [each.transfer_id for each in self.transfers], found)
-        rows: list[tuple[str, int, Acquisition | Disposal | CostChange | Transfer]] = [
+        _check_unique("dividends", "dividend_id", [each.dividend_id for each in self.dividends], found)
+        rows: list[tuple[str, int, Acquisition | Disposal | CostChange | Transfer | Dividend]] = [
             *(("acquisitions", index, row) for index, row in enumerate(self.acquisitions)),
             *(("disposals", index, row) for index, row in enumerate(self.disposals)),
             *(("cost_changes", index, row) for index, row in enumerate(self.cost_changes)),
             *(("transfers", index, row) for index, row in enumerate(self.transfers)),
+            *(("dividends", index, row) for index, row in enumerate(self.dividends)),
         ]
         for name, index, row in rows:
             path = f"{name}[{index}]"
             _check_day(f"{path}.date", row.day, known_until, found)
             if row.account_id not in accounts:
                 found.add(f"{path}.account_id", f"must be one of the accounts given, was {row.account_id!r}")
-            if not isinstance(row, CostChange) and row.quantity <= 0:
+            if isinstance(row, Dividend) and row.amount < 0:
+                found.add(f"{path}.amount", f"must be 0 or more, was {row.amount}")
+            if not isinstance(row, CostChange | Dividend) and row.quantity <= 0:
                 found.add(f"{path}.quantity", f"must be above 0, was {row.quantity}")
             if isinstance(row, Acquisition) and row.cost < 0:
                 found.add(f"{path}.cost", f"must be 0 or more, was {row.cost}")

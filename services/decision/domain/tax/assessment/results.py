@@ -12,8 +12,17 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import History, total
+from services.decision.domain.tax.assessment.history import Dividend, History, total
 from services.kernel.errors import Invalid, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedDividend:
+    """A dividend and what of it is qualified, 0 to the whole. `held_days`: the fewest of any unit that got it."""
+
+    dividend: Dividend
+    qualified: Decimal
+    held_days: int
 
 
 class MatchRule(StrEnum):
@@ -160,6 +169,7 @@ class Assessment:
         remaining: By asset, account and lot.
         lines: In the order of the computation; the last is the tax.
         permanently_lost: Losses that never count, as a replacement sits in a sheltered account; 0 or more.
+        dividends: United States: of every year, by ex-dividend date, and what of each is qualified.
         review: What a person should look at, in sentences: figures that rest on a careful reading of what is missing.
     """
 
@@ -173,6 +183,7 @@ class Assessment:
     lines: tuple[Line, ...]
     permanently_lost: Decimal = ZERO
     review: tuple[str, ...] = ()
+    dividends: tuple[AssessedDividend, ...] = ()
 
     def amount(self, name: str) -> Decimal:
         """Return the amount of the line called `name`.

@@ -6,18 +6,19 @@ Sources:
     with the lines of IRS Schedule D's capital loss carryover worksheet.
     Rates: § 1(h), (j) by `us_years.py`; net investment income: § 1411. A state's tax is one rate on the net gain.
 
-The tax of the lines is what the gains add: the tax on the year's income with them, less the tax without them.
+The tax of the lines is what gains and dividends add: the tax on the year's income with them, less the tax without them.
 """
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.dividends import assessed_dividends
 from services.decision.domain.tax.assessment.history import (
     CostChange,
     Disposal,
@@ -30,6 +31,7 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
+    AssessedDividend,
     Assessment,
     Line,
     Remaining,
@@ -104,6 +106,9 @@ class UnitedStatesYear:
             ]
         disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
         first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
+        taxed = [row for row in history.dividends if _taxed(history, row.account_id)]
+        dividends = assessed_dividends(replace(history, dividends=tuple(taxed)), disposals, remaining)
+        of_year = _Dividends.of(each for each in dividends if first <= each.dividend.day <= last)
         return Assessment(
             jurisdiction="US",
             tax_year=tax_year,
@@ -112,14 +117,17 @@ class UnitedStatesYear:
             last_date=last,
             disposals=tuple(disposals),
             remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
-            lines=self._lines([each for each in disposals if first <= each.day <= last], tax_year),
+            lines=self._lines([each for each in disposals if first <= each.day <= last], tax_year, of_year),
             permanently_lost=lost,
             review=review_of(history),
+            dividends=dividends,
         )
 
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
         """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
-        return self._lines([*assessment.of_year(), *extra], assessment.tax_year)[-1].amount
+        first, last = assessment.first_date, assessment.last_date
+        dividends = _Dividends.of(each for each in assessment.dividends if first <= each.dividend.day <= last)
+        return self._lines([*assessment.of_year(), *extra], assessment.tax_year, dividends)[-1].amount
 
     def after(self, earlier: Assessment) -> "UnitedStatesYear":
         """Return the rules for the next year, with the losses of `earlier` brought forward by their kind."""
@@ -174,16 +182,17 @@ class UnitedStatesYear:
         short = ORDINARY_RATES[bisect_right(year.ordinary_tops, income)]
         return short + others, LONG_TERM_RATES[bisect_right(year.long_term_tops, income)] + others
 
-    def _lines(self, of_year: list[AssessedDisposal], tax_year: int) -> tuple[Line, ...]:
+    def _lines(self, of_year: list[AssessedDisposal], tax_year: int, dividends: "_Dividends") -> tuple[Line, ...]:
         pieces = [piece for each in of_year for piece in each.pieces]
         disallowed = total(piece.disallowed_loss for piece in pieces)
         short, long = self.net(of_year)
         net = short + long
         deducted = self.deducted(short, long)
         short_forward, long_forward = carried(short, long, deducted)
-        federal = self._federal(short, long, deducted, YEARS[tax_year][self.filing_status])
-        investment = self._investment_income_tax(net, deducted)
-        state = cents(Fraction(net if net > 0 else -deducted) * Fraction(self.state_rate))
+        federal = self._federal(short, long, deducted, YEARS[tax_year][self.filing_status], dividends)
+        counted = (net if net > 0 else -deducted) + dividends.ordinary + dividends.qualified
+        investment = self._investment_income_tax(counted)
+        state = cents(Fraction(counted) * Fraction(self.state_rate))
         return (
             Line("wash_sales_disallowed", disallowed, "26 U.S.C. § 1091(a)"),
             Line("net_short_term", short, "26 U.S.C. § 1222(5), (6)"),
@@ -192,29 +201,49 @@ class UnitedStatesYear:
             Line("loss_deducted", deducted, "26 U.S.C. § 1211(b)"),
             Line("short_term_carried_forward", short_forward, "26 U.S.C. § 1212(b)(1)(A)"),
             Line("long_term_carried_forward", long_forward, "26 U.S.C. § 1212(b)(1)(B)"),
+            Line("ordinary_dividends", dividends.ordinary, "26 U.S.C. § 61(a)(7)"),
+            Line("qualified_dividends", dividends.qualified, "26 U.S.C. § 1(h)(11)"),
             Line("income_tax", federal, "26 U.S.C. § 1(h), (j)"),
             Line("net_investment_income_tax", investment, "26 U.S.C. § 1411"),
             Line("state_tax", state, "the state's income tax"),
             Line("tax", total((federal, investment, state)), "26 U.S.C. § 1(h), (j), § 1411"),
         )
 
-    def _federal(self, short: Decimal, long: Decimal, deducted: Decimal, year: StatusYear) -> Decimal:
-        """Return what the gains add to the income tax; below 0 when the loss saves tax."""
+    def _federal(
+        self, short: Decimal, long: Decimal, deducted: Decimal, year: StatusYear, dividends: "_Dividends"
+    ) -> Decimal:
+        """Return what gains and dividends add to the income tax; below 0 when the loss saves tax.
+
+        § 1(h)(11)(A): qualified dividends join the net capital gain, and no loss is taken off them.
+        """
         net_capital_gain = max(min(long, short + long), ZERO)
-        ordinary = self.ordinary_income + max(short + long - net_capital_gain, ZERO) - deducted
-        with_gains = income_tax(ordinary, net_capital_gain, year)
+        ordinary = self.ordinary_income + max(short + long - net_capital_gain, ZERO) - deducted + dividends.ordinary
+        with_gains = income_tax(ordinary, net_capital_gain + dividends.qualified, year)
         return cents(with_gains - income_tax(self.ordinary_income, ZERO, year))
 
-    def _investment_income_tax(self, net: Decimal, deducted: Decimal) -> Decimal:
-        """Return what the gains add to the tax on net investment income."""
+    def _investment_income_tax(self, counted: Decimal) -> Decimal:
+        """Return what `counted`, of gains and dividends, adds to the tax on net investment income."""
         threshold = STATUSES[self.filing_status].investment_income_threshold
-        gain = net if net > 0 else -deducted
 
         def tax(investment: Decimal, income: Decimal) -> Fraction:
             return Fraction(max(min(investment, income - threshold), ZERO)) * Fraction(INVESTMENT_INCOME_RATE)
 
         without = tax(self.investment_income, self.ordinary_income)
-        return cents(tax(self.investment_income + gain, self.ordinary_income + gain) - without)
+        return cents(tax(self.investment_income + counted, self.ordinary_income + counted) - without)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dividends:
+    """A year's dividends: those taxed as income, and those taxed like long-term gains."""
+
+    ordinary: Decimal
+    qualified: Decimal
+
+    @classmethod
+    def of(cls, dividends: Iterable[AssessedDividend]) -> "_Dividends":
+        rows = list(dividends)
+        qualified = total(each.qualified for each in rows)
+        return cls(total((*(each.dividend.amount for each in rows), qualified.copy_negate())), qualified)
 
 
 def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, Decimal]:

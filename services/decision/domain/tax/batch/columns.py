@@ -3,8 +3,8 @@
 A row is a lot or a sale. Lots of one household and one set of identical assets lie together, the oldest first; so do
 its sales, by day and then id. Money is in cents, units in millionths, days are ordinals.
 
-What a column cannot say goes by the exact road: mergers, spin-offs, transfers, changes of cost, standing lot orders,
-and quantities finer than a millionth (after splits are taken out).
+What a column cannot say goes by the exact road: mergers, spin-offs, transfers, changes of cost, dividends,
+standing lot orders, and quantities finer than a millionth (after splits are taken out).
 """
 
 from collections.abc import Mapping, Sequence
@@ -158,7 +158,7 @@ def _households(rules: Sequence[UnitedStatesYear]) -> Households:
 
 
 def _check(household: int, history: History) -> None:
-    others = history.reorganizations or history.transfers or history.cost_changes
+    others = history.reorganizations or history.transfers or history.cost_changes or history.dividends
     chosen = any(row.lot_ids or row.method is not LotMethod.FIRST_IN_FIRST_OUT for row in history.disposals)
     if others or chosen:
         raise NotInColumns(f"household {household}: events and chosen lots go by the exact road")

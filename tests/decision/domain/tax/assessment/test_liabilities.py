@@ -197,7 +197,7 @@ def test_half_of_a_canadian_gain_is_taxed_after_losses_of_other_years():
 @pytest.mark.parametrize(
     ("rules", "year", "message"),
     [
-        (UnitedStatesYear(), 2023, "must be 2024 to 2026 for US, was 2023"),
+        (UnitedStatesYear(), 2021, "must be 2022 to 2026 for US, was 2021"),
         (UnitedKingdom(), 2015, "must be 2016 to 2026 for GB, was 2015"),
         (Canada(), 2000, "must be 2001 to 2026 for CA, was 2000"),
     ],
@@ -217,3 +217,14 @@ def test_selling_what_was_never_bought_is_refused_with_how_much(rules):
 
     with pytest.raises(SoldMoreThanHeld, match=r"ACME: 2 units sold on 2025-05-01"):
         rules.assess(history, 2025)
+
+
+@pytest.mark.parametrize(
+    ("income", "tax"),
+    [
+        # Rev. Proc. 2025-32, table 2 (heads of households, 2026), prints the tax at the end of each bracket.
+        (17_700, 1_770), (67_450, 7_740), (105_700, 16_155), (201_750, 39_207), (256_200, 56_631),
+    ],
+)  # fmt: skip
+def test_the_brackets_add_up_to_the_tax_that_the_revenue_procedure_prints(income, tax):
+    assert income_tax(Decimal(income), Decimal(0), YEARS[2026][FilingStatus.HEAD_OF_HOUSEHOLD]) == tax
