@@ -178,10 +178,32 @@ class Situation:
         """Return what the sale of each parcel by itself would mean, in the order given."""
         return tuple(self._explained(each) for each in parcels)
 
+    def of_group(self, asset: str) -> "Situation":
+        """Return the situation with nothing but what is identical to `asset`: what a sale of it finds, it finds there.
+
+        Where assets became each other, nothing is left out.
+        """
+        history = self.history
+        if history.reorganizations:
+            return self
+        name = history.identity(asset)
+        return replace(
+            self,
+            history=replace(
+                history,
+                acquisitions=tuple(row for row in history.acquisitions if history.identity(row.asset) == name),
+                disposals=tuple(row for row in history.disposals if history.identity(row.asset) == name),
+                cost_changes=tuple(row for row in history.cost_changes if history.identity(row.asset) == name),
+                transfers=tuple(row for row in history.transfers if history.identity(row.asset) == name),
+                dividends=(),
+            ),
+        )
+
     def _explained(self, parcel: Parcel) -> Explained:
-        after = self.with_sales((parcel,))
-        pieces = [piece for each in after.tried() for piece in each.pieces]
-        tax = total((after.tax, self.tax.copy_negate()))
+        # What was sold before today does not change, so the year with the sale is the year and the sale.
+        tried = self.of_group(parcel.asset).with_sales((parcel,)).tried()
+        pieces = [piece for each in tried for piece in each.pieces]
+        tax = total((self.rules.tax_with(self.assessment, tried), self.tax.copy_negate()))
         counted = total(piece.counted_gain for piece in pieces)
         disallowed = total(piece.disallowed_loss for piece in pieces)
         washed = next((piece for piece in pieces if piece.disallowed_loss), None)

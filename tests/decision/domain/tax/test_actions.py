@@ -154,6 +154,21 @@ def test_whole_lots_are_withdrawn_at_the_tax_of_the_best_of_all_choices(said, ch
     assert ways[0].tax <= best + Decimal("0.02")
 
 
+@settings(max_examples=25)
+@given(said=parcels, sold=st.integers(0, 3))
+def test_what_a_parcel_alone_would_cost_is_what_the_whole_year_says_with_it(said, sold):
+    lots = [lot(f"l{n}", ago, units, cost, asset=("VTI", "BND")[n % 2]) for n, (ago, units, cost) in enumerate(said)]
+    disposals = [
+        Disposal(f"s{n}", TODAY - timedelta(days=n), each.account_id, each.asset, Decimal(1), Decimal(70))
+        for n, each in enumerate(lots[:sold])
+        if each.day <= TODAY - timedelta(days=n)
+    ]
+    now = situation(*lots, disposals=disposals)
+
+    for each in now.explained(now.parcels):
+        assert each.tax == now.with_sales((each.parcel,)).tax - now.tax
+
+
 def test_everything_brings_its_value_less_the_tax_that_it_adds():
     compared = compare(situation(lot("l", 900, 10, 500)), terms(withdrawal=Decimal(5000)))
 
