@@ -172,6 +172,7 @@ class PolicyApp:
         """
         resolving = await self._resolver(list(asked), AsOf(at))
         found: list[Verdict] = []
+        named = _Named(hash_of)
         for account_id, versions in asked.items():
             try:
                 applied = resolving.applied(account_id)
@@ -188,7 +189,7 @@ class PolicyApp:
                 said = [f"{each} does not govern it" for each in sorted(set(versions) - set(governing))]
                 said += [f"{each} governs it, too" for each in sorted(set(governing) - set(versions))]
                 found.append(Verdict(account_id, False, governing, f"of {account_id}: {', '.join(said)}"))
-            elif account_id in hashes and hash_of(applied) != hashes[account_id]:
+            elif account_id in hashes and named.of(applied) != hashes[account_id]:
                 words = f"what is on record of {account_id}, or holds by the day, changed since it was planned for"
                 found.append(Verdict(account_id, False, governing, words))
         return found
@@ -270,3 +271,16 @@ class PolicyApp:
                 return EMPTY if layer is None else layer.document
             case _:
                 assert_never(point)
+
+
+class _Named:
+    """Names what applies to accounts; what one resolver gives to many is named once."""
+
+    def __init__(self, hash_of: Callable[[Applied], str]) -> None:
+        self._hash_of = hash_of
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def of(self, applied: Applied) -> str:
+        if applied.key not in self._known:
+            self._known[applied.key] = self._hash_of(applied)
+        return self._known[applied.key]
