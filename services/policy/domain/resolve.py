@@ -47,18 +47,21 @@ class Applied:
         key: The same for nodes to which the same applies, of those that one resolver resolves.
     """
 
-    __slots__ = ("_made", "_make", "key")
+    __slots__ = ("_made", "_make", "_merged", "key")
 
-    def __init__(self, key: tuple[str, ...], make: Callable[[], tuple[Effective, Plain]]) -> None:
-        """Know how to make it."""
+    def __init__(
+        self, key: tuple[str, ...], make: Callable[[], tuple[Effective, Plain]], merged: Effective | None = None
+    ) -> None:
+        """Know how to make it; what is `merged` already need not be made in plain words to be looked at."""
         self.key = key
+        self._merged = merged
         self._make = make
         self._made: tuple[Effective, Plain] | None = None
 
     @property
     def effective(self) -> Effective:
         """Return the merged rules."""
-        return self._both()[0]
+        return self._both()[0] if self._merged is None else self._merged
 
     @property
     def plain(self) -> Plain:
@@ -211,7 +214,7 @@ class Resolver:
             key = (*key, "", *lacking)
         found = self._applied.get(key)
         if found is None:
-            found = self._applied[key] = Applied(key, lambda: self._made(merged, lacking))
+            found = self._applied[key] = Applied(key, lambda: self._made(merged, lacking), merged)
         return found
 
     def _made(self, merged: Effective, lacking: tuple[str, ...]) -> tuple[Effective, Plain]:
