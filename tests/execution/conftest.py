@@ -1,11 +1,14 @@
 """Execution over its fakes and over PostgreSQL."""
 
+import grpc
 import pytest
 
+from evenkeel.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from services.execution.store import begin_with
 from services.execution.venues.sandbox.postgres import book_with
 from services.runtime.database import Database
 from tests.execution.memory import MemoryDatabase, MemoryVenueBook
+from tests.execution.serving import EverythingInForce, Process, environment_of
 from tests.execution.world import World, settings_for
 
 NO_DATABASE = {
@@ -52,3 +55,31 @@ def make_world(request):
 @pytest.fixture
 async def world(make_world):
     return await make_world()
+
+
+@pytest.fixture
+async def policy_address():
+    """Where a policy service answers that everything is in force."""
+    server = grpc.aio.server()
+    add_PolicyServiceServicer_to_server(EverythingInForce(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)
+
+
+@pytest.fixture
+async def start_process(execution_database, policy_address, tmp_path):
+    """Start the service as a process of its own: `await start_process(VENUE="fix44")`."""
+    running = []
+
+    async def start(**changed):
+        issuer, environment = environment_of(execution_database, policy_address, tmp_path, **changed)
+        process = Process(environment, tmp_path / "port", issuer)
+        running.append(process)
+        await process.start()
+        return process
+
+    yield start
+    for each in running:
+        await each.kill()

@@ -1,19 +1,15 @@
 """The service as a process of its own, ended with SIGKILL again and again while it works."""
 
 import asyncio
-import os
 import random
 import signal
-import sys
 from collections import Counter
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-import grpc
 import pytest
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 
@@ -21,102 +17,20 @@ from evenkeel.execution.v1 import execution_service_pb2 as pb
 from evenkeel.execution.v1 import sandbox_service_pb2 as sandbox
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
-from evenkeel.policy.v1 import policy_service_pb2 as policy
-from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer, add_PolicyServiceServicer_to_server
 from services.execution.domain.words import Side
-from services.runtime.client import connect
 from services.runtime.wire import decimal_column, instant_message
 from tests.execution.api.conftest import ingest_request, submit_request
 from tests.execution.builders import a_plan, a_trade
-from tests.execution.world import settings_for
-from tools.local.issuer import ISSUER, TokenIssuer
+from tests.execution.serving import calling
 
 ROOT = Path(__file__).parents[2]
 INSTRUMENTS = [f"I{n}" for n in range(6)]
-KILLS = 6
-
-
-class EverythingInForce(PolicyServiceServicer):
-    async def CheckVersions(self, request, context):
-        return policy.CheckVersionsResponse(in_force_version_hashes=request.version_hashes)
-
-    async def CheckPolicies(self, request, context):
-        return policy.CheckPoliciesResponse()
+KILLS = 3
 
 
 @pytest.fixture
-async def policy_address():
-    server = grpc.aio.server()
-    add_PolicyServiceServicer_to_server(EverythingInForce(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(0)
-
-
-class Process:
-    """`python -m services.execution serve`, which can be killed and started again."""
-
-    def __init__(self, environment, port_file):
-        self._environment = environment
-        self._port_file = port_file
-        self._process = None
-        self.port = None
-
-    async def start(self):
-        self._port_file.unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.execution", "serve", cwd=ROOT, env=self._environment,
-            stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        async with asyncio.timeout(60):
-            while not self._port_file.exists():
-                assert self._process.returncode is None
-                await asyncio.sleep(0.02)
-        self.port = int(self._port_file.read_text())
-
-    async def kill(self, how=signal.SIGKILL):
-        self._process.send_signal(how)
-        return await self._process.wait()
-
-
-@pytest.fixture
-async def process(execution_database, policy_address, tmp_path):
-    issuer = TokenIssuer.at(tmp_path / "issuer")
-    settings_for({**execution_database.settings().model_dump(exclude_unset=True)}, tmp_path / "keys")
-    values = {
-        "DATABASE_URL": execution_database.url,
-        "DATABASE_SCHEMA": "execution",
-        "JWKS_URL": issuer.jwks_file.as_uri(),
-        "TOKEN_ISSUER": ISSUER,
-        "PLAN_KEYS_DIRECTORY": str(tmp_path / "keys"),
-        "POLICY_ADDRESS": policy_address,
-        "BLOCK_QUIET_S": "0.05",
-        "LOOK_S": "0.02",
-        "RESOLVE_AFTER_S": "0.2",
-        "BLOCK_ORDERS_MAX": "5",
-        "SANDBOX_ANSWERS_LOST_EVERY": "4",
-        "SANDBOX_LATENCY_S": "0.05",
-    }
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("EVENKEEL_", "OTEL_"))},
-        **{f"EVENKEEL_EXECUTION_{name}": value for name, value in values.items()},
-        "EVENKEEL_PORT_FILE": str(tmp_path / "port"),
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'gen'}",
-    }
-    running = Process(environment, tmp_path / "port")
-    await running.start()
-    running.issuer = issuer
-    yield running
-    await running.kill()
-
-
-@asynccontextmanager
-async def calling(process, role):
-    token = process.issuer.token(role, [role], timedelta(hours=1))
-    channel = connect(f"127.0.0.1:{process.port}", token=lambda: token)
-    yield channel
-    await channel.close()
+async def process(start_process):
+    return await start_process(SANDBOX_ANSWERS_LOST_EVERY="4", SANDBOX_LATENCY_S="0.05")
 
 
 def plans(now):
