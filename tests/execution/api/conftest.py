@@ -47,13 +47,16 @@ class Running:
         self.policies = policies
         self.built = built
         self._issuer = issuer
-        self._address = f"127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{port}"
         self._channels = {}
+
+    def token(self, who, roles):
+        return self._issuer.token(who, roles, timedelta(hours=1))
 
     def channel(self, who):
         if who not in self._channels:
-            token = self._issuer.token(who, ROLES[who.partition("-")[0]].split(), timedelta(hours=1))
-            self._channels[who] = connect(self._address, token=lambda: token)
+            token = self.token(who, ROLES[who.partition("-")[0]].split())
+            self._channels[who] = connect(self.address, token=lambda: token)
         return self._channels[who]
 
     def as_(self, who):

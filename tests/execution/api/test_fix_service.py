@@ -4,13 +4,20 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from evenkeel.execution.v1 import execution_service_pb2 as execution
 from evenkeel.execution.v1 import fix_service_pb2 as pb
 from evenkeel.execution.v1.fix_service_pb2_grpc import FixServiceStub
+from services.execution.venues.fix44 import watch
 from tests.execution.builders import a_plan, a_trade
 from tests.execution.venues.fix_cases import until
+from tests.support.keyboard import keyboard
 from tests.support.refusals import refused
+from tests.support.telemetry import Recorded
+from tools.client.profile import SERVICES, Profile
 from tools.local.broker import free_port
 
 ORDERS = "FIX.4.4:EVENKEEL->SANDBOX"
@@ -158,3 +165,91 @@ async def test_what_does_not_exist_is_named(running):
 async def test_who_may_not_read_is_refused(running):
     got = await refused(fix_as(running, "author").ListFixMessages(pb.ListFixMessagesRequest(session=ORDERS)))
     assert got.reason == "ROLE_MISSING"
+
+
+@pytest.fixture
+def evenkeel(running, tmp_path):
+    """Type a command at the service that trades over FIX: `await evenkeel("fix", "status")`."""
+    address = running.address
+    tokens = {}
+    for name in ("trader", "risk_officer"):
+        tokens[name] = tmp_path / name
+        tokens[name].write_text(running.token(name, [name]))
+    profile = Profile(dict.fromkeys(SERVICES, address), token_files=tokens)
+    profile.save(tmp_path / "profile.toml")
+    environment = {"COLUMNS": "250", "NO_COLOR": "1", "EVENKEEL_PROFILE": str(tmp_path / "profile.toml")}
+    with keyboard(tmp_path, environment) as typed:
+        yield typed
+
+
+async def test_commands_show_sessions_and_messages_and_two_persons_reset(running, evenkeel):
+    await running.market(VTI=100)
+    await running.submit(a_plan(a_trade(quantity=10)))
+    await running.closed(1)
+
+    status = await evenkeel("fix", "status")
+    assert (status.code, status.out.count("up")) == (0, 2), status.err
+    assert ORDERS in status.out
+    assert CLIENT in status.out
+
+    log = await evenkeel("fix", "log", ORDERS, "--type", "D")
+    assert log.code == 0, log.err
+    assert "NewOrderSingle" in log.out
+    assert "Symbol=VTI" in log.out
+    name = log.out.partition("ClOrdID=")[2].split()[0]
+    about = await evenkeel("fix", "log", ORDERS, "--value", name, "-n", "100", "--raw")
+    assert f"|11={name}|" in about.out
+    assert "|35=8|" in about.out
+    assert "|49=EVENKEEL|" in about.out
+    unnamed = await evenkeel("fix", "log")
+    assert unnamed.code != 0
+    assert "name a session" in unnamed.err
+
+    asked = await evenkeel("--json", "fix", "reset", ORDERS, "--reason", "The broker lost its store.")
+    assert asked.code == 0, asked.err
+    reset = asked.json["reset"]["reset_id"]
+    assert f"reset {reset} of {ORDERS}: " in (await evenkeel("fix", "status")).out
+    alone = await evenkeel("--as", "trader", "fix", "approve", reset)
+    assert alone.code == 1
+    assert "ROLE_MISSING" in alone.err
+    approved = await evenkeel("fix", "approve", reset)
+    assert (approved.code, ORDERS in approved.out) == (0, True), approved.err
+
+    async def anew():
+        found = (await sessions(running))[ORDERS]
+        return found.generation == 1 and found.up and not found.open_resets
+
+    await until(anew)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What is measured of the service that starts after it, and of no other of this process."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider(metric_readers=[reader])
+    monkeypatch.setattr(watch, "meter", lambda: meters.get_meter("evenkeel"))
+    exporter = InMemorySpanExporter()
+    yield Recorded(exporter, reader)
+    meters.shutdown()
+
+
+async def test_each_session_is_measured(recorded, running):
+    await running.market(VTI=100)
+    await running.submit(a_plan(a_trade(quantity=10)))
+    await running.closed(1)
+
+    def measured(metric, session=ORDERS):
+        points = recorded.points(f"evenkeel.fix.session.{metric}")
+        (value,) = [value for labels, value in points if labels["evenkeel.fix.session"] == session]
+        return value
+
+    assert measured("up") == measured("up", CLIENT) == 1
+    logged = await messages(running, heartbeats=True, page_size=1000)
+    out = sum(each.direction == pb.FixMessage.DIRECTION_OUT for each in logged)
+    assert measured("messages.out") >= out >= 2
+    assert measured("messages.in") >= len(logged) - out >= 3
+    assert measured("messages.in", CLIENT) >= out
+    assert measured("bytes.out") > 100
+    assert measured("bytes.in") > 300
+    assert 1 <= measured("turns") <= measured("messages.out") + measured("messages.in") + 1
+    assert measured("garbled") == measured("resent") == 0
