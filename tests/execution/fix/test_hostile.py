@@ -1,7 +1,11 @@
 """Whatever bytes come: no exception escapes, nothing grows without bound, and the session stays true to its numbers."""
 
 import random
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +24,7 @@ from services.execution.fix.protocol.validation import validate
 from tests.execution.fix.hostile import SEEDS, damaged
 from tests.execution.fix.wire import fix
 
+ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
 BODY_MAX = 4096
 CONFIGS = [
@@ -127,6 +132,17 @@ def test_a_million_damaged_messages():
     taken = sum(victim.taken for victim in victims)
     connections = sum(victim.connections for victim in victims)
     print(f"\n{messages} damaged messages, {taken} frames and pieces, {connections} connections; no exception")  # noqa: T201 - counts
+
+
+@pytest.mark.chaos
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this machine")
+def test_fuzzing_guided_by_coverage_finds_nothing():
+    inputs = 200_000
+    command = [sys.executable, "-m", "tests.execution.fix.fuzz", str(inputs), "20261128"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (last,) = [line for line in done.stderr.splitlines() if "DONE" in line]
+    print(f"\n{inputs} inputs, each as it is and mended; no exception: {last}")  # noqa: T201 - counts
 
 
 @pytest.mark.chaos
