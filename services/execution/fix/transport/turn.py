@@ -75,8 +75,9 @@ class Transaction:
     async def unit(self) -> Unit:
         """Return it; begins it the first time."""
         if self._unit is None:
-            self._context = self._store.begin()
-            self._unit = await self._context.__aenter__()
+            context = self._store.begin()
+            self._unit = await context.__aenter__()
+            self._context = context
         return self._unit
 
     async def end(self, error: BaseException | None = None) -> None:
