@@ -127,7 +127,7 @@ def an_event(number: int) -> Event:
         actor="execution_service" if number % 2 else "decision_service",
         trace_parent=f"00-{number // 50 + 1:032x}-00f067aa0ba902b7-01",
         subjects={"account": account, "plan": f"plan-{number // 2:010d}"},
-        data=b'{"note":"%b","number":%d,"quantity":"12.5"}' % (b"x" * 60, number),
+        data=b'{"note":"%b","number":%d,"quantity":"12.5"}' % (b"x" * 118, number),
     )
 
 
