@@ -51,6 +51,13 @@ class MemoryLedger:
     async def account_ids(self, after, limit):
         return sorted(each for each in self.state.accounts if after is None or each > after)[:limit]
 
+    async def members(self, household_ids):
+        found = {}
+        for each in sorted(self.state.accounts.values(), key=lambda account: account.account_id):
+            if each.household_id in household_ids:
+                found.setdefault(each.household_id, []).append(each.account_id)
+        return found
+
     async def account_ids_missing(self, account_ids):
         return sorted(set(account_ids) - self.state.accounts.keys())
 

@@ -87,6 +87,10 @@ class Books(Protocol):
         """Return the next `limit` account ids after `after`, ascending; from the first when it is None."""
         ...
 
+    async def members(self, household_ids: Collection[HouseholdId]) -> Mapping[HouseholdId, Sequence[AccountId]]:
+        """Return the accounts of each household, ascending."""
+        ...
+
     async def account_ids_missing(self, account_ids: Collection[AccountId]) -> Sequence[AccountId]:
         """Return those ids that no account has, ascending."""
         ...

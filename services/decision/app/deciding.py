@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from services.decision.app.events import plan_decided, run_event
 from services.decision.app.flows import cash_flows
+from services.decision.app.households import household_trades, settled, with_household
 from services.decision.app.leases import held
 from services.decision.app.policies import with_policy
 from services.decision.app.ports import (
@@ -87,6 +88,9 @@ class Deciding:
                     inputs, basis, bodies = await self._inputs(run, shard)
                     others = await self._other_sides(run, inputs)
                     solved = await self._solved([*inputs, *(each.inputs for each in others)], basis, span)
+                    count = len(inputs)
+                    inputs, ours = await settled(inputs, solved[:count], basis, self.solver)
+                    solved = [*ours, *solved[count:]]
                 comparisons = _compared(others, solved)
                 await self._record(run, shard, inputs, basis, solved[: len(inputs)], bodies, comparisons)
             except BookMoved:
@@ -141,6 +145,7 @@ class Deciding:
             basis = await _basis(session, run)
             documents = await session.contents.get({each.policy_hash for each in accounts if each.policy_hash})
             looking = await asyncio.to_thread(self._looking_at_flows, documents)
+            elsewhere = await household_trades(session, books, since)
             flows = await cash_flows(session, [a.account_id for a in accounts if a.policy_hash in looking], books)
 
         def prepared() -> tuple[Sequence[AccountInputs], Mapping[str, bytes]]:
@@ -158,6 +163,7 @@ class Deciding:
                 )
                 for each in accounts
             ]
+            inputs = [with_household(each, elsewhere.get(each.account.account_id, ())) for each in inputs]
             return inputs, {each.account_hash: bodies[each.account.account_id] for each in inputs}
 
         inputs, bodies = await asyncio.to_thread(prepared)

@@ -22,7 +22,7 @@ from services.decision.domain.outline import Totals
 from services.decision.domain.plan import Draft, NewPlan, Plan, PlanOutcome, PlanState, Release
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
-from services.decision.domain.problem import RiskModel
+from services.decision.domain.problem import RecentTrade, RiskModel
 from services.decision.domain.run import Run, RunProgress, RunState, Shard
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
@@ -245,6 +245,10 @@ class Plans(Protocol):
 
     async def live_accounts(self, account_ids: Collection[AccountId]) -> Collection[AccountId]:
         """Return those accounts that have a live plan."""
+        ...
+
+    async def live_trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[RecentTrade, ...]]:
+        """Return what the live plan of each account is about to trade; absent without one."""
         ...
 
     async def decided_dates(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.decision.app.book import AccountNotFound
+from services.decision.app.households import household_trades
 from services.decision.app.policies import with_policy
 from services.decision.app.ports import PolicyClient, PolicyPreset, Read, Solver
 from services.decision.app.prices import PriceSetNotFound
@@ -147,6 +148,8 @@ class PreviewApp:
                 what = "a price history" if prices is not None else f"price set {wish.price_set_id or ''}".strip()
                 raise PriceSetNotFound(f"{what} does not exist", price_set_id=wish.price_set_id or "")
             known = await session.books.instruments(prices.quotes.keys())
+            since = (as_of_time - RECENT_TRADES).date()
+            elsewhere = await household_trades(session, {wish.account_id: found[0]}, since)
         risk_model = await self._risk_model(history)
         policies = await self.policy.resolve([wish.account_id], as_of_time)
         policy_hash = policies.policy_of[wish.account_id]
@@ -159,6 +162,7 @@ class PreviewApp:
             policy=None,
             policy_hash=policy_hash,
             policy_version_hashes=policies.version_hashes[policy_hash],
+            household_trades=elsewhere.get(wish.account_id, ()),
         )
         instruments = InstrumentList(tuple(known[each] for each in sorted(known)))
         basis = Basis(

@@ -51,6 +51,7 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
         looked_regardless=named.looked_regardless,
         cash_flow=named.cash_flow,
         event=named.event,
+        household_trades=named.household_trades,
     )
     if named.policy_hash:
         inputs = with_policy(inputs, policy, bodies[named.policy_hash])

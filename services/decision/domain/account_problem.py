@@ -71,7 +71,12 @@ class Market:
 
 
 def account_problem(
-    account: AccountBook, policy: Policy, market: Market, as_of_time: datetime, cash_flow: Decimal = ZERO
+    account: AccountBook,
+    policy: Policy,
+    market: Market,
+    as_of_time: datetime,
+    cash_flow: Decimal = ZERO,
+    household_trades: tuple[RecentTrade, ...] = (),
 ) -> AccountProblem:
     """Return what the optimiser is asked.
 
@@ -82,12 +87,15 @@ def account_problem(
         as_of_time: The business instant that is decided for.
         cash_flow: Money that came, negative for what went, since the account was decided last; in its currency.
 
+        household_trades: What other accounts of the household traded lately, or are about to.
+
     Raises:
         PricesStale: The prices are older than the policy allows.
         SnapshotStale: The book is.
         Invalid: The inputs contradict each other, or ask for what cannot be done; with one violation per field.
     """
     check_ages(account, policy, market.prices, as_of_time)
+    account = replace(account, recent_trades=(*account.recent_trades, *household_trades))
     found = Violations()
     _check_supported(account, policy, found)
     quotes = _quotes(account, policy, market, found)

@@ -27,7 +27,16 @@ from services.decision.domain.plan import (
     ReleasedTrade,
 )
 from services.decision.domain.policy import PLAN_LIFE_DEFAULT, Policy
-from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Engine, LotId, RiskModel, Side
+from services.decision.domain.problem import (
+    ZERO,
+    AccountProblem,
+    DecideOptions,
+    Engine,
+    LotId,
+    RecentTrade,
+    RiskModel,
+    Side,
+)
 from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.reviewing import risk_reasons, too_far, within_budget
 from services.decision.domain.tax import jurisdiction
@@ -72,6 +81,7 @@ class AccountInputs:
 
     Attributes:
         policy: None when none was in force.
+        household_trades: What other accounts of the household traded lately, or are about to.
         event: What happened that asks for a decision; empty for nothing.
         looked_regardless: Decide even inside the bands, because the account is due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
@@ -85,6 +95,7 @@ class AccountInputs:
     policy_version_hashes: tuple[str, ...]
     looked_regardless: bool = False
     event: str = ""
+    household_trades: tuple[RecentTrade, ...] = ()
     cash_flow: Decimal = ZERO
     refused: Failure | None = None
 
@@ -180,8 +191,7 @@ def asked_of(inputs: AccountInputs, basis: Basis) -> AccountProblem | Draft:
     if account.currency != basis.currency:
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
-    problem = account_problem(account, policy, basis.market, basis.as_of_time, inputs.cash_flow)
-    problem = within_budget(policy, problem, basis.risk_model)
+    problem = problem_of(inputs, policy, basis)
     if (note := too_far(policy, problem)) is not None:
         return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
     return problem
@@ -202,6 +212,18 @@ def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decis
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)
+
+
+def problem_of(inputs: AccountInputs, policy: Policy, basis: Basis) -> AccountProblem:
+    """Return what the optimiser is asked about the account.
+
+    Raises:
+        Fact: Nothing can be asked, as `account_problem` says.
+    """
+    problem = account_problem(
+        inputs.account, policy, basis.market, basis.as_of_time, inputs.cash_flow, inputs.household_trades
+    )
+    return within_budget(policy, problem, basis.risk_model)
 
 
 def options_of(inputs: AccountInputs, basis: Basis) -> DecideOptions:
@@ -229,6 +251,7 @@ def _draft(
         as_of_time=basis.as_of_time,
         looked_regardless=inputs.looked_regardless,
         event=inputs.event,
+        household_trades=inputs.household_trades,
         cash_flow=inputs.cash_flow,
     )
     life = PLAN_LIFE_DEFAULT if inputs.policy is None else inputs.policy.plan_life

@@ -32,7 +32,7 @@ def next_step_date(problem: AccountProblem, asked: tuple[Trigger, ...]) -> date 
     ladder = problem.ladder
     if ladder is None or any(each.kind in _URGENT for each in asked):
         return None
-    due = [each.trade_date + timedelta(days=ladder.days) for each in problem.recent_trades]
+    due = [each.trade_date + timedelta(days=ladder.days) for each in problem.recent_trades if not each.elsewhere]
     latest = max(due, default=problem.as_of_date)
     return latest if latest > problem.as_of_date else None
 

@@ -11,17 +11,15 @@ from decimal import Decimal
 
 import numpy as np
 
-from services.decision.domain.account_problem import account_problem
 from services.decision.domain.certificate import terms
 from services.decision.domain.checker import violations
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact, kept_because
-from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of
+from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, problem_of
 from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
 from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
 from services.decision.domain.plan import NothingDecided, PolicyNotInForce
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, RiskModel, Side
-from services.decision.domain.reviewing import within_budget
 from services.decision.domain.rounding import trade_of
 from services.decision.domain.tax import TaxView, jurisdiction
 from services.decision.domain.words import cents, money, percent, weight
@@ -37,8 +35,7 @@ def reasons_not_to_trade(inputs: AccountInputs, basis: Basis, decide: Decide) ->
         raise NothingDecided(f"{inputs.refused.reason}: {inputs.refused.message}")
     if inputs.policy is None:
         raise PolicyNotInForce(f"no policy is in force for account {inputs.account.account_id}")
-    problem = account_problem(inputs.account, inputs.policy, basis.market, basis.as_of_time, inputs.cash_flow)
-    problem = within_budget(inputs.policy, problem, basis.risk_model)
+    problem = problem_of(inputs, inputs.policy, basis)
     return not_traded(problem, basis.risk_model, decide(problem, basis.risk_model, options_of(inputs, basis)))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from services.decision.domain.decision import Decision
 from services.decision.domain.outline import Outline
-from services.decision.domain.problem import ZERO, Side
+from services.decision.domain.problem import ZERO, RecentTrade, Side
 from services.kernel.canonical import rfc3339
 from services.kernel.errors import Conflict, Denied, NotFound, Rejected
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId, PolicyHash, RunId
@@ -122,6 +122,7 @@ class PlanInputs:
         account_hash: Of the account's part of the book.
         instruments_hash: Of what was known of the instruments.
         engine: Name and version of engine and solver, and its options.
+        household_trades: What other accounts of the household had traded lately, or were about to.
         event: What happened that asked for the decision; empty for nothing.
         looked_regardless: Decided although nothing was outside its band, because it was due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
@@ -138,6 +139,7 @@ class PlanInputs:
     as_of_time: datetime
     looked_regardless: bool = False
     event: str = ""
+    household_trades: tuple[RecentTrade, ...] = ()
     cash_flow: Decimal = ZERO
 
 

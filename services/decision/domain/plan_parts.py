@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.book import PlannedLot
 from services.decision.domain.decision import Character
 from services.decision.domain.plan import Release
-from services.decision.domain.problem import LotId
+from services.decision.domain.problem import ZERO, LotId, RecentTrade, Side
 from services.decision.domain.recorded import read_value
 from services.kernel.ids import InstrumentId
 
@@ -35,3 +36,17 @@ def planned_lots(content: bytes) -> Mapping[InstrumentId, tuple[PlannedLot, ...]
         )
         for trade in decision.get("trades", ())
     }
+
+
+def recent_trades(content: bytes, day: date) -> tuple[RecentTrade, ...]:
+    """Return what a plan trades, as if on `day`; what a sale realizes is the sum of its lots' losses, or nothing."""
+    decision = json.loads(content).get("decision") or {}
+    return tuple(
+        RecentTrade(
+            InstrumentId(trade["instrument_id"]),
+            Side(trade["side"]),
+            day,
+            sum((min(ZERO, Decimal(sale["gain"])) for sale in trade.get("lot_sales", ())), ZERO),
+        )
+        for trade in decision.get("trades", ())
+    )

@@ -184,12 +184,16 @@ class TaxProfile:
 
 @dataclass(frozen=True, slots=True)
 class RecentTrade:
-    """A trade of the last weeks, for the wash-sale windows. `realized_gain` is of a sale; negative is a loss."""
+    """A trade of the last weeks, for the wash-sale windows. `realized_gain` is of a sale; negative is a loss.
+
+    `elsewhere` is of another account of the household, made or about to be.
+    """
 
     instrument_id: InstrumentId
     side: Side
     trade_date: date
     realized_gain: Decimal = ZERO
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

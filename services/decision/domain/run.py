@@ -12,7 +12,7 @@ from enum import StrEnum
 from services.decision.domain.outline import NO_TOTALS, Totals
 from services.decision.domain.plan import PlanOutcome
 from services.kernel.errors import NotFound, Rejected
-from services.kernel.ids import AccountId, RunId
+from services.kernel.ids import AccountId, HouseholdId, RunId
 
 # Of one outside call that keeps failing: 0.5 s, 1 s, 2 s, ... at most half a minute.
 BACKOFF_FIRST = timedelta(seconds=0.5)
@@ -124,10 +124,28 @@ class Shard:
     attempt: int
 
 
-def shards(account_ids: Sequence[AccountId], size: int) -> Iterator[tuple[int, Sequence[AccountId]]]:
-    """Yield numbered pieces of at most `size` accounts, in order."""
-    for number, first in enumerate(range(0, len(account_ids), size)):
-        yield number, account_ids[first : first + size]
+def shards(
+    account_ids: Sequence[AccountId], size: int, household_of: Mapping[AccountId, HouseholdId] | None = None
+) -> Iterator[tuple[int, Sequence[AccountId]]]:
+    """Yield numbered pieces of at most `size` accounts, in order; a household is never divided, however large.
+
+    Args:
+        account_ids: The accounts; those of a household move up to its first.
+        size: 1 or more.
+        household_of: Of those accounts that belong to one.
+    """
+    named = household_of or {}
+    groups: dict[tuple[bool, str], list[AccountId]] = {}
+    for each in account_ids:
+        groups.setdefault((each in named, named.get(each, each)), []).append(each)
+    number, piece = 0, list[AccountId]()
+    for together in groups.values():
+        if piece and len(piece) + len(together) > size:
+            yield number, piece
+            number, piece = number + 1, []
+        piece += together
+    if piece:
+        yield number, piece
 
 
 def backoff(attempts: int) -> timedelta:

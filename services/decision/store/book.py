@@ -141,6 +141,15 @@ class PostgresBooks:
             query = query.where(table.c.account_id > after)
         return [AccountId(each) for each in (await self._connection.execute(query)).scalars()]
 
+    async def members(self, household_ids: Collection[HouseholdId]) -> Mapping[HouseholdId, Sequence[AccountId]]:
+        """Return the accounts of each household, ascending."""
+        table = tables.account
+        query = select(table.c.household_id, table.c.account_id).where(_among(table.c.household_id, household_ids))
+        found: dict[HouseholdId, list[AccountId]] = {}
+        for household_id, account_id in await self._connection.execute(query.order_by(table.c.account_id)):
+            found.setdefault(HouseholdId(household_id), []).append(AccountId(account_id))
+        return found
+
     async def account_ids_missing(self, account_ids: Collection[AccountId]) -> Sequence[AccountId]:
         """Return those ids that no account has, ascending."""
         table = tables.account

@@ -14,7 +14,8 @@ from sqlalchemy.types import Text
 from services.decision.app.ports import ClosedOrder, PlanFilter
 from services.decision.domain.book import PlannedLot
 from services.decision.domain.plan import LIVE_STATES, NewPlan, Plan, PlanOutcome, PlanState
-from services.decision.domain.plan_parts import planned_lots
+from services.decision.domain.plan_parts import planned_lots, recent_trades
+from services.decision.domain.problem import RecentTrade
 from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.run import Run
 from services.decision.store.plan_rows import LISTED, plan_of
@@ -110,6 +111,16 @@ class PlanStore(SubmissionStore):
             plan.c.account_id == any_(_texts(account_ids)), plan.c.state.in_([each.value for each in LIVE_STATES])
         )
         return {AccountId(each) for each in (await self.connection.execute(wanted)).scalars()}
+
+    async def live_trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[RecentTrade, ...]]:
+        """Return what the live plan of each account is about to trade; absent without one."""
+        wanted = select(plan.c.account_id, plan.c.as_of_time, plan.c.content).where(
+            plan.c.account_id == any_(_texts(account_ids)), plan.c.state.in_([each.value for each in LIVE_STATES])
+        )
+        return {
+            AccountId(row.account_id): recent_trades(row.content, row.as_of_time.astimezone(UTC).date())
+            for row in await self.connection.execute(wanted)
+        }
 
     async def decided_dates(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:
         """Return the day that each account was decided for last, with trades or without; absent when never."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, Text, and_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, Select, Text, and_, any_, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,10 +14,10 @@ from services.decision.app.ports import Pins, ShardAccount
 from services.decision.domain.outline import Totals
 from services.decision.domain.plan import PlanOutcome
 from services.decision.domain.run import Run, RunProgress, RunState, Shard, shards
-from services.decision.tables.book import snapshot
+from services.decision.tables.book import account, snapshot
 from services.decision.tables.runs import plan, run, run_account, run_policy, run_shard
 from services.kernel.errors import Conflict
-from services.kernel.ids import AccountId, PolicyHash, RunId
+from services.kernel.ids import AccountId, HouseholdId, PolicyHash, RunId
 
 # Rows written by one statement; each row binds a few parameters, and a statement takes at most 32,767.
 ROWS_PER_INSERT = 5_000
@@ -61,7 +61,7 @@ class RunStore:
                 trace_parent=new.trace_parent,
             )
         )
-        pieces = list(shards(account_ids, shard_size))
+        pieces = list(shards(account_ids, shard_size, await self._households(account_ids)))
         await self._insert(
             run_shard,
             [{"run_id": new.run_id, "number": number, "account_count": len(piece)} for number, piece in pieces],
@@ -74,6 +74,13 @@ class RunStore:
                 for account_id in piece
             ],
         )
+
+    async def _households(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, HouseholdId]:
+        wanted = select(account.c.account_id, account.c.household_id).where(
+            account.c.account_id == any_(literal(list(account_ids), ARRAY(Text))), account.c.household_id.is_not(None)
+        )
+        rows = await self.connection.execute(wanted)
+        return {AccountId(each.account_id): HouseholdId(each.household_id) for each in rows}
 
     async def get(self, run_id: RunId) -> Run | None:
         """Return a run."""

@@ -41,6 +41,20 @@ def test_every_account_is_in_exactly_one_shard_in_order(account_ids, size):
     assert all(1 <= len(piece) <= size for _, piece in pieces)
 
 
+@given(st.lists(st.integers(0, 60), unique=True, max_size=40), st.integers(1, 7), st.integers(1, 9))
+def test_a_household_is_in_one_shard(numbers, size, households):
+    account_ids = [f"a{number:02}" for number in numbers]
+    household_of = {each: f"h{int(each[1:]) % households}" for each in account_ids if int(each[1:]) % 3}
+    pieces = list(shards(account_ids, size, household_of))
+
+    assert sorted(account for _, piece in pieces for account in piece) == sorted(account_ids)
+    shards_of = {}
+    for number, piece in pieces:
+        for account in piece:
+            shards_of.setdefault(household_of.get(account, account), set()).add(number)
+    assert all(len(each) == 1 for each in shards_of.values())
+
+
 def test_waits_double_up_to_the_longest():
     assert [backoff(each) for each in (1, 2, 3)] == [BACKOFF_FIRST, 2 * BACKOFF_FIRST, 4 * BACKOFF_FIRST]
     assert backoff(1_000_000) == BACKOFF_MAX

@@ -14,6 +14,8 @@ from services.kernel.ids import InstrumentId
 
 # 26 U.S.C. § 1091(a), ITA s. 54, TCGA 1992 s. 106A(5): 30 days before the sale to 30 days after, so 61 with the day.
 WINDOW = timedelta(days=30)
+# Stands for a lot of another account.
+ELSEWHERE = LotId("")
 
 
 def within_window(one: date, other: date) -> bool:
@@ -72,7 +74,9 @@ def purchases(problem: AccountProblem) -> dict[str, list[Purchase]]:
     for trade in problem.recent_trades:
         if trade.side is Side.BUY and within_window(problem.as_of_date, trade.trade_date):
             identity = identity_of.get(trade.instrument_id, trade.instrument_id)
-            found.setdefault(identity, []).append(Purchase(trade.instrument_id, trade.trade_date, None))
+            # One of another account is nobody's own lot, whatever its day.
+            lot_id = ELSEWHERE if trade.elsewhere else None
+            found.setdefault(identity, []).append(Purchase(trade.instrument_id, trade.trade_date, lot_id))
     return found
 
 
