@@ -36,7 +36,7 @@ async def health(profile, service, certificate=True):
     paths = (profile.private_key_file, profile.certificate_file) if certificate else ()
     credentials = grpc.ssl_channel_credentials(profile.ca_file.read_bytes(), *(path.read_bytes() for path in paths))
     async with grpc.aio.secure_channel(profile.addresses[service], credentials) as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
 

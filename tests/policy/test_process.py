@@ -34,7 +34,7 @@ from tools.local.issuer import ISSUER, TokenIssuer
 ROOT = Path(__file__).parents[2]
 NODES = ["firm", "growth", "income"]
 START_S_MAX = 60
-CALL_S_MAX = 10
+CALL_S_MAX = 30
 # Longest that three people may take to have a few changes approved on a busy machine.
 WORK_S_MAX = 90
 

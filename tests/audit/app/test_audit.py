@@ -106,6 +106,6 @@ async def test_a_follower_is_woken_by_growth_that_came_while_it_was_looking():
     async with writing(log, Announcing()) as sequencer:
         await sequencer.append(some_events(2))
         tail = app_of(log, growing=growing).tail(EntryFilter(), start=0, follow=True)
-        batches = [await anext(tail), await asyncio.wait_for(anext(tail), timeout=5)]
+        batches = [await anext(tail), await asyncio.wait_for(anext(tail), timeout=30)]
 
     assert [([entry.index for entry in entries], after) for entries, after in batches] == [([0, 1], 2), ([2, 3, 4], 5)]

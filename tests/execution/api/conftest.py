@@ -56,7 +56,7 @@ class Running:
     def channel(self, who):
         if who not in self._channels:
             token = self.token(who, ROLES[who.partition("-")[0]].split())
-            self._channels[who] = connect(self.address, token=lambda: token)
+            self._channels[who] = connect(self.address, token=lambda: token, call_s=60.0)
         return self._channels[who]
 
     def as_(self, who):
@@ -88,7 +88,7 @@ class Running:
         """Follow the stream until `until` says that it is enough, or, without following, return what there is."""
         got = []
         stream = self.as_("decision").StreamPlanReports(
-            pb.StreamPlanReportsRequest(after_position=after, follow=True), timeout=20
+            pb.StreamPlanReportsRequest(after_position=after, follow=True), timeout=90
         )
         async for batch in stream:
             got.extend(batch.reports)

@@ -24,7 +24,7 @@ from services.execution.fix.protocol.framer import Framer
 from services.execution.fix.protocol.values import read_timestamp
 from tests.execution.fix.wire import fix, shown
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 HEADER = set(fix_4_4().header.places)
 TIMES = (52, 60, 122)
 

@@ -30,7 +30,7 @@ US = SessionConfig("US", "THEM", Role.INITIATOR)
 THEM = SessionConfig("THEM", "US", Role.ACCEPTOR, ages={})
 CLIENT = SessionConfig("ISLD", "TW44", Role.ACCEPTOR)
 LOGON = "8=FIX.4.4|35=A|34=1|49=TW44|52=NOW|56=ISLD|98=0|108=30"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def news(name):

@@ -24,7 +24,7 @@ from tools.local.broker import free_port
 
 # Short, so that lost answers cost little; long enough for a busy machine's answers.
 ANSWER_S = 1.0
-SETTLED_S = 20.0
+SETTLED_S = 60.0
 NEW_ORDER = b"\x0135=D\x01"
 STATUS = b"\x0135=H\x01"
 

@@ -667,7 +667,7 @@ async def test_deciding_happens_one_at_a_time(stored):
     second = asyncio.create_task(decide("second", second_in, go))
     async with stored.database.dedicated() as connection:
         waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await connection.execute(waiting)).scalar_one() == 0:  # noqa: ASYNC110 - another session waits
                 await asyncio.sleep(0)
     go.set()

@@ -45,7 +45,7 @@ def add(name="apples", amount=1, **more):
     return pb.AddRequest(request_id=more.pop("request_id", str(uuid4())), name=name, amount=amount, **more)
 
 
-async def until(condition, within_s=20):
+async def until(condition, within_s=60):
     """Wait until `condition`, which may be async, is true."""
 
     async def look():
