@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, decision, fix, fix_session, ground, mintrade, policy, tax
+from tests.bench import audit, audit_stories, decision, fix, fix_session, ground, mintrade, policy, tax
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.tree": audit.tree_vs_chain,
     "audit.grpc": audit.grpc_append,
     "audit.log": audit.large_log,
+    "audit.story": audit_stories.stories,
     "fix.codec_vs_simplefix": fix.codec,
     "decision.small": decision.small,
     "decision.small.accounts_per_s": decision.road,

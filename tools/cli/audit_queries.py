@@ -12,6 +12,7 @@ from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.signed_note import VerifierKey
 from services.kernel.errors import Invalid
+from tools.cli.audit import LogName
 from tools.cli.audit import subject as subject_of
 from tools.cli.audit import verifier_key as key_of
 from tools.cli.context import call, out, show, table
@@ -151,9 +152,10 @@ def approvals(
     until: Until = None,
     count: Count = 20,
     token: Token = "",
+    log: LogName = "events",
 ) -> None:
     """List who approved what, and whether somebody else wrote it; newest first."""
-    request = pb.ListApprovalsRequest(approver=approver, page_size=count, page_token=token)
+    request = pb.ListApprovalsRequest(approver=approver, page_size=count, page_token=token, log=log)
     _narrow(request, about, since, until)
     response = call(context, "compliance_officer", lambda services: services.audit_queries.ListApprovals(request))
 

@@ -1,6 +1,6 @@
 """What compliance asks of one log: stories, states as of an instant, approvals, and who looked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from services.audit.app.access import EVERY_ACCOUNT, SCOPE
 from services.audit.app.audit import AuditApp
 from services.audit.app.ports import LogReader
 from services.audit.domain.account_record import ProvenEntry
-from services.audit.domain.approvals import APPROVAL_KINDS, Approval, approval_of
+from services.audit.domain.approvals import APPROVAL_KINDS, Approval, approval_of, approves
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.entry import ACCOUNT, Entry, parse_entry
 from services.audit.domain.errors import SubjectUnknown, TreeSizeUnknown
@@ -121,7 +121,11 @@ class Queries:
     ) -> tuple[tuple[Approval, ...], Found]:
         """Return the newest `limit` approvals among the entries `about`, newest first."""
         found = await self._newest_of(
-            [replace(about, kind=kind) for kind in APPROVAL_KINDS], limit=limit, tree_size=tree_size, cursor=cursor
+            [replace(about, kind=kind) for kind in APPROVAL_KINDS],
+            limit=limit,
+            tree_size=tree_size,
+            cursor=cursor,
+            shown=approves,
         )
         return tuple([await self._approval(entry, found.tree_size) for entry in found.entries]), found
 
@@ -144,7 +148,13 @@ class Queries:
         if account is None:
             return await self._newest_of([asked], limit=limit, tree_size=tree_size, cursor=cursor)
         broad = replace(asked, subjects={SCOPE: EVERY_ACCOUNT})
-        return await self._newest_of([asked, broad], limit=limit, tree_size=tree_size, cursor=cursor, shown_to=account)
+        return await self._newest_of(
+            [asked, broad],
+            limit=limit,
+            tree_size=tree_size,
+            cursor=cursor,
+            shown=lambda entry: _may_have_shown(entry, account),
+        )
 
     async def _newest_of(
         self,
@@ -153,9 +163,9 @@ class Queries:
         limit: int,
         tree_size: int | None,
         cursor: int | None,
-        shown_to: str | None = None,
+        shown: Callable[[Entry], bool] = lambda _: True,
     ) -> Found:
-        """Return the newest `limit` entries that match any of `filters`, newest first."""
+        """Return the newest `limit` entries that match any of `filters` and are to be `shown`, newest first."""
         size = (await self._app.checkpoint()).checkpoint.size if tree_size is None else tree_size
         stop = size if cursor is None else cursor
         entries: list[Entry] = []
@@ -170,7 +180,7 @@ class Queries:
             # Beyond the first `step`, one filter may have more that another's last ones hide.
             for entry in found[:step]:
                 stop = entry.index
-                if shown_to is None or _may_have_shown(entry, shown_to):
+                if shown(entry):
                     entries.append(entry)
                     if len(entries) == limit:
                         kept = _fitting(entries)

@@ -323,7 +323,12 @@ class RecordsApp:
             proposal = self._found(records, proposal_id)
             if await self._log.index_of(event_id) is None:
                 self._require_decidable(records, proposal, actor, approve=approve)
-                data: dict[str, JsonValue] = {"proposal_id": proposal_id, "approved": approve, "comment": comment}
+                data: dict[str, JsonValue] = {
+                    "proposal_id": proposal_id,
+                    "proposer": proposal.proposer,
+                    "approved": approve,
+                    "comment": comment,
+                }
                 await self._record(event_id, DECIDED, data, actor, {"proposal": proposal_id})
                 records = await self.records()
         decided = records.proposals[proposal_id]

@@ -17,9 +17,9 @@ APPROVAL_KINDS: Mapping[str, str | None] = MappingProxyType(
         "policy.change.approved": "author",
         "decision.plan.approved": None,
         "execution.trading.resumed": "halted_by",
-        "audit.disposal.approved": "proposed_by",
-        "audit.erasure.approved": "proposed_by",
-        "audit.hold.released": "placed_by",
+        "execution.fix.reset_approved": "proposer",
+        # In the log `records`: classes, disposals, erasures, the ends of holds.
+        "audit.records.decided": "proposer",
     }
 )
 
@@ -44,3 +44,8 @@ def approval_of(entry: Entry) -> Approval:
     author = "" if member is None else str(entry.event.data_members.get(member) or "")
     said = entry.event.data_members.get("approver")
     return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author)
+
+
+def approves(entry: Entry) -> bool:
+    """Return whether an entry of one of `APPROVAL_KINDS` says yes: of what is decided, some is rejected."""
+    return entry.event.kind != "audit.records.decided" or bool(entry.event.data_members.get("approved"))

@@ -7,8 +7,9 @@ what was wanted before it is shown.
 """
 
 import hashlib
+import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from services.audit.domain.entry import Event
@@ -83,6 +84,13 @@ def _common_numbers(actor: str, producer: str, trace_id: str | None, kind: str) 
     return tuple(map(term_number, _common_terms(actor, producer, trace_id, kind)))
 
 
-def positions(posting: bytes) -> Iterator[int]:
-    """Yield the numbers that `posting` lists."""
-    return (int.from_bytes(posting[at : at + 2], "big") for at in range(0, len(posting), 2))
+def positions(posting: bytes) -> Sequence[int]:
+    """Return the numbers that `posting` lists."""
+    count = len(posting) // 2
+    return struct.unpack(f">{count}H", posting[: 2 * count])
+
+
+def positions_in_all(held: Sequence[bytes]) -> frozenset[int]:
+    """Return the numbers that each of the postings `held` lists."""
+    shortest, *others = sorted(held, key=len)
+    return frozenset(positions(shortest)).intersection(*map(positions, others))

@@ -14,7 +14,7 @@ from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import HASH_BYTES
-from services.audit.domain.terms import POSITIONS_MAX, positions, term_number, terms_wanted
+from services.audit.domain.terms import POSITIONS_MAX, positions_in_all, term_number, terms_wanted
 from services.audit.domain.tiles import TILE_WIDTH, TileId, TileRange
 from services.audit.tables import EVENTS, LogTables, log_tables
 from services.runtime.database import Database, driver_of
@@ -198,9 +198,10 @@ async def _common(
         rows = await driver.fetch(query, first, after, before, step)
         also = await _postings(driver, tables, others, [begin for begin, _ in rows])
         for begin, held in rows:
-            indexes = {begin + at for at in positions(held)}
-            for term in others:
-                indexes &= {begin + at for at in positions(also.get((term, begin), b""))}
+            every = [held, *(also.get((term, begin), b"") for term in others)]
+            # Of a run, a commit has thousands of entries, and rarely one of the kind that is asked for.
+            found = positions_in_all(every) if all(every) else ()
+            indexes = (begin + at for at in found)
             yield sorted((index for index in indexes if start <= index < stop), reverse=descending)
         if len(rows) < step:
             return

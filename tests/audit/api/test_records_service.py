@@ -455,6 +455,18 @@ async def test_what_says_nothing_needs_no_key(whole, audit_database):
     await owner.close()
 
 
+async def test_who_approved_what_about_the_record_is_listed_and_what_was_rejected_is_not(people, whole):
+    done = await people.make_class("a")
+    request = pb.ProposeRetentionClassRequest(request_id=new(), retention_class=a_class("b"), reason="The rule.")
+    await people.decide((await people.carl.ProposeRetentionClass(request)).proposal, approve=False)
+    asking = AuditQueryServiceStub(whole.channel("compliance_officer", subject="carl"))
+
+    listed = (await asking.ListApprovals(query.ListApprovalsRequest(log=RECORDS))).approvals
+
+    assert [(each.approver, each.author, each.independent) for each in listed] == [("rita", "carl", True)]
+    assert json.loads(listed[0].entry.event.data)["proposal_id"] == done.proposal_id
+
+
 async def test_lists_are_paged(people):
     for name in ("a", "b", "c"):
         await people.make_class(name)

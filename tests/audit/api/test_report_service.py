@@ -60,6 +60,20 @@ async def test_what_is_asked_about_one_account_has_what_its_orders_lead_to(whole
     assert list(rows[0].evidence) == list(range(len(STORY), 2 * len(STORY)))
 
 
+async def test_what_is_asked_about_one_order_is_not_told_of_the_others_of_its_plan(whole):
+    await told(whole)
+    kind, _, _, data = STORY[4]
+    other = {"run": "run-1acc-1", "plan": "plan-1acc-1", "order": "order-2acc-1", "instrument": "BND"}
+    event = an_event("another", kind=kind, producer="execution", account="acc-1", subjects=other, data=data)
+    await whole.append(event, producer="execution")
+
+    _, both, _ = await made(whole, name="order-memorandum", subjects=[Subject(kind="account", id="acc-1")])
+    _, one, _ = await made(whole, name="order-memorandum", subjects=[Subject(kind="order", id="order-1acc-1")])
+
+    assert (len(both), len(one)) == (2, 1)
+    assert list(one[0].evidence) == list(range(len(STORY)))
+
+
 async def test_who_asks_for_a_report_is_in_the_report_of_who_read(whole):
     await told(whole)
     await made(whole, name="evidence-pack")

@@ -409,6 +409,8 @@ def test_access_clocks_records_and_evidence_have_every_field():
         ),
     )
     evidence = next(EVIDENCE_REPORT.rows(facts_of(STORY)))
+    scrubs = [("audit.log.scrubbed", "audit_service", {}, {"finding_count": count}) for count in (0, 2)]
+    assert only_row(EVIDENCE_REPORT, facts_of(scrubs)).values["findings"] == 2
 
     assert missing(ACCESS_REPORT, access) == []
     assert missing(CLOCK_REPORT, clock) == []

@@ -244,6 +244,7 @@ def _lacking(order: Order) -> frozenset[str]:
         lacking |= {
             "average_price",
             "venue_execution_ids",
+            "executions",
             "allocations",
             "trade_dates",
             "settlement_dates",
@@ -374,6 +375,17 @@ MIFID = OrderReport(
 
 _CAT = "17 CFR 242.613(c)(7); FINRA 6830, 6860"
 
+
+def _executions(found: Orders, order: Order) -> list[JsonValue]:
+    facts = (fact for block in order.blocks for fact in found.block_facts.get(block, ()))
+    names = ("report_id", "time", "quantity", "price")
+    return [
+        {name: cast(JsonValue, fact.data.get(name)) for name in names}
+        for fact in facts
+        if fact.data.get("report") in ("Filled", "FillCorrected")
+    ]
+
+
 CAT = OrderReport(
     name="cat-linkage",
     title="The chain from order to route to fill to allocation",
@@ -390,6 +402,12 @@ CAT = OrderReport(
         ("receive_time", "when it was received", _CAT, lambda _, order: _told(order.accepted)),
         ("route_ids", "the blocks that it is part of", _CAT, lambda _, order: list(order.blocks)),
         ("broker_order_ids", "their ids at the venue", _CAT, lambda a, o: a.block_data(o, "client_order_id")),
+        ("routed_by", "the firm that routes", _CAT, _of_desk("firm_lei")),
+        ("routed_to", "the broker that receives", _CAT, _of_desk("broker_lei")),
+        ("capacity", "in which the firm acts", _CAT, _of_desk("capacity")),
+        ("custodian", "where allocations settle", _CAT, of_order("custodian")),
+        ("modifications", "changes and cancellations, with who asked for them", _CAT, lambda a, o: a.changes(o)),
+        ("executions", "the fills of its blocks: id, time, quantity, price", _CAT, _executions),
         ("route_times", "when they were sent", _CAT, lambda a, o: _times(a, o, "execution.block.sent")),
         ("venue", "where to", _CAT, of_order("venue_id")),
         ("venue_execution_ids", "the venue's ids of the fills", _CAT, lambda a, o: a.reports(o, "report_id")),

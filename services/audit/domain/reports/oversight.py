@@ -9,6 +9,8 @@ from services.audit.domain.reports.base import Fact, ReportField, Row
 from services.kernel.canonical import JsonValue, canonical_json, rfc3339
 
 _17A4 = "17 CFR 240.17a-4(f)"
+# Everything read again and compared, as the rule has it done automatically.
+_SCRUBBED = "audit.log.scrubbed"
 
 
 def _told(fact: Fact) -> str:
@@ -65,6 +67,7 @@ class _Duty:
 _DUTIES = (
     _Duty("policy change", ("policy.change.created", "policy.change.submitted"), ("policy.change.approved",), "change"),
     _Duty("plan", ("decision.run.started",), ("decision.plan.approved",), "run"),
+    _Duty("FIX session reset", ("execution.fix.reset_proposed",), ("execution.fix.reset_approved",), ""),
     _Duty("trading halt", ("execution.trading.halted",), ("execution.trading.resumed",), ""),
 )
 
@@ -119,6 +122,8 @@ def _by_rule(fact: Fact) -> bool:
 
 
 def _scope(fact: Fact) -> str:
+    if fact.data.get("reset_id"):
+        return str(fact.data["reset_id"])
     return f"{fact.data.get('scope', '')} {fact.data.get('subject_id', '')}".strip()
 
 
@@ -215,6 +220,9 @@ class EvidenceReport:
         ReportField("last_time", "when the last was recorded", f"{_17A4}(2)(i)(A)(2)"),
         ReportField("producers", "which services said so", f"{_17A4}(2)(i)(A)(3)"),
         ReportField("actors", "how many different people and workloads did it", f"{_17A4}(2)(i)(A)(3)"),
+        ReportField(
+            "findings", "what the record's own checks found, where this kind is one", f"{_17A4}(2)(ii)", required=False
+        ),
     )
 
     def rows(self, facts: Iterable[Fact]) -> Iterator[Row]:
@@ -223,8 +231,10 @@ class EvidenceReport:
         ends: dict[str, tuple[Fact, Fact]] = {}
         producers: dict[str, set[str]] = {}
         actors: dict[str, set[str]] = {}
+        findings: Counter[str] = Counter()
         for fact in facts:
             counts[fact.kind] += 1
+            findings[fact.kind] += fact.data.get("finding_count", 0)
             ends[fact.kind] = (ends.get(fact.kind, (fact, fact))[0], fact)
             producers.setdefault(fact.kind, set()).add(fact.entry.event.producer)
             actors.setdefault(fact.kind, set()).add(fact.entry.event.actor)
@@ -239,6 +249,7 @@ class EvidenceReport:
                 "last_time": rfc3339(last.entry.recorded_time),
                 "producers": ", ".join(sorted(producers[kind])),
                 "actors": len(actors[kind]),
+                "findings": findings[kind] if kind == _SCRUBBED else None,
             }
             yield Row(values, [first.index, last.index])
 
