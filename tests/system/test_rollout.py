@@ -16,7 +16,7 @@ from tools.client.values import new_request_id
 
 pytestmark = on(ASKED)
 
-REPORTED_S_MAX = 60
+REPORTED_S_MAX = 120
 ASK_EACH_S = 0.1
 FINAL = (plan.Plan.STATE_REFUSED, plan.Plan.STATE_DONE, plan.Plan.STATE_WITHDRAWN, plan.Plan.STATE_EXPIRED)
 # A mix that no account of the demo is near to.
