@@ -365,7 +365,9 @@ class TaxApp:
         def compared() -> Comparison:
             history = ledger_history(accounts, events, sets).checked(self.clock.now().date())
             year = tax_year_of(rules, today)
-            situation = Situation(history, rules.carried_into(history, year), year, today, prices)
+            # What was recorded of later days is not known on the day of the prices.
+            then = history.until(today)
+            situation = Situation(then, rules.carried_into(then, year), year, today, prices)
             terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal)
             made = compare(situation, terms)
             sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}

@@ -292,6 +292,14 @@ async def test_what_could_be_done_is_compared_at_the_newest_prices(service, taxe
     assert response.most_withdrawable.value
 
 
+async def test_what_was_recorded_of_days_after_the_prices_is_not_known_yet(service, taxes):
+    await service.prices().IngestPrices(price_request(VTI="80", BND="72"))
+    await taxes.RecordTaxEvents(record(bought("later", "2023-01-03", 5, 500), sold("gone", "2023-01-04", 5, 600)))
+
+    response = await taxes.CompareTaxActions(comparison())
+    assert [each.parcel.lot_id for each in response.parcels if each.parcel.instrument_id == "VTI"] == ["l1"]
+
+
 async def test_a_comparison_that_cannot_be_is_refused_by_name(taxes):
     for more, field in (
         ({"scenarios": []}, "scenarios"),

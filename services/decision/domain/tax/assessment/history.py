@@ -8,7 +8,7 @@ purchase after a split can meet a sale before it (TCGA 1992 s. 127 and the like:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -295,6 +295,19 @@ class History:
         ids = [account.account_id for account in self.accounts]
         _check_unique("accounts", "account_id", ids, found)
         return frozenset(ids)
+
+    def until(self, day: date) -> "History":
+        """Return the history as it was at the end of `day`."""
+        return replace(
+            self,
+            acquisitions=tuple(row for row in self.acquisitions if row.day <= day),
+            disposals=tuple(row for row in self.disposals if row.day <= day),
+            splits=tuple(row for row in self.splits if row.day <= day),
+            cost_changes=tuple(row for row in self.cost_changes if row.day <= day),
+            reorganizations=tuple(row for row in self.reorganizations if row.day <= day),
+            transfers=tuple(row for row in self.transfers if row.day <= day),
+            dividends=tuple(row for row in self.dividends if row.day <= day),
+        )
 
     @cached_property
     def account(self) -> Mapping[str, TaxAccount]:
