@@ -72,6 +72,40 @@ async def test_a_tax_year_is_assessed_from_the_history_that_the_documentation_sh
     assert "annual exempt amount used" in shown.out
 
 
+async def test_what_happens_to_lots_is_recorded_and_its_ledger_and_what_could_be_done_are_shown(evenkeel, tmp_path):
+    account = (await evenkeel("--json", "account", "show", "account-00001", "--lots")).json
+    held = account["positions"][0]["instrument_id"]
+    file, forms = tmp_path / "request.yaml", tmp_path / "forms.csv"
+    taxpayer = """
+united_states: {filing_status: FILING_STATUS_SINGLE, ordinary_income: 100000}
+accounts: [{account_id: account-00001, owner: OWNER_TAXPAYER}]
+"""
+    file.write_text(
+        f"events: [{{event_id: typed-1, account_id: account-00001, instrument_id: {held}, date: 2023-01-03, "
+        "acquired: {quantity: 1, cost: 100.00 USD, reinvested: true}}]"
+    )
+    recorded, again = [await evenkeel("tax", "record", "-f", str(file)) for _ in range(2)]
+    assert (recorded.code, again.code) == (0, 0), recorded.err
+    assert "1 recorded, 0 on record already" in recorded.out
+    assert "0 recorded, 1 on record already" in again.out
+    assert "typed-1" in (await evenkeel("tax", "events", "--account", "account-00001")).out
+
+    file.write_text(f"tax_year: 2023\n{taxpayer}")
+    ledger = await evenkeel("tax", "ledger", "-f", str(file), "--forms", str(forms))
+    assert ledger.code == 0, ledger.err
+    assert "typed-1" in ledger.out
+    assert f"account-00001 {held}:" in ledger.out
+    assert forms.read_text().startswith("form,part,description")
+
+    file.write_text(f"scenarios: [{{growth: 0.05, years: 3}}]\nwithdrawal: 100\n{taxpayer}")
+    compared = await evenkeel("tax", "compare", "-f", str(file))
+    assert compared.code == 0, compared.err
+    assert "everything would bring" in compared.out
+    assert "after tax" in compared.out
+    file.write_text("withdrawn_event_ids: [typed-1]")
+    assert "1 withdrawn" in (await evenkeel("tax", "record", "-f", str(file))).out
+
+
 async def test_a_policy_is_shown_with_the_origin_of_each_field(evenkeel):
     shown = await evenkeel("policy", "show", "account-00001")
 
