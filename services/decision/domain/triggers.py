@@ -27,6 +27,20 @@ def triggers(
     return (*_drifts(problem), *_totals(problem, tracking_error_bps), *_cash(problem), *_requested(options))
 
 
+def only_money_asks(problem: AccountProblem, options: DecideOptions) -> bool:
+    """Return whether money asks for a rebalance and nothing else does: then it is used without trading back."""
+    rule = problem.cash_rule
+    ceiling = rule.ceiling_weight * problem.mix_value + rule.withdrawal
+    if rule.flow == 0 and problem.cash_floor <= problem.cash <= ceiling:
+        return False
+    limits = problem.total_triggers
+    return (
+        not (options.ignore_triggers or options.event or limits.tracking_error is not None)
+        and not _drifts(problem)
+        and not _totals(problem, ZERO)
+    )
+
+
 def _drifts(problem: AccountProblem) -> list[Trigger]:
     found = []
     for holding in problem.holdings:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from services.decision.domain.bulk.deciding import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, NoTradeReason, TriggerKind
@@ -105,6 +106,16 @@ def test_money_that_came_is_only_bought_for_and_money_that_is_missing_only_sold_
     assert {trade.side for trade in missing.trades} == {Side.SELL}
     assert {trade.side for trade in asked.trades} == {Side.BUY, Side.SELL}
     assert all(each.certificate.gap_bps < 5 for each in (came, missing, asked))
+
+
+def test_what_the_columns_do_not_know_takes_the_other_road():
+    account = an_account(cash=4500).holding("AAA", units=55, target="0.5", trigger="0.2")
+    flow = account.having(cash_rule=CashRule(flow=Decimal(500))).build()
+    ladder = a_drifted_account(ladder=Ladder(4, 5)).build()
+    risk = a_market(1, ["AAA", "BBB"])
+
+    assert decide_many([flow, ladder], risk, [FAST, FAST]) == [None, None]
+    assert decide_many([account.build()], risk, [replace(FAST, event="merger")]) == [None]
 
 
 def test_nothing_is_bought_that_a_known_withdrawal_will_sell():

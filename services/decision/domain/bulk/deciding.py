@@ -10,6 +10,7 @@ from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.decision import Decision
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.tax import jurisdiction
+from services.decision.domain.triggers import only_money_asks
 from services.kernel.errors import Fact
 
 
@@ -29,6 +30,8 @@ def decide_many(
     fitting, views, parts = [], [], []
     for index, (problem, how) in enumerate(zip(problems, options, strict=True)):
         try:
+            if how.event or only_money_asks(problem, how):
+                raise DoesNotFit("what asks for a rebalance is not among the columns")
             view = jurisdiction(problem.tax.jurisdiction).view(problem)
             parts.append(account_columns(problem, view, rows, asked=how.ignore_triggers))
         except (DoesNotFit, Fact):
