@@ -50,7 +50,7 @@ $(READY): requirements/dev.lock pyproject.toml
 	  $(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock; \
 	  $(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
-	@$(PYTHON) -c "from services.decision.domain.kernel import warm_up; warm_up()" # Compiles once, for all that follows.
+	@$(PYTHON) -m services.decision compile # Once, for all that follows.
 	@touch $@
 
 .PHONY: lock

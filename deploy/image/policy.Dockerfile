@@ -29,9 +29,12 @@ ENV PATH=/opt/evenkeel/bin:$PATH \
     PYTHONPATH=/app:/app/gen \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    NUMBA_CACHE_DIR=/tmp/numba
+    NUMBA_CACHE_DIR=/tmp/numba \
+    EVENKEEL_COMPILED_DIR=/opt/evenkeel/compiled
 # Byte code is made once here: the file system is read-only where it runs.
 RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q /app /opt/evenkeel/lib
+# So is decision's machine code, for processors like the builder's; on others it is compiled at the start.
+RUN [ policy != decision ] || NUMBA_CACHE_DIR=/opt/evenkeel/compiled python -m services.decision compile --columns
 USER 10001:10001
 EXPOSE 50051 8081
 STOPSIGNAL SIGTERM

@@ -270,14 +270,17 @@ def command_line() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve until SIGTERM")
     commands.add_parser("migrate", help="bring the schema to the newest revision")
-    commands.add_parser("compile", help="compile what `serve` would compile, and keep it")
-    if parser.parse_args().command == "compile":
+    compiling = commands.add_parser("compile", help="compile what `serve` would compile, and keep it")
+    compiling.add_argument("--columns", action="store_true", help="also what the engine `columns` needs: a minute")
+    given = parser.parse_args()
+    if given.command == "compile":
         keep_compiled(BUILD)
         compiled_optimiser()
-        optimiser_of_many()
+        if given.columns:
+            optimiser_of_many()
         return
     settings = DecisionSettings.from_environment()
-    if parser.parse_args().command == "serve":
+    if given.command == "serve":
         keep_compiled(BUILD)
         run(main(settings))
     else:

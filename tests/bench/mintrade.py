@@ -7,7 +7,7 @@ to whole cents, the exact check and the explanation; the peer stops at weights.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -67,7 +67,7 @@ def against_scip() -> Sequence[Result]:
 
 def b500() -> Sequence[Result]:
     """Decide accounts of 500 names and 4 lots with a minimum trade."""
-    inputs = exact_columns(B500_ACCOUNTS, 5, minimum_cents=LARGE_MINIMUM, size=LARGE)
+    inputs = exact_columns(B500_ACCOUNTS, 5, minimum_cents=LARGE_MINIMUM, size=replace(LARGE, lots=50.0), lots_max=4)
     taken, gaps = [], []
     for account in range(B500_ACCOUNTS):
         part = account_of(inputs, account)
