@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, audit_stories, decision, fix, fix_session, ground, mintrade, policy, tax
+from tests.bench import audit, audit_stories, decision, execution, fix, fix_session, ground, mintrade, policy, tax
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -38,6 +38,10 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "decision.screen_1m_s": decision.screening,
     "fix.orders_per_s": fix_session.orders,
     "fix.submit_p99_ms": fix_session.submit,
+    "execution.blocks_100k_s": execution.blocks,
+    "execution.allocate_1m_s": execution.allocations,
+    "execution.checks_p99_ms": execution.checks,
+    "execution.orders_per_s": execution.orders,
     "ground.rpc": ground.rpc,
     "ground.demo_s": ground.demo,
     "policy": policy.resolving,

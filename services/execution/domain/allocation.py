@@ -136,12 +136,9 @@ def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:
     total = statement.quantity
     if not 0 <= filled <= total:
         raise ValueError(f"filled must be 0 to {total}, was {filled}")
-    floors: list[int] = []
-    remainders: list[int] = []
-    for share in statement.shares:
-        quotient, remainder = divmod(filled * share.ordered, total)
-        floors.append(quotient)
-        remainders.append(remainder)
+    products = [filled * share.ordered for share in statement.shares]
+    floors = [product // total for product in products]
+    remainders = [product % total for product in products]
     favored = _largest_claims(statement, remainders, filled - sum(floors))
     return tuple(
         Part(
@@ -265,21 +262,16 @@ def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) 
     total = statement.quantity
 
     # Where nothing remains nothing is owed: an account with an exact share gets neither more nor less.
-    entitled = [index for index, remainder in enumerate(remainders) if remainder]
-
-    def claim(index: int) -> int:
-        return remainders[index] * CARRY_SCALE // total + statement.shares[index].carry
-
-    by_claim = sorted(entitled, key=claim, reverse=True)
-    edge = claim(by_claim[left - 1])
-    sure = [index for index in by_claim if claim(index) > edge]
-    tied = [index for index in by_claim if claim(index) == edge]
-    tied.sort(
-        key=lambda index: (
-            _lot_drawn(statement.block_id, statement.shares[index].account_id),
-            statement.shares[index].order_id,
-        )
-    )
+    shares = statement.shares
+    claims = {
+        index: remainder * CARRY_SCALE // total + shares[index].carry
+        for index, remainder in enumerate(remainders)
+        if remainder
+    }
+    edge = sorted(claims.values(), reverse=True)[left - 1]
+    sure = [index for index, claim in claims.items() if claim > edge]
+    tied = [index for index, claim in claims.items() if claim == edge]
+    tied.sort(key=lambda index: (_lot_drawn(statement.block_id, shares[index].account_id), shares[index].order_id))
     return frozenset(sure + tied[: left - len(sure)])
 
 
@@ -291,18 +283,16 @@ def proportional(amount: int, weights: Sequence[int], names: Sequence[str], salt
     total = sum(weights)
     if total == 0:
         return [0] * len(weights)
-    parts: list[int] = []
-    remainders: list[int] = []
-    for weight in weights:
-        quotient, remainder = divmod(amount * weight, total)
-        parts.append(quotient)
-        remainders.append(remainder)
+    products = [amount * weight for weight in weights]
+    parts = [product // total for product in products]
     left = amount - sum(parts)
     if left:
-        claims = sorted(
-            range(len(weights)), key=lambda index: (-remainders[index], _lot_drawn(salt, names[index]), names[index])
-        )
-        for index in claims[:left]:
+        remainders = [product % total for product in products]
+        edge = sorted(remainders, reverse=True)[left - 1]
+        tied = [index for index, remainder in enumerate(remainders) if remainder == edge]
+        tied.sort(key=lambda index: (_lot_drawn(salt, names[index]), names[index]))
+        sure = [index for index, remainder in enumerate(remainders) if remainder > edge]
+        for index in sure + tied[: left - len(sure)]:
             parts[index] += 1
     return parts
 
