@@ -89,6 +89,11 @@ class ExecutionSettings(ServiceSettings):
     # Oldest reference price on which an order may leave, in seconds of the market's clock.
     price_age_max_s: float = Field(default=86_400.0, gt=0, le=604_800)
 
+    # Our record is compared with the venue's this often, in seconds; a difference stops what it touches when it is
+    # still there after so long.
+    reconcile_s: float = Field(default=60.0, gt=0, le=86_400)
+    break_grace_s: float = Field(default=30.0, ge=0, le=86_400)
+
     # Instruments that must not be traded, as a JSON list.
     restricted_instruments: frozenset[str] = frozenset()
 

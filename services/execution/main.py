@@ -31,6 +31,7 @@ from services.execution.app.intake import Intake
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Policies
 from services.execution.app.queries import Queries
+from services.execution.app.reconciling import Reconciling
 from services.execution.app.records import LifeState
 from services.execution.app.scheduling import ScheduleRules, Scheduling
 from services.execution.app.sending import Sending
@@ -39,6 +40,7 @@ from services.execution.app.venue_port import VenuePort
 from services.execution.clients import PolicyClient
 from services.execution.config import ExecutionSettings
 from services.execution.domain.desk import Desk
+from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import SessionConfig
@@ -254,6 +256,7 @@ def build_app(
     limits = limits_of(settings)
     restricted = frozenset(map(InstrumentId, settings.restricted_instruments))
     checked_for = timedelta(seconds=settings.check_again_s)
+    break_grace = timedelta(seconds=settings.break_grace_s)
     return ExecutionApp(
         intake=Intake(
             begin=begin,
@@ -265,6 +268,7 @@ def build_app(
             limits=limits,
             restricted=restricted,
             venue_id=venue.venue_id,
+            break_grace=break_grace,
             desk=desk_of(settings),
         ),
         clearing=Clearing(
@@ -277,6 +281,7 @@ def build_app(
             restricted=restricted,
             funding=funding,
             checked_for=checked_for,
+            break_grace=break_grace,
             orders_max=settings.block_formation_orders_max,
         ),
         forming=Forming(
@@ -336,6 +341,7 @@ def build_app(
             funding=funding,
             volume_bucket=timedelta(seconds=settings.volume_bucket_s),
         ),
+        reconciling=Reconciling(begin=begin, venue=venue, clock=clock),
         queries=Queries(begin=begin, venue=venue, clock=clock),
     )
 
@@ -399,6 +405,12 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
     def observe(_: CallbackOptions) -> list[Observation]:
         return [Observation(orders, {"evenkeel.order.state": state}) for state, orders in counts.items()]
 
+    breaks: dict[str, int] = {}
+
+    def observe_breaks(_: CallbackOptions) -> list[Observation]:
+        return [Observation(count) for count in breaks.values()]
+
+    meter().create_observable_gauge("evenkeel.breaks", [observe_breaks], "{break}", "Open breaks with venues.")
     meter().create_observable_gauge("evenkeel.orders", [observe], "{order}", "Accounts' orders by state.")
 
     async def apply() -> int:
@@ -435,6 +447,14 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         counts.update(dict.fromkeys(LifeState, 0) | await app.queries.orders_by_state())
         return 0
 
+    async def reconcile() -> int:
+        try:
+            breaks["open"] = await app.reconciling.reconcile_venue()
+        except VenueUnreachable:
+            # It is compared when it answers again.
+            return 0
+        return 0
+
     look_s, calm_s = settings.look_s, settings.look_calm_s
     return [
         repeating("form blocks", form, look_s, calm_s, work),
@@ -444,6 +464,7 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         repeating("instruct allocations", instruct, look_s, calm_s, reported),
         repeating("expire plans", expire, EXPIRE_S),
         repeating("count orders", count, COUNT_S),
+        repeating("reconcile", reconcile, settings.reconcile_s),
     ]
 
 

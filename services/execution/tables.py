@@ -264,5 +264,40 @@ plan_report = Table(
     Column("closed", JSONB),
 )
 
+# What our record and another party's say differently. Open while `resolve_time` is NULL.
+reconciliation_break = Table(
+    "reconciliation_break",
+    metadata,
+    Column("break_id", Text, primary_key=True),
+    Column("party", Text, nullable=False),
+    # Which venue or custodian.
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account_id", Text),
+    Column("instrument_id", Text),
+    Column("block_id", Text),
+    Column("client_order_id", Text, nullable=False),
+    Column("ours", Text, nullable=False),
+    Column("theirs", Text, nullable=False),
+    Column("find_time", _TIME, nullable=False),
+    Column("see_time", _TIME, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("resolve_time", _TIME),
+    # Who; empty when it agreed again by itself.
+    Column("resolver", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+# What a custodian said of an account last, by trade date.
+custodian_account = Table(
+    "custodian_account",
+    metadata,
+    Column("custodian", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("positions", JSONB, nullable=False),
+    Column("cash", Numeric, nullable=False),
+)
+
 outbox = outbox_table(metadata)
 request_answer = request_answer_table(metadata)

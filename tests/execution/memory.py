@@ -18,6 +18,7 @@ from services.execution.app.records import (
     Correction,
     KnownPlan,
     LifeState,
+    Party,
     PlanBasis,
     PlanReport,
     summary_of,
@@ -49,6 +50,8 @@ class State:
     reports: dict = field(default_factory=dict)
     cursors: dict = field(default_factory=dict)
     allocations: dict = field(default_factory=dict)
+    breaks: dict = field(default_factory=dict)
+    custodians: dict = field(default_factory=dict)
     instructions: dict = field(default_factory=dict)
     stream: list = field(default_factory=list)
     events: list = field(default_factory=list)
@@ -284,8 +287,87 @@ class MemoryLedger:
 
         return self._orders(wanted)[:limit]
 
-    async def closed_orders(self, run_id):
-        return self._orders(lambda order: order.closed and run_id in (None, order.run_id))
+    async def closed_orders(self, run_id, after, limit):
+        return self._orders(lambda order: order.closed and run_id in (None, order.run_id) and order.order_id > after)[
+            :limit
+        ]
+
+    # What others' records say differently.
+
+    async def see_breaks(self, breaks):
+        news = []
+        for each in breaks:
+            known = self.state.breaks.get(each.break_id)
+            if known is None:
+                kept = each
+            elif known.resolver and (known.ours, known.theirs) == (each.ours, each.theirs):
+                kept = replace(known, see_time=each.see_time)
+            elif known.resolve_time is None:
+                kept = replace(known, ours=each.ours, theirs=each.theirs, see_time=each.see_time)
+            else:
+                kept = replace(each, owner=known.owner)
+            was_open = known is not None and known.resolve_time is None
+            if kept.resolve_time is None and not was_open:
+                news.append(kept)
+            self.state.breaks[each.break_id] = kept
+        return news
+
+    async def unseen_breaks(self, party, source, before, account_ids):
+        gone = [
+            replace(each, resolve_time=before, note="agrees again")
+            for each in self.state.breaks.values()
+            if (each.party, each.source) == (party, source)
+            and each.resolve_time is None
+            and each.see_time < before
+            and (account_ids is None or each.account_id in account_ids)
+        ]
+        self.state.breaks |= {each.break_id: each for each in gone}
+        return gone
+
+    async def breaks(self, *, resolved, owner, after, limit):
+        found = [self.state.breaks[name] for name in sorted(self.state.breaks) if name > after]
+        return [each for each in found if (resolved or each.resolve_time is None) and owner in ("", each.owner)][:limit]
+
+    async def break_(self, break_id):
+        return self.state.breaks.get(break_id)
+
+    async def save_break(self, each):
+        self.state.breaks[each.break_id] = each
+
+    async def broken(self, account_ids, grace):
+        found = set()
+        for each in self.state.breaks.values():
+            lasting = each.party is Party.CUSTODIAN or each.see_time - each.find_time >= grace
+            if each.resolve_time is not None or not lasting:
+                continue
+            if each.account_id in account_ids:
+                found.add((each.account_id, each.instrument_id))
+            if each.block_id is not None:
+                block = self.state.blocks[each.block_id]
+                names = {share.account_id for share in block.statement.shares} & set(account_ids)
+                found |= {(name, block.block.terms.instrument_id) for name in names}
+        return frozenset(found)
+
+    async def custodian_accounts(self, custodian, account_ids):
+        known = self.state.custodians
+        return {name: known[custodian, name] for name in account_ids if (custodian, name) in known}
+
+    async def put_custodian_accounts(self, custodian, day, accounts):
+        self.state.custodians |= {(custodian, name): (day, holdings) for name, holdings in accounts.items()}
+
+    async def traded(self, custodian, account_ids, after, until):
+        mine = [
+            each
+            for each in self.state.allocations.values()
+            if each.account_id in account_ids and after < each.trade_date <= until and each.terms.custodian == custodian
+        ]
+        replaced = {each.replaces: each for each in mine if each.replaces is not None}
+        kept = [
+            each
+            for each in mine
+            if each.allocation_id not in replaced or (each.quantity > 0 and replaced[each.allocation_id].quantity == 0)
+        ]
+        return sorted(kept, key=lambda each: each.allocation_id)
 
     async def orders_by_state(self):
         counts = {}
@@ -414,8 +496,13 @@ class MemoryLedger:
             lambda each: each.block_id > after and (run_id is None or of_run(each)), limit, reports=False
         )
 
-    async def sent_blocks(self, venue_id):
-        return self._blocks(lambda each: each.block.terms.venue_id == venue_id and each.ours is not OrderState.PENDING)
+    async def sent_blocks(self, venue_id, after, limit):
+        return self._blocks(
+            lambda each: (
+                each.block.terms.venue_id == venue_id and each.ours is not OrderState.PENDING and each.block_id > after
+            ),
+            limit,
+        )
 
     # What venues say, and what follows.
 
@@ -457,10 +544,10 @@ class MemoryLedger:
         ]
         return sorted(same, key=lambda each: each.revision)
 
-    async def allocated(self, venue_id):
+    async def allocated(self, block_ids):
         sums = {}
         for each in self._present():
-            if each.terms.venue_id == venue_id:
+            if each.block_id in block_ids:
                 one = sums.get(each.block_id, Allocated(Decimal(0), Decimal(0), Decimal(0)))
                 sums[each.block_id] = Allocated(
                     one.quantity + each.quantity, one.amount + each.amount, one.fees + each.fees

@@ -9,6 +9,7 @@ from tools.cli import (
     audit,
     audit_queries,
     book,
+    breaks,
     clients,
     fix,
     nodes,
@@ -45,6 +46,8 @@ app.add_typer(orders.blocks, name="block")
 app.add_typer(audit_queries.extended(audit.app), name="audit")
 app.add_typer(records.app, name="records")
 app.add_typer(fix.app, name="fix")
+app.add_typer(breaks.app, name="break")
+app.command("cost")(breaks.cost)
 app.command("halt")(trading.halt)
 app.command("resume")(trading.resume)
 app.command("trading")(trading.state)

@@ -93,17 +93,44 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
                 fill.execution_id, number(fill.quantity), money(fill.price), money(fill.fees), time(fill.execute_time)
             )
         out.print(fills)
-        rows = table("Allocations", "account", ">units", ">value", ">fees", "settles")
+        rows = table("Allocations", "allocation", "account", ">units", ">value", ">fees", "settles")
         for part in response.allocations:
             day = part.settlement_date
             rows.add_row(
-                part.account_id, number(part.quantity), money(part.value), money(part.fees),
+                part.allocation_id, part.account_id, number(part.quantity), money(part.value), money(part.fees),
                 f"{day.year}-{day.month:02}-{day.day:02}",
             )  # fmt: skip
         out.print(rows)
         for told in response.instructions:
             how = state(pb.AllocationInstruction.State.DESCRIPTOR, told.state)
             out.print(f"the venue was told: {told.allocation_id}  {how} {told.reject_reason}", highlight=False)
+
+    show(context, response, readable)
+
+
+@blocks.command("allocation")
+def show_allocation(
+    context: typer.Context, allocation: Annotated[str, typer.Argument(help="Id of an allocation.")]
+) -> None:
+    """Show an allocation with all that it replaces and that replaced it, and what the statement said."""
+    request = pb.GetAllocationRequest(allocation_id=allocation)
+    response = call(context, "trader", lambda services: services.execution.GetAllocation(request))
+
+    def readable() -> None:
+        found = response.allocation
+        out.print(
+            f"[bold]{found.account_id}[/] ordered {number(response.ordered_quantity)} of the "
+            f"{number(response.block_quantity)} {found.instrument_id} of {found.block_id}; "
+            f"{number(response.carry)} carried over from earlier blocks",
+            highlight=False,
+        )
+        rows = table("Allocation", "id", "replaces", ">units", ">price", ">value", ">fees", "made")
+        for each in response.history:
+            rows.add_row(
+                each.allocation_id, each.replaces_allocation_id, number(each.quantity), money(each.price),
+                money(each.value), money(each.fees), time(each.create_time),
+            )  # fmt: skip
+        out.print(rows)
 
     show(context, response, readable)
 

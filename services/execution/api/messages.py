@@ -1,5 +1,6 @@
 """Orders, blocks, allocations, halts and costs as messages."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import assert_never
 
@@ -7,18 +8,18 @@ from google.type import money_pb2
 
 from evenkeel.common.v1 import values_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
-from services.execution.app.queries import CostReport
+from services.execution.app.cost_report import CostLine, GroupBy
 from services.execution.app.records import (
     AllocationDetail,
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    Break,
     Correction,
     InstructionRecord,
     LifeState,
     OrderRecord,
     PlanReport,
-    VenueBreak,
     summary_of,
 )
 from services.execution.domain.allocation import CARRY_SCALE
@@ -57,6 +58,14 @@ BLOCK_STATE = {
     OrderState.CANCELED: pb.Block.STATE_CANCELED,
     OrderState.EXPIRED: pb.Block.STATE_CANCELED,
     OrderState.REJECTED: pb.Block.STATE_REJECTED,
+}
+
+_Group = pb.GetCostReportRequest.GroupBy
+GROUPS = {
+    _Group.GROUP_BY_UNSPECIFIED: GroupBy.NOTHING,
+    _Group.GROUP_BY_INSTRUMENT: GroupBy.INSTRUMENT,
+    _Group.GROUP_BY_VENUE: GroupBy.VENUE,
+    _Group.GROUP_BY_ALGORITHM: GroupBy.ALGORITHM,
 }
 
 _FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
@@ -214,28 +223,54 @@ def report_message(report: PlanReport) -> pb.PlanReport:
     return message
 
 
-def cost_response(report: CostReport) -> pb.GetCostReportResponse:
-    """Return the message of what trading cost."""
-    return pb.GetCostReportResponse(
-        order_count=report.order_count,
-        traded_value=_money(report.traded_amount, report.currency),
-        delay=_money(report.delay, report.currency),
-        trading=_money(report.trading, report.currency),
-        opportunity=_money(report.opportunity, report.currency),
-        fees=_money(report.fees, report.currency),
-        shortfall=_money(report.total, report.currency),
-        predicted_cost=_money(report.predicted, report.currency),
+def cost_response(lines: Sequence[CostLine]) -> pb.GetCostReportResponse:
+    """Return the message of what trading cost; sums of everything only where there is one currency, and no groups."""
+    response = pb.GetCostReportResponse(
+        order_count=sum(line.order_count for line in lines), lines=[_cost_line(line) for line in lines]
+    )
+    whole = lines[0] if len(lines) == 1 and not lines[0].key else None
+    if whole is None and not lines:
+        whole = CostLine("", "USD")
+    if whole is not None:
+        line = _cost_line(whole)
+        for name in ("traded_value", "delay", "trading", "opportunity", "fees", "shortfall", "predicted_cost"):
+            getattr(response, name).CopyFrom(getattr(line, name))
+    return response
+
+
+def _cost_line(line: CostLine) -> pb.CostLine:
+    return pb.CostLine(
+        key=line.key,
+        order_count=line.order_count,
+        traded_value=_money(line.traded_amount, line.currency),
+        delay=_money(line.delay, line.currency),
+        trading=_money(line.trading, line.currency),
+        opportunity=_money(line.opportunity, line.currency),
+        fees=_money(line.fees, line.currency),
+        shortfall=_money(line.total, line.currency),
+        predicted_cost=_money(line.predicted, line.currency),
     )
 
 
-def break_message(each: VenueBreak) -> pb.VenueBreak:
-    """Return the message of a difference between our record and the venue's."""
+def break_message(each: Break) -> pb.VenueBreak:
+    """Return the message of a difference between our record and another's."""
     return pb.VenueBreak(
         block_id=each.block_id or "",
         client_order_id=each.client_order_id,
         kind=each.kind,
         ours=each.ours,
-        venues=each.venues,
+        venues=each.theirs,
+        break_id=each.break_id,
+        party=each.party,
+        source=each.source,
+        account_id=each.account_id or "",
+        instrument_id=each.instrument_id or "",
+        find_time=instant_message(each.find_time),
+        see_time=instant_message(each.see_time),
+        owner=each.owner,
+        resolve_time=None if each.resolve_time is None else instant_message(each.resolve_time),
+        resolver=each.resolver,
+        note=each.note,
     )
 
 

@@ -9,7 +9,9 @@ import grpc.aio
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
+from services.execution.api.custodians import statement_of
 from services.execution.api.messages import (
+    GROUPS,
     MODES,
     ORDER_STATE,
     allocation_response,
@@ -114,14 +116,32 @@ class ExecutionServicer(ExecutionServiceServicer):
         return pb.ListBlocksResponse(blocks=[block_message(each) for each in shown], next_page_token=token)
 
     async def GetCostReport(self, request: pb.GetCostReportRequest, context: _Context) -> pb.GetCostReportResponse:
-        return cost_response(await self.app.queries.cost_report(RunId(request.run_id) if request.run_id else None))
+        run_id = RunId(request.run_id) if request.run_id else None
+        return cost_response(await self.app.queries.cost_report(run_id, GROUPS[request.group_by]))
 
     async def ListBreaks(self, request: pb.ListBreaksRequest, context: _Context) -> pb.ListBreaksResponse:
         page = _page(request)
-        after = page.after or ("", "")
-        breaks = [each for each in await self.app.queries.list_breaks() if (each.client_order_id, each.kind) > after]
-        shown, token = cut(breaks[: page.size + 1], page, lambda each: (each.client_order_id, each.kind))
+        if page.after is None:
+            await self.app.reconciling.reconcile_venue()
+        found = await self.app.reconciling.list_breaks(
+            resolved=request.resolved, owner=request.owner, after=_after(page), limit=page.size + 1
+        )
+        shown, token = cut(found, page, lambda each: (each.break_id,))
         return pb.ListBreaksResponse(breaks=[break_message(each) for each in shown], next_page_token=token)
+
+    async def AssignBreak(self, request: pb.AssignBreakRequest, context: _Context) -> pb.AssignBreakResponse:
+        found = await self.app.reconciling.assign(request.break_id, request.owner, by=caller_name())
+        return pb.AssignBreakResponse(found=break_message(found))
+
+    async def ResolveBreak(self, request: pb.ResolveBreakRequest, context: _Context) -> pb.ResolveBreakResponse:
+        found = await self.app.reconciling.resolve(request.break_id, by=caller_name(), note=request.note)
+        return pb.ResolveBreakResponse(found=break_message(found))
+
+    async def IngestCustodianStatement(
+        self, request: pb.IngestCustodianStatementRequest, context: _Context
+    ) -> pb.IngestCustodianStatementResponse:
+        count = await self.app.reconciling.ingest(statement_of(request))
+        return pb.IngestCustodianStatementResponse(break_count=count)
 
     async def IngestReferencePrices(
         self, request: pb.IngestReferencePricesRequest, context: _Context

@@ -8,6 +8,7 @@ from services.execution.app.forming import Forming
 from services.execution.app.instructing import Instructing
 from services.execution.app.intake import Intake
 from services.execution.app.queries import Queries
+from services.execution.app.reconciling import Reconciling
 from services.execution.app.scheduling import Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
@@ -25,6 +26,7 @@ class ExecutionApp:
     fills: Fills
     instructing: Instructing
     trading: Trading
+    reconciling: Reconciling
     queries: Queries
 
     async def step(self) -> int:

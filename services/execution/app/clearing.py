@@ -36,6 +36,7 @@ class Clearing:
     restricted: frozenset[InstrumentId]
     funding: FundingRules
     checked_for: timedelta
+    break_grace: timedelta
     orders_max: int
 
     async def check_orders(self) -> int:
@@ -65,6 +66,7 @@ class Clearing:
             ]
             prices = await ledger.prices({order.instrument_id for order in orders})
             halts = await ledger.halts()
+            broken = await ledger.broken({order.account_id for order in orders}, self.break_grace)
             changes = Changes(ledger, self.clock.now(), self.funding)
             changes.know(orders)
             for order in orders:
@@ -81,6 +83,7 @@ class Clearing:
                     outdated={order.account_id: against.description} if against and not against.paused else {},
                     open_instruments=frozenset(),
                     venue_id=order.terms.venue_id,
+                    broken=broken,
                 )
                 changes.put(_checked(order, check_leaving(_leaving(order, bases), situation), changes.now))
             await changes.finish(self.trace)

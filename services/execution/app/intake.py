@@ -6,7 +6,7 @@ submissions of one plan make one set of orders, and the limits of a day cannot b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -84,6 +84,7 @@ class Intake:
     limits: Limits
     restricted: frozenset[InstrumentId]
     venue_id: VenueId
+    break_grace: timedelta
     desk: Desk = field(default_factory=Desk)
 
     async def submit_plans(self, submissions: Sequence[Submission]) -> list[Result]:
@@ -144,6 +145,7 @@ class Intake:
             outdated={each: found.description for each, found in verdicts.items() if not found.paused},
             open_instruments=await ledger.open_instruments({plan.account_id for plan in plans}),
             venue_id=self.venue_id,
+            broken=await ledger.broken({plan.account_id for plan in plans}, self.break_grace),
         )
 
     async def _write(self, ledger: Ledger, taking: "_Taking", now: datetime) -> None:

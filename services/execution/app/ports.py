@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -12,15 +12,18 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
     BlockRecord,
+    Break,
     InstructionRecord,
     KnownPlan,
     LifeState,
     OrderRecord,
+    Party,
     PlanBasis,
     PlanRecord,
     PlanReport,
 )
 from services.execution.app.venue_port import VenueReport
+from services.execution.domain.custody import Holdings
 from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Halt, Scope
@@ -209,8 +212,8 @@ class Ledger(Protocol):
         """Return orders after an id, by id."""
         ...
 
-    async def closed_orders(self, run_id: RunId | None) -> list[OrderRecord]:
-        """Return the orders that are over."""
+    async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
+        """Return orders that are over after an id, by id."""
         ...
 
     # Blocks.
@@ -273,8 +276,8 @@ class Ledger(Protocol):
         """Return blocks after an id, by id, without their reports."""
         ...
 
-    async def sent_blocks(self, venue_id: VenueId) -> list[BlockRecord]:
-        """Return every block that may have reached the venue, with its reports."""
+    async def sent_blocks(self, venue_id: VenueId, after: str, limit: int) -> list[BlockRecord]:
+        """Return blocks that may have reached the venue after a block id, by id, with their reports."""
         ...
 
     # What venues say, and what follows.
@@ -303,8 +306,8 @@ class Ledger(Protocol):
         """Return an allocation with all that it replaces and that replaced it, first to last; empty when unknown."""
         ...
 
-    async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
-        """Return what was shared out of each of a venue's blocks, as it counts now."""
+    async def allocated(self, block_ids: Collection[BlockId]) -> dict[BlockId, Allocated]:
+        """Return what was shared out of each of the blocks, as it counts now."""
         ...
 
     # What venues are told of the shares.
@@ -343,6 +346,61 @@ class Ledger(Protocol):
 
     async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
         """Return the stream of plan reports after a position."""
+        ...
+
+    # What others' records say differently.
+
+    async def see_breaks(self, breaks: Sequence[Break]) -> list[Break]:
+        """Record breaks that are there now, and return those that are news.
+
+        One that a person resolved stays resolved while both sides say the same.
+        """
+        ...
+
+    async def unseen_breaks(
+        self, party: Party, source: str, before: datetime, account_ids: Collection[AccountId] | None
+    ) -> list[Break]:
+        """Resolve what was not seen since `before` and is of the accounts, or of any; return what that was."""
+        ...
+
+    async def breaks(self, *, resolved: bool, owner: str, after: str, limit: int) -> list[Break]:
+        """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
+        ...
+
+    async def break_(self, break_id: str) -> Break | None:
+        """Return and lock a break."""
+        ...
+
+    async def save_break(self, each: Break) -> None:
+        """Record who owns a break and how it was resolved."""
+        ...
+
+    async def broken(
+        self, account_ids: Collection[AccountId], grace: timedelta
+    ) -> frozenset[tuple[AccountId, InstrumentId | None]]:
+        """Return in what the accounts have open breaks; None for their cash.
+
+        A break with a venue counts when it was still there `grace` after it was found.
+        """
+        ...
+
+    async def custodian_accounts(
+        self, custodian: str, account_ids: Collection[AccountId]
+    ) -> dict[AccountId, tuple[date, Holdings]]:
+        """Return what a custodian said of accounts last, and of which day; those it never spoke of are missing."""
+        ...
+
+    async def put_custodian_accounts(self, custodian: str, day: date, accounts: Mapping[AccountId, Holdings]) -> None:
+        """Record what a custodian says of accounts."""
+        ...
+
+    async def traded(
+        self, custodian: str, account_ids: Collection[AccountId], after: date, until: date
+    ) -> list[AllocationRecord]:
+        """Return what accounts at a custodian were allocated with a trade date after one day and up to another.
+
+        As it counts now; where all of it was busted, both the last that was not and that nothing is left.
+        """
         ...
 
     async def orders_by_state(self) -> dict[LifeState, int]:

@@ -323,6 +323,39 @@ class VenueBreak:
     venues: str
 
 
+class Party(StrEnum):
+    """Whose record differs from ours."""
+
+    VENUE = "VENUE"
+    CUSTODIAN = "CUSTODIAN"
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A difference that is kept until it is gone or somebody has settled it.
+
+    `source` is the venue or custodian. It was found at `find_time` and seen last at `see_time`. Who settled it is
+    `resolver`, empty when both sides agreed again by themselves.
+    """
+
+    break_id: str
+    party: Party
+    source: str
+    kind: str
+    account_id: AccountId | None
+    instrument_id: InstrumentId | None
+    block_id: BlockId | None
+    client_order_id: str
+    ours: str
+    theirs: str
+    find_time: datetime
+    see_time: datetime
+    owner: str = ""
+    resolve_time: datetime | None = None
+    resolver: str = ""
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockDetail:
     """A block with what each order got, as it counts now, and what the venue was told of it, oldest first."""

@@ -1,6 +1,6 @@
 """What can go wrong here, each with the reason callers branch on."""
 
-from services.kernel.errors import Denied, Invalid, NotFound, Unreachable
+from services.kernel.errors import Denied, Invalid, NotFound, Rejected, Unreachable
 
 
 class OrderNotFound(NotFound):
@@ -13,6 +13,24 @@ class BlockNotFound(NotFound):
     """No block has this id."""
 
     reason = "BLOCK_NOT_FOUND"
+
+
+class BreakNotFound(NotFound):
+    """No break has this id."""
+
+    reason = "BREAK_NOT_FOUND"
+
+
+class BreakResolved(Rejected):
+    """The break is resolved already."""
+
+    reason = "BREAK_RESOLVED"
+
+
+class StatementOutdated(Rejected):
+    """The custodian spoke of a later day already."""
+
+    reason = "STATEMENT_OUTDATED"
 
 
 class AllocationNotFound(NotFound):

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     ORDER_DUPLICATE = "ORDER_DUPLICATE"
     TRADE_INVALID = "TRADE_INVALID"
     CASH_INSUFFICIENT = "CASH_INSUFFICIENT"
+    BREAK_OPEN = "BREAK_OPEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class Situation:
 
     `in_force`: those of the plan's policy versions that policy says are in force. `paused`, `outdated`: accounts whose
     rules pause trading, or are others by now, and what policy says about it. `open_instruments`: what accounts
-    have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go.
+    have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go. `broken`:
+    in what accounts have open breaks with a venue or custodian; None for their cash.
     """
 
     now: datetime
@@ -127,6 +129,7 @@ class Situation:
     outdated: Mapping[AccountId, str]
     open_instruments: frozenset[tuple[AccountId, InstrumentId]]
     venue_id: VenueId
+    broken: frozenset[tuple[AccountId, InstrumentId | None]] = frozenset()
 
 
 def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
@@ -197,6 +200,7 @@ def _refusals_of_leaving(order: Leaving, situation: Situation) -> Iterator[Refus
         yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, "the plan names no policy version")
     yield from _price(order, situation)
     yield from _restricted(order.instrument_id, situation)
+    yield from _broken(order, situation)
     yield from _halted(order, situation)
 
 
@@ -240,6 +244,7 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
         leaving = _leaving(plan, trade)
         yield from _price(leaving, situation)
         yield from _restricted(trade.instrument_id, situation)
+        yield from _broken(leaving, situation)
         if (plan.account_id, trade.instrument_id) in situation.open_instruments:
             description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
             yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
@@ -335,6 +340,16 @@ def _restricted(instrument_id: InstrumentId, situation: Situation) -> Iterator[R
     if instrument_id in situation.restricted:
         description = f"{instrument_id} is on the restricted list"
         yield Refusal(Reason.INSTRUMENT_RESTRICTED, description, instrument_id)
+
+
+def _broken(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    """What is in dispute is not traded until it is settled: that instrument of that account, or buys with its cash."""
+    if (order.account_id, order.instrument_id) in situation.broken:
+        description = f"{order.account_id} has an open break in {order.instrument_id}"
+        yield Refusal(Reason.BREAK_OPEN, description, order.instrument_id)
+    if order.side is Side.BUY and (order.account_id, None) in situation.broken:
+        description = f"{order.account_id} has an open break in its cash"
+        yield Refusal(Reason.BREAK_OPEN, description, order.instrument_id)
 
 
 def _halted(order: Leaving, situation: Situation) -> Iterator[Refusal]:

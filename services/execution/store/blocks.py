@@ -33,7 +33,7 @@ AnyColumn: TypeAlias = Column[Any]
 
 _COLUMNS = tuple(block.c)
 # What an allocation has of its block.
-_TERMS = (
+TERMS = (
     *(block.c.instrument_id, block.c.side, block.c.venue_id, block.c.order_type, block.c.limit_price),
     *(block.c.time_in_force, block.c.currency, block.c.custodian, block.c.increment),
     *(block.c.algorithm, block.c.participation_max),
@@ -52,7 +52,7 @@ class Blocks:
         if not block_ids:
             return given
         found = await self._connection.execute(
-            select(*allocation.c, *_TERMS)
+            select(*allocation.c, *TERMS)
             .join(block, block.c.block_id == allocation.c.block_id)
             .where(allocation.c.block_id == func.any(sorted(block_ids)), ~replaced())
             .order_by(allocation.c.block_id, allocation.c.order_id, allocation.c.trade_date)
@@ -71,7 +71,7 @@ class Blocks:
             & (one.c.trade_date == allocation.c.trade_date)
         )
         found = await self._connection.execute(
-            select(*allocation.c, *_TERMS)
+            select(*allocation.c, *TERMS)
             .join(block, block.c.block_id == allocation.c.block_id)
             .join(one, same)
             .order_by(allocation.c.revision)
@@ -231,9 +231,10 @@ class Blocks:
             which &= exists().where(block_share.c.block_id == block.c.block_id, block_share.c.order_id.in_(of_run))
         return await self._blocks(which, limit=limit, reports=False)
 
-    async def sent_blocks(self, venue_id: VenueId) -> list[BlockRecord]:
-        """Return every block that may have reached the venue, with its reports."""
-        return await self._blocks((block.c.venue_id == venue_id) & (block.c.ours != OrderState.PENDING))
+    async def sent_blocks(self, venue_id: VenueId, after: str, limit: int) -> list[BlockRecord]:
+        """Return blocks that may have reached the venue after a block id, by id, with their reports."""
+        sent = (block.c.venue_id == venue_id) & (block.c.ours != OrderState.PENDING)
+        return await self._blocks(sent & (block.c.block_id > after), limit=limit)
 
     async def cursor(self, venue_id: VenueId) -> int:
         """Return up to which position a venue's reports are recorded."""

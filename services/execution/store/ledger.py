@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.execution.app.ports import Ledger
+from services.execution.store.breaks import Breaks
 from services.execution.store.checks import Checks
 from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
@@ -12,7 +13,7 @@ from services.kernel.events import Event
 from services.runtime.database import Database, Transaction
 
 
-class PostgresLedger(Checks, Orders, Instructions, Stream):
+class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks):
     """Execution's record within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:

@@ -193,10 +193,10 @@ class Orders:
             wanted &= account_order.c.state == which.state
         return await self._select(wanted, limit)
 
-    async def closed_orders(self, run_id: RunId | None) -> list[OrderRecord]:
-        """Return the orders that are over."""
-        which: ColumnElement[bool] = account_order.c.state.in_(CLOSED_STATES)
-        return await self._select(which if run_id is None else which & (account_order.c.run_id == run_id))
+    async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
+        """Return orders that are over after an id, by id."""
+        which: ColumnElement[bool] = account_order.c.state.in_(CLOSED_STATES) & (account_order.c.order_id > after)
+        return await self._select(which if run_id is None else which & (account_order.c.run_id == run_id), limit)
 
     async def orders_by_state(self) -> dict[LifeState, int]:
         """Return how many orders are in each state."""

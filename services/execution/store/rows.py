@@ -13,9 +13,11 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockRecord,
     BlockSummary,
+    Break,
     InstructionRecord,
     KnownPlan,
     OrderRecord,
+    Party,
     PlanBasis,
     PlanRecord,
     Timetable,
@@ -372,6 +374,50 @@ def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
         create_time=row.create_time,
         revision=row.revision,
         replaces=None if row.replaces is None else AllocationId(row.replaces),
+    )
+
+
+def break_values(each: Break) -> Values:
+    """Return the row of a break."""
+    return {
+        "break_id": each.break_id,
+        "party": each.party,
+        "source": each.source,
+        "kind": each.kind,
+        "account_id": each.account_id,
+        "instrument_id": each.instrument_id,
+        "block_id": each.block_id,
+        "client_order_id": each.client_order_id,
+        "ours": each.ours,
+        "theirs": each.theirs,
+        "find_time": each.find_time,
+        "see_time": each.see_time,
+        "owner": each.owner,
+        "resolve_time": each.resolve_time,
+        "resolver": each.resolver,
+        "note": each.note,
+    }
+
+
+def break_of(row: AnyRow) -> Break:
+    """Return a break."""
+    return Break(
+        break_id=row.break_id,
+        party=Party(row.party),
+        source=row.source,
+        kind=row.kind,
+        account_id=None if row.account_id is None else AccountId(row.account_id),
+        instrument_id=None if row.instrument_id is None else InstrumentId(row.instrument_id),
+        block_id=None if row.block_id is None else BlockId(row.block_id),
+        client_order_id=row.client_order_id,
+        ours=row.ours,
+        theirs=row.theirs,
+        find_time=row.find_time,
+        see_time=row.see_time,
+        owner=row.owner,
+        resolve_time=row.resolve_time,
+        resolver=row.resolver,
+        note=row.note,
     )
 
 

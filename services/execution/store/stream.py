@@ -4,7 +4,7 @@ Positions have no gaps, and a reader who has seen position n will never see a sm
 `Ledger.lock`, which is held until the transaction has committed, so positions follow the order of commits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,8 +14,8 @@ from services.execution.app.records import AllocationRecord, Correction, OrderRe
 from services.execution.store import rows
 from services.execution.store.blocks import replaced
 from services.execution.store.bulk import insert_rows
-from services.execution.tables import account_order, allocation, block, plan_report
-from services.kernel.ids import AccountId, BlockId, PlanId, VenueId
+from services.execution.tables import account_order, allocation, plan_report
+from services.kernel.ids import AccountId, BlockId, PlanId
 
 
 class Stream:
@@ -27,8 +27,8 @@ class Stream:
         """Record who got what."""
         await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
 
-    async def allocated(self, venue_id: VenueId) -> dict[BlockId, Allocated]:
-        """Return what was shared out of each of a venue's blocks, as it counts now."""
+    async def allocated(self, block_ids: Collection[BlockId]) -> dict[BlockId, Allocated]:
+        """Return what was shared out of each of the blocks, as it counts now."""
         found = await self._connection.execute(
             select(
                 allocation.c.block_id,
@@ -36,8 +36,7 @@ class Stream:
                 func.sum(allocation.c.amount).label("amount"),
                 func.sum(allocation.c.fees).label("fees"),
             )
-            .join(block, block.c.block_id == allocation.c.block_id)
-            .where(block.c.venue_id == venue_id, ~replaced())
+            .where(allocation.c.block_id == func.any(sorted(block_ids)), ~replaced())
             .group_by(allocation.c.block_id)
         )
         return {BlockId(row.block_id): Allocated(row.quantity, row.amount, row.fees) for row in found}

@@ -26,10 +26,18 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "decision.prices.write",
         "decision.run",
         "execution.prices.write",
+        "execution.custodian.write",
         "execution.sandbox",
     },
     "advisor": _READ_BUSINESS | {"decision.plan.approve", "decision.preview"} | _CLIENTS,
-    "trader": _READ_BUSINESS | {"execution.fix.read", "execution.fix.reset.propose", "execution.halt", "policy.stop"},
+    "trader": _READ_BUSINESS
+    | {
+        "execution.break.write",
+        "execution.fix.read",
+        "execution.fix.reset.propose",
+        "execution.halt",
+        "policy.stop",
+    },
     "risk_officer": _READ_BUSINESS
     | {
         "decision.preview",

@@ -70,6 +70,45 @@ async def test_an_allocation_that_is_not_known_is_not_found(execution):
     assert (await refused(call)).reason == "ALLOCATION_NOT_FOUND"
 
 
+async def test_a_statement_of_a_custodian_shows_breaks_that_are_owned_and_settled(execution):
+    await execution.market(VTI=100)
+    await execution.submit(a_plan(a_trade(quantity=10)))
+    await execution.closed(1)
+    trader, engineer = execution.as_("trader"), execution.as_("engineer")
+    statement = pb.IngestCustodianStatementRequest(
+        request_id=str(uuid4()),
+        custodian="custodian-a",
+        day={"year": 2022, "month": 12, "day": 28},
+        accounts=[pb.CustodianAccount(account_id="acc-1", cash={"currency_code": "USD", "units": 9000})],
+    )
+    assert (await engineer.IngestCustodianStatement(statement)).break_count == 1
+
+    (found,) = (await trader.ListBreaks(pb.ListBreaksRequest())).breaks
+    assert (found.party, found.kind, found.account_id) == ("CUSTODIAN", "MISSING_TRADE", "acc-1")
+    assign = pb.AssignBreakRequest(request_id=str(uuid4()), break_id=found.break_id, owner="mona")
+    assert (await trader.AssignBreak(assign)).found.owner == "mona"
+    resolve = pb.ResolveBreakRequest(request_id=str(uuid4()), break_id=found.break_id, note="booked tomorrow")
+    assert (await trader.ResolveBreak(resolve)).found.resolver == "trader"
+    assert (await trader.ListBreaks(pb.ListBreaksRequest())).breaks == []
+    again = pb.ResolveBreakRequest(request_id=str(uuid4()), break_id=found.break_id, note="twice")
+    assert (await refused(trader.ResolveBreak(again))).reason == "BREAK_RESOLVED"
+    unknown = pb.AssignBreakRequest(request_id=str(uuid4()), break_id="break-none", owner="mona")
+    assert (await refused(trader.AssignBreak(unknown))).reason == "BREAK_NOT_FOUND"
+
+
+async def test_costs_by_instrument_are_lines_of_their_own(execution):
+    await execution.market(VTI=101, BND=80, fee_bps="1")
+    await execution.submit(a_plan(a_trade(quantity=10, price=100), a_trade("BND", quantity=5, price=80)))
+    await execution.closed(2)
+    request = pb.GetCostReportRequest(group_by=pb.GetCostReportRequest.GROUP_BY_INSTRUMENT)
+
+    report = await execution.as_("trader").GetCostReport(request)
+
+    assert [(line.key, line.order_count, line.delay.units) for line in report.lines] == [("BND", 1, 0), ("VTI", 1, 10)]
+    assert report.order_count == 2
+    assert not report.HasField("shortfall")
+
+
 async def test_the_costs_sum_to_the_shortfall(execution):
     await execution.market(VTI=101, spread_bps="10", fee_bps="1")
     await execution.submit(a_plan(a_trade(quantity=10, price=100)))

@@ -139,7 +139,7 @@ async def test_the_cost_of_an_order_in_two_blocks_counts_each_from_its_own_arriv
     await world.market(at=world.market_clock.now(), VTI="100.000000007")
     await world.run()
 
-    cost = await world.app.queries.cost_report(None)
+    (cost,) = await world.app.queries.cost_report(None)
     late = (10 - early) * Decimal("100.000000007")
     cents = Decimal("0.01")
     assert (await world.order("VTI")).arrival_amount == early * 100 + late

@@ -115,8 +115,9 @@ async def test_an_order_comes_back_as_it_was_written(taken):
         await ledger.save_orders([changed])
     async with taken.begin() as ledger:
         assert (await ledger.orders({order.order_id, "none"})) == {order.order_id: changed}
-        assert await ledger.closed_orders("run-9") == []
-        assert await ledger.closed_orders(None) == [changed]
+        assert await ledger.closed_orders("run-9", "", 5) == []
+        assert await ledger.closed_orders(None, "", 5) == [changed]
+        assert await ledger.closed_orders(None, changed.order_id, 5) == []
 
 
 async def test_a_closed_order_cannot_be_written_over(taken):
@@ -215,7 +216,9 @@ async def test_reports_count_once_and_the_cursor_moves(taken):
     async with taken.begin() as ledger:
         again = await ledger.blocks_at("sandbox", blocks)
         assert await ledger.cursor("sandbox") == said[-1].position
-        assert len(await ledger.sent_blocks("sandbox")) == 2
+        sent = await ledger.sent_blocks("sandbox", "", 5)
+        assert len(sent) == 2
+        assert await ledger.sent_blocks("sandbox", sent[0].block_id, 5) == sent[1:]
 
     assert {record.order.state for record in again.values()} == {OrderState.FILLED}
     assert all(len(record.reports) == 2 for record in again.values())

@@ -190,6 +190,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The account's cash and proceeds do not cover the buy."""
     ERROR_REASON_ALLOCATION_NOT_FOUND: _ErrorReason.ValueType  # 316
     """No allocation has this id."""
+    ERROR_REASON_BREAK_OPEN: _ErrorReason.ValueType  # 317
+    """The account has an open break with a venue or custodian in what is traded."""
+    ERROR_REASON_BREAK_NOT_FOUND: _ErrorReason.ValueType  # 318
+    """No break has this id."""
+    ERROR_REASON_BREAK_RESOLVED: _ErrorReason.ValueType  # 319
+    """The break is resolved already."""
+    ERROR_REASON_STATEMENT_OUTDATED: _ErrorReason.ValueType  # 320
+    """The custodian spoke of a later day already."""
     ERROR_REASON_FILL_NOT_FOUND: _ErrorReason.ValueType  # 335
     """The sandbox venue reported no fill under this id."""
     ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
@@ -419,6 +427,14 @@ ERROR_REASON_CASH_INSUFFICIENT: ErrorReason.ValueType  # 315
 """The account's cash and proceeds do not cover the buy."""
 ERROR_REASON_ALLOCATION_NOT_FOUND: ErrorReason.ValueType  # 316
 """No allocation has this id."""
+ERROR_REASON_BREAK_OPEN: ErrorReason.ValueType  # 317
+"""The account has an open break with a venue or custodian in what is traded."""
+ERROR_REASON_BREAK_NOT_FOUND: ErrorReason.ValueType  # 318
+"""No break has this id."""
+ERROR_REASON_BREAK_RESOLVED: ErrorReason.ValueType  # 319
+"""The break is resolved already."""
+ERROR_REASON_STATEMENT_OUTDATED: ErrorReason.ValueType  # 320
+"""The custodian spoke of a later day already."""
 ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
 """The sandbox venue reported no fill under this id."""
 ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336

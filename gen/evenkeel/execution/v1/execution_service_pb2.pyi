@@ -1166,30 +1166,62 @@ class GetCostReportRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _GroupBy:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _GroupByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[GetCostReportRequest._GroupBy.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        GROUP_BY_UNSPECIFIED: GetCostReportRequest._GroupBy.ValueType  # 0
+        """One line for each currency."""
+        GROUP_BY_INSTRUMENT: GetCostReportRequest._GroupBy.ValueType  # 1
+        """An instrument."""
+        GROUP_BY_VENUE: GetCostReportRequest._GroupBy.ValueType  # 2
+        """A venue."""
+        GROUP_BY_ALGORITHM: GetCostReportRequest._GroupBy.ValueType  # 3
+        """How orders were spread over time."""
+
+    class GroupBy(_GroupBy, metaclass=_GroupByEnumTypeWrapper):
+        """What each line is about."""
+
+    GROUP_BY_UNSPECIFIED: GetCostReportRequest.GroupBy.ValueType  # 0
+    """One line for each currency."""
+    GROUP_BY_INSTRUMENT: GetCostReportRequest.GroupBy.ValueType  # 1
+    """An instrument."""
+    GROUP_BY_VENUE: GetCostReportRequest.GroupBy.ValueType  # 2
+    """A venue."""
+    GROUP_BY_ALGORITHM: GetCostReportRequest.GroupBy.ValueType  # 3
+    """How orders were spread over time."""
+
     RUN_ID_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Only orders of this run; of all when empty."""
+    group_by: Global___GetCostReportRequest.GroupBy.ValueType
+    """What each line is about."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
+        group_by: Global___GetCostReportRequest.GroupBy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_by", b"group_by", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCostReportRequest: _TypeAlias = GetCostReportRequest  # noqa: Y015
 
 @_typing.final
-class GetCostReportResponse(_message.Message):
-    """Response of `GetCostReport`: Perold's implementation shortfall; the parts sum
-    to `shortfall`. Positive is a cost.
+class CostLine(_message.Message):
+    """What some closed orders of one currency cost: Perold's implementation shortfall;
+    the parts sum to `shortfall`. Positive is a cost.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    KEY_FIELD_NUMBER: _builtins.int
     ORDER_COUNT_FIELD_NUMBER: _builtins.int
     TRADED_VALUE_FIELD_NUMBER: _builtins.int
     DELAY_FIELD_NUMBER: _builtins.int
@@ -1198,6 +1230,8 @@ class GetCostReportResponse(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
     PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """What they have in common; empty for all of the currency."""
     order_count: _builtins.int
     """Closed orders counted."""
     @_builtins.property
@@ -1231,6 +1265,7 @@ class GetCostReportResponse(_message.Message):
     def __init__(
         self,
         *,
+        key: _builtins.str = ...,
         order_count: _builtins.int = ...,
         traded_value: _money_pb2.Money | None = ...,
         delay: _money_pb2.Money | None = ...,
@@ -1242,7 +1277,79 @@ class GetCostReportResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "key", b"key", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostLine: _TypeAlias = CostLine  # noqa: Y015
+
+@_typing.final
+class GetCostReportResponse(_message.Message):
+    """Response of `GetCostReport`. The sums are those of the only line, where there is
+    one that is about everything; amounts of several currencies are never added.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    TRADED_VALUE_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    TRADING_FIELD_NUMBER: _builtins.int
+    OPPORTUNITY_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    SHORTFALL_FIELD_NUMBER: _builtins.int
+    PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    order_count: _builtins.int
+    """Closed orders counted."""
+    @_builtins.property
+    def traded_value(self) -> _money_pb2.Money:
+        """Value traded."""
+
+    @_builtins.property
+    def delay(self) -> _money_pb2.Money:
+        """From the decision's price to the price at arrival, on what was filled."""
+
+    @_builtins.property
+    def trading(self) -> _money_pb2.Money:
+        """From the price at arrival to the prices of the fills."""
+
+    @_builtins.property
+    def opportunity(self) -> _money_pb2.Money:
+        """On what was not filled: from the decision's price to the last reference price."""
+
+    @_builtins.property
+    def fees(self) -> _money_pb2.Money:
+        """Fees."""
+
+    @_builtins.property
+    def shortfall(self) -> _money_pb2.Money:
+        """Sum of the four."""
+
+    @_builtins.property
+    def predicted_cost(self) -> _money_pb2.Money:
+        """What decision predicted for what was filled."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostLine]:
+        """By key, then currency."""
+
+    def __init__(
+        self,
+        *,
+        order_count: _builtins.int = ...,
+        traded_value: _money_pb2.Money | None = ...,
+        delay: _money_pb2.Money | None = ...,
+        trading: _money_pb2.Money | None = ...,
+        opportunity: _money_pb2.Money | None = ...,
+        fees: _money_pb2.Money | None = ...,
+        shortfall: _money_pb2.Money | None = ...,
+        predicted_cost: _money_pb2.Money | None = ...,
+        lines: _abc.Iterable[Global___CostLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "lines", b"lines", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1256,19 +1363,27 @@ class ListBreaksRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Breaks per page, at most 1,000; 100 when 0."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    resolved: _builtins.bool
+    """Also those that are resolved."""
+    owner: _builtins.str
+    """Only those of this owner; of anybody when empty."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        resolved: _builtins.bool = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "resolved", b"resolved"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1313,6 +1428,17 @@ class VenueBreak(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     OURS_FIELD_NUMBER: _builtins.int
     VENUES_FIELD_NUMBER: _builtins.int
+    BREAK_ID_FIELD_NUMBER: _builtins.int
+    PARTY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    FIND_TIME_FIELD_NUMBER: _builtins.int
+    SEE_TIME_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    RESOLVER_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     block_id: _builtins.str
     """Which block; empty when the venue has an order we do not know."""
     client_order_id: _builtins.str
@@ -1323,6 +1449,34 @@ class VenueBreak(_message.Message):
     """What we have."""
     venues: _builtins.str
     """What the venue has."""
+    break_id: _builtins.str
+    """Its id."""
+    party: _builtins.str
+    """Whose record differs: `VENUE` or `CUSTODIAN`."""
+    source: _builtins.str
+    """Which venue or custodian."""
+    account_id: _builtins.str
+    """The account; empty for a block."""
+    instrument_id: _builtins.str
+    """Which instrument; empty for a block and for cash."""
+    owner: _builtins.str
+    """Who looks after it; empty for nobody yet."""
+    resolver: _builtins.str
+    """Who settled it; empty when both sides agreed again by themselves."""
+    note: _builtins.str
+    """How."""
+    @_builtins.property
+    def find_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was found."""
+
+    @_builtins.property
+    def see_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was still there."""
+
+    @_builtins.property
+    def resolve_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was resolved; absent while it is open."""
+
     def __init__(
         self,
         *,
@@ -1331,14 +1485,325 @@ class VenueBreak(_message.Message):
         kind: _builtins.str = ...,
         ours: _builtins.str = ...,
         venues: _builtins.str = ...,
+        break_id: _builtins.str = ...,
+        party: _builtins.str = ...,
+        source: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        find_time: _timestamp_pb2.Timestamp | None = ...,
+        see_time: _timestamp_pb2.Timestamp | None = ...,
+        owner: _builtins.str = ...,
+        resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        resolver: _builtins.str = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "resolve_time", b"resolve_time", "see_time", b"see_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "client_order_id", b"client_order_id", "kind", b"kind", "ours", b"ours", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "break_id", b"break_id", "client_order_id", b"client_order_id", "find_time", b"find_time", "instrument_id", b"instrument_id", "kind", b"kind", "note", b"note", "ours", b"ours", "owner", b"owner", "party", b"party", "resolve_time", b"resolve_time", "resolver", b"resolver", "see_time", b"see_time", "source", b"source", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VenueBreak: _TypeAlias = VenueBreak  # noqa: Y015
+
+@_typing.final
+class AssignBreakRequest(_message.Message):
+    """Request of `AssignBreak`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BREAK_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    break_id: _builtins.str
+    """Which break."""
+    owner: _builtins.str
+    """Who looks after it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        break_id: _builtins.str = ...,
+        owner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_id", b"break_id", "owner", b"owner", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignBreakRequest: _TypeAlias = AssignBreakRequest  # noqa: Y015
+
+@_typing.final
+class AssignBreakResponse(_message.Message):
+    """Response of `AssignBreak`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def found(self) -> Global___VenueBreak:
+        """The break, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        found: Global___VenueBreak | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignBreakResponse: _TypeAlias = AssignBreakResponse  # noqa: Y015
+
+@_typing.final
+class ResolveBreakRequest(_message.Message):
+    """Request of `ResolveBreak`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BREAK_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    break_id: _builtins.str
+    """Which break."""
+    note: _builtins.str
+    """How it was settled."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        break_id: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_id", b"break_id", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveBreakRequest: _TypeAlias = ResolveBreakRequest  # noqa: Y015
+
+@_typing.final
+class ResolveBreakResponse(_message.Message):
+    """Response of `ResolveBreak`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def found(self) -> Global___VenueBreak:
+        """The break, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        found: Global___VenueBreak | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveBreakResponse: _TypeAlias = ResolveBreakResponse  # noqa: Y015
+
+@_typing.final
+class CustodianAccount(_message.Message):
+    """What an account has at a custodian, by trade date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CASH_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Which account."""
+    @_builtins.property
+    def cash(self) -> _money_pb2.Money:
+        """Cash, in the account's currency."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustodianPosition]:
+        """Units by instrument, each once."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        cash: _money_pb2.Money | None = ...,
+        positions: _abc.Iterable[Global___CustodianPosition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cash", b"cash"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cash", b"cash", "positions", b"positions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodianAccount: _TypeAlias = CustodianAccount  # noqa: Y015
+
+@_typing.final
+class CustodianPosition(_message.Message):
+    """Units of an instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """Which instrument."""
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units."""
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodianPosition: _TypeAlias = CustodianPosition  # noqa: Y015
+
+@_typing.final
+class CustodianTrade(_message.Message):
+    """A trade as a custodian has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    TRADE_DATE_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_DATE_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """The custodian's own name for it."""
+    account_id: _builtins.str
+    """The account."""
+    instrument_id: _builtins.str
+    """Which instrument."""
+    side: _values_pb2.Side.ValueType
+    """Which way."""
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units, above 0."""
+
+    @_builtins.property
+    def value(self) -> _money_pb2.Money:
+        """Money that changes hands, fees excluded."""
+
+    @_builtins.property
+    def fees(self) -> _money_pb2.Money:
+        """Fees, 0 or more."""
+
+    @_builtins.property
+    def trade_date(self) -> _date_pb2.Date:
+        """Trade date."""
+
+    @_builtins.property
+    def settlement_date(self) -> _date_pb2.Date:
+        """When money and units change hands."""
+
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        side: _values_pb2.Side.ValueType = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        value: _money_pb2.Money | None = ...,
+        fees: _money_pb2.Money | None = ...,
+        trade_date: _date_pb2.Date | None = ...,
+        settlement_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fees", b"fees", "quantity", b"quantity", "settlement_date", b"settlement_date", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "fees", b"fees", "instrument_id", b"instrument_id", "quantity", b"quantity", "reference", b"reference", "settlement_date", b"settlement_date", "side", b"side", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodianTrade: _TypeAlias = CustodianTrade  # noqa: Y015
+
+@_typing.final
+class IngestCustodianStatementRequest(_message.Message):
+    """Request of `IngestCustodianStatement`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CUSTODIAN_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    custodian: _builtins.str
+    """Which custodian."""
+    @_builtins.property
+    def day(self) -> _date_pb2.Date:
+        """At the end of which day."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustodianAccount]:
+        """The accounts, each once."""
+
+    @_builtins.property
+    def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustodianTrade]:
+        """Their trades of the day."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        custodian: _builtins.str = ...,
+        day: _date_pb2.Date | None = ...,
+        accounts: _abc.Iterable[Global___CustodianAccount] | None = ...,
+        trades: _abc.Iterable[Global___CustodianTrade] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "custodian", b"custodian", "day", b"day", "request_id", b"request_id", "trades", b"trades"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestCustodianStatementRequest: _TypeAlias = IngestCustodianStatementRequest  # noqa: Y015
+
+@_typing.final
+class IngestCustodianStatementResponse(_message.Message):
+    """Response of `IngestCustodianStatement`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAK_COUNT_FIELD_NUMBER: _builtins.int
+    break_count: _builtins.int
+    """Breaks that the statement shows."""
+    def __init__(
+        self,
+        *,
+        break_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_count", b"break_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestCustodianStatementResponse: _TypeAlias = IngestCustodianStatementResponse  # noqa: Y015
 
 @_typing.final
 class IngestReferencePricesRequest(_message.Message):

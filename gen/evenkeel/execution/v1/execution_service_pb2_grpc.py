@@ -81,6 +81,21 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksResponse.FromString,
                 _registered_method=True)
+        self.AssignBreak = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/AssignBreak',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakResponse.FromString,
+                _registered_method=True)
+        self.ResolveBreak = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/ResolveBreak',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.FromString,
+                _registered_method=True)
+        self.IngestCustodianStatement = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/IngestCustodianStatement',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementResponse.FromString,
+                _registered_method=True)
         self.IngestReferencePrices = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/IngestReferencePrices',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestReferencePricesRequest.SerializeToString,
@@ -182,7 +197,39 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBreaks(self, request, context):
-        """Lists differences between our record and the venue's.
+        """Lists differences between our record and those of the venue and of custodians,
+        by id: the open ones, or all. The first page compares with the venue anew.
+
+        Errors: `UNAVAILABLE` / `VENUE_UNREACHABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignBreak(self, request, context):
+        """Says who looks after a break.
+
+        Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveBreak(self, request, context):
+        """Says that a break is settled. It stops nothing any more, and stays resolved
+        while both sides say the same.
+
+        Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IngestCustodianStatement(self, request, context):
+        """Takes a custodian's statement of a day, whole accounts at a time, and compares it
+        with our allocations and with what the custodian said before.
+
+        Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -280,6 +327,21 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListBreaks,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksResponse.SerializeToString,
+            ),
+            'AssignBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignBreak,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakResponse.SerializeToString,
+            ),
+            'ResolveBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveBreak,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.SerializeToString,
+            ),
+            'IngestCustodianStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.IngestCustodianStatement,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementResponse.SerializeToString,
             ),
             'IngestReferencePrices': grpc.unary_unary_rpc_method_handler(
                     servicer.IngestReferencePrices,
@@ -552,6 +614,87 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/ListBreaks',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListBreaksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/AssignBreak',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.AssignBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/ResolveBreak',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestCustodianStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/IngestCustodianStatement',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

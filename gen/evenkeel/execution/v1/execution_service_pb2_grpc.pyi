@@ -69,7 +69,28 @@ class ExecutionServiceStub:
     GetCostReport: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetCostReportRequest, _execution_service_pb2.GetCostReportResponse]
     """Returns what trading cost, against the price at the decision and at arrival."""
     ListBreaks: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ListBreaksRequest, _execution_service_pb2.ListBreaksResponse]
-    """Lists differences between our record and the venue's."""
+    """Lists differences between our record and those of the venue and of custodians,
+    by id: the open ones, or all. The first page compares with the venue anew.
+
+    Errors: `UNAVAILABLE` / `VENUE_UNREACHABLE`.
+    """
+    AssignBreak: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.AssignBreakRequest, _execution_service_pb2.AssignBreakResponse]
+    """Says who looks after a break.
+
+    Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+    """
+    ResolveBreak: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResolveBreakRequest, _execution_service_pb2.ResolveBreakResponse]
+    """Says that a break is settled. It stops nothing any more, and stays resolved
+    while both sides say the same.
+
+    Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+    """
+    IngestCustodianStatement: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]
+    """Takes a custodian's statement of a day, whole accounts at a time, and compares it
+    with our allocations and with what the custodian said before.
+
+    Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
+    """
     IngestReferencePrices: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]
     """Records reference prices, which orders are checked against.
 
@@ -136,7 +157,28 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     GetCostReport: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetCostReportRequest, _execution_service_pb2.GetCostReportResponse]  # type: ignore[assignment]
     """Returns what trading cost, against the price at the decision and at arrival."""
     ListBreaks: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListBreaksRequest, _execution_service_pb2.ListBreaksResponse]  # type: ignore[assignment]
-    """Lists differences between our record and the venue's."""
+    """Lists differences between our record and those of the venue and of custodians,
+    by id: the open ones, or all. The first page compares with the venue anew.
+
+    Errors: `UNAVAILABLE` / `VENUE_UNREACHABLE`.
+    """
+    AssignBreak: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.AssignBreakRequest, _execution_service_pb2.AssignBreakResponse]  # type: ignore[assignment]
+    """Says who looks after a break.
+
+    Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+    """
+    ResolveBreak: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResolveBreakRequest, _execution_service_pb2.ResolveBreakResponse]  # type: ignore[assignment]
+    """Says that a break is settled. It stops nothing any more, and stays resolved
+    while both sides say the same.
+
+    Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+    """
+    IngestCustodianStatement: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]  # type: ignore[assignment]
+    """Takes a custodian's statement of a day, whole accounts at a time, and compares it
+    with our allocations and with what the custodian said before.
+
+    Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
+    """
     IngestReferencePrices: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]  # type: ignore[assignment]
     """Records reference prices, which orders are checked against.
 
@@ -254,7 +296,46 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _execution_service_pb2.ListBreaksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ListBreaksResponse, _abc.Awaitable[_execution_service_pb2.ListBreaksResponse]]:
-        """Lists differences between our record and the venue's."""
+        """Lists differences between our record and those of the venue and of custodians,
+        by id: the open ones, or all. The first page compares with the venue anew.
+
+        Errors: `UNAVAILABLE` / `VENUE_UNREACHABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignBreak(
+        self,
+        request: _execution_service_pb2.AssignBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.AssignBreakResponse, _abc.Awaitable[_execution_service_pb2.AssignBreakResponse]]:
+        """Says who looks after a break.
+
+        Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveBreak(
+        self,
+        request: _execution_service_pb2.ResolveBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ResolveBreakResponse, _abc.Awaitable[_execution_service_pb2.ResolveBreakResponse]]:
+        """Says that a break is settled. It stops nothing any more, and stays resolved
+        while both sides say the same.
+
+        Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+        """
+
+    @_abc_1.abstractmethod
+    def IngestCustodianStatement(
+        self,
+        request: _execution_service_pb2.IngestCustodianStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.IngestCustodianStatementResponse, _abc.Awaitable[_execution_service_pb2.IngestCustodianStatementResponse]]:
+        """Takes a custodian's statement of a day, whole accounts at a time, and compares it
+        with our allocations and with what the custodian said before.
+
+        Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
+        """
 
     @_abc_1.abstractmethod
     def IngestReferencePrices(

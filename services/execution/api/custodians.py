@@ -1,0 +1,56 @@
+"""A custodian's statement: message → values."""
+
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from services.execution.api.plans import SIDES
+from services.execution.app.reconciling import CustodianStatement
+from services.execution.domain.custody import Holdings, Trade
+from services.kernel.errors import Invalid, Violations
+from services.kernel.ids import AccountId, InstrumentId
+from services.runtime.wire import date_of, decimal_of, money_of
+
+
+def statement_of(request: pb.IngestCustodianStatementRequest) -> CustodianStatement:
+    """Return the statement that a request says.
+
+    Raises:
+        Invalid: An account or position is there twice, a trade is of another account or a later day, or a number is
+            none.
+    """
+    wrong = Violations()
+    day = date_of(request.day, "day")
+    accounts: dict[AccountId, Holdings] = {}
+    for index, said in enumerate(request.accounts):
+        field, account_id = f"accounts[{index}]", AccountId(said.account_id)
+        if account_id in accounts:
+            wrong.add(f"{field}.account_id", f"must name each account once, {account_id} was named before")
+        positions = {
+            InstrumentId(each.instrument_id): decimal_of(each.quantity, f"{field}.positions[{place}].quantity")
+            for place, each in enumerate(said.positions)
+        }
+        if len(positions) != len(said.positions):
+            wrong.add(f"{field}.positions", "must name each instrument once")
+        accounts[account_id] = Holdings(positions, money_of(said.cash, f"{field}.cash").amount)
+    trades = [_trade(each, f"trades[{index}]") for index, each in enumerate(request.trades)]
+    for index, trade in enumerate(trades):
+        if trade.account_id not in accounts:
+            wrong.add(f"trades[{index}].account_id", f"must be an account of the statement, was {trade.account_id}")
+        if trade.trade_date > day:
+            wrong.add(f"trades[{index}].trade_date", f"must be at most {day}, was {trade.trade_date}")
+        if trade.quantity <= 0 or trade.amount <= 0 or trade.fees < 0:
+            wrong.add(f"trades[{index}]", "must have a quantity and value above 0 and fees of at least 0")
+    wrong.raise_if_any(Invalid)
+    return CustodianStatement(request.custodian, day, accounts, trades)
+
+
+def _trade(said: pb.CustodianTrade, field: str) -> Trade:
+    return Trade(
+        account_id=AccountId(said.account_id),
+        instrument_id=InstrumentId(said.instrument_id),
+        side=SIDES[said.side],
+        trade_date=date_of(said.trade_date, f"{field}.trade_date"),
+        settlement_date=date_of(said.settlement_date, f"{field}.settlement_date"),
+        quantity=decimal_of(said.quantity, f"{field}.quantity"),
+        amount=money_of(said.value, f"{field}.value").amount,
+        fees=money_of(said.fees, f"{field}.fees").amount,
+        reference=said.reference,
+    )

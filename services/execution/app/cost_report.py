@@ -1,0 +1,131 @@
+"""What closed orders cost, added up while they are read: memory does not grow with their number."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+from services.execution.app.records import OrderRecord
+from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
+from services.kernel.money import CENT, Money
+
+ZERO = Decimal(0)
+
+
+class GroupBy(StrEnum):
+    """What each line of a report is about."""
+
+    NOTHING = "NOTHING"
+    INSTRUMENT = "INSTRUMENT"
+    VENUE = "VENUE"
+    ALGORITHM = "ALGORITHM"
+
+
+_KEYS: dict[GroupBy, Callable[[OrderRecord], str]] = {
+    GroupBy.NOTHING: lambda _: "",
+    GroupBy.INSTRUMENT: lambda order: order.instrument_id,
+    GroupBy.VENUE: lambda order: order.terms.venue_id,
+    GroupBy.ALGORITHM: lambda order: order.terms.algorithm,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """What some closed orders of one currency cost: each part in whole cents, half to even, and `total` their sum.
+
+    `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even.
+    """
+
+    key: str
+    currency: str
+    order_count: int = 0
+    traded_amount: Decimal = ZERO
+    delay: Decimal = ZERO
+    trading: Decimal = ZERO
+    opportunity: Decimal = ZERO
+    fees: Decimal = ZERO
+    predicted: Decimal = ZERO
+
+    @property
+    def total(self) -> Decimal:
+        """Return the whole shortfall."""
+        return self.delay + self.trading + self.opportunity + self.fees
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Exact sums so far."""
+
+    order_count: int = 0
+    traded_amount: Decimal = ZERO
+    delay: Decimal = ZERO
+    trading: Decimal = ZERO
+    opportunity: Decimal = ZERO
+    fees: Decimal = ZERO
+    predicted: Decimal = ZERO
+
+    def add(self, order: OrderRecord) -> None:
+        cost = _shortfall(order)
+        self.order_count += 1
+        self.traded_amount += order.filled_amount
+        self.delay += cost.delay
+        self.trading += cost.trading
+        self.opportunity += cost.opportunity
+        self.fees += cost.fees
+        self.predicted += _predicted(order)
+
+
+@dataclass(slots=True)
+class CostReport:
+    """Adds up closed orders: by currency, and within by what was asked for."""
+
+    group_by: GroupBy = GroupBy.NOTHING
+    _sums: dict[tuple[str, str], _Sums] = field(default_factory=dict)
+
+    def add(self, orders: Iterable[OrderRecord]) -> None:
+        """Count closed orders, each once."""
+        key_of = _KEYS[self.group_by]
+        for order in orders:
+            self._sums.setdefault((key_of(order), order.terms.currency), _Sums()).add(order)
+
+    @property
+    def lines(self) -> list[CostLine]:
+        """Return what was added up, by key, then currency."""
+        return [
+            CostLine(
+                key=key,
+                currency=currency,
+                order_count=sums.order_count,
+                traded_amount=sums.traded_amount,
+                delay=_cents(sums.delay),
+                trading=_cents(sums.trading),
+                opportunity=_cents(sums.opportunity),
+                fees=sums.fees,
+                predicted=sums.predicted,
+            )
+            for (key, currency), sums in sorted(self._sums.items())
+        ]
+
+
+def _shortfall(order: OrderRecord) -> Shortfall:
+    return implementation_shortfall(
+        Execution(
+            side=order.terms.side,
+            ordered_quantity=order.quantity,
+            filled_quantity=order.filled,
+            gross_amount=order.filled_amount,
+            decision_price=order.decision_price,
+            arrival_amount=order.arrival_amount,
+            final_price=order.final_price or order.decision_price,
+            fees=order.fees,
+        )
+    )
+
+
+def _predicted(order: OrderRecord) -> Decimal:
+    filled = order.predicted_cost * order.filled / order.quantity
+    return Money(filled, order.terms.currency).to_cents().amount
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)

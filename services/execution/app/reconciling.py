@@ -1,0 +1,208 @@
+"""Compares our record with venues' and custodians', and keeps what differs until it is gone or a person settles it.
+
+Breaks are found again and again, and a break is one row however often it is seen. What is open stops new orders for
+what it touches, an account in an instrument or its cash, and nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from services.execution.app.events import break_assigned, break_found, break_gone, break_resolved, custodian_ingested
+from services.execution.app.ports import Begin
+from services.execution.app.records import AllocationRecord, Break, Party, VenueBreak
+from services.execution.app.venue_breaks import venue_breaks
+from services.execution.app.venue_port import VenuePort
+from services.execution.domain.custody import Difference, Holdings, Trade, compare_holdings, compare_trades
+from services.execution.domain.errors import BreakNotFound, BreakResolved, StatementOutdated
+from services.kernel.clock import Clock
+from services.kernel.ids import AccountId, derived_id
+
+# Breaks written at once.
+BREAKS_AT_ONCE = 500
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianStatement:
+    """What a custodian says of accounts at the end of a day, whole accounts at a time.
+
+    `trades` are those with a trade date of `day`, or told late with an earlier one.
+    """
+
+    custodian: str
+    day: date
+    accounts: Mapping[AccountId, Holdings]
+    trades: Sequence[Trade]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciling:
+    """The use cases of reconciliation."""
+
+    begin: Begin
+    venue: VenuePort
+    clock: Clock
+
+    async def reconcile_venue(self) -> int:
+        """Compare our record with the venue's, and return how many breaks there are.
+
+        Raises:
+            VenueUnreachable: The venue does not answer; what is known of breaks stays as it is.
+        """
+        began, count = self.clock.now(), 0
+        pending: list[Break] = []
+        async for each in venue_breaks(self.begin, self.venue, self.clock):
+            pending.append(_at_venue(self.venue.venue_id, each, began))
+            count += 1
+            if len(pending) == BREAKS_AT_ONCE:
+                await self._see(pending)
+                pending = []
+        await self._see(pending)
+        async with self.begin() as ledger:
+            gone = await ledger.unseen_breaks(Party.VENUE, self.venue.venue_id, began, None)
+            await ledger.emit(*map(break_gone, gone))
+        return count
+
+    async def ingest(self, statement: CustodianStatement) -> int:
+        """Compare a custodian's statement with ours and what it said before, and return how many breaks there are.
+
+        Safe to repeat.
+
+        Raises:
+            StatementOutdated: The custodian spoke of a later day about one of the accounts already.
+        """
+        now = self.clock.now()
+        async with self.begin() as ledger:
+            before = await ledger.custodian_accounts(statement.custodian, statement.accounts.keys())
+            late = sorted(name for name, (day, _) in before.items() if day > statement.day)
+            if late:
+                message = (
+                    f"{statement.custodian} spoke of a day after {statement.day} already of {', '.join(late[:20])}"
+                )
+                raise StatementOutdated(message, custodian=statement.custodian)
+            # A repeated day is compared as it was the first time: with the trades alone.
+            earlier = {name: said for name, said in before.items() if said[0] < statement.day}
+            # All that was traded since the custodian spoke last, and on the day itself.
+            since = min([statement.day - ONE_DAY, *(day for day, _ in earlier.values())])
+            given = await ledger.traded(statement.custodian, statement.accounts.keys(), since, statement.day)
+            ours = _trades(given)
+            found = list(compare_trades([each for each in ours if each.trade_date == statement.day], statement.trades))
+            for account_id, holdings in sorted(statement.accounts.items()):
+                if account_id not in earlier:
+                    continue
+                day, was = earlier[account_id]
+                mine = [
+                    each for each in ours if each.account_id == account_id and each.trade_date > day and not each.busted
+                ]
+                found += compare_holdings(account_id, was, mine, holdings)
+            await ledger.put_custodian_accounts(statement.custodian, statement.day, statement.accounts)
+            breaks = [_at_custodian(statement.custodian, each, now) for each in found]
+            await ledger.emit(custodian_ingested(statement.custodian, statement.day, len(statement.accounts)))
+            await ledger.emit(*map(break_found, await ledger.see_breaks(breaks)))
+            gone = await ledger.unseen_breaks(Party.CUSTODIAN, statement.custodian, now, statement.accounts.keys())
+            await ledger.emit(*map(break_gone, gone))
+        return len(found)
+
+    async def list_breaks(self, *, resolved: bool, owner: str, after: str, limit: int) -> list[Break]:
+        """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
+        async with self.begin() as ledger:
+            return await ledger.breaks(resolved=resolved, owner=owner, after=after, limit=limit)
+
+    async def assign(self, break_id: str, owner: str, by: str) -> Break:
+        """Say who looks after a break.
+
+        Raises:
+            BreakNotFound: No break has this id.
+            BreakResolved: It is resolved.
+        """
+        async with self.begin() as ledger:
+            found = _open(await ledger.break_(break_id), break_id)
+            owned = replace(found, owner=owner)
+            await ledger.save_break(owned)
+            await ledger.emit(break_assigned(owned, by))
+        return owned
+
+    async def resolve(self, break_id: str, by: str, note: str) -> Break:
+        """Say that a break is settled: it stops nothing any more, unless it changes.
+
+        Raises:
+            BreakNotFound: No break has this id.
+            BreakResolved: It is resolved.
+        """
+        async with self.begin() as ledger:
+            found = _open(await ledger.break_(break_id), break_id)
+            settled = replace(found, resolve_time=self.clock.now(), resolver=by, note=note)
+            await ledger.save_break(settled)
+            await ledger.emit(break_resolved(settled))
+        return settled
+
+    async def _see(self, breaks: Sequence[Break]) -> None:
+        if breaks:
+            async with self.begin() as ledger:
+                await ledger.emit(*map(break_found, await ledger.see_breaks(breaks)))
+
+
+def _open(found: Break | None, break_id: str) -> Break:
+    if found is None:
+        raise BreakNotFound(f"break {break_id} does not exist", break_id=break_id)
+    if found.resolve_time is not None:
+        raise BreakResolved(f"break {break_id} was resolved at {found.resolve_time.isoformat()}", break_id=break_id)
+    return found
+
+
+def _at_venue(venue_id: str, each: VenueBreak, now: datetime) -> Break:
+    about = f"{each.client_order_id}/{each.ours}" if each.kind.startswith("ALLOCATION_") else each.client_order_id
+    return Break(
+        break_id=derived_id("break", Party.VENUE, venue_id, each.kind, about),
+        party=Party.VENUE,
+        source=venue_id,
+        kind=each.kind,
+        account_id=None,
+        instrument_id=None,
+        block_id=each.block_id,
+        client_order_id=each.client_order_id,
+        ours=each.ours,
+        theirs=each.venues,
+        find_time=now,
+        see_time=now,
+    )
+
+
+def _at_custodian(custodian: str, each: Difference, now: datetime) -> Break:
+    name = derived_id(
+        "break", Party.CUSTODIAN, custodian, each.kind, each.account_id, each.instrument_id or "", each.about
+    )
+    return Break(
+        break_id=name,
+        party=Party.CUSTODIAN,
+        source=custodian,
+        kind=each.kind,
+        account_id=each.account_id,
+        instrument_id=each.instrument_id,
+        block_id=None,
+        client_order_id="",
+        ours=each.ours,
+        theirs=each.theirs,
+        find_time=now,
+        see_time=now,
+    )
+
+
+def _trades(given: Sequence[AllocationRecord]) -> list[Trade]:
+    busted = {each.replaces for each in given if each.quantity == 0}
+    return [
+        Trade(
+            account_id=each.account_id,
+            instrument_id=each.terms.instrument_id,
+            side=each.terms.side,
+            trade_date=each.trade_date,
+            settlement_date=each.settlement_date,
+            quantity=each.quantity,
+            amount=each.amount,
+            fees=each.fees,
+            busted=each.allocation_id in busted,
+        )
+        for each in given
+        if each.quantity > 0
+    ]

@@ -1,0 +1,115 @@
+"""Where our record and the venue's differ: block by block, a page of blocks at a time."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from services.execution.app.days import fills_by_day
+from services.execution.app.ports import Allocated, Begin
+from services.execution.app.records import BlockRecord, InstructionRecord, VenueBreak
+from services.execution.app.venue_port import InstructionState, VenuePort, VenueView
+from services.execution.domain.order import OrderState, VenueOrder
+from services.kernel.clock import Clock
+from services.kernel.decimals import plain
+from services.kernel.money import CENT
+
+ZERO = Decimal(0)
+NOTHING = Allocated(ZERO, ZERO, ZERO)
+# Blocks compared at once.
+BLOCKS_AT_ONCE = 500
+# Brokers answer an allocation in seconds; what has no answer for so long, people must look at.
+INSTRUCTION_ANSWER_MAX = timedelta(minutes=5)
+
+
+async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock) -> AsyncIterator[VenueBreak]:
+    """Yield what differs between our record and the venue's right now.
+
+    The venue's own answer is held whole, an order a few hundred bytes; of ours, with their reports, only a page.
+
+    Raises:
+        VenueUnreachable: The venue does not answer.
+    """
+    # The venue first: what it does after its answer, we may know already, and that is no break.
+    views = {view.client_order_id: view for view in await venue.mass_status()}
+    after = ""
+    while True:
+        async with begin() as ledger:
+            records = await ledger.sent_blocks(venue.venue_id, after, BLOCKS_AT_ONCE)
+            allocated = await ledger.allocated([record.block_id for record in records])
+        if not records:
+            break
+        after = records[-1].block_id
+        for record in records:
+            view = views.pop(record.block.client_order_id, None)
+            for each in _of_block(record, view, allocated.get(record.block_id, NOTHING)):
+                yield each
+    for name, view in views.items():
+        yield VenueBreak(None, name, "UNKNOWN_ORDER", "unknown", f"filled {view.filled_quantity} of {view.quantity}")
+    async with begin() as ledger:
+        for failed in await ledger.failed_instructions(venue.venue_id, clock.now() - INSTRUCTION_ANSWER_MAX):
+            yield _uninstructed(failed)
+
+
+def _of_block(record: BlockRecord, view: VenueView | None, allocated: Allocated) -> Iterator[VenueBreak]:
+    order = record.order
+    if view is None:
+        # What never arrived there is missing there by right.
+        if record.ours not in (OrderState.PENDING, OrderState.REJECTED):
+            name = record.block.client_order_id
+            yield VenueBreak(record.block_id, name, "MISSING_ORDER", str(order.state), "unknown")
+        return
+    yield from _differences(record, order, view)
+    yield from _misallocated(record, order, allocated)
+
+
+def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> list[VenueBreak]:
+    exact = Decimal(0)
+    pairs: list[tuple[str, Decimal, Decimal, Decimal]] = [
+        ("QUANTITY", order.quantity, view.quantity, exact),
+        ("FILLED_QUANTITY", order.filled_quantity, view.filled_quantity, exact),
+        ("AMOUNT", order.gross_amount, view.gross_amount, view.amount_tolerance),
+        ("FEES", order.fees, order.fees if view.fees is None else view.fees, exact),
+    ]
+    name = record.block.client_order_id
+    found = [
+        VenueBreak(record.block_id, name, kind, plain(ours), plain(venues))
+        for kind, ours, venues, tolerance in pairs
+        if abs(ours - venues) > tolerance
+    ]
+    if record.allocated and view.open:
+        found.append(VenueBreak(record.block_id, name, "STILL_OPEN", str(order.state), "open"))
+    if order.overfilled_quantity > 0:
+        found.append(
+            VenueBreak(record.block_id, name, "OVERFILLED", plain(order.quantity), plain(order.filled_quantity))
+        )
+    return found
+
+
+def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated) -> list[VenueBreak]:
+    """A correction or bust that came after a block was shared out leaves accounts with what never happened."""
+    if not record.allocated:
+        return []
+    days = fills_by_day(record)
+    pairs = [
+        ("ALLOCATED_QUANTITY", allocated.quantity, order.filled_quantity),
+        ("ALLOCATED_AMOUNT", allocated.amount, sum((_cents(day.gross_amount) for day in days), ZERO)),
+        ("ALLOCATED_FEES", allocated.fees, sum((_cents(day.fee) for day in days), ZERO)),
+    ]
+    name = record.block.client_order_id
+    return [
+        VenueBreak(record.block_id, name, kind, plain(ours), plain(venues))
+        for kind, ours, venues in pairs
+        if ours != venues
+    ]
+
+
+def _uninstructed(failed: InstructionRecord) -> VenueBreak:
+    """The venue books other shares than we do, or none, until somebody settles it with them."""
+    rejected = failed.state is InstructionState.REJECTED
+    kind = "ALLOCATION_REJECTED" if rejected else "ALLOCATION_UNANSWERED"
+    said = failed.why if rejected else f"no final answer, {failed.state.lower()}"
+    return VenueBreak(failed.block_id, failed.client_order_id, kind, failed.allocation_id, said)
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)

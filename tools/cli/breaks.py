@@ -1,0 +1,104 @@
+"""`evenkeel break` and `evenkeel cost`: what does not agree, and what trading cost."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from tools.cli.context import call, out, show, table
+from tools.cli.text import money, time
+from tools.client.values import new_request_id
+
+app = typer.Typer(help="Differences with venues and custodians.", no_args_is_help=True)
+
+BreakId = Annotated[str, typer.Argument(help="Id of a break.")]
+
+
+class Group(StrEnum):
+    """What each line of a cost report is about."""
+
+    CURRENCY = "currency"
+    INSTRUMENT = "instrument"
+    VENUE = "venue"
+    ALGORITHM = "algorithm"
+
+
+_GROUPS = {
+    Group.CURRENCY: pb.GetCostReportRequest.GROUP_BY_UNSPECIFIED,
+    Group.INSTRUMENT: pb.GetCostReportRequest.GROUP_BY_INSTRUMENT,
+    Group.VENUE: pb.GetCostReportRequest.GROUP_BY_VENUE,
+    Group.ALGORITHM: pb.GetCostReportRequest.GROUP_BY_ALGORITHM,
+}
+
+
+@app.command("list")
+def list_breaks(
+    context: typer.Context,
+    resolved: Annotated[bool, typer.Option(help="Also those that are resolved.")] = False,
+    owner: Annotated[str, typer.Option(help="Only those of this owner.")] = "",
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
+    token: Annotated[str, typer.Option(help="Token of the page.")] = "",
+) -> None:
+    """List what differs between our record and those of venues and custodians."""
+    request = pb.ListBreaksRequest(resolved=resolved, owner=owner, page_size=count, page_token=token)
+    response = call(context, "trader", lambda services: services.execution.ListBreaks(request))
+
+    def readable() -> None:
+        if not response.breaks:
+            out.print("everything agrees")
+            return
+        rows = table("Breaks", "break", "with", "kind", "what", "ours", "theirs", "since", "still", "owner", "settled")
+        for each in response.breaks:
+            what = f"{each.account_id} {each.instrument_id}".strip() or each.client_order_id
+            settled = f"{each.resolver} {each.note}".strip() if each.HasField("resolve_time") else ""
+            rows.add_row(
+                each.break_id, each.source, each.kind, what, each.ours, each.venues,
+                time(each.find_time), time(each.see_time), each.owner, settled,
+            )  # fmt: skip
+        out.print(rows)
+        if response.next_page_token:
+            out.print(f"more: --token {response.next_page_token}", highlight=False)
+
+    show(context, response, readable)
+
+
+@app.command("assign")
+def assign(context: typer.Context, break_id: BreakId, owner: Annotated[str, typer.Argument(help="Who.")]) -> None:
+    """Say who looks after a break."""
+    request = pb.AssignBreakRequest(request_id=new_request_id(), break_id=break_id, owner=owner)
+    response = call(context, "trader", lambda services: services.execution.AssignBreak(request))
+    show(context, response, lambda: out.print(f"{response.found.owner} looks after it"))
+
+
+@app.command("resolve")
+def resolve(
+    context: typer.Context, break_id: BreakId, note: Annotated[str, typer.Option(help="How it was settled.")]
+) -> None:
+    """Say that a break is settled, so that it stops nothing any more."""
+    request = pb.ResolveBreakRequest(request_id=new_request_id(), break_id=break_id, note=note)
+    response = call(context, "trader", lambda services: services.execution.ResolveBreak(request))
+    show(context, response, lambda: out.print("settled; it stays so while both sides say the same"))
+
+
+def cost(
+    context: typer.Context,
+    run: Annotated[str, typer.Option(help="Only orders of this run.")] = "",
+    by: Annotated[Group, typer.Option(help="What each line is about.")] = Group.CURRENCY,
+) -> None:
+    """Show what trading cost, and why: Perold's implementation shortfall, beside what decision predicted."""
+    request = pb.GetCostReportRequest(run_id=run, group_by=_GROUPS[by])
+    response = call(context, "trader", lambda services: services.execution.GetCostReport(request))
+
+    def readable() -> None:
+        rows = table(
+            "Costs", by, ">orders", ">traded", ">delay", ">trading", ">opportunity", ">fees", ">shortfall", ">predicted"
+        )
+        for line in response.lines:
+            rows.add_row(
+                line.key, str(line.order_count), money(line.traded_value), money(line.delay), money(line.trading),
+                money(line.opportunity), money(line.fees), money(line.shortfall), money(line.predicted_cost),
+            )  # fmt: skip
+        out.print(rows)
+
+    show(context, response, readable)
