@@ -287,6 +287,10 @@ class MemoryLedger:
 
         return self._orders(wanted)[:limit]
 
+    async def changed_orders(self, which, since, after, limit):
+        found = await self.list_orders(which, after, len(self.state.orders))
+        return [each for each in found if each.update_time >= since][:limit]
+
     async def closed_orders(self, run_id, after, limit):
         return self._orders(lambda order: order.closed and run_id in (None, order.run_id) and order.order_id > after)[
             :limit

@@ -1,8 +1,11 @@
 """`evenkeel order` and `evenkeel block`: how trades get done."""
 
+from collections import Counter
 from typing import Annotated
 
 import typer
+from rich.live import Live
+from rich.table import Table
 
 from evenkeel.common.v1.values_pb2 import Side
 from evenkeel.execution.v1 import execution_service_pb2 as pb
@@ -46,6 +49,46 @@ def list_orders(
         _more(response.next_page_token)
 
     show(context, response, readable)
+
+
+@orders.command("watch")
+def watch_orders(
+    context: typer.Context,
+    run: Annotated[str, typer.Option(help="Only of this run.")] = "",
+    plan: Annotated[str, typer.Option(help="Only of this plan.")] = "",
+    account: Annotated[str, typer.Option(help="Only of this account.")] = "",
+    rows: Annotated[int, typer.Option(min=1, max=200, help="How many to show: those that changed last.")] = 20,
+) -> None:
+    """Watch accounts' orders in a table that changes with them, until they are all over or Ctrl-C."""
+    request = pb.WatchOrdersRequest(run_id=run, plan_id=plan, account_id=account)
+    over = {pb.Order.STATE_FILLED, pb.Order.STATE_CANCELED, pb.Order.STATE_REJECTED}
+    known: dict[str, pb.Order] = {}
+
+    def shown() -> Table:
+        counts = Counter(state(pb.Order.State.DESCRIPTOR, order.state) for order in known.values())
+        title = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no orders yet"
+        found = table(title, "order", "account", "", "instrument", ">units", ">filled", ">value", "state")
+        for order in list(known.values())[-rows:]:
+            found.add_row(
+                order.order_id, order.account_id, state(Side.DESCRIPTOR, order.side), order.instrument_id,
+                number(order.quantity), number(order.filled_quantity), money(order.filled_value),
+                f"{state(pb.Order.State.DESCRIPTOR, order.state)} {order.close_reason}".strip(),
+            )  # fmt: skip
+        return found
+
+    async def work(services: Evenkeel) -> pb.WatchOrdersResponse:
+        with Live(shown(), console=out, refresh_per_second=4) as live:
+            async for batch in services.execution.WatchOrders(request):
+                for order in batch.orders:
+                    # What changed last is at the end.
+                    known.pop(order.order_id, None)
+                    known[order.order_id] = order
+                live.update(shown())
+                if all(order.state in over for order in known.values()):
+                    break
+        return pb.WatchOrdersResponse(orders=known.values())
+
+    call(context, "trader", work)
 
 
 @blocks.command("list")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc.aio
@@ -40,6 +41,8 @@ from services.runtime.workers import Patience
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+# Who watches looks so far back for what other transactions wrote late.
+WATCH_OVERLAP = timedelta(seconds=10)
 # Reports of one message of the stream.
 REPORTS_MAX = 500
 
@@ -101,6 +104,31 @@ class ExecutionServicer(ExecutionServiceServicer):
         found = await self.app.queries.list_orders(which, _after(page), page.size + 1)
         shown, token = cut(found, page, lambda order: (order.order_id,))
         return pb.ListOrdersResponse(orders=[order_message(each) for each in shown], next_page_token=token)
+
+    async def WatchOrders(
+        self, request: pb.WatchOrdersRequest, context: _Context
+    ) -> AsyncIterator[pb.WatchOrdersResponse]:
+        which = OrderFilter(
+            plan_id=PlanId(request.plan_id) if request.plan_id else None,
+            account_id=AccountId(request.account_id) if request.account_id else None,
+            run_id=RunId(request.run_id) if request.run_id else None,
+        )
+        since, told = datetime(1970, 1, 1, tzinfo=UTC), dict[OrderId, datetime]()
+        patience = Patience(self.look_s, self.look_calm_s)
+        while True:
+            rung, after, last = self.reported.rung, "", since
+            while found := await self.app.queries.changed_orders(which, since, after, REPORTS_MAX):
+                after = found[-1].order_id
+                news = [each for each in found if told.get(each.order_id) != each.update_time]
+                last = max(last, *(each.update_time for each in found))
+                if news:
+                    patience.worked()
+                    told |= {each.order_id: each.update_time for each in news}
+                    yield pb.WatchOrdersResponse(orders=[order_message(each) for each in news])
+            # What was written before may be seen later: transactions do not end in the order of their clocks.
+            since = max(since, last - WATCH_OVERLAP) if last > since else since
+            told = {name: time for name, time in told.items() if time >= since}
+            await _wait(rung, patience.next_s())
 
     async def GetBlock(self, request: pb.GetBlockRequest, context: _Context) -> pb.GetBlockResponse:
         return block_response(await self.app.queries.get_block(BlockId(request.block_id)))

@@ -212,6 +212,10 @@ class Ledger(Protocol):
         """Return orders after an id, by id."""
         ...
 
+    async def changed_orders(self, which: OrderFilter, since: datetime, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders that changed at `since` or later, after an id, by id."""
+        ...
+
     async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
         """Return orders that are over after an id, by id."""
         ...

@@ -1,6 +1,7 @@
 """Answers what became of things: orders, blocks, the stream of reports, costs, and breaks with the venue."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.execution.app.cost_report import CostLine, CostReport, GroupBy
 from services.execution.app.ports import Begin, OrderFilter
@@ -48,6 +49,11 @@ class Queries:
         """Return orders after an id, by id."""
         async with self.begin() as ledger:
             return await ledger.list_orders(which, after, limit)
+
+    async def changed_orders(self, which: OrderFilter, since: datetime, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders that changed at `since` or later, after an id, by id."""
+        async with self.begin() as ledger:
+            return await ledger.changed_orders(which, since, after, limit)
 
     async def get_block(self, block_id: BlockId) -> BlockDetail:
         """Return a block with its fills and allocations.

@@ -182,16 +182,12 @@ class Orders:
 
     async def list_orders(self, which: OrderFilter, after: str, limit: int) -> list[OrderRecord]:
         """Return orders after an id, by id."""
-        wanted: ColumnElement[bool] = account_order.c.order_id > after
-        if which.plan_id is not None:
-            wanted &= account_order.c.plan_id == which.plan_id
-        if which.account_id is not None:
-            wanted &= account_order.c.account_id == which.account_id
-        if which.run_id is not None:
-            wanted &= account_order.c.run_id == which.run_id
-        if which.state is not None:
-            wanted &= account_order.c.state == which.state
-        return await self._select(wanted, limit)
+        return await self._select((account_order.c.order_id > after) & _which(which), limit)
+
+    async def changed_orders(self, which: OrderFilter, since: datetime, after: str, limit: int) -> list[OrderRecord]:
+        """Return orders that changed at `since` or later, after an id, by id."""
+        changed = (account_order.c.update_time >= since) & (account_order.c.order_id > after)
+        return await self._select(changed & _which(which), limit)
 
     async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
         """Return orders that are over after an id, by id."""
@@ -208,6 +204,19 @@ class Orders:
     async def _select(self, which: ColumnElement[bool], limit: int | None = None) -> list[OrderRecord]:
         statement: Any = select(*_COLUMNS).where(which).order_by(account_order.c.order_id).limit(limit)
         return [rows.order_of(row) for row in await self._connection.execute(statement)]
+
+
+def _which(which: OrderFilter) -> ColumnElement[bool]:
+    wanted: ColumnElement[bool] = true()
+    if which.plan_id is not None:
+        wanted &= account_order.c.plan_id == which.plan_id
+    if which.account_id is not None:
+        wanted &= account_order.c.account_id == which.account_id
+    if which.run_id is not None:
+        wanted &= account_order.c.run_id == which.run_id
+    if which.state is not None:
+        wanted &= account_order.c.state == which.state
+    return wanted
 
 
 def _waiting_buy() -> ColumnElement[bool]:

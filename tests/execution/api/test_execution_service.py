@@ -109,6 +109,23 @@ async def test_costs_by_instrument_are_lines_of_their_own(execution):
     assert not report.HasField("shortfall")
 
 
+async def test_who_watches_orders_sees_them_change_until_they_are_over(execution):
+    await execution.market(VTI=100, BND=80)
+    seen = {}
+    watching = execution.as_("trader").WatchOrders(pb.WatchOrdersRequest(account_id="acc-1"), timeout=20)
+    await execution.submit(a_plan(a_trade(quantity=10)), a_plan(a_trade("BND", price=80), plan="p2", account="acc-2"))
+    async for batch in watching:
+        for order in batch.orders:
+            seen.setdefault(order.order_id, []).append(order.state)
+        if any(states[-1] == pb.Order.STATE_FILLED for states in seen.values()):
+            watching.cancel()
+            break
+
+    ((_, states),) = seen.items()
+    assert states[-1] == pb.Order.STATE_FILLED
+    assert len(states) == len(set(states))
+
+
 async def test_the_costs_sum_to_the_shortfall(execution):
     await execution.market(VTI=101, spread_bps="10", fee_bps="1")
     await execution.submit(a_plan(a_trade(quantity=10, price=100)))

@@ -56,6 +56,11 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersResponse.FromString,
                 _registered_method=True)
+        self.WatchOrders = channel.unary_stream(
+                '/evenkeel.execution.v1.ExecutionService/WatchOrders',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersResponse.FromString,
+                _registered_method=True)
         self.GetBlock = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/GetBlock',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.GetBlockRequest.SerializeToString,
@@ -158,6 +163,15 @@ class ExecutionServiceServicer:
 
     def ListOrders(self, request, context):
         """Lists accounts' orders by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchOrders(self, request, context):
+        """Streams accounts' orders as they change: first all there are, then each again
+        whenever it changes, until the caller ends it. An order may come twice without
+        a change in between.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +316,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListOrders,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersResponse.SerializeToString,
+            ),
+            'WatchOrders': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchOrders,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersResponse.SerializeToString,
             ),
             'GetBlock': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBlock,
@@ -479,6 +498,33 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/ListOrders',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ListOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/WatchOrders',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.WatchOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

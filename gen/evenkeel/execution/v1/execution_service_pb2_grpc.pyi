@@ -53,6 +53,11 @@ class ExecutionServiceStub:
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ListOrdersRequest, _execution_service_pb2.ListOrdersResponse]
     """Lists accounts' orders by id."""
+    WatchOrders: _grpc.UnaryStreamMultiCallable[_execution_service_pb2.WatchOrdersRequest, _execution_service_pb2.WatchOrdersResponse]
+    """Streams accounts' orders as they change: first all there are, then each again
+    whenever it changes, until the caller ends it. An order may come twice without
+    a change in between.
+    """
     GetBlock: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetBlockRequest, _execution_service_pb2.GetBlockResponse]
     """Returns a block, with its fills and allocations.
 
@@ -141,6 +146,11 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListOrdersRequest, _execution_service_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Lists accounts' orders by id."""
+    WatchOrders: _aio.UnaryStreamMultiCallable[_execution_service_pb2.WatchOrdersRequest, _execution_service_pb2.WatchOrdersResponse]  # type: ignore[assignment]
+    """Streams accounts' orders as they change: first all there are, then each again
+    whenever it changes, until the caller ends it. An order may come twice without
+    a change in between.
+    """
     GetBlock: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetBlockRequest, _execution_service_pb2.GetBlockResponse]  # type: ignore[assignment]
     """Returns a block, with its fills and allocations.
 
@@ -250,6 +260,17 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ListOrdersResponse, _abc.Awaitable[_execution_service_pb2.ListOrdersResponse]]:
         """Lists accounts' orders by id."""
+
+    @_abc_1.abstractmethod
+    def WatchOrders(
+        self,
+        request: _execution_service_pb2.WatchOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_execution_service_pb2.WatchOrdersResponse], _abc.AsyncIterator[_execution_service_pb2.WatchOrdersResponse]]:
+        """Streams accounts' orders as they change: first all there are, then each again
+        whenever it changes, until the caller ends it. An order may come twice without
+        a change in between.
+        """
 
     @_abc_1.abstractmethod
     def GetBlock(
