@@ -390,9 +390,9 @@ def _history(rng):
     return reports, live
 
 
-def test_twenty_thousand_interleavings_end_consistent():
-    rng = random.Random(20260101)
-    for _ in range(20_000):
+def interleave(count, seed):
+    rng = random.Random(seed)
+    for _ in range(count):
         reports, live = _history(rng)
         said = reports + rng.choices(reports, k=rng.randint(0, 3))
         rng.shuffle(said)
@@ -403,6 +403,16 @@ def test_twenty_thousand_interleavings_end_consistent():
         ended = any(isinstance(report, Canceled) for report in reports)
         assert order.leaves_quantity == (0 if ended else 100 - order.filled_quantity)
         assert order.state in {S.CANCELED, S.FILLED} if ended else {S.NEW, S.PARTIALLY_FILLED, S.FILLED}
+
+
+def test_ten_thousand_interleavings_end_consistent():
+    interleave(10_000, 20260101)
+
+
+@pytest.mark.chaos
+def test_a_hundred_thousand_interleavings_end_consistent():
+    interleave(100_000, 20261128)
+    print("\n100000 interleavings of reports ended consistent")  # noqa: T201 - counts
 
 
 @given(st.lists(st.sampled_from([row[0] for rows in MATRICES.values() for row in rows]), max_size=30))
