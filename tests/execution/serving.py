@@ -41,7 +41,8 @@ class Process:
             sys.executable, "-m", "services.execution", "serve", cwd=ROOT, env=self._environment,
             stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        async with asyncio.timeout(60):
+        # A machine that is busy starts a process slowly.
+        async with asyncio.timeout(240):
             while not self._port_file.exists():
                 assert self._process.returncode is None
                 await asyncio.sleep(0.02)

@@ -109,8 +109,6 @@ async def test_killed_again_and_again_every_order_is_carried_out_once(process, e
     await connection.close()
     async with calling(process, "trader") as channel:
         assert (await ExecutionServiceStub(channel).ListBreaks(pb.ListBreaksRequest())).breaks == []
-
-
-async def test_it_drains_when_asked_to_end(process):
+    # And asked to end, it drains.
     assert await process.kill(signal.SIGTERM) == 0
     await process.start()

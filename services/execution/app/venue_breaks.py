@@ -1,7 +1,7 @@
 """Where our record and the venue's differ: block by block, a page of blocks at a time."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.days import fills_by_day
@@ -17,6 +17,8 @@ ZERO = Decimal(0)
 NOTHING = Allocated(ZERO, ZERO, ZERO)
 # Blocks compared at once.
 BLOCKS_AT_ONCE = 500
+# What a venue says of a block that lives is here after so long; before, a difference is not looked at.
+ON_ITS_WAY_MAX = timedelta(seconds=30)
 # Brokers answer an allocation in seconds; what has no answer for so long, people must look at.
 INSTRUCTION_ANSWER_MAX = timedelta(minutes=5)
 
@@ -41,6 +43,8 @@ async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock) -> AsyncIte
         after = records[-1].block_id
         for record in records:
             view = views.pop(record.block.client_order_id, None)
+            if _on_its_way(record, view, clock.now()):
+                continue
             for each in _of_block(record, view, allocated.get(record.block_id, NOTHING)):
                 yield each
     for name, view in views.items():
@@ -48,6 +52,13 @@ async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock) -> AsyncIte
     async with begin() as ledger:
         for failed in await ledger.failed_instructions(venue.venue_id, clock.now() - INSTRUCTION_ANSWER_MAX):
             yield _uninstructed(failed)
+
+
+def _on_its_way(record: BlockRecord, view: VenueView | None, now: datetime) -> bool:
+    """Return whether a difference is no break yet: the block lives, and what the venue did last may be on its way."""
+    if record.allocated or now - record.update_time >= ON_ITS_WAY_MAX:
+        return False
+    return view is None or record.order.filled_quantity < view.filled_quantity
 
 
 def _of_block(record: BlockRecord, view: VenueView | None, allocated: Allocated) -> Iterator[VenueBreak]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from services.execution.app.instructing import instruction_of
-from services.execution.app.queries import INSTRUCTION_ANSWER_MAX
+from services.execution.app.venue_breaks import INSTRUCTION_ANSWER_MAX
 from services.execution.app.venue_port import InstructionState, InstructionView
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import Filled

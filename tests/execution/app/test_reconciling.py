@@ -190,3 +190,23 @@ async def test_more_than_was_ordered_is_given_to_nobody_and_shows(make_memory_wo
 
     assert "OVERFILLED" in await kinds(world)
     assert (await world.order("VTI")).filled == 10
+
+
+async def test_what_is_on_its_way_is_no_break_until_it_should_be_here(make_memory_world):
+    world = await make_memory_world()
+    await world.market(VTI=100)
+    await world.submit(a_plan(a_trade(quantity=10)))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    # The venue has filled it, and its reports were not applied yet.
+    await world.venue.reports(0, 10)
+    await world.app.reconciling.reconcile_venue()
+    assert await kinds(world) == []
+
+    world.clock.advance(timedelta(seconds=30))
+    await world.app.reconciling.reconcile_venue()
+    assert "FILLED_QUANTITY" in await kinds(world)
+    await world.run()
+    world.clock.advance(timedelta(seconds=1))
+    await world.app.reconciling.reconcile_venue()
+    assert await kinds(world) == []
