@@ -239,6 +239,9 @@ def check_known(problem: AccountProblem, tax: TaxView) -> None:
         for name, default in _unknown(kind):
             if getattr(part, name) != default:
                 raise DoesNotFit(f"{kind.__name__}.{name} is not among the columns")
+    for taxed in tax.lots.values():
+        if taxed.character not in CHARACTERS:
+            raise DoesNotFit(f"a gain that is {taxed.character} is not among the columns")
 
 
 @cache

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.decision.domain.bulk.building import DoesNotFit, check_known
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, LotSale, Trade, TradeCost
@@ -238,3 +239,16 @@ def test_choosing_and_assessing_agree_on_what_a_whole_position_gains(law, said):
     )
     (sold,) = law.assessing.assess(history, YEAR).disposals
     assert abs(sold.counted_gain - planned) < CENT
+
+
+@EACH_LAW
+def test_columns_take_an_account_of_a_law_only_if_they_know_how_it_taxes(law):
+    """What the compiled road does not know goes by the exact one: it may not fail, and not plan by another's rules."""
+    account = an_account(tax=taxed(law)).holding("VTI", lots=costed(law, a_lot("l1", 10, 150))).build()
+    view = law.planning.view(account)
+
+    if law.code == "US":
+        check_known(account, view)
+        return
+    with pytest.raises(DoesNotFit):
+        check_known(account, view)
