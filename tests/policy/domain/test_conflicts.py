@@ -203,7 +203,6 @@ def test_a_line_of_its_own_distance_is_judged_by_it():
         (Document(targets=Targets((TargetWeight(Decimal(1), "A", substitutes=("A",)),))), "SUBSTITUTE_TWICE"),
         (said({"profile_rule.tolerances": (ToleranceBudget(11, Decimal("0.1")),)}), "OUT_OF_RANGE"),
         (said({"risk.class_limits": (ClassLimit("e"), ClassLimit("e", Decimal("0.1")))}), "ROW_TWICE"),
-        (said({"execution.participation_limit": Decimal("0.2")}), "NOT_ACTED_ON"),
         (guarded("restrictions.items", locked=True), "GUARDRAIL_FIELD"),
         (said({"guardrails": (Guardrail("tax.jurisdiction", maximum_step=Decimal(1)),)}), "GUARDRAIL_KIND"),
         (said({"guardrails": (Guardrail("risk.cash_floor", maximum_step=Decimal(-1)),)}), "GUARDRAIL_RANGE"),

@@ -200,10 +200,16 @@ class Situation:
         )
 
     def _explained(self, parcel: Parcel) -> Explained:
-        # What was sold before today does not change, so the year with the sale is the year and the sale.
-        tried = self.of_group(parcel.asset).with_sales((parcel,)).tried()
+        group = self.of_group(parcel.asset)
+        tried = group.with_sales((parcel,)).tried()
         pieces = [piece for each in tried for piece in each.pieces]
-        tax = total((self.rules.tax_with(self.assessment, tried), self.tax.copy_negate()))
+        if any(sale.day == self.today for sale in group.history.disposals):
+            # What is sold with it cannot replace what was sold earlier today.
+            after = self.with_sales((parcel,)).tax
+        else:
+            # What was sold before today does not change, so the year with the sale is the year and the sale.
+            after = self.rules.tax_with(self.assessment, tried)
+        tax = total((after, self.tax.copy_negate()))
         counted = total(piece.counted_gain for piece in pieces)
         disallowed = total(piece.disallowed_loss for piece in pieces)
         washed = next((piece for piece in pieces if piece.disallowed_loss), None)

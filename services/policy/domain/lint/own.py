@@ -25,7 +25,6 @@ from services.policy.domain.guardrails import (
     number_of,
     numbers_of,
 )
-from services.policy.domain.lint.acting import everything_is_acted_on
 from services.policy.domain.lint.finding import Finding, error, warning
 from services.policy.domain.lint.rows import DECIMAL_PLACES_MAX, rows_findings
 
@@ -57,7 +56,6 @@ def own_findings(document: Document) -> Iterator[Finding]:
     yield from _targets(document.targets.weights)
     yield from _restrictions(document.restrictions.items)
     yield from rows_findings(document)
-    yield from everything_is_acted_on(document)
     jurisdiction = document.tax.jurisdiction
     if jurisdiction is not None and not _COUNTRY.fullmatch(jurisdiction):
         yield error(

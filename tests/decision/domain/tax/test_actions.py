@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.decision.domain.instruments import Instrument
@@ -155,6 +155,7 @@ def test_whole_lots_are_withdrawn_at_the_tax_of_the_best_of_all_choices(said, ch
 
 
 @settings(max_examples=25)
+@example(said=[(1, 1, 71), (1, 1, 0), (1, 1, 0)], sold=1)  # A loss of today, and what would have replaced it.
 @given(said=parcels, sold=st.integers(0, 3))
 def test_what_a_parcel_alone_would_cost_is_what_the_whole_year_says_with_it(said, sold):
     lots = [lot(f"l{n}", ago, units, cost, asset=("VTI", "BND")[n % 2]) for n, (ago, units, cost) in enumerate(said)]
