@@ -510,7 +510,7 @@ async def _large_log() -> Sequence[Result]:
                 *(statistics.median(million) * 1e3, f"ms at {recomputed:,}", "the root from all leaves, hashlib"),
                 *(recompute_s * 1e3, recompute_s / statistics.median(million), _versions()),
             ),
-            Result("audit.bytes_per_event", bytes_stored / ENTRIES, f"B an event of {body_bytes:.0f} B, {at}"),
+            Result("audit.bytes_per_event", float(bytes_stored) / ENTRIES, f"B an event of {body_bytes:.0f} B, {at}"),
         ]
 
 
