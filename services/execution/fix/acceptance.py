@@ -56,8 +56,9 @@ class Echo:
         generation, orders = self._seen.get(session, (-1, set()))
         if generation != received.generation:
             orders = set()
+            self._seen[session] = received.generation, orders
         seen = order in orders
-        self._seen[session] = received.generation, orders | {order}
+        orders.add(order)
         return not (seen and received.message.poss_resend)
 
     async def notice(self, session: SessionId, what: Notice) -> None:
