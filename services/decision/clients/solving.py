@@ -137,11 +137,12 @@ def check(problem: AccountProblem, decision: Decision) -> Sequence[str]:
 
 def answers(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -> Iterator[Solved]:
     """Yield the answer of each account, in order: of many together, and where that is none, of each by itself."""
-    together = decide_many is not None and engine_of(job.basis.engine) is Engine.COLUMNS
+    if decide_many is not None and engine_of(job.basis.engine) is not Engine.COLUMNS:
+        decide_many = None
     for accounts in pieces(job.accounts):
         started_s = time.perf_counter()
         drafts: Sequence[Draft | None] = [None] * len(accounts)
-        if together and decide_many is not None:
+        if decide_many is not None:
             try:
                 drafts = draft_plans(accounts, job.basis, decide_many)
             except Exception:  # noqa: BLE001 - each is then decided by itself, and its plan names who did it
