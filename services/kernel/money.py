@@ -19,6 +19,11 @@ class CurrencyMismatch(ValueError):
     """Two amounts in different currencies were added, subtracted or compared. A mistake of ours, never of a caller."""
 
 
+def in_cents(amount: Decimal) -> Decimal:
+    """Return an amount of money rounded half-even to the cent."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """An exact amount in one currency (ISO 4217 code)."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 from services.execution.app.records import OrderRecord
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
-from services.kernel.money import CENT, Money
+from services.kernel.money import Money, in_cents
 
 ZERO = Decimal(0)
 
@@ -97,9 +97,9 @@ class CostReport:
                 currency=currency,
                 order_count=sums.order_count,
                 traded_amount=sums.traded_amount,
-                delay=_cents(sums.delay),
-                trading=_cents(sums.trading),
-                opportunity=_cents(sums.opportunity),
+                delay=in_cents(sums.delay),
+                trading=in_cents(sums.trading),
+                opportunity=in_cents(sums.opportunity),
                 fees=sums.fees,
                 predicted=sums.predicted,
             )
@@ -125,7 +125,3 @@ def _shortfall(order: OrderRecord) -> Shortfall:
 def _predicted(order: OrderRecord) -> Decimal:
     filled = order.predicted_cost * order.filled / order.quantity
     return Money(filled, order.terms.currency).to_cents().amount
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)

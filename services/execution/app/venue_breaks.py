@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from services.execution.app.days import fills_by_day
 from services.execution.app.ports import Allocated, Begin
@@ -11,7 +11,7 @@ from services.execution.app.venue_port import InstructionState, VenuePort, Venue
 from services.execution.domain.order import OrderState, VenueOrder
 from services.kernel.clock import Clock
 from services.kernel.decimals import plain
-from services.kernel.money import CENT
+from services.kernel.money import in_cents
 
 ZERO = Decimal(0)
 NOTHING = Allocated(ZERO, ZERO, ZERO)
@@ -103,8 +103,8 @@ def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated) 
     days = fills_by_day(record)
     pairs = [
         ("ALLOCATED_QUANTITY", allocated.quantity, order.filled_quantity),
-        ("ALLOCATED_AMOUNT", allocated.amount, sum((_cents(day.gross_amount) for day in days), ZERO)),
-        ("ALLOCATED_FEES", allocated.fees, sum((_cents(day.fee) for day in days), ZERO)),
+        ("ALLOCATED_AMOUNT", allocated.amount, sum((in_cents(day.gross_amount) for day in days), ZERO)),
+        ("ALLOCATED_FEES", allocated.fees, sum((in_cents(day.fee) for day in days), ZERO)),
     ]
     name = record.block.client_order_id
     return [
@@ -120,7 +120,3 @@ def _uninstructed(failed: InstructionRecord) -> VenueBreak:
     kind = "ALLOCATION_REJECTED" if rejected else "ALLOCATION_UNANSWERED"
     said = failed.why if rejected else f"no final answer, {failed.state.lower()}"
     return VenueBreak(failed.block_id, failed.client_order_id, kind, failed.allocation_id, said)
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)

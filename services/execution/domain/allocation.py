@@ -14,11 +14,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from itertools import pairwise
 
 from services.kernel.ids import AccountId, BlockId, OrderId
-from services.kernel.money import CENT
+from services.kernel.money import CENT, in_cents
 
 # Carries are kept in millionths of an increment: integers, so that sums stay exact.
 CARRY_SCALE = 1_000_000
@@ -180,8 +180,8 @@ def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allo
     for day, weights in zip(days, split_by_day([part.filled for part in parts], increments, names), strict=True):
         # Another day, another draw for the odd cent.
         salt = f"{statement.block_id}/{day.trade_date.isoformat()}"
-        amounts = share_money(_to_cents(day.gross_amount), weights, names, salt)
-        fees = share_money(_to_cents(day.fee), weights, names, salt)
+        amounts = share_money(in_cents(day.gross_amount), weights, names, salt)
+        fees = share_money(in_cents(day.fee), weights, names, salt)
         allocations.extend(
             Allocation(
                 order_id=part.order_id,
@@ -306,7 +306,3 @@ def _whole(quantity: Decimal, increment: Decimal) -> int:
 
 def _lot_drawn(salt: str, name: str) -> bytes:
     return hashlib.sha256(f"{salt}\x00{name}".encode()).digest()
-
-
-def _to_cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
