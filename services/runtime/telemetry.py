@@ -7,6 +7,7 @@ Spans are always made, because their ids tie logs, records and errors together; 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry import metrics, trace
@@ -75,8 +76,9 @@ def installed_version() -> str:
         return "0.0.0+source"
 
 
+@cache
 def tracer() -> trace.Tracer:
-    """Return the tracer of all services."""
+    """Return the tracer of all services; asking for it costs more than a span does."""
     return trace.get_tracer(_NAME)
 
 

@@ -57,7 +57,9 @@ class MemoryStore:
     async def read(self):
         yield MemoryPolicies(self.kept)
 
-    glance = read
+    async def glance(self, node_ids, as_of):
+        policies = MemoryPolicies(self.kept)
+        return await policies.edition(), await policies.clients(node_ids, as_of)
 
     @asynccontextmanager
     async def begin(self):
@@ -331,9 +333,6 @@ class MemoryPolicies:
             consents.setdefault(each.node_id, []).append(each)
         kinds = {node_id: valid_kinds(records, as_of.valid_time) for node_id, records in consents.items()}
         return Clients(profiles, {each: some for each, some in kinds.items() if some and asked(each)}, chosen)
-
-    async def edition_and_clients(self, node_ids, as_of):
-        return self._kept.edition, await self.clients(node_ids, as_of)
 
     async def profile_history(self, node_id):
         return [record for record in self._kept.profiles if record.node_id == node_id]

@@ -4,15 +4,20 @@ import asyncio
 
 import grpc
 import pytest
-from sqlalchemy import select, text
+from asyncpg.exceptions import PostgresError
+from opentelemetry.trace import StatusCode
+from sqlalchemy import bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.runtime.context import Call, Method, serving
 from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict
 from services.runtime.deadlines import DeadlinePassed
+from services.runtime.questions import Question
+from services.runtime.telemetry import span
 from tests.runtime.counter.running import add, refused
 from tests.runtime.counter.stubs import pb
 from tests.runtime.counter.tables import counter
+from tests.support.telemetry import record
 
 
 @pytest.fixture
@@ -71,6 +76,53 @@ async def test_a_transaction_within_a_call_joins_the_calls(database):
         await handle()
 
     assert await names(database) == []
+
+
+TOTALS = Question(select(counter.c.name, counter.c.total).where(counter.c.total >= bindparam("least", 1)), counter.name)
+
+
+async def test_a_question_is_answered_by_what_was_committed_before_it(database):
+    assert await database.ask(TOTALS, {}) == []
+    async with database.begin() as transaction:
+        await transaction.connection.execute(insert("a", total=2))
+
+    (row,) = await database.ask(TOTALS, {})
+    assert (row["name"], row["total"]) == ("a", 2)
+    assert await database.ask(TOTALS, {"least": 3}) == []
+
+
+async def test_a_question_within_a_call_sees_what_the_call_wrote(database):
+    call = Call(Method("/a.B/C", None, pb.AddRequest, pb.AddResponse), None, None)
+    async with database.begin() as transaction:
+        call.transaction = transaction
+        await transaction.connection.execute(insert("a"))
+        with serving(call):
+            (row,) = await database.ask(TOTALS, {})
+        call.transaction = None
+    assert row["name"] == "a"
+
+
+async def test_questions_wait_for_each_other_and_change_nothing(database):
+    sleeping = Question(select(func.pg_sleep(0.01).label("nothing")), "sleep")
+    assert len(await asyncio.gather(*(database.ask(sleeping, {}) for _ in range(20)))) == 20
+    with pytest.raises(PostgresError, match="read-only transaction"):
+        await database.ask(Question(select(counter.c.name).with_for_update(), counter.name), {})
+
+
+async def test_a_question_is_in_the_trace_of_whoever_asks(database):
+    recorded = record()
+    with span("asking"):
+        await database.ask(TOTALS, {})
+        with pytest.raises(PostgresError):
+            await database.ask(Question(select(1 / literal(0)), "nothing"), {})
+
+    (outer,) = recorded.named("asking")
+    (asked,) = recorded.named(f"SELECT {counter.name}")
+    (failed,) = recorded.named("SELECT nothing")
+    assert asked.status.status_code is StatusCode.UNSET
+    assert failed.status.status_code is StatusCode.ERROR
+    assert failed.attributes["error.type"] == "DivisionByZeroError"
+    assert {each.parent.span_id for each in (asked, failed)} == {outer.context.span_id}
 
 
 async def test_a_read_changes_nothing(database):
@@ -137,6 +189,8 @@ async def test_a_database_that_is_not_there_is_unreachable(counter_settings, add
         with pytest.raises(DatabaseUnreachable):
             async with open_one():
                 pass
+    with pytest.raises(DatabaseUnreachable):
+        await database.ask(TOTALS, {})
     await database.close()
 
 
@@ -157,6 +211,8 @@ async def test_with_a_pooler_nothing_is_prepared_by_name(counter_settings):
     for name in ("a", "b"):
         async with database.begin() as transaction:
             await transaction.connection.execute(insert(name))
+    for _ in range(2):
+        assert len(await database.ask(TOTALS, {})) == 2
     async with database.read() as connection:
         kept = (await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))).scalar_one()
 

@@ -1,8 +1,8 @@
 """What the use cases about clients need from the outside."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from services.kernel.ids import PolicyNodeId
 from services.policy.domain.clients import Clients
@@ -16,10 +16,6 @@ class ClientReader(Protocol):
 
     async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
         """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
-        ...
-
-    async def edition_and_clients(self, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> tuple[int, Clients]:
-        """Return how often what governs has changed, and what `clients` does, both of one instant."""
         ...
 
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
@@ -73,3 +69,7 @@ class ClientWriter(Protocol):
     async def to_look_at(self, market_time: datetime, limit: int) -> list[tuple[PolicyNodeId, datetime]]:
         """Return up to `limit` nodes to look at by now and since when, the earliest first; no one else gets them."""
         ...
+
+
+# Returns how often what governs has changed, and what holds of the clients of nodes as of an instant, read at once.
+Glance: TypeAlias = Callable[[Collection[PolicyNodeId], AsOf], Awaitable[tuple[int, Clients]]]

@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.kernel.ids import PolicyNodeId
+from services.policy.app.client_ports import Glance
 from services.policy.app.loading import load
 from services.policy.app.ports import PolicyReader, Read
 from services.policy.domain.history import AsOf
 from services.policy.domain.index import PolicyIndex
-from services.policy.domain.merge import Layer
+from services.policy.domain.merge import Layer, Merges
 from services.policy.domain.overlays import Overlays
 from services.policy.domain.resolve import Lineage, Resolver
 
@@ -45,16 +46,17 @@ class Known:
 class Editions:
     """Keeps the newest edition that was asked for."""
 
-    def __init__(self, read: Read, glance: Read) -> None:
+    def __init__(self, read: Read, glance: Glance) -> None:
         """Know nothing yet.
 
         Args:
             read: Opens a transaction to read in.
-            glance: Opens what reads each statement by itself, for a question that is one.
+            glance: Asks what must be asked before each answer.
         """
         self._read = read
         self._glance = glance
         self._index = PolicyIndex()
+        self._merges = Merges()
         self._reading = asyncio.Lock()
 
     async def known(self, policies: PolicyReader) -> Known:
@@ -65,13 +67,12 @@ class Editions:
         """Return what knows what applies to `node_ids`, everything above them, and their models."""
         known = Known(self._index)
         lineage, layers = await load(known, node_ids, as_of)
-        async with self._glance() as policies:
-            number, clients = await policies.edition_and_clients(lineage.parents.keys(), as_of)
-            if number != known.index.edition:
-                known = Known(await self._newest(number))
-                lineage, layers = await load(known, node_ids, as_of)
-                clients = await policies.clients(lineage.parents.keys(), as_of)
-        return Resolver(lineage, layers, as_of.valid_time, known.overlays(as_of), clients)
+        number, clients = await self._glance(lineage.parents.keys(), as_of)
+        if number != known.index.edition:
+            known = Known(await self._newest(number))
+            lineage, layers = await load(known, node_ids, as_of)
+            _, clients = await self._glance(lineage.parents.keys(), as_of)
+        return Resolver(lineage, layers, as_of.valid_time, known.overlays(as_of), clients, self._merges.below)
 
     async def warm(self) -> None:
         """Read what governs, so that the first who asks need not wait for it."""

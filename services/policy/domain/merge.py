@@ -6,6 +6,7 @@ holds. So every value in an effective policy was written by one person and appro
 satisfies every guardrail above the node that set it.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.domain.document import EMPTY, FIELDS, Document
 from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import Bound, Bounds, with_guardrails
+
+# Merges kept at any time; one takes some 10 kB.
+MERGES_KEPT = 4_096
 
 
 class Origin(StrEnum):
@@ -56,6 +60,11 @@ class Layer:
     def key(self) -> str:
         """Return what differs for layers that say different things."""
         return f"{self.version_id}/{self.outcome}" if self.outcome else self.version_id
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Return what differs for layers that differ in anything at all."""
+        return (self.node_id, self.version_id, self.change_id, self.effective_time, self.approved_time, self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,29 @@ class Effective:
 
 NOTHING = Effective()
 """What applies above the root: no rule at all."""
+
+
+class Merges:
+    """What was merged lately, for whoever asks about one account after the other: most of a path is shared."""
+
+    def __init__(self, kept_max: int = MERGES_KEPT) -> None:
+        """Keep the `kept_max` merges that were used last."""
+        self._kept_max = kept_max
+        # Of what is above, its identity, which no other can take: what is merged is kept with it.
+        self._kept: OrderedDict[tuple[object, ...], tuple[Effective, Effective]] = OrderedDict()
+
+    def below(self, above: Effective, layer: Layer) -> Effective:
+        """Return `above.below(layer)`."""
+        key = (id(above), *layer.identity)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found[1]
+        merged = above.below(layer)
+        self._kept[key] = (above, merged)
+        if len(self._kept) > self._kept_max:
+            self._kept.popitem(last=False)
+        return merged
 
 
 def effective(layers: Iterable[Layer]) -> Effective:

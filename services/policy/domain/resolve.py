@@ -109,6 +109,7 @@ class Resolver:
         valid_time: datetime,
         overlays: Overlays = NO_OVERLAYS,
         clients: Clients = NOBODY,
+        below: Callable[[Effective, Layer], Effective] = Effective.below,
     ) -> None:
         """Start with nothing merged.
 
@@ -118,7 +119,9 @@ class Resolver:
             valid_time: The instant; what begins or expires is judged by it.
             overlays: Rollouts under way and stops that hold.
             clients: What is on record of the clients of the nodes that are asked about.
+            below: Merges one layer more; one that remembers saves work over many resolvers.
         """
+        self._merged = below
         self._clients = clients
         self._accounts = frozenset(lineage.account_ids) if clients else frozenset[PolicyNodeId]()
         self._profiles: dict[PolicyNodeId | None, ProfileRecord | None] = {None: None}
@@ -232,7 +235,7 @@ class Resolver:
         found = self._applied.get(key)
         if found is None:
             found = self._applied[key] = Applied(
-                key, lambda: self._made(above if layer is None else above.below(layer), ())
+                key, lambda: self._made(above if layer is None else self._merged(above, layer), ())
             )
         return found
 
@@ -289,7 +292,7 @@ class Resolver:
             found = self._chosen.get(key)
             if found is None:
                 layer = self._governing(each, candidates)
-                found = self._chosen[key] = merged if layer is None else merged.below(layer)
+                found = self._chosen[key] = merged if layer is None else self._merged(merged, layer)
             merged = found
         return merged, self._governing(path[-1], candidates)
 
@@ -299,7 +302,7 @@ class Resolver:
     def _own(self, node_id: PolicyNodeId, above: Effective, layer: Layer | None) -> Effective:
         """Return what applies to a node with the version `layer` and its client, under what is above it."""
         if node_id not in self._accounts:
-            return above if layer is None else above.below(layer)
+            return above if layer is None else self._merged(above, layer)
         standing = self._standing(node_id, above, layer)
         preferences = self._clients.preferences.get(node_id)
         if preferences is None or not standing.merged.layers:
@@ -307,7 +310,7 @@ class Resolver:
         return self._below(standing.merged, preference_layer(preferences, standing))
 
     def _standing(self, account_id: PolicyNodeId, above: Effective, layer: Layer | None) -> Standing:
-        merged = above if layer is None else above.below(layer)
+        merged = above if layer is None else self._merged(above, layer)
         record = self.profile(account_id)
         if record is None:
             return Standing(merged, None, self._valid_time, self.mix_of)
@@ -340,7 +343,7 @@ class Resolver:
         merged = self._inner[node_id]
         for each in reversed(path):
             layer = self._layers.get(each)
-            merged = merged if layer is None else merged.below(layer)
+            merged = merged if layer is None else self._merged(merged, layer)
             self._inner[each] = merged
         return merged
 

@@ -1,18 +1,17 @@
 """What is on record of clients, in PostgreSQL; see `app.client_ports`."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
     CompoundSelect,
     DateTime,
-    Row,
     Select,
     Table,
     Text,
@@ -43,8 +42,18 @@ from services.policy.domain.personal_rules import IncomePath
 from services.policy.domain.preferences import Exclusion, Preferences, PreferencesRecord, Tilt
 from services.policy.domain.tree import NodeKind
 from services.policy.tables import consent, edition, node, preferences, profile, profile_look
+from services.runtime.database import Database
+from services.runtime.questions import Question
 
 _UNIQUE_VIOLATION = "23505"
+
+
+class Found(Protocol):
+    """A row, by the names of its columns, whoever read it."""
+
+    def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - columns have types of their own
+        """Return the value of a column."""
+        ...
 
 
 class StoredClientReader:
@@ -56,39 +65,15 @@ class StoredClientReader:
 
     async def clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> Clients:
         """Return what holds of the clients of nodes as of an instant; of all nodes for None."""
-        return (await self._edition_and_clients(node_ids, as_of))[1]
-
-    async def edition_and_clients(self, node_ids: Collection[PolicyNodeId], as_of: AsOf) -> tuple[int, Clients]:
-        """Return how often what governs has changed, and what `clients` does, both of one instant."""
-        return await self._edition_and_clients(node_ids, as_of)
-
-    async def _edition_and_clients(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> tuple[int, Clients]:
-        asked: dict[str, object] = {"valid_time": as_of.valid_time}
-        if as_of.known_time is not None:
-            asked["known_time"] = as_of.known_time
-        if node_ids is not None:
-            asked["owners"] = list(node_ids)
         query = _all_that_holds(of_all=node_ids is None, as_known_now=as_of.known_time is None)
-        profiles: dict[PolicyNodeId, ProfileRecord] = {}
-        chosen: dict[PolicyNodeId, PreferencesRecord] = {}
-        kinds: dict[PolicyNodeId, frozenset[str]] = {}
-        number = 0
-        for row in await self._connection.execute(query, asked):
-            owner = PolicyNodeId(row.owner)
-            if row.source == edition.name:
-                number = row.sequence
-            elif row.source == profile.name:
-                profiles[owner] = _profile_of(row, owner)
-            elif row.source == preferences.name:
-                chosen[owner] = _preferences_of(row, owner)
-            elif _consent_of(row, owner).valid(as_of.valid_time):
-                kinds[owner] = kinds.get(owner, frozenset()) | {row.kind}
-        return number, Clients(profiles, kinds, chosen)
+        rows = await self._connection.execute(query, _asked(node_ids, as_of))
+        return _read(rows.mappings(), as_of)[1]
 
     async def profile_history(self, node_id: PolicyNodeId) -> list[ProfileRecord]:
         """Return all profiles of a node, in the order in which they were recorded."""
         query = select(*profile.c).where(profile.c.node_id == node_id).order_by(profile.c.sequence)
-        return [_profile_of(row, node_id) for row in await self._connection.execute(query)]
+        rows = (await self._connection.execute(query)).mappings()
+        return [_profile_of(row, node_id) for row in rows]
 
     async def consent_history(self, node_id: PolicyNodeId) -> list[Consent]:
         """Return all records of consent of a node, in the order in which they were recorded."""
@@ -97,12 +82,14 @@ class StoredClientReader:
             .where(consent.c.node_id == node_id)
             .order_by(consent.c.sequence)
         )
-        return [_consent_of(row, node_id) for row in await self._connection.execute(query)]
+        rows = (await self._connection.execute(query)).mappings()
+        return [_consent_of(row, node_id) for row in rows]
 
     async def preference_history(self, account_id: PolicyNodeId) -> list[PreferencesRecord]:
         """Return all preferences of an account, in the order in which they were recorded."""
         query = select(*preferences.c).where(preferences.c.account_id == account_id).order_by(preferences.c.sequence)
-        return [_preferences_of(row, account_id) for row in await self._connection.execute(query)]
+        rows = (await self._connection.execute(query)).mappings()
+        return [_preferences_of(row, account_id) for row in rows]
 
     async def accounts_below(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
         """Return the accounts that are a node or below it, by id."""
@@ -111,6 +98,41 @@ class StoredClientReader:
         below = below.union_all(select(*columns).join(below, node.c.parent_id == below.c.node_id))
         query = select(below.c.node_id).where(below.c.kind == NodeKind.ACCOUNT.value).order_by(below.c.node_id)
         return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
+
+
+async def edition_and_clients(
+    database: Database, node_ids: Collection[PolicyNodeId], as_of: AsOf
+) -> tuple[int, Clients]:
+    """Return how often what governs has changed, and what holds of the clients of nodes, both of one instant."""
+    rows = await database.ask(_question(as_known_now=as_of.known_time is None), _asked(node_ids, as_of))
+    return _read(rows, as_of)
+
+
+def _asked(node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> dict[str, object]:
+    asked: dict[str, object] = {"valid_time": as_of.valid_time}
+    if as_of.known_time is not None:
+        asked["known_time"] = as_of.known_time
+    if node_ids is not None:
+        asked["owners"] = list(node_ids)
+    return asked
+
+
+def _read(rows: Iterable[Found], as_of: AsOf) -> tuple[int, Clients]:
+    profiles: dict[PolicyNodeId, ProfileRecord] = {}
+    chosen: dict[PolicyNodeId, PreferencesRecord] = {}
+    kinds: dict[PolicyNodeId, frozenset[str]] = {}
+    number = 0
+    for row in rows:
+        owner, source = PolicyNodeId(row["owner"]), row["source"]
+        if source == edition.name:
+            number = row["sequence"]
+        elif source == profile.name:
+            profiles[owner] = _profile_of(row, owner)
+        elif source == preferences.name:
+            chosen[owner] = _preferences_of(row, owner)
+        elif _consent_of(row, owner).valid(as_of.valid_time):
+            kinds[owner] = kinds.get(owner, frozenset()) | {row["kind"]}
+    return number, Clients(profiles, kinds, chosen)
 
 
 class StoredClientWriter(StoredClientReader):
@@ -228,6 +250,11 @@ def _all_that_holds(*, of_all: bool, as_known_now: bool) -> CompoundSelect[*tupl
     )
 
 
+@cache
+def _question(*, as_known_now: bool) -> Question:
+    return Question(_all_that_holds(of_all=False, as_known_now=as_known_now), edition.name)
+
+
 def _content(table: Table) -> Mapping[str, ColumnElement[Any]]:
     return {"content": table.c.content, "reason": table.c.reason}
 
@@ -284,8 +311,8 @@ def _identity_of(said: Mapping[str, str]) -> ClientIdentity:
     return ClientIdentity(IdentifierScheme(said["scheme"]), said["identifier"], **names)
 
 
-def _profile_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> ProfileRecord:
-    said = json.loads(row.content)
+def _profile_of(row: Found, node_id: PolicyNodeId) -> ProfileRecord:
+    said = json.loads(row["content"])
     horizon, income, need = said.get("horizon_date"), said.get("income_path"), said.get("liquidity_need")
     identity = said.get("identity")
     found = Profile(
@@ -298,25 +325,27 @@ def _profile_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> ProfileRec
         wrapper=said.get("wrapper"),
         identity=None if identity is None else _identity_of(identity),
     )
-    return ProfileRecord(node_id, row.sequence, found, row.author, row.reason, row.effective_time, row.recorded_time)
-
-
-def _consent_of(row: Row[*tuple[Any, ...]], node_id: PolicyNodeId) -> Consent:
-    return Consent(
-        node_id=node_id,
-        kind=row.kind,
-        sequence=row.sequence,
-        given=row.given,
-        evidence=row.reason,
-        author=row.author,
-        effective_time=row.effective_time,
-        recorded_time=row.recorded_time,
-        expire_time=row.expire_time,
+    return ProfileRecord(
+        node_id, row["sequence"], found, row["author"], row["reason"], row["effective_time"], row["recorded_time"]
     )
 
 
-def _preferences_of(row: Row[*tuple[Any, ...]], account_id: PolicyNodeId) -> PreferencesRecord:
-    said = json.loads(row.content)
+def _consent_of(row: Found, node_id: PolicyNodeId) -> Consent:
+    return Consent(
+        node_id=node_id,
+        kind=row["kind"],
+        sequence=row["sequence"],
+        given=row["given"],
+        evidence=row["reason"],
+        author=row["author"],
+        effective_time=row["effective_time"],
+        recorded_time=row["recorded_time"],
+        expire_time=row["expire_time"],
+    )
+
+
+def _preferences_of(row: Found, account_id: PolicyNodeId) -> PreferencesRecord:
+    said = json.loads(row["content"])
     tax = said.get("tax_importance")
     found = Preferences(
         tax_importance=None if tax is None else Decimal(tax),
@@ -328,10 +357,10 @@ def _preferences_of(row: Row[*tuple[Any, ...]], account_id: PolicyNodeId) -> Pre
     )
     return PreferencesRecord(
         account_id,
-        row.sequence,
+        row["sequence"],
         found,
-        row.author,
-        row.reason,
-        row.effective_time,
-        row.recorded_time,
+        row["author"],
+        row["reason"],
+        row["effective_time"],
+        row["recorded_time"],
     )

@@ -741,8 +741,9 @@ async def test_a_profile_comes_back_as_it_was_as_of_any_instant(store):
         assert (await policies.clients(["acc-1"], AsOf(NOON + DAY, NOON + DAY))).profiles == {"acc-1": first}
         assert (await policies.clients(["acc-1"], AsOf(NOON - DAY))).profiles == {}
         assert set((await policies.clients(None, AsOf(NOON))).profiles) == {"acc-1", "family"}
-        number, together = await policies.edition_and_clients(["acc-1", "acc-2"], AsOf(NOON))
-        assert (number, together) == (await policies.edition(), await policies.clients(["acc-1", "acc-2"], AsOf(NOON)))
+        for as_of in (AsOf(NOON), AsOf(NOON, NOON)):
+            number, together = await store.glance(["acc-1", "acc-2"], as_of)
+            assert (number, together) == (await policies.edition(), await policies.clients(["acc-1", "acc-2"], as_of))
         assert await policies.accounts_below("family") == ["acc-1", "acc-2"]
         assert await policies.accounts_below("acc-2") == ["acc-2"]
 
