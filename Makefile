@@ -53,6 +53,10 @@ $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -m services.decision compile # Once, for all that follows.
 	@touch $@
 
+.PHONY: calendars
+calendars: $(READY) ## Write down on which days exchanges trade, from the pinned version of exchange_calendars
+	@$(PYTHON) -m tools.checks.calendars generate
+
 .PHONY: lock
 lock: $(READY) ## Compile requirements/*.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@compile() { $(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 \

@@ -84,6 +84,14 @@ class ExecutionSettings(ServiceSettings):
     buy_part_amount_min: Decimal = Field(default=Decimal(1_000), ge=0)
     buy_wave_share_min: Decimal = Field(default=Decimal("0.25"), ge=0, le=1)
 
+    # The exchange whose days and hours count, by its market identifier code (ISO 10383).
+    exchange: Literal["XAMS", "XBRU", "XDUB", "XETR", "XLIS", "XLON", "XMIL", "XNYS", "XPAR", "XSWX", "XTSE"] = "XNYS"
+    # How long before the close nothing new leaves any more, in seconds; and what becomes of orders that wait while it
+    # is closed: CARRY, the next session has them; CANCEL, they are given up; SEND, they leave at any time. When absent,
+    # SEND at the sandbox, which never closes, and CARRY at a broker.
+    cut_off_s: float = Field(default=0.0, ge=0, le=14_400)
+    outside_session: Literal["CARRY", "CANCEL", "SEND"] | None = None
+
     # How far a price may be from our reference, either way, in basis points.
     price_collar_bps: Decimal = Field(default=Decimal(500), gt=0, le=10_000)
     # Oldest reference price on which an order may leave, in seconds of the market's clock.

@@ -41,7 +41,9 @@ from services.execution.clients import PolicyClient
 from services.execution.config import ExecutionSettings
 from services.execution.domain.desk import Desk
 from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.exchanges import exchange
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
+from services.execution.domain.trading_hours import Outside, TradingHours
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.protocol.schedule import ALWAYS, Always, Schedule
@@ -113,6 +115,7 @@ def build(
         clock=clock,
         latency=timedelta(seconds=settings.sandbox_latency_s),
         answers_lost_every=settings.sandbox_answers_lost_every,
+        exchange=exchange(settings.exchange),
     )
     fix = build_fix(settings, database, venue, clock)
     trading_at: VenuePort = venue if fix.venue is None else fix.venue
@@ -241,6 +244,7 @@ def build_app(
 ) -> ExecutionApp:
     """Return the use cases over a ledger and a venue."""
     trace = RuntimeTrace()
+    hours = hours_of(settings)
     funding = FundingRules(
         haircut_bps=settings.proceeds_haircut_bps,
         cost_buffer_bps=settings.cost_buffer_bps,
@@ -268,6 +272,7 @@ def build_app(
             limits=limits,
             restricted=restricted,
             venue_id=venue.venue_id,
+            hours=hours,
             break_grace=break_grace,
             desk=desk_of(settings),
         ),
@@ -280,6 +285,7 @@ def build_app(
             limits=limits,
             restricted=restricted,
             funding=funding,
+            exchange=hours.exchange,
             checked_for=checked_for,
             break_grace=break_grace,
             orders_max=settings.block_formation_orders_max,
@@ -289,6 +295,7 @@ def build_app(
             trace=trace,
             clock=clock,
             market_clock=market_clock,
+            hours=hours,
             checked_for=checked_for,
             quiet=timedelta(seconds=settings.block_quiet_s),
             wait_max=timedelta(seconds=settings.block_wait_max_s),
@@ -310,6 +317,7 @@ def build_app(
                 spread_bps=settings.schedule_spread_bps,
                 daily_volume=settings.schedule_daily_volume,
             ),
+            hours=hours,
             checked_for=checked_for,
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
@@ -320,6 +328,7 @@ def build_app(
             trace=trace,
             clock=clock,
             market_clock=market_clock,
+            hours=hours,
             new_attempt=lambda: str(uuid4()),
             resolve_after=timedelta(seconds=settings.resolve_after_s),
         ),
@@ -331,19 +340,28 @@ def build_app(
             market_clock=market_clock,
             reports_max=settings.reports_max,
             funding=funding,
+            hours=hours,
         ),
-        instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock),
+        instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock, exchange=hours.exchange),
         trading=Trading(
             begin=begin,
             trace=trace,
             clock=clock,
             market_clock=market_clock,
             funding=funding,
+            hours=hours,
             volume_bucket=timedelta(seconds=settings.volume_bucket_s),
         ),
-        reconciling=Reconciling(begin=begin, venue=venue, clock=clock),
-        queries=Queries(begin=begin, venue=venue, clock=clock),
+        reconciling=Reconciling(begin=begin, venue=venue, clock=clock, exchange=hours.exchange),
+        queries=Queries(begin=begin, venue=venue, clock=clock, exchange=hours.exchange),
     )
+
+
+def hours_of(settings: ExecutionSettings) -> TradingHours:
+    """Return when orders may leave, as the settings say."""
+    at_sandbox = Outside.SEND if settings.venue == "sandbox" else Outside.CARRY
+    outside = at_sandbox if settings.outside_session is None else Outside(settings.outside_session)
+    return TradingHours(exchange(settings.exchange), outside, timedelta(seconds=settings.cut_off_s))
 
 
 def limits_of(settings: ExecutionSettings) -> Limits:

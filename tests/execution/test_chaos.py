@@ -107,6 +107,7 @@ async def world(policy_address, tmp_path):
             "FIX_TARGET_COMP_ID": "SANDBOX",
             "FIX_HEARTBEAT_S": "1",
             "FIX_ANSWER_S": "1",
+            "OUTSIDE_SESSION": "SEND",
         },
     }
     processes = {}

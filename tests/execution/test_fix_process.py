@@ -41,8 +41,8 @@ async def broker(tmp_path):
 @pytest.fixture
 async def service(start_process, broker):
     process = await start_process(
-        VENUE="fix44", FIX_HOST="127.0.0.1", FIX_PORT=str(broker.port), FIX_SENDER_COMP_ID="EVENKEEL",
-        FIX_TARGET_COMP_ID="BROKER", FIX_ANSWER_S="1",
+        VENUE="fix44", OUTSIDE_SESSION="SEND", FIX_HOST="127.0.0.1", FIX_PORT=str(broker.port),
+        FIX_SENDER_COMP_ID="EVENKEEL", FIX_TARGET_COMP_ID="BROKER", FIX_ANSWER_S="1",
     )  # fmt: skip
     async with calling(process, "platform_engineer") as channel:
         prices = dict.fromkeys(INSTRUMENTS, 100)

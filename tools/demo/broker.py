@@ -73,6 +73,8 @@ async def fix_broker(directory: Path) -> AsyncIterator[FixBroker]:
     prefix = "EVENKEEL_EXECUTION_"
     environment = {
         f"{prefix}VENUE": "fix44",
+        # It fills at any hour.
+        f"{prefix}OUTSIDE_SESSION": "SEND",
         f"{prefix}FIX_HOST": "127.0.0.1",
         f"{prefix}FIX_PORT": str(port),
         f"{prefix}FIX_SENDER_COMP_ID": US,

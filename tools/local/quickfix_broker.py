@@ -28,6 +28,7 @@ from typing import Any
 import quickfix as fix
 
 from services.execution.app.venue_port import Intent, MarketSetting
+from services.execution.domain.exchanges import exchange
 from services.execution.domain.order import (
     Accepted,
     Canceled,
@@ -49,6 +50,8 @@ from services.execution.venues.sandbox import market as rules
 from services.kernel.ids import InstrumentId
 
 ZERO = Decimal(0)
+# Whose auctions there are.
+HOURS = exchange("XNYS")
 DICTIONARY = Path(sys.prefix) / "share" / "quickfix" / "FIX44.xml"
 # How often the market looks at resting orders, in seconds.
 LOOK_S = 0.005
@@ -144,7 +147,7 @@ class Book:
                 self.change(order, rules.acknowledged(order.resting))
                 continue
             middle = self.prices[order.resting.intent.instrument_id]
-            if not order.resting.open or not self.change(order, rules.matched(order.resting, market, middle)):
+            if not order.resting.open or not self.change(order, rules.matched(order.resting, market, middle, HOURS)):
                 self.active.pop(name, None)
 
     def wake(self) -> None:

@@ -21,6 +21,7 @@ from services.execution.app.records import (
     OrderRecord,
 )
 from services.execution.domain.allocation import Allocation, Part, carries
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
@@ -30,11 +31,12 @@ from services.kernel.ids import BlockId, OrderId, PlanId, derived_id
 class Changes:
     """What one transaction changes, gathered so that each row is read and written once."""
 
-    def __init__(self, ledger: Ledger, now: datetime, rules: FundingRules) -> None:
+    def __init__(self, ledger: Ledger, now: datetime, rules: FundingRules, exchange: Exchange) -> None:
         """Start with nothing changed."""
         self.ledger = ledger
         self.now = now
         self._rules = rules
+        self._exchange = exchange
         self.allocations: list[AllocationRecord] = []
         self.instructions: list[InstructionRecord] = []
         self.allocated: list[tuple[BlockRecord, Sequence[Part]]] = []
@@ -83,7 +85,7 @@ class Changes:
         """Give orders their parts of a block."""
         self.allocated.append((record, parts))
         self.allocations.extend(
-            _allocation(each, record, orders[each.order_id].plan_id, None, self.now) for each in allocations
+            self._allocation(each, record, orders[each.order_id].plan_id, None) for each in allocations
         )
 
     def instruct(self, record: BlockRecord, number: int = 1) -> None:
@@ -107,7 +109,7 @@ class Changes:
         self._before[record.block_id] = again.parts_before
         plans = {order.order_id: order.plan_id for order in corrected}
         for after, before in again.changed:
-            allocation = _allocation(after, record, plans[after.order_id], before, self.now)
+            allocation = self._allocation(after, record, plans[after.order_id], before)
             self.allocations.append(allocation)
             if before is not None:
                 self._replaced[before.allocation_id] = before
@@ -178,33 +180,32 @@ class Changes:
                 ]
                 await self.ledger.emit(*told, *map(order_closed, ended))
 
+    def _allocation(
+        self, each: Allocation, record: BlockRecord, plan_id: PlanId, before: AllocationRecord | None
+    ) -> AllocationRecord:
+        revision = 0 if before is None else before.revision + 1
+        name = derived_id("a", record.block_id, each.order_id, each.trade_date.isoformat(), str(revision))
+        return AllocationRecord(
+            allocation_id=AllocationId(name),
+            order_id=each.order_id,
+            block_id=record.block_id,
+            account_id=each.account_id,
+            plan_id=plan_id,
+            terms=record.block.terms,
+            quantity=each.quantity,
+            price=each.average_price,
+            amount=each.gross_amount,
+            fees=each.fee,
+            trade_date=each.trade_date,
+            settlement_date=settlement_date(each.trade_date, self._exchange, record.block.terms.currency),
+            create_time=self.now,
+            revision=revision,
+            replaces=None if before is None else before.allocation_id,
+        )
+
 
 def _allocation_id(client_order_id: str, number: int) -> str:
     return f"{client_order_id}:shares:{number}"
-
-
-def _allocation(
-    each: Allocation, record: BlockRecord, plan_id: PlanId, before: AllocationRecord | None, now: datetime
-) -> AllocationRecord:
-    revision = 0 if before is None else before.revision + 1
-    name = derived_id("a", record.block_id, each.order_id, each.trade_date.isoformat(), str(revision))
-    return AllocationRecord(
-        allocation_id=AllocationId(name),
-        order_id=each.order_id,
-        block_id=record.block_id,
-        account_id=each.account_id,
-        plan_id=plan_id,
-        terms=record.block.terms,
-        quantity=each.quantity,
-        price=each.average_price,
-        amount=each.gross_amount,
-        fees=each.fee,
-        trade_date=each.trade_date,
-        settlement_date=settlement_date(each.trade_date),
-        create_time=now,
-        revision=revision,
-        replaces=None if before is None else before.allocation_id,
-    )
 
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:

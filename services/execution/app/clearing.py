@@ -15,6 +15,7 @@ from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, PolicyVerdict, Trace
 from services.execution.app.records import OrderRecord, PlanBasis
 from services.execution.domain.errors import PolicyUnverified
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.pretrade import Leaving, Limits, Refusal, Situation, check_leaving
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash
@@ -35,6 +36,7 @@ class Clearing:
     limits: Limits
     restricted: frozenset[InstrumentId]
     funding: FundingRules
+    exchange: Exchange
     checked_for: timedelta
     break_grace: timedelta
     orders_max: int
@@ -67,7 +69,7 @@ class Clearing:
             prices = await ledger.prices({order.instrument_id for order in orders})
             halts = await ledger.halts()
             broken = await ledger.broken({order.account_id for order in orders}, self.break_grace)
-            changes = Changes(ledger, self.clock.now(), self.funding)
+            changes = Changes(ledger, self.clock.now(), self.funding, self.exchange)
             changes.know(orders)
             for order in orders:
                 against = verdicts.get(order.plan_id)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from services.execution.app.days import fills_by_day
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
 from services.execution.domain.allocation import Allocation, Part, allocate, allocate_pro_rata
+from services.execution.domain.exchanges import Exchange
 from services.kernel.ids import OrderId
 
 ZERO = Decimal(0)
@@ -27,19 +28,20 @@ class Reshared:
     parts_after: tuple[Part, ...]
 
 
-def reshared(record: BlockRecord, present: Iterable[AllocationRecord]) -> Reshared:
+def reshared(record: BlockRecord, present: Iterable[AllocationRecord], exchange: Exchange) -> Reshared:
     """Return what is different when a block's fills are shared out as they count now.
 
     Args:
         record: The block, which was allocated before, with all its reports; nothing of it overfilled.
         present: Its allocations that nothing replaced.
+        exchange: Whose dates are the trade dates.
 
     Raises:
         ValueError: The fills are not in whole increments.
     """
     statement = record.statement
     was = {(each.order_id, each.trade_date): each for each in present}
-    allocations, parts = allocate(statement, fills_by_day(record))
+    allocations, parts = allocate(statement, fills_by_day(record, exchange))
     becomes = {(each.order_id, each.trade_date): each for each in allocations}
     filled_before = sum((each.quantity for each in was.values()), ZERO) / statement.increment
     changed: list[tuple[Allocation, AllocationRecord | None]] = []

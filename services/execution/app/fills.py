@@ -15,13 +15,14 @@ from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
-from services.execution.app.intake import trade_date
 from services.execution.app.ports import Begin, Trace
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import VenuePort, VenueReport
 from services.execution.domain.allocation import Allocation, allocate, certain_increments
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import Canceled, Filled, OrderState, Refused, Report, VenueOrder
+from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import Side
 from services.kernel.clock import Clock
@@ -34,7 +35,7 @@ ZERO = Decimal(0)
 # Blocks finished in one transaction, of those that never reached the venue.
 FINISHED_MAX = 100
 # Why a block was canceled that leaves its orders open, unless they are concerned themselves.
-OURS = frozenset({CloseReason.TRADING_HALTED, CloseReason.PLAN_EXPIRED})
+OURS = frozenset({CloseReason.TRADING_HALTED, CloseReason.PLAN_EXPIRED, CloseReason.CUT_OFF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Fills:
     market_clock: Clock
     reports_max: int
     funding: FundingRules
+    hours: TradingHours
 
     async def apply_reports(self) -> int:
         """Read and apply the venue's next reports, and return how many there were."""
@@ -70,7 +72,7 @@ class Fills:
                     by_block.setdefault(each.client_order_id, []).append(each)
                 else:
                     await ledger.emit(order_unknown(venue_id, each))
-            changes = Changes(ledger, self.clock.now(), self.funding)
+            changes = Changes(ledger, self.clock.now(), self.funding, self.hours.exchange)
             await self._apply(changes, [(blocks[name], by_block[name]) for name in sorted(by_block)])
             await ledger.move_cursor(venue_id, said[-1].position)
         return len(said)
@@ -80,7 +82,7 @@ class Fills:
         async with self.begin() as ledger:
             await ledger.lock()
             finishing = await ledger.blocks_to_finish(self.venue.venue_id, FINISHED_MAX)
-            changes = Changes(ledger, self.clock.now(), self.funding)
+            changes = Changes(ledger, self.clock.now(), self.funding, self.hours.exchange)
             endings = [(record, [self._ending(record)]) for record in finishing]
             reports = [(record.block_id, each) for record, said in endings for each in said]
             await ledger.add_reports(self.venue.venue_id, reports)
@@ -99,7 +101,7 @@ class Fills:
 
     async def _apply(self, changes: Changes, news: Sequence[tuple[BlockRecord, Sequence[VenueReport]]]) -> None:
         """Apply what was said about each block, and everything that follows from it."""
-        turns = {record.block_id: _turn(record, said, changes.now) for record, said in news}
+        turns = {record.block_id: _turn(record, said, changes.now, self.hours.exchange) for record, said in news}
         awaited = await changes.ledger.awaited_orders([each.block_id for each in turns.values() if each.part_sold])
         present = await changes.ledger.allocations([each.block_id for each in turns.values() if each.corrects])
         # Every order that is looked at below, in one question.
@@ -136,7 +138,7 @@ class Fills:
 
     async def _allocate(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> BlockRecord:
         """Share out a finished block's fills, and end its part in its orders."""
-        allocations, parts = allocate(record.statement, fills_by_day(record))
+        allocations, parts = allocate(record.statement, fills_by_day(record, self.hours.exchange))
         orders = await changes.orders({share.order_id for share in record.statement.shares})
         halts = await changes.halts()
         got: dict[OrderId, list[Allocation]] = {}
@@ -157,7 +159,7 @@ class Fills:
 
     async def _correct(self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]) -> Event:
         """Share a finished block out anew after the venue corrected itself, and return what to tell of it."""
-        again = reshared(record, present)
+        again = reshared(record, present, self.hours.exchange)
         orders = await changes.orders({share.order_id for share in record.statement.shares})
         corrected = corrected_orders(orders, record, again, changes.now)
         if corrected is None:
@@ -197,7 +199,7 @@ class Fills:
         if not may_leave(strictest(halts, covering), terms.side):
             return CloseReason.TRADING_HALTED
         if order.expire_time <= self.market_clock.now():
-            return CloseReason.PLAN_EXPIRED
+            return CloseReason.CUT_OFF if self.hours.is_cut_off(order.expire_time) else CloseReason.PLAN_EXPIRED
         return None
 
     async def _settle_part(self, changes: Changes, turn: "_Turn", awaited: Collection[OrderId]) -> None:
@@ -231,12 +233,12 @@ class _Turn:
         return self.after.block_id
 
 
-def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _Turn:
+def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime, exchange: Exchange) -> _Turn:
     before = record.order
     fresh = [each for each in said if each.report.report_id not in before.seen]
     after = replace(
         record,
-        trade_date=_trade_date(record, fresh),
+        trade_date=_trade_date(record, fresh, exchange),
         reports=record.reports + tuple(each.report for each in fresh),
         times={**record.times, **{each.report.report_id: each.time for each in fresh}},
         update_time=now,
@@ -245,7 +247,7 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _T
     events = [venue_reported(after, each) for each in fresh]
     changed = order.fills != before.fills
     # What cannot be shared is nobody's: the block waits for a person, and shows as a break.
-    problem = _unshareable(after, order)
+    problem = _unshareable(after, order, exchange)
     if problem and changed:
         events.append(block_event(problem, after, quantity=order.filled_quantity))
     live = not record.allocated and not problem
@@ -259,18 +261,18 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime) -> _T
     )
 
 
-def _unshareable(record: BlockRecord, order: VenueOrder) -> str:
+def _unshareable(record: BlockRecord, order: VenueOrder, exchange: Exchange) -> str:
     """Return why a block's fills cannot be shared: too much, or not in whole increments; empty when they can."""
     if order.overfilled_quantity > 0 or order.filled_quantity > record.block.quantity:
         return "overfilled"
-    fractional = any(day.quantity % record.statement.increment for day in fills_by_day(record))
+    fractional = any(day.quantity % record.statement.increment for day in fills_by_day(record, exchange))
     return "not_in_increments" if fractional else ""
 
 
-def _trade_date(record: BlockRecord, fresh: Sequence[VenueReport]) -> date:
+def _trade_date(record: BlockRecord, fresh: Sequence[VenueReport], exchange: Exchange) -> date:
     """Return the date of the last fill: a block may be formed on one day and filled on the next."""
     filled = [each.time for each in fresh if isinstance(each.report, Filled)]
-    return record.trade_date if record.allocated or not filled else trade_date(max(filled))
+    return record.trade_date if record.allocated or not filled else exchange.date_at(max(filled))
 
 
 def _finished(record: BlockRecord, order: VenueOrder) -> Event:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.execution.app.events import block_formed
-from services.execution.app.intake import trade_date
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
 from services.execution.app.traces import by_trace, distinct
 from services.execution.domain.blocks import Block, form_blocks
+from services.execution.domain.exchanges import Exchange
+from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
 from services.kernel.ids import InstrumentId, OrderId
@@ -17,7 +18,7 @@ from services.kernel.ids import InstrumentId, OrderId
 
 @dataclass(frozen=True, slots=True)
 class Forming:
-    """The use case of forming blocks.
+    """The use case of forming blocks, while the exchange is open.
 
     `checked_for`: how long ago an order may have been checked. `quiet`: nothing new came for so long; `wait_max`: the
     longest the oldest order waits for others to join it.
@@ -27,6 +28,7 @@ class Forming:
     trace: Trace
     clock: Clock
     market_clock: Clock
+    hours: TradingHours
     checked_for: timedelta
     quiet: timedelta
     wait_max: timedelta
@@ -52,8 +54,9 @@ class Forming:
                 orders_per_block_max=self.orders_per_block_max,
             )
             prices = await ledger.prices({block.terms.instrument_id for block in blocks})
+            market_time, exchange = self.market_clock.now(), self.hours.exchange
             records = [
-                block_record(block, orders, prices, now=self.clock.now(), market_time=self.market_clock.now())
+                block_record(block, orders, prices, now=self.clock.now(), market_time=market_time, exchange=exchange)
                 for block in blocks
             ]
             await ledger.add_blocks(records)
@@ -70,6 +73,8 @@ class Forming:
         return self.clock.now() - self.checked_for
 
     async def _due(self, ledger: Ledger) -> bool:
+        if not self.hours.open_at(self.market_clock.now()):
+            return False
         ready = await ledger.readiness(self._checked_since)
         if ready is None:
             return False
@@ -99,13 +104,14 @@ def block_record(
     *,
     now: datetime,
     market_time: datetime,
+    exchange: Exchange,
 ) -> BlockRecord:
     """Return a new block of `orders`, as it is written down before it is sent."""
     members = _members(block, orders)
     reference = prices.get(block.terms.instrument_id)
     return BlockRecord(
         block=block,
-        trade_date=trade_date(market_time),
+        trade_date=exchange.date_at(market_time),
         # Every order was checked against a reference price when it was taken, so there is one.
         arrival_price=members[0].decision_price if reference is None else reference.price,
         expire_time=min(order.expire_time for order in members),

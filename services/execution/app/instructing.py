@@ -19,6 +19,7 @@ from services.execution.app.records import AllocationRecord, BlockRecord, Instru
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, InstructionState, VenuePort
 from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import AVERAGE_PRICE_QUANTUM
 from services.execution.domain.settlement import settlement_date
 from services.kernel.clock import Clock
@@ -40,6 +41,7 @@ class Instructing:
     venue: VenuePort
     trace: Trace
     clock: Clock
+    exchange: Exchange
 
     async def instruct_blocks(self) -> int:
         """Instruct what waits to be, while the venue takes it, and return how many instructions left."""
@@ -53,7 +55,7 @@ class Instructing:
                     group.parent, "execution.block.instruct", also=group.also, evenkeel__allocations=len(allocations)
                 ):
                     try:
-                        await self.venue.instruct(instruction_of(record, block, allocations))
+                        await self.venue.instruct(instruction_of(record, block, allocations, self.exchange))
                     except VenueUnreachable:
                         # Told again next time, under the same id.
                         break
@@ -84,7 +86,7 @@ class Instructing:
 
 
 def instruction_of(
-    record: InstructionRecord, block: BlockRecord, allocations: Sequence[AllocationRecord]
+    record: InstructionRecord, block: BlockRecord, allocations: Sequence[AllocationRecord], exchange: Exchange
 ) -> AllocationInstruction:
     """Return what the venue is told: each account's part, however many of its orders were in the block.
 
@@ -92,6 +94,7 @@ def instruction_of(
         record: The instruction as it was written down.
         block: What was shared out.
         allocations: Its shares; none takes back what was instructed before.
+        exchange: Where it was traded.
     """
     terms = block.block.terms
     quantities: dict[AccountId, Decimal] = {}
@@ -110,7 +113,7 @@ def instruction_of(
         quantity=sum(quantities.values(), ZERO),
         average_price=_average_price(given),
         trade_date=block.trade_date,
-        settlement_date=settlement_date(block.trade_date),
+        settlement_date=settlement_date(block.trade_date, exchange, terms.currency),
         shares=tuple(AllocationShare(name, quantities[name], fees[name]) for name in sorted(quantities)),
     )
 

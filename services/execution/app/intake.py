@@ -6,10 +6,9 @@ submissions of one plan make one set of orders, and the limits of a day cannot b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
 from services.execution.app.funding import released_at_intake
@@ -30,14 +29,12 @@ from services.execution.domain.pretrade import (
     unit_cost_max,
     usage_of,
 )
+from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm, OrderType, TimeInForce
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash, VenueId
 from services.kernel.signing import PublicKey, Signature, SignatureInvalid, verify
-
-# Trade dates are those of the exchange.
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,7 @@ class Intake:
     limits: Limits
     restricted: frozenset[InstrumentId]
     venue_id: VenueId
+    hours: TradingHours
     break_grace: timedelta
     desk: Desk = field(default_factory=Desk)
 
@@ -136,7 +134,7 @@ class Intake:
         return Situation(
             now=now,
             limits=self.limits,
-            usage=await ledger.usage(trade_date(now), keys),
+            usage=await ledger.usage(self.hours.exchange.date_at(now), keys),
             prices=await ledger.prices({trade.instrument_id for plan in plans for trade in plan.trades}),
             restricted=self.restricted,
             halts=await ledger.halts(),
@@ -151,7 +149,7 @@ class Intake:
     async def _write(self, ledger: Ledger, taking: "_Taking", now: datetime) -> None:
         await ledger.add_plans(taking.plans)
         await ledger.add_orders(taking.orders)
-        await ledger.add_usage(trade_date(now), taking.used)
+        await ledger.add_usage(self.hours.exchange.date_at(now), taking.used)
         for submission, refusal in taking.unbelieved:
             await ledger.emit(submission_refused(submission.signature.key_id, submission.payload, refusal))
         by_plan: dict[PlanId, list[OrderRecord]] = {}
@@ -166,11 +164,6 @@ class Intake:
             ),
             *(order_accepted(order) for order in taking.orders),
         )
-
-
-def trade_date(now: datetime) -> date:
-    """Return the exchange's date at an instant."""
-    return now.astimezone(EXCHANGE_ZONE).date()
 
 
 class _Taking:
@@ -247,6 +240,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
     if algorithm is Algorithm.IMMEDIATE and plan.preferences.participation_limit is not None:
         # As soon as the limit allows.
         algorithm = Algorithm.PARTICIPATION
+    time_in_force = _TIME_IN_FORCE.get(algorithm, TimeInForce.DAY)
     for trade in plan.trades:
         limit = limit_price(plan, trade)
         orders.append(
@@ -261,7 +255,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                     venue_id=plan.preferences.venue_id or intake.venue_id,
                     order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
                     limit_price=limit,
-                    time_in_force=_TIME_IN_FORCE.get(algorithm, TimeInForce.DAY),
+                    time_in_force=time_in_force,
                     currency=plan.currency,
                     custodian=plan.custodian,
                     increment=trade.increment,
@@ -274,7 +268,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 decision_price=trade.price,
                 predicted_cost=trade.trading_cost,
                 unit_cost_max=unit_cost_max(plan, trade, situation.prices[trade.instrument_id], intake.limits),
-                expire_time=plan.expire_time,
+                expire_time=intake.hours.expire_time(situation.now, plan.expire_time, time_in_force),
                 create_time=record.submit_time,
                 update_time=record.submit_time,
                 trace_parent=record.trace_parent,

@@ -18,6 +18,7 @@ from services.execution.app.records import (
 from services.execution.app.venue_breaks import venue_breaks
 from services.execution.app.venue_port import VenuePort
 from services.execution.domain.errors import AllocationNotFound, BlockNotFound, OrderNotFound
+from services.execution.domain.exchanges import Exchange
 from services.kernel.clock import Clock
 from services.kernel.ids import BlockId, OrderId, RunId
 
@@ -32,6 +33,7 @@ class Queries:
     begin: Begin
     venue: VenuePort
     clock: Clock
+    exchange: Exchange
 
     async def get_order(self, order_id: OrderId) -> OrderRecord:
         """Return an order.
@@ -112,5 +114,5 @@ class Queries:
         Raises:
             VenueUnreachable: The venue does not answer.
         """
-        found = [each async for each in venue_breaks(self.begin, self.venue, self.clock)]
+        found = [each async for each in venue_breaks(self.begin, self.venue, self.clock, self.exchange)]
         return sorted(found, key=lambda each: (each.client_order_id, each.kind))

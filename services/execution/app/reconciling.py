@@ -15,6 +15,7 @@ from services.execution.app.venue_breaks import venue_breaks
 from services.execution.app.venue_port import VenuePort
 from services.execution.domain.custody import Difference, Holdings, Trade, compare_holdings, compare_trades
 from services.execution.domain.errors import BreakNotFound, BreakResolved, StatementOutdated
+from services.execution.domain.exchanges import Exchange
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, derived_id
 
@@ -43,6 +44,7 @@ class Reconciling:
     begin: Begin
     venue: VenuePort
     clock: Clock
+    exchange: Exchange
 
     async def reconcile_venue(self) -> int:
         """Compare our record with the venue's, and return how many breaks there are.
@@ -52,7 +54,7 @@ class Reconciling:
         """
         began, count = self.clock.now(), 0
         pending: list[Break] = []
-        async for each in venue_breaks(self.begin, self.venue, self.clock):
+        async for each in venue_breaks(self.begin, self.venue, self.clock, self.exchange):
             pending.append(_at_venue(self.venue.venue_id, each, began))
             count += 1
             if len(pending) == BREAKS_AT_ONCE:

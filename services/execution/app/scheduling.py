@@ -26,7 +26,7 @@ from services.execution.domain.schedules import (
     schedule,
     within_participation,
 )
-from services.execution.domain.sessions import Session, session_after
+from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm
 from services.kernel.clock import Clock
 from services.kernel.ids import InstrumentId, OrderId
@@ -65,6 +65,7 @@ class Scheduling:
     clock: Clock
     market_clock: Clock
     rules: ScheduleRules
+    hours: TradingHours
     checked_for: timedelta
     orders_max: int
     orders_per_block_max: int
@@ -107,22 +108,23 @@ class Scheduling:
         if order.terms.algorithm in AUCTIONS:
             goes = self._before_auction(order.terms.algorithm, now)
             return replace(order, schedule=Timetable(now, goes + self.rules.auction_lead, goes))
-        end = min(now + self.rules.horizon, order.expire_time)
-        session: Session = session_after(now)
-        if session.open_time <= now:
+        start = now if self.hours.open_at(now) else self.hours.next_open(now)
+        end = min(start + self.rules.horizon, order.expire_time)
+        session = self.hours.exchange.session_after(start)
+        if session.open_time <= start:
             end = min(end, session.close_time)
         # At least one interval: what is left goes, though the time is short.
-        return replace(order, schedule=Timetable(now, max(end, now + self.rules.interval), now))
+        return replace(order, schedule=Timetable(start, max(end, start + self.rules.interval), start))
 
     def _before_auction(self, algorithm: Algorithm, now: datetime) -> datetime:
-        session = session_after(now)
+        session = self.hours.exchange.session_after(now)
         if algorithm is Algorithm.CLOSE_AUCTION:
             if now > session.close_time - self.rules.auction_lead:
                 # Too late for this one.
-                session = session_after(session.close_time)
+                session = self.hours.exchange.session_after(session.close_time)
             return session.close_time - self.rules.auction_lead
         if now > session.open_time - self.rules.auction_lead:
-            session = session_after(session.close_time)
+            session = self.hours.exchange.session_after(session.close_time)
         return session.open_time - self.rules.auction_lead
 
     def _next(self, order: OrderRecord, now: datetime) -> Timetable | None:
@@ -203,7 +205,10 @@ class Scheduling:
             orders_per_block_max=self.orders_per_block_max,
         )
         prices = await ledger.prices({block.terms.instrument_id for block in blocks})
-        records = [block_record(block, members, prices, now=self.clock.now(), market_time=now) for block in blocks]
+        records = [
+            block_record(block, members, prices, now=self.clock.now(), market_time=now, exchange=self.hours.exchange)
+            for block in blocks
+        ]
         await ledger.add_blocks(records)
         for group in by_trace(records):
             with self.trace.continued(

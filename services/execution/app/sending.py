@@ -21,6 +21,7 @@ from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import Acknowledged, Intent, NotTaken, OutcomeUnknown, SubmitOutcome, VenuePort
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import OrderState
+from services.execution.domain.trading_hours import AUCTIONS, TradingHours
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
 from services.kernel.clock import Clock
 from services.kernel.events import Event
@@ -45,6 +46,7 @@ class Sending:
     trace: Trace
     clock: Clock
     market_clock: Clock
+    hours: TradingHours
     new_attempt: Callable[[], str]
     resolve_after: timedelta
 
@@ -83,7 +85,7 @@ class Sending:
     ) -> list[tuple[BlockRecord, Event]]:
         """Send blocks, but for those that must not leave any more, and return what we know of each then."""
         market_time = self.market_clock.now()
-        reasons = {record.block_id: _forbidden(record, halts, market_time) for record in records}
+        reasons = {record.block_id: _forbidden(record, halts, market_time, self.hours) for record in records}
         leaving = [record for record in records if not reasons[record.block_id]]
         outcomes = await self.venue.submit([_intent(record) for record in leaving]) if leaving else ()
         known = [self._sent(record, outcome) for record, outcome in zip(leaving, outcomes, strict=True)]
@@ -170,14 +172,18 @@ class Sending:
         return canceled
 
 
-def _forbidden(record: BlockRecord, halts: Mapping[Scope, Halt], market_time: datetime) -> str:
+def _forbidden(record: BlockRecord, halts: Mapping[Scope, Halt], market_time: datetime, hours: TradingHours) -> str:
     """Return why a claimed block must not leave; empty when it may."""
     if record.cancel_reason:
         # Wanted canceled after it was claimed.
         return record.cancel_reason
     if _halt_of(record, halts) is not None:
         return CloseReason.TRADING_HALTED
-    return CloseReason.PLAN_EXPIRED if record.expire_time <= market_time else ""
+    if record.expire_time <= market_time:
+        return CloseReason.CUT_OFF if hours.is_cut_off(record.expire_time) else CloseReason.PLAN_EXPIRED
+    # Formed in time and not sent in time: its orders wait for the next session, in another block.
+    late = record.block.terms.time_in_force not in AUCTIONS and not hours.open_at(market_time)
+    return CloseReason.CUT_OFF if late else ""
 
 
 def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:

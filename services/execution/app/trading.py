@@ -18,6 +18,7 @@ from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.scheduling import bucket_of
 from services.execution.app.venue_port import MarketSetting
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
+from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
@@ -42,6 +43,7 @@ class Trading:
     clock: Clock
     market_clock: Clock
     funding: FundingRules
+    hours: TradingHours
     volume_bucket: timedelta
 
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
@@ -99,10 +101,14 @@ class Trading:
         async with self.begin() as ledger:
             await ledger.lock()
             expired = [each for each in await ledger.open_blocks(None, now) if not each.cancel_reason]
-            await self._want_canceled(ledger, expired, CloseReason.PLAN_EXPIRED)
             orders = await ledger.unsent_orders(None, now)
-            await self._give_up(ledger, orders, CloseReason.PLAN_EXPIRED)
+            for why in (CloseReason.PLAN_EXPIRED, CloseReason.CUT_OFF):
+                await self._want_canceled(ledger, [each for each in expired if self._expired(each) is why], why)
+                await self._give_up(ledger, [each for each in orders if self._expired(each) is why], why)
         return len(expired) + len(orders)
+
+    def _expired(self, each: BlockRecord | OrderRecord) -> CloseReason:
+        return CloseReason.CUT_OFF if self.hours.is_cut_off(each.expire_time) else CloseReason.PLAN_EXPIRED
 
     async def ingest_prices(self, prices: list[ReferencePrice]) -> int:
         """Keep reference prices that are newer than what is known, and return how many were.
@@ -148,7 +154,7 @@ class Trading:
     async def _give_up(self, ledger: Ledger, orders: list[OrderRecord], why: CloseReason) -> None:
         if not orders:
             return
-        changes = Changes(ledger, self.clock.now(), self.funding)
+        changes = Changes(ledger, self.clock.now(), self.funding, self.hours.exchange)
         changes.know(orders)
         for order in orders:
             if not order.close_reason:

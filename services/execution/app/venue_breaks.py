@@ -8,6 +8,7 @@ from services.execution.app.days import fills_by_day
 from services.execution.app.ports import Allocated, Begin
 from services.execution.app.records import BlockRecord, InstructionRecord, VenueBreak
 from services.execution.app.venue_port import InstructionState, VenuePort, VenueView
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import OrderState, VenueOrder
 from services.kernel.clock import Clock
 from services.kernel.decimals import plain
@@ -23,7 +24,7 @@ ON_ITS_WAY_MAX = timedelta(seconds=30)
 INSTRUCTION_ANSWER_MAX = timedelta(minutes=5)
 
 
-async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock) -> AsyncIterator[VenueBreak]:
+async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock, exchange: Exchange) -> AsyncIterator[VenueBreak]:
     """Yield what differs between our record and the venue's right now.
 
     The venue's own answer is held whole, an order a few hundred bytes; of ours, with their reports, only a page.
@@ -45,7 +46,7 @@ async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock) -> AsyncIte
             view = views.pop(record.block.client_order_id, None)
             if _on_its_way(record, view, clock.now()):
                 continue
-            for each in _of_block(record, view, allocated.get(record.block_id, NOTHING)):
+            for each in _of_block(record, view, allocated.get(record.block_id, NOTHING), exchange):
                 yield each
     for name, view in views.items():
         yield VenueBreak(None, name, "UNKNOWN_ORDER", "unknown", f"filled {view.filled_quantity} of {view.quantity}")
@@ -61,7 +62,9 @@ def _on_its_way(record: BlockRecord, view: VenueView | None, now: datetime) -> b
     return view is None or record.order.filled_quantity < view.filled_quantity
 
 
-def _of_block(record: BlockRecord, view: VenueView | None, allocated: Allocated) -> Iterator[VenueBreak]:
+def _of_block(
+    record: BlockRecord, view: VenueView | None, allocated: Allocated, exchange: Exchange
+) -> Iterator[VenueBreak]:
     order = record.order
     if view is None:
         # What never arrived there is missing there by right.
@@ -70,7 +73,7 @@ def _of_block(record: BlockRecord, view: VenueView | None, allocated: Allocated)
             yield VenueBreak(record.block_id, name, "MISSING_ORDER", str(order.state), "unknown")
         return
     yield from _differences(record, order, view)
-    yield from _misallocated(record, order, allocated)
+    yield from _misallocated(record, order, allocated, exchange)
 
 
 def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> list[VenueBreak]:
@@ -96,11 +99,11 @@ def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> lis
     return found
 
 
-def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated) -> list[VenueBreak]:
+def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated, exchange: Exchange) -> list[VenueBreak]:
     """A correction or bust that came after a block was shared out leaves accounts with what never happened."""
     if not record.allocated:
         return []
-    days = fills_by_day(record)
+    days = fills_by_day(record, exchange)
     pairs = [
         ("ALLOCATED_QUANTITY", allocated.quantity, order.filled_quantity),
         ("ALLOCATED_AMOUNT", allocated.amount, sum((in_cents(day.gross_amount) for day in days), ZERO)),

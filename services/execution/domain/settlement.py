@@ -1,94 +1,137 @@
-"""When does a trade settle, and which days count?
+"""When do money and units of a trade change hands?
 
-The United States settle equities and funds one business day after the trade since 2024-05-28, two before (SEC rule
-15c6-1). Business days here are the days on which both the exchange trades and money moves: no weekends, no holidays of
-the New York Stock Exchange, and no bank holidays on which stocks trade but dollars do not (Columbus Day, Veterans Day).
+So many settlement days after the trade, and a day settles only when the exchange trades *and* the banks of the currency
+are open. On Columbus Day and Veterans Day the New York Stock Exchange trades and dollars do not move; on Good Friday
+the Federal Reserve is open and there is no exchange to settle a trade of.
+
+How many days: in the United States one since 2024-05-28, two since 2017-09-05, three before (SEC rule 15c6-1, releases
+34-96930 and 34-80295); in Canada the same, one since 2024-05-27 (National Instrument 24-101). In the European Union two
+since 2014-10-06, and one from 2027-10-11 (Regulation (EU) No 909/2014, art. 5(2), as amended by Regulation (EU)
+2025/2075); the United Kingdom and Switzerland go on the same days.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 
-# SEC release 34-96930: compliance from this trade date on.
-ONE_DAY_FROM = date(2024, 5, 28)
+from services.execution.domain.exchanges import SATURDAY, Exchange, exchange
 
-# The New York Stock Exchange observes it since 2022.
+MONDAY, THURSDAY, SUNDAY = 0, 3, 6
+
+# The Federal Reserve keeps it since 2022: in 2021 it became law two days before, on a Saturday that is not moved.
 JUNETEENTH_FROM_YEAR = 2022
-# Third Monday in January; a stock exchange holiday since 1998.
-KING_DAY_FROM_YEAR = 1998
 
-MONDAY, THURSDAY, SATURDAY, SUNDAY = 0, 3, 5, 6
+# Since which trade date a trade settles after so many days, latest first.
+Cycle = tuple[tuple[date, int], ...]
+_UNITED_STATES: Cycle = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date.min, 3))
+_CANADA: Cycle = ((date(2024, 5, 27), 1), (date(2017, 9, 5), 2), (date.min, 3))
+_EUROPE: Cycle = ((date(2027, 10, 11), 1), (date(2014, 10, 6), 2), (date.min, 3))
+_CYCLES: Mapping[str, Cycle] = {"XNYS": _UNITED_STATES, "XTSE": _CANADA}
 
 
-def settlement_date(trade_date: date) -> date:
-    """Return when a US equity or fund traded on `trade_date` settles.
+def settlement_date(trade_date: date, at: Exchange, currency: str) -> date:
+    """Return when a trade that was made on `trade_date` at an exchange, in this currency, settles.
 
-    A trade on a day that is no business day counts as made on the next one.
+    A trade on a day that is no settlement day counts as made on the next one.
+
+    Raises:
+        ValueError: The calendar of the exchange does not reach so far.
     """
-    days = 1 if trade_date >= ONE_DAY_FROM else 2
+    cycle = _CYCLES.get(at.mic, _EUROPE)
+    days = next(days for since, days in cycle if trade_date >= since)
     settles = trade_date
-    while not business_day(settles):
+    # A trade of a bank holiday on which the exchange trades counts from that day: it was made, money only moves later.
+    while not at.trades_on(settles):
         settles += timedelta(days=1)
     for _ in range(days):
-        settles = next_business_day(settles)
+        settles = next_settlement_day(settles, at, currency)
     return settles
 
 
-def next_business_day(day: date) -> date:
-    """Return the first business day after `day`."""
+def next_settlement_day(day: date, at: Exchange, currency: str) -> date:
+    """Return the first day after `day` on which the exchange trades and money moves."""
     later = day + timedelta(days=1)
-    while not business_day(later):
+    while not settlement_day(later, at, currency):
         later += timedelta(days=1)
     return later
 
 
-def trading_day(day: date) -> bool:
-    """Return whether the New York Stock Exchange trades on `day`."""
-    return day.weekday() < SATURDAY and (day not in _holidays(day.year) or day in _bank_only(day.year))
+def settlement_day(day: date, at: Exchange, currency: str) -> bool:
+    """Return whether money and units can change hands on `day`."""
+    return at.trades_on(day) and bank_day(day, currency)
 
 
-def _bank_only(year: int) -> frozenset[date]:
-    """Holidays on which banks are closed and the exchange trades: Columbus Day and Veterans Day."""
-    return frozenset({_nth(year, 10, MONDAY, 2), _observed(date(year, 11, 11))})
+def bank_day(day: date, currency: str) -> bool:
+    """Return whether banks move money of this currency on `day`.
+
+    Of a currency whose banks are not known here only the weekends are: then the exchange's own days decide.
+    """
+    if day.weekday() >= SATURDAY:
+        return False
+    closed = _BANKS.get(currency)
+    return closed is None or not closed(day)
 
 
-def business_day(day: date) -> bool:
-    """Return whether money and shares can change hands on `day` in the United States."""
-    return day.weekday() < SATURDAY and day not in _holidays(day.year)
+def _federal_reserve_closed(day: date) -> bool:
+    """Holidays of the Federal Reserve Banks: a Sunday is kept on Monday, a Saturday is not moved."""
+    return day in _federal_holidays(day.year)
 
 
-@lru_cache(maxsize=256)
-def _holidays(year: int) -> frozenset[date]:
-    easter = _easter(year)
+def _target_closed(day: date) -> bool:
+    """Closing days of T2, the euro's system, since 2002 (ECB, 14 December 2000)."""
+    easter = _easter(day.year)
+    moving = (easter - timedelta(days=2), easter + timedelta(days=1))
+    return day in moving or (day.month, day.day) in ((1, 1), (5, 1), (12, 25), (12, 26))
+
+
+def _closed_as(mic: str) -> Callable[[date], bool]:
+    """Banks that close on the days of their exchange: bank holidays of England and Wales, of Switzerland."""
+    return lambda day: not exchange(mic).trades_on(day)
+
+
+def _lynx_closed(day: date) -> bool:
+    """Canada's banks also close on two days on which Toronto trades: 30 September since 2021, and 11 November."""
+    kept = [_moved(date(day.year, 11, 11))]
+    if day.year >= 2021:  # Bill C-5, in force since 3 August 2021.
+        kept.append(_moved(date(day.year, 9, 30)))
+    return day in kept or not exchange("XTSE").trades_on(day)
+
+
+_BANKS: Mapping[str, Callable[[date], bool]] = {
+    "CAD": _lynx_closed,
+    "CHF": _closed_as("XSWX"),
+    "EUR": _target_closed,
+    "GBP": _closed_as("XLON"),
+    "USD": _federal_reserve_closed,
+}
+
+
+@lru_cache(maxsize=64)
+def _federal_holidays(year: int) -> frozenset[date]:
     days = {
-        _observed(date(year, 1, 1)),
+        _sunday_moved(date(year, 1, 1)),
+        _nth(year, 1, MONDAY, 3),
         _nth(year, 2, MONDAY, 3),
-        easter - timedelta(days=2),
         _last(year, 5, MONDAY),
-        _observed(date(year, 7, 4)),
+        _sunday_moved(date(year, 7, 4)),
         _nth(year, 9, MONDAY, 1),
         _nth(year, 10, MONDAY, 2),
-        _observed(date(year, 11, 11)),
+        _sunday_moved(date(year, 11, 11)),
         _nth(year, 11, THURSDAY, 4),
-        _observed(date(year, 12, 25)),
+        _sunday_moved(date(year, 12, 25)),
     }
-    if year >= KING_DAY_FROM_YEAR:
-        days.add(_nth(year, 1, MONDAY, 3))
     if year >= JUNETEENTH_FROM_YEAR:
-        days.add(_observed(date(year, 6, 19)))
+        days.add(_sunday_moved(date(year, 6, 19)))
     return frozenset(days)
 
 
-def _observed(day: date) -> date:
-    """Return the weekday on which a holiday is kept.
+def _sunday_moved(day: date) -> date:
+    return day + timedelta(days=1) if day.weekday() == SUNDAY else day
 
-    A Sunday moves to Monday. A Saturday moves to Friday, but not New Year's Day: the exchange does not close in the old
-    year (rule 7.2), and banks do not move Saturdays at all.
-    """
-    if day.weekday() == SUNDAY:
-        return day + timedelta(days=1)
-    if day.weekday() == SATURDAY and (day.month, day.day) not in ((1, 1), (11, 11)):
-        return day - timedelta(days=1)
-    return day
+
+def _moved(day: date) -> date:
+    """Return the weekday on which a holiday is kept that moves to Monday from either day of a weekend."""
+    return day + timedelta(days=7 - day.weekday()) if day.weekday() >= SATURDAY else day
 
 
 def _nth(year: int, month: int, weekday: int, nth: int) -> date:
@@ -101,6 +144,7 @@ def _last(year: int, month: int, weekday: int) -> date:
     return last - timedelta(days=(last.weekday() - weekday) % 7)
 
 
+@lru_cache(maxsize=64)
 def _easter(year: int) -> date:
     """Return Easter Sunday by the anonymous Gregorian computus (Nature, 20 April 1876)."""
     a, b, c = year % 19, year // 100, year % 100

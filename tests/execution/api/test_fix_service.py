@@ -29,7 +29,12 @@ async def running(start):
     """Execution that trades at its own sandbox, over FIX through its own port."""
     port = free_port()
     service = await start(
-        venue="fix44", fix_host="127.0.0.1", fix_port=port, fix_target_comp_id="SANDBOX", sandbox_fix_port=port
+        venue="fix44",
+        fix_host="127.0.0.1",
+        fix_port=port,
+        fix_target_comp_id="SANDBOX",
+        sandbox_fix_port=port,
+        outside_session="SEND",
     )
     await until(lambda: is_up(service))
     return service

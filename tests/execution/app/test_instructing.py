@@ -61,7 +61,7 @@ async def test_what_is_instructed_is_what_the_accounts_got(world):
     detail = await shared_out(world)
     async with world.begin() as ledger:
         ((record, block, allocations),) = await ledger.instructions_to_send("sandbox", 9)
-    told = instruction_of(record, block, allocations)
+    told = instruction_of(record, block, allocations, world.app.instructing.exchange)
 
     assert {share.account_id: share.quantity for share in told.shares} == {"acc-7": 7, "acc-11": 11}
     assert sum(share.fees for share in told.shares) == detail.record.order.fees
@@ -75,7 +75,7 @@ async def test_an_account_with_two_orders_in_a_block_has_one_share(world):
         ((record, block, allocations),) = await ledger.instructions_to_send("sandbox", 9)
     both = [replace(each, account_id="acc-7") for each in allocations]
 
-    (share,) = instruction_of(record, block, both).shares
+    (share,) = instruction_of(record, block, both, world.app.instructing.exchange).shares
 
     assert (share.account_id, share.quantity) == ("acc-7", 18)
 

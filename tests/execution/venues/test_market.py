@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from services.execution.app.venue_port import Intent, MarketSetting
 from services.execution.domain.errors import MarketInvalid
+from services.execution.domain.exchanges import exchange
 from services.execution.domain.order import Filled
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox.market import RestingOrder, fill_price, matched
@@ -27,7 +28,7 @@ def an_order(quantity="10", increment="1", side=Side.BUY, name="c-1"):
 def fills(order, market, middle="100"):
     found = []
     while order.open:
-        order, said = matched(order, market, Decimal(middle))
+        order, said = matched(order, market, Decimal(middle), exchange("XNYS"))
         found.extend(report for report in said if isinstance(report, Filled))
     return found
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.venue_port import Intent, MarketSetting
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import (
     Accepted,
     Canceled,
@@ -25,7 +26,6 @@ from services.execution.domain.order import (
     Report,
     Restated,
 )
-from services.execution.domain.sessions import CLOSE, EXCHANGE_ZONE, OPEN
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.kernel.money import CENT
 
@@ -62,10 +62,12 @@ def acknowledged(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
     return replace(order, acknowledged=True), [Accepted(f"{order.intent.client_order_id}:accepted")]
 
 
-def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tuple[RestingOrder, list[Report]]:
+def matched(
+    order: RestingOrder, market: MarketSetting, middle: Decimal, exchange: Exchange
+) -> tuple[RestingOrder, list[Report]]:
     """Return an open order after the market looked at it once: at most one execution."""
     intent = order.intent
-    if order.suspended or _before_its_auction(intent, market):
+    if order.suspended or _before_its_auction(intent, market.market_time, exchange):
         return order, []
     price = fill_price(intent.side, market, middle)
     if not _good_enough(intent, price):
@@ -92,14 +94,14 @@ def matched(order: RestingOrder, market: MarketSetting, middle: Decimal) -> tupl
     return filled, said
 
 
-def _before_its_auction(intent: Intent, market: MarketSetting) -> bool:
+def _before_its_auction(intent: Intent, market_time: datetime, exchange: Exchange) -> bool:
     """Return whether an order waits for an auction that is not there yet on the day of the market."""
-    there = market.market_time.astimezone(EXCHANGE_ZONE).time()
+    session = exchange.session_of(exchange.date_at(market_time))
     match intent.time_in_force:
         case TimeInForce.AT_THE_OPENING:
-            return there < OPEN
+            return market_time < session.open_time
         case TimeInForce.AT_THE_CLOSE:
-            return there < CLOSE
+            return market_time < session.close_time
         case _:
             return False
 

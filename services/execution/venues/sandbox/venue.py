@@ -20,6 +20,7 @@ from services.execution.app.venue_port import (
     VenueView,
 )
 from services.execution.domain.errors import FillInvalid, FillNotFound, MarketInvalid, VenueUnreachable
+from services.execution.domain.exchanges import Exchange, exchange
 from services.execution.domain.order import FillCorrected, Filled, Report
 from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.venues.sandbox.book import BeginBook, Book
@@ -80,13 +81,14 @@ class SandboxVenue:
     """A matching simulator behind `VenuePort`.
 
     `latency`: how long the market takes to look at a new order. `answers_lost_every`: of so many submissions, the
-    answer to the last is lost after it took effect; 0 for none.
+    answer to the last is lost after it took effect; 0 for none. `exchange`: whose auctions there are.
     """
 
     begin: BeginBook
     clock: Clock
     latency: timedelta = timedelta(0)
     answers_lost_every: int = 0
+    exchange: Exchange = field(default_factory=lambda: exchange("XNYS"))
     faults: Faults = field(default_factory=Faults)
     _submissions: int = 0
 
@@ -192,7 +194,7 @@ class SandboxVenue:
             return
         prices = await book.prices({order.intent.instrument_id for order in due})
         looked_at = [
-            matched(order, market, prices[order.intent.instrument_id])
+            matched(order, market, prices[order.intent.instrument_id], self.exchange)
             for order in due
             if order.intent.instrument_id in prices
         ]
