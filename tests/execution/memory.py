@@ -25,6 +25,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.venue_port import InstructionState, VenueReport
 from services.execution.domain.order import OrderState, Replaced
+from services.execution.domain.payment import Movement
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import ScopeKind
@@ -157,6 +158,43 @@ class MemoryLedger:
             if limited and terms.instrument_id in instrument_ids:
                 sums[terms.instrument_id] = sums.get(terms.instrument_id, 0) + each.block.quantity
         return sums
+
+    async def unsettled(self, account_ids, day):
+        replaced = {each.replaces for each in self.state.allocations.values()}
+        moving = [
+            each
+            for each in self.state.allocations.values()
+            if each.account_id in account_ids
+            and each.settlement_date > day
+            and each.quantity > 0
+            and each.allocation_id not in replaced
+        ]
+        plans = {each.plan_id: self.state.plans[each.plan_id] for each in moving}
+        moving.sort(
+            key=lambda each: (
+                plans[each.plan_id].submit_time,
+                each.plan_id,
+                each.terms.side is Side.BUY,
+                each.create_time,
+                each.allocation_id,
+            )
+        )
+        found = {}
+        for each in moving:
+            fees = each.fees if each.terms.side is Side.BUY else -each.fees
+            found.setdefault(each.account_id, []).append(
+                Movement(
+                    each.plan_id,
+                    plans[each.plan_id].plan.opening_cash,
+                    each.terms.instrument_id,
+                    each.terms.side,
+                    each.quantity,
+                    each.amount + fees,
+                    each.trade_date,
+                    each.settlement_date,
+                )
+            )
+        return found
 
     async def open_instruments(self, account_ids):
         return frozenset(

@@ -17,6 +17,7 @@ from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.domain.blocks import Terms
 from services.execution.domain.desk import Desk
+from services.execution.domain.payment import unpaid
 from services.execution.domain.plan import Plan, limit_price, order_id
 from services.execution.domain.pretrade import (
     LimitKey,
@@ -131,10 +132,11 @@ class Intake:
         now: datetime,
     ) -> Situation:
         keys = {key for plan in plans for key in usage_of(plan, self.venue_id)}
+        today = self.hours.exchange.date_at(now)
         return Situation(
             now=now,
             limits=self.limits,
-            usage=await ledger.usage(self.hours.exchange.date_at(now), keys),
+            usage=await ledger.usage(today, keys),
             prices=await ledger.prices({trade.instrument_id for plan in plans for trade in plan.trades}),
             restricted=self.restricted,
             halts=await ledger.halts(),
@@ -144,6 +146,10 @@ class Intake:
             open_instruments=await ledger.open_instruments({plan.account_id for plan in plans}),
             venue_id=self.venue_id,
             broken=await ledger.broken({plan.account_id for plan in plans}, self.break_grace),
+            unpaid={
+                account_id: unpaid(moved, today)
+                for account_id, moved in (await ledger.unsettled({plan.account_id for plan in plans}, today)).items()
+            },
         )
 
     async def _write(self, ledger: Ledger, taking: "_Taking", now: datetime) -> None:

@@ -24,6 +24,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.venue_port import VenueReport
 from services.execution.domain.custody import Holdings
+from services.execution.domain.payment import Movement
 from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Halt, Scope
@@ -139,6 +140,10 @@ class Ledger(Protocol):
 
         Buckets are named by their second of the day, UTC.
         """
+        ...
+
+    async def unsettled(self, account_ids: Collection[AccountId], day: date) -> dict[AccountId, list[Movement]]:
+        """Return what accounts traded that settles after `day`, as `payment.unpaid` takes it; others are missing."""
         ...
 
     async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:

@@ -7,11 +7,12 @@ value and the limit, so that one look tells what to fix. There is no way around 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import Algorithm, ReferencePrice, Side
@@ -35,6 +36,7 @@ class Reason(StrEnum):
     TRADE_INVALID = "TRADE_INVALID"
     CASH_INSUFFICIENT = "CASH_INSUFFICIENT"
     BREAK_OPEN = "BREAK_OPEN"
+    PROCEEDS_UNSETTLED = "PROCEEDS_UNSETTLED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Situation:
     `in_force`: those of the plan's policy versions that policy says are in force. `paused`, `outdated`: accounts whose
     rules pause trading, or are others by now, and what policy says about it. `open_instruments`: what accounts
     have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go. `broken`:
-    in what accounts have open breaks with a venue or custodian; None for their cash.
+    in what accounts have open breaks with a venue or custodian; None for their cash. `unpaid`: what accounts bought
+    with money that has not settled.
     """
 
     now: datetime
@@ -130,6 +133,7 @@ class Situation:
     open_instruments: frozenset[tuple[AccountId, InstrumentId]]
     venue_id: VenueId
     broken: frozenset[tuple[AccountId, InstrumentId | None]] = frozenset()
+    unpaid: Mapping[AccountId, Mapping[InstrumentId, Unpaid]] = field(default_factory=dict)
 
 
 def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
@@ -245,6 +249,7 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
         yield from _price(leaving, situation)
         yield from _restricted(trade.instrument_id, situation)
         yield from _broken(leaving, situation)
+        yield from _not_paid(plan, trade, situation)
         if (plan.account_id, trade.instrument_id) in situation.open_instruments:
             description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
             yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
@@ -359,6 +364,22 @@ def _halted(order: Leaving, situation: Situation) -> Iterator[Refusal]:
         where = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
         description = f"trading is {halt.state} for {where} since {halt.halt_time.isoformat()}: {halt.why}"
         yield Refusal(Reason.TRADING_HALTED, description, order.instrument_id)
+
+
+def _not_paid(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusal]:
+    """What was bought with proceeds that have not settled is not sold before they do: 12 CFR 220.8."""
+    not_paid = situation.unpaid.get(plan.account_id, {})
+    if trade.side is Side.BUY or trade.quantity <= sellable(trade.held_quantity, trade.instrument_id, not_paid):
+        return
+    waiting = not_paid.get(trade.instrument_id)
+    if waiting is None:
+        # More than is held: said by another check.
+        return
+    description = (
+        f"quantity to sell must be at most the {sellable(trade.held_quantity, trade.instrument_id, not_paid)} of"
+        f" {trade.held_quantity} that are paid for before {waiting.until.isoformat()}, was {trade.quantity}"
+    )
+    yield Refusal(Reason.PROCEEDS_UNSETTLED, description, trade.instrument_id)
 
 
 def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:

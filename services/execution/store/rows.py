@@ -28,6 +28,7 @@ from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Share, Statement
 from services.execution.domain.blocks import Block, Terms
 from services.execution.domain.order import OrderState, Report
+from services.execution.domain.payment import Movement
 from services.execution.domain.pretrade import Reason, Refusal
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, Side, TimeInForce
@@ -374,6 +375,21 @@ def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
         create_time=row.create_time,
         revision=row.revision,
         replaces=None if row.replaces is None else AllocationId(row.replaces),
+    )
+
+
+def movement_of(row: AnyRow) -> Movement:
+    """Return what an allocation moves in its account, fees in."""
+    side = Side(row.side)
+    return Movement(
+        plan_id=PlanId(row.plan_id),
+        opening_cash=row.available_cash,
+        instrument_id=InstrumentId(row.instrument_id),
+        side=side,
+        quantity=row.quantity,
+        amount=row.amount + row.fees if side is Side.BUY else row.amount - row.fees,
+        trade_date=row.trade_date,
+        settlement_date=row.settlement_date,
     )
 
 

@@ -5,17 +5,22 @@ Positions have no gaps, and a reader who has seen position n will never see a sm
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import Allocated
 from services.execution.app.records import AllocationRecord, Correction, OrderRecord, PlanReport
+from services.execution.domain.payment import Movement
 from services.execution.store import rows
 from services.execution.store.blocks import replaced
 from services.execution.store.bulk import insert_rows
-from services.execution.tables import account_order, allocation, plan_report
+from services.execution.tables import account_order, allocation, block, plan, plan_report
 from services.kernel.ids import AccountId, BlockId, PlanId
+
+# Longer than any trade takes to settle.
+SETTLING_MAX = timedelta(days=30)
 
 
 class Stream:
@@ -40,6 +45,34 @@ class Stream:
             .group_by(allocation.c.block_id)
         )
         return {BlockId(row.block_id): Allocated(row.quantity, row.amount, row.fees) for row in found}
+
+    async def unsettled(self, account_ids: Collection[AccountId], day: date) -> dict[AccountId, list[Movement]]:
+        """Return what accounts traded that settles after `day`: by plan, and within a plan sells first."""
+        movements: dict[AccountId, list[Movement]] = {}
+        if not account_ids:
+            return movements
+        found = await self._connection.execute(
+            select(
+                *(allocation.c.account_id, allocation.c.plan_id, allocation.c.quantity, allocation.c.amount),
+                *(allocation.c.fees, allocation.c.trade_date, allocation.c.settlement_date),
+                *(plan.c.available_cash, block.c.instrument_id, block.c.side),
+            )
+            .join(plan, plan.c.plan_id == allocation.c.plan_id)
+            .join(block, block.c.block_id == allocation.c.block_id)
+            .where(
+                allocation.c.account_id == func.any(sorted(account_ids)),
+                # For the index.
+                allocation.c.trade_date > day - SETTLING_MAX,
+                allocation.c.settlement_date > day,
+                allocation.c.quantity > 0,
+                ~replaced(),
+            )
+            .order_by(plan.c.submit_time, plan.c.plan_id, block.c.side.desc())
+            .order_by(allocation.c.create_time, allocation.c.allocation_id)
+        )
+        for row in found:
+            movements.setdefault(AccountId(row.account_id), []).append(rows.movement_of(row))
+        return movements
 
     async def append_reports(
         self, contents: Sequence[AllocationRecord | OrderRecord], parents: Mapping[PlanId, str | None]

@@ -198,6 +198,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The break is resolved already."""
     ERROR_REASON_STATEMENT_OUTDATED: _ErrorReason.ValueType  # 320
     """The custodian spoke of a later day already."""
+    ERROR_REASON_PROCEEDS_UNSETTLED: _ErrorReason.ValueType  # 321
+    """The account bought what it would sell with proceeds that have not settled."""
     ERROR_REASON_FILL_NOT_FOUND: _ErrorReason.ValueType  # 335
     """The sandbox venue reported no fill under this id."""
     ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
@@ -435,6 +437,8 @@ ERROR_REASON_BREAK_RESOLVED: ErrorReason.ValueType  # 319
 """The break is resolved already."""
 ERROR_REASON_STATEMENT_OUTDATED: ErrorReason.ValueType  # 320
 """The custodian spoke of a later day already."""
+ERROR_REASON_PROCEEDS_UNSETTLED: ErrorReason.ValueType  # 321
+"""The account bought what it would sell with proceeds that have not settled."""
 ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
 """The sandbox venue reported no fill under this id."""
 ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336
