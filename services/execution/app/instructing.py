@@ -49,20 +49,32 @@ class Instructing:
             return 0
         told = 0
         async with self.begin() as ledger:
-            for record, block, allocations in await ledger.instructions_to_send(self.venue.venue_id, INSTRUCTED_MAX):
-                (group,) = by_trace([block])
+            waiting = await ledger.instructions_to_send(self.venue.venue_id, INSTRUCTED_MAX)
+            blocks = {block.block_id: block for _, block, _ in waiting}
+            for group in by_trace(blocks.values()):
+                # A block that was corrected may wait with two, the first of which comes first.
+                of_group = {block.block_id for block in group.records}
+                telling = [each for each in waiting if each[1].block_id in of_group]
                 with self.trace.continued(
-                    group.parent, "execution.block.instruct", also=group.also, evenkeel__allocations=len(allocations)
+                    group.parent, "execution.block.instruct", also=group.also, evenkeel__blocks=len(telling)
                 ):
                     try:
-                        await self.venue.instruct(instruction_of(record, block, allocations, self.exchange))
+                        await self.venue.instruct([instruction_of(*each, self.exchange) for each in telling])
                     except VenueUnreachable:
-                        # Told again next time, under the same id.
+                        # Told again next time, under the same ids.
                         break
-                    sent = replace(record, state=InstructionState.SENT, update_time=self.clock.now())
-                    await ledger.save_instructions([sent])
-                    await ledger.emit(block_event("allocation_instructed", block, allocation_id=sent.allocation_id))
-                told += 1
+                    sent = [
+                        replace(record, state=InstructionState.SENT, update_time=self.clock.now())
+                        for record, _, _ in telling
+                    ]
+                    await ledger.save_instructions(sent)
+                    await ledger.emit(
+                        *(
+                            block_event("allocation_instructed", block, allocation_id=each.allocation_id)
+                            for each, (_, block, _) in zip(sent, telling, strict=True)
+                        )
+                    )
+                told += len(telling)
         return told
 
     async def hear_answers(self) -> int:

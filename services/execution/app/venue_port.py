@@ -241,10 +241,10 @@ class VenuePort(Protocol):
         """Return what the venue said after position `after`, in its order, without a gap."""
         ...
 
-    async def instruct(self, instruction: AllocationInstruction) -> None:
-        """Tell the venue who got what of an order; `instructions` tells what became of it.
+    async def instruct(self, instructions: Sequence[AllocationInstruction]) -> None:
+        """Tell the venue who got what of each order; `instructions` tells what became of it.
 
-        Only where `books_allocations`.
+        Only where `books_allocations`. Some may have left when it raises: telling all again is harmless.
         """
         ...
 

@@ -171,3 +171,22 @@ async def test_what_has_no_final_answer_is_asked_about(world, state):
         (waiting,) = await ledger.unanswered_instructions("sandbox", 9)
         assert waiting.state is state
         assert await ledger.unanswered_instructions("elsewhere", 9) == []
+
+
+async def test_all_that_waits_is_instructed_together(make_memory_world):
+    world = await make_memory_world()
+    await world.market(VTI=100, BND=100)
+    await world.submit(a_plan(a_trade(), a_trade("BND")))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    while await world.app.fills.apply_reports():
+        pass
+    before = world.points.passed
+
+    assert await world.app.instructing.instruct_blocks() == 2
+    # What waits is asked for, the venue is told, and instructions and events are written: each once.
+    assert world.points.passed - before == 2 * 5
+
+    await world.run()
+    told = [each for detail in await world.blocks() for each in detail.instructions]
+    assert [each.state for each in told] == [InstructionState.ACCEPTED] * 2

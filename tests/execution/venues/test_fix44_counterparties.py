@@ -203,7 +203,7 @@ async def test_over_tls_lists_parts_busts_and_allocations_go_on_after_the_broker
     first = await order_of(trader, "c-1")
     assert (len(first.fills), first.filled_quantity) == (3, 7)
     assert (await order_of(trader, "c-3")).state is OrderState.FILLED
-    await trader.venue.instruct(an_instruction(quantity=7, shares=((1, 3), (2, 4))))
+    await trader.venue.instruct([an_instruction(quantity=7, shares=((1, 3), (2, 4)))])
 
     async def booked():
         found = (await trader.venue.instructions(["a-1"])).get("a-1")

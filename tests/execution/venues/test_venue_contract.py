@@ -561,7 +561,7 @@ async def test_who_got_what_is_instructed_once(case):
     await submit(case.venue, an_order())
     await said(case)
     for _ in range(2):
-        await case.venue.instruct(an_instruction())
+        await case.venue.instruct([an_instruction()])
 
     assert await instructed(case, "a-1") is InstructionState.ACCEPTED
 
@@ -569,7 +569,7 @@ async def test_who_got_what_is_instructed_once(case):
 async def test_an_instruction_for_more_than_was_filled_is_rejected_and_says_why(case):
     await submit(case.venue, an_order())
     await said(case)
-    await case.venue.instruct(an_instruction(quantity=11, shares=((1, 5), (2, 6))))
+    await case.venue.instruct([an_instruction(quantity=11, shares=((1, 5), (2, 6)))])
 
     assert await instructed(case, "a-1") is InstructionState.REJECTED
     assert "10" in (await case.venue.instructions(["a-1"]))["a-1"].why
@@ -578,9 +578,9 @@ async def test_an_instruction_for_more_than_was_filled_is_rejected_and_says_why(
 async def test_an_instruction_takes_the_place_of_another_after_a_correction(case):
     await submit(case.venue, an_order())
     (fill,) = (await the_order(case)).fills
-    await case.venue.instruct(an_instruction())
+    await case.venue.instruct([an_instruction()])
     await case.correct("c-1", fill, Decimal(9), Decimal(100))
     await said(case)
-    await case.venue.instruct(an_instruction("a-2", 9, ((1, 4), (2, 5)), replaces="a-1"))
+    await case.venue.instruct([an_instruction("a-2", 9, ((1, 4), (2, 5)), replaces="a-1")])
 
     assert await instructed(case, "a-2") is InstructionState.ACCEPTED

@@ -200,7 +200,7 @@ class SandboxDesk:
 
     async def _book_allocation(self, wanted: AllocationAsked, now: datetime) -> list[Outgoing]:
         instruction = wanted.instruction
-        await self.sandbox.instruct(instruction)
+        await self.sandbox.instruct([instruction])
         view = (await self.sandbox.instructions([instruction.allocation_id]))[instruction.allocation_id]
         ack = telling.allocation_ack(instruction, view, now)
         return [ack, telling.allocation_report(instruction, now)] if view.state is InstructionState.ACCEPTED else [ack]

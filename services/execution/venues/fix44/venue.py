@@ -293,19 +293,27 @@ class Fix44Venue:
 
     # Allocations.
 
-    async def instruct(self, instruction: AllocationInstruction) -> None:
+    async def instruct(self, instructions: Sequence[AllocationInstruction]) -> None:
         """Tell who got what, once for each `allocation_id`."""
-        name = instruction.client_order_id
         async with self.reading.glance() as connection:
             record = await self._record_in(connection)
-            known = await record.instructions([instruction.allocation_id])
-            order = (await record.orders([name])).get(name)
-        if known:
-            return
+            known = await record.instructions([each.allocation_id for each in instructions])
+            orders = await record.orders([each.client_order_id for each in instructions])
         now = self.clock.now()
-        message = asking.allocation(instruction, name if order is None else order.confirmed_name, now)
+        telling = [each for each in instructions if each.allocation_id not in known]
+        names = {name: order.confirmed_name for name, order in orders.items()}
+        messages = [
+            asking.allocation(each, names.get(each.client_order_id, each.client_order_id), now) for each in telling
+        ]
+
+        async def noted(unit: Unit) -> None:
+            for each in telling:
+                await self._record(unit).instruct(each, now)
+
+        if not telling:
+            return
         try:
-            await self._send([message], lambda unit: self._record(unit).instruct(instruction, now))
+            await self._send(messages, noted)
         except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 

@@ -200,13 +200,13 @@ class SandboxVenue:
         ]
         await _record(book, looked_at, market.market_time)
 
-    async def instruct(self, instruction: AllocationInstruction) -> None:
+    async def instruct(self, instructions: Sequence[AllocationInstruction]) -> None:
         """Take note of who got what, if it is what was filled."""
         self._check_reachable()
         async with self.begin() as book:
             await book.lock()
-            order = await book.order(instruction.client_order_id)
-            await book.instruct(instruction, _instruction_view(order, instruction))
+            for each in instructions:
+                await book.instruct(each, _instruction_view(await book.order(each.client_order_id), each))
 
     async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
         """Return what became of instructions."""
