@@ -1,4 +1,10 @@
-"""The order-state-change matrices of FIX 4.4, volume 7, appendix D, and what holds for any sequence of reports."""
+"""The order-state-change matrices of FIX 4.4, volume 7, appendix D, and what holds for any sequence of reports.
+
+The rows are those published, but for three slips: E.1.a and E.1.c print a LeavesQty of 0 for a new order (E.1.c only
+until FIX 4.2), and the second PendingReplace of D.2.b prints the quantity of a replace that is not accepted yet; by the
+appendix's own rules LeavesQty is OrderQty less CumQty, and a pending change carries the order as it was.
+What is said about questions and refused names (B.1.f, F.1.a-c, G.1.a-c) is in `venues/test_fix44_matrices.py`.
+"""
 
 import random
 from decimal import Decimal
@@ -186,6 +192,28 @@ MATRICES = {
         (replaced(6000, "Z"), S.PARTIALLY_FILLED, 6000, 3500, 2500),
         (trade(2500), S.FILLED, 6000, 6000, 0),
     ],
+    "D.1.a two replaces one after the other, a fill in the second": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (replace_pending("Y"), S.PENDING_REPLACE, 10000, 1000, 9000),
+        (trade(500), S.PENDING_REPLACE, 10000, 1500, 8500),
+        (replaced(8000, "Y"), S.PARTIALLY_FILLED, 8000, 1500, 6500),
+        (trade(2000), S.PARTIALLY_FILLED, 8000, 3500, 4500),
+        (replace_pending("Z"), S.PENDING_REPLACE, 8000, 3500, 4500),
+        (trade(500), S.PENDING_REPLACE, 8000, 4000, 4000),
+        (replaced(6000, "Z"), S.PARTIALLY_FILLED, 6000, 4000, 2000),
+        (trade(2000), S.FILLED, 6000, 6000, 0),
+    ],
+    "D.1.b first replace refused before it was pending, second accepted": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (change_refused("Y"), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (trade(500), S.PARTIALLY_FILLED, 10000, 1500, 8500),
+        (trade(2000), S.PARTIALLY_FILLED, 10000, 3500, 6500),
+        (replace_pending("Z"), S.PENDING_REPLACE, 10000, 3500, 6500),
+        (replaced(6000, "Z"), S.PARTIALLY_FILLED, 6000, 3500, 2500),
+        (trade(1500), S.PARTIALLY_FILLED, 6000, 5000, 1000),
+    ],
     "D.1.c first replace refused when pending, second accepted": [
         (new(), S.NEW, 10000, 0, 10000),
         (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
@@ -197,7 +225,41 @@ MATRICES = {
         (replaced(6000, "Z"), S.PARTIALLY_FILLED, 6000, 3500, 2500),
         (trade(1500), S.PARTIALLY_FILLED, 6000, 5000, 1000),
     ],
-    "D.2.b second replace refused while the first is pending": [
+    "D.1.c both replaces refused when pending": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (replace_pending("Y"), S.PENDING_REPLACE, 10000, 1000, 9000),
+        (trade(500), S.PENDING_REPLACE, 10000, 1500, 8500),
+        (change_refused("Y"), S.PARTIALLY_FILLED, 10000, 1500, 8500),
+        (trade(2000), S.PARTIALLY_FILLED, 10000, 3500, 6500),
+        (replace_pending("Z"), S.PENDING_REPLACE, 10000, 3500, 6500),
+        (change_refused("Z"), S.PARTIALLY_FILLED, 10000, 3500, 6500),
+    ],
+    "D.2.a two replaces at once, one after the other": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (replace_pending("Y"), S.PENDING_REPLACE, 10000, 1000, 9000),
+        (replaced(8000, "Y"), S.PARTIALLY_FILLED, 8000, 1000, 7000),
+        (replace_pending("Z"), S.PENDING_REPLACE, 8000, 1000, 7000),
+        (replaced(7000, "Z"), S.PARTIALLY_FILLED, 7000, 1000, 6000),
+        (trade(6000), S.FILLED, 7000, 7000, 0),
+    ],
+    "D.2.b two replaces at once, both pending before the first is accepted": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (replace_pending("Y"), S.PENDING_REPLACE, 10000, 1000, 9000),
+        (replace_pending("Z"), S.PENDING_REPLACE, 10000, 1000, 9000),
+        (replaced(8000, "Y"), S.PENDING_REPLACE, 8000, 1000, 7000),
+        (replaced(7000, "Z"), S.PARTIALLY_FILLED, 7000, 1000, 6000),
+        (trade(6000), S.FILLED, 7000, 7000, 0),
+    ],
+    "D.2.c two replaces at once, both refused": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (change_refused("Y"), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+        (change_refused("Z"), S.PARTIALLY_FILLED, 10000, 1000, 9000),
+    ],
+    "D.2.d second replace refused while the first is pending": [
         (new(), S.NEW, 10000, 0, 10000),
         (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
         (replace_pending("Y"), S.PENDING_REPLACE, 10000, 1000, 9000),
@@ -205,10 +267,22 @@ MATRICES = {
         (replaced(8000, "Y"), S.PARTIALLY_FILLED, 8000, 1000, 7000),
         (trade(2000), S.PARTIALLY_FILLED, 8000, 3000, 5000),
     ],
+    "E.1.a telephoned order": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(2000), S.PARTIALLY_FILLED, 10000, 2000, 8000),
+        (trade(1000), S.PARTIALLY_FILLED, 10000, 3000, 7000),
+        (trade(7000), S.FILLED, 10000, 10000, 0),
+    ],
     "E.1.b unsolicited cancel": [
         (new(), S.NEW, 10000, 0, 10000),
         (trade(1000), S.PARTIALLY_FILLED, 10000, 1000, 9000),
         (canceled(), S.CANCELED, 10000, 1000, 0),
+    ],
+    "E.1.c unsolicited replacement": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (restated(quantity=Decimal(11000)), S.NEW, 11000, 0, 11000),
+        (trade(1000), S.PARTIALLY_FILLED, 11000, 1000, 10000),
+        (restated(quantity=Decimal(12000)), S.PARTIALLY_FILLED, 12000, 1000, 11000),
     ],
     "E.1.d unsolicited reduction": [
         (new(), S.NEW, 10000, 0, 10000),
@@ -216,8 +290,12 @@ MATRICES = {
         (restated(quantity=Decimal(9000)), S.PARTIALLY_FILLED, 9000, 1000, 8000),
         (trade(8000), S.FILLED, 9000, 9000, 0),
     ],
-    "F.1.a refused": [
-        (Refused("r", "duplicate"), S.REJECTED, 10000, 0, 0),
+    "E.1.e canceled because it is not best": [
+        (new(), S.NEW, 10000, 0, 10000),
+        (canceled(), S.CANCELED, 10000, 0, 0),
+    ],
+    "F.1.c refused, because it was passed on by telephone": [
+        (Refused("r", "duplicate of a verbal order"), S.REJECTED, 10000, 0, 0),
     ],
     "H.1.a good till canceled, two days": [
         (new(), S.NEW, 10000, 0, 10000),
