@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 from services.audit.config import AuditSettings
@@ -15,17 +16,21 @@ def command_line() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve until SIGTERM")
     commands.add_parser("migrate", help="bring the schema to the newest revision, and make new logs")
-    commands.add_parser(
+    scrub = commands.add_parser(
         "scrub", help="check everything that is stored; ends with 1 when something is not as it must be"
     )
+    scrub.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="that check at once; as many as there are processors"
+    )
     commands.add_parser("verifier-key", help="print the public keys that check the logs' checkpoints")
-    match parser.parse_args().command:
+    given = parser.parse_args()
+    match given.command:
         case "serve":
             run(main(AuditSettings.from_environment()))
         case "migrate":
             asyncio.run(migrate(AuditSettings.from_environment()))
         case "scrub":
-            reports = asyncio.run(check(AuditSettings.from_environment()))
+            reports = asyncio.run(check(AuditSettings.from_environment(), given.processes))
             for name, report in reports.items():
                 for finding in report.findings:
                     sys.stdout.write(f"{name}: {finding.where}: {finding.what}\n")

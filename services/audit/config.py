@@ -80,6 +80,9 @@ class AuditSettings(ServiceSettings):
     follow_poll_s: float = Field(default=0.5, gt=0, le=60)
     # How often the process that holds the log checks everything that is stored, in seconds.
     scrub_interval_s: float = Field(default=86_400.0, ge=1, le=31 * 86_400)
+    # Processes beside the service that check it, with a connection each and what processor time nobody else wants. With
+    # 0 the service does it itself, twenty times as slowly.
+    scrub_processes: int = Field(default=1, ge=0, le=64)
     # How often the process that holds the log looks whether a day has ended and must be closed, in seconds.
     close_look_s: float = Field(default=60.0, ge=1, le=3_600)
 

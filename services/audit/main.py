@@ -76,7 +76,10 @@ from services.audit.store import (
     PostgresGoverning,
     PostgresPartitions,
     PostgresReader,
+    PostgresStretches,
     PostgresSubjectKeys,
+    StretchProcesses,
+    Trusted,
     create_logs,
     elect,
     read_wrapping_key,
@@ -258,26 +261,42 @@ async def migrate(settings: AuditSettings) -> None:
         log.info("log made", log=name)
 
 
-async def check(settings: AuditSettings) -> Mapping[str, ScrubReport]:
-    """Check everything that is stored of each log, from outside the service, and record nothing."""
+async def check(settings: AuditSettings, processes: int = 0) -> Mapping[str, ScrubReport]:
+    """Check everything that is stored of each log, from outside the service, and record nothing.
+
+    Long stretches are checked by so many `processes`, or here when there are none.
+    """
     database = Database(settings)
     try:
         records = Records()
         await read_records(PostgresReader(database, RECORDS), records)
-        return {
-            name: await scrub(
-                PostgresContents(database, name),
-                key.name,
-                [key.verifier_key],
-                continues=continued_key(settings, name),
-                disposals=[(each.start, each.stop) for each in records.disposals(name)],
-                witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
-                closes=PostgresCloses(database, name),
-            )
-            for name, key in signing_keys(settings).items()
-        }
+        reports = {}
+        for name, key in signing_keys(settings).items():
+            trusted = _trusted(settings, name, key)
+            stretches = StretchProcesses(settings, trusted, name, count=processes, niceness=0) if processes else None
+            try:
+                reports[name] = await scrub(
+                    PostgresContents(database, name),
+                    key.name,
+                    trusted.keys,
+                    continues=trusted.continues,
+                    disposals=[(each.start, each.stop) for each in records.disposals(name)],
+                    witnesses=trusted.witnesses,
+                    closes=PostgresCloses(database, name),
+                    stretches=stretches or PostgresStretches(database, trusted, name),
+                )
+            finally:
+                if stretches is not None:
+                    await stretches.rest()
+        return reports
     finally:
         await database.close()
+
+
+def _trusted(settings: AuditSettings, name: str, key: SigningKey) -> Trusted:
+    """Return what a check of the log `name`, which `key` signs, believes."""
+    witnesses = [WitnessKey.parse(each.key) for each in settings.witnesses]
+    return Trusted(key.name, [key.verifier_key], continued_key(settings, name), witnesses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,18 +345,21 @@ class OpenLog:
             may_sign=may_sign,
             last_note=last_note(settings) if name == EVENTS else None,
         )
+        trusted = _trusted(settings, name, key)
+        processes = settings.scrub_processes
         scrubber = Scrubber(
             log=PostgresContents(database, name),
             origin=key.name,
-            keys=[key.verifier_key],
+            keys=trusted.keys,
             continues=continues,
             sequencer=sequencer,
             clock=SystemClock(),
             interval_s=settings.scrub_interval_s,
             on_report=watch.scrubbed,
             disposals=None if records is None else partial(records.disposals, name),
-            witnesses=[WitnessKey.parse(each.key) for each in settings.witnesses],
+            witnesses=trusted.witnesses,
             closes=PostgresCloses(database, name),
+            stretches=StretchProcesses(settings, trusted, name, count=processes) if processes else None,
         )
         reader = PostgresReader(database, name)
         app = AuditApp(

@@ -13,7 +13,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, audit_stories, decision, execution, fix, fix_session, ground, mintrade, policy, tax
+from tests.bench import (
+    audit,
+    audit_log,
+    audit_stories,
+    decision,
+    execution,
+    fix,
+    fix_session,
+    ground,
+    mintrade,
+    policy,
+    tax,
+)
 from tests.bench.results import Result, keep, machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -24,7 +36,12 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.group_commit": audit.group_commit,
     "audit.tree": audit.tree_vs_chain,
     "audit.grpc": audit.grpc_append,
-    "audit.log": audit.large_log,
+    "audit.inclusion_10m_ms": audit_log.inclusion,
+    "audit.query": audit_log.queries,
+    "audit.proof_vs_recompute_1m": audit_log.proof_vs_recompute,
+    "audit.scrub_per_s": audit_log.scrubbing,
+    "audit.export_per_s": audit_log.exporting,
+    "audit.bytes_per_event": audit_log.storage,
     "audit.story": audit_stories.stories,
     "fix.codec_vs_simplefix": fix.codec,
     "decision.small": decision.small,

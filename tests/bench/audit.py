@@ -1,140 +1,55 @@
-"""Audit: what group commit, the tree and its proofs cost, beside a row lock, a plain chain and computing it all again.
+"""Audit: what group commit and the tree cost, beside a row lock and a plain chain.
 
 Each compared way of doing the same is measured in the same run, on the same durable server: a per-event transaction
-that locks the head of the log, a hash chain, and a root computed from the leaves. The large log is written by a loader
-that skips nothing but the network: real bodies, keys, postings, tiles and signed checkpoints, 10,000 entries a commit.
-
-`EVENKEEL_BENCH_AUDIT_ENTRIES` sets its size; the figures say how many entries they were taken on.
+that locks the head of the log, and a hash chain.
 """
 
 import asyncio
 import hashlib
 import os
-import random
 import statistics
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import text
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
-from services.audit.app import AuditApp, Exporter, ExportOrder, Growing, Sequencer, scrub
+from services.audit.app import Sequencer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.entry import Event, new_entry
-from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Frontier
-from services.audit.domain.sequencing import Growth, Head, grow
+from services.audit.domain.sequencing import Head, grow
 from services.audit.domain.signed_note import SigningKey
 from services.audit.domain.terms import postings
-from services.audit.store import PostgresContents, PostgresReader, elect
+from services.audit.store import elect
 from services.audit.tables import SCHEMA
-from services.runtime.bootstrap import Passwords, bootstrap, keeper_role, owner_role, role, service_url
+from services.runtime.bootstrap import keeper_role, service_url
 from services.runtime.client import connect
 from services.runtime.clock import SystemClock
 from services.runtime.credentials import ClientCredentials
 from services.runtime.database import Database
-from services.runtime.migrations import run_migrations
-from services.runtime.settings import ServiceSettings
 from services.runtime.wire import instant_message
+from tests.bench.audit_lab import NOW, ORIGIN, PASSWORDS, Lab, an_event, lab
 from tests.bench.results import Result
 from tools.local.certificates import Authority
 from tools.local.issuer import ISSUER, TokenIssuer
-from tools.local.postgres import Postgres
 
-ORIGIN = "audit.example/bench"
 ROOT = Path(__file__).parents[2]
-ENTRIES = int(os.environ.get("EVENKEEL_BENCH_AUDIT_ENTRIES", "10000000"))
-SMALL_ENTRIES = 200_000
-RECOMPUTED_ENTRIES = 1_000_000
-ACCOUNTS = 100_000
-LOAD_COMMIT = 10_000
 CALLERS = 256
 LOCK_CONNECTIONS = 32
 APPENDED = 60_000
 APPENDED_UNDER_LOCK = 3_000
 ROUNDS = 3
 BATCH = 1_000
-SAMPLES = 400
-PASSWORDS = Passwords(service="s", owner="o", keeper="k")
-# A server for a log of ten million entries, as an operator would set it up: PostgreSQL's 128 MB of buffers are for a
-# small machine, and with 1 GB of log between its checkpoints it would write most pages again and again.
-SERVER = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
-
-
-@dataclass(frozen=True, slots=True)
-class Lab:
-    """A durable database server with audit's tables, and a key."""
-
-    server: Postgres
-    settings: ServiceSettings
-    key: SigningKey
-    directory: Path
-
-    @property
-    def url(self) -> str:
-        """Where the service connects."""
-        return self.settings.database_url.get_secret_value()
-
-
-@asynccontextmanager
-async def lab() -> AsyncIterator[Lab]:
-    """Start a server on an empty directory; it is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="evenkeel-bench-") as name:
-        directory = Path(name)
-        # As root, the server runs as another user and must reach its data.
-        directory.chmod(0o755)
-        server = Postgres(directory / "pg", durable=True, settings=SERVER)
-        server.start()
-        try:
-            await bootstrap(server.url, {"audit": PASSWORDS})
-            settings = ServiceSettings.from_environment(
-                database_url=service_url(server.url, role("audit"), "s"),
-                database_owner_url=service_url(server.url, owner_role("audit"), "o"),
-                database_schema="audit",
-                jwks_url="file:/nonexistent",
-                token_issuer="https://issuer.test",
-            )
-            await run_migrations(settings, "services.audit")
-            key = SigningKey(ORIGIN, Ed25519PrivateKey.generate())
-            yield Lab(server, settings, key, directory)
-        finally:
-            server.stop()
-
-
-NOW = datetime(2026, 11, 28, 12, 0, 0, 1000, tzinfo=UTC)
-
-
-def an_event(number: int) -> Event:
-    """Return an event of about 485 bytes as JSON."""
-    account = f"account-{number % ACCOUNTS:06d}"
-    return Event(
-        event_id=_event_id(number),
-        kind="execution.order.closed" if number % 2 else "decision.plan.decided",
-        occurred_time=NOW + timedelta(microseconds=number),
-        producer="execution" if number % 2 else "decision",
-        actor="execution_service" if number % 2 else "decision_service",
-        trace_parent=f"00-{number // 50 + 1:032x}-00f067aa0ba902b7-01",
-        subjects={"account": account, "plan": f"plan-{number // 2:010d}"},
-        data=b'{"note":"%b","number":%d,"quantity":"12.5"}' % (b"x" * 118, number),
-    )
-
-
-def _event_id(number: int) -> str:
-    """Return a UUID that looks random; written by hand, because `uuid` costs more than recording the event."""
-    digits = f"{(number + 1) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class Quiet:
@@ -306,7 +221,7 @@ async def _tree_rate(here: Lab, batches: Sequence[Sequence[Event]]) -> float:
             growth = grow(head, batch, known, sequences, datetime.now(UTC))
             sequences |= growth.sequences
             head = growth.head
-            await writer.commit(growth, _signed(here.key, head))
+            await writer.commit(growth, signed(here.key, head))
         took = time.perf_counter() - began
     await database.close()
     return len(batches) * BATCH / took
@@ -346,7 +261,8 @@ async def _chain_rate(here: Lab, batches: Sequence[Sequence[Event]]) -> float:
     return len(batches) * BATCH / took
 
 
-def _signed(key: SigningKey, head: Head) -> SignedCheckpoint:
+def signed(key: SigningKey, head: Head) -> SignedCheckpoint:
+    """Return the checkpoint of `head`, signed by `key`."""
     checkpoint = Checkpoint(ORIGIN, head.edge.size, head.edge.root())
     return SignedCheckpoint(checkpoint, sign_checkpoint(checkpoint, [key]), head.recorded_time or datetime.now(UTC))
 
@@ -466,145 +382,6 @@ async def _service(here: Lab) -> AsyncIterator[object]:
     finally:
         process.terminate()
         await process.wait()
-
-
-# --- A large log ---
-
-
-def large_log() -> Sequence[Result]:
-    """Measure proofs, queries and storage on a large log, and a scrub and an export on a smaller one."""
-    return asyncio.run(_large_log())
-
-
-async def _large_log() -> Sequence[Result]:
-    async with lab() as here:
-        results = await _scrubbed_and_exported(here)
-        await load(here, "events", ENTRIES)
-        owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
-        bytes_stored = await owner.fetchval(
-            "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = relnamespace "
-            "where nspname = 'audit' and relkind = 'r' and relname !~ '^(access|records)_'"
-        )
-        await owner.close()
-        body_bytes = statistics.mean(an_event(number).size_bytes for number in range(100))
-        database = Database(here.settings)
-        reader = PostgresReader(database)
-        app = AuditApp(sequencer=None, log=reader, growing=Growing())
-        rnd = random.Random(5)
-        proof_s = await _timed(lambda: app.inclusion_proof(rnd.randrange(ENTRIES)))
-        query_s = await _timed(
-            lambda: app.entries(
-                EntryFilter(subjects={"account": f"account-{rnd.randrange(ACCOUNTS):06d}"}), limit=100, descending=True
-            )
-        )
-        recompute_s, recomputed = await _recomputed(database, min(ENTRIES, RECOMPUTED_ENTRIES))
-        million = await _timed(lambda: app.inclusion_proof(rnd.randrange(recomputed), _commit_of(recomputed)))
-        await database.close()
-        at = f"at {ENTRIES:,} entries"
-        return [
-            *results,
-            Result("audit.inclusion_10m_ms", statistics.median(proof_s) * 1e3, f"ms, median, {at}"),
-            Result("audit.query_p99_ms", statistics.quantiles(query_s, n=100)[98] * 1e3, f"ms, newest 100, {at}"),
-            Result(
-                "audit.proof_vs_recompute_1m",
-                *(statistics.median(million) * 1e3, f"ms at {recomputed:,}", "the root from all leaves, hashlib"),
-                *(recompute_s * 1e3, recompute_s / statistics.median(million), _versions()),
-            ),
-            Result("audit.bytes_per_event", float(bytes_stored) / ENTRIES, f"B an event of {body_bytes:.0f} B, {at}"),
-        ]
-
-
-async def _scrubbed_and_exported(here: Lab) -> list[Result]:
-    await load(here, "access", SMALL_ENTRIES)
-    database = Database(here.settings)
-    contents, reader = PostgresContents(database, "access"), PostgresReader(database, "access")
-    began = time.perf_counter()
-    report = await scrub(contents, ORIGIN, [here.key.verifier_key])
-    scrub_s = time.perf_counter() - began
-    if report.finding_count:
-        raise RuntimeError(f"the loaded log is not as it must be: {report.findings[:3]}")
-    exporter = Exporter(log=reader, rows=contents, key=here.key)
-    order = ExportOrder("access", EntryFilter(), frozenset(), "bench", None)
-    began = time.perf_counter()
-    size = 0
-    async for _, content in exporter.export(order, NOW):
-        size += len(content)
-    export_s = time.perf_counter() - began
-    await database.close()
-    return [
-        Result("audit.scrub_per_s", SMALL_ENTRIES / scrub_s, f"entries/s of {SMALL_ENTRIES:,}"),
-        Result(
-            "audit.export_per_s", SMALL_ENTRIES / export_s, f"entries/s, with proof, {size / export_s / 1e6:.0f} MB/s"
-        ),
-    ]
-
-
-async def load(here: Lab, log: str, count: int) -> None:
-    """Write `count` events to an empty log, as the service stores them, many in a commit.
-
-    While the database stores a commit, the next is computed; so no more than two are in memory.
-    """
-    database = Database(here.settings)
-    async with elect(database, ORIGIN, log) as writer:
-        head, _ = await writer.head()
-        if head.recorded_time is None:
-            head = replace(head, recorded_time=NOW)
-            await writer.commit(grow(head, [], {}, {}, NOW), _signed(here.key, head))
-        sequences: dict[str, int] = {}
-        stored = 0
-        began = time.perf_counter()
-        growth = _next(head, sequences, 0, count)
-        while growth.entries:
-            made = asyncio.create_task(asyncio.to_thread(_next, growth.head, sequences, growth.head.edge.size, count))
-            await writer.commit(growth, _signed(here.key, growth.head))
-            stored += len(growth.entries)
-            growth = await made
-            if sys.stderr.isatty() or stored % (50 * LOAD_COMMIT) == 0:
-                rate = stored / (time.perf_counter() - began)
-                sys.stderr.write(f"\r{log}: {stored:,} of {count:,} entries, {rate:,.0f}/s ")
-                sys.stderr.flush()
-    sys.stderr.write("\n")
-    await database.close()
-    # As a log that grew over months would be: its tables are vacuumed and analysed.
-    owner = await asyncpg.connect(here.settings.database_owner_url.get_secret_value())
-    await owner.execute("vacuum analyze")
-    await owner.close()
-
-
-def _next(head: Head, sequences: dict[str, int], start: int, count: int) -> Growth:
-    """Return the commit that begins with event `start`; an empty one after the last."""
-    events = [an_event(number) for number in range(start, min(start + LOAD_COMMIT, count))]
-    growth = grow(head, events, {}, sequences, NOW + timedelta(microseconds=start + LOAD_COMMIT))
-    sequences |= growth.sequences
-    return growth
-
-
-def _commit_of(size: int) -> int:
-    return size // LOAD_COMMIT * LOAD_COMMIT or size
-
-
-async def _recomputed(database: Database, size: int) -> tuple[float, int]:
-    """Return the seconds that the root of the first `size` leaves takes, reading them not included."""
-    size = _commit_of(size)
-    async with database.read() as connection:
-        rows = await connection.execute(
-            text("select leaf from audit.entry where idx < :size order by idx"), {"size": size}
-        )
-        leaves = rows.scalars().all()
-    began = time.perf_counter()
-    Frontier().extended(leaves).root()
-    return time.perf_counter() - began, size
-
-
-async def _timed(ask: Callable[[], object]) -> list[float]:
-    """Return what each of `SAMPLES` questions took, in seconds, after some that do not count."""
-    taken = []
-    for number in range(SAMPLES + 20):
-        began = time.perf_counter()
-        await ask()
-        if number >= 20:
-            taken.append(time.perf_counter() - began)
-    return taken
 
 
 def _versions() -> dict[str, str]:

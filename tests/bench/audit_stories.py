@@ -18,7 +18,9 @@ from services.audit.domain.sequencing import grow
 from services.audit.store import PostgresReader, elect
 from services.kernel.canonical import JsonValue, canonical_json
 from services.runtime.database import Database
-from tests.bench.audit import LOAD_COMMIT, NOW, ORIGIN, Lab, _signed, _timed, lab, load
+from tests.bench.audit import signed
+from tests.bench.audit_filler import COMMIT, fill
+from tests.bench.audit_lab import NOW, Lab, lab, timed
 from tests.bench.results import Result
 
 BEFORE = 100_000
@@ -33,7 +35,7 @@ def stories() -> Sequence[Result]:
 
 async def _stories() -> Sequence[Result]:
     async with lab() as here:
-        await load(here, "events", BEFORE)
+        await fill(here.url, here.owner_url, "events", BEFORE, here.key)
         size = await _write(here)
         database = Database(here.settings)
         reader = PostgresReader(database)
@@ -45,7 +47,7 @@ async def _stories() -> Sequence[Result]:
             order = f"order-{rnd.randrange(ACCOUNTS)}-{rnd.randrange(BLOCKS)}"
             shown.append(len((await queries.story("order", order)).proven))
 
-        taken = await _timed(ask)
+        taken = await timed(ask)
         await database.close()
         about = f"{statistics.mean(shown):.0f} proven entries each, at {size:,}"
         return [
@@ -57,15 +59,15 @@ async def _stories() -> Sequence[Result]:
 async def _write(here: Lab) -> int:
     """Append the run, and return the log's size."""
     database = Database(here.settings)
-    async with elect(database, ORIGIN, "events") as writer:
+    async with elect(database, here.key.name, "events") as writer:
         head, _ = await writer.head()
         sequences: dict[str, int] = {}
         events = list(_run())
-        for start in range(0, len(events), LOAD_COMMIT):
-            part = events[start : start + LOAD_COMMIT]
+        for start in range(0, len(events), COMMIT):
+            part = events[start : start + COMMIT]
             growth = grow(head, part, {}, sequences, NOW + timedelta(hours=1, microseconds=start))
             sequences |= growth.sequences
-            await writer.commit(growth, _signed(here.key, growth.head))
+            await writer.commit(growth, signed(here.key, growth.head))
             head = growth.head
     await database.close()
     return head.edge.size
@@ -98,8 +100,8 @@ def _run() -> Iterator[Event]:
             shares: JsonValue = [[f"order-{each}-{block}", f"trader-{each}", "10", "0"] for each in accounts]
             yield _event("execution.block.allocation_stated", about, first=start, shares=shares)
         yield _event("execution.block.sent", about)
-        for fill in range(2):
-            yield _event("execution.block.reported", about, report="Filled", report_id=f"{block}-{fill}")
+        for part in range(2):
+            yield _event("execution.block.reported", about, report="Filled", report_id=f"{block}-{part}")
             for account in range(ACCOUNTS):
                 order = {"account": f"trader-{account}", "plan": f"plan-{account}", "order": f"order-{account}-{block}"}
                 yield _event("execution.order.allocated", {**order, **about, "run": "run-1"}, quantity="5", price="1")

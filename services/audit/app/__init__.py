@@ -12,7 +12,8 @@ from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
 from services.audit.app.queries import Queries
 from services.audit.app.records import RecordsApp, read_records
 from services.audit.app.reports import Reporter
-from services.audit.app.scrubber import LogContents, Scrubber, ScrubReport, scrub
+from services.audit.app.scrub_pass import LogContents, ScrubReport, Stretches, scrub
+from services.audit.app.scrubber import Scrubber
 from services.audit.app.sealing import Sealer
 from services.audit.app.sequencer import Appended, Sequencer
 
@@ -47,6 +48,7 @@ __all__ = [
     "Scrubber",
     "Sealer",
     "Sequencer",
+    "Stretches",
     "accounts_in",
     "read_records",
     "scrub",

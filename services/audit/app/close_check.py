@@ -41,6 +41,10 @@ class CloseContents(Protocol):
         """Return by account the stretches of numbers in destroyed partitions that ended at `stops`, joined."""
         ...
 
+    async def closings(self, start: int, stop: int | None) -> Sequence[bytes]:
+        """Return the bodies of the closing entries from `start` up to but not including `stop`, None for the end."""
+        ...
+
     async def closing_before(self, index: int) -> bytes | None:
         """Return the body of the last closing entry before `index`."""
         ...

@@ -34,7 +34,7 @@ _ENVELOPE_BYTES_MAX = 256
 EVENT_BYTES_MAX = BODY_BYTES_MAX - _ENVELOPE_BYTES_MAX
 
 # W3C Trace Context, version 00: trace id and parent id are not all zeros.
-_TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # What no name needs, and PostgreSQL's text cannot hold or a terminal would obey.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -89,7 +89,7 @@ class Event:
         """
         if not _EVENT_ID.fullmatch(self.event_id):
             raise EventInvalid("event_id", f"must be a UUID in lower case, was {self.event_id!r}")
-        if self.trace_parent and not _TRACE_PARENT.fullmatch(self.trace_parent):
+        if self.trace_parent and not TRACE_PARENT.fullmatch(self.trace_parent):
             raise EventInvalid("trace_parent", f"must be a W3C traceparent, was {self.trace_parent!r}")
         if not (
             self.producer.isprintable() and self.actor.isprintable() and all(map(printable, self.subjects.values()))
@@ -115,7 +115,7 @@ class Event:
         return (
             b'"actor":%b,"data":%b,"event_id":"%b"' % (_name(self.actor), self.data, self.event_id.encode()),
             b'"kind":%b,"occurred_time":%b,"producer":%b'
-            % (_name(self.kind), _written(self.occurred_time), _name(self.producer)),
+            % (_name(self.kind), written(self.occurred_time), _name(self.producer)),
             b'"subjects":%b,"trace_parent":"%b"' % (_json(dict(self.subjects)), self.trace_parent.encode()),
         )
 
@@ -254,7 +254,7 @@ def _name(name: str) -> bytes:
     return _json(name)
 
 
-def _written(instant: datetime) -> bytes:
+def written(instant: datetime) -> bytes:
     """Return an instant as JSON, as `rfc3339` writes it.
 
     Raises:
@@ -267,8 +267,8 @@ def _written(instant: datetime) -> bytes:
 
 @lru_cache(maxsize=16)
 def _recorded(instant: datetime) -> bytes:
-    """Return `_written(instant)`; entries that are recorded together share it."""
-    return _written(instant)
+    """Return `written(instant)`; entries that are recorded together share it."""
+    return written(instant)
 
 
 def _require_canonical_object(data: bytes) -> None:

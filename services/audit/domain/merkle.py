@@ -62,6 +62,19 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE_PREFIX + left + right).digest()
 
 
+def parents(hashes: Sequence[bytes]) -> list[bytes]:
+    """Return the hashes of the nodes above each pair of `hashes`; a last one without a pair has none."""
+    pairs = iter(hashes)
+    return [hashlib.sha256(_NODE_PREFIX + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
+
+
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over `hashes`, of which there is a power of two."""
+    while len(hashes) > 1:
+        hashes = parents(hashes)
+    return hashes[0]
+
+
 def root_of_peaks(peaks: Sequence[bytes]) -> bytes:
     """Return the root over perfect subtrees of falling height, left to right; of the empty tree if there are none."""
     if not peaks:

@@ -10,7 +10,7 @@ ones shows in the next root. What stood beside such entries can no longer be der
 A scrub may begin where an earlier one ended, given the tree's edge there, which its root proves.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -98,11 +98,32 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a scrub came: the tree's edge there, the time of its last checkpoint, and what it counted."""
+    """How far a scrub came: the tree's edge there, the time of its last checkpoint, and what it counted.
+
+    `memory` is what is recorded nowhere; without it, the next scrub looks it up.
+    """
 
     edge: RightEdge = field(default_factory=RightEdge)
     last_time: datetime | None = None
     counted: Mapping[str, int] = field(default_factory=dict)
+    memory: "Memory | None" = field(default=None, compare=False)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a scrub has seen of accounts.
+
+    Attributes:
+        numbers: The last number of each account, as far as it was seen.
+        whole: Whether an account that is not among them has no entry before.
+        changed: The last numbers of those that have entries from `changed_since` on.
+        changed_since: The last size that a closing entry covers, or where the scrub began.
+    """
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    whole: bool = True
+    changed: dict[str, int] = field(default_factory=dict)
+    changed_since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +166,7 @@ class Scrub:
         self._edge = since.edge
         self._covered = since.edge.size
         self._last_time = since.last_time
-        # The last number of each account, as far as it was seen.
-        self._numbers: dict[str, int] = {}
-        # Whether an account that was not seen may have entries before all the same.
-        self._forgetful = since.edge.size > 0
+        self._memory = since.memory or Memory(whole=since.edge.size == 0, changed_since=since.edge.size)
         # Entries that close the log, as they are stored.
         self.closings: list[StoredEntry] = []
         self.counted = {"entry": 0, "event_key": 0, "posting": 0, "tile": 0, "checkpoint_note": 0, **since.counted}
@@ -161,7 +179,7 @@ class Scrub:
     @property
     def progress(self) -> Progress:
         """How far it came."""
-        return Progress(self._edge, self._last_time, dict(self.counted))
+        return Progress(self._edge, self._last_time, dict(self.counted), self._memory)
 
     def root(self) -> bytes:
         """Return the root over the bodies of these entries."""
@@ -207,20 +225,33 @@ class Scrub:
         whole = len(entries) + len(gone) == signed.size - self.size
         return Commit(self.size, signed, entries, leaves, gone, whole, findings)
 
-    def unknown(self, commit: Commit) -> set[str]:
-        """Return the accounts of `commit` whose last number must be looked up before it is followed."""
-        if len(self._numbers) > NUMBERS_KEPT_MAX:
-            self._numbers.clear()
-            self._forgetful = True
-        return commit.accounts - self._numbers.keys() if self._forgetful else set()
+    def unknown(self, accounts: Collection[str]) -> set[str]:
+        """Return those of the `accounts` of what comes next whose last number must be looked up before."""
+        memory = self._memory
+        if len(memory.numbers) > NUMBERS_KEPT_MAX:
+            memory.numbers.clear()
+            memory.whole = False
+        return set() if memory.whole else {each for each in accounts if each not in memory.numbers}
 
-    def learn(self, numbers: Mapping[str, int]) -> None:
-        """Take the last numbers of accounts before the next commit; an account without entries has 0."""
-        self._numbers |= numbers
+    def learn(self, numbers: Mapping[str, int], *, changed: bool = False) -> None:
+        """Take the last numbers of accounts before the next commit; an account without entries has 0.
+
+        Those of a stretch that was just checked have `changed` in it.
+        """
+        self._memory.numbers |= numbers
+        if changed:
+            self._memory.changed |= numbers
 
     def forget(self) -> None:
         """Say that entries before the next commit were destroyed: an account that was not seen may have had some."""
-        self._forgetful = True
+        self._memory.whole = False
+
+    def cut(self) -> tuple[int, Mapping[str, int]]:
+        """Return since when accounts have changed, with their last numbers, and begin anew."""
+        memory = self._memory
+        found = memory.changed_since, memory.changed
+        memory.changed_since, memory.changed = self._covered, {}
+        return found
 
     def follow(
         self, commit: Commit, numbers: Mapping[int, Mapping[str, int]] | None = None
@@ -238,7 +269,7 @@ class Scrub:
         seen: set[str] = set()
         resets = numbers or {}
         for index, entry in commit.entries:
-            self._numbers |= resets.get(index, {})
+            self._memory.numbers |= resets.get(index, {})
             findings += self._contradictions(entry, index, commit.signed.sign_time, seen)
         self._edge, tiles = self._edge.extended(commit.leaves)
         self._covered = commit.signed.size
@@ -251,6 +282,24 @@ class Scrub:
         self._count(commit, expected)
         return findings, expected
 
+    def goes_on_with(self, begun: RightEdge, first_time: datetime) -> bool:
+        """Return whether a stretch that begins at the edge `begun`, with a checkpoint of `first_time`, comes next."""
+        return begun == self._edge and (self._last_time is None or first_time >= self._last_time)
+
+    def numbers_follow(self, accounts: Sequence[str], first: Sequence[int]) -> bool:
+        """Return whether each account's first number in the next stretch is its next one."""
+        numbers = self._memory.numbers
+        return all(numbers.get(account, 0) + 1 == number for account, number in zip(accounts, first, strict=True))
+
+    def take(
+        self, edge: RightEdge, last_time: datetime, counted: Mapping[str, int], closings: Sequence[StoredEntry]
+    ) -> None:
+        """Go on after a stretch that is as it must be, and whose numbers were taken."""
+        self._edge, self._covered, self._last_time = edge, edge.size, last_time
+        for table, count in counted.items():
+            self.counted[table] += count
+        self.closings += closings
+
     def _contradictions(self, entry: Entry, index: int, sign_time: datetime, seen: set[str]) -> Iterator[Finding]:
         where = f"entry {index}"
         if entry.index != index:
@@ -260,12 +309,12 @@ class Scrub:
             yield Finding(where, f"its event {entry.event.event_id} stands in the log before")
         seen.add(entry.event.event_id)
         account = entry.event.account
-        number = 0 if account is None else self._numbers.get(account, 0) + 1
+        number = 0 if account is None else self._memory.numbers.get(account, 0) + 1
         if entry.account_sequence != number:
             yield Finding(where, f"says that it is number {entry.account_sequence} of its account, and is {number}")
         if account is not None:
             # Its own number, so that a gap is told of once.
-            self._numbers[account] = entry.account_sequence
+            self._memory.numbers[account] = self._memory.changed[account] = entry.account_sequence
         if entry.recorded_time != sign_time:
             yield Finding(where, "was not recorded when the checkpoint that first covers it was signed")
 

@@ -11,12 +11,18 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
 
 from services.audit.domain.entry import Event
 from services.audit.domain.filter import EntryFilter
 
 # Entries that one posting can tell of: their numbers are two bytes.
 POSITIONS_MAX = 1 << 16
+
+_POSITIONS = tuple(number.to_bytes(2, "big") for number in range(POSITIONS_MAX))
+
+# Numbers of terms that a long check keeps in memory, about 150 bytes each.
+KNOWN_TERMS_MAX = 400_000
 
 # Kinds of subjects that an entry shares with many others; better looked up last.
 _COMMON_SUBJECTS = frozenset({"instrument", "policy_node", "policy_version", "run", "snapshot"})
@@ -63,6 +69,10 @@ def subject_term(kind: str, subject_id: str) -> str:
 @lru_cache(maxsize=20_000)
 def term_number(term: str) -> int:
     """Return the number that stands for `term`, which fits 64 bits with a sign."""
+    return _number(term)
+
+
+def _number(term: str) -> int:
     return int.from_bytes(hashlib.sha256(term.encode()).digest()[:8], "big", signed=True)
 
 
@@ -75,6 +85,63 @@ def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
             found[term] += position
         for kind, subject_id in event.subjects.items():
             found[term_number(f"subject:{kind}:{subject_id}")] += position
+    return {term: bytes(positions) for term, positions in found.items()}
+
+
+def postings_of_columns(
+    labels: Sequence[tuple[str, str, str]],
+    trace_parents: Sequence[str],
+    subjects: Sequence[Mapping[str, str]],
+    known: dict[tuple[str, str], int],
+) -> Mapping[int, bytes]:
+    """Return what `postings` returns, of events by columns, several times faster.
+
+    Args:
+        labels: Actor, producer and kind of each event; of few kinds.
+        trace_parents: Of each.
+        subjects: Of each.
+        known: Numbers of subjects' terms that were computed before; more are added, up to `KNOWN_TERMS_MAX`.
+    """
+    found: dict[tuple[str, str], bytes] = {}
+    for position, trace_parent in zip(_POSITIONS, trace_parents, strict=False):
+        if trace_parent:
+            key = "", trace_parent[3:35]
+            found[key] = found.get(key, b"") + position
+    for position, about in zip(_POSITIONS, subjects, strict=False):
+        for subject in about.items():
+            found[subject] = found.get(subject, b"") + position
+    if len(known) > KNOWN_TERMS_MAX:
+        known.clear()
+    for kind, subject_id in [key for key in found if key not in known]:
+        term = subject_term(kind, subject_id) if kind else f"trace:{subject_id}"
+        known[kind, subject_id] = _number(term)
+    result = {known[key]: positions for key, positions in found.items()}
+    # Where a term stands that several labels have: which label each event has, as a byte of its own.
+    numbers_of_label = [set(_common_numbers(*label[:2], None, label[2])) for label in dict.fromkeys(labels)]
+    number_of_label = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    if len(number_of_label) > 256 or len(result) != len(found):
+        # Too many for a byte, or two terms with one number: by the slow way.
+        return _by_each(labels, trace_parents, subjects)
+    label_of_each = bytes(map(number_of_label.__getitem__, labels))
+    for number in set[int]().union(*numbers_of_label):
+        has = bytes(number in numbers for numbers in numbers_of_label).ljust(256, b"\0")
+        if number in result:
+            return _by_each(labels, trace_parents, subjects)
+        result[number] = b"".join(compress(_POSITIONS, label_of_each.translate(has)))
+    return result
+
+
+def _by_each(
+    labels: Sequence[tuple[str, str, str]], trace_parents: Sequence[str], subjects: Sequence[Mapping[str, str]]
+) -> Mapping[int, bytes]:
+    found: defaultdict[int, bytearray] = defaultdict(bytearray)
+    for position, (actor, producer, kind), trace_parent, about in zip(
+        _POSITIONS, labels, trace_parents, subjects, strict=False
+    ):
+        for term in _common_numbers(actor, producer, trace_parent[3:35] or None, kind):
+            found[term] += position
+        for subject in about.items():
+            found[term_number(subject_term(*subject))] += position
     return {term: bytes(positions) for term, positions in found.items()}
 
 

@@ -12,7 +12,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.audit.domain.merkle import HASH_BYTES, Frontier, Span, Subtree, node_hash, peaks_of, root_of_peaks
+from services.audit.domain.merkle import (
+    HASH_BYTES,
+    Frontier,
+    Span,
+    Subtree,
+    node_hash,
+    parents,
+    peaks_of,
+    perfect_root,
+    root_of_peaks,
+)
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -215,11 +225,25 @@ class RightEdge:
         """Return the edge after the leaf hashes `leaves`, and the tiles that became full, in the order they did."""
         size, peaks, partials = self.size, list(self.peaks), [list(row) for row in self.partials]
         full: list[Tile] = []
-        for leaf in leaves:
-            node, carry, height = leaf, size, 0
-            if not partials:
-                partials.append([])
-            partials[0].append(leaf)
+        if not partials:
+            partials.append([])
+        left = list(leaves)
+        at = 0
+        while at < len(left):
+            if size % TILE_WIDTH == 0 and len(left) - at >= TILE_WIDTH:
+                # A whole tile: its root in one go, then up from its height.
+                row = left[at : at + TILE_WIDTH]
+                node, carry, height = perfect_root(row), size >> TILE_HEIGHT, TILE_HEIGHT
+                full.append(Tile(TileId(0, size >> TILE_HEIGHT), node, b"".join(row)))
+                if len(partials) == 1:
+                    partials.append([])
+                partials[1].append(node)
+                at += TILE_WIDTH
+                size += TILE_WIDTH - 1
+            else:
+                node, carry, height = left[at], size, 0
+                partials[0].append(node)
+                at += 1
             while carry & 1:
                 node = node_hash(peaks.pop(), node)
                 carry >>= 1
@@ -233,6 +257,8 @@ class RightEdge:
                     partials[level].append(node)
             peaks.append(node)
             size += 1
+        if not size:
+            partials.clear()
         return RightEdge(size, tuple(peaks), tuple(tuple(row) for row in partials)), tuple(full)
 
     def root(self) -> bytes:
@@ -268,7 +294,5 @@ def _rows(data: bytes) -> list[list[bytes]]:
     """Return the perfect subtrees' roots inside a tile: its hashes first, then each height above."""
     rows = [split_hashes(data)]
     while len(rows[-1]) > 1:
-        below = rows[-1]
-        pairs = iter(below)
-        rows.append([node_hash(left, right) for left, right in zip(pairs, pairs, strict=False)])
+        rows.append(parents(rows[-1]))
     return rows

@@ -12,6 +12,7 @@ from services.audit.store.keeper import (
 )
 from services.audit.store.logs import create_logs, stored_logs
 from services.audit.store.reader import PostgresReader
+from services.audit.store.stretches import PostgresStretches, StretchProcesses, Trusted
 from services.audit.store.writer import elect
 
 __all__ = [
@@ -22,7 +23,10 @@ __all__ = [
     "PostgresGoverning",
     "PostgresPartitions",
     "PostgresReader",
+    "PostgresStretches",
     "PostgresSubjectKeys",
+    "StretchProcesses",
+    "Trusted",
     "create_logs",
     "elect",
     "read_wrapping_key",

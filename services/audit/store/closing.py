@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.audit.domain.closing import CLOSE_KIND, Leaf, StoredNumber
-from services.audit.domain.entry import ACCOUNT
+from services.audit.domain.entry import ACCOUNT, body_index
 from services.audit.domain.filter import EntryFilter
 from services.audit.store.reader import PostgresReader
 from services.audit.tables import EVENTS, disposed_number, log_tables
@@ -25,6 +25,9 @@ _ADD = """
     on conflict do nothing
 """
 _ROWS_TOGETHER = 10_000
+_CLOSINGS_TOGETHER = 500
+# PostgreSQL's bigint.
+_INDEX_MAX = 2**63 - 1
 
 
 class PostgresCloses:
@@ -100,6 +103,16 @@ class PostgresCloses:
         )
         async with self._database.read() as connection:
             return [StoredNumber(*row) for row in await connection.execute(query)]
+
+    async def closings(self, start: int, stop: int | None) -> Sequence[bytes]:
+        """Return the bodies of the closing entries from `start` up to but not including `stop`, None for the end."""
+        wanted, found, until = EntryFilter(kind=CLOSE_KIND), list[bytes](), _INDEX_MAX if stop is None else stop
+        while True:
+            some = await self._reader.bodies(wanted, start=start, stop=until, limit=_CLOSINGS_TOGETHER)
+            found += some
+            if len(some) < _CLOSINGS_TOGETHER:
+                return found
+            start = body_index(some[-1]) + 1
 
     async def closing_before(self, index: int) -> bytes | None:
         """Return the body of the last closing entry before `index`."""

@@ -67,6 +67,14 @@ class PostgresContents:
         async with self._database.read() as connection:
             return [StoredCheckpoint(*row) for row in await connection.execute(query)]
 
+    async def commit_end(self, size: int) -> int:
+        """Return the least size of a checkpoint that is `size` or more; the newest size when none is, 0 without any."""
+        note = self._tables.checkpoint_note.c
+        least = select(func.min(note.size)).where(note.size >= size).scalar_subquery()
+        newest = select(func.max(note.size)).scalar_subquery()
+        async with self._database.read() as connection:
+            return int((await connection.execute(select(func.coalesce(least, newest, 0)))).scalar_one())
+
     async def rows(self, start: int, stop: int) -> Sequence[StoredEntry]:
         """Return the rows from `start` up to but not including `stop`, by index."""
         entry = self._tables.entry.c

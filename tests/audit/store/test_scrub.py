@@ -3,17 +3,26 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.audit.app import Closer, Scrubber, scrub
+from services.audit.app import Closer, Scrubber, scrub, scrub_pass
+from services.audit.domain.bulk import Suspicion
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.closing import Closing, Leaf, account_hash, close_event
 from services.audit.domain.cosignature import Cosigner
-from services.audit.store import PostgresCloses, PostgresContents, PostgresReader
+from services.audit.store import (
+    PostgresCloses,
+    PostgresContents,
+    PostgresReader,
+    PostgresStretches,
+    StretchProcesses,
+    Trusted,
+)
 from services.kernel.clock import FixedClock
 from services.runtime.database import Database
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
@@ -241,3 +250,112 @@ async def test_a_witness_that_signed_another_root_is_named(database, superuser):
     report = await scrub(PostgresContents(database), ORIGIN, [KEY.verifier_key], witnesses=[witness.key])
 
     assert [each.where for each in report.findings] == ["cosignature 44 witness.example"]
+
+
+@pytest.fixture
+def short_stretches(monkeypatch):
+    """Stretches of a few dozen entries, so that a small log has some."""
+    monkeypatch.setattr(scrub_pass, "STRETCH_ENTRIES", 40)
+    monkeypatch.setattr(scrub_pass, "STRETCH_ENTRIES_MIN", 1)
+
+
+class Counted(PostgresStretches):
+    """Checks in this process, three stretches at once, and remembers which and what came of it."""
+
+    together = 3
+
+    def __init__(self, database):
+        super().__init__(database, Trusted(ORIGIN, [KEY.verifier_key]))
+        self.clean, self.suspicious = [], []
+
+    async def check(self, after, start, stop):
+        try:
+            clean = await super().check(after, start, stop)
+        except Suspicion:
+            self.suspicious.append((start, stop))
+            raise
+        self.clean.append((start, stop))
+        return clean
+
+
+async def in_stretches(database, **options):
+    stretches = Counted(database)
+    closes = PostgresCloses(database)
+    log, keys = PostgresContents(database), [KEY.verifier_key]
+    return await scrub(log, ORIGIN, keys, closes=closes, stretches=stretches, **options), stretches
+
+
+async def test_stretches_that_are_right_are_checked_at_once_with_the_same_result(database, short_stretches):
+    await filled(database)
+
+    report, stretches = await in_stretches(database)
+
+    assert report == await scrubbed(database)
+    assert report.progress.counted == (await scrubbed(database)).progress.counted
+    # Cut where a closing covers what is before it.
+    assert sorted(stretches.clean) == [(0, 44), (44, 345), (345, 347)]
+    assert stretches.suspicious == []
+
+
+async def test_only_a_stretch_that_is_not_right_is_followed_entry_by_entry(database, superuser, short_stretches):
+    await filled(database)
+    await keep(superuser)
+    for table, change, suspicious in (
+        ("event_key", "delete from audit.event_key where idx = 7", [(0, 44)]),
+        ("posting", "delete from audit.posting where start = 345", [(345, 347)]),
+        ("tile", "delete from audit.tile", [(44, 345), (345, 347)]),
+        ("entry", "update audit.entry set body = 'x', leaf = sha256('x') where idx = 50", [(44, 345)]),
+        ("close_number", "update audit.close_number set last = last + 1 where size = 44", []),
+    ):
+        await superuser.execute(change)
+
+        report, stretches = await in_stretches(database)
+
+        exact = await scrubbed(database)
+        assert sorted(stretches.suspicious) == suspicious, change
+        assert report.finding_count == exact.finding_count > 0, change
+        assert set(report.findings) == set(exact.findings), change
+        await restore(superuser, table)
+
+
+async def test_what_is_in_memory_of_a_slice_is_not_looked_up_for_the_next(database, short_stretches, monkeypatch):
+    await filled(database)
+    reports, asked = [], []
+    numbers = PostgresContents.numbers
+
+    async def counting(self, accounts, before):
+        asked.append(accounts)
+        return await numbers(self, accounts, before)
+
+    monkeypatch.setattr(PostgresContents, "numbers", counting)
+    async with Running(database) as running:
+        how = {"reports": reports, "slice_entries": 40, "stretches": Counted(database)}
+        scrubber = a_scrubber(database, running, closes=PostgresCloses(database), **how)
+        for _ in range(3):
+            await scrubber.scrub()
+        assert not asked
+        # Another process knows nothing.
+        await a_scrubber(database, running, **how).scrub()
+
+    assert [(each.start, each.finding_count) for each in reports] == [(0, 0), (44, 0), (345, 0), (0, 0)]
+
+
+async def test_processes_check_beside_the_service_and_may_die(audit_database, database, short_stretches):
+    await filled(database)
+    trusted = Trusted(ORIGIN, [KEY.verifier_key])
+    stretches = StretchProcesses(audit_database.settings(), trusted, count=1, niceness=0)
+    try:
+        clean = await stretches.check(-1, 0, 44)
+        assert (clean.edge.size, clean.counted["entry"]) == (44, 44)
+        with pytest.raises(Suspicion, match="no checkpoint covers the end"):
+            await stretches.check(-1, 0, 43)
+
+        waiting = asyncio.create_task(stretches.check(44, 44, 345))
+        await stretches.rest()
+        with suppress(Suspicion):
+            await waiting
+
+        report = await scrub(PostgresContents(database), ORIGIN, trusted.keys, stretches=stretches)
+        assert (report.size, report.finding_count) == (347, 0)
+    finally:
+        await stretches.rest()

@@ -1,0 +1,227 @@
+"""Does checking a column at a time see everything that following entry by entry sees, and accuse nobody?"""
+
+import random
+import struct
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from services.audit.domain.bulk import Bodies, BulkCheck, Keys, Step, Suspicion, tiles_between
+from services.audit.domain.checkpoint import Checkpoint, sign_checkpoint
+from services.audit.domain.scrub import StoredCheckpoint
+from services.audit.domain.sequencing import Head, grow
+from services.audit.domain.terms import postings, postings_of_columns
+from services.audit.domain.tiles import RightEdge
+from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
+
+
+def stored(commits):
+    """What a log stores of `commits`, each some events."""
+    head, sequences = Head(RightEdge(), None), {}
+    checkpoints, entries, found, tiles = [], [], {}, {}
+    for number, events in enumerate(commits):
+        start = head.edge.size
+        growth = grow(head, events, {}, sequences, NOON + timedelta(seconds=number))
+        head, sequences = growth.head, sequences | growth.sequences
+        checkpoint = Checkpoint(ORIGIN, head.edge.size, head.edge.root())
+        note = sign_checkpoint(checkpoint, [KEY])
+        checkpoints.append(StoredCheckpoint(ORIGIN, checkpoint.size, checkpoint.root, note, head.recorded_time))
+        entries += growth.entries
+        found[start] = dict(postings(entry.event for entry in growth.entries))
+        tiles |= {tile.id: tile for tile in growth.tiles}
+    bodies = [bodies_of(entries[at : at + 100]) for at in range(0, len(entries), 100)]
+    keys = Keys(
+        bytes.fromhex("".join(entry.event.event_id for entry in entries).replace("-", "")),
+        struct.pack(f">{len(entries)}q", *(entry.index for entry in entries)),
+        b"".join(entry.event.digest for entry in entries),
+    )
+    return Step(0, checkpoints, {}, bodies, keys, found, tiles), head.edge
+
+
+def bodies_of(entries):
+    return Bodies(
+        struct.pack(f">{len(entries)}q", *(entry.index for entry in entries)),
+        b",".join(entry.body for entry in entries),
+        struct.pack(f">{len(entries)}i", *(len(entry.body) for entry in entries)),
+        b"".join(entry.leaf for entry in entries),
+    )
+
+
+def checked(step):
+    check = BulkCheck(ORIGIN, [KEY.verifier_key], RightEdge())
+    check.add(step)
+    return check.clean()
+
+
+TOLD = [
+    an_event("nested", data={"a": [{"b": [1, None, True, "1.5"]}], "c": {"d": {}}}),
+    an_event("umlauts", actor="Jürgen", subjects={"plan": "Prüfung"}, data={"größe": "é"}),
+    an_event("no account", account=None, trace_parent=""),
+    an_event("whole second", occurred_time=NOON.replace(microsecond=0)),
+    an_event("named as members are", subjects={"index": "S&P", "recorded_time": "x", "a": "b"}),
+]
+
+
+@cache
+def a_log():
+    return stored([some_events(3), TOLD[:4], some_events(300, "more"), some_events(40, "most")])
+
+
+def test_a_log_as_it_is_written_is_clean():
+    step, edge = a_log()
+
+    clean = checked(step)
+
+    assert clean.edge == edge
+    assert clean.counted["entry"] == clean.counted["event_key"] == edge.size == 347
+    assert clean.counted["tile"] == 1
+    numbers = dict(zip(clean.numbers.accounts, clean.numbers.last, strict=True))
+    assert set(clean.numbers.first) == {1}
+    assert numbers["acc-1"] == sum(each.account == "acc-1" for each in (*some_events(3), *TOLD[:4])) + sum(
+        each.account == "acc-1" for count, name in ((300, "more"), (40, "most")) for each in some_events(count, name)
+    )
+
+
+def test_keys_may_be_stored_in_any_order():
+    step, edge = a_log()
+    order = list(range(edge.size))
+    random.Random(3).shuffle(order)
+    keys = step.keys
+    shuffled = Keys(
+        b"".join(keys.event_ids[16 * n : 16 * n + 16] for n in order),
+        b"".join(keys.indexes[8 * n : 8 * n + 8] for n in order),
+        b"".join(keys.digests[32 * n : 32 * n + 32] for n in order),
+    )
+
+    assert checked(replace(step, keys=shuffled)).edge == edge
+
+
+def test_an_entry_that_cannot_be_told_apart_at_a_glance_is_a_suspicion_and_no_error():
+    with pytest.raises(Suspicion):
+        checked(stored([[an_event("astral", data={"\U0001f600": 1, "\ufb33": 2})]])[0])
+    with pytest.raises(Suspicion):
+        checked(stored([[an_event("a subject called as a member", subjects={"a": "b", "kind": "c"})]])[0])
+
+
+def flipped(rnd, data):
+    at = rnd.randrange(8 * len(data))
+    return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+
+
+def bent(rnd, step):
+    """One bit of what is stored is another."""
+    what = rnd.randrange(9)
+    if what < 4:
+        name = ("indexes", "text", "lengths", "leaves")[what]
+        at = rnd.randrange(len(step.bodies))
+        part = step.bodies[at]
+        part = replace(part, **{name: flipped(rnd, getattr(part, name))})
+        return name, replace(step, bodies=[*step.bodies[:at], part, *step.bodies[at + 1 :]])
+    if what < 7:
+        name = ("event_ids", "indexes", "digests")[what - 4]
+        return name, replace(step, keys=replace(step.keys, **{name: flipped(rnd, getattr(step.keys, name))}))
+    if what == 7:
+        start = rnd.choice(list(step.postings))
+        term, positions = rnd.choice(list(step.postings[start].items()))
+        return "postings", replace(
+            step, postings=step.postings | {start: step.postings[start] | {term: flipped(rnd, positions)}}
+        )
+    (key, tile), *_ = step.tiles.items()
+    return "tiles", replace(step, tiles=step.tiles | {key: replace(tile, data=flipped(rnd, tile.data))})
+
+
+def test_any_bit_of_what_is_stored_is_a_suspicion_when_it_is_another():
+    step, _ = a_log()
+    rnd, seen = random.Random(20261129), {}
+    for _ in range(90):
+        what, changed = bent(rnd, step)
+        with pytest.raises(Suspicion):
+            checked(changed)
+        seen[what] = seen.get(what, 0) + 1
+    assert len(seen) == 8, seen
+
+
+def test_what_is_missing_or_too_much_is_a_suspicion():
+    step, edge = a_log()
+    extra = {edge.size - 1: {7: b"\0\0"}}
+    for changed in (
+        replace(step, bodies=step.bodies[:-1]),
+        replace(step, bodies=step.bodies[1:]),
+        replace(step, postings=step.postings | extra),
+        replace(step, postings={start: each for start, each in step.postings.items() if start}),
+        replace(step, tiles={}),
+        replace(step, checkpoints=step.checkpoints[1:]),
+        replace(step, checkpoints=step.checkpoints[:-1]),
+        replace(step, keys=Keys(step.keys.event_ids[16:], step.keys.indexes[8:], step.keys.digests[32:])),
+        replace(step, start=1),
+    ):
+        with pytest.raises(Suspicion):
+            checked(changed)
+
+
+def test_checkpoints_that_are_not_the_logs_are_suspicions():
+    step, _ = a_log()
+    first, second = step.checkpoints[0], step.checkpoints[1]
+    for each in (
+        replace(first, sign_time=first.sign_time + timedelta(microseconds=1)),
+        replace(first, root=bytes(32)),
+        replace(first, origin="another"),
+        replace(first, note=second.note),
+        replace(first, note=first.note.replace(ORIGIN, "another.example")),
+    ):
+        with pytest.raises(Suspicion):
+            checked(replace(step, checkpoints=[each, *step.checkpoints[1:]]))
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=6)
+events = st.builds(
+    lambda number, actor, kind, subjects, traced: an_event(
+        number,
+        kind=f"a.{kind}",
+        actor=actor,
+        producer=f"{kind}er",
+        account=None,
+        subjects=subjects,
+        trace_parent=f"00-{traced:032x}-00f067aa0ba902b7-01" if traced else "",
+    ),
+    st.integers(0, 10**6),
+    texts,
+    st.sampled_from(["b", "b.c", "d"]),
+    st.dictionaries(st.sampled_from(["plan", "order"]), texts, min_size=1),
+    st.integers(0, 3),
+)
+
+
+@settings(max_examples=20)
+@given(st.lists(events, max_size=20))
+def test_postings_of_columns_are_those_of_the_events(told):
+    columns = (
+        [(each.actor, each.producer, each.kind) for each in told],
+        [each.trace_parent for each in told],
+        [each.subjects for each in told],
+    )
+
+    assert postings_of_columns(*columns, {}) == postings(told)
+
+
+def test_more_labels_than_a_byte_can_tell_have_the_same_postings():
+    told = [an_event(number, actor=f"person-{number}") for number in range(300)]
+    labels = [(each.actor, each.producer, each.kind) for each in told]
+    traces, subjects = [each.trace_parent for each in told], [each.subjects for each in told]
+
+    assert postings_of_columns(labels, traces, subjects, {}) == postings(told)
+
+
+@given(st.integers(0, 2_000), st.integers(0, 600))
+@example(65_500, 100)
+@settings(max_examples=8)
+def test_the_tiles_between_two_sizes_are_those_that_become_full(start, count):
+    edge, _ = RightEdge().extended([bytes(32)] * start)
+
+    _, full = edge.extended([bytes(32)] * count)
+
+    assert sorted(tiles_between(start, start + count)) == sorted(tile.id for tile in full)

@@ -1,0 +1,171 @@
+"""Audit: what is asked of a log of ten million entries, and what checking and giving away all of it takes.
+
+The log is written once in a run (see `audit_filler`). Proofs and queries are calls of the use case in the service's
+process, as an RPC makes them; the same through mutual TLS stands beside them.
+"""
+
+import asyncio
+import os
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import asyncpg
+from sqlalchemy import text
+
+from services.audit.app import AuditApp, Exporter, ExportOrder, Growing, scrub
+from services.audit.domain.filter import EntryFilter
+from services.audit.domain.merkle import Frontier
+from services.audit.store import PostgresCloses, PostgresContents, PostgresReader, StretchProcesses, Trusted
+from services.runtime.database import Database
+from tests.bench.audit_filler import fill
+from tests.bench.audit_lab import ACCOUNTS, ENTRIES, NOW, ORIGIN, Lab, an_event, lab, large_log_directory, timed
+from tests.bench.results import Result
+
+RECOMPUTED_ENTRIES = 1_000_000
+AT = f"at {ENTRIES:,} entries"
+
+
+@asynccontextmanager
+async def large_lab() -> AsyncIterator[Lab]:
+    """Give the server with the large log."""
+    async with lab(large_log_directory()) as here:
+        await fill(here.url, here.owner_url, "events", ENTRIES, here.key)
+        yield here
+
+
+def inclusion() -> Sequence[Result]:
+    """Measure the proof of one entry, every time another."""
+    return asyncio.run(_inclusion())
+
+
+async def _inclusion() -> Sequence[Result]:
+    async with large_lab() as here:
+        database = Database(here.settings)
+        app = AuditApp(sequencer=None, log=PostgresReader(database), growing=Growing())
+        rnd = random.Random(5)
+        taken_s = await timed(lambda: app.inclusion_proof(rnd.randrange(ENTRIES)), 2_000)
+        await database.close()
+    return [Result("audit.inclusion_10m_ms", statistics.median(taken_s) * 1e3, f"ms, median, {AT}")]
+
+
+def queries() -> Sequence[Result]:
+    """Measure the newest hundred entries of an account, every time of another."""
+    return asyncio.run(_queries())
+
+
+async def _queries() -> Sequence[Result]:
+    async with large_lab() as here:
+        database = Database(here.settings)
+        app = AuditApp(sequencer=None, log=PostgresReader(database), growing=Growing())
+        rnd = random.Random(6)
+
+        async def ask() -> None:
+            account = f"account-{rnd.randrange(ACCOUNTS):06d}"
+            await app.entries(EntryFilter(subjects={"account": account}), limit=100, descending=True)
+
+        taken_s = await timed(ask, 2_000)
+        await database.close()
+    return [
+        Result("audit.query_ms", statistics.median(taken_s) * 1e3, f"ms, median, newest 100, {AT}"),
+        Result("audit.query_p99_ms", statistics.quantiles(taken_s, n=100)[98] * 1e3, f"ms, newest 100, {AT}"),
+    ]
+
+
+def proof_vs_recompute() -> Sequence[Result]:
+    """Measure a proof at a million entries, beside hashing a million leaves."""
+    return asyncio.run(_proof_vs_recompute())
+
+
+async def _proof_vs_recompute() -> Sequence[Result]:
+    async with large_lab() as here:
+        database = Database(here.settings)
+        app = AuditApp(sequencer=None, log=PostgresReader(database), growing=Growing())
+        size = min(ENTRIES, RECOMPUTED_ENTRIES)
+        rnd = random.Random(7)
+        proof_s, recompute_s = [], []
+        leaves = await _leaves(database, size)
+        for _ in range(3):
+            proof_s += await timed(lambda: app.inclusion_proof(rnd.randrange(size), size))
+            began = time.perf_counter()
+            Frontier().extended(leaves).root()
+            recompute_s.append(time.perf_counter() - began)
+        await database.close()
+    ours, theirs = statistics.median(proof_s), statistics.median(recompute_s)
+    return [
+        Result(
+            "audit.proof_vs_recompute_1m",
+            *(ours * 1e3, f"ms at {size:,}", "the root from all leaves, hashlib", theirs * 1e3),
+            *(theirs / ours, {name: version(name) for name in ("asyncpg", "cryptography")}),
+        )
+    ]
+
+
+async def _leaves(database: Database, size: int) -> Sequence[bytes]:
+    async with database.read() as connection:
+        rows = await connection.execute(
+            text("select leaf from audit.entry where idx < :size order by idx"), {"size": size}
+        )
+        return rows.scalars().all()
+
+
+def scrubbing() -> Sequence[Result]:
+    """Measure a scrub of everything that is stored of the log."""
+    return asyncio.run(_scrubbing())
+
+
+async def _scrubbing() -> Sequence[Result]:
+    async with large_lab() as here:
+        database = Database(here.settings)
+        keys, count = [here.key.verifier_key], os.cpu_count() or 1
+        stretches = StretchProcesses(here.settings, Trusted(ORIGIN, keys), count=count, niceness=0)
+        try:
+            began = time.perf_counter()
+            closes = PostgresCloses(database)
+            report = await scrub(PostgresContents(database), ORIGIN, keys, closes=closes, stretches=stretches)
+            took_s = time.perf_counter() - began
+        finally:
+            await stretches.rest()
+        await database.close()
+    if report.finding_count or report.size != ENTRIES:
+        raise RuntimeError(f"the log is not as it must be: {report.size:,} entries, {report.findings[:3]}")
+    return [Result("audit.scrub_per_s", ENTRIES / took_s, f"entries/s, {AT}, {count} processes")]
+
+
+def exporting() -> Sequence[Result]:
+    """Measure an export of the whole log with its proof."""
+    return asyncio.run(_exporting())
+
+
+async def _exporting() -> Sequence[Result]:
+    async with large_lab() as here:
+        database = Database(here.settings)
+        exporter = Exporter(log=PostgresReader(database), rows=PostgresContents(database), key=here.key)
+        order = ExportOrder("events", EntryFilter(), frozenset(), "bench", None)
+        began, size = time.perf_counter(), 0
+        async for _, content in exporter.export(order, NOW):
+            size += len(content)
+        took_s = time.perf_counter() - began
+        await database.close()
+    speed = f"{size / took_s / 1e6:.0f} MB/s"
+    return [Result("audit.export_per_s", ENTRIES / took_s, f"entries/s, with proof, {speed}, {AT}")]
+
+
+def storage() -> Sequence[Result]:
+    """Measure what is stored of an event."""
+    return asyncio.run(_storage())
+
+
+async def _storage() -> Sequence[Result]:
+    async with large_lab() as here:
+        owner = await asyncpg.connect(here.owner_url)
+        stored = await owner.fetchval(
+            "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = relnamespace "
+            "where nspname = 'audit' and relkind = 'r' and relname !~ '^(access|records)_'"
+        )
+        await owner.close()
+    body_bytes = statistics.mean(an_event(number).size_bytes for number in range(100))
+    return [Result("audit.bytes_per_event", float(stored) / ENTRIES, f"B an event of {body_bytes:.0f} B, {AT}")]
