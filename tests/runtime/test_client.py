@@ -11,13 +11,14 @@ from grpc import StatusCode
 
 from services.kernel.errors import Conflict, Corrupt, Duplicate, Invalid, NotFound, Overloaded, Rejected, Unreachable
 from services.runtime.client import PeerFault, PeerUnreachable, connect, peer_errors
-from services.runtime.client.channel import service_config
+from services.runtime.client.channel import RECONNECT_MS_MIN, service_config
 from services.runtime.context import Call, Method, continued, serving
 from services.runtime.credentials import ClientCredentials
 from services.runtime.deadlines import DeadlinePassed
 from tests.runtime.counter.running import HOUR, add, refused
 from tests.runtime.counter.service import FULL_NAME
 from tests.runtime.counter.stubs import pb, rpc
+from tests.support.tcp_proxy import TcpProxy
 
 GET = f"/{FULL_NAME}/Get"
 
@@ -75,6 +76,18 @@ def a_call(seconds):
     call = Call(method, None, None)
     call.deadline_s = asyncio.get_running_loop().time() + seconds
     return call
+
+
+async def test_a_peer_that_is_slow_to_greet_is_waited_for(peer):
+    proxy = await TcpProxy("127.0.0.1", peer.port).start()
+    proxy.hold(until=b"what nobody sends")
+    channel = connect(f"127.0.0.1:{proxy.port}")
+    asyncio.get_running_loop().call_later(5 * RECONNECT_MS_MIN / 1000, proxy.release)
+
+    assert (await get(channel)).value == "done"
+
+    await channel.close()
+    await proxy.stop()
 
 
 async def test_every_call_has_a_deadline_that_its_server_sees(peer, to):

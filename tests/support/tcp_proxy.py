@@ -55,6 +55,11 @@ class TcpProxy:
         self.hold_until = until
         self._released.clear()
 
+    def release(self) -> None:
+        """Pass on what was held back."""
+        self.hold_until = None
+        self._released.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
@@ -85,8 +90,7 @@ class TcpProxy:
     ) -> None:
         while data := await reader.read(65536):
             if self.hold_until is not None and self.hold_until in data:
-                self.hold_until = None
-                self._released.set()
+                self.release()
             if self.cut_before is not None and self.cut_before(data):
                 self.cut_before = None
                 break

@@ -30,6 +30,9 @@ KEEPALIVE_ANSWER_MS = 10_000
 # A peer that comes back is found again within this time.
 RECONNECT_MS_MIN = 100
 RECONNECT_MS_MAX = 3_000
+# Longest that a peer may take to accept a connection and to greet. gRPC calls it the least time between two attempts;
+# but after a refusal it tries again when the backoff says so, and a busy peer needs more than that for a TLS handshake.
+CONNECT_MS_MAX = 5_000
 
 # gRPC's own limit is 5 tries.
 TRIES_MAX = 4
@@ -73,7 +76,7 @@ def connect(
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS_MIN),
-        ("grpc.min_reconnect_backoff_ms", RECONNECT_MS_MIN),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_MS_MAX),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
