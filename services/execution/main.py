@@ -477,7 +477,7 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
     return [
         repeating("form blocks", form, look_s, calm_s, work),
         repeating("send blocks", send, look_s, calm_s, work),
-        repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2)),
+        repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2), calm_s),
         repeating("apply reports", apply, look_s, calm_s, work),
         repeating("instruct allocations", instruct, look_s, calm_s, reported),
         repeating("expire plans", expire, EXPIRE_S),
