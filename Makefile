@@ -12,7 +12,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
-WORKERS ?= 2
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 SERVICES := policy decision execution audit
 
 # uv would fetch an interpreter of its own, or refuse a company's certificate authority.

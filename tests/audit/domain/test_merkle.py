@@ -1,5 +1,6 @@
 import json
 import random
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ from tests.audit.domain.reference import audit_path, consistency_proof, some_lea
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/audit/rfc6962_roots.json").read_text())
 LEAVES = some_leaves(600)
-ROOTS = [tree_hash(LEAVES[:size]) for size in range(len(LEAVES) + 1)]
+
+
+@cache
+def root_of(size):
+    return tree_hash(LEAVES[:size])
 
 
 class LeafNodes:
@@ -57,10 +62,10 @@ def test_the_published_roots_come_out(size):
 def test_the_root_is_that_of_the_recursive_definition_at_every_size():
     frontier = Frontier()
     for size, leaf in enumerate(LEAVES):
-        assert frontier.root() == ROOTS[size]
+        assert frontier.root() == root_of(size)
         frontier = frontier.extended([leaf])
 
-    assert frontier.root() == ROOTS[600]
+    assert frontier.root() == root_of(600)
     assert frontier == Frontier().extended(LEAVES)
 
 
@@ -76,7 +81,7 @@ def test_every_inclusion_proof_is_that_of_the_recursive_definition_and_verifies(
         proof = proof_of(inclusion_spans(index, size), LEAVES)
 
         assert proof == audit_path(index, LEAVES[:size])
-        verify_inclusion(index=index, size=size, leaf=LEAVES[index], proof=proof, root=ROOTS[size])
+        verify_inclusion(index=index, size=size, leaf=LEAVES[index], proof=proof, root=root_of(size))
 
 
 @pytest.mark.parametrize("second", [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 255, 256, 257, 513, 600])
@@ -86,7 +91,9 @@ def test_every_consistency_proof_is_that_of_the_recursive_definition_and_verifie
         proof = proof_of(consistency_spans(first, second), LEAVES)
 
         assert proof == consistency_proof(first, LEAVES[:second])
-        verify_consistency(first=first, second=second, first_root=ROOTS[first], second_root=ROOTS[second], proof=proof)
+        verify_consistency(
+            first=first, second=second, first_root=root_of(first), second_root=root_of(second), proof=proof
+        )
 
 
 @given(st.integers(1, 600), st.data())
@@ -97,12 +104,12 @@ def test_any_proof_verifies_only_for_its_own_place_and_sizes(size, data):
     proof = proof_of(inclusion_spans(index, size), LEAVES)
 
     with pytest.raises(Unproven):
-        verify_inclusion(index=other, size=size, leaf=LEAVES[index], proof=proof, root=ROOTS[size])
+        verify_inclusion(index=other, size=size, leaf=LEAVES[index], proof=proof, root=root_of(size))
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 2), (2, 3), (3, 7), (6, 7), (5, 8)])
 def test_every_single_changed_bit_of_an_inclusion_proof_is_refused(index, size):
-    proof, leaf, root = audit_path(index, LEAVES[:size]), LEAVES[index], ROOTS[size]
+    proof, leaf, root = audit_path(index, LEAVES[:size]), LEAVES[index], root_of(size)
     verify_inclusion(index=index, size=size, leaf=leaf, proof=proof, root=root)
 
     for bit in range(256):
@@ -121,8 +128,8 @@ def test_every_single_changed_bit_of_a_consistency_proof_is_refused(first, secon
     given_ = {
         "first": first,
         "second": second,
-        "first_root": ROOTS[first],
-        "second_root": ROOTS[second],
+        "first_root": root_of(first),
+        "second_root": root_of(second),
         "proof": consistency_proof(first, LEAVES[:second]),
     }
     verify_consistency(**given_)
@@ -139,7 +146,7 @@ def test_every_single_changed_bit_of_a_consistency_proof_is_refused(first, secon
 
 @pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 2), (2, 3), (6, 7), (5, 8), (300, 600)])
 def test_an_inclusion_proof_with_a_hash_too_many_or_too_few_is_refused(index, size):
-    proof, leaf, root = audit_path(index, LEAVES[:size]), LEAVES[index], ROOTS[size]
+    proof, leaf, root = audit_path(index, LEAVES[:size]), LEAVES[index], root_of(size)
     others = [
         [*proof, root],
         [*proof, leaf],
@@ -157,8 +164,8 @@ def test_an_inclusion_proof_with_a_hash_too_many_or_too_few_is_refused(index, si
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 3), (3, 7), (4, 8), (4, 7), (255, 256), (256, 600)])
 def test_a_consistency_proof_with_a_hash_too_many_or_too_few_is_refused(first, second):
     proof = consistency_proof(first, LEAVES[:second])
-    roots = {"first_root": ROOTS[first], "second_root": ROOTS[second]}
-    others = [[], [*proof, ROOTS[first]], [*proof, ROOTS[second]], [ROOTS[first], *proof], proof[:-1], proof[1:]]
+    roots = {"first_root": root_of(first), "second_root": root_of(second)}
+    others = [[], [*proof, root_of(first)], [*proof, root_of(second)], [root_of(first), *proof], proof[:-1], proof[1:]]
 
     for other in others:
         with pytest.raises(Unproven):
@@ -168,7 +175,7 @@ def test_a_consistency_proof_with_a_hash_too_many_or_too_few_is_refused(first, s
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 5), (6, 5), (-1, 5)])
 def test_sizes_that_say_nothing_or_fall_are_refused(first, second):
     with pytest.raises(Unproven):
-        verify_consistency(first=first, second=second, first_root=EMPTY_ROOT, second_root=ROOTS[5], proof=[])
+        verify_consistency(first=first, second=second, first_root=EMPTY_ROOT, second_root=root_of(5), proof=[])
     with pytest.raises(ValueError, match="beginning"):
         consistency_spans(first, second)
 
@@ -183,7 +190,7 @@ def test_an_index_outside_the_tree_is_refused(index, size):
 
 def test_two_roots_for_one_size_are_a_fork():
     with pytest.raises(Unproven, match="two roots"):
-        verify_consistency(first=5, second=5, first_root=ROOTS[5], second_root=ROOTS[6], proof=[])
+        verify_consistency(first=5, second=5, first_root=root_of(5), second_root=root_of(6), proof=[])
 
 
 def test_leaves_that_are_no_subtree_have_no_root():

@@ -117,13 +117,13 @@ def test_the_edge_has_the_same_root_and_partial_tiles_however_the_leaves_come():
     assert all(tile.root == tree_hash(split_hashes(tile.data)) for tile in full)
 
 
-@pytest.mark.parametrize("size", [*range(600), 65_535, 65_536, 65_537])
-def test_the_edge_is_rebuilt_from_its_partial_tiles(size):
-    edge, _ = RightEdge().extended(LEAVES[:size])
+def test_the_edge_is_rebuilt_from_its_partial_tiles():
+    for size in (*range(600), 65_535, 65_536, 65_537):
+        edge, _ = RightEdge().extended(LEAVES[:size])
 
-    assert RightEdge.of(size, edge.partials) == edge
-    with pytest.raises(ValueError, match="not the partial tiles"):
-        RightEdge.of(size + 1, edge.partials)
+        assert RightEdge.of(size, edge.partials) == edge, size
+        with pytest.raises(ValueError, match="not the partial tiles"):
+            RightEdge.of(size + 1, edge.partials)
 
 
 @pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 511, 512, 600, 65_535, 65_536, 65_537, 66_000])
