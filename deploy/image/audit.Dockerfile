@@ -34,7 +34,7 @@ ENV PATH=/opt/evenkeel/bin:$PATH \
 # Byte code is made once here: the file system is read-only where it runs.
 RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q /app /opt/evenkeel/lib
 # So is decision's machine code, for processors like the builder's; on others it is compiled at the start.
-RUN [ audit != decision ] || NUMBA_CACHE_DIR=/opt/evenkeel/compiled python -m services.decision compile --columns
+RUN [ audit != decision ] || NUMBA_CACHE_DIR=/opt/evenkeel/compiled python -m services.decision compile
 USER 10001:10001
 EXPOSE 50051 8081
 STOPSIGNAL SIGTERM

@@ -27,10 +27,9 @@ class DecisionSettings(ServiceSettings):
 
     # The currency of every account that is decided; others are refused, account by account. ISO 4217.
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    # What solves: `columns`, many accounts at once in code that takes a minute to compile where no image brings it,
-    # with the kernel behind it for what does not fit; `kernel`, each account by itself, with the reference behind it
-    # for what it cannot bring to its optimum; or `reference`, the model in cvxpy that defines the answer. Part of what
-    # a plan is a function of.
+    # What solves: `columns`, many accounts at once, with the kernel behind it for what does not fit; `kernel`, each
+    # account by itself, with the reference behind it for what it cannot bring to its optimum; or `reference`, the model
+    # in cvxpy that defines the answer. Part of what a plan is a function of.
     engine: Literal["reference", "kernel", "columns"] = "kernel"
     # Accounts that are decided and written together.
     shard_size: int = Field(default=50, ge=1, le=1000)

@@ -56,7 +56,7 @@ from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
-from services.decision.clients.solving import compiled_optimiser, optimiser, optimiser_of_many
+from services.decision.clients.solving import compile_everything, compiled_optimiser, optimiser, optimiser_of_many
 from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
@@ -270,14 +270,11 @@ def command_line() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve until SIGTERM")
     commands.add_parser("migrate", help="bring the schema to the newest revision")
-    compiling = commands.add_parser("compile", help="compile what `serve` would compile, and keep it")
-    compiling.add_argument("--columns", action="store_true", help="also what the engine `columns` needs: a minute")
+    commands.add_parser("compile", help="compile what `serve` would compile, and keep it")
     given = parser.parse_args()
     if given.command == "compile":
         keep_compiled(BUILD)
-        compiled_optimiser()
-        if given.columns:
-            optimiser_of_many()
+        compile_everything()
         return
     settings = DecisionSettings.from_environment()
     if given.command == "serve":

@@ -28,7 +28,9 @@ _COMPILED = (
     "bulk/road.py",
     "bulk/trading.py",
     "bulk/why.py",
+    "tax/batch/compiled.py",
     "batch_certificate.py",
+    "compiling.py",
     "convex.py",
     "screening.py",
 )

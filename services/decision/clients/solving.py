@@ -3,10 +3,12 @@
 It holds no connection to anything but the service that started it, and ends when that is gone.
 """
 
+import multiprocessing
 import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -86,6 +88,30 @@ def compiled_optimiser() -> Decide:
     with compiling_alone():
         warm_up()
     return optimiser()
+
+
+def compile_kernel() -> None:
+    """Compile the kernel, the certificate of batches, and the screening, or load what was compiled."""
+    from services.decision.domain import batch_certificate, screening  # noqa: PLC0415 - like the optimiser
+    from services.decision.domain.kernel import warm_up  # noqa: PLC0415 - like the optimiser
+
+    warm_up()
+    batch_certificate.warm_up()
+    screening.warm_up()
+
+
+def compile_columns() -> None:
+    """Compile what decides many accounts at once, or load what was compiled."""
+    from services.decision.domain.bulk.deciding import warm_up  # noqa: PLC0415 - like the optimiser
+
+    warm_up()
+
+
+def compile_everything() -> None:
+    """Compile all that is compiled, side by side, so that no service and no test does it while somebody waits."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for each in [pool.submit(work) for work in (compile_columns, compile_kernel)]:
+            each.result()
 
 
 def optimiser_of_many() -> DecideMany:

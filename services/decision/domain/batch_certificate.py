@@ -5,13 +5,11 @@ and the bound of given prices is computed from the formula in `certificate`. Wro
 false; wrong trades show as a value above the bound, or as a limit that is broken.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 
+from services.decision.domain.compiling import compiled, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -38,24 +36,6 @@ from services.decision.domain.kernel.arrays import (
     Integers,
     Results,
 )
-
-# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
-# than most functions do, and each call counts every array. The last is not among the types that numba declares.
-COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
-# No way in from Python, which takes as long to compile as the function.
-PART: Any = {**COMPILED, "no_cpython_wrapper": True}
-
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, or load what was compiled."""
-    return cast(Function, njit(cache=True, **COMPILED)(function))
-
-
-def part(function: Function) -> Function:
-    """Compile a function that only compiled code calls; it is kept with its caller."""
-    return cast(Function, njit(**PART)(function))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +71,26 @@ def certify(batch: Batch, found: Results) -> Certificates:
         batch, found.prices, found.sold, found.bought, room, order, factor, made.primal_bps, made.dual_bps, made.broken
     )
     return made
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled."""
+    at, none = np.zeros(1, dtype=np.int64), np.zeros(0)
+    empty = none.reshape(0, 1)
+    batch = Batch(
+        instrument_at=at,
+        lot_at=at,
+        group_at=at,
+        member_at=at,
+        member=none,
+        accounts=np.zeros((0, 8)),
+        instruments=np.zeros((7, 0)),
+        lots=np.zeros((3, 0)),
+        groups=np.zeros((0, 2)),
+        exposure_at=at[:0],
+        exposures=empty,
+    )
+    certify(batch, Results(empty, none, none, none, at[:0], np.zeros(0, dtype=np.bool_)))
 
 
 @compiled

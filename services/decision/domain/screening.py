@@ -6,28 +6,14 @@ grow with the holdings, and every number is read once. It only points at account
 exactly, and so it must not miss one that the exact triggers would name; `slack` widens it by what rounding may hide.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from services.decision.domain.compiling import compiled
 from services.decision.domain.convex import Floats
 
 # Weights in float64 from values in cents are exact to far better than this.
 SLACK = 1e-9
-
-# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
-# than most functions do, and each call counts every array. The last is not among the types that numba declares.
-COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
-
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, or load what was compiled."""
-    return cast(Function, njit(cache=True, **COMPILED)(function))
 
 
 def screen(
@@ -59,6 +45,12 @@ def screen(
     if worthless >= 0:
         raise ValueError(f"account {worthless} must be worth more than 0")
     return drift, outside
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled."""
+    one = np.ones((1, 1))
+    screen(one, one[0], np.zeros(1, dtype=np.int32), 0.5 * one, np.ones((1, 2)))
 
 
 @compiled

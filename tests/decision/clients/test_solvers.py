@@ -50,7 +50,7 @@ def an_input(account_id):
 @pytest.fixture(scope="module")
 async def solver():
     """One process for all tests here; each leaves it as it should be: able to go on."""
-    processes = SolverProcesses(1, account_s_max=5.0, load=slow_or_deadly)
+    processes = SolverProcesses(1, account_s_max=20.0, load=slow_or_deadly)
     processes.start()
     yield processes
     processes.stop()
@@ -77,8 +77,13 @@ async def test_an_account_that_kills_its_process_is_unsolved_and_the_others_are_
     assert await outcomes(solver, "a1", "deadly", "a2") == [PlanOutcome.TRADE, PlanOutcome.UNSOLVED, PlanOutcome.TRADE]
 
 
-async def test_an_account_that_takes_too_long_is_given_up_and_the_others_are_decided(solver):
-    assert await outcomes(solver, "slow", "a1") == [PlanOutcome.UNSOLVED, PlanOutcome.TRADE]
+async def test_an_account_that_takes_too_long_is_given_up_and_the_next_is_decided(solver, monkeypatch):
+    with monkeypatch.context() as shorter:
+        shorter.setattr(solver, "_account_s_max", 0.2)
+
+        assert await outcomes(solver, "slow") == [PlanOutcome.UNSOLVED]
+
+    assert await outcomes(solver, "a1") == [PlanOutcome.TRADE]
 
 
 async def test_the_event_loop_goes_on_while_accounts_are_decided(solver):

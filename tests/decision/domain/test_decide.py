@@ -155,7 +155,7 @@ def test_a_group_limit_is_kept_in_whole_shares():
 # Properties.
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(accounts(), risk_models())
 def test_a_plan_keeps_every_limit_and_is_never_worse_than_doing_nothing(problem, risk):
     decision = decide(problem, risk, FAST)
@@ -171,7 +171,7 @@ def test_a_plan_keeps_every_limit_and_is_never_worse_than_doing_nothing(problem,
         assert certificate.primal_bps <= certificate.hold_bps
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(accounts(), risk_models(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(problem, risk, shuffled: random.Random):
     def mixed(rows):
@@ -188,7 +188,7 @@ def test_the_order_of_rows_changes_nothing(problem, risk, shuffled: random.Rando
     assert repr(decide(other, risk, FAST)) == repr(decide(problem, risk, FAST))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(accounts(), risk_models())
 def test_who_minds_deviation_more_deviates_less(problem, risk):
     # The optimum of λ · deviation + the rest deviates less, the larger λ; fractional shares leave that nearly so.
@@ -213,7 +213,7 @@ def test_who_minds_deviation_more_deviates_less(problem, risk):
     assert after.tracking_error_after_bps <= before.tracking_error_after_bps + Decimal("0.1")
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(accounts(), risk_models())
 def test_the_kernel_decides_as_well_as_the_reference_model(problem, risk):
     reference = decide(problem, risk, AT_ONCE)
@@ -255,7 +255,7 @@ def _structured(decision: Decision) -> list[Decimal]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(accounts(), risk_models())
 def test_every_figure_of_a_sentence_is_in_the_structure(problem, risk):
     decision = decide(problem, risk, FAST)
@@ -278,7 +278,7 @@ def test_every_figure_of_a_sentence_is_in_the_structure(problem, risk):
                 assert figure in money | quantities, sentence
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(accounts(), risk_models())
 def test_a_trade_with_no_net_benefit_names_the_limit_that_needs_it(problem, risk):
     decision = decide(problem, risk, FAST)

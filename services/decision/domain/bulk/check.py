@@ -53,7 +53,7 @@ from services.decision.domain.bulk.columns import (
     Plans,
 )
 from services.decision.domain.bulk.exact import whole
-from services.decision.domain.kernel.newton import part, within
+from services.decision.domain.compiling import part, within
 
 # Bits of what is broken, as `checker.Rule` names them.
 (

@@ -50,7 +50,7 @@ def decide_many(
 
 
 def warm_up() -> None:
-    """Compile, or load what was compiled: a minute, or a second, that no request should wait for."""
+    """Compile, or load what was compiled: half a minute, or a second, that no request should wait for."""
     none = np.zeros(0)
     empty = RiskModel((), none.reshape(0, 1), none, "nothing")
     decide_columns(joined([], empty))

@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from services.decision.domain.kernel.newton import within
+from services.decision.domain.compiling import within
 
 # Products are below this, in magnitude: the float quotient is then near enough. Divisors are at most `DIVISOR_MAX`.
 PRODUCT_MAX = 2.0**110

@@ -52,6 +52,7 @@ from services.decision.domain.bulk.columns import (
     Inputs,
 )
 from services.decision.domain.bulk.exact import ceiling_over, floor_over
+from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -77,7 +78,6 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.newton import part, within
 
 # Amounts of money are below this many units: sums of four still fit 63 bits, and products with weights 110.
 AMOUNT_MAX = 2.0**59

@@ -84,12 +84,13 @@ from services.decision.domain.bulk.trading import (
     sit_down,
 )
 from services.decision.domain.bulk.why import tell_account, tell_limits, tell_paid, tell_risk, tell_trades
+from services.decision.domain.compiling import compiled, inlined, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.costs import daily_volatility
 from services.decision.domain.kernel.arrays import COST as COST_RATE
 from services.decision.domain.kernel.arrays import COST_PRICE, START, TARGET, Batch, Integers
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
-from services.decision.domain.kernel.newton import GROUPS, Room, Z, compiled, inlined, part, room_for
+from services.decision.domain.kernel.newton import GROUPS, Room, Z, room_for
 from services.decision.domain.kernel.search import NONE as STANDS
 from services.decision.domain.kernel.search import Tree, branch_and_bound, tree_for
 

@@ -36,6 +36,7 @@ from services.decision.domain.bulk.columns import (
 )
 from services.decision.domain.bulk.exact import ceiling_over, floor_over, rounded_by, rounded_over, whole
 from services.decision.domain.bulk.layout import floor_of, power_of_ten
+from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -54,7 +55,6 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.newton import part, within
 from services.decision.domain.kernel.search import BUY, DOWN, SELL, States
 from services.decision.domain.kernel.search import NONE as NO_TRADE_STATE
 from services.decision.domain.kernel.search import UP as ONLY_UP

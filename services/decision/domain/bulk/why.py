@@ -76,6 +76,7 @@ from services.decision.domain.bulk.columns import (
     Plans,
 )
 from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
+from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import BPS_PER_ONE, Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -93,7 +94,6 @@ from services.decision.domain.kernel.arrays import GAIN as GAIN_RATE
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_RATE
 from services.decision.domain.kernel.arrays import RISK as RISK_PRICE
 from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
-from services.decision.domain.kernel.newton import part, within
 
 # Units of kept figures: weights and prices in millionths, basis points in hundredths.
 MILLION = 1_000_000

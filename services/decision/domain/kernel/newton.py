@@ -23,17 +23,13 @@ the price of gains is found by bisection, and the optimum is a mixture of what t
 
 Sums run in a stated order and nothing is reassociated, so every machine gets the same digits; loops over factors or
 instruments are written element by element, so that they are vectorised all the same.
-
-All compiled code of the kernel is in this file, because numba's cache is renewed when the file of a function changes,
-and not when that of a function which it calls does.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 import numpy as np
-from numba import njit
 
+from services.decision.domain.compiling import compiled, inlined, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
@@ -112,34 +108,6 @@ FROM, TO, MIXED = range(3)
 # prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the
 # diagonal of elimination.
 Z, GRADIENT, STEP, ORIGIN, RISE, PAST, MOST, COLUMN, DIAGONAL = 0, 2, 4, 5, 6, 7, 8, 9, 10
-
-# Of `njit`. Compiled code makes no arrays and keeps none, so it need not count who holds them: counting takes longer
-# than most functions do, and each call counts every array. The last is not among the types that numba declares.
-COMPILED: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
-# No way in from Python, which takes as long to compile as the function.
-PART: Any = {**COMPILED, "no_cpython_wrapper": True}
-
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, or load what was compiled; it then runs without Python's lock."""
-    return cast(Function, njit(cache=True, **COMPILED)(function))
-
-
-def part(function: Function) -> Function:
-    """Compile a function that only compiled code calls: it is kept with its caller, and Python cannot call it."""
-    return cast(Function, njit(**PART)(function))
-
-
-def within(function: Function) -> Function:
-    """Compile a function into each that calls it: to pass it all those arrays would take longer than what it does."""
-    return cast(Function, njit(forceinline=True, **PART)(function))
-
-
-def inlined(function: Function) -> Function:
-    """Compile a function as part of the one that calls it: the compiler would else optimise it at every level anew."""
-    return cast(Function, njit(inline="always", **PART)(function))
 
 
 class Room(NamedTuple):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.decision.domain.compiling import part
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import BAND, BAND_PRICE, BUY_CAP, CAP, GAIN, START, TARGET, TAX, Batch
 from services.decision.domain.kernel.newton import (
@@ -34,7 +35,6 @@ from services.decision.domain.kernel.newton import (
     Room,
     Z,
     enter,
-    part,
     solved,
 )
 

@@ -1,14 +1,13 @@
 """The road of columns beside the road of objects, account by account: what one of them gets wrong the other shows.
 
-    NUMBA_DISABLE_JIT=1 python -m tests.decision.domain.bulk.against 40    uncompiled: slow, but there at once
-    python -m tests.decision.domain.bulk.against 10000                     compiled
+    python -m tests.decision.domain.bulk.against 10000
+    NUMBA_DISABLE_JIT=1 python -m tests.decision.domain.bulk.against 40    uncompiled: slow, can be stepped through
 
 Accounts are those of `random_accounts`: every limit, wash sales, identical instruments, increments of a billionth, held
 away, cash below its floor. It prints what it counted and ends with code 1 at the first account where the roads
 contradict each other.
 """
 
-import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -112,11 +111,13 @@ def repeat(count: int, seed: int, counts: Counter[str]) -> None:
         counts["repeated"] += 1
 
 
-def main(count: int, seed: int) -> None:
-    """Compare so many random accounts."""
+def compared(count: int, seed: int) -> Counter[str]:
+    """Compare so many random accounts, and return what was counted.
+
+    Raises:
+        AssertionError: The roads contradict each other.
+    """
     counts: Counter[str] = Counter()
-    np.seterr(over="ignore")  # Uncompiled, the exact arithmetic's wrapped products warn.
-    random.seed(seed)
 
     @seeded(seed)
     @settings(
@@ -132,8 +133,10 @@ def main(count: int, seed: int) -> None:
 
     every()
     repeat(max(count // 20, 2), seed, counts)
-    sys.stdout.write(", ".join(f"{number} {what}" for what, number in sorted(counts.items())) + "\n")
+    return counts
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    np.seterr(over="ignore")  # Uncompiled, the exact arithmetic's wrapped products warn.
+    found = compared(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    sys.stdout.write(", ".join(f"{number} {what}" for what, number in sorted(found.items())) + "\n")
