@@ -50,6 +50,7 @@ from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
+from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
 from services.decision.clients.compiling import keep_compiled
 from services.decision.clients.execution import GrpcExecution
@@ -61,6 +62,7 @@ from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
+from services.decision.store.tax_laws import TaxLawSessions
 from services.decision.store.taxes import TaxSessions
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Unreachable
@@ -216,7 +218,10 @@ def build(
         Servicer(
             TAX.services_by_name["TaxService"].full_name,
             add_TaxServiceServicer_to_server,
-            TaxServicer(TaxApp(clock, taxes.read, taxes.begin)),
+            TaxServicer(
+                TaxApp(clock, taxes.read, taxes.begin, asks_policy),
+                TaxLawApp(clock, TaxLawSessions(database).begin),
+            ),
         ),
         Servicer(
             OPERATIONS.services_by_name["Operations"].full_name,

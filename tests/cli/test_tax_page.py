@@ -7,14 +7,24 @@ import pytest
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.tax_action_messages import wish_of
+from services.decision.api.tax_law_messages import amounts_of
 from services.decision.api.tax_ledger_messages import accounts_named, events_of, owners_of
 from services.decision.api.tax_messages import history_of, rules_of
-from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Split
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    Disposal,
+    Gift,
+    History,
+    Receipt,
+    Reorganization,
+    Split,
+)
+from services.decision.domain.tax.laws import LAWS, law_book, proposed_amounts
 from services.kernel.errors import Invalid
 from tools.cli.documents import message_from_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
-WHOLE, COUNTRIES, EVENTS, LEDGER, ACTIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+WHOLE, COUNTRIES, LAW, EVENTS, LEDGER, GIVEN, ACTIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def assessed(text):
@@ -41,6 +51,22 @@ def test_the_events_can_be_recorded_and_the_ledger_asked_for():
 
     assert [type(row) for row in rows] == [Acquisition, Acquisition, Disposal, Split]
     assert list(owners_of(message_from_yaml(LEDGER, pb.GetTaxLedgerRequest()))) == list(accounts_named(request))
+
+
+def test_gifts_and_a_merger_with_money_can_be_recorded():
+    request = message_from_yaml(GIVEN, pb.RecordTaxEventsRequest())
+    events = events_of(request, dict.fromkeys(accounts_named(request), "USD"))
+
+    assert [type(each.row) for each in events] == [Gift, Receipt, Reorganization]
+    assert events[2].row_in("USD").new_value == 251
+
+
+def test_the_law_can_be_proposed():
+    request = message_from_yaml(LAW, pb.ProposeTaxLawRequest())
+    amounts = proposed_amounts(LAWS["US"], request.tax_year, amounts_of(request), law_book(()))
+
+    assert amounts["single.long_term_top_2"] == 551_400
+    assert amounts["single.loss_cap"] == 3000
 
 
 def test_the_comparison_can_be_asked_for():

@@ -1,7 +1,7 @@
 """Tax events on record, and ledgers, as messages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,25 +9,31 @@ from google.type import money_pb2
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.tax_messages import (
+    GIVERS,
     LOT_METHODS,
     OWNERS,
+    RECIPIENTS,
     Exchange,
     assessment_message,
     cost_is_known,
+    own_amount,
 )
 from services.decision.app.taxes import Ledger
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
+    EARLIEST_DATE,
     Acquisition,
     CostChange,
     Disposal,
     Dividend,
+    Gift,
     Owner,
+    Receipt,
     Reorganization,
     Split,
     Transfer,
 )
-from services.decision.domain.tax.events import RecordedEvent, Row, TaxEvent
+from services.decision.domain.tax.events import Paid, RecordedEvent, Row, TaxEvent
 from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.kernel.ids import AccountId
 from services.kernel.money import Money
@@ -43,6 +49,8 @@ from services.runtime.wire import (
 
 # What happens to an asset, and so to every account.
 _OF_ASSETS = ("split", "reorganized")
+_TO = {recipient: value for value, recipient in RECIPIENTS.items()}
+_FROM = {giver: value for value, giver in GIVERS.items()}
 _METHODS = {method: value for value, method in LOT_METHODS.items() if value != pb.TAX_LOT_METHOD_UNSPECIFIED}
 
 
@@ -126,22 +134,73 @@ class _Reading:
                 return self._with(
                     day, said.dividend.amount, "dividend.amount", lambda amount: Dividend(said.event_id, *place, amount)
                 )
+            case "given":
+                gone = said.given
+                gift = self._positive(gone, "given"), RECIPIENTS[gone.recipient], tuple(gone.lot_ids)
+                return self._with(
+                    day,
+                    gone.value,
+                    "given.value",
+                    lambda value: Gift(said.event_id, *place, gift[0], value, gift[1], gift[2]),
+                )
+            case "received":
+                return self._received(day)
             case "transferred":
-                moved = said.transferred
-                quantity = self._positive(moved, "transferred")
-                if moved.to_account_id == said.account_id:
-                    raise self._invalid("transferred.to_account_id", f"must be another, was {said.account_id!r}")
-                row: Row = Transfer(
-                    said.event_id, day, said.account_id, moved.to_account_id, said.instrument_id, quantity,
-                    tuple(moved.lot_ids),
-                )  # fmt: skip
+                return self._transferred(day)
             case "split":
-                row = Split(day, said.instrument_id, said.split.new_units, said.split.old_units)
+                row: Row = Split(day, said.instrument_id, said.split.new_units, said.split.old_units)
             case "reorganized":
-                row = self._reorganization(day)
+                return TaxEvent(said.event_id, self._reorganization(day), paid=self._paid())
             case _:
                 raise self._invalid("what", "must be given, was absent")
         return TaxEvent(said.event_id, row)
+
+    def _transferred(self, day: date) -> TaxEvent:
+        said, moved = self.said, self.said.transferred
+        quantity = self._positive(moved, "transferred")
+        if moved.to_account_id == said.account_id:
+            raise self._invalid("transferred.to_account_id", f"must be another, was {said.account_id!r}")
+        row = Transfer(
+            said.event_id, day, said.account_id, moved.to_account_id, said.instrument_id, quantity,
+            tuple(moved.lot_ids),
+        )  # fmt: skip
+        if not moved.HasField("value"):
+            return TaxEvent(said.event_id, row)
+        return self._with(day, moved.value, "transferred.value", lambda value: replace(row, value=value))
+
+    def _received(self, day: date) -> TaxEvent:
+        said, came = self.said, self.said.received
+        quantity, cost, since = self._positive(came, "received"), None, None
+        if came.HasField("giver_cost") and self.exchange is not None:
+            path = f"{self.path}.received.giver_cost"
+            cost = own_amount(came.giver_cost, self.exchange.currency, path)
+            if cost < 0:
+                raise self._invalid("received.giver_cost", f"must be 0 or more, was {cost}")
+        if came.HasField("giver_date"):
+            since = date_of(came.giver_date, f"{self.path}.received.giver_date")
+            if not EARLIEST_DATE <= since <= day:
+                raise self._invalid("received.giver_date", f"must be from {EARLIEST_DATE} to {day}, was {since}")
+        place = said.event_id, day, said.account_id, said.instrument_id, quantity
+        return self._with(
+            day, came.value, "received.value", lambda value: Receipt(*place, value, GIVERS[came.giver], cost, since)
+        )
+
+    def _paid(self) -> tuple[Paid, ...]:
+        """Return what a merger paid, each currency once, both amounts of one currency and above 0."""
+        found: list[Paid] = []
+        for number, each in enumerate(self.said.reorganized.paid):
+            name = f"reorganized.paid[{number}]"
+            money, value = (
+                money_of(getattr(each, part), f"{self.path}.{name}.{part}") for part in ("money", "new_value")
+            )
+            if money.amount <= 0 or value.amount <= 0:
+                raise self._invalid(name, f"must be above 0, was {money} and {value}")
+            if money.currency != value.currency or money.currency in {one.currency for one in found}:
+                raise self._invalid(name, f"must be of one currency, each once, was {money} and {value}")
+            found.append(Paid(money.currency, money.amount, value.amount))
+        if found and decimal_of(self.said.reorganized.cost_part, f"{self.path}.reorganized.cost_part") != 1:
+            raise self._invalid("reorganized.paid", "must be empty where the old units stay")
+        return tuple(found)
 
     def _reorganization(self, day: date) -> Reorganization:
         said, into = self.said, self.said.reorganized
@@ -174,7 +233,13 @@ class _Reading:
         return TaxEvent(self.said.event_id, row(self.exchange.amount(message, day, field)), money, rate)
 
     def _positive(
-        self, message: pb.TaxEvent.Acquired | pb.TaxEvent.Disposed | pb.TaxEvent.Transferred, name: str
+        self,
+        message: pb.TaxEvent.Acquired
+        | pb.TaxEvent.Disposed
+        | pb.TaxEvent.Transferred
+        | pb.TaxEvent.Given
+        | pb.TaxEvent.Received,
+        name: str,
     ) -> Decimal:
         quantity = decimal_of(message.quantity, f"{self.path}.{name}.quantity")
         if quantity <= 0:
@@ -222,7 +287,7 @@ def owners_of(request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest) -> 
 def ledger_message(ledger: Ledger) -> pb.GetTaxLedgerResponse:
     """Return the message of a ledger."""
     return pb.GetTaxLedgerResponse(
-        year=assessment_message(ledger.rules, ledger.assessment),
+        year=assessment_message(ledger.rules, ledger.assessment, ledger.law_version),
         brought_forward=[
             pb.TaxLine(name=line.name, amount=decimal_message(line.amount), source=line.source)
             for line in ledger.brought_forward
@@ -236,7 +301,27 @@ def ledger_message(ledger: Ledger) -> pb.GetTaxLedgerResponse:
             )
             for each in ledger.differences
         ],
+        pending=[
+            pb.PendingTaxPurchase(
+                account_id=each.purchase.account_id,
+                instrument_id=each.purchase.instrument_id,
+                quantity=decimal_message(each.purchase.quantity),
+                disallowed_loss=decimal_message(each.disallowed_loss),
+            )
+            for each in ledger.pending
+        ],
+        identical=[
+            pb.DatedIdenticalAssets(from_date=date_message(day), sets=_sets(names))
+            for day, names in ledger.history.identical_from
+        ],
     )
+
+
+def _sets(names: Mapping[str, str]) -> list[pb.IdenticalAssets]:
+    assets: dict[str, list[str]] = {}
+    for asset in sorted(names):
+        assets.setdefault(names[asset], []).append(asset)
+    return [pb.IdenticalAssets(assets=assets[name]) for name in sorted(assets)]
 
 
 def recorded_message(recorded: RecordedEvent, currency: str) -> pb.RecordedTaxEvent:
@@ -277,6 +362,22 @@ def _event_message(event: TaxEvent, currency: str) -> pb.TaxEvent:
             message.transferred.to_account_id = row.to_account_id
             message.transferred.quantity.CopyFrom(decimal_message(row.quantity))
             message.transferred.lot_ids.extend(row.lot_ids)
+            if row.value is not None:
+                message.transferred.value.CopyFrom(money_message(Money(row.value, currency)))
+        case Gift():
+            message.given.quantity.CopyFrom(decimal_message(row.quantity))
+            message.given.value.CopyFrom(money_message(Money(row.value, currency)))
+            message.given.recipient = _TO[row.recipient]
+            message.given.lot_ids.extend(row.lot_ids)
+        case Receipt():
+            came = message.received
+            came.quantity.CopyFrom(decimal_message(row.quantity))
+            came.value.CopyFrom(money_message(Money(row.value, currency)))
+            came.giver = _FROM[row.giver]
+            if row.giver_cost is not None:
+                came.giver_cost.CopyFrom(money_message(Money(row.giver_cost, currency)))
+            if row.giver_date is not None:
+                came.giver_date.CopyFrom(date_message(row.giver_date))
         case CostChange():
             message.cost_changed.amount.CopyFrom(money_message(Money(row.amount, currency)))
         case Dividend():
@@ -287,4 +388,9 @@ def _event_message(event: TaxEvent, currency: str) -> pb.TaxEvent:
             into = message.reorganized
             into.new_instrument_id, into.new_units, into.old_units = row.new_asset, row.new_units, row.old_units
             into.cost_part.CopyFrom(decimal_message(row.cost_part))
+            for paid in event.paid:
+                into.paid.add(
+                    money=money_message(Money(paid.money, paid.currency)),
+                    new_value=money_message(Money(paid.new_value, paid.currency)),
+                )
     return message

@@ -19,13 +19,18 @@ from services.decision.domain.tax.assessment.history import (
     CostChange,
     Disposal,
     Dividend,
+    Gift,
+    Giver,
     History,
     LotMethod,
     Owner,
+    Receipt,
+    Recipient,
     Reorganization,
     Split,
     TaxAccount,
     Transfer,
+    Treatment,
     cents,
 )
 from services.decision.domain.tax.assessment.marginal import marginals
@@ -42,6 +47,7 @@ from services.decision.domain.tax.assessment.results import (
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
+from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.kernel.money import Money
 from services.runtime.wire import date_message, date_of, decimal_message, decimal_of, money_of
@@ -88,6 +94,18 @@ _RULES: Mapping[MatchRule, pb.TaxPiece.Rule.ValueType] = {
     MatchRule.LOWEST_TAX: pb.TaxPiece.RULE_LOWEST_TAX,
     MatchRule.AVERAGE_COST: pb.TaxPiece.RULE_AVERAGE_COST,
     MatchRule.CAPITAL_RETURNED: pb.TaxPiece.RULE_CAPITAL_RETURNED,
+    MatchRule.EXCHANGED: pb.TaxPiece.RULE_EXCHANGED,
+}
+RECIPIENTS: Mapping[pb.TaxRecipient.ValueType, Recipient] = {
+    pb.TAX_RECIPIENT_PERSON: Recipient.PERSON,
+    pb.TAX_RECIPIENT_SPOUSE: Recipient.SPOUSE,
+    pb.TAX_RECIPIENT_CHARITY: Recipient.CHARITY,
+    pb.TAX_RECIPIENT_HEIRS: Recipient.HEIRS,
+}
+GIVERS: Mapping[pb.TaxGiver.ValueType, Giver] = {
+    pb.TAX_GIVER_PERSON: Giver.PERSON,
+    pb.TAX_GIVER_SPOUSE: Giver.SPOUSE,
+    pb.TAX_GIVER_ESTATE: Giver.ESTATE,
 }
 TERMS: Mapping[Term, pb.TaxPiece.Term.ValueType] = {
     Term.ANY: pb.TaxPiece.TERM_ANY,
@@ -169,10 +187,14 @@ def history_of(request: pb.PreviewTaxYearRequest) -> History:
             lambda row, path: Split(date_of(row.date, f"{path}.date"), row.asset, row.new_units, row.old_units),
         ),
         cost_changes=_rows("cost_changes", request.cost_changes, lambda row, path: _cost_change(row, path, exchange)),
-        reorganizations=_rows("reorganizations", request.reorganizations, _reorganization),
-        transfers=_rows("transfers", request.transfers, _transfer),
+        reorganizations=_rows(
+            "reorganizations", request.reorganizations, lambda row, path: _reorganization(row, path, exchange)
+        ),
+        transfers=_rows("transfers", request.transfers, lambda row, path: _transfer(row, path, exchange)),
         identical=identical_of(request.identical),
         dividends=_rows("dividends", request.dividends, lambda row, path: _dividend(row, path, exchange)),
+        gifts=_rows("gifts", request.gifts, lambda row, path: _gift(row, path, exchange)),
+        receipts=_rows("receipts", request.receipts, lambda row, path: _receipt(row, path, exchange)),
     )
 
 
@@ -193,8 +215,8 @@ def identical_of(sets: Sequence[pb.IdenticalAssets]) -> Mapping[str, str]:
     return named
 
 
-def assessment_message(rules: TaxRules, assessment: Assessment) -> pb.PreviewTaxYearResponse:
-    """Return the message of an assessment by `rules`."""
+def assessment_message(rules: TaxRules, assessment: Assessment, law_version: int) -> pb.PreviewTaxYearResponse:
+    """Return the message of an assessment by `rules`, which are those of a version of the year's law."""
     return pb.PreviewTaxYearResponse(
         jurisdiction=assessment.jurisdiction,
         currency_code=assessment.currency,
@@ -222,6 +244,7 @@ def assessment_message(rules: TaxRules, assessment: Assessment) -> pb.PreviewTax
             for each in assessment.dividends
             if assessment.first_date <= each.dividend.day <= assessment.last_date
         ],
+        law_version=law_version,
     )
 
 
@@ -347,6 +370,16 @@ class Exchange:
         rate = self.rate(money, day, field)
         return money.amount if rate is None else cents(Fraction(money.amount) * Fraction(rate))
 
+    def unit_amount(self, message: money_pb2.Money, day: date, field: str) -> Decimal:
+        """Return an amount of one unit in the currency, exactly.
+
+        Raises:
+            ExchangeRateMissing: The day has no rate.
+        """
+        money = money_of(message, field)
+        rate = self.rate(money, day, field)
+        return money.amount if rate is None else EXACT.multiply(money.amount, rate)
+
     def rate(self, money: Money, day: date, field: str) -> Decimal | None:
         """Return the rate that turns `money` into the currency; None when it is in it.
 
@@ -394,26 +427,73 @@ def cost_is_known(row: pb.TaxAcquisition | pb.TaxEvent.Acquired, path: str) -> b
     return not row.cost_unknown
 
 
-def _reorganization(row: pb.TaxReorganization, path: str) -> Reorganization:
+def _reorganization(row: pb.TaxReorganization, path: str, exchange: Exchange) -> Reorganization:
+    day = date_of(row.date, f"{path}.date")
     return Reorganization(
-        date_of(row.date, f"{path}.date"),
+        day,
         row.asset,
         row.new_asset,
         row.new_units,
         row.old_units,
         decimal_of(row.cost_part, f"{path}.cost_part"),
+        exchange.unit_amount(row.money, day, f"{path}.money") if row.HasField("money") else ZERO,
+        exchange.unit_amount(row.new_value, day, f"{path}.new_value") if row.HasField("new_value") else None,
     )
 
 
-def _transfer(row: pb.TaxTransfer, path: str) -> Transfer:
+def _gift(row: pb.TaxGift, path: str, exchange: Exchange) -> Gift:
+    day = date_of(row.date, f"{path}.date")
+    return Gift(
+        row.gift_id,
+        day,
+        row.account_id,
+        row.asset,
+        decimal_of(row.quantity, f"{path}.quantity"),
+        exchange.amount(row.value, day, f"{path}.value"),
+        RECIPIENTS[row.recipient],
+        tuple(row.lot_ids),
+    )
+
+
+def _receipt(row: pb.TaxReceipt, path: str, exchange: Exchange) -> Receipt:
+    day = date_of(row.date, f"{path}.date")
+    return Receipt(
+        row.lot_id,
+        day,
+        row.account_id,
+        row.asset,
+        decimal_of(row.quantity, f"{path}.quantity"),
+        exchange.amount(row.value, day, f"{path}.value"),
+        GIVERS[row.giver],
+        own_amount(row.giver_cost, exchange.currency, f"{path}.giver_cost") if row.HasField("giver_cost") else None,
+        date_of(row.giver_date, f"{path}.giver_date") if row.HasField("giver_date") else None,
+    )
+
+
+def own_amount(message: money_pb2.Money, currency: str, field: str) -> Decimal:
+    """Return an amount that must be in `currency` already: what somebody paid on days of their own.
+
+    Raises:
+        ExchangeRateMissing: It is in another.
+    """
+    money = money_of(message, field)
+    if money.currency != currency:
+        description = f"must be in {currency}, at the rates of the days on which it was paid, was {money}"
+        raise ExchangeRateMissing(f"{field}: {description}", violations=[FieldViolation(field, description)])
+    return money.amount
+
+
+def _transfer(row: pb.TaxTransfer, path: str, exchange: Exchange) -> Transfer:
+    day = date_of(row.date, f"{path}.date")
     return Transfer(
         row.transfer_id,
-        date_of(row.date, f"{path}.date"),
+        day,
         row.account_id,
         row.to_account_id,
         row.asset,
         decimal_of(row.quantity, f"{path}.quantity"),
         tuple(row.lot_ids),
+        exchange.amount(row.value, day, f"{path}.value") if row.HasField("value") else None,
     )
 
 
@@ -480,6 +560,7 @@ def _piece_message(piece: Piece) -> pb.TaxPiece:
         held_from_date=_day(piece.held_from_date),
         lot_id=piece.lot_id or "",
         note=piece.note,
+        at_cost=piece.treatment is Treatment.AT_COST,
     )
 
 

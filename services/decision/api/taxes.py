@@ -1,14 +1,16 @@
 """`evenkeel.decision.v1.TaxService`: message → values → use case → message."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import grpc.aio
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceServicer
+from services.decision.api.callers import subject
 from services.decision.api.tax_action_messages import comparison_message, wish_of
+from services.decision.api.tax_law_messages import amounts_of, law_message
 from services.decision.api.tax_ledger_messages import (
     accounts_named,
     complete_of,
@@ -18,9 +20,12 @@ from services.decision.api.tax_ledger_messages import (
     recorded_message,
 )
 from services.decision.api.tax_messages import assessment_message, history_of, identical_of, rules_of
+from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import EventFilter, TaxApp
+from services.decision.domain.tax.laws import LawVersion
 from services.kernel.ids import AccountId, InstrumentId
 from services.runtime.paging import cut, read_page
+from services.runtime.wire import instant_of
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -30,13 +35,15 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class TaxServicer(TaxServiceServicer):
-    """Answers what a history of trades comes to, and keeps the histories of accounts."""
+    """Answers what a history of trades comes to, and keeps the histories of accounts and the amounts of law."""
 
     app: TaxApp
+    laws: TaxLawApp
 
     async def PreviewTaxYear(self, request: pb.PreviewTaxYearRequest, context: _Context) -> pb.PreviewTaxYearResponse:
         rules, history = rules_of(request), history_of(request)
-        return assessment_message(rules, await self.app.preview_year(rules, history, request.tax_year))
+        found = await self.app.preview_year(rules, history, request.tax_year, law_time_of(request))
+        return assessment_message(found.rules, found.assessment, found.law_version)
 
     async def RecordTaxEvents(
         self, request: pb.RecordTaxEventsRequest, context: _Context
@@ -83,6 +90,44 @@ class TaxServicer(TaxServiceServicer):
 
     async def GetTaxLedger(self, request: pb.GetTaxLedgerRequest, context: _Context) -> pb.GetTaxLedgerResponse:
         ledger = await self.app.ledger(
-            owners_of(request), rules_of(request), request.tax_year, identical_of(request.identical)
+            owners_of(request),
+            rules_of(request),
+            request.tax_year,
+            identical_of(request.identical),
+            law_time_of(request),
         )
         return ledger_message(ledger)
+
+    async def ListTaxLaws(self, request: pb.ListTaxLawsRequest, context: _Context) -> pb.ListTaxLawsResponse:
+        page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
+        found, book = await self.laws.listed(request.jurisdiction, request.tax_year)
+        after = None if page.after is None else tuple(page.after)
+        later = [each for each in found if after is None or _place(each) > after]
+        shown, token = cut(later[: page.size + 1], page, _place)
+        return pb.ListTaxLawsResponse(laws=[law_message(each, book) for each in shown], next_page_token=token)
+
+    async def ProposeTaxLaw(self, request: pb.ProposeTaxLawRequest, context: _Context) -> pb.ProposeTaxLawResponse:
+        amounts = amounts_of(request)
+        version = await self.laws.propose(request.jurisdiction, request.tax_year, amounts, request.source, subject())
+        _, book = await self.laws.listed(request.jurisdiction, request.tax_year)
+        return pb.ProposeTaxLawResponse(law=law_message(version, book))
+
+    async def ReviewTaxLaw(self, request: pb.ReviewTaxLawRequest, context: _Context) -> pb.ReviewTaxLawResponse:
+        version, book = await self.laws.review(
+            request.jurisdiction,
+            request.tax_year,
+            request.version,
+            subject(),
+            approved=request.approved,
+            note=request.note,
+        )
+        return pb.ReviewTaxLawResponse(law=law_message(version, book))
+
+
+def _place(version: LawVersion) -> tuple[str, int, int]:
+    return version.jurisdiction, version.tax_year, version.version
+
+
+def law_time_of(request: pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest) -> datetime | None:
+    """Return the instant whose law counts; None for now."""
+    return instant_of(request.law_time, "law_time") if request.HasField("law_time") else None

@@ -30,7 +30,8 @@ from services.decision.app.ports import (
     Spanned,
     Tracing,
 )
-from services.decision.domain.account_problem import RECENT_TRADES, Market, is_due
+from services.decision.app.recalling import market_of
+from services.decision.domain.account_problem import RECENT_TRADES, is_due
 from services.decision.domain.book import AccountBook
 from services.decision.domain.comparison import Comparison, PolicySides, compared
 from services.decision.domain.deciding import AccountInputs, Basis, failed
@@ -313,9 +314,9 @@ async def _basis(session: Session, run: Run) -> Basis:
     if prices is None or run.instruments_hash is None or run.risk_model_hash is None:
         raise RuntimeError(f"run {run.run_id} is decided before it is pinned")
     bodies = await session.contents.get({run.instruments_hash, run.risk_model_hash})
-    known = read_recorded(InstrumentList, bodies[run.instruments_hash]).instruments
+    known = read_recorded(InstrumentList, bodies[run.instruments_hash])
     return Basis(
-        market=Market(prices, {each.instrument_id: each for each in known}),
+        market=market_of(prices, known),
         risk_model=read_risk_model(bodies[run.risk_model_hash]),
         instruments_hash=run.instruments_hash,
         risk_model_hash=run.risk_model_hash,

@@ -14,6 +14,7 @@ from services.decision.app.ports import Begin, Changes, EffectivePolicies, Pins,
 from services.decision.domain.prices import PriceHistoryId, PriceSetId
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.run import Run, backoff
+from services.decision.domain.tax.laws import law_book
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Fact
@@ -91,8 +92,10 @@ class Pinning:
                 raise RuntimeError(f"run {run.run_id} is pinned to prices {run.price_set_id}, which are not stored")
             known = await session.books.instruments(prices.quotes.keys())
             risk_model_hash = await session.runs.risk_model_hash(run.price_history_id, run.engine)
+            laws = law_book(await session.laws.versions())
         policies: EffectivePolicies = await self.policy.resolve(account_ids, run.as_of_time)
-        instruments = recorded_bytes(InstrumentList(tuple(known[each] for each in sorted(known))))
+        listed = tuple(known[each] for each in sorted(known))
+        instruments = recorded_bytes(InstrumentList(listed, laws.reviewed_years()))
         bodies: dict[str, bytes] = {str(name): body for name, body in policies.documents.items()}
         bodies[content_hash(instruments)] = instruments
         if risk_model_hash is None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from services.decision.app.book import Books, Ledger
 from services.decision.app.comparing import Comparisons
 from services.decision.app.prices import Prices
+from services.decision.app.tax_laws import TaxLaws
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.deciding import AccountInputs, Basis
@@ -320,6 +321,7 @@ class Session:
     books: Books
     prices: Prices
     comparisons: Comparisons
+    laws: TaxLaws
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ from services.decision.app.households import household_trades
 from services.decision.app.policies import with_policy
 from services.decision.app.ports import PolicyClient, PolicyPreset, Read, Solver
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.domain.account_problem import RECENT_TRADES, Market
+from services.decision.app.recalling import market_of
+from services.decision.domain.account_problem import RECENT_TRADES
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, supposed_basis, what_if
 from services.decision.domain.plan import Draft, PolicyNotInForce
 from services.decision.domain.prices import PriceHistory, PriceHistoryId, PriceSetId
 from services.decision.domain.problem import RiskModel
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
+from services.decision.domain.tax.laws import law_book
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import NotFound, Violations
@@ -148,6 +150,7 @@ class PreviewApp:
                 what = "a price history" if prices is not None else f"price set {wish.price_set_id or ''}".strip()
                 raise PriceSetNotFound(f"{what} does not exist", price_set_id=wish.price_set_id or "")
             known = await session.books.instruments(prices.quotes.keys())
+            laws = law_book(await session.laws.versions())
             since = (as_of_time - RECENT_TRADES).date()
             elsewhere = await household_trades(session, {wish.account_id: found[0]}, since)
         risk_model = await self._risk_model(history)
@@ -164,9 +167,9 @@ class PreviewApp:
             policy_version_hashes=policies.version_hashes[policy_hash],
             household_trades=elsewhere.get(wish.account_id, ()),
         )
-        instruments = InstrumentList(tuple(known[each] for each in sorted(known)))
+        instruments = InstrumentList(tuple(known[each] for each in sorted(known)), laws.reviewed_years())
         basis = Basis(
-            market=Market(prices, known),
+            market=market_of(prices, instruments),
             risk_model=risk_model,
             instruments_hash=content_hash(recorded_bytes(instruments)),
             risk_model_hash=content_hash(risk_model_bytes(risk_model)),

@@ -8,7 +8,7 @@ from services.decision.domain.account_problem import Market
 from services.decision.domain.book import account_from_content
 from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis
 from services.decision.domain.plan import Plan, PlanNotFound
-from services.decision.domain.prices import PriceSetId
+from services.decision.domain.prices import PriceSet, PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
 from services.kernel.ids import PlanId
 
@@ -22,6 +22,11 @@ def found_plan(plan: Plan | None, plan_id: PlanId) -> Plan:
     if plan is None:
         raise PlanNotFound(f"plan {plan_id} does not exist", plan_id=plan_id)
     return plan
+
+
+def market_of(prices: PriceSet, known: InstrumentList) -> Market:
+    """Return what every account of a run sees, by what was known when the run was pinned."""
+    return Market(prices, {each.instrument_id: each for each in known.instruments}, known.reviewed_years)
 
 
 async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple[AccountInputs, Basis]:
@@ -41,7 +46,7 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
     if run is None or prices is None or missing:
         what = ", ".join(missing) or f"the prices {named.price_set_id}"
         raise RuntimeError(f"plan {plan.plan_id} rests on {what}, which is not stored")
-    known = read_recorded(InstrumentList, bodies[named.instruments_hash]).instruments
+    known = read_recorded(InstrumentList, bodies[named.instruments_hash])
     inputs = AccountInputs(
         account=account_from_content(bodies[named.account_hash]),
         account_hash=named.account_hash,
@@ -59,7 +64,7 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
     if failure is not None and failure.reason in NOT_OF_INPUTS:
         inputs = replace(inputs, refused=failure)
     basis = Basis(
-        market=Market(prices, {each.instrument_id: each for each in known}),
+        market=market_of(prices, known),
         risk_model=read_risk_model(bodies[named.risk_model_hash]),
         instruments_hash=named.instruments_hash,
         risk_model_hash=named.risk_model_hash,

@@ -4,35 +4,50 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from services.decision.app.book import AccountNotFound, Books
 from services.decision.app.book import Ledger as BookLedger
+from services.decision.app.ports import EffectivePolicies
 from services.decision.app.prices import Prices, PriceSetNotFound
+from services.decision.app.tax_laws import TaxLaws
 from services.decision.domain.book import AccountBook, SnapshotId
 from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSetId
+from services.decision.domain.problem import Side
 from services.decision.domain.tax.actions import Compared, Terms, compare
-from services.decision.domain.tax.assessment.history import EARLIEST_DATE, History, Owner
+from services.decision.domain.tax.assessment.history import (
+    EARLIEST_DATE,
+    Disposal,
+    Gift,
+    History,
+    Owner,
+    Transfer,
+    joined_sets,
+)
 from services.decision.domain.tax.assessment.results import Assessment, Line, SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
-from services.decision.domain.tax.laws import LAWS, Law
+from services.decision.domain.tax.laws import LAWS, Law, law_book
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     Difference,
     LedgerAccount,
+    PendingEffect,
+    PendingPurchase,
     Standing,
     differences,
     ledger_history,
+    pending_effects,
     standings,
 )
 from services.decision.domain.tax.projection import Scenario
 from services.decision.domain.tax.replacements import Replacement, replacements
 from services.decision.domain.tax.situation import Situation, tax_year_of
 from services.kernel.clock import Clock
-from services.kernel.errors import Fact, Invalid, Violations
+from services.kernel.errors import Fact, Invalid, Unreachable, Violations
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
 
@@ -42,6 +57,12 @@ EVENTS_TOLD_MAX = 400
 HOUSEHOLD_MAX = 1_000
 # An account is kept in the currency of the country that taxes it.
 LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
+# So many questions to policy are under way at once.
+POLICY_CALLS_MAX = 16
+# Names of sets begin so, unlike names of instruments.
+POLICY_SET = "policy set "
+# Sets of identical instruments by name, each from its day on until the next.
+DatedSets: TypeAlias = tuple[tuple[date, Mapping[str, str]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +112,30 @@ class TaxRecords(Protocol):
         """Return everything booked to the accounts, by position."""
         ...
 
+    async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
+        """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""
+        ...
+
+
+class PolicyDocuments(Protocol):
+    """What the ledger asks of policy."""
+
+    async def resolve(self, account_ids: Sequence[AccountId], effective_time: datetime) -> EffectivePolicies:
+        """Return the policies in force at `effective_time`, for each of the accounts.
+
+        Raises:
+            Unreachable: The service does not answer.
+        """
+        ...
+
+    def read(self, document: bytes) -> Policy:
+        """Return what a document says.
+
+        Raises:
+            Invalid: It says what cannot be.
+        """
+        ...
+
 
 class Emit(Protocol):
     """Tells audit of changes, in this transaction."""
@@ -106,6 +151,7 @@ class TaxWriting:
 
     books: BookLedger
     records: TaxRecords
+    laws: TaxLaws
     emit: Emit
 
 
@@ -115,6 +161,7 @@ class TaxReading:
 
     books: Books
     records: TaxRecords
+    laws: TaxLaws
     prices: Prices
 
 
@@ -136,6 +183,8 @@ class Ledger:
         rules: With the losses of earlier years brought forward.
         brought_forward: Those losses.
         differences: Where the ledger's units are not those of the book.
+        pending: Orders to buy that are on their way.
+        law_version: Of the year; 0 is the release's own.
     """
 
     history: History
@@ -143,6 +192,17 @@ class Ledger:
     assessment: Assessment
     brought_forward: tuple[Line, ...]
     differences: tuple[Difference, ...]
+    pending: tuple[PendingEffect, ...]
+    law_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A year assessed by rules as they are in force; `law_version` 0 is the release's own."""
+
+    rules: TaxRules
+    assessment: Assessment
+    law_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +233,25 @@ class TaxApp:
     clock: Clock
     read: Callable[[], AbstractAsyncContextManager[TaxReading]]
     begin: Callable[[], AbstractAsyncContextManager[TaxWriting]]
+    policy: PolicyDocuments
 
-    async def preview_year(self, rules: TaxRules, history: History, tax_year: int) -> Assessment:
-        """Return what `history` comes to in `tax_year` by `rules`.
+    async def preview_year(
+        self, rules: TaxRules, history: History, tax_year: int, law_time: datetime | None = None
+    ) -> Assessed:
+        """Return what `history` comes to in `tax_year` by `rules`, as approved at `law_time`, or as they are now.
 
         Raises:
             Invalid: A value of the history cannot be.
+            EventNotCovered: The law does not know an event.
             TaxYearUnknown: There are no rules for that year.
             SoldMoreThanHeld: The history sells what it never bought.
         """
         today = self.clock.now().date()
-        return await asyncio.to_thread(lambda: rules.assess(history.checked(today), tax_year))
+        async with self.read() as session:
+            book = law_book(await session.laws.versions(), law_time)
+        in_force = book.under(rules)
+        assessment = await asyncio.to_thread(lambda: in_force.assess(history.checked(today), tax_year))
+        return Assessed(in_force, assessment, book.version(rules.code, tax_year))
 
     async def currencies(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, str]:
         """Return the currency of each account.
@@ -207,6 +275,7 @@ class TaxApp:
             TaxEventNotFound: An event to withdraw is not on record.
         """
         now = self.clock.now()
+        named_sets = await self._sets_to_stand_by(events, complete, withdrawn)
         async with self.begin() as session:
             await self._check(session, events, complete, now.date())
             known = await session.records.get([*(each.event_id for each in events), *withdrawn])
@@ -227,7 +296,7 @@ class TaxApp:
             await session.records.complete(complete)
             ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
             touched = {*_named(events), *_named(ended), *complete}
-            unsettled = await self._stand(session, touched, now.date())
+            unsettled = await self._stand(session, touched, named_sets, now.date())
             await session.emit(_told(fresh, complete, ended))
         return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)
 
@@ -265,8 +334,55 @@ class TaxApp:
                 )
         found.raise_if_any()
 
+    async def _sets_to_stand_by(
+        self, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], withdrawn: Collection[str]
+    ) -> DatedSets | Fact:
+        """Return the sets that the policies of all accounts concerned named, or why they cannot be known now.
+
+        Policy is asked before the transaction begins that whatever changes accounts waits for.
+        """
+        async with self.read() as session:
+            ended = [each.event for each in (await session.records.get(withdrawn)).values()]
+            touched = {*_named(events), *_named(ended), *complete}
+            until = await session.records.complete_until(touched)
+            if not until and not complete:
+                return ()
+            held = await session.books.holdings({*until, *complete})
+            groups = await _with_households(session.books, [each.account_id for each in held])
+            account_ids = sorted({each.account_id for group in groups for each in group})
+            known = [*events, *await session.records.counting(account_ids)]
+            trades = await session.records.trades(account_ids)
+        try:
+            return await self._dated_sets(account_ids, _sale_days(known, trades))
+        except (Unreachable, Invalid) as fact:
+            return fact
+
+    async def _dated_sets(self, account_ids: Sequence[AccountId], days: Iterable[date]) -> DatedSets:
+        """Return the sets of identical instruments that the accounts' policies named on the days, by day.
+
+        Raises:
+            Unreachable: Policy does not answer.
+        """
+        asked = asyncio.Semaphore(POLICY_CALLS_MAX)
+
+        async def named(day: date) -> Mapping[str, str]:
+            async with asked:
+                noon = datetime.combine(day, time(12), EXCHANGE_ZONE)
+                policies = await self.policy.resolve(account_ids, noon)
+            bodies = {policies.documents[name] for name in policies.policy_of.values() if name}
+            sets = {each for body in bodies for each in self.policy.read(body).identical}
+            joined = joined_sets({instrument: f"{POLICY_SET}{min(each)}" for instrument in each} for each in sets)
+            return {name: each for name, each in sorted(joined.items()) if not name.startswith(POLICY_SET)}
+
+        ordered = sorted(set(days))
+        found: list[tuple[date, Mapping[str, str]]] = []
+        for day, sets in zip(ordered, await asyncio.gather(*map(named, ordered)), strict=True):
+            if (found[-1][1] if found else {}) != sets:
+                found.append((day, sets))
+        return tuple(found)
+
     async def _stand(
-        self, session: TaxWriting, account_ids: Collection[AccountId], today: date
+        self, session: TaxWriting, account_ids: Collection[AccountId], named_sets: DatedSets | Fact, today: date
     ) -> tuple[tuple[AccountId, Fact], ...]:
         """Let accounts whose whole history is on record stand where the ledger says, each with its household.
 
@@ -277,6 +393,9 @@ class TaxApp:
         if not until:
             return ()
         unsettled: list[tuple[AccountId, Fact]] = []
+        if isinstance(named_sets, Fact):
+            return tuple((each, named_sets) for each in sorted(until))
+        book = law_book(await session.laws.versions())
         # Whatever changes accounts takes turns with booking.
         await session.books.lock_stream()
         of_households = await _with_households(session.books, until.keys())
@@ -287,8 +406,8 @@ class TaxApp:
             owners = {each.account_id: Owner.TAXPAYER for each in group}
             accounts, events, sets = await _loaded(session.books, session.records, owners, {})
             try:
-                history = ledger_history(accounts, events, sets).checked(today)
-                found = await asyncio.to_thread(standings, accounts, history, law, today)
+                history = ledger_history(accounts, events, sets, named_sets).checked(today)
+                found = await asyncio.to_thread(standings, accounts, history, law, book, today)
             except (Invalid, SoldMoreThanHeld) as fact:
                 unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
                 continue
@@ -308,6 +427,7 @@ class TaxApp:
         rules: TaxRules,
         tax_year: int,
         identical: Mapping[str, str],
+        law_time: datetime | None = None,
     ) -> Ledger:
         """Return the ledger of a taxpayer's accounts, and the year assessed from it.
 
@@ -315,26 +435,34 @@ class TaxApp:
             owners: Every account that matters, and whose it is.
             rules: With what is known of the taxpayer.
             tax_year: The year in which it begins.
-            identical: By instrument, its set of identical ones, besides what the book says.
+            identical: By instrument, its set of identical ones, besides what the book and policies say.
+            law_time: By the law as it was approved then; as it is now when None.
 
         Raises:
             AccountNotFound: The book does not have an account.
+            Unreachable: Policy, whose sets are needed, does not answer.
             Invalid: The record contradicts itself, or there are no rules for the year.
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
             accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
+            pending = await session.records.pending(owners.keys())
+            book = law_book(await session.laws.versions(), law_time)
         today = self.clock.now().date()
+        named_sets = await self._dated_sets(sorted(owners), _days_of(accounts, events))
 
         def assessed() -> Ledger:
-            history = ledger_history(accounts, events, sets).checked(today)
-            carried = rules.carried_into(history, tax_year)
+            in_force = book.under(rules)
+            history = in_force.settled(ledger_history(accounts, events, sets, named_sets).checked(today))
+            carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,
                 carried,
                 carried.assess(history, tax_year),
                 carried.brought_forward(),
                 differences(accounts, history),
+                pending_effects(carried, history, tax_year, today, pending),
+                book.version(rules.code, tax_year),
             )
 
         return await asyncio.to_thread(assessed)
@@ -352,6 +480,8 @@ class TaxApp:
         """
         async with self.read() as session:
             accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
+            pending = await session.records.pending(owners.keys())
+            book = law_book(await session.laws.versions())
             found = await session.prices.price_set(wish.price_set_id)
             if found is None:
                 said = f"price set {wish.price_set_id} does not exist" if wish.price_set_id else "there are no prices"
@@ -362,12 +492,16 @@ class TaxApp:
         prices = {str(instrument_id): quote.price for instrument_id, quote in found.quotes.items()}
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 
+        named_sets = await self._dated_sets(sorted(owners), {*_days_of(accounts, events), today})
+
         def compared() -> Comparison:
-            history = ledger_history(accounts, events, sets).checked(self.clock.now().date())
+            in_force = book.under(rules)
+            recorded = ledger_history(accounts, events, sets, named_sets).checked(self.clock.now().date())
+            history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.
             then = history.until(today)
-            situation = Situation(then, rules.carried_into(then, year), year, today, prices)
+            situation = Situation(then, in_force.carried_into(then, year), year, today, prices).with_pending(pending)
             terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal)
             made = compare(situation, terms)
             sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}
@@ -407,6 +541,16 @@ async def _loaded(
     instruments = await books.instruments(names)
     sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
     return accounts, events, {**sets, **identical}
+
+
+def _sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[BookedTrade]]) -> set[date]:
+    """Return the days on which something left an account: a loss is judged by the sets of its day."""
+    left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Transfer)}
+    return left | {each.trade_date for booked in trades.values() for each in booked if each.side is Side.SELL}
+
+
+def _days_of(accounts: Sequence[LedgerAccount], events: Sequence[TaxEvent]) -> set[date]:
+    return _sale_days(events, {each.account.account_id: each.trades for each in accounts})
 
 
 async def _with_households(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountBook]]:

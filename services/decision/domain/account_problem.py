@@ -5,8 +5,8 @@ taxed units whose cost nobody knows, count in the mix and stay where they are. P
 the wash-sale rules wherever they are, and for every instrument that is substantially identical.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
@@ -34,7 +34,7 @@ from services.decision.domain.problem import (
     TaxProfile,
     TotalTriggers,
 )
-from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_in
+from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
 from services.kernel.errors import Rejected, Violations
@@ -64,10 +64,14 @@ class SnapshotStale(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What every account of a run sees: the prices, and what is known of the instruments."""
+    """What every account of a run sees: the prices, and what is known of the instruments.
+
+    `reviewed_years`: by country, the tax years whose law was reviewed since this release was made.
+    """
 
     prices: PriceSet
     instruments: Mapping[InstrumentId, Instrument]
+    reviewed_years: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def account_problem(
@@ -107,7 +111,7 @@ def account_problem(
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
     as_of_date = as_of_time.date()
-    rules = jurisdiction_in(policy.tax.jurisdiction or "", as_of_date.year)
+    rules = jurisdiction_on(policy.tax.jurisdiction or "", as_of_date, market.reviewed_years)
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}

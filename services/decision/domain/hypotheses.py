@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from services.decision.domain.account_problem import Market
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.plan import Draft, PlanOutcome
 from services.decision.domain.policy import Restriction, RestrictionKind
@@ -77,7 +76,7 @@ def supposed_basis(basis: Basis, scenario: Scenario) -> Basis:
     for instrument_id, price in scenario.prices.items():
         quotes[instrument_id] = _moved(quotes.get(instrument_id), price)
     moved = replace(prices, price_set_id=PriceSetId(HYPOTHETICAL), content_hash=HYPOTHETICAL, quotes=quotes)
-    return replace(basis, market=Market(moved, basis.market.instruments))
+    return replace(basis, market=replace(basis.market, prices=moved))
 
 
 def _moved(quote: Quote | None, price: Decimal) -> Quote:

@@ -38,6 +38,16 @@ def planned_lots(content: bytes) -> Mapping[InstrumentId, tuple[PlannedLot, ...]
     }
 
 
+def planned_purchases(content: bytes) -> Mapping[InstrumentId, Decimal]:
+    """Return how many units of each instrument a plan buys."""
+    decision = json.loads(content).get("decision") or {}
+    return {
+        InstrumentId(trade["instrument_id"]): Decimal(trade["quantity"])
+        for trade in decision.get("trades", ())
+        if Side(trade["side"]) is Side.BUY
+    }
+
+
 def recent_trades(content: bytes, day: date) -> tuple[RecentTrade, ...]:
     """Return what a plan trades, as if on `day`; what a sale realizes is the sum of its lots' losses, or nothing."""
     decision = json.loads(content).get("decision") or {}

@@ -33,9 +33,15 @@ Kind: TypeAlias = Any
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstrumentList:
-    """What was known of the instruments when a run was pinned, by id."""
+    """What was known when a run was pinned.
+
+    Attributes:
+        instruments: By id.
+        reviewed_years: By country, the tax years whose law was reviewed since the release was made.
+    """
 
     instruments: tuple[Instrument, ...]
+    reviewed_years: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 def recorded_bytes(value: Value) -> bytes:

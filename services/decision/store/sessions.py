@@ -14,6 +14,7 @@ from services.decision.store.contents import ContentStore
 from services.decision.store.plans import PlanStore
 from services.decision.store.prices import PostgresPrices
 from services.decision.store.runs import RunStore
+from services.decision.store.tax_laws import TaxLawStore
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, RunId
 from services.runtime.database import Database
@@ -36,6 +37,7 @@ class DecisionStore:
                 books=PostgresBooks(connection),
                 prices=PostgresPrices(connection),
                 comparisons=ComparisonStore(connection),
+                laws=TaxLawStore(connection),
             )
 
     @asynccontextmanager
@@ -54,6 +56,7 @@ class DecisionStore:
                 books=ledger,
                 prices=PostgresPrices(transaction.connection),
                 comparisons=ComparisonStore(transaction.connection),
+                laws=TaxLawStore(transaction.connection),
                 ledger=ledger,
                 emit=emit,
             )

@@ -13,12 +13,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decision.app.taxes import EventFilter, TaxReading, TaxWriting
-from services.decision.domain.problem import LotId, Side
+from services.decision.domain.plan import LIVE_STATES
+from services.decision.domain.plan_parts import planned_purchases
+from services.decision.domain.problem import ZERO, LotId, Side
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
-from services.decision.domain.tax.ledger import BookedTrade, Standing
+from services.decision.domain.tax.ledger import BookedTrade, PendingPurchase, Standing
 from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.prices import PostgresPrices
+from services.decision.store.tax_laws import TaxLawStore
 from services.decision.tables.book import account, booking
+from services.decision.tables.runs import plan
 from services.decision.tables.taxes import tax_event, tax_history
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
@@ -144,6 +148,29 @@ class PostgresTaxRecords:
             found.setdefault(account_id, []).append(trade)
         return found
 
+    async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
+        """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""
+        live = await self.connection.execute(
+            select(plan.c.plan_id, plan.c.account_id, plan.c.content).where(
+                _among(plan.c.account_id, account_ids), plan.c.state.in_([each.value for each in LIVE_STATES])
+            )
+        )
+        wanted = {row.plan_id: (AccountId(row.account_id), planned_purchases(row.content)) for row in live}
+        filled = await self.connection.execute(
+            select(booking.c.plan_id, booking.c.instrument_id, func.sum(booking.c.quantity).label("quantity"))
+            .where(_among(booking.c.plan_id, wanted), booking.c.side == Side.BUY.value, ~_replaced())
+            .group_by(booking.c.plan_id, booking.c.instrument_id)
+        )
+        booked = {(row.plan_id, InstrumentId(row.instrument_id)): row.quantity for row in filled}
+        found = [
+            PendingPurchase(account_id, instrument_id, quantity - booked.get((plan_id, instrument_id), ZERO))
+            for plan_id, (account_id, purchases) in wanted.items()
+            for instrument_id, quantity in purchases.items()
+        ]
+        return sorted(
+            (each for each in found if each.quantity > 0), key=lambda each: (each.account_id, each.instrument_id)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TaxSessions:
@@ -156,7 +183,8 @@ class TaxSessions:
         """Read in one transaction."""
         async with self.database.read() as connection:
             prices = PostgresPrices(connection)
-            yield TaxReading(PostgresBooks(connection), PostgresTaxRecords(connection), prices)
+            records = PostgresTaxRecords(connection)
+            yield TaxReading(PostgresBooks(connection), records, TaxLawStore(connection), prices)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[TaxWriting]:
@@ -167,7 +195,8 @@ class TaxSessions:
                 await transaction.emit(*events)
 
             connection = transaction.connection
-            yield TaxWriting(PostgresLedger(transaction), PostgresTaxRecords(connection), emit)
+            records = PostgresTaxRecords(connection)
+            yield TaxWriting(PostgresLedger(transaction), records, TaxLawStore(connection), emit)
 
 
 def _row(event: TaxEvent, at: datetime) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Tables of what happened to accounts' lots before or beside the trades that execution reported."""
 
-from sqlalchemy import Column, Date, DateTime, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import Column, Date, DateTime, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from services.decision.tables.book import account
 from services.decision.tables.metadata import metadata
@@ -29,4 +29,23 @@ tax_history = Table(
     metadata,
     Column("account_id", Text, ForeignKey(account.c.account_id), primary_key=True),
     Column("complete_until", Date, nullable=False),
+)
+
+# Amounts of law by country and tax year, as they were proposed and reviewed; the release's own are in the code.
+tax_law = Table(
+    "tax_law",
+    metadata,
+    Column("jurisdiction", Text, primary_key=True),
+    Column("tax_year", Integer, primary_key=True),
+    # From 1.
+    Column("version", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    # Canonical JSON: a number by each name.
+    Column("amounts", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("propose_time", DateTime(timezone=True), nullable=False),
+    Column("reviewer", Text, nullable=False, server_default=""),
+    Column("review_time", DateTime(timezone=True)),
+    Column("review_note", Text, nullable=False, server_default=""),
 )

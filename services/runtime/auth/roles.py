@@ -14,9 +14,26 @@ _CLIENTS = frozenset({"policy.profile.read", "policy.profile.write", "policy.con
 
 PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     # People.
-    "policy_author": frozenset({"policy.read", "policy.change", "policy.stop", "decision.read", "decision.preview"}),
+    "policy_author": frozenset(
+        {
+            "policy.read",
+            "policy.change",
+            "policy.stop",
+            "decision.read",
+            "decision.preview",
+            "decision.tax.law.propose",
+        }
+    ),
     "policy_approver": frozenset(
-        {"policy.read", "policy.approve", "policy.stop", "policy.stop.lift", "decision.read", "decision.preview"}
+        {
+            "policy.read",
+            "policy.approve",
+            "policy.stop",
+            "policy.stop.lift",
+            "decision.read",
+            "decision.preview",
+            "decision.tax.law.review",
+        }
     ),
     "platform_engineer": _READ_BUSINESS
     | {
@@ -56,6 +73,7 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
         "audit.personal.read",
         "audit.records.read",
         "audit.records.propose",
+        "decision.tax.law.review",
         "policy.approve",
         "policy.profile.read",
     },

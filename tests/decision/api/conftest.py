@@ -16,8 +16,10 @@ from services.decision.api.prices import PriceServicer
 from services.decision.api.taxes import TaxServicer
 from services.decision.app.book import BookApp
 from services.decision.app.prices import PriceApp
+from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
 from services.decision.store.book_sessions import BookSessions
+from services.decision.store.tax_laws import TaxLawSessions
 from services.decision.store.taxes import TaxSessions
 from services.kernel.clock import FixedClock
 from services.runtime.client import connect
@@ -27,15 +29,16 @@ from services.runtime.server import Server, Servicer
 from tests.decision.api.running import serving
 from tests.decision.books import MORNING
 from tests.decision.memory import MemoryExecution, MemoryPlans
+from tests.decision.stages.world import FakePolicy
 from tools.local.issuer import ISSUER, TokenIssuer
 
 
 class Service:
     """A running service, and how one calls it."""
 
-    def __init__(self, server, database, sessions, execution, plans, issuer):
+    def __init__(self, server, database, sessions, execution, plans, issuer, policy):
         self.server, self.database, self.sessions = server, database, sessions
-        self.execution, self.plans = execution, plans
+        self.execution, self.plans, self.policy = execution, plans, policy
         self._issuer = issuer
         self._channels = []
 
@@ -85,16 +88,18 @@ async def service(decision_database, tmp_path):
     sessions = BookSessions(database, lambda _: plans)
     book = BookApp(sessions.view, sessions.ledger, execution, SystemClock(), market_clock)
     taxes = TaxSessions(database)
-    tax = TaxApp(SystemClock(), taxes.read, taxes.begin)
+    policy = FakePolicy()
+    tax = TaxApp(SystemClock(), taxes.read, taxes.begin, policy)
+    laws = TaxLawApp(SystemClock(), TaxLawSessions(database).begin)
     prices = PriceApp(sessions.prices, sessions.market, SystemClock(), market_clock)
     servicers = [
         Servicer("evenkeel.decision.v1.BookService", add_BookServiceServicer_to_server, BookServicer(book, database)),
         Servicer("evenkeel.decision.v1.PriceService", add_PriceServiceServicer_to_server, PriceServicer(prices)),
-        Servicer("evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(tax)),
+        Servicer("evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(tax, laws)),
     ]
     server = Server(settings, servicers=servicers, database=database, package="services.decision")
     await server.start()
-    running = Service(server, database, sessions, execution, plans, issuer)
+    running = Service(server, database, sessions, execution, plans, issuer, policy)
     yield running
     await running.close()
     await server.drain()

@@ -89,7 +89,7 @@ async def test_a_year_without_rules_is_refused(taxes):
     async with refused(BAD, "JURISDICTION_UNKNOWN") as fields:
         await taxes.PreviewTaxYear(a_request("US", tax_year=1999))
 
-    assert fields == {"tax_year": "must be 2022 to 2026 for US, was 1999"}
+    assert fields == {"tax_year": "must be 2018 to 2026 for US, was 1999"}
 
 
 async def test_selling_what_was_never_bought_is_refused(taxes):

@@ -156,6 +156,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The id of a tax event belongs to another event."""
     ERROR_REASON_TAX_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 263
     """No tax event with this id is on record."""
+    ERROR_REASON_TAX_EVENT_NOT_COVERED: _ErrorReason.ValueType  # 264
+    """The law of the account's country does not know such an event."""
+    ERROR_REASON_TAX_LAW_NOT_FOUND: _ErrorReason.ValueType  # 265
+    """No version of the tax year's law has this number."""
+    ERROR_REASON_TAX_LAW_REVIEWED: _ErrorReason.ValueType  # 266
+    """Somebody approved or rejected the version of a tax year's law already."""
+    ERROR_REASON_TAX_LAW_AUTHOR: _ErrorReason.ValueType  # 267
+    """Whoever proposed a version of a tax year's law cannot review it."""
     ERROR_REASON_PLAN_SIGNATURE_INVALID: _ErrorReason.ValueType  # 300
     """The plan is not signed for this execution service."""
     ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: _ErrorReason.ValueType  # 301
@@ -395,6 +403,14 @@ ERROR_REASON_TAX_EVENT_DIFFERS: ErrorReason.ValueType  # 262
 """The id of a tax event belongs to another event."""
 ERROR_REASON_TAX_EVENT_NOT_FOUND: ErrorReason.ValueType  # 263
 """No tax event with this id is on record."""
+ERROR_REASON_TAX_EVENT_NOT_COVERED: ErrorReason.ValueType  # 264
+"""The law of the account's country does not know such an event."""
+ERROR_REASON_TAX_LAW_NOT_FOUND: ErrorReason.ValueType  # 265
+"""No version of the tax year's law has this number."""
+ERROR_REASON_TAX_LAW_REVIEWED: ErrorReason.ValueType  # 266
+"""Somebody approved or rejected the version of a tax year's law already."""
+ERROR_REASON_TAX_LAW_AUTHOR: ErrorReason.ValueType  # 267
+"""Whoever proposed a version of a tax year's law cannot review it."""
 ERROR_REASON_PLAN_SIGNATURE_INVALID: ErrorReason.ValueType  # 300
 """The plan is not signed for this execution service."""
 ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: ErrorReason.ValueType  # 301

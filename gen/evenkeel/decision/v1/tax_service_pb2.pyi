@@ -59,6 +59,66 @@ TAX_LOT_METHOD_AVERAGE_COST: TaxLotMethod.ValueType  # 5
 """Each unit costs the average of what the account holds."""
 Global___TaxLotMethod: _TypeAlias = TaxLotMethod  # noqa: Y015
 
+class _TaxRecipient:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaxRecipientEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxRecipient.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAX_RECIPIENT_UNSPECIFIED: _TaxRecipient.ValueType  # 0
+    """Never sent."""
+    TAX_RECIPIENT_PERSON: _TaxRecipient.ValueType  # 1
+    """Anybody but those below."""
+    TAX_RECIPIENT_SPOUSE: _TaxRecipient.ValueType  # 2
+    """The spouse or civil partner, also at death."""
+    TAX_RECIPIENT_CHARITY: _TaxRecipient.ValueType  # 3
+    """A charity that the law favours."""
+    TAX_RECIPIENT_HEIRS: _TaxRecipient.ValueType  # 4
+    """The owner died."""
+
+class TaxRecipient(_TaxRecipient, metaclass=_TaxRecipientEnumTypeWrapper):
+    """To whom units are given."""
+
+TAX_RECIPIENT_UNSPECIFIED: TaxRecipient.ValueType  # 0
+"""Never sent."""
+TAX_RECIPIENT_PERSON: TaxRecipient.ValueType  # 1
+"""Anybody but those below."""
+TAX_RECIPIENT_SPOUSE: TaxRecipient.ValueType  # 2
+"""The spouse or civil partner, also at death."""
+TAX_RECIPIENT_CHARITY: TaxRecipient.ValueType  # 3
+"""A charity that the law favours."""
+TAX_RECIPIENT_HEIRS: TaxRecipient.ValueType  # 4
+"""The owner died."""
+Global___TaxRecipient: _TypeAlias = TaxRecipient  # noqa: Y015
+
+class _TaxGiver:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaxGiverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxGiver.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAX_GIVER_UNSPECIFIED: _TaxGiver.ValueType  # 0
+    """Never sent."""
+    TAX_GIVER_PERSON: _TaxGiver.ValueType  # 1
+    """Anybody but those below."""
+    TAX_GIVER_SPOUSE: _TaxGiver.ValueType  # 2
+    """The spouse or civil partner."""
+    TAX_GIVER_ESTATE: _TaxGiver.ValueType  # 3
+    """Somebody who died."""
+
+class TaxGiver(_TaxGiver, metaclass=_TaxGiverEnumTypeWrapper):
+    """From whom units are received without price."""
+
+TAX_GIVER_UNSPECIFIED: TaxGiver.ValueType  # 0
+"""Never sent."""
+TAX_GIVER_PERSON: TaxGiver.ValueType  # 1
+"""Anybody but those below."""
+TAX_GIVER_SPOUSE: TaxGiver.ValueType  # 2
+"""The spouse or civil partner."""
+TAX_GIVER_ESTATE: TaxGiver.ValueType  # 3
+"""Somebody who died."""
+Global___TaxGiver: _TypeAlias = TaxGiver  # noqa: Y015
+
 @_typing.final
 class TaxHistoryAccount(_message.Message):
     """An account of the history."""
@@ -230,9 +290,10 @@ Global___TaxDisposal: _TypeAlias = TaxDisposal  # noqa: Y015
 
 @_typing.final
 class TaxReorganization(_message.Message):
-    """A merger or a spin-off without tax, before trading on its day, in every account: cost and holding period go along.
+    """A merger or a spin-off, before trading on its day, in every account: cost and holding period go along.
 
-    Units bought on the day are no part of it. Money paid for parts of a unit is a disposal of its own.
+    Units bought on the day are no part of it. Money beside the new units is taxed as the country's law says; money paid
+    for parts of a unit is a disposal of its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -243,6 +304,8 @@ class TaxReorganization(_message.Message):
     NEW_UNITS_FIELD_NUMBER: _builtins.int
     OLD_UNITS_FIELD_NUMBER: _builtins.int
     COST_PART_FIELD_NUMBER: _builtins.int
+    MONEY_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Name of the asset that was held."""
     new_asset: _builtins.str
@@ -261,6 +324,14 @@ class TaxReorganization(_message.Message):
         below 1 they stay, as in a spin-off.
         """
 
+    @_builtins.property
+    def money(self) -> _money_pb2.Money:
+        """Paid for each old unit beside the new ones, 0 or more; absent is 0. Only where `cost_part` is 1."""
+
+    @_builtins.property
+    def new_value(self) -> _money_pb2.Money:
+        """What one new unit was worth on the day, above 0; needed where money is paid."""
+
     def __init__(
         self,
         *,
@@ -270,18 +341,146 @@ class TaxReorganization(_message.Message):
         new_units: _builtins.int = ...,
         old_units: _builtins.int = ...,
         cost_part: _decimal_pb2.Decimal | None = ...,
+        money: _money_pb2.Money | None = ...,
+        new_value: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "date", b"date"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "date", b"date", "money", b"money", "new_value", b"new_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost_part", b"cost_part", "date", b"date", "new_asset", b"new_asset", "new_units", b"new_units", "old_units", b"old_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost_part", b"cost_part", "date", b"date", "money", b"money", "new_asset", b"new_asset", "new_units", b"new_units", "new_value", b"new_value", "old_units", b"old_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaxReorganization: _TypeAlias = TaxReorganization  # noqa: Y015
 
 @_typing.final
+class TaxGift(_message.Message):
+    """Units that went to somebody without price. At the owner's death every position goes to `RECIPIENT_HEIRS`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIFT_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    LOT_IDS_FIELD_NUMBER: _builtins.int
+    gift_id: _builtins.str
+    """Id, unique among gifts and disposals."""
+    account_id: _builtins.str
+    """One of `accounts`."""
+    asset: _builtins.str
+    """Name of the asset."""
+    recipient: Global___TaxRecipient.ValueType
+    """To whom."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Its day, or that of the death."""
+
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units, above 0, in units of that day."""
+
+    @_builtins.property
+    def value(self) -> _money_pb2.Money:
+        """What all of them were worth, 0 or more."""
+
+    @_builtins.property
+    def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lots that were given, in order; the oldest are taken for what they do not cover."""
+
+    def __init__(
+        self,
+        *,
+        gift_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        account_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        value: _money_pb2.Money | None = ...,
+        recipient: Global___TaxRecipient.ValueType = ...,
+        lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "gift_id", b"gift_id", "lot_ids", b"lot_ids", "quantity", b"quantity", "recipient", b"recipient", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxGift: _TypeAlias = TaxGift  # noqa: Y015
+
+@_typing.final
+class TaxReceipt(_message.Message):
+    """Units that came from somebody without price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOT_ID_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    GIVER_FIELD_NUMBER: _builtins.int
+    GIVER_COST_FIELD_NUMBER: _builtins.int
+    GIVER_DATE_FIELD_NUMBER: _builtins.int
+    lot_id: _builtins.str
+    """Id of the lot, unique among receipts and acquisitions."""
+    account_id: _builtins.str
+    """One of `accounts`."""
+    asset: _builtins.str
+    """Name of the asset."""
+    giver: Global___TaxGiver.ValueType
+    """From whom."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Day on which they came."""
+
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units, above 0, in units of that day."""
+
+    @_builtins.property
+    def value(self) -> _money_pb2.Money:
+        """What all of them were worth on the day, or at the death; 0 or more."""
+
+    @_builtins.property
+    def giver_cost(self) -> _money_pb2.Money:
+        """What all of them had cost the giver by the giver's law, 0 or more; absent where nobody knows."""
+
+    @_builtins.property
+    def giver_date(self) -> _date_pb2.Date:
+        """Day from which the giver held them; absent where nobody knows."""
+
+    def __init__(
+        self,
+        *,
+        lot_id: _builtins.str = ...,
+        date: _date_pb2.Date | None = ...,
+        account_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        value: _money_pb2.Money | None = ...,
+        giver: Global___TaxGiver.ValueType = ...,
+        giver_cost: _money_pb2.Money | None = ...,
+        giver_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "giver_cost", b"giver_cost", "giver_date", b"giver_date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "giver", b"giver", "giver_cost", b"giver_cost", "giver_date", b"giver_date", "lot_id", b"lot_id", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxReceipt: _TypeAlias = TaxReceipt  # noqa: Y015
+
+@_typing.final
 class TaxTransfer(_message.Message):
-    """Units that went from one account to another of the same owner with their cost and time, before trading on the day."""
+    """Units that went from one account of the history to another, before trading on the day.
+
+    Between own accounts cost and time go along; to an affiliated one it is a gift to the spouse; into a wrapper or out of
+    one, the country's law says what it is.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -292,12 +491,13 @@ class TaxTransfer(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     LOT_IDS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
     transfer_id: _builtins.str
     """Id, unique in the history."""
     account_id: _builtins.str
     """Account that the units left."""
     to_account_id: _builtins.str
-    """Account that received them, of the same owner and as sheltered."""
+    """Account that received them."""
     asset: _builtins.str
     """Name of the asset."""
     @_builtins.property
@@ -312,6 +512,10 @@ class TaxTransfer(_message.Message):
     def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lots that were moved, in order; the oldest are taken for what they do not cover."""
 
+    @_builtins.property
+    def value(self) -> _money_pb2.Money:
+        """What all of them were worth, 0 or more; needed where one of both accounts is sheltered and the other is not."""
+
     def __init__(
         self,
         *,
@@ -322,10 +526,11 @@ class TaxTransfer(_message.Message):
         asset: _builtins.str = ...,
         quantity: _decimal_pb2.Decimal | None = ...,
         lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+        value: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "quantity", b"quantity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id", "transfer_id", b"transfer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "asset", b"asset", "date", b"date", "lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id", "transfer_id", b"transfer_id", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -830,6 +1035,9 @@ class PreviewTaxYearRequest(_message.Message):
     TRANSFERS_FIELD_NUMBER: _builtins.int
     IDENTICAL_FIELD_NUMBER: _builtins.int
     DIVIDENDS_FIELD_NUMBER: _builtins.int
+    GIFTS_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FIELD_NUMBER: _builtins.int
+    LAW_TIME_FIELD_NUMBER: _builtins.int
     tax_year: _builtins.int
     """The tax year by the year in which it begins: 2025 is 2025-04-06 to 2026-04-05 in the United Kingdom."""
     @_builtins.property
@@ -888,6 +1096,18 @@ class PreviewTaxYearRequest(_message.Message):
     def dividends(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxDividend]:
         """Dividends; counted in the United States. At most 5,000."""
 
+    @_builtins.property
+    def gifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxGift]:
+        """Units given away, also at death; at most 1,000."""
+
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxReceipt]:
+        """Units given or inherited; at most 1,000."""
+
+    @_builtins.property
+    def law_time(self) -> _timestamp_pb2.Timestamp:
+        """By the law as it was approved at this instant; as it is now when absent."""
+
     def __init__(
         self,
         *,
@@ -906,10 +1126,13 @@ class PreviewTaxYearRequest(_message.Message):
         transfers: _abc.Iterable[Global___TaxTransfer] | None = ...,
         identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
         dividends: _abc.Iterable[Global___TaxDividend] | None = ...,
+        gifts: _abc.Iterable[Global___TaxGift] | None = ...,
+        receipts: _abc.Iterable[Global___TaxReceipt] | None = ...,
+        law_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "law_time", b"law_time", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "dividends", b"dividends", "exchange_rates", b"exchange_rates", "germany", b"germany", "identical", b"identical", "reorganizations", b"reorganizations", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "transfers", b"transfers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "acquisitions", b"acquisitions", "canada", b"canada", "cost_changes", b"cost_changes", "disposals", b"disposals", "dividends", b"dividends", "exchange_rates", b"exchange_rates", "germany", b"germany", "gifts", b"gifts", "identical", b"identical", "law_time", b"law_time", "receipts", b"receipts", "reorganizations", b"reorganizations", "splits", b"splits", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "transfers", b"transfers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -951,6 +1174,8 @@ class TaxPiece(_message.Message):
         """The average of what the account holds, by the taxpayer's choice."""
         RULE_CAPITAL_RETURNED: TaxPiece._Rule.ValueType  # 10
         """No units went: capital came back beyond what they had cost."""
+        RULE_EXCHANGED: TaxPiece._Rule.ValueType  # 11
+        """Money came beside the new units of a merger."""
 
     class Rule(_Rule, metaclass=_RuleEnumTypeWrapper):
         """By which rule units sold found the units that they were bought as."""
@@ -977,6 +1202,8 @@ class TaxPiece(_message.Message):
     """The average of what the account holds, by the taxpayer's choice."""
     RULE_CAPITAL_RETURNED: TaxPiece.Rule.ValueType  # 10
     """No units went: capital came back beyond what they had cost."""
+    RULE_EXCHANGED: TaxPiece.Rule.ValueType  # 11
+    """Money came beside the new units of a merger."""
 
     class _Term:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -1019,6 +1246,7 @@ class TaxPiece(_message.Message):
     HELD_FROM_DATE_FIELD_NUMBER: _builtins.int
     LOT_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    AT_COST_FIELD_NUMBER: _builtins.int
     rule: Global___TaxPiece.Rule.ValueType
     """The rule."""
     source: _builtins.str
@@ -1029,6 +1257,8 @@ class TaxPiece(_message.Message):
     """Lot; empty where lots do not count."""
     note: _builtins.str
     """What happened to a disallowed loss or an advance lump sum, in a sentence; empty when nothing did."""
+    at_cost: _builtins.bool
+    """No sale to the tax: the units left at what they cost, as a gift does in some countries. It is on no form."""
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
         """Units, in units of the disposal's day, to nine places."""
@@ -1082,10 +1312,11 @@ class TaxPiece(_message.Message):
         held_from_date: _date_pb2.Date | None = ...,
         lot_id: _builtins.str = ...,
         note: _builtins.str = ...,
+        at_cost: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "cost", b"cost", "counted_gain", b"counted_gain", "disallowed_loss", b"disallowed_loss", "exempt_gain", b"exempt_gain", "gain", b"gain", "held_from_date", b"held_from_date", "proceeds", b"proceeds", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "cost", b"cost", "counted_gain", b"counted_gain", "disallowed_loss", b"disallowed_loss", "exempt_gain", b"exempt_gain", "gain", b"gain", "held_from_date", b"held_from_date", "lot_id", b"lot_id", "note", b"note", "proceeds", b"proceeds", "quantity", b"quantity", "rule", b"rule", "source", b"source", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "at_cost", b"at_cost", "cost", b"cost", "counted_gain", b"counted_gain", "disallowed_loss", b"disallowed_loss", "exempt_gain", b"exempt_gain", "gain", b"gain", "held_from_date", b"held_from_date", "lot_id", b"lot_id", "note", b"note", "proceeds", b"proceeds", "quantity", b"quantity", "rule", b"rule", "source", b"source", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1253,10 +1484,13 @@ class PreviewTaxYearResponse(_message.Message):
     FORM_ROWS_FIELD_NUMBER: _builtins.int
     MARGINALS_FIELD_NUMBER: _builtins.int
     DIVIDENDS_FIELD_NUMBER: _builtins.int
+    LAW_VERSION_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """ISO 3166 code of the country."""
     currency_code: _builtins.str
     """Currency of every amount of the answer, ISO 4217."""
+    law_version: _builtins.int
+    """By which version of the year's law: 0 is the release's own."""
     @_builtins.property
     def first_date(self) -> _date_pb2.Date:
         """First day of the tax year."""
@@ -1279,7 +1513,9 @@ class PreviewTaxYearResponse(_message.Message):
 
     @_builtins.property
     def permanently_lost(self) -> _decimal_pb2.Decimal:
-        """Losses of the whole history that never count, as their replacement sits in a sheltered account; 0 or more."""
+        """Losses of the whole history that never count: their replacement sits in a sheltered account, they arose before a
+        gift, or went with one; 0 or more.
+        """
 
     @_builtins.property
     def review(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1312,10 +1548,11 @@ class PreviewTaxYearResponse(_message.Message):
         form_rows: _abc.Iterable[Global___TaxFormRow] | None = ...,
         marginals: _abc.Iterable[Global___TaxMarginal] | None = ...,
         dividends: _abc.Iterable[Global___AssessedDividend] | None = ...,
+        law_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date", "permanently_lost", b"permanently_lost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "dividends", b"dividends", "first_date", b"first_date", "form_rows", b"form_rows", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "lines", b"lines", "marginals", b"marginals", "permanently_lost", b"permanently_lost", "remaining", b"remaining", "review", b"review"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "disposals", b"disposals", "dividends", b"dividends", "first_date", b"first_date", "form_rows", b"form_rows", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "law_version", b"law_version", "lines", b"lines", "marginals", b"marginals", "permanently_lost", b"permanently_lost", "remaining", b"remaining", "review", b"review"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1554,14 +1791,97 @@ class TaxEvent(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Given(_message.Message):
+        """Units that went to somebody without price; at death to the heirs, a position an event."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        RECIPIENT_FIELD_NUMBER: _builtins.int
+        LOT_IDS_FIELD_NUMBER: _builtins.int
+        recipient: Global___TaxRecipient.ValueType
+        """To whom."""
+        @_builtins.property
+        def quantity(self) -> _decimal_pb2.Decimal:
+            """Units, above 0."""
+
+        @_builtins.property
+        def value(self) -> _money_pb2.Money:
+            """What all of them were worth, 0 or more."""
+
+        @_builtins.property
+        def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Lots that were given, in order."""
+
+        def __init__(
+            self,
+            *,
+            quantity: _decimal_pb2.Decimal | None = ...,
+            value: _money_pb2.Money | None = ...,
+            recipient: Global___TaxRecipient.ValueType = ...,
+            lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_ids", b"lot_ids", "quantity", b"quantity", "recipient", b"recipient", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Received(_message.Message):
+        """Units that came from somebody without price."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        GIVER_FIELD_NUMBER: _builtins.int
+        GIVER_COST_FIELD_NUMBER: _builtins.int
+        GIVER_DATE_FIELD_NUMBER: _builtins.int
+        giver: Global___TaxGiver.ValueType
+        """From whom."""
+        @_builtins.property
+        def quantity(self) -> _decimal_pb2.Decimal:
+            """Units, above 0."""
+
+        @_builtins.property
+        def value(self) -> _money_pb2.Money:
+            """What all of them were worth on the day, or at the death; 0 or more."""
+
+        @_builtins.property
+        def giver_cost(self) -> _money_pb2.Money:
+            """What all of them had cost the giver, 0 or more, in the currency of `value`; absent where nobody knows."""
+
+        @_builtins.property
+        def giver_date(self) -> _date_pb2.Date:
+            """Day from which the giver held them; absent where nobody knows."""
+
+        def __init__(
+            self,
+            *,
+            quantity: _decimal_pb2.Decimal | None = ...,
+            value: _money_pb2.Money | None = ...,
+            giver: Global___TaxGiver.ValueType = ...,
+            giver_cost: _money_pb2.Money | None = ...,
+            giver_date: _date_pb2.Date | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["giver_cost", b"giver_cost", "giver_date", b"giver_date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["giver", b"giver", "giver_cost", b"giver_cost", "giver_date", b"giver_date", "quantity", b"quantity", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Transferred(_message.Message):
-        """Units that went to another account of the same owner."""
+        """Units that went to another account: an own one, or a spouse's."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         TO_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
         QUANTITY_FIELD_NUMBER: _builtins.int
         LOT_IDS_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
         to_account_id: _builtins.str
         """Account that received them."""
         @_builtins.property
@@ -1572,16 +1892,21 @@ class TaxEvent(_message.Message):
         def lot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """Lots that were moved, in order."""
 
+        @_builtins.property
+        def value(self) -> _money_pb2.Money:
+            """What all of them were worth, 0 or more; needed where one of both accounts is sheltered and the other is not."""
+
         def __init__(
             self,
             *,
             to_account_id: _builtins.str = ...,
             quantity: _decimal_pb2.Decimal | None = ...,
             lot_ids: _abc.Iterable[_builtins.str] | None = ...,
+            value: _money_pb2.Money | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_ids", b"lot_ids", "quantity", b"quantity", "to_account_id", b"to_account_id", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1655,7 +1980,7 @@ class TaxEvent(_message.Message):
 
     @_typing.final
     class Reorganized(_message.Message):
-        """A merger or a spin-off without tax."""
+        """A merger or a spin-off."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -1663,6 +1988,7 @@ class TaxEvent(_message.Message):
         NEW_UNITS_FIELD_NUMBER: _builtins.int
         OLD_UNITS_FIELD_NUMBER: _builtins.int
         COST_PART_FIELD_NUMBER: _builtins.int
+        PAID_FIELD_NUMBER: _builtins.int
         new_instrument_id: _builtins.str
         """Instrument that came."""
         new_units: _builtins.int
@@ -1673,6 +1999,12 @@ class TaxEvent(_message.Message):
         def cost_part(self) -> _decimal_pb2.Decimal:
             """Part of the cost that goes to the new units, above 0 and at most 1; at 1 the old units are gone."""
 
+        @_builtins.property
+        def paid(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxEvent.Paid]:
+            """Paid for each old unit beside the new ones, and what a new unit was worth: once in each currency that accounts
+            are kept in. Empty where no money is paid; only where `cost_part` is 1.
+            """
+
         def __init__(
             self,
             *,
@@ -1680,10 +2012,39 @@ class TaxEvent(_message.Message):
             new_units: _builtins.int = ...,
             old_units: _builtins.int = ...,
             cost_part: _decimal_pb2.Decimal | None = ...,
+            paid: _abc.Iterable[Global___TaxEvent.Paid] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "new_instrument_id", b"new_instrument_id", "new_units", b"new_units", "old_units", b"old_units"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_part", b"cost_part", "new_instrument_id", b"new_instrument_id", "new_units", b"new_units", "old_units", b"old_units", "paid", b"paid"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Paid(_message.Message):
+        """What a merger paid in money, in one currency."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MONEY_FIELD_NUMBER: _builtins.int
+        NEW_VALUE_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def money(self) -> _money_pb2.Money:
+            """For each old unit, above 0."""
+
+        @_builtins.property
+        def new_value(self) -> _money_pb2.Money:
+            """What one new unit was worth on the day, above 0."""
+
+        def __init__(
+            self,
+            *,
+            money: _money_pb2.Money | None = ...,
+            new_value: _money_pb2.Money | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["money", b"money", "new_value", b"new_value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["money", b"money", "new_value", b"new_value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1698,6 +2059,8 @@ class TaxEvent(_message.Message):
     SPLIT_FIELD_NUMBER: _builtins.int
     REORGANIZED_FIELD_NUMBER: _builtins.int
     DIVIDEND_FIELD_NUMBER: _builtins.int
+    GIVEN_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Chosen by the sender, unique among all events; of an acquisition it names the lot."""
     account_id: _builtins.str
@@ -1736,6 +2099,14 @@ class TaxEvent(_message.Message):
     def dividend(self) -> Global___TaxEvent.Dividend:
         """A dividend was paid."""
 
+    @_builtins.property
+    def given(self) -> Global___TaxEvent.Given:
+        """Units were given away, or their owner died."""
+
+    @_builtins.property
+    def received(self) -> Global___TaxEvent.Received:
+        """Units were given or inherited."""
+
     def __init__(
         self,
         *,
@@ -1750,12 +2121,14 @@ class TaxEvent(_message.Message):
         split: Global___TaxEvent.Split | None = ...,
         reorganized: Global___TaxEvent.Reorganized | None = ...,
         dividend: Global___TaxEvent.Dividend | None = ...,
+        given: Global___TaxEvent.Given | None = ...,
+        received: Global___TaxEvent.Received | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "given", b"given", "received", b"received", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "event_id", b"event_id", "instrument_id", b"instrument_id", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "event_id", b"event_id", "given", b"given", "instrument_id", b"instrument_id", "received", b"received", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized", "dividend"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized", "dividend", "given", "received"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -2026,6 +2399,7 @@ class GetTaxLedgerRequest(_message.Message):
     CANADA_FIELD_NUMBER: _builtins.int
     GERMANY_FIELD_NUMBER: _builtins.int
     IDENTICAL_FIELD_NUMBER: _builtins.int
+    LAW_TIME_FIELD_NUMBER: _builtins.int
     tax_year: _builtins.int
     """The tax year by the year in which it begins."""
     @_builtins.property
@@ -2050,7 +2424,11 @@ class GetTaxLedgerRequest(_message.Message):
 
     @_builtins.property
     def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
-        """Sets of instruments that are substantially identical, besides those of the book."""
+        """Sets of instruments that are substantially identical, besides those of the book and of the accounts' policies."""
+
+    @_builtins.property
+    def law_time(self) -> _timestamp_pb2.Timestamp:
+        """By the law as it was approved at this instant; as it is now when absent."""
 
     def __init__(
         self,
@@ -2062,10 +2440,11 @@ class GetTaxLedgerRequest(_message.Message):
         canada: Global___CanadaTaxpayer | None = ...,
         germany: Global___GermanyTaxpayer | None = ...,
         identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
+        law_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "law_time", b"law_time", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "identical", b"identical", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "identical", b"identical", "law_time", b"law_time", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -2146,6 +2525,8 @@ class GetTaxLedgerResponse(_message.Message):
     YEAR_FIELD_NUMBER: _builtins.int
     BROUGHT_FORWARD_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def year(self) -> Global___PreviewTaxYearResponse:
         """The year, and the lots that are left, as `PreviewTaxYear` answers."""
@@ -2158,20 +2539,417 @@ class GetTaxLedgerResponse(_message.Message):
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLedgerDifference]:
         """Where the ledger and the book do not say the same; empty when they agree."""
 
+    @_builtins.property
+    def pending(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingTaxPurchase]:
+        """Orders to buy that are on their way: what each would change if it were filled today."""
+
+    @_builtins.property
+    def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatedIdenticalAssets]:
+        """Sets of identical instruments that the accounts' policies named, each from its day on until the next."""
+
     def __init__(
         self,
         *,
         year: Global___PreviewTaxYearResponse | None = ...,
         brought_forward: _abc.Iterable[Global___TaxLine] | None = ...,
         differences: _abc.Iterable[Global___TaxLedgerDifference] | None = ...,
+        pending: _abc.Iterable[Global___PendingTaxPurchase] | None = ...,
+        identical: _abc.Iterable[Global___DatedIdenticalAssets] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["year", b"year"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought_forward", b"brought_forward", "differences", b"differences", "year", b"year"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought_forward", b"brought_forward", "differences", b"differences", "identical", b"identical", "pending", b"pending", "year", b"year"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTaxLedgerResponse: _TypeAlias = GetTaxLedgerResponse  # noqa: Y015
+
+@_typing.final
+class PendingTaxPurchase(_message.Message):
+    """An order to buy that is on its way, or of a plan that waits to be approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    DISALLOWED_LOSS_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Account."""
+    instrument_id: _builtins.str
+    """Instrument."""
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units."""
+
+    @_builtins.property
+    def disallowed_loss(self) -> _decimal_pb2.Decimal:
+        """Losses of the last 30 days that would not count, if it were filled today and nothing else; 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        disallowed_loss: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disallowed_loss", b"disallowed_loss", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "disallowed_loss", b"disallowed_loss", "instrument_id", b"instrument_id", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingTaxPurchase: _TypeAlias = PendingTaxPurchase  # noqa: Y015
+
+@_typing.final
+class DatedIdenticalAssets(_message.Message):
+    """Sets of identical instruments from a day on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    SETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """First day on which they hold."""
+
+    @_builtins.property
+    def sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
+        """The sets; those of policies that share an instrument are one."""
+
+    def __init__(
+        self,
+        *,
+        from_date: _date_pb2.Date | None = ...,
+        sets: _abc.Iterable[Global___IdenticalAssets] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date", "sets", b"sets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatedIdenticalAssets: _TypeAlias = DatedIdenticalAssets  # noqa: Y015
+
+@_typing.final
+class TaxLaw(_message.Message):
+    """Amounts of law of one country and tax year."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaxLaw._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: TaxLaw._State.ValueType  # 0
+        """Never sent."""
+        STATE_PROPOSED: TaxLaw._State.ValueType  # 1
+        """Waits for somebody else than its author."""
+        STATE_APPROVED: TaxLaw._State.ValueType  # 2
+        """In force, or was until a later version was approved."""
+        STATE_REJECTED: TaxLaw._State.ValueType  # 3
+        """Never came into force."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a version is in its life."""
+
+    STATE_UNSPECIFIED: TaxLaw.State.ValueType  # 0
+    """Never sent."""
+    STATE_PROPOSED: TaxLaw.State.ValueType  # 1
+    """Waits for somebody else than its author."""
+    STATE_APPROVED: TaxLaw.State.ValueType  # 2
+    """In force, or was until a later version was approved."""
+    STATE_REJECTED: TaxLaw.State.ValueType  # 3
+    """Never came into force."""
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    PROPOSE_TIME_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    REVIEW_NOTE_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """Country, ISO 3166-1."""
+    tax_year: _builtins.int
+    """The tax year by the year in which it begins."""
+    version: _builtins.int
+    """0 for the release's own amounts, else counted from 1 in each country and year."""
+    state: Global___TaxLaw.State.ValueType
+    """Its state."""
+    in_force: _builtins.bool
+    """It is the one that counts now."""
+    source: _builtins.str
+    """Where they stand: law and paragraph, or the authority's publication."""
+    author: _builtins.str
+    """Who proposed it; empty for the release's own."""
+    reviewer: _builtins.str
+    """Who approved or rejected it."""
+    review_note: _builtins.str
+    """What the reviewer said."""
+    @_builtins.property
+    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLawAmount]:
+        """The amounts by name, for instance `single.long_term_top_1` or `exempt_amount`."""
+
+    @_builtins.property
+    def propose_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        tax_year: _builtins.int = ...,
+        version: _builtins.int = ...,
+        state: Global___TaxLaw.State.ValueType = ...,
+        in_force: _builtins.bool = ...,
+        amounts: _abc.Iterable[Global___TaxLawAmount] | None = ...,
+        source: _builtins.str = ...,
+        author: _builtins.str = ...,
+        propose_time: _timestamp_pb2.Timestamp | None = ...,
+        reviewer: _builtins.str = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        review_note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["propose_time", b"propose_time", "review_time", b"review_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "author", b"author", "in_force", b"in_force", "jurisdiction", b"jurisdiction", "propose_time", b"propose_time", "review_note", b"review_note", "review_time", b"review_time", "reviewer", b"reviewer", "source", b"source", "state", b"state", "tax_year", b"tax_year", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxLaw: _TypeAlias = TaxLaw  # noqa: Y015
+
+@_typing.final
+class TaxLawAmount(_message.Message):
+    """An amount or a rate of law."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    @_builtins.property
+    def value(self) -> _decimal_pb2.Decimal:
+        """Its value: an amount in the country's currency, or a rate as a fraction."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxLawAmount: _TypeAlias = TaxLawAmount  # noqa: Y015
+
+@_typing.final
+class ListTaxLawsRequest(_message.Message):
+    """Asks for amounts of law."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """Of one country, ISO 3166-1; of all when empty."""
+    tax_year: _builtins.int
+    """Of one tax year; of all when 0."""
+    page_size: _builtins.int
+    """At most so many, 100 when 0, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before; the first page when empty."""
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        tax_year: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jurisdiction", b"jurisdiction", "page_size", b"page_size", "page_token", b"page_token", "tax_year", b"tax_year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTaxLawsRequest: _TypeAlias = ListTaxLawsRequest  # noqa: Y015
+
+@_typing.final
+class ListTaxLawsResponse(_message.Message):
+    """Amounts of law."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def laws(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLaw]:
+        """By country, year and version."""
+
+    def __init__(
+        self,
+        *,
+        laws: _abc.Iterable[Global___TaxLaw] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["laws", b"laws", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTaxLawsResponse: _TypeAlias = ListTaxLawsResponse  # noqa: Y015
+
+@_typing.final
+class ProposeTaxLawRequest(_message.Message):
+    """Asks to propose amounts of law."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUIDv4; a repeat gets the first answer."""
+    jurisdiction: _builtins.str
+    """Country, ISO 3166-1."""
+    tax_year: _builtins.int
+    """The tax year by the year in which it begins."""
+    source: _builtins.str
+    """Where they stand: law and paragraph, or the authority's publication."""
+    @_builtins.property
+    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLawAmount]:
+        """The amounts; those left out are as in the year's version in force, or else as in the year before."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        jurisdiction: _builtins.str = ...,
+        tax_year: _builtins.int = ...,
+        amounts: _abc.Iterable[Global___TaxLawAmount] | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "jurisdiction", b"jurisdiction", "request_id", b"request_id", "source", b"source", "tax_year", b"tax_year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeTaxLawRequest: _TypeAlias = ProposeTaxLawRequest  # noqa: Y015
+
+@_typing.final
+class ProposeTaxLawResponse(_message.Message):
+    """What was proposed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def law(self) -> Global___TaxLaw:
+        """The version, with every amount."""
+
+    def __init__(
+        self,
+        *,
+        law: Global___TaxLaw | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["law", b"law"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["law", b"law"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeTaxLawResponse: _TypeAlias = ProposeTaxLawResponse  # noqa: Y015
+
+@_typing.final
+class ReviewTaxLawRequest(_message.Message):
+    """Asks to approve or reject a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUIDv4; a repeat gets the first answer."""
+    jurisdiction: _builtins.str
+    """Country, ISO 3166-1."""
+    tax_year: _builtins.int
+    """The tax year."""
+    version: _builtins.int
+    """The version, 1 or more."""
+    approved: _builtins.bool
+    """Whether it is approved; else it is rejected."""
+    note: _builtins.str
+    """What was checked, or why not."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        jurisdiction: _builtins.str = ...,
+        tax_year: _builtins.int = ...,
+        version: _builtins.int = ...,
+        approved: _builtins.bool = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved", b"approved", "jurisdiction", b"jurisdiction", "note", b"note", "request_id", b"request_id", "tax_year", b"tax_year", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewTaxLawRequest: _TypeAlias = ReviewTaxLawRequest  # noqa: Y015
+
+@_typing.final
+class ReviewTaxLawResponse(_message.Message):
+    """What was decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def law(self) -> Global___TaxLaw:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        law: Global___TaxLaw | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["law", b"law"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["law", b"law"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewTaxLawResponse: _TypeAlias = ReviewTaxLawResponse  # noqa: Y015
 
 @_typing.final
 class TaxScenario(_message.Message):
@@ -2242,7 +3020,7 @@ class CompareTaxActionsRequest(_message.Message):
 
     @_builtins.property
     def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalAssets]:
-        """Sets of instruments that are substantially identical, besides those of the book."""
+        """Sets of instruments that are substantially identical, besides those of the book and of the accounts' policies."""
 
     @_builtins.property
     def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxScenario]:

@@ -60,6 +60,21 @@ class TaxServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
                 _registered_method=True)
+        self.ListTaxLaws = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/ListTaxLaws',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsResponse.FromString,
+                _registered_method=True)
+        self.ProposeTaxLaw = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/ProposeTaxLaw',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawResponse.FromString,
+                _registered_method=True)
+        self.ReviewTaxLaw = channel.unary_unary(
+                '/evenkeel.decision.v1.TaxService/ReviewTaxLaw',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawResponse.FromString,
+                _registered_method=True)
 
 
 class TaxServiceServicer:
@@ -75,7 +90,7 @@ class TaxServiceServicer:
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
         a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
-        rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+        rules for that year), `TAX_EVENT_NOT_COVERED` (a transfer that the law does not know); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,8 +142,48 @@ class TaxServiceServicer:
         one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
         forward from the first disposal on, on top of what the taxpayer states.
 
-        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
-        `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+        A loss is judged by the identical sets of the day of its sale: the book's, and those that the policy in force on the
+        day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
+        merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTaxLaws(self, request, context):
+        """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
+
+        A year of which none is in force is not planned and not assessed: each account is refused with
+        `JURISDICTION_UNKNOWN` until somebody proposes its amounts and somebody else approves them.
+
+        Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeTaxLaw(self, request, context):
+        """Proposes the amounts of law of a tax year: a year to come, or a change of one that is in force.
+
+        Changes nothing until another person approves it.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (an amount that the country's law does not have or that is missing, out
+        of its range or of its order; a year before the first or more than one after the last in force).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewTaxLaw(self, request, context):
+        """Approves or rejects a proposed version; approved, it is in force from that instant on, for its own year only.
+
+        Versions before stay on record, so that what was assessed by them can be assessed again: see `law_time`.
+
+        Errors: `NOT_FOUND` / `TAX_LAW_NOT_FOUND`; `PERMISSION_DENIED` / `TAX_LAW_AUTHOR` (the reviewer proposed it);
+        `FAILED_PRECONDITION` / `TAX_LAW_REVIEWED` (somebody decided already).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,6 +216,21 @@ def add_TaxServiceServicer_to_server(servicer, server):
                     servicer.GetTaxLedger,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.SerializeToString,
+            ),
+            'ListTaxLaws': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTaxLaws,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsResponse.SerializeToString,
+            ),
+            'ProposeTaxLaw': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeTaxLaw,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawResponse.SerializeToString,
+            ),
+            'ReviewTaxLaw': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewTaxLaw,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -299,6 +369,87 @@ class TaxService:
             '/evenkeel.decision.v1.TaxService/GetTaxLedger',
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTaxLaws(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/ListTaxLaws',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeTaxLaw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/ProposeTaxLaw',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ProposeTaxLawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewTaxLaw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/ReviewTaxLaw',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ReviewTaxLawResponse.FromString,
             options,
             channel_credentials,
             insecure,

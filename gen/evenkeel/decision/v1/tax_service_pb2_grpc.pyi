@@ -42,7 +42,7 @@ class TaxServiceStub:
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
     a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
-    rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+    rules for that year), `TAX_EVENT_NOT_COVERED` (a transfer that the law does not know); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
     """
     RecordTaxEvents: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]
     """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
@@ -78,8 +78,36 @@ class TaxServiceStub:
     one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
     forward from the first disposal on, on top of what the taxpayer states.
 
-    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
-    `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+    A loss is judged by the identical sets of the day of its sale: the book's, and those that the policy in force on the
+    day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
+    merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+    """
+    ListTaxLaws: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxLawsRequest, _tax_service_pb2.ListTaxLawsResponse]
+    """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
+
+    A year of which none is in force is not planned and not assessed: each account is refused with
+    `JURISDICTION_UNKNOWN` until somebody proposes its amounts and somebody else approves them.
+
+    Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+    """
+    ProposeTaxLaw: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ProposeTaxLawRequest, _tax_service_pb2.ProposeTaxLawResponse]
+    """Proposes the amounts of law of a tax year: a year to come, or a change of one that is in force.
+
+    Changes nothing until another person approves it.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (an amount that the country's law does not have or that is missing, out
+    of its range or of its order; a year before the first or more than one after the last in force).
+    """
+    ReviewTaxLaw: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ReviewTaxLawRequest, _tax_service_pb2.ReviewTaxLawResponse]
+    """Approves or rejects a proposed version; approved, it is in force from that instant on, for its own year only.
+
+    Versions before stay on record, so that what was assessed by them can be assessed again: see `law_time`.
+
+    Errors: `NOT_FOUND` / `TAX_LAW_NOT_FOUND`; `PERMISSION_DENIED` / `TAX_LAW_AUTHOR` (the reviewer proposed it);
+    `FAILED_PRECONDITION` / `TAX_LAW_REVIEWED` (somebody decided already).
     """
 
 @_typing.type_check_only
@@ -96,7 +124,7 @@ class TaxServiceAsyncStub(TaxServiceStub):
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
     a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
-    rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+    rules for that year), `TAX_EVENT_NOT_COVERED` (a transfer that the law does not know); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
     """
     RecordTaxEvents: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.RecordTaxEventsRequest, _tax_service_pb2.RecordTaxEventsResponse]  # type: ignore[assignment]
     """Keeps what happened to accounts' lots before or beside the trades that execution reported, all or nothing.
@@ -132,8 +160,36 @@ class TaxServiceAsyncStub(TaxServiceStub):
     one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
     forward from the first disposal on, on top of what the taxpayer states.
 
-    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
-    `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+    A loss is judged by the identical sets of the day of its sale: the book's, and those that the policy in force on the
+    day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
+    merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+    """
+    ListTaxLaws: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxLawsRequest, _tax_service_pb2.ListTaxLawsResponse]  # type: ignore[assignment]
+    """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
+
+    A year of which none is in force is not planned and not assessed: each account is refused with
+    `JURISDICTION_UNKNOWN` until somebody proposes its amounts and somebody else approves them.
+
+    Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+    """
+    ProposeTaxLaw: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ProposeTaxLawRequest, _tax_service_pb2.ProposeTaxLawResponse]  # type: ignore[assignment]
+    """Proposes the amounts of law of a tax year: a year to come, or a change of one that is in force.
+
+    Changes nothing until another person approves it.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (an amount that the country's law does not have or that is missing, out
+    of its range or of its order; a year before the first or more than one after the last in force).
+    """
+    ReviewTaxLaw: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ReviewTaxLawRequest, _tax_service_pb2.ReviewTaxLawResponse]  # type: ignore[assignment]
+    """Approves or rejects a proposed version; approved, it is in force from that instant on, for its own year only.
+
+    Versions before stay on record, so that what was assessed by them can be assessed again: see `law_time`.
+
+    Errors: `NOT_FOUND` / `TAX_LAW_NOT_FOUND`; `PERMISSION_DENIED` / `TAX_LAW_AUTHOR` (the reviewer proposed it);
+    `FAILED_PRECONDITION` / `TAX_LAW_REVIEWED` (somebody decided already).
     """
 
 class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -153,7 +209,7 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a date before 1900 or in the future, an unknown account, an id twice,
         a quantity that is not above 0), `TAX_RATE_MISSING` (no exchange rate for a day), `JURISDICTION_UNKNOWN` (no
-        rules for that year); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
+        rules for that year), `TAX_EVENT_NOT_COVERED` (a transfer that the law does not know); `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought).
         """
 
     @_abc_1.abstractmethod
@@ -213,8 +269,54 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         one begins as its snapshot says, and later events and bookings are added. Losses of earlier years are brought
         forward from the first disposal on, on top of what the taxpayer states.
 
-        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`; `NOT_FOUND` / `ACCOUNT_NOT_FOUND`;
-        `FAILED_PRECONDITION` / `TAX_HISTORY_INCOMPLETE`.
+        A loss is judged by the identical sets of the day of its sale: the book's, and those that the policy in force on the
+        day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
+        merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTaxLaws(
+        self,
+        request: _tax_service_pb2.ListTaxLawsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.ListTaxLawsResponse, _abc.Awaitable[_tax_service_pb2.ListTaxLawsResponse]]:
+        """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
+
+        A year of which none is in force is not planned and not assessed: each account is refused with
+        `JURISDICTION_UNKNOWN` until somebody proposes its amounts and somebody else approves them.
+
+        Errors: `INVALID_ARGUMENT` / `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def ProposeTaxLaw(
+        self,
+        request: _tax_service_pb2.ProposeTaxLawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.ProposeTaxLawResponse, _abc.Awaitable[_tax_service_pb2.ProposeTaxLawResponse]]:
+        """Proposes the amounts of law of a tax year: a year to come, or a change of one that is in force.
+
+        Changes nothing until another person approves it.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (an amount that the country's law does not have or that is missing, out
+        of its range or of its order; a year before the first or more than one after the last in force).
+        """
+
+    @_abc_1.abstractmethod
+    def ReviewTaxLaw(
+        self,
+        request: _tax_service_pb2.ReviewTaxLawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tax_service_pb2.ReviewTaxLawResponse, _abc.Awaitable[_tax_service_pb2.ReviewTaxLawResponse]]:
+        """Approves or rejects a proposed version; approved, it is in force from that instant on, for its own year only.
+
+        Versions before stay on record, so that what was assessed by them can be assessed again: see `law_time`.
+
+        Errors: `NOT_FOUND` / `TAX_LAW_NOT_FOUND`; `PERMISSION_DENIED` / `TAX_LAW_AUTHOR` (the reviewer proposed it);
+        `FAILED_PRECONDITION` / `TAX_LAW_REVIEWED` (somebody decided already).
         """
 
 def add_TaxServiceServicer_to_server(servicer: TaxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,7 @@ The rows are those of a tax history; a split or a reorganization happens to ever
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias, assert_never
@@ -14,22 +14,32 @@ from services.decision.domain.tax.assessment.history import (
     CostChange,
     Disposal,
     Dividend,
+    Gift,
+    Giver,
     LotMethod,
+    Receipt,
+    Recipient,
     Reorganization,
     Split,
     Transfer,
 )
 from services.kernel.canonical import JsonValue, canonical_json
-from services.kernel.errors import Duplicate, NotFound
+from services.kernel.errors import Duplicate, FieldViolation, Invalid, NotFound
 from services.kernel.money import Money
 
-Row: TypeAlias = Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization
+Row: TypeAlias = Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization | Gift | Receipt
 
 
 class TaxEventDiffers(Duplicate):
     """The id belongs to another event."""
 
     reason = "TAX_EVENT_DIFFERS"
+
+
+class PaidInAnotherCurrency(Invalid):
+    """A merger paid money, and nobody said how much in the account's currency."""
+
+    reason = "TAX_RATE_MISSING"
 
 
 class TaxEventNotFound(NotFound):
@@ -39,8 +49,17 @@ class TaxEventNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What a merger paid for each old unit, and what a new one was worth, in one currency."""
+
+    currency: str
+    money: Decimal
+    new_value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TaxEvent:
-    """One event. Amounts of `row` are in the account's currency.
+    """One event. Amounts of `row` are in the account's currency; those of a merger are in `paid`.
 
     Attributes:
         sent_amount: The amount as it was sent, when it was in another currency.
@@ -51,6 +70,23 @@ class TaxEvent:
     row: Row
     sent_amount: Money | None = None
     exchange_rate: Decimal | None = None
+    paid: tuple[Paid, ...] = ()
+
+    def row_in(self, currency: str) -> Row:
+        """Return the row with its amounts in a currency.
+
+        Raises:
+            PaidInAnotherCurrency: A merger paid money, and not in that currency.
+        """
+        if not isinstance(self.row, Reorganization) or not self.paid:
+            return self.row
+        for each in self.paid:
+            if each.currency == currency:
+                return replace(self.row, money=each.money, new_value=each.new_value)
+        description = f"must say what was paid in {currency}, was in {', '.join(each.currency for each in self.paid)}"
+        raise PaidInAnotherCurrency(
+            f"event {self.event_id} {description}", violations=[FieldViolation("reorganized.paid", description)]
+        )
 
     @property
     def account_id(self) -> str | None:
@@ -65,7 +101,10 @@ class TaxEvent:
     def content(self) -> bytes:
         """Return the event as canonical JSON; equal events have equal bytes."""
         sent: JsonValue = None if self.sent_amount is None else [self.sent_amount.amount, self.sent_amount.currency]
-        return canonical_json({"row": _content(self.row), "sent": sent, "rate": self.exchange_rate})
+        said: dict[str, JsonValue] = {"row": _content(self.row), "sent": sent, "rate": self.exchange_rate}
+        if self.paid:
+            said["paid"] = [[each.currency, each.money, each.new_value] for each in self.paid]
+        return canonical_json(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +125,7 @@ def event_from_content(event_id: str, kind: str, content: bytes) -> TaxEvent:
         _row(event_id, kind, fields["row"]),
         None if sent is None else Money(Decimal(sent[0]), sent[1]),
         None if rate is None else Decimal(rate),
+        tuple(Paid(currency, Decimal(money), Decimal(value)) for currency, money, value in fields.get("paid", ())),
     )
 
 
@@ -97,7 +137,15 @@ def _content(row: Row) -> JsonValue:
             said: list[JsonValue] = [row.day, row.account_id, row.asset, row.quantity, row.proceeds]
             return [*said, list(row.lot_ids), row.method.value]
         case Transfer():
-            return [row.day, row.account_id, row.to_account_id, row.asset, row.quantity, list(row.lot_ids)]
+            moved: list[JsonValue] = [row.day, row.account_id, row.to_account_id, row.asset, row.quantity]
+            worth: list[JsonValue] = [] if row.value is None else [row.value]
+            return [*moved, list(row.lot_ids), *worth]
+        case Gift():
+            gone: list[JsonValue] = [row.day, row.account_id, row.asset, row.quantity, row.value]
+            return [*gone, row.recipient.value, list(row.lot_ids)]
+        case Receipt():
+            came: list[JsonValue] = [row.day, row.account_id, row.asset, row.quantity, row.value]
+            return [*came, row.giver.value, row.giver_cost, row.giver_date]
         case CostChange():
             return [row.day, row.account_id, row.asset, row.amount]
         case Dividend():
@@ -122,8 +170,19 @@ def _row(event_id: str, kind: str, said: list[str]) -> Row:
             amounts = Decimal(quantity), Decimal(proceeds)
             return Disposal(event_id, day, account_id, asset, *amounts, tuple(lot_ids), LotMethod(method))
         case "TRANSFER":
-            account_id, to_account_id, asset, quantity, lot_ids = rest
-            return Transfer(event_id, day, account_id, to_account_id, asset, Decimal(quantity), tuple(lot_ids))
+            account_id, to_account_id, asset, quantity, lot_ids, *worth = rest
+            moved = event_id, day, account_id, to_account_id, asset, Decimal(quantity), tuple(lot_ids)
+            return Transfer(*moved, Decimal(worth[0]) if worth else None)
+        case "GIFT":
+            account_id, asset, quantity, value, recipient, lot_ids = rest
+            gone = event_id, day, account_id, asset, Decimal(quantity), Decimal(value)
+            return Gift(*gone, Recipient(recipient), tuple(lot_ids))
+        case "RECEIPT":
+            account_id, asset, quantity, value, giver, cost, since = rest
+            came = event_id, day, account_id, asset, Decimal(quantity), Decimal(value), Giver(giver)
+            # Both are null where nobody knows.
+            giver_cost = Decimal(cost) if cost else None
+            return Receipt(*came, giver_cost, date.fromisoformat(since) if since else None)
         case "COSTCHANGE":
             account_id, asset, amount = rest
             return CostChange(day, account_id, asset, Decimal(amount))

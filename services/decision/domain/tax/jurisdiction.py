@@ -45,12 +45,12 @@ class Jurisdiction(Protocol):
 
     @property
     def first_year(self) -> int:
-        """First calendar year whose law the rules are."""
+        """First tax year whose law the rules are."""
         ...
 
     @property
     def last_year(self) -> int:
-        """Last calendar year whose law was reviewed; later ones are refused until somebody did."""
+        """Last tax year whose law was reviewed with this release; later ones are refused until somebody did."""
         ...
 
     @property

@@ -5,8 +5,8 @@ its own day and cost as of the snapshot, so that what happened to the asset befo
 execution reported is added to both, from where the record or the snapshot ends.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -18,8 +18,10 @@ from services.decision.domain.tax.assessment.history import (
     CostChange,
     Disposal,
     Dividend,
+    Gift,
     History,
     Owner,
+    Receipt,
     Reorganization,
     Split,
     TaxAccount,
@@ -27,9 +29,9 @@ from services.decision.domain.tax.assessment.history import (
     part,
     total,
 )
-from services.decision.domain.tax.assessment.results import Term
+from services.decision.domain.tax.assessment.results import Assessment, TaxRules, Term
 from services.decision.domain.tax.events import Row, TaxEvent
-from services.decision.domain.tax.laws import Law
+from services.decision.domain.tax.laws import Law, LawBook
 from services.kernel.ids import AccountId, InstrumentId
 
 
@@ -84,7 +86,10 @@ class LedgerAccount:
 
 
 def ledger_history(
-    accounts: Sequence[LedgerAccount], events: Iterable[TaxEvent], identical: Mapping[str, str]
+    accounts: Sequence[LedgerAccount],
+    events: Sequence[TaxEvent],
+    identical: Mapping[str, str],
+    identical_from: tuple[tuple[date, Mapping[str, str]], ...] = (),
 ) -> History:
     """Return the history of the accounts.
 
@@ -92,6 +97,10 @@ def ledger_history(
         accounts: Each once.
         events: On record and not withdrawn: of these accounts, and of every asset.
         identical: By instrument, the set of identical instruments that it is in.
+        identical_from: Further sets, each from its day on until the next, by day.
+
+    Raises:
+        PaidInAnotherCurrency: A merger paid money, and not in the accounts' currency.
     """
     known = {each.account_id: each for each in accounts}
     rows = _Rows()
@@ -105,7 +114,16 @@ def ledger_history(
         account = known.get(event.account_id or "")
         if event.account_id is None or (account is not None and account.counts(event.row.day)):
             rows.add(event.row)
-    assets = {each.asset for each in rows.acquisitions} | {each.asset for each in rows.disposals}
+    assets = {each.asset for each in rows.acquisitions}
+    assets |= {each.asset for each in rows.disposals} | {each.asset for each in rows.receipts}
+    currency = accounts[0].account.currency if accounts else ""
+    # What a merger paid matters to those who had some of it.
+    rows.reorganizations = _concerned(rows.reorganizations, assets)
+    paid = {(each.row.asset, each.row.day): each for each in events if each.paid}
+    for index, row in enumerate(rows.reorganizations):
+        if (row.asset, row.day) in paid:
+            said = paid[row.asset, row.day].row_in(currency)
+            rows.reorganizations[index] = said if isinstance(said, Reorganization) else row
     return History(
         accounts=tuple(
             TaxAccount(each.account_id, each.owner, each.account.tax_wrapper is not TaxWrapper.TAXABLE)
@@ -115,11 +133,13 @@ def ledger_history(
         disposals=tuple(rows.disposals),
         splits=tuple(rows.splits),
         cost_changes=tuple(rows.cost_changes),
-        # Of assets that these accounts never had, nothing can become of anything.
-        reorganizations=_concerned(rows.reorganizations, assets),
+        reorganizations=tuple(rows.reorganizations),
         transfers=tuple(rows.transfers),
         identical=identical,
         dividends=tuple(rows.dividends),
+        gifts=tuple(rows.gifts),
+        receipts=tuple(rows.receipts),
+        identical_from=identical_from,
     )
 
 
@@ -132,6 +152,8 @@ class _Rows:
     reorganizations: list[Reorganization] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     dividends: list[Dividend] = field(default_factory=list)
+    gifts: list[Gift] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Put a row where it belongs."""
@@ -150,6 +172,10 @@ class _Rows:
                 self.transfers.append(row)
             case Dividend():
                 self.dividends.append(row)
+            case Gift():
+                self.gifts.append(row)
+            case Receipt():
+                self.receipts.append(row)
 
 
 def _opening_lots(opening: AccountBook) -> Iterator[Acquisition]:
@@ -180,14 +206,15 @@ def _trades(ledger: LedgerAccount) -> Iterator[Acquisition | Disposal]:
             yield Disposal(f"booking:{trade.position}", *said, max(proceeds, ZERO), trade.lot_ids)
 
 
-def _concerned(rows: Sequence[Reorganization], assets: set[str]) -> tuple[Reorganization, ...]:
+def _concerned(rows: Sequence[Reorganization], assets: set[str]) -> list[Reorganization]:
+    """Return those of assets that were ever had: of others, nothing can become of anything."""
     had = set(assets)
     found: list[Reorganization] = []
     for row in sorted(rows, key=lambda each: (each.day, each.asset)):
         if row.asset in had:
             had.add(row.new_asset)
             found.append(row)
-    return tuple(found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +237,9 @@ class Standing:
     carried_long: Decimal
 
 
-def standings(accounts: Sequence[LedgerAccount], history: History, law: Law, today: date) -> tuple[Standing, ...]:
+def standings(
+    accounts: Sequence[LedgerAccount], history: History, law: Law, book: LawBook, today: date
+) -> tuple[Standing, ...]:
     """Return where each taxed account of one taxpayer stands; unused losses are shared evenly among them, to the cent.
 
     So that no loss counts twice: each account is planned by itself.
@@ -221,7 +250,9 @@ def standings(accounts: Sequence[LedgerAccount], history: History, law: Law, tod
     """
     taxed = [each for each in accounts if not history.account[each.account_id].sheltered]
     year = law.planning.tax_year(today)
-    rules = law.assessing.carried_into(history, year)
+    in_force = book.under(law.assessing)
+    history = in_force.settled(history)
+    rules = in_force.carried_into(history, year)
     assessment = rules.assess(history, year)
     lines = [line.amount for line in rules.brought_forward()]
     short, long = (lines[0], lines[1]) if law.planning.terms else (total(lines), ZERO)
@@ -250,6 +281,41 @@ def standings(accounts: Sequence[LedgerAccount], history: History, law: Law, tod
             )
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPurchase:
+    """An order to buy that is on its way, or of a plan that waits to be approved: units not filled yet."""
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEffect:
+    """What would change if one pending purchase were filled today: losses that would not count then, 0 or more."""
+
+    purchase: PendingPurchase
+    disallowed_loss: Decimal
+
+
+def pending_effects(
+    rules: TaxRules, history: History, tax_year: int, today: date, purchases: Sequence[PendingPurchase]
+) -> tuple[PendingEffect, ...]:
+    """Return what each of the purchases by itself would deny, were it filled today. Its price does not matter."""
+    effects: list[PendingEffect] = []
+    before = _disallowed(rules.assess(history, tax_year)) if purchases else ZERO
+    for each in purchases:
+        bought = Acquisition("pending:", today, each.account_id, each.instrument_id, each.quantity, ZERO)
+        filled = replace(history, acquisitions=(*history.acquisitions, bought))
+        after = _disallowed(rules.assess(filled, tax_year))
+        effects.append(PendingEffect(each, total((after, before.copy_negate()))))
+    return tuple(effects)
+
+
+def _disallowed(assessment: Assessment) -> Decimal:
+    return total(piece.disallowed_loss for each in assessment.disposals for piece in each.pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,16 @@ from fractions import Fraction
 from functools import cached_property
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import Disposal, History, Owner, cents, total
+from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, cents, total
 from services.decision.domain.tax.assessment.results import AssessedDisposal, Assessment, Remaining, TaxRules, Term
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_kingdom import tax_year_of as year_from_april
+from services.decision.domain.tax.ledger import PendingPurchase
 from services.decision.domain.tax.united_states import long_term_from
 
-# Tried sales are named so, and no event on record may be.
+# Tried sales are named so, and purchases that are on their way; no event on record may be.
 TRIED = "tried:"
+PENDING = "pending:"
 
 
 def tax_year_of(rules: TaxRules, day: date) -> int:
@@ -114,6 +116,8 @@ class Situation:
             price = self.prices.get(each.asset)
             if price is None or account_id is None or not self._own(account_id):
                 continue
+            if each.lot_id is not None and each.lot_id.startswith(PENDING):
+                continue
             parcel = self._parcel(each, account_id, price, unknown)
             key = account_id, each.asset, parcel.lot_id or ""
             found[key] = parcel if key not in found else _joined(found[key], parcel)
@@ -122,7 +126,7 @@ class Situation:
     @property
     def chooses_lots(self) -> bool:
         """Whether the law lets lots be named."""
-        return self.assessment.jurisdiction == "US"
+        return self.rules.code == "US"
 
     def _own(self, account_id: str) -> bool:
         account = self.history.account[account_id]
@@ -162,6 +166,19 @@ class Situation:
             )
             for number, each in enumerate(parcels)
         )
+
+    def with_pending(self, purchases: Sequence[PendingPurchase]) -> "Situation":
+        """Return the situation with purchases that are on their way: they deny losses, and cannot be sold yet.
+
+        Where the law pools units, a purchase would change what all of them cost: there the situation stays.
+        """
+        if not self.chooses_lots or not purchases:
+            return self
+        bought = tuple(
+            Acquisition(f"{PENDING}{number}", self.today, each.account_id, each.instrument_id, each.quantity, ZERO)
+            for number, each in enumerate(purchases)
+        )
+        return replace(self, history=replace(self.history, acquisitions=(*self.history.acquisitions, *bought)))
 
     def with_sales(self, parcels: Iterable[Parcel]) -> "Situation":
         """Return the situation after selling parcels today."""

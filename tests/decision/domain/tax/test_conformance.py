@@ -4,7 +4,7 @@ docs/jurisdictions.md says how to write one.
 """
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,16 +16,27 @@ from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, LotSale, Trade, TradeCost
 from services.decision.domain.problem import DecideOptions, LotMethod, Side, TaxProfile
-from services.decision.domain.tax import JurisdictionUnknown, jurisdiction_in
+from services.decision.domain.tax import JurisdictionUnknown, jurisdiction_on
 from services.decision.domain.tax.assessment.forms import form_rows
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, TaxAccount
+from services.decision.domain.tax.assessment.law_table import check_amounts
 from services.decision.domain.tax.assessment.marginal import marginals
 from services.decision.domain.tax.assessment.results import TaxYearUnknown, gain_on
-from services.decision.domain.tax.laws import LAWS
+from services.decision.domain.tax.laws import (
+    LAWS,
+    LawBook,
+    LawState,
+    LawVersion,
+    law_book,
+    proposed_amounts,
+    reviewed,
+)
+from services.kernel.errors import Invalid, Violations
 from tests.support.portfolios import TODAY, a_loss_sale, a_lot, a_purchase, an_account, independent
 
 EACH_LAW = pytest.mark.parametrize("law", LAWS.values(), ids=list(LAWS))
 YEAR = 2025
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 CENT = Decimal("0.01")
 FREE = TradeCost(Decimal(0), Decimal(0), Decimal(0))
 
@@ -132,10 +143,71 @@ def test_a_plan_keeps_the_law(law, days):
 
 @EACH_LAW
 def test_a_year_that_nobody_reviewed_is_refused(law):
-    assert jurisdiction_in(law.code, law.planning.last_year) is law.planning
-    for year in (law.planning.first_year - 1, law.planning.last_year + 1):
-        with pytest.raises(JurisdictionUnknown, match=str(year)):
-            jurisdiction_in(law.code, year)
+    first, last = law.planning.first_year, law.planning.last_year
+    assert jurisdiction_on(law.code, date(last, 6, 1)) is law.planning
+    for year in (first - 1, last + 1):
+        with pytest.raises(JurisdictionUnknown, match=f"was asked about {year}: propose the year's law"):
+            jurisdiction_on(law.code, date(year, 6, 1))
+
+
+@EACH_LAW
+def test_a_year_that_somebody_reviewed_since_is_planned_and_assessed(law):
+    year = law.planning.last_year + 1
+    amounts = proposed_amounts(law, year, {}, law_book(()))
+    version = LawVersion(law.code, year, 1, LawState.PROPOSED, amounts, "a statute", "ada", NOW)
+    approved = reviewed(version, "ben", NOW, approved=True, note="as published")
+    book = law_book([approved])
+
+    assert jurisdiction_on(law.code, date(year, 6, 1), book.reviewed_years()) is law.planning
+    assert book.under(law.assessing).assess(History((TaxAccount("A"),)), year).amount("tax") == 0
+    assert (book.version(law.code, year), book.version(law.code, year - 1)) == (1, 0)
+    # Before it was approved, and by the release, the year has no law.
+    for known in (law_book([version]), law_book([approved], NOW - timedelta(days=1)), law_book(())):
+        assert known.reviewed_years() == {}
+        with pytest.raises(TaxYearUnknown, match=str(year)):
+            known.under(law.assessing).assess(History((TaxAccount("A"),)), year)
+
+
+@EACH_LAW
+def test_the_amounts_of_every_year_can_be_said_by_name_and_read_back(law):
+    for year, rules in law.table.years.items():
+        amounts = law.table.amounts(rules)
+        found = Violations()
+        check_amounts(law.table, year, amounts, found)
+        found.raise_if_any()
+        assert law.table.amounts(law.table.year(amounts)) == amounts
+
+
+def test_amounts_that_cannot_be_are_refused_by_name():
+    with pytest.raises(Invalid) as caught:
+        proposed_amounts(
+            LAWS["GB"],
+            2026,
+            {
+                "higher_rate": Decimal("0.1"),
+                "exempt_amount": Decimal(-1),
+                "basic_rate@2027-04-06": Decimal("0.2"),
+                "flat_rate": Decimal(1),
+            },
+            law_book(()),
+        )
+    said = {each.field: each.description for each in caught.value.violations}
+    assert said == {
+        "amounts.basic_rate@2027-04-06": "must be from a day after 2026-04-06 and before 2027-04-06",
+        "amounts.exempt_amount": "must be 0 to 1000000000000, was -1",
+        "amounts.flat_rate": "must be one of basic_rate, basic_rate_band, exempt_amount, higher_rate, was 'flat_rate'",
+        "amounts.higher_rate": "must be at least basic_rate, 0.18, was 0.1",
+    }
+    with pytest.raises(Invalid, match="tax_year: must be 2016 to 2027 for GB, was 2028"):
+        proposed_amounts(LAWS["GB"], 2028, {}, law_book(()))
+
+
+def test_a_rate_that_changed_within_a_year_begins_the_next_as_it_ended():
+    years = {2024: LAWS["GB"].table.years[2024]}
+    amounts = proposed_amounts(LAWS["GB"], 2025, {}, LawBook({"GB": years}))
+
+    assert (amounts["basic_rate"], amounts["higher_rate"]) == (Decimal("0.18"), Decimal("0.24"))
+    assert all("@" not in name for name in amounts)
 
 
 # Assessing years.

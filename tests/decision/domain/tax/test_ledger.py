@@ -5,10 +5,19 @@ from decimal import Decimal
 
 from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.problem import Side
-from services.decision.domain.tax.assessment.history import Acquisition, Disposal, Owner
+from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, TaxAccount
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.events import TaxEvent
-from services.decision.domain.tax.laws import LAWS
-from services.decision.domain.tax.ledger import BookedTrade, LedgerAccount, differences, ledger_history, standings
+from services.decision.domain.tax.laws import LAWS, law_book
+from services.decision.domain.tax.ledger import (
+    BookedTrade,
+    LedgerAccount,
+    PendingPurchase,
+    differences,
+    ledger_history,
+    pending_effects,
+    standings,
+)
 
 TODAY = date(2025, 11, 28)
 START = datetime(2020, 1, 2, 21, tzinfo=UTC)
@@ -38,7 +47,7 @@ def test_a_households_unused_losses_are_shared_evenly_and_none_is_lost_or_counte
     accounts = [ledger("a1"), ledger("a2"), ledger("a3"), ledger("ira", TaxWrapper.DEFERRED)]
     events = [bought("b", "2023-01-03", "a2", "20000.01"), sold("s", "2023-05-02", "a2", "9000")]
     history = ledger_history(accounts, events, {})
-    found = standings(accounts, history, LAWS["US"], TODAY)
+    found = standings(accounts, history, LAWS["US"], law_book(()), TODAY)
 
     # 11,000.01 lost, 3,000 of it taken off in 2023 and in 2024.
     assert [each.account_id for each in found] == ["a1", "a2", "a3"]
@@ -52,7 +61,7 @@ def test_gains_of_the_year_belong_to_the_account_that_sold_and_washed_losses_do_
         bought("b1", "2025-01-03", "a1", 1000), sold("s1", "2025-05-02", "a1", 700),
         bought("b2", "2025-05-12", "a2", 800), sold("s2", "2025-09-02", "a2", 1500),
     ]  # fmt: skip
-    one, other = standings(accounts, ledger_history(accounts, events, {}), LAWS["US"], TODAY)
+    one, other = standings(accounts, ledger_history(accounts, events, {}), LAWS["US"], law_book(()), TODAY)
 
     # The loss of 300 waited in the basis of what was bought in the other account.
     assert (one.short_gain, other.short_gain) == (0, 400)
@@ -60,7 +69,9 @@ def test_gains_of_the_year_belong_to_the_account_that_sold_and_washed_losses_do_
 
 
 def test_where_the_tax_year_is_not_the_calendars_the_book_keeps_its_gains():
-    (found,) = standings([ledger("a1")], ledger_history([ledger("a1")], [], {}), LAWS["GB"], date(2025, 3, 1))
+    (found,) = standings(
+        [ledger("a1")], ledger_history([ledger("a1")], [], {}), LAWS["GB"], law_book(()), date(2025, 3, 1)
+    )
 
     assert (found.tax_year, found.short_gain, found.long_gain) == (2024, None, None)
 
@@ -77,3 +88,17 @@ def test_bookings_until_the_record_ends_are_in_it_and_later_ones_are_added():
     assert [(row.lot_id, row.cost) for row in history.acquisitions] == [("lot-2", 101), ("b", 400)]
     (difference,) = differences([account], history)
     assert (difference.ledger, difference.book) == (13, 0)
+
+
+def test_a_pending_purchase_shows_what_it_would_deny_if_it_were_filled_today():
+    history = History(
+        (TaxAccount("A"),),
+        (Acquisition("l", date(2022, 3, 1), "A", "VTI", Decimal(10), Decimal(2000)),),
+        (Disposal("s", date(2025, 11, 20), "A", "VTI", Decimal(10), Decimal(1500)),),
+    )
+    purchases = [PendingPurchase("A", "VTI", Decimal(4)), PendingPurchase("A", "OTHER", Decimal(9))]
+
+    effects = pending_effects(UnitedStatesYear(), history, 2025, TODAY, purchases)
+    assert [each.disallowed_loss for each in effects] == [200, 0]
+    late = pending_effects(UnitedStatesYear(), history, 2025, date(2025, 12, 21), purchases)
+    assert [each.disallowed_loss for each in late] == [0, 0]

@@ -7,7 +7,10 @@ Sources:
     2004-0073011E5). The denied loss joins the cost of what replaced it: s. 53(1)(f). CRA document 2022-0940941C6: all
     affiliated persons are looked at as one, and the denied loss is shared by the replacing units that each of them
     holds at the end; what falls to a registered plan is lost, as nothing there has a cost that counts.
-    Mergers and spin-offs: s. 85.1, s. 86, s. 86.1: what was paid goes along.
+    Mergers and spin-offs: s. 85.1, s. 86, s. 86.1: what was paid goes along. With money beside the new shares none of
+    these holds (s. 85.1(2)(d)): everything is disposed of at fair value, unless both sides elect under s. 85, whose
+    amounts must be sent as purchases and sales.
+    Gifts, death and registered plans: `settling.py`.
     Half of a gain is taxable: s. 38(a). Net losses of other years: s. 111(1)(b).
 
 Our reading: days are trade dates, as a disposition happens when the sale binds; callers who count settlement dates
@@ -27,14 +30,17 @@ from typing import TypeAlias
 
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
+    Disposal,
     History,
     Owner,
     Reorganization,
+    Treatment,
     cents,
     fraction_of,
     part,
     total,
 )
+from services.decision.domain.tax.assessment.law_table import AmountKind, Named, Years
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -43,21 +49,63 @@ from services.decision.domain.tax.assessment.results import (
     Piece,
     Remaining,
     SoldMoreThanHeld,
-    TaxYearUnknown,
+    check_year,
+    money_received,
     returned_capital,
     review_of,
+    treated,
 )
-from services.kernel.errors import FieldViolation
+from services.decision.domain.tax.assessment.settling import CANADA, settled
 
 # ITA s. 54: from 30 days before the disposition to 30 days after.
 SUPERFICIAL_WINDOW = timedelta(days=30)
 AVERAGE_SOURCE = "ITA s. 47(1)"
 RETURNED_SOURCE = "ITA s. 40(3)"
+EXCHANGED_SOURCE = 'ITA s. 54 "disposition", s. 85.1(2)(d)'
 SUPERFICIAL_SOURCE = "ITA s. 54 and 40(2)(g)(i), IT-456R paragraph 12"
 
+
 # ITA s. 38(a). One half since 18 October 2000; the rise to two thirds announced in 2024 was withdrawn in March 2025.
-FIRST_YEAR, LAST_YEAR = 2001, 2026
-INCLUSION = Decimal("0.5")
+@dataclass(frozen=True, slots=True)
+class YearRules:
+    """What Parliament set for the year."""
+
+    inclusion: Decimal
+
+
+YEARS: dict[int, YearRules] = dict.fromkeys(range(2001, 2027), YearRules(Decimal("0.5")))
+
+
+@dataclass(frozen=True, slots=True)
+class CanadaTable:
+    """The amounts by name."""
+
+    years: Mapping[int, YearRules]
+
+    @property
+    def names(self) -> tuple[Named, ...]:
+        """Every amount that a year has."""
+        return (Named("inclusion", AmountKind.RATE),)
+
+    def first_date(self, tax_year: int) -> date:
+        """Return the first day of the calendar year."""
+        return date(tax_year, 1, 1)
+
+    def amounts(self, year: YearRules) -> Mapping[str, Decimal]:
+        """Return a year's amounts by name."""
+        return {"inclusion": year.inclusion}
+
+    def year(self, amounts: Mapping[str, Decimal]) -> YearRules:
+        """Return the year of checked amounts."""
+        return YearRules(amounts["inclusion"])
+
+
+TABLE = CanadaTable(YEARS)
+
+# Of what leaves in one of these ways a loss may be superficial; on death none is: s. 54 "superficial loss" (c).
+_DENIABLE = frozenset({Treatment.SALE, Treatment.GAIN_EXEMPT})
+# In which way units left, and by which law.
+_Kind: TypeAlias = tuple[Treatment, str]
 
 # Who a holding belongs to: the taxpayer's pool, or one other account.
 _OWN = ""
@@ -70,21 +118,27 @@ class Canada:
     Attributes:
         marginal_rate: Federal and provincial rate on the next dollar of income, 0 to 1.
         net_losses_brought_forward: Net capital losses of other years at today's inclusion, 0 or more.
+        years: The law's amounts by year.
     """
 
     marginal_rate: Decimal = ZERO
     net_losses_brought_forward: Decimal = ZERO
+    years: Mapping[int, YearRules] = field(default_factory=lambda: YEARS, repr=False)
+
+    @property
+    def code(self) -> str:
+        """ISO 3166-1 code of the country."""
+        return "CA"
 
     def assess(self, history: History, tax_year: int) -> Assessment:
         """Return what the history comes to in the calendar year `tax_year`, in Canadian dollars.
 
         Raises:
             SoldMoreThanHeld: The history sells what it never bought.
-            TaxYearUnknown: The year is before 2001 or after 2026.
+            TaxYearUnknown: No amounts of the year are in force.
         """
-        if not FIRST_YEAR <= tax_year <= LAST_YEAR:
-            description = f"must be {FIRST_YEAR} to {LAST_YEAR} for CA, was {tax_year}"
-            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        check_year("CA", tax_year, self.years)
+        history = self.settled(history)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lost = ZERO
@@ -95,7 +149,7 @@ class Canada:
             disposals += average.disposals
             remaining += average.remaining()
             lost = total((lost, average.lost))
-        disposals.sort(key=lambda each: (each.day, each.asset))
+        disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
         remaining.sort(key=lambda each: (each.asset, each.account_id or ""))
         first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
         counted = [each.counted_gain for each in disposals if first <= each.day <= last]
@@ -107,14 +161,23 @@ class Canada:
             last_date=last,
             disposals=tuple(disposals),
             remaining=tuple(remaining),
-            lines=self._lines(counted),
+            lines=self._lines(counted, tax_year),
             permanently_lost=lost,
             review=review_of(history),
         )
 
+    def settled(self, history: History) -> History:
+        """Return the history with gifts, deaths and moves into registered plans as acquisitions and dispositions."""
+        return settled(history, CANADA)
+
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
         """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
-        return self._lines([each.counted_gain for each in (*assessment.of_year(), *extra)])[-1].amount
+        counted = [each.counted_gain for each in (*assessment.of_year(), *extra)]
+        return self._lines(counted, assessment.tax_year)[-1].amount
+
+    def with_years(self, years: Years) -> "Canada":
+        """Return the rules with other amounts of law."""
+        return replace(self, years=years)
 
     def after(self, earlier: Assessment) -> "Canada":
         """Return the rules for the next year, with the net losses of `earlier` brought forward."""
@@ -123,8 +186,8 @@ class Canada:
     def carried_into(self, history: History, tax_year: int) -> "Canada":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""
         earlier = replace(self, net_losses_brought_forward=ZERO)
-        first = min((row.day.year for row in history.disposals), default=tax_year)
-        for year in range(max(first, FIRST_YEAR), tax_year):
+        first = min((row.day.year for row in self.settled(history).disposals), default=tax_year)
+        for year in range(max(first, min(self.years)), tax_year):
             earlier = earlier.after(earlier.assess(history, year))
         return replace(
             self,
@@ -135,10 +198,10 @@ class Canada:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""
         return (Line("net_losses_carried_forward", self.net_losses_brought_forward, "ITA s. 111(1)(b)"),)
 
-    def _lines(self, counted: list[Decimal]) -> tuple[Line, ...]:
+    def _lines(self, counted: list[Decimal], tax_year: int) -> tuple[Line, ...]:
         gained = total(gain for gain in counted if gain > 0)
         lost = total(-gain for gain in counted if gain < 0)
-        net_taxable = cents(Fraction(gained - lost) * Fraction(INCLUSION))
+        net_taxable = cents(Fraction(gained - lost) * Fraction(self.years[tax_year].inclusion))
         used = min(self.net_losses_brought_forward, max(net_taxable, ZERO))
         taxable = max(net_taxable, ZERO) - used
         forward = self.net_losses_brought_forward - used + max(-net_taxable, ZERO)
@@ -178,31 +241,11 @@ class _Average:
 
     def run(self, received: "_Received") -> None:
         """Walk the days in order; what the asset becomes is put into `received` for the assets that come later."""
-        costs: dict[date, Decimal] = defaultdict(lambda: ZERO)
-        proceeds: dict[date, Decimal] = defaultdict(lambda: ZERO)
-        changes: dict[date, Decimal] = defaultdict(lambda: ZERO)
-        ids: dict[date, list[str]] = defaultdict(list)
-        for acquisition in self.history.acquisitions:
-            if acquisition.asset == self.asset:
-                holder = self._holder(acquisition.account_id)
-                day = self.history.pool_day(acquisition)
-                _count(self.bought, day, holder, self.history.units(acquisition))
-                if holder == _OWN:
-                    costs[day] += acquisition.cost
-        for disposal in self.history.disposals:
-            if disposal.asset == self.asset:
-                holder = self._holder(disposal.account_id)
-                _count(self.sold, disposal.day, holder, self.history.units(disposal))
-                if holder == _OWN:
-                    proceeds[disposal.day] += disposal.proceeds
-                    ids[disposal.day].append(disposal.disposal_id)
-        for change in self.history.cost_changes:
-            if change.asset == self.asset and self._holder(change.account_id) == _OWN:
-                changes[change.day] += change.amount
+        costs, changes, sales = self._read()
         arrived: dict[date, Decimal] = defaultdict(lambda: ZERO)
-        for day, came, cost in received.pop(self.asset, ()):
+        for day, became_units, cost in received.pop(self.asset, ()):
             arrived[day] += cost
-            for holder, units in came.items():
+            for holder, units in became_units.items():
                 _count(self.moved, day, holder, units)
         leaves = {each.day: each for each in self.history.reorganizations if each.asset == self.asset}
         self._transfer()
@@ -213,6 +256,8 @@ class _Average:
             self.walked = day
             self.units += self.moved.get(day, {}).get(_OWN, Fraction(0))
             self.cost = total((self.cost, arrived.get(day, ZERO)))
+            if day in leaves and leaves[day].money and became[day].get(_OWN):
+                self._exchange(leaves[day], became[day][_OWN])
             if day in leaves and day in became:
                 cost = fraction_of(self.cost, leaves[day].cost_part)
                 self.cost = total((self.cost, cost.copy_negate()))
@@ -222,9 +267,36 @@ class _Average:
             if self.cost < 0:
                 self.disposals.append(returned_capital(day, self.asset, self.cost.copy_negate(), RETURNED_SOURCE))
                 self.cost = ZERO
-            units = self.sold.get(day, {}).get(_OWN, Fraction(0))
-            if units:
-                self._sell(day, units, proceeds[day], tuple(sorted(ids[day])))
+            for kind in sorted(sales[day]):
+                self._sell(day, sales[day][kind])
+
+    def _read(
+        self,
+    ) -> tuple[dict[date, Decimal], dict[date, Decimal], dict[date, dict[_Kind, list[Disposal]]]]:
+        """Count every holder's units by day, and return what the taxpayer's own came to: costs, changes and sales."""
+        costs: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        changes: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        sales: dict[date, dict[_Kind, list[Disposal]]] = defaultdict(dict)
+        for acquisition in self.history.acquisitions:
+            if acquisition.asset == self.asset:
+                holder = self._holder(acquisition.account_id)
+                day = self.history.pool_day(acquisition)
+                # What was given, inherited or moved in is no purchase that could replace anything.
+                came = self.bought if acquisition.purchased else self.moved
+                _count(came, day, holder, self.history.units(acquisition))
+                if holder == _OWN:
+                    costs[day] += acquisition.cost
+        for disposal in self.history.disposals:
+            if disposal.asset == self.asset:
+                holder = self._holder(disposal.account_id)
+                _count(self.sold, disposal.day, holder, self.history.units(disposal))
+                if holder == _OWN:
+                    kind = disposal.treatment, disposal.source
+                    sales[disposal.day].setdefault(kind, []).append(disposal)
+        for change in self.history.cost_changes:
+            if change.asset == self.asset and self._holder(change.account_id) == _OWN:
+                changes[change.day] += change.amount
+        return costs, changes, sales
 
     def remaining(self) -> list[Remaining]:
         """Return what the taxpayer still holds, and what the losses passed to affiliated persons' units added."""
@@ -238,7 +310,11 @@ class _Average:
             left.append(Remaining(account_id, self.asset, quantity, cost))
         return left
 
-    def _sell(self, day: date, units: Fraction, proceeds: Decimal, ids: tuple[str, ...]) -> None:
+    def _sell(self, day: date, rows: Sequence[Disposal]) -> None:
+        """Take out of the pool what left it on a day in one way."""
+        treatment, source = rows[0].treatment, rows[0].source
+        units = sum((self.history.units(row) for row in rows), Fraction(0))
+        proceeds = total(row.proceeds for row in rows)
         quantity = self.history.quantity_on(self.asset, day, units)
         if units > self.units:
             missing = self.history.quantity_on(self.asset, day, units - self.units)
@@ -251,11 +327,25 @@ class _Average:
         cost = part(self.cost, units, self.units)
         self.units -= units
         self.cost = total((self.cost, cost.copy_negate()))
+        piece = Piece(MatchRule.POOL, quantity, proceeds, cost, AVERAGE_SOURCE)
         loss = max(cost - proceeds, ZERO)
-        denied, note = self._deny(day, units, loss) if loss else (ZERO, "")
-        source = SUPERFICIAL_SOURCE if denied else AVERAGE_SOURCE
-        piece = Piece(MatchRule.POOL, quantity, proceeds, cost, source, disallowed_loss=denied, note=note)
-        self.disposals.append(AssessedDisposal(ids, day, self.asset, quantity, proceeds, (piece,)))
+        denied, note = self._deny(day, units, loss) if loss and treatment in _DENIABLE else (ZERO, "")
+        if denied:
+            piece = replace(piece, source=SUPERFICIAL_SOURCE, disallowed_loss=denied, note=note)
+        else:
+            piece = treated(piece, treatment, source)
+            if treatment is Treatment.LOSS_BARRED:
+                self.lost = total((self.lost, piece.disallowed_loss))
+        ids = tuple(sorted(row.disposal_id for row in rows))
+        self.disposals.append(AssessedDisposal(ids, day, self.asset, quantity, piece.proceeds, (piece,)))
+
+    def _exchange(self, row: Reorganization, became: Fraction) -> None:
+        """Dispose of everything for the money and the new units, which then cost what they are worth."""
+        units = became / self.history.scale(row.new_asset, row.day)
+        worth = cents(Fraction(row.new_value or ZERO) * units)
+        proceeds = total((cents(Fraction(row.money) * units / row.ratio), worth))
+        self.disposals.append(money_received(row.day, self.asset, proceeds, self.cost, EXCHANGED_SOURCE))
+        self.cost = worth
 
     def _deny(self, day: date, units: Fraction, loss: Decimal) -> tuple[Decimal, str]:
         """Return the denied part of `loss`, and in a sentence where it went."""

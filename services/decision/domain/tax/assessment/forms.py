@@ -3,6 +3,7 @@
 Sources:
     United States: IRS Form 8949 and its instructions: a row for each lot sold, Part I short-term and Part II long-term,
     columns (a) to (h); code W and the disallowed loss of a wash sale in (f) and (g); its totals go to Schedule D.
+    What leaves at its cost (a gift) is on none of them.
     United Kingdom: form SA108, "Listed shares and securities".
     Canada: Schedule 3 of the T1, "Publicly traded shares, mutual fund units".
     Germany: Anlage KAP.
@@ -17,8 +18,8 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import total
-from services.decision.domain.tax.assessment.results import Assessment, Piece, Term
+from services.decision.domain.tax.assessment.history import Treatment, total
+from services.decision.domain.tax.assessment.results import AssessedDisposal, Assessment, MatchRule, Piece, Term
 from services.kernel.decimals import plain
 
 WASH_CODE = "W"
@@ -63,9 +64,9 @@ def _united_states(assessment: Assessment) -> tuple[FormRow, ...]:
     rows: dict[Term, list[FormRow]] = defaultdict(list)
     for disposal in assessment.of_year():
         for piece in disposal.pieces:
-            what = (
-                f"{plain(piece.quantity)} {disposal.asset}" if piece.quantity else f"{disposal.asset} capital returned"
-            )
+            if piece.treatment is Treatment.AT_COST:
+                continue
+            what = f"{plain(piece.quantity)} {disposal.asset}" if piece.quantity else _without_units(disposal, piece)
             washed = piece.disallowed_loss != 0
             rows[piece.term].append(
                 FormRow(
@@ -90,6 +91,18 @@ def _united_states(assessment: Assessment) -> tuple[FormRow, ...]:
     return (*rows[Term.SHORT], *rows[Term.LONG], *totals)
 
 
+def _without_units(disposal: AssessedDisposal, piece: Piece) -> str:
+    what = "money in a merger" if piece.rule is MatchRule.EXCHANGED else "capital returned"
+    return f"{disposal.asset} {what}"
+
+
+def _reported(assessment: Assessment) -> list[AssessedDisposal]:
+    """Return the year's disposals but those that are none to the tax."""
+    return [
+        each for each in assessment.of_year() if any(piece.treatment is not Treatment.AT_COST for piece in each.pieces)
+    ]
+
+
 def _summed(form: str, part: str, description: str, rows: Sequence[FormRow]) -> FormRow:
     return FormRow(
         form=form,
@@ -103,7 +116,7 @@ def _summed(form: str, part: str, description: str, rows: Sequence[FormRow]) -> 
 
 
 def _united_kingdom(assessment: Assessment) -> tuple[FormRow, ...]:
-    of_year = assessment.of_year()
+    of_year = _reported(assessment)
     pieces = [piece for each in of_year for piece in each.pieces]
     boxes = (
         ("23", "number of disposals", Decimal(len(of_year))),
@@ -118,7 +131,7 @@ def _united_kingdom(assessment: Assessment) -> tuple[FormRow, ...]:
 
 
 def _canada(assessment: Assessment) -> tuple[FormRow, ...]:
-    rows = [_of_disposal("Schedule 3", "3", each.asset, each.day, each.pieces) for each in assessment.of_year()]
+    rows = [_of_disposal("Schedule 3", "3", each.asset, each.day, each.pieces) for each in _reported(assessment)]
     gain = total(row.gain for row in rows)
     return (
         *rows,

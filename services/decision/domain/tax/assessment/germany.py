@@ -7,6 +7,9 @@ Sources:
     rate by the formula of § 32d Abs. 1 Satz 3 to 5.
     Partial exemption by the kind of fund: Investmentsteuergesetz (InvStG) § 20 Abs. 1 to 3.
     Mergers, spin-offs and moves to another depot: EStG § 20 Abs. 4a Satz 1 and 7, § 43a Abs. 2 Satz 3: cost goes along.
+    Money beside the new units of a merger is income in full, and the cost goes along whole: § 20 Abs. 4a Satz 2. It is
+    no gain on shares, so losses on shares do not meet it.
+    Gifts and inheritances: `settling.py`.
     Advance lump sum (Vorabpauschale): InvStG § 18; it counts on the first working day of the next year, and what was
     taxed so is taken off the gain of the units when they are sold: § 19 Abs. 1 Satz 3 and 4.
 
@@ -32,11 +35,13 @@ from services.decision.domain.tax.assessment.history import (
     Owner,
     Reorganization,
     Transfer,
+    Treatment,
     cents,
     fraction_of,
     part,
     total,
 )
+from services.decision.domain.tax.assessment.law_table import AmountKind, Named, Years
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
@@ -45,14 +50,17 @@ from services.decision.domain.tax.assessment.results import (
     Piece,
     Remaining,
     SoldMoreThanHeld,
-    TaxYearUnknown,
+    check_year,
+    money_received,
     review_of,
+    treated,
 )
-from services.kernel.errors import FieldViolation
+from services.decision.domain.tax.assessment.settling import GERMANY, settled
 
 Row = TypeVar("Row", Acquisition, Disposal, CostChange, Transfer)
 
 FIFO_SOURCE = "EStG § 20 Abs. 4 Satz 7"
+EXCHANGED_SOURCE = "EStG § 20 Abs. 4a Satz 2"
 
 
 class AssetKind(StrEnum):
@@ -85,27 +93,70 @@ FUNDS = frozenset(
     }
 )
 
-# InvStG § 18 Abs. 4: base rate of the year, published by the Ministry of Finance each January. Below zero none is due.
-BASE_RATES: dict[int, Decimal] = {
-    2018: Decimal("0.0087"),
-    2019: Decimal("0.0052"),
-    2020: Decimal("0.0007"),
-    2021: Decimal("-0.0045"),
-    2022: Decimal("-0.0005"),
-    2023: Decimal("0.0255"),
-    2024: Decimal("0.0229"),
-    2025: Decimal("0.0253"),
-    2026: Decimal("0.0320"),
-}
 # InvStG § 18 Abs. 1 Satz 2.
 BASE_RATE_PART = Decimal("0.7")
 
-# EStG § 20 Abs. 9 Satz 1: allowance of one person, from the year on; couples have it twice.
-ALLOWANCES: tuple[tuple[int, Decimal], ...] = ((2009, Decimal(801)), (2023, Decimal(1000)))
-FIRST_YEAR, LAST_YEAR = 2018, 2026
-# EStG § 32d Abs. 1 Satz 1; SolzG § 4 Satz 1.
-RATE = Decimal("0.25")
-SOLIDARITY = Decimal("0.055")
+
+@dataclass(frozen=True, slots=True)
+class YearRules:
+    """What the Bundestag and the Ministry of Finance set for the year.
+
+    Attributes:
+        base_rate: For the advance lump sums, InvStG § 18 Abs. 4; at 0 and below none is due.
+        allowance: Of one person, EStG § 20 Abs. 9 Satz 1; couples have it twice.
+        rate: EStG § 32d Abs. 1 Satz 1.
+        solidarity: SolzG § 4 Satz 1.
+    """
+
+    base_rate: Decimal
+    allowance: Decimal
+    rate: Decimal = Decimal("0.25")
+    solidarity: Decimal = Decimal("0.055")
+
+
+YEARS: dict[int, YearRules] = {
+    2018: YearRules(Decimal("0.0087"), Decimal(801)),
+    2019: YearRules(Decimal("0.0052"), Decimal(801)),
+    2020: YearRules(Decimal("0.0007"), Decimal(801)),
+    2021: YearRules(Decimal("-0.0045"), Decimal(801)),
+    2022: YearRules(Decimal("-0.0005"), Decimal(801)),
+    2023: YearRules(Decimal("0.0255"), Decimal(1000)),
+    2024: YearRules(Decimal("0.0229"), Decimal(1000)),
+    2025: YearRules(Decimal("0.0253"), Decimal(1000)),
+    2026: YearRules(Decimal("0.0320"), Decimal(1000)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GermanyTable:
+    """The amounts by name."""
+
+    years: Mapping[int, YearRules]
+
+    @property
+    def names(self) -> tuple[Named, ...]:
+        """Every amount that a year has."""
+        return (
+            Named("base_rate", AmountKind.SIGNED_RATE),
+            Named("allowance", AmountKind.MONEY),
+            Named("rate", AmountKind.RATE),
+            Named("solidarity", AmountKind.RATE),
+        )
+
+    def first_date(self, tax_year: int) -> date:
+        """Return the first day of the calendar year."""
+        return date(tax_year, 1, 1)
+
+    def amounts(self, year: YearRules) -> Mapping[str, Decimal]:
+        """Return a year's amounts by name."""
+        return {each.name: getattr(year, each.name) for each in self.names}
+
+    def year(self, amounts: Mapping[str, Decimal]) -> YearRules:
+        """Return the year of checked amounts."""
+        return YearRules(**{each.name: amounts[each.name] for each in self.names})
+
+
+TABLE = GermanyTable(YEARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +181,7 @@ class Germany:
         church_rate: Of the church tax, 0, 0.08 or 0.09.
         share_losses_brought_forward: Unused losses on shares of earlier years, 0 or more.
         other_losses_brought_forward: Unused other losses of earlier years, 0 or more.
+        years: The law's amounts by year.
     """
 
     kinds: Mapping[str, AssetKind] = field(default_factory=dict)
@@ -138,17 +190,22 @@ class Germany:
     church_rate: Decimal = ZERO
     share_losses_brought_forward: Decimal = ZERO
     other_losses_brought_forward: Decimal = ZERO
+    years: Mapping[int, YearRules] = field(default_factory=lambda: YEARS, repr=False)
+
+    @property
+    def code(self) -> str:
+        """ISO 3166-1 code of the country."""
+        return "DE"
 
     def assess(self, history: History, tax_year: int) -> Assessment:
         """Return what the history comes to in the calendar year `tax_year`, in euros.
 
         Raises:
             SoldMoreThanHeld: A depot sells what it never bought.
-            TaxYearUnknown: The year is before 2018 or after 2026.
+            TaxYearUnknown: No amounts of the year are in force.
         """
-        if not FIRST_YEAR <= tax_year <= LAST_YEAR:
-            description = f"must be {FIRST_YEAR} to {LAST_YEAR} for DE, was {tax_year}"
-            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        check_year("DE", tax_year, self.years)
+        history = self.settled(history)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lump_sums = ZERO
@@ -173,10 +230,18 @@ class Germany:
             review=review_of(history),
         )
 
+    def settled(self, history: History) -> History:
+        """Return the history with gifts and inheritances as purchases and sales at the giver's cost."""
+        return settled(history, GERMANY)
+
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
         """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
         lump_sums = assessment.amount("advance_lump_sums")
         return self._lines([*assessment.of_year(), *extra], lump_sums, assessment.tax_year)[-1].amount
+
+    def with_years(self, years: Years) -> "Germany":
+        """Return the rules with other amounts of law."""
+        return replace(self, years=years)
 
     def after(self, earlier: Assessment) -> "Germany":
         """Return the rules for the next year, with both loss pots of `earlier` brought forward."""
@@ -201,7 +266,7 @@ class Germany:
         distributed, less what was distributed; Abs. 2: one twelfth less for each full month before the purchase.
         """
         found = [each for each in self.fund_years if each.asset == asset and each.year == year]
-        rate = BASE_RATES.get(year, ZERO)
+        rate = self.years[year].base_rate if year in self.years else ZERO
         if not found or rate <= 0 or self.kind(asset) not in FUNDS or acquired_date.year > year:
             return Fraction(0)
         fund = found[0]
@@ -213,8 +278,8 @@ class Germany:
     def carried_into(self, history: History, tax_year: int) -> "Germany":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""
         earlier = replace(self, share_losses_brought_forward=ZERO, other_losses_brought_forward=ZERO)
-        first = min((row.day.year for row in history.disposals), default=tax_year)
-        for year in range(max(first, FIRST_YEAR), tax_year):
+        first = min((row.day.year for row in self.settled(history).disposals), default=tax_year)
+        for year in range(max(first, min(self.years)), tax_year):
             earlier = earlier.after(earlier.assess(history, year))
         return replace(
             self,
@@ -229,9 +294,15 @@ class Germany:
             Line("other_losses_carried_forward", self.other_losses_brought_forward, "EStG § 20 Abs. 6 Satz 3"),
         )
 
+    def _on_shares(self, disposal: AssessedDisposal) -> bool:
+        """Return whether it counts in the pot of gains on shares; money beside new units does not."""
+        return self.kind(disposal.asset) is AssetKind.SHARE and all(
+            piece.rule is not MatchRule.EXCHANGED for piece in disposal.pieces
+        )
+
     def _lines(self, of_year: list[AssessedDisposal], lump_sums: Decimal, tax_year: int) -> tuple[Line, ...]:
-        shares = total(each.counted_gain for each in of_year if self.kind(each.asset) is AssetKind.SHARE)
-        others = total(each.counted_gain for each in of_year if self.kind(each.asset) is not AssetKind.SHARE)
+        shares = total(each.counted_gain for each in of_year if self._on_shares(each))
+        others = total(each.counted_gain for each in of_year if not self._on_shares(each))
         share_used = min(self.share_losses_brought_forward, max(shares, ZERO))
         share_income = max(shares, ZERO) - share_used
         other_income = others + lump_sums
@@ -239,10 +310,10 @@ class Germany:
         net = share_income + other_income - other_used
         allowance = min(max(net, ZERO), self._allowance(tax_year))
         taxable = max(net, ZERO) - allowance
-        tax, solidarity, church = self._taxes(taxable)
+        tax, solidarity, church = self._taxes(taxable, self.years[tax_year])
         return (
             Line("gains_on_shares", shares, "EStG § 20 Abs. 2 Satz 1 Nr. 1"),
-            Line("gains_on_others", others, "EStG § 20 Abs. 2; InvStG § 16 Abs. 1 Nr. 3, § 20"),
+            Line("gains_on_others", others, "EStG § 20 Abs. 2, Abs. 4a Satz 2; InvStG § 16 Abs. 1 Nr. 3, § 20"),
             Line("advance_lump_sums", lump_sums, "InvStG § 18"),
             Line("share_losses_used", share_used, "EStG § 20 Abs. 6 Satz 4"),
             Line("other_losses_used", other_used, "EStG § 20 Abs. 6 Satz 2"),
@@ -264,16 +335,16 @@ class Germany:
             Line("tax", total((tax, solidarity, church)), "EStG § 32d Abs. 1, SolzG § 4"),
         )
 
-    def _taxes(self, taxable: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    def _taxes(self, taxable: Decimal, year: YearRules) -> tuple[Decimal, Decimal, Decimal]:
         """Return income tax, solidarity surcharge and church tax, each in whole cents.
 
-        § 32d Abs. 1 Satz 4: tax = e / (4 + k), with e the income and k the church's rate.
+        § 32d Abs. 1 Satz 4: tax = e / (4 + k), with e the income and k the church's rate; 4 is one over the tax's rate.
         """
-        tax = Fraction(taxable) / (4 + Fraction(self.church_rate))
-        return cents(tax), cents(tax * Fraction(SOLIDARITY)), cents(tax * Fraction(self.church_rate))
+        tax = Fraction(taxable) / (1 / Fraction(year.rate) + Fraction(self.church_rate)) if year.rate else Fraction(0)
+        return cents(tax), cents(tax * Fraction(year.solidarity)), cents(tax * Fraction(self.church_rate))
 
     def _allowance(self, tax_year: int) -> Decimal:
-        single = [amount for from_year, amount in ALLOWANCES if from_year <= tax_year][-1]
+        single = self.years[tax_year].allowance
         return single * 2 if self.joint else single
 
 
@@ -339,13 +410,15 @@ class _Depots:
             if day in leaves:
                 row = leaves[day]
                 for account_id in sorted(self.lots):
+                    if row.money:
+                        self._exchange(row, account_id)
                     received[row.new_asset].append((day, account_id, self._reorganize(row, account_id)))
             for transfer in moved.get(day, ()):
                 self._transfer(transfer)
             for acquisition in bought.get(day, ()):
-                units = self.history.units(acquisition)
-                lot = _Lot(acquisition.lot_id, day, units, acquisition.cost, acquisition.known_from)
-                self.lots.setdefault(acquisition.account_id, []).append(lot)
+                units, held_from = self.history.units(acquisition), acquisition.held_from or day
+                lot = _Lot(acquisition.lot_id, held_from, units, acquisition.cost, acquisition.known_from)
+                self._receive(acquisition.account_id, [lot])
             for change in changes.get(day, ()):
                 self._change(change.account_id, change.amount)
             for disposal in sold.get(day, ()):
@@ -396,6 +469,16 @@ class _Depots:
         self.lots[account_id] = [lot for lot in self.lots[account_id] if lot.units]
         return made
 
+    def _exchange(self, row: Reorganization, account_id: str) -> None:
+        lots = [lot for lot in self.lots[account_id] if lot.known_from < row.day]
+        units = sum((lot.units for lot in lots), Fraction(0)) / self.history.scale(row.asset, row.day)
+        money = cents(Fraction(row.money) * units)
+        if money:
+            income = money_received(row.day, self.asset, money, ZERO, EXCHANGED_SOURCE)
+            exempt = cents(Fraction(money) * Fraction(self.rules.exempt_part(self.asset)))
+            pieces = tuple(replace(piece, exempt_gain=exempt) for piece in income.pieces)
+            self.disposals.append(replace(income, pieces=pieces))
+
     def _transfer(self, row: Transfer) -> None:
         """Move lots to another depot with what they cost: EStG § 43a Abs. 2 Satz 3; the oldest when none is named."""
         left = self.history.units(row)
@@ -441,7 +524,10 @@ class _Depots:
             cost, taxed = lot.take(units)
             left, proceeds = left - units, total((proceeds, share.copy_negate()))
             quantity = self.history.quantity_on(self.asset, disposal.day, units)
-            pieces.append(self._piece(lot, quantity, share, total((cost, taxed)), taxed))
+            piece = self._piece(lot, quantity, share, total((cost, taxed)), taxed)
+            if disposal.treatment is Treatment.AT_COST:
+                piece = replace(treated(piece, disposal.treatment, disposal.source), exempt_gain=ZERO)
+            pieces.append(piece)
             if not lot.units:
                 lots.pop(0)
         if left:
@@ -452,7 +538,7 @@ class _Depots:
                 disposal.day,
                 self.asset,
                 disposal.quantity,
-                disposal.proceeds,
+                total(piece.proceeds for piece in pieces),
                 tuple(pieces),
             )
         )

@@ -7,192 +7,60 @@ Splits are taken out first: every quantity is counted in the units that exist af
 purchase after a split can meet a sale before it (TCGA 1992 s. 127 and the like: a reorganisation is no disposal).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.rows import (
+    Acquisition,
+    CostChange,
+    Disposal,
+    Dividend,
+    Gift,
+    Giver,
+    LotMethod,
+    Owner,
+    Receipt,
+    Recipient,
+    Reorganization,
+    Split,
+    TaxAccount,
+    Transfer,
+    Treatment,
+)
 from services.kernel.decimals import EXACT, plain
 from services.kernel.errors import Violations
 from services.kernel.money import CENT
+
+__all__ = [
+    "Acquisition",
+    "CostChange",
+    "Disposal",
+    "Dividend",
+    "Gift",
+    "Giver",
+    "History",
+    "LotMethod",
+    "Owner",
+    "Receipt",
+    "Recipient",
+    "Reorganization",
+    "Split",
+    "TaxAccount",
+    "Transfer",
+    "Treatment",
+]
 
 # No lot of a living taxpayer is older.
 EARLIEST_DATE = date(1900, 1, 1)
 # Quantities are shown with so many places; a part of a split unit may not end.
 QUANTITY_PLACES = Decimal("0.000000001")
-
-
-class LotMethod(StrEnum):
-    """Which lots a disposal takes, where the law lets them be chosen; what `lot_ids` names goes first in any case."""
-
-    # The oldest first: what counts where nothing was chosen.
-    FIRST_IN_FIRST_OUT = "FIRST_IN_FIRST_OUT"
-    LAST_IN_FIRST_OUT = "LAST_IN_FIRST_OUT"
-    # The dearest first, by cost of a unit.
-    HIGHEST_COST = "HIGHEST_COST"
-    # Least tax first, by the taxpayer's rates of the year: losses, then the gains that cost least.
-    LOWEST_TAX = "LOWEST_TAX"
-    # Each unit costs the average of all that the account holds.
-    AVERAGE_COST = "AVERAGE_COST"
-
-
-class Owner(StrEnum):
-    """Whose an account is."""
-
-    TAXPAYER = "TAXPAYER"
-    # A spouse, or who else the country's rules count as one with the taxpayer.
-    AFFILIATED = "AFFILIATED"
-
-
-@dataclass(frozen=True, slots=True)
-class TaxAccount:
-    """An account of the history. `sheltered`: its own gains are not taxed when realized (IRA, ISA, RRSP, TFSA)."""
-
-    account_id: str
-    owner: Owner = Owner.TAXPAYER
-    sheltered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Acquisition:
-    """Units that came in. `cost` is all that was paid for them, expenses included, 0 or more.
-
-    Attributes:
-        lot_id: Unique in the history; names the lot in later disposals.
-        asset: What was bought. Assets that the rules call identical have one name, or are one of `History.identical`.
-        cost_known: False where nobody knows what the units cost; then `cost` is 0, so that the tax is rather too high
-            than too low, and the assessment lists the lot for review.
-        reinvested: Whether a distribution of the same asset paid for it.
-        as_of: Day on which quantity and cost are as given: what happened to the asset until then is in them. None is
-            the day of the purchase.
-    """
-
-    lot_id: str
-    day: date
-    account_id: str
-    asset: str
-    quantity: Decimal
-    cost: Decimal
-    cost_known: bool = True
-    reinvested: bool = False
-    as_of: date | None = None
-
-    @property
-    def known_from(self) -> date:
-        """Day on which quantity and cost are as given."""
-        return self.as_of or self.day
-
-
-@dataclass(frozen=True, slots=True)
-class Disposal:
-    """Units that went out. `proceeds` is what came in for them, expenses taken off, 0 or more.
-
-    Attributes:
-        lot_ids: Lots that were identified to the broker, in order; what they do not cover is chosen by the rule of the
-            country. Ignored where lots cannot be chosen.
-        method: Which lots are taken after those named. Ignored where lots cannot be chosen.
-    """
-
-    disposal_id: str
-    day: date
-    account_id: str
-    asset: str
-    quantity: Decimal
-    proceeds: Decimal
-    lot_ids: tuple[str, ...] = ()
-    method: LotMethod = LotMethod.FIRST_IN_FIRST_OUT
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """`old_units` became `new_units` before trading on `day`, in every account."""
-
-    day: date
-    asset: str
-    new_units: int
-    old_units: int
-
-    @property
-    def ratio(self) -> Fraction:
-        """How many new units one old unit became."""
-        return Fraction(self.new_units, self.old_units)
-
-
-@dataclass(frozen=True, slots=True)
-class CostChange:
-    """A change of what the units held cost: below 0 a return of capital, above 0 income reinvested inside a fund.
-
-    It counts before the disposals of its day.
-    """
-
-    day: date
-    account_id: str
-    asset: str
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Reorganization:
-    """A merger or a spin-off without tax: what every account held of one asset became, in part, another asset.
-
-    It happens before trading on `day`: units bought on that day are not part of it. Cost and holding period go along
-    (26 U.S.C. § 354, § 355, § 358, § 1223(1); TCGA 1992 s. 127, s. 130; ITA s. 85.1, s. 86, s. 86.1; EStG § 20 Abs.
-    4a). Money paid for parts of a unit is a disposal of its own.
-
-    Attributes:
-        cost_part: Part of each lot's cost that goes to the new units, above 0 to 1. At 1 the old units are gone (a
-            merger); below 1 they stay (a spin-off).
-        new_units: So many new units come for `old_units`.
-    """
-
-    day: date
-    asset: str
-    new_asset: str
-    new_units: int
-    old_units: int
-    cost_part: Decimal = Decimal(1)
-
-    @property
-    def ratio(self) -> Fraction:
-        """How many new units come for one old unit."""
-        return Fraction(self.new_units, self.old_units)
-
-    @property
-    def ends_old(self) -> bool:
-        """Whether the old units are gone afterwards."""
-        return self.cost_part == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """Units that went from one of the owner's accounts to another with their cost and time, before trading on `day`.
-
-    `lot_ids` as in a disposal; what they do not cover are the oldest.
-    """
-
-    transfer_id: str
-    day: date
-    account_id: str
-    to_account_id: str
-    asset: str
-    quantity: Decimal
-    lot_ids: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Dividend:
-    """A dividend on the units that an account held when `day`, the ex-dividend date, began. `amount` is 0 or more."""
-
-    dividend_id: str
-    day: date
-    account_id: str
-    asset: str
-    amount: Decimal
 
 
 @dataclass(frozen=True)  # Without slots, so that what is derived is kept.
@@ -202,6 +70,7 @@ class History:
     Attributes:
         identical: Of assets that are substantially identical to others, the name of their set. Their lots stay apart,
             and a purchase of one replaces another.
+        identical_from: Further sets, as they were at the time: each from its day on, until the next; by day.
     """
 
     accounts: tuple[TaxAccount, ...]
@@ -213,6 +82,9 @@ class History:
     transfers: tuple[Transfer, ...] = ()
     identical: Mapping[str, str] = field(default_factory=dict)
     dividends: tuple[Dividend, ...] = ()
+    gifts: tuple[Gift, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    identical_from: tuple[tuple[date, Mapping[str, str]], ...] = ()
 
     def checked(self, known_until: date) -> "History":
         """Return the history itself.
@@ -227,14 +99,18 @@ class History:
         accounts = self._checked_accounts(found)
         _check_unique("acquisitions", "lot_id", [each.lot_id for each in self.acquisitions], found)
         _check_unique("disposals", "disposal_id", [each.disposal_id for each in self.disposals], found)
+        _check_unique("gifts", "gift_id", [each.gift_id for each in self.gifts], found)
+        _check_unique("receipts", "lot_id", [each.lot_id for each in self.receipts], found)
         _check_unique("transfers", "transfer_id", [each.transfer_id for each in self.transfers], found)
         _check_unique("dividends", "dividend_id", [each.dividend_id for each in self.dividends], found)
-        rows: list[tuple[str, int, Acquisition | Disposal | CostChange | Transfer | Dividend]] = [
+        rows: list[tuple[str, int, Acquisition | Disposal | CostChange | Transfer | Dividend | Gift | Receipt]] = [
             *(("acquisitions", index, row) for index, row in enumerate(self.acquisitions)),
             *(("disposals", index, row) for index, row in enumerate(self.disposals)),
             *(("cost_changes", index, row) for index, row in enumerate(self.cost_changes)),
             *(("transfers", index, row) for index, row in enumerate(self.transfers)),
             *(("dividends", index, row) for index, row in enumerate(self.dividends)),
+            *(("gifts", index, row) for index, row in enumerate(self.gifts)),
+            *(("receipts", index, row) for index, row in enumerate(self.receipts)),
         ]
         for name, index, row in rows:
             path = f"{name}[{index}]"
@@ -249,6 +125,10 @@ class History:
                 found.add(f"{path}.cost", f"must be 0 or more, was {row.cost}")
             if isinstance(row, Disposal) and row.proceeds < 0:
                 found.add(f"{path}.proceeds", f"must be 0 or more, was {row.proceeds}")
+            if isinstance(row, Gift | Receipt) and row.value < 0:
+                found.add(f"{path}.value", f"must be 0 or more, was {row.value}")
+            if isinstance(row, Receipt):
+                _check_giver(path, row, found)
             if isinstance(row, Transfer):
                 self._check_receiver(path, row, found)
         self._check_reorganizations(known_until, found)
@@ -266,9 +146,11 @@ class History:
             found.add(f"{path}.to_account_id", f"must be one of the accounts given, was {row.to_account_id!r}")
         elif row.to_account_id == row.account_id:
             found.add(f"{path}.to_account_id", f"must be another account, was {row.to_account_id!r}")
-        elif giver is not None and (giver.owner, giver.sheltered) != (receiver.owner, receiver.sheltered):
-            # Between owners, or into a wrapper, it is a disposal or a gift, and has its own rows.
-            found.add(f"{path}.to_account_id", f"must be of the same owner and wrapper as {row.account_id!r}")
+        elif giver is not None and giver.sheltered != receiver.sheltered and row.value is None:
+            # What they are worth is their proceeds, or their cost.
+            found.add(f"{path}.value", f"must be given where one of {row.account_id!r} and its receiver is sheltered")
+        elif row.value is not None and row.value < 0:
+            found.add(f"{path}.value", f"must be 0 or more, was {row.value}")
 
     def _check_reorganizations(self, known_until: date, found: Violations) -> None:
         seen: set[tuple[str, date]] = set()
@@ -280,6 +162,12 @@ class History:
                     found.add(f"{path}.{unit_name}", f"must be above 0, was {units}")
             if not 0 < each.cost_part <= 1:
                 found.add(f"{path}.cost_part", f"must be above 0 and at most 1, was {each.cost_part}")
+            if each.money < 0:
+                found.add(f"{path}.money", f"must be 0 or more, was {each.money}")
+            if each.money > 0 and each.cost_part != 1:
+                found.add(f"{path}.money", f"must be 0 where the old units stay, was {each.money}")
+            if each.money > 0 and (each.new_value is None or each.new_value <= 0):
+                found.add(f"{path}.new_value", f"must be above 0 where money is paid, was {each.new_value}")
             if each.asset == each.new_asset:
                 found.add(f"{path}.new_asset", f"must be another asset, was {each.new_asset!r}")
             if (each.asset, each.day) in seen:
@@ -307,6 +195,8 @@ class History:
             reorganizations=tuple(row for row in self.reorganizations if row.day <= day),
             transfers=tuple(row for row in self.transfers if row.day <= day),
             dividends=tuple(row for row in self.dividends if row.day <= day),
+            gifts=tuple(row for row in self.gifts if row.day <= day),
+            receipts=tuple(row for row in self.receipts if row.day <= day),
         )
 
     @cached_property
@@ -322,6 +212,8 @@ class History:
                 {
                     *(row.asset for row in self.acquisitions),
                     *(row.asset for row in self.disposals),
+                    *(row.asset for row in self.receipts),
+                    *(row.asset for row in self.gifts),
                     *(name for row in self.reorganizations for name in (row.asset, row.new_asset)),
                 }
             )
@@ -352,8 +244,25 @@ class History:
         return tuple(tuple(groups[name]) for name in _in_order(sorted(groups), edges))
 
     def identity(self, asset: str) -> str:
-        """Return the name of the set of identical assets that `asset` is in: its own when it is alone."""
-        return self.identical.get(asset, asset)
+        """Return the name of the set of assets that `asset` was ever identical to: its own when it is alone."""
+        return self._ever_identical.get(asset, asset)
+
+    def same(self, one: str, other: str, day: date) -> bool:
+        """Return whether two assets are identical on a day: a sale at a loss is judged by the sets of its own day."""
+        if one == other:
+            return True
+        period = bisect_right(self.identical_from, day, key=lambda each: each[0])
+        names = self._identical_in[period]
+        return names.get(one, one) == names.get(other, other)
+
+    @cached_property
+    def _ever_identical(self) -> Mapping[str, str]:
+        return joined_sets([self.identical, *(names for _, names in self.identical_from)])
+
+    @cached_property
+    def _identical_in(self) -> Sequence[Mapping[str, str]]:
+        """Which set each asset is in: before the first day of `identical_from`, and from each of its days on."""
+        return [joined_sets([self.identical, *each]) for each in ((), *((names,) for _, names in self.identical_from))]
 
     def become(self, row: Reorganization, units: Fraction) -> Fraction:
         """Return how many units of the new asset come for `units` of the old, each in units after its last split."""
@@ -364,7 +273,7 @@ class History:
         """Lots whose cost nobody knows, in order of id."""
         return tuple(sorted(row.lot_id for row in self.acquisitions if not row.cost_known))
 
-    def units(self, row: Acquisition | Disposal | Transfer) -> Fraction:
+    def units(self, row: Acquisition | Disposal | Transfer | Gift | Receipt) -> Fraction:
         """Return the row's quantity, in units after the asset's last split."""
         day = row.known_from if isinstance(row, Acquisition) else row.day
         return Fraction(row.quantity) * self.scale(row.asset, day)
@@ -436,6 +345,29 @@ def _in_order(names: Sequence[str], edges: Iterable[tuple[str, str]]) -> tuple[s
         if before in earlier and after != before:
             earlier[after].append(before)
     return tuple(TopologicalSorter(earlier).static_order())
+
+
+def joined_sets(sets: Iterable[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return, by asset, the name of the set that it is in when sets that share an asset are one."""
+    above: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while above.setdefault(name, name) != name:
+            name = above[name]
+        return name
+
+    for names in sets:
+        for asset, name in sorted(names.items()):
+            one, other = sorted((top(asset), top(name)))
+            above[other] = one
+    return {name: top(name) for name in above}
+
+
+def _check_giver(path: str, row: Receipt, found: Violations) -> None:
+    if row.giver_cost is not None and row.giver_cost < 0:
+        found.add(f"{path}.giver_cost", f"must be 0 or more, was {row.giver_cost}")
+    if row.giver_date is not None and not EARLIEST_DATE <= row.giver_date <= row.day:
+        found.add(f"{path}.giver_date", f"must be from {EARLIEST_DATE} to {row.day}, was {row.giver_date}")
 
 
 def _check_unique(name: str, key: str, ids: Sequence[str], found: Violations) -> None:

@@ -5,15 +5,16 @@ beside it. A year ends in lines: a stable name, an amount, and where the rule st
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import Dividend, History, total
-from services.kernel.errors import Invalid, Rejected
+from services.decision.domain.tax.assessment.history import Dividend, History, Treatment, total
+from services.decision.domain.tax.assessment.law_table import Years
+from services.kernel.errors import FieldViolation, Invalid, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class MatchRule(StrEnum):
     LAST_IN_FIRST_OUT = "LAST_IN_FIRST_OUT"
     HIGHEST_COST = "HIGHEST_COST"
     LOWEST_TAX = "LOWEST_TAX"
+    # Money that came beside the new units of a merger.
+    EXCHANGED = "EXCHANGED"
     # Capital that came back beyond what the units had cost.
     CAPITAL_RETURNED = "CAPITAL_RETURNED"
     # The average of what the account holds, at the taxpayer's choice: United States 26 CFR § 1.1012-1(e).
@@ -70,6 +73,7 @@ class Piece:
         held_from_date: Day from which the holding period counts, earlier than `acquired_date` when it was tacked.
         source: Law and paragraph of the rule.
         note: What happened to a disallowed loss, in a sentence; empty without one.
+        treatment: How the disposal counts; what leaves at its cost is on no form.
     """
 
     rule: MatchRule
@@ -84,6 +88,7 @@ class Piece:
     exempt_gain: Decimal = ZERO
     held_from_date: date | None = None
     note: str = ""
+    treatment: Treatment = Treatment.SALE
 
     @property
     def gain(self) -> Decimal:
@@ -122,6 +127,40 @@ def returned_capital(
     """Return the gain that capital returned beyond the cost of the units is: no units go with it."""
     piece = Piece(MatchRule.CAPITAL_RETURNED, ZERO, amount, ZERO, source, lot_id=lot_id, term=term)
     return AssessedDisposal((), day, asset, ZERO, amount, (piece,))
+
+
+def money_received(
+    day: date,
+    asset: str,
+    money: Decimal,
+    cost: Decimal,
+    source: str,
+    *,
+    lot_id: str | None = None,
+    term: Term = Term.ANY,
+) -> AssessedDisposal:
+    """Return the gain that money beside the new units of a merger is, less the `cost` that it gave back."""
+    piece = Piece(MatchRule.EXCHANGED, ZERO, money, cost, source, lot_id=lot_id, term=term)
+    return AssessedDisposal((), day, asset, ZERO, money, (piece,))
+
+
+def treated(piece: Piece, treatment: Treatment, source: str) -> Piece:
+    """Return the piece of a sale as a disposal of that treatment counts; `source` says by which law."""
+    match treatment:
+        case Treatment.SALE if not source:
+            return piece
+        case Treatment.SALE | Treatment.DEEMED:
+            return replace(piece, source=source, treatment=treatment)
+        case Treatment.AT_COST:
+            return replace(piece, source=source, treatment=treatment, proceeds=piece.cost)
+        case Treatment.GAIN_EXEMPT:
+            return replace(piece, source=source, treatment=treatment, exempt_gain=max(piece.gain, ZERO))
+        case Treatment.LOSS_BARRED:
+            barred = max(piece.gain.copy_negate(), ZERO)
+            note = f"{barred} does not count ({source})" if barred else ""
+            return replace(piece, source=source, treatment=treatment, disallowed_loss=barred, note=note)
+        case _:
+            assert_never(treatment)
 
 
 def gain_on(day: date, amount: Decimal, term: Term = Term.ANY, asset: str = "") -> AssessedDisposal:
@@ -168,7 +207,8 @@ class Assessment:
         disposals: Of every year, oldest first; the lines count those of the tax year.
         remaining: By asset, account and lot.
         lines: In the order of the computation; the last is the tax.
-        permanently_lost: Losses that never count, as a replacement sits in a sheltered account; 0 or more.
+        permanently_lost: Losses that never count: their replacement sits in a sheltered account, they arose before a
+            gift, or went with one; 0 or more.
         dividends: United States: of every year, by ex-dividend date, and what of each is qualified.
         review: What a person should look at, in sentences: figures that rest on a careful reading of what is missing.
     """
@@ -218,8 +258,35 @@ class TaxYearUnknown(Invalid):
     reason = "JURISDICTION_UNKNOWN"
 
 
+def check_year(jurisdiction: str, tax_year: int, years: Years) -> None:
+    """Refuse a year of which no amounts are in force.
+
+    Raises:
+        TaxYearUnknown: It is none of `years`.
+    """
+    if tax_year not in years:
+        description = f"must be {min(years)} to {max(years)} for {jurisdiction}, was {tax_year}"
+        raise TaxYearUnknown(
+            f"tax_year {description}: its law must be proposed by one person and approved by another",
+            violations=[FieldViolation("tax_year", description)],
+        )
+
+
 class TaxRules(Protocol):
     """The law of one country about gains. `Facts` are what it must know about the taxpayer besides the history."""
+
+    @property
+    def code(self) -> str:
+        """ISO 3166-1 code of the country."""
+        ...
+
+    def settled(self, history: History) -> History:
+        """Return the history with gifts, deaths and moves into wrappers as purchases and sales; `assess` does it too.
+
+        Raises:
+            EventNotCovered: The law knows no such event.
+        """
+        ...
 
     def assess(self, history: History, tax_year: int) -> Assessment:
         """Return what the history comes to in `tax_year`.
@@ -228,6 +295,10 @@ class TaxRules(Protocol):
             SoldMoreThanHeld: The history sells what it never bought.
             TaxYearUnknown: There are no rules for that year.
         """
+        ...
+
+    def with_years(self, years: Years) -> "TaxRules":
+        """Return the rules with other amounts of law: those of the country's table."""
         ...
 
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:

@@ -1,7 +1,7 @@
 """Federal tax of the United States on a year's gains and losses of an individual's securities.
 
 Sources:
-    Lots, wash sales and holding periods: `wash_sales.py`.
+    Lots, wash sales and holding periods: `wash_sales.py`; gifts and inheritances: `settling.py`.
     Netting: 26 U.S.C. § 1222(5) to (11). Losses against income: § 1211(b). Carried losses keep their kind: § 1212(b),
     with the lines of IRS Schedule D's capital loss carryover worksheet.
     Rates: § 1(h), (j) by `us_years.py`; net investment income: § 1411. A state's tax is one rate on the net gain.
@@ -11,7 +11,7 @@ The tax of the lines is what gains and dividends add: the tax on the year's inco
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -29,27 +29,20 @@ from services.decision.domain.tax.assessment.history import (
     cents,
     total,
 )
+from services.decision.domain.tax.assessment.law_table import Years
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     AssessedDividend,
     Assessment,
     Line,
     Remaining,
-    TaxYearUnknown,
     Term,
+    check_year,
     review_of,
 )
-from services.decision.domain.tax.assessment.us_years import (
-    INVESTMENT_INCOME_RATE,
-    LONG_TERM_RATES,
-    ORDINARY_RATES,
-    STATUSES,
-    YEARS,
-    FilingStatus,
-    StatusYear,
-)
+from services.decision.domain.tax.assessment.settling import UNITED_STATES, settled
+from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus, StatusYear, YearRules
 from services.decision.domain.tax.assessment.wash_sales import AssetLots, Lot
-from services.kernel.errors import FieldViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +56,7 @@ class UnitedStatesYear:
         long_brought_forward: Long-term loss carried into the year, 0 or more.
         investment_income: Other net investment income (dividends, interest) that is part of `ordinary_income`.
         state_rate: Rate of the state on net gains, 0 to 1.
+        years: The law's amounts by year.
     """
 
     filing_status: FilingStatus = FilingStatus.SINGLE
@@ -71,17 +65,22 @@ class UnitedStatesYear:
     long_brought_forward: Decimal = ZERO
     investment_income: Decimal = ZERO
     state_rate: Decimal = ZERO
+    years: Mapping[int, YearRules] = field(default_factory=lambda: YEARS, repr=False)
+
+    @property
+    def code(self) -> str:
+        """ISO 3166-1 code of the country."""
+        return "US"
 
     def assess(self, history: History, tax_year: int) -> Assessment:
         """Return what the history comes to in the calendar year `tax_year`, in dollars.
 
         Raises:
             SoldMoreThanHeld: An account sells what it never bought.
-            TaxYearUnknown: The year is not in `us_years.YEARS`.
+            TaxYearUnknown: No amounts of the year are in force.
         """
-        if tax_year not in YEARS:
-            description = f"must be {min(YEARS)} to {max(YEARS)} for US, was {tax_year}"
-            raise TaxYearUnknown(f"tax_year {description}", violations=[FieldViolation("tax_year", description)])
+        check_year("US", tax_year, self.years)
+        history = self.settled(history)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lost = ZERO
@@ -123,11 +122,19 @@ class UnitedStatesYear:
             dividends=dividends,
         )
 
+    def settled(self, history: History) -> History:
+        """Return the history with nothing but purchases, sales and moves between accounts that are as one."""
+        return settled(history, UNITED_STATES)
+
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
         """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
         first, last = assessment.first_date, assessment.last_date
         dividends = _Dividends.of(each for each in assessment.dividends if first <= each.dividend.day <= last)
         return self._lines([*assessment.of_year(), *extra], assessment.tax_year, dividends)[-1].amount
+
+    def with_years(self, years: Years) -> "UnitedStatesYear":
+        """Return the rules with other amounts of law."""
+        return replace(self, years=years)
 
     def after(self, earlier: Assessment) -> "UnitedStatesYear":
         """Return the rules for the next year, with the losses of `earlier` brought forward by their kind."""
@@ -147,7 +154,7 @@ class UnitedStatesYear:
         for year in range(min((each.day.year for each in disposals), default=tax_year), tax_year):
             of_year = [each for each in disposals if each.day.year == year]
             net = replace(self, short_brought_forward=short, long_brought_forward=long).net(of_year)
-            short, long = carried(*net, self.deducted(*net))
+            short, long = carried(*net, self.deducted(*net, year))
         return replace(
             self,
             short_brought_forward=self.short_brought_forward + short,
@@ -168,30 +175,30 @@ class UnitedStatesYear:
         long = total(piece.counted_gain for piece in pieces if piece.term is Term.LONG) - self.long_brought_forward
         return short, long
 
-    def deducted(self, short: Decimal, long: Decimal) -> Decimal:
-        """Return what of a net loss is taken off other income, 0 or more."""
-        net = short + long
-        return min(-net, STATUSES[self.filing_status].loss_cap) if net < 0 else ZERO
+    def deducted(self, short: Decimal, long: Decimal, tax_year: int) -> Decimal:
+        """Return what of a net loss is taken off other income, 0 or more; years before the first have its cap."""
+        net, year = short + long, self.years.get(tax_year) or self.years[min(self.years)]
+        return min(-net, year[self.filing_status].loss_cap) if net < 0 else ZERO
 
     def marginal_rates(self, tax_year: int) -> tuple[Decimal, Decimal]:
         """Return what the first dollar of short-term and of long-term gain costs on top of the other income."""
-        year = YEARS[tax_year][self.filing_status]
+        year = self.years[tax_year][self.filing_status]
         income = max(self.ordinary_income, ZERO)
-        over = self.ordinary_income >= STATUSES[self.filing_status].investment_income_threshold
-        others = self.state_rate + (INVESTMENT_INCOME_RATE if over else ZERO)
-        short = ORDINARY_RATES[bisect_right(year.ordinary_tops, income)]
-        return short + others, LONG_TERM_RATES[bisect_right(year.long_term_tops, income)] + others
+        over = self.ordinary_income >= year.investment_income_threshold
+        others = self.state_rate + (year.investment_income_rate if over else ZERO)
+        short = year.ordinary_rates[bisect_right(year.ordinary_tops, income)]
+        return short + others, year.long_term_rates[bisect_right(year.long_term_tops, income)] + others
 
     def _lines(self, of_year: list[AssessedDisposal], tax_year: int, dividends: "_Dividends") -> tuple[Line, ...]:
         pieces = [piece for each in of_year for piece in each.pieces]
         disallowed = total(piece.disallowed_loss for piece in pieces)
         short, long = self.net(of_year)
         net = short + long
-        deducted = self.deducted(short, long)
+        deducted, year = self.deducted(short, long, tax_year), self.years[tax_year][self.filing_status]
         short_forward, long_forward = carried(short, long, deducted)
-        federal = self._federal(short, long, deducted, YEARS[tax_year][self.filing_status], dividends)
+        federal = self._federal(short, long, deducted, year, dividends)
         counted = (net if net > 0 else -deducted) + dividends.ordinary + dividends.qualified
-        investment = self._investment_income_tax(counted)
+        investment = self._investment_income_tax(counted, year)
         state = cents(Fraction(counted) * Fraction(self.state_rate))
         return (
             Line("wash_sales_disallowed", disallowed, "26 U.S.C. § 1091(a)"),
@@ -221,12 +228,12 @@ class UnitedStatesYear:
         with_gains = income_tax(ordinary, net_capital_gain + dividends.qualified, year)
         return cents(with_gains - income_tax(self.ordinary_income, ZERO, year))
 
-    def _investment_income_tax(self, counted: Decimal) -> Decimal:
+    def _investment_income_tax(self, counted: Decimal, year: StatusYear) -> Decimal:
         """Return what `counted`, of gains and dividends, adds to the tax on net investment income."""
-        threshold = STATUSES[self.filing_status].investment_income_threshold
+        threshold = year.investment_income_threshold
 
         def tax(investment: Decimal, income: Decimal) -> Fraction:
-            return Fraction(max(min(investment, income - threshold), ZERO)) * Fraction(INVESTMENT_INCOME_RATE)
+            return Fraction(max(min(investment, income - threshold), ZERO)) * Fraction(year.investment_income_rate)
 
         without = tax(self.investment_income, self.ordinary_income)
         return cents(tax(self.investment_income + counted, self.ordinary_income + counted) - without)
@@ -268,8 +275,8 @@ def income_tax(ordinary: Decimal, net_capital_gain: Decimal, year: StatusYear) -
     """
     taxable_gain = max(net_capital_gain + min(ordinary, ZERO), ZERO)
     base = max(ordinary, ZERO)
-    tax = _through(ZERO, base, year.ordinary_tops, ORDINARY_RATES)
-    return tax + _through(base, base + taxable_gain, year.long_term_tops, LONG_TERM_RATES)
+    tax = _through(ZERO, base, year.ordinary_tops, year.ordinary_rates)
+    return tax + _through(base, base + taxable_gain, year.long_term_tops, year.long_term_rates)
 
 
 def _through(start: Decimal, end: Decimal, tops: tuple[Decimal, ...], rates: tuple[Decimal, ...]) -> Fraction:
@@ -300,7 +307,8 @@ def _walked(
         of_day = days[day]
         lots.receive(of_day.received)
         for reorganization in sorted(of_day.reorganizations, key=lambda each: each.asset):
-            made = lots.reorganize(reorganization)
+            made, gains = lots.reorganize(reorganization)
+            assessed += [gain for account_id, gain in gains if _taxed(history, account_id)]
             if reorganization.new_asset in group:
                 lots.receive(made)
             else:
@@ -308,13 +316,14 @@ def _walked(
         for transfer in sorted(of_day.transfers, key=lambda each: each.transfer_id):
             lots.transfer(transfer)
         for change in sorted(of_day.changes, key=lambda each: (each.account_id, each.asset, each.amount)):
-            gains = lots.change_cost(change.account_id, change.asset, day, change.amount)
-            assessed += gains if _taxed(history, change.account_id) else []
+            returned = lots.change_cost(change.account_id, change.asset, day, change.amount)
+            assessed += returned if _taxed(history, change.account_id) else []
         pieces = lots.sell(of_day.sales)
         for sale in of_day.sales:
             if _taxed(history, sale.account_id):
-                ids = (sale.disposal_id,)
-                assessed.append(AssessedDisposal(ids, day, sale.asset, sale.quantity, sale.proceeds, pieces[ids[0]]))
+                ids, of_sale = (sale.disposal_id,), pieces[sale.disposal_id]
+                proceeds = total(piece.proceeds for piece in of_sale)
+                assessed.append(AssessedDisposal(ids, day, sale.asset, sale.quantity, proceeds, of_sale))
     return assessed, lots
 
 

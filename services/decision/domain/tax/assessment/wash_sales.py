@@ -8,13 +8,18 @@ Sources:
     so does the time that what was sold had been held.
     Rev. Rul. 2008-5: bought in the taxpayer's IRA or Roth IRA, the loss is gone and the basis there does not rise.
     Rev. Rul. 56-602: what is left of one purchase does not replace a part of it that was sold.
+    Given units have two costs when they were worth less than they had cost the giver: § 1015(a), Treas. Reg.
+    § 1.1015-1(a). Money beside the new units of a merger: § 356(a), (c), § 358(a)(1), lot by lot (Treas. Reg.
+    § 1.356-1(b), § 1.358-2(a)(2)).
     Lots: 26 CFR § 1.1012-1(c) (named to the broker, also by a standing order; else the oldest), (e) (average). Mergers
     and spin-offs without tax: 26 U.S.C. § 358, § 1223(1): cost and time go along.
 
 Our readings: a spouse's purchase counts (IRS Publication 550) and the loss joins the basis of the spouse's shares;
 shares that were bought in the window and sold before the loss do not replace it, as nothing of them is held when the
 loss is made or later; units received in a merger or spin-off without tax replace nothing, as § 1091(a) asks for a
-purchase or an exchange that was taxed; of assets that are identical though not the same, one unit replaces one unit.
+purchase or an exchange that was taxed; of assets that are identical though not the same, one unit replaces one unit,
+by the sets of the day of the sale; money in a merger is a gain and no dividend (§ 356(a)(2)); units with two costs are
+left out of an average (26 CFR § 1.1012-1(e)(1)(ii)).
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -32,6 +37,8 @@ from services.decision.domain.tax.assessment.history import (
     LotMethod,
     Reorganization,
     Transfer,
+    Treatment,
+    cents,
     fraction_of,
     part,
     total,
@@ -42,6 +49,7 @@ from services.decision.domain.tax.assessment.results import (
     Piece,
     SoldMoreThanHeld,
     Term,
+    money_received,
     returned_capital,
 )
 from services.decision.domain.tax.united_states import long_term_from
@@ -57,6 +65,8 @@ LOT_SOURCE = {
 }
 WASH_SOURCE = "26 U.S.C. § 1091"
 RETURNED_SOURCE = "26 U.S.C. § 301(c)(3)"
+EXCHANGED_SOURCE = "26 U.S.C. § 356(a)(1)"
+GIVEN_SOURCE = "26 U.S.C. § 1015(a)"
 
 
 @dataclass(slots=True)
@@ -67,6 +77,7 @@ class Lot:
         purchase_id: The acquisition that they came from; parts of one purchase have the same.
         held_from_date: When the holding period counts from: before `acquired_date` once time was tacked on.
         known_from: What happened to the asset before is in `units` and `basis` already.
+        loss_basis: What counts instead of `basis` in a sale at a loss, lower than it; None when it is the same.
     """
 
     purchase_id: str
@@ -77,14 +88,30 @@ class Lot:
     known_from: date
     units: Fraction
     basis: Decimal
+    loss_basis: Decimal | None = None
 
     def split(self, units: Fraction) -> "Lot":
         """Take `units` out as a lot of their own; all of them when they are all."""
         basis = part(self.basis, units, self.units)
-        taken = replace(self, units=units, basis=basis)
+        loss_basis = None if self.loss_basis is None else part(self.loss_basis, units, self.units)
+        taken = replace(self, units=units, basis=basis, loss_basis=loss_basis)
         self.units -= units
         self.basis = total((self.basis, basis.copy_negate()))
+        if self.loss_basis is not None and loss_basis is not None:
+            self.loss_basis = total((self.loss_basis, loss_basis.copy_negate()))
         return taken
+
+    def change(self, amount: Decimal) -> None:
+        """Change what the units cost; below 0 it stays for the caller to see, and for a loss it is 0."""
+        self.basis = total((self.basis, amount))
+        if self.loss_basis is not None:
+            self.loss_basis = max(total((self.loss_basis, amount)), ZERO)
+
+    def cost(self, proceeds: Decimal) -> Decimal:
+        """Return what the units cost when they bring `proceeds`: between both costs there is neither gain nor loss."""
+        if self.loss_basis is None:
+            return self.basis
+        return min(self.basis, max(proceeds, self.loss_basis))
 
 
 # Orders the account's lots for a disposal: least first.
@@ -115,10 +142,12 @@ class AssetLots:
         """Lay out every purchase, those to come included: a loss looks 30 days ahead."""
         rows = [each for each in self.history.acquisitions if each.asset in self.assets]
         for row in sorted(rows, key=lambda each: (each.day, each.lot_id)):
-            units = self.history.units(row)
-            lot = Lot(row.lot_id, row.account_id, row.asset, row.day, row.day, row.known_from, units, row.cost)
+            units, held_from = self.history.units(row), row.held_from or row.day
+            said = row.lot_id, row.account_id, row.asset, row.day, held_from, row.known_from
+            lot = Lot(*said, units, row.cost, row.loss_cost)
             self.lots.append(lot)
-            self.unused.append(lot)
+            if row.purchased:
+                self.unused.append(lot)
             self.by_place.setdefault((row.account_id, row.asset), []).append(lot)
 
     def held(self) -> list[Lot]:
@@ -131,19 +160,55 @@ class AssetLots:
             insort(self.lots, lot, key=_oldest_first)
             insort(self.by_place.setdefault((lot.account_id, lot.asset), []), lot, key=_oldest_first)
 
-    def reorganize(self, row: Reorganization) -> list[Lot]:
-        """Take out of every lot of `row.asset` bought before the day what it became, and return that."""
+    def reorganize(self, row: Reorganization) -> tuple[list[Lot], list[tuple[str, AssessedDisposal]]]:
+        """Take out of every lot of `row.asset` bought before the day what it became.
+
+        Returns:
+            That; and each lot's gain on the money that came beside it, with its account.
+        """
         made: list[Lot] = []
-        for lot in self.lots:
-            if lot.asset != row.asset or lot.known_from >= row.day or not lot.units:
-                continue
+        gains: list[tuple[str, AssessedDisposal]] = []
+        concerned = [lot for lot in self.lots if lot.asset == row.asset and lot.known_from < row.day and lot.units]
+        money = self._money(row, concerned) if row.money else {}
+        for lot in concerned:
             cost = fraction_of(lot.basis, row.cost_part)
+            for_loss = None if lot.loss_basis is None else fraction_of(lot.loss_basis, row.cost_part)
             units = self.history.become(row, lot.units)
-            made.append(replace(lot, asset=row.new_asset, known_from=row.day, units=units, basis=cost))
+            new = replace(lot, asset=row.new_asset, known_from=row.day, units=units, basis=cost, loss_basis=for_loss)
+            made.append(new)
             lot.basis = total((lot.basis, cost.copy_negate()))
+            if lot.loss_basis is not None and for_loss is not None:
+                lot.loss_basis = total((lot.loss_basis, for_loss.copy_negate()))
             if row.ends_old:
                 lot.units = Fraction(0)
-        return made
+            if id(lot) in money:
+                gains.append((lot.account_id, self._exchanged(row, new, money[id(lot)])))
+        return made, gains
+
+    def _money(self, row: Reorganization, lots: Sequence[Lot]) -> dict[int, Decimal]:
+        """Return each lot's part of the money that its account is paid."""
+        of_account: dict[str, list[Lot]] = {}
+        for lot in lots:
+            of_account.setdefault(lot.account_id, []).append(lot)
+        scale = self.history.scale(row.asset, row.day)
+        money: dict[int, Decimal] = {}
+        for held in of_account.values():
+            units = sum((lot.units for lot in held), Fraction(0))
+            left = cents(Fraction(row.money) * units / scale)
+            for lot in held:
+                money[id(lot)] = part(left, lot.units, units)
+                left, units = total((left, money[id(lot)].copy_negate())), units - lot.units
+        return money
+
+    def _exchanged(self, row: Reorganization, new: Lot, money: Decimal) -> AssessedDisposal:
+        """Take the money off the new lot's basis, and return the gain: at most the money, and never a loss."""
+        worth = cents(Fraction(row.new_value or ZERO) * new.units / self.history.scale(row.new_asset, row.day))
+        realized = total((money, worth, new.basis.copy_negate()))
+        gain = min(money, max(realized, ZERO))
+        recovered = total((money, gain.copy_negate()))
+        new.change(recovered.copy_negate())
+        term = Term.LONG if row.day >= long_term_from(new.held_from_date) else Term.SHORT
+        return money_received(row.day, row.asset, money, recovered, EXCHANGED_SOURCE, lot_id=new.purchase_id, term=term)
 
     def transfer(self, row: Transfer) -> None:
         """Move units to another account, with their basis and their time.
@@ -188,7 +253,7 @@ class AssetLots:
         gains: list[AssessedDisposal] = []
         for lot in held:
             share = part(amount, lot.units, units)
-            lot.basis = total((lot.basis, share))
+            lot.change(share)
             amount, units = total((amount, share.copy_negate())), units - lot.units
             if lot.basis < 0:
                 term = Term.LONG if day >= long_term_from(lot.held_from_date) else Term.SHORT
@@ -287,7 +352,11 @@ class AssetLots:
     def _average(self, disposal: Disposal) -> None:
         """Let every unit that the account holds cost the same, to the cent of each lot."""
         place = disposal.account_id, disposal.asset
-        held = [lot for lot in self.by_place.get(place, ()) if lot.units and lot.acquired_date <= disposal.day]
+        held = [
+            lot
+            for lot in self.by_place.get(place, ())
+            if lot.units and lot.acquired_date <= disposal.day and lot.loss_basis is None
+        ]
         basis, units = total(lot.basis for lot in held), sum((lot.units for lot in held), Fraction(0))
         for lot in held:
             lot.basis = part(basis, lot.units, units)
@@ -296,8 +365,10 @@ class AssetLots:
     def _pieces(self, disposal: Disposal, sold: Lot, rule: MatchRule, proceeds: Decimal) -> list[Piece]:
         """Return the sold lot as pieces: one for each replacement that disallows a loss, one for the rest."""
         account = self.history.account[disposal.account_id]
+        if disposal.treatment is not Treatment.SALE:
+            return [self._untaxed(disposal, sold, rule)]
         pieces: list[Piece] = []
-        if proceeds < sold.basis and not account.sheltered:
+        if proceeds < sold.cost(proceeds) and not account.sheltered:
             for replacement in self._replacements(disposal, sold):
                 if not sold.units:
                     break
@@ -306,12 +377,17 @@ class AssetLots:
                 share = part(proceeds, units, sold.units)
                 proceeds = total((proceeds, share.copy_negate()))
                 washed = sold.split(units)
-                loss = total((washed.basis, share.copy_negate()))
+                loss = total((washed.cost(share), share.copy_negate()))
                 note = self._replace(replacement, units * rate, loss, disposal.day, washed)
                 pieces.append(self._piece(disposal, washed, rule, share, loss, note))
         if sold.units:
             pieces.append(self._piece(disposal, sold, rule, proceeds, ZERO, ""))
         return pieces
+
+    def _untaxed(self, disposal: Disposal, sold: Lot, rule: MatchRule) -> Piece:
+        """Return what leaves at its cost."""
+        piece = self._piece(disposal, sold, rule, sold.basis, ZERO, "")
+        return replace(piece, cost=sold.basis, source=disposal.source, treatment=disposal.treatment)
 
     def _exchange(self, sold: Lot, day: date, replacement: Lot) -> Fraction:
         """Return how many units of the replacement stand for one unit sold, each in units after its last split."""
@@ -330,7 +406,8 @@ class AssetLots:
             lot = self.unused[index]
             if needed <= 0 or lot.acquired_date > disposal.day + WINDOW:
                 break
-            if lot.purchase_id != sold.purchase_id:
+            same = self.history.same(sold.asset, lot.asset, disposal.day)
+            if lot.purchase_id != sold.purchase_id and same:
                 found.append(lot)
                 needed -= lot.units / self._exchange(sold, disposal.day, lot)
         return found
@@ -352,18 +429,26 @@ class AssetLots:
     def _piece(
         self, disposal: Disposal, sold: Lot, rule: MatchRule, proceeds: Decimal, disallowed: Decimal, note: str
     ) -> Piece:
-        held_long = disposal.day >= long_term_from(sold.held_from_date)
+        cost = sold.cost(proceeds)
+        at_loss = sold.loss_basis is not None and cost == sold.loss_basis
+        # 26 U.S.C. § 1223(2): the giver's time counts only where the giver's basis does.
+        held_from = sold.acquired_date if at_loss else sold.held_from_date
+        held_long = disposal.day >= long_term_from(held_from)
+        if cost != sold.basis:
+            never = total((sold.basis, cost.copy_negate()))
+            self.permanently_lost = total((self.permanently_lost, never))
+            note = note or f"{never} was lost before the gift and never counts ({GIVEN_SOURCE})"
         return Piece(
             rule=rule,
             quantity=self.history.quantity_on(disposal.asset, disposal.day, sold.units),
             proceeds=proceeds,
-            cost=sold.basis,
+            cost=cost,
             source=WASH_SOURCE if disallowed else LOT_SOURCE[rule],
             acquired_date=sold.acquired_date,
             lot_id=sold.purchase_id,
             term=Term.LONG if held_long else Term.SHORT,
             disallowed_loss=disallowed,
-            held_from_date=sold.held_from_date,
+            held_from_date=held_from,
             note=note,
         )
 

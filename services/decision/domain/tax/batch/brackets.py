@@ -4,13 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.decision.domain.tax.assessment.us_years import (
-    INVESTMENT_INCOME_RATE,
-    LONG_TERM_RATES,
-    ORDINARY_RATES,
-    STATUSES,
-    YEARS,
-)
+from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus
 from services.decision.domain.tax.batch.columns import STATUSES as ORDER
 from services.decision.domain.tax.batch.compiled import RATE_SCALE, Ints
 
@@ -38,6 +32,7 @@ def brackets(tax_year: int) -> Brackets:
         KeyError: Its rules are not known.
     """
     year = YEARS[tax_year]
+    one = year[FilingStatus.SINGLE]
 
     def cents(amounts: list[object]) -> list[int]:
         return [int(str(amount)) * 100 for amount in amounts]
@@ -48,9 +43,9 @@ def brackets(tax_year: int) -> Brackets:
     return Brackets(
         np.array([[*cents(list(year[each].ordinary_tops)), _NO_TOP] for each in ORDER], dtype=np.int64),
         np.array([[*cents(list(year[each].long_term_tops)), _NO_TOP] for each in ORDER], dtype=np.int64),
-        rates(ORDINARY_RATES),
-        rates(LONG_TERM_RATES),
-        np.array(cents([STATUSES[each].loss_cap for each in ORDER]), dtype=np.int64),
-        np.array(cents([STATUSES[each].investment_income_threshold for each in ORDER]), dtype=np.int64),
-        int(INVESTMENT_INCOME_RATE * RATE_SCALE),
+        rates(one.ordinary_rates),
+        rates(one.long_term_rates),
+        np.array(cents([year[each].loss_cap for each in ORDER]), dtype=np.int64),
+        np.array(cents([year[each].investment_income_threshold for each in ORDER]), dtype=np.int64),
+        int(one.investment_income_rate * RATE_SCALE),
     )
