@@ -56,6 +56,14 @@ class MemoryLog:
             size = max(self.checkpoints, default=None)
         return self.checkpoints.get(size)
 
+    async def checkpoint_and_tile(self, size, tile):
+        leaves = self.entries[tile * 256 : (tile + 1) * 256]
+        full = b"".join(entry.leaf for entry in leaves) if len(leaves) == 256 else None
+        return await self.checkpoint(size), full
+
+    async def bodies_of_each(self, wanted, *, stop, limit):
+        return [await self.bodies(each, start=0, stop=stop, limit=limit) for each in wanted]
+
     async def size_at(self, instant):
         return max((size for size, each in self.checkpoints.items() if each.sign_time <= instant), default=None)
 

@@ -23,7 +23,7 @@ from services.audit.domain.checkpoint import Checkpoint, sign_checkpoint
 from services.audit.domain.entry import new_entry
 from services.audit.domain.signed_note import SigningKey
 from services.audit.domain.terms import postings
-from services.audit.domain.tiles import RightEdge, Tile, split_hashes
+from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, split_hashes
 from services.audit.tables import SCHEMA, log_tables
 from tests.bench.audit_lab import ACCOUNTS, NOW, an_event
 
@@ -34,7 +34,7 @@ _TOGETHER = 10
 
 
 async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) -> None:
-    """Write the entries of the events 0 to `count` to the log `log`, which is empty or was filled so far by this.
+    """Write the entries of the events 0 to `count` to the log `log`, and go on where an earlier filling ended.
 
     Args:
         url: Where the service connects; its rights are enough.
@@ -45,17 +45,21 @@ async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) 
     """
     connection = await asyncpg.connect(url)
     await connection.execute("set synchronous_commit = off")
-    size = await connection.fetchval(log_tables(log).sql("select coalesce(max(size), 0) from audit.checkpoint_note"))
-    if size:
-        if size != count:
-            raise RuntimeError(f"the log {log} was filled with {size:,} entries, not {count:,}: remove its directory")
+    size = await connection.fetchval(log_tables(log).sql("select max(size) from audit.checkpoint_note"))
+    if size == count:
         await connection.close()
         return
-    edge, began = RightEdge(), time.perf_counter()
-    await _store(connection, log, key, [(edge, ())])
+    if size is None:
+        edge = RightEdge()
+        await _store(connection, log, key, [(edge, ())])
+    elif size < count:
+        edge = await _edge(connection, log, size)
+    else:
+        raise RuntimeError(f"the log {log} was filled with {size:,} entries, not {count:,}: remove its directory")
+    began, begun = time.perf_counter(), edge.size
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for start, made in _made(pool, workers, url, log, count):
+        for start, made in _made(pool, workers, url, log, begun, count):
             leaves = split_hashes(await asyncio.wrap_future(made))
             commits = []
             for at in range(0, len(leaves), COMMIT):
@@ -63,7 +67,7 @@ async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) 
                 commits.append((edge, tiles))
             await _store(connection, log, key, commits)
             if sys.stderr.isatty() or start % 500_000 == 0:
-                rate = edge.size / (time.perf_counter() - began)
+                rate = (edge.size - begun) / (time.perf_counter() - began)
                 sys.stderr.write(f"\r{log}: {edge.size:,} of {count:,} entries, {rate:,.0f}/s ")
                 sys.stderr.flush()
     sys.stderr.write("\n")
@@ -81,12 +85,12 @@ def recorded_time(stop: int) -> datetime:
 
 
 def _made(
-    pool: ProcessPoolExecutor, workers: int, url: str, log: str, count: int
+    pool: ProcessPoolExecutor, workers: int, url: str, log: str, begun: int, count: int
 ) -> "Iterator[tuple[int, Future[bytes]]]":
     """Yield the work on all entries by its first index, in order, begun a little ahead."""
     step = _TOGETHER * COMMIT
     ahead: list[tuple[int, Future[bytes]]] = []
-    for start in range(0, count, step):
+    for start in range(begun, count, step):
         ahead.append((start, pool.submit(_rows, url, log, start, min(start + step, count))))
         if len(ahead) > 2 * workers:
             yield ahead.pop(0)
@@ -112,12 +116,31 @@ async def _store_rows(url: str, log: str, start: int, stop: int) -> bytes:
             rows.append((index, entry.leaf, entry.body))
             keys.append((event.event_id, index, event.digest))
         found += [(term, first, each) for term, each in postings(events).items()]
+    # They are there already when the filling before ended between them and their checkpoint.
+    found_there = await connection.fetchval(tables.sql("select exists (select from audit.entry where idx = $1)"), start)
+    tables_and_rows = () if found_there else ((tables.entry, rows), (tables.posting, found), (tables.event_key, keys))
     async with connection.transaction():
-        for table, records in ((tables.entry, rows), (tables.posting, found), (tables.event_key, keys)):
+        for table, records in tables_and_rows:
             columns = [column.name for column in table.columns]
             await connection.copy_records_to_table(table.name, schema_name=SCHEMA, columns=columns, records=records)
     await connection.close()
     return b"".join(leaf for _, leaf, _ in rows)
+
+
+async def _edge(connection: asyncpg.Connection, log: str, size: int) -> RightEdge:
+    """Return the edge of the tree of `size` leaves, a multiple of `COMMIT`, from what is stored."""
+    levels = -(-size.bit_length() // TILE_HEIGHT)
+    partials = []
+    for level in range(levels):
+        first = (size >> TILE_HEIGHT * (level + 1)) * TILE_WIDTH
+        if level:
+            query = "select root from audit.tile where level = $1 and idx >= $2 order by idx"
+            rows = await connection.fetch(log_tables(log).sql(query), level - 1, first)
+        else:
+            query = "select leaf from audit.entry where idx >= $1 and idx < $2 order by idx"
+            rows = await connection.fetch(log_tables(log).sql(query), first, size)
+        partials.append([row[0] for row in rows])
+    return RightEdge.of(size, partials)
 
 
 async def _store(

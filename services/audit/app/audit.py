@@ -1,17 +1,18 @@
 """The use cases of the audit service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Appended, Sequencer
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event, parse_entry
+from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event
 from services.audit.domain.errors import EntryDisposed, EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import (
+    HASH_BYTES,
     Span,
     Unproven,
     consistency_spans,
@@ -21,11 +22,13 @@ from services.audit.domain.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from services.audit.domain.tiles import TileCache, TileNodes, tiles_for
+from services.audit.domain.reading import read_entry
+from services.audit.domain.tiles import TILE_WIDTH, TileCache, TileId, TileNodes, TileRange, tile_range, tiles_for
 from services.kernel.errors import Invalid, Violations
 
 # Entries are read from storage in steps, so that a page of large entries does not fill the memory.
 _STEP_ENTRIES = 250
+_TILE_BYTES = TILE_WIDTH * HASH_BYTES
 # Bodies in one answer; the message that carries them has about twice that, within every client's usual limit of 4 MiB.
 _ANSWER_BYTES_MAX = 1_500_000
 
@@ -219,13 +222,7 @@ class AuditApp:
         Raises:
             TreeSizeUnknown: The log has none of this size.
         """
-        checkpoint = await self._log.checkpoint(size)
-        if checkpoint is None:
-            raise TreeSizeUnknown(
-                "the log has no checkpoint yet" if size is None else f"the log has no checkpoint of size {size}",
-                **({} if size is None else {"size": size}),
-            )
-        return checkpoint
+        return _found(await self._log.checkpoint(size), size)
 
     async def inclusion_proof(self, index: int, size: int | None = None) -> InclusionProof:
         """Return the proof that the entry at `index` is in the log as it was at `size`, or is now.
@@ -234,15 +231,19 @@ class AuditApp:
             TreeSizeUnknown: The log has no checkpoint of this size.
             EntryNotFound: The log was not that long.
         """
-        signed = await self.checkpoint(size)
+        tile = TileId(0, index // TILE_WIDTH)
+        found, data = await self._log.checkpoint_and_tile(size, tile.index)
+        signed = _found(found, size)
         checkpoint = signed.checkpoint
         if index >= checkpoint.size:
             raise EntryNotFound(f"the log of size {checkpoint.size} has no entry {index}", index=index)
-        leaf, *path = await self._roots((Span(index, index + 1), *inclusion_spans(index, checkpoint.size)), checkpoint)
-        try:
-            verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=path, root=checkpoint.root)
-        except Unproven as error:
-            raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
+        spans = (Span(index, index + 1), *inclusion_spans(index, checkpoint.size))
+        # As much of the tile as the log had then, which may be less than it has now.
+        width = tile_range(tile, checkpoint.size).width
+        held = {TileRange(tile, width): data[: width * HASH_BYTES]} if data and len(data) == _TILE_BYTES else {}
+        nodes = await self._nodes(spans, checkpoint.size, held)
+        leaf, *path = [span_root(nodes, span) for span in spans]
+        self._verified(index, checkpoint, leaf, path)
         return InclusionProof(tuple(path), signed, index, leaf)
 
     async def proven(self, bodies: Sequence[bytes], signed: SignedCheckpoint) -> list[ProvenEntry]:
@@ -260,12 +261,7 @@ class AuditApp:
         proven = []
         for index, body, each in zip(indexes, bodies, spans, strict=True):
             path = tuple(roots[span] for span in each)
-            try:
-                verify_inclusion(
-                    index=index, size=checkpoint.size, leaf=leaf_hash(body), proof=path, root=checkpoint.root
-                )
-            except Unproven as error:
-                raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
+            self._verified(index, checkpoint, leaf_hash(body), path)
             proven.append(ProvenEntry(index, body, path))
         return proven
 
@@ -295,6 +291,7 @@ class AuditApp:
                 first=first, second=later.size, first_root=earlier.root, second_root=later.root, proof=proof
             )
         except Unproven as error:
+            self._cache.forget()
             raise LogRootMismatch(f"what is stored is not what was signed: {error}", first=first) from error
         return Proof(tuple(proof), signed)
 
@@ -305,16 +302,40 @@ class AuditApp:
         nodes = await self._nodes(spans, checkpoint.size)
         return [span_root(nodes, span) for span in spans]
 
-    async def _nodes(self, spans: Sequence[Span], size: int) -> TileNodes:
-        """Return what the roots of `spans` follow from."""
-        wanted = tiles_for(spans, size)
+    async def _nodes(
+        self, spans: Sequence[Span], size: int, held: Mapping[TileRange, bytes] | None = None
+    ) -> TileNodes:
+        """Return what the roots of `spans` follow from; tiles that are `held` already are not read again."""
+        wanted, held = tiles_for(spans, size), held or {}
         known = self._cache.known(wanted)
-        missing = [each for each in wanted if each.id not in known]
-        return TileNodes(await self._log.tiles(missing) if missing else {}, known, self._cache)
+        missing = [each for each in wanted if each.id not in known and each not in held]
+        read = await self._log.tiles(missing) if missing else {}
+        return TileNodes({**read, **{each.id: data for each, data in held.items()}}, known, self._cache)
+
+    def _verified(self, index: int, checkpoint: Checkpoint, leaf: bytes, path: Sequence[bytes]) -> None:
+        """Check what is to be given away.
+
+        Raises:
+            LogRootMismatch: It does not lead to the signed root.
+        """
+        try:
+            verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=path, root=checkpoint.root)
+        except Unproven as error:
+            self._cache.forget()
+            raise LogRootMismatch(f"what is stored is not what was signed: {error}", index=index) from error
+
+
+def _found(signed: SignedCheckpoint | None, size: int | None) -> SignedCheckpoint:
+    if signed is None:
+        raise TreeSizeUnknown(
+            "the log has no checkpoint yet" if size is None else f"the log has no checkpoint of size {size}",
+            **({} if size is None else {"size": size}),
+        )
+    return signed
 
 
 def _parsed(body: bytes) -> Entry:
     try:
-        return parse_entry(body)
+        return read_entry(body)
     except ValueError as error:
         raise LogRootMismatch("a stored entry is not as the log writes it") from error

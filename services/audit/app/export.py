@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.audit.app.ports import LogReader
-from services.audit.domain.entry import ACCOUNT, body_index, parse_entry
+from services.audit.domain.bulk import Bodies
+from services.audit.domain.entry import ACCOUNT, body_index
 from services.audit.domain.errors import LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.manifest import (
@@ -27,15 +28,15 @@ from services.audit.domain.manifest import (
     Manifest,
 )
 from services.audit.domain.merkle import Span, leaf_hash, span_root
+from services.audit.domain.reading import read_entry
 from services.audit.domain.records import scope_data
 from services.audit.domain.render import csv_header, csv_lines, text_blocks
-from services.audit.domain.scrub import StoredEntry
 from services.audit.domain.signed_note import SigningKey
-from services.audit.domain.sparse import SparseTree, gap_spans, leaf_line, node_line, proof_spans
+from services.audit.domain.sparse import SparseTree, gap_spans, leaf_line, leaf_lines, node_line, proof_spans
 from services.audit.domain.tiles import TileNodes, tiles_for
 
-# Entries that are handled at once; half a thousand bodies are about 250 kB.
-STEP_ENTRIES = 2_000
+# Entries that are handled at once, about a megabyte; between two steps, calls are served.
+STEP_ENTRIES = 1 << 11
 # A body is at most 64 KiB, so that many of the largest are 16 MiB.
 STEP_ENTRIES_FILTERED = 250
 # Subtrees whose tiles are read at once: each is at most a tile of 8 KiB.
@@ -52,8 +53,8 @@ class Form(StrEnum):
 class LogRows(Protocol):
     """Reads a stretch of the log row by row."""
 
-    async def rows(self, start: int, stop: int) -> Sequence[StoredEntry]:
-        """Return the rows from `start` up to but not including `stop`, by index."""
+    async def lines(self, start: int, stop: int) -> Bodies | None:
+        """Return the rows from `start` up to but not including `stop`, a newline between two; None without any."""
         ...
 
     async def cosignatures(self, size: int) -> Sequence[str]:
@@ -117,17 +118,17 @@ class Exporter:
             yield path, file.take(csv_header() if path == CSV_PATH else b"")
         tree, count = SparseTree(), 0
         numbers: list[int] = []
-        async for bodies, indexes in self._steps(order, size):
+        async for lines, bodies, indexes in self._steps(order, size):
             proof = await self._proof(tree, indexes, [leaf_hash(body) for body in bodies], size)
             count += len(bodies)
-            yield ENTRIES_PATH, files[ENTRIES_PATH].take(b"\n".join(bodies) + b"\n")
+            yield ENTRIES_PATH, files[ENTRIES_PATH].take(lines + b"\n")
             yield PROOF_PATH, files[PROOF_PATH].take(proof)
             if Form.CSV in order.forms:
                 yield CSV_PATH, files[CSV_PATH].take(csv_lines(bodies))
             if Form.TEXT in order.forms:
                 yield TEXT_PATH, files[TEXT_PATH].take(text_blocks(bodies))
             if _account_of(order) is not None:
-                ends = (parse_entry(bodies[0]).account_sequence, parse_entry(bodies[-1]).account_sequence)
+                ends = (read_entry(bodies[0]).account_sequence, read_entry(bodies[-1]).account_sequence)
                 numbers = [numbers[0] if numbers else ends[0], ends[1]]
         yield PROOF_PATH, files[PROOF_PATH].take(await self._proof(tree, (), (), size))
         if tree.root() != signed.checkpoint.root:
@@ -152,27 +153,33 @@ class Exporter:
         )
         yield MANIFEST_PATH, manifest.note(self._key).encode()
 
-    async def _steps(self, order: ExportOrder, size: int) -> AsyncIterator[tuple[list[bytes], list[int]]]:
-        """Yield the wanted bodies and their indexes, step by step."""
+    async def _steps(self, order: ExportOrder, size: int) -> AsyncIterator[tuple[bytes, list[bytes], Sequence[int]]]:
+        """Yield the wanted bodies step by step: as lines, each by itself, and their indexes."""
         start, stop = order.start_index, size if order.stop_index is None else min(order.stop_index, size)
         if order.wanted == EntryFilter():
-            for at in range(start, stop, STEP_ENTRIES):
-                rows = await self._rows.rows(at, min(at + STEP_ENTRIES, stop))
-                if rows:
-                    yield [row.body for row in rows], [row.index for row in rows]
+            while start < stop:
+                # To where the next subtree of as many leaves begins, so that hashing takes the fewest steps.
+                after = min((start // STEP_ENTRIES + 1) * STEP_ENTRIES, stop)
+                rows = await self._rows.lines(start, after)
+                if rows is not None:
+                    yield rows.text, rows.apart(), rows.index_of_each()
+                start = after
             return
         while start < stop:
             bodies = list(await self._log.bodies(order.wanted, start=start, stop=stop, limit=STEP_ENTRIES_FILTERED))
             if bodies:
                 indexes = [body_index(body) for body in bodies]
                 start = indexes[-1] + 1
-                yield bodies, indexes
+                yield b"\n".join(bodies), bodies, indexes
             if len(bodies) < STEP_ENTRIES_FILTERED:
                 return
 
     async def _proof(self, tree: SparseTree, indexes: Sequence[int], leaves: Sequence[bytes], size: int) -> bytes:
         """Return the lines of the proof up to the last of `indexes`, or to the end when there is none."""
         after = tree.size
+        if indexes and indexes[0] == after and indexes[-1] == after + len(indexes) - 1:
+            tree.add_leaves(leaves)
+            return leaf_lines(after, leaves)
         spans = proof_spans(after, indexes) if indexes else list(gap_spans(after, size))
         roots = await self._roots(spans, size)
         lines: list[bytes] = []

@@ -51,6 +51,10 @@ class LogReader(Protocol):
         """Return the checkpoint of `size`, or the newest."""
         ...
 
+    async def checkpoint_and_tile(self, size: int | None, tile: int) -> tuple[SignedCheckpoint | None, bytes | None]:
+        """Return the checkpoint of `size`, or the newest, and the tile `tile` of the leaves, None when not full."""
+        ...
+
     async def size_at(self, instant: datetime) -> int | None:
         """Return how many entries were recorded at `instant` or before; None when there was no checkpoint yet."""
         ...
@@ -67,6 +71,12 @@ class LogReader(Protocol):
         self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
     ) -> Sequence[bytes]:
         """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
+        ...
+
+    async def bodies_of_each(
+        self, wanted: Sequence[EntryFilter], *, stop: int, limit: int
+    ) -> Sequence[Sequence[bytes]]:
+        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one."""
         ...
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:

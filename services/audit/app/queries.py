@@ -10,9 +10,10 @@ from services.audit.app.ports import LogReader
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.approvals import APPROVAL_KINDS, Approval, approval_of, approves
 from services.audit.domain.checkpoint import SignedCheckpoint
-from services.audit.domain.entry import ACCOUNT, Entry, parse_entry
+from services.audit.domain.entry import ACCOUNT, Entry
 from services.audit.domain.errors import SubjectUnknown, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
+from services.audit.domain.reading import read_entry
 from services.audit.domain.story import Story, Subject
 from services.kernel.errors import FieldViolation, Invalid
 
@@ -77,11 +78,10 @@ class Queries:
         size = signed.checkpoint.size
         truncated, looked = False, 0
         while wanted := list(story.wanted()):
-            for each in wanted:
-                bodies = await self._log.bodies(each, start=0, stop=size, limit=_LOOK_ENTRIES)
+            for bodies in await self._log.bodies_of_each(wanted, stop=size, limit=_LOOK_ENTRIES):
                 truncated |= len(bodies) == _LOOK_ENTRIES
                 looked += len(bodies)
-                story.add(map(parse_entry, bodies))
+                story.add(map(read_entry, bodies))
             if looked >= 4 * ANSWER_ENTRIES_MAX:
                 truncated = True
                 break
@@ -108,7 +108,7 @@ class Queries:
         while len(newest) < KINDS_MAX:
             bodies = await self._log.bodies(about, start=0, stop=stop, limit=_LOOK_ENTRIES, descending=True)
             for body in bodies:
-                entry = parse_entry(body)
+                entry = read_entry(body)
                 newest.setdefault(entry.event.kind, entry)
                 stop = entry.index
             if len(bodies) < _LOOK_ENTRIES:
@@ -136,7 +136,7 @@ class Queries:
             return approval
         # A plan is made by the service, in a run that somebody started.
         first = EntryFilter(kind="decision.run.*", subjects={"run": run})
-        started = [parse_entry(body) for body in await self._log.bodies(first, start=0, stop=size, limit=1)]
+        started = [read_entry(body) for body in await self._log.bodies(first, start=0, stop=size, limit=1)]
         return replace(approval, author=started[0].event.actor) if started else approval
 
     async def accesses(
@@ -176,7 +176,7 @@ class Queries:
                 for each in filters
                 for body in await self._log.bodies(each, start=0, stop=stop, limit=step, descending=True)
             }
-            found = sorted(map(parse_entry, bodies), key=lambda entry: -entry.index)
+            found = sorted(map(read_entry, bodies), key=lambda entry: -entry.index)
             # Beyond the first `step`, one filter may have more that another's last ones hide.
             for entry in found[:step]:
                 stop = entry.index

@@ -8,7 +8,7 @@ be wrong, a clean stretch never: whatever `Scrub` would find in it is one.
 """
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -23,29 +23,12 @@ from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import ACCOUNT, EVENT_BYTES_MAX, TRACE_PARENT, printable, written
 from services.audit.domain.merkle import HASH_BYTES
+from services.audit.domain.reading import MEMBERS, STRICT, exact
 from services.audit.domain.scrub import StoredCheckpoint, StoredEntry, witness_findings
 from services.audit.domain.signed_note import NoteInvalid, VerifierKey
 from services.audit.domain.terms import postings_of_columns
 from services.audit.domain.tiles import TILE_HEIGHT, RightEdge, Tile, TileId
 
-# The members of every body, in their order.
-_MEMBERS = (
-    "account_sequence",
-    "actor",
-    "data",
-    "event_id",
-    "index",
-    "kind",
-    "occurred_time",
-    "producer",
-    "recorded_time",
-    "subjects",
-    "trace_parent",
-)
-_STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-# JSON that needs no further look; a float is none, and a list or an object is looked into.
-_PLAIN = {str, int, bool, type(None)}
-_NESTED = {dict, list}
 # What the log's own members have beside their numbers.
 _SEQUENCE, _INDEX = len('{"account_sequence":,'), len(',"index":')
 # Bytes of UTF-8 below those of characters beyond U+FFFF, where sorting by code point and by UTF-16 unit differ.
@@ -63,7 +46,7 @@ class Bodies:
 
     Attributes:
         indexes: Of each, eight bytes, big end first.
-        text: The bodies, a comma between two.
+        text: The bodies, with one byte between two.
         lengths: Of each body, four bytes, big end first.
         leaves: 32 bytes of each.
     """
@@ -72,6 +55,16 @@ class Bodies:
     text: bytes
     lengths: bytes
     leaves: bytes
+
+    def apart(self) -> list[bytes]:
+        """Return each body."""
+        lengths = struct.unpack(f">{len(self.lengths) // 4}i", self.lengths)
+        starts = accumulate((length + 1 for length in lengths), initial=0)
+        return [self.text[start : start + length] for start, length in zip(starts, lengths, strict=False)]
+
+    def index_of_each(self) -> tuple[int, ...]:
+        """Return each index."""
+        return struct.unpack(f">{len(self.indexes) // 8}q", self.indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,15 +298,15 @@ class _Columns:
         documents: list[Any] = []
         try:
             documents = orjson.loads(text)
-            same = orjson.dumps(documents, option=_STRICT) == text
+            same = orjson.dumps(documents, option=STRICT) == text
         except (ValueError, TypeError):
             same = False
         if not same or len(documents) != count or not (text.isascii() or not text.translate(None, _BELOW_ASTRAL)):
             _suspect("a body is not canonical JSON")
-        if set(map(type, documents)) != {dict} or set(map(len, documents)) != {len(_MEMBERS)}:
+        if set(map(type, documents)) != {dict} or set(map(len, documents)) != {len(MEMBERS)}:
             _suspect("a body has other members")
         try:
-            rows = list(map(itemgetter(*_MEMBERS), documents))
+            rows = list(map(itemgetter(*MEMBERS), documents))
         except KeyError:
             _suspect("a body has other members")
         lengths = struct.unpack(f">{count}i", part.lengths)
@@ -348,7 +341,8 @@ class _Columns:
         # Where nothing below fails on another kind of value: true is one, and a list has values, too.
         if set(map(type, self.numbers)) != {int} or set(map(type, chain(self.data, self.subjects))) != {dict}:
             _suspect("a member has a value of another kind")
-        _require_exact(self.data)
+        if not exact(self.data):
+            _suspect("a number is not exact")
         subject_ids = [each for about in self.subjects for each in about.values()]
         if not printable("".join(subject_ids)):
             _suspect("a subject is not a printable text")
@@ -389,19 +383,6 @@ def _digests(bodies: Sequence[bytes], rows: Sequence[tuple[Any, ...]]) -> list[b
         event = b"{" + body[_SEQUENCE + len(str(row[0])) : kind - _INDEX - len(str(row[4]))]
         digests.append(sha256(event + body[kind:time] + body[time + len(recorded) :]).digest())
     return digests
-
-
-def _require_exact(objects: Sequence[Mapping[str, Any]]) -> None:
-    """Check that no number in them, however deep, is a floating-point one."""
-    inside: Collection[Any] = [each for members in objects for each in members.values()]
-    while inside:
-        types = set(map(type, inside))
-        if types <= _PLAIN:
-            return
-        if not types <= _PLAIN | _NESTED:
-            _suspect("a number is not exact")
-        nested = (each for each in inside if type(each) in _NESTED)
-        inside = list(chain.from_iterable(each.values() if type(each) is dict else each for each in nested))
 
 
 def _require_instants(texts: Sequence[str]) -> None:

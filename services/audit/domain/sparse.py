@@ -11,7 +11,7 @@ hash stands there too says which one was changed, when one was.
 
 from collections.abc import Iterator, Sequence
 
-from services.audit.domain.merkle import HASH_BYTES, Span, Unproven, node_hash, root_of_peaks
+from services.audit.domain.merkle import HASH_BYTES, Span, Unproven, node_hash, perfect_root, root_of_peaks
 
 
 def gap_spans(start: int, stop: int) -> Iterator[Span]:
@@ -39,6 +39,11 @@ def proof_spans(start: int, indexes: Sequence[int]) -> list[Span]:
 def leaf_line(index: int, leaf: bytes) -> bytes:
     """Return the line of an entry that is given."""
     return b"leaf %d %b\n" % (index, leaf.hex().encode())
+
+
+def leaf_lines(start: int, leaves: Sequence[bytes]) -> bytes:
+    """Return the lines of entries that are given, from `start` on without a gap."""
+    return "".join([f"leaf {index} {leaf.hex()}\n" for index, leaf in enumerate(leaves, start)]).encode()
 
 
 def node_line(span: Span, root: bytes) -> bytes:
@@ -69,6 +74,16 @@ class SparseTree:
             root = node_hash(self._peaks.pop()[1], root)
             width *= 2
         self._peaks.append((width, root))
+
+    def add_leaves(self, leaves: Sequence[bytes]) -> None:
+        """Take leaves that follow one another."""
+        at = 0
+        while at < len(leaves):
+            width = 1 << ((len(leaves) - at).bit_length() - 1)
+            if self.size:
+                width = min(width, self.size & -self.size)
+            self.add(self.size, width, perfect_root(leaves[at : at + width]))
+            at += width
 
     def root(self) -> bytes:
         """Return the root over everything taken."""

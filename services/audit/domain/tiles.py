@@ -133,32 +133,37 @@ def tiles_for(spans: Iterable[Span], size: int) -> tuple[TileRange, ...]:
 
 
 class TileCache:
-    """Keeps full tiles above the leaves, which never change and which most proofs need, with the nodes inside.
+    """Keeps tiles that most proofs need, with the nodes inside: those above the leaves, and the partial ones.
 
-    About 40 kB a tile. What a proof made of them proves is checked against a signed root all the same.
+    The first hashes of a tile never change, so what is kept of one width is right for ever. About 40 kB a tile. What a
+    proof made of them proves is checked against a signed root all the same.
     """
 
     def __init__(self, most: int = 256) -> None:
         """Keep at most `most` tiles, those that were used last."""
         self._most = most
-        self._rows: OrderedDict[TileId, list[list[bytes]]] = OrderedDict()
+        self._rows: OrderedDict[TileRange, list[list[bytes]]] = OrderedDict()
 
     def known(self, wanted: Iterable[TileRange]) -> dict[TileId, list[list[bytes]]]:
         """Return those of the tiles `wanted` that are kept."""
         found = {}
         for each in wanted:
-            rows = self._rows.get(each.id) if each.width == TILE_WIDTH else None
+            rows = self._rows.get(each)
             if rows is not None:
-                self._rows.move_to_end(each.id)
+                self._rows.move_to_end(each)
                 found[each.id] = rows
         return found
 
     def keep(self, tile: TileId, rows: list[list[bytes]]) -> None:
         """Keep the nodes of a tile, if it is one of those that are kept."""
-        if tile.level and len(rows[0]) == TILE_WIDTH:
-            self._rows[tile] = rows
+        if tile.level or len(rows[0]) < TILE_WIDTH:
+            self._rows[TileRange(tile, len(rows[0]))] = rows
             while len(self._rows) > self._most:
                 self._rows.popitem(last=False)
+
+    def forget(self) -> None:
+        """Keep nothing of what was read so far: some of it was wrong."""
+        self._rows.clear()
 
 
 class TileNodes:

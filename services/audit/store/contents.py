@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Text, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.audit.domain.bulk import Bodies
 from services.audit.domain.entry import ACCOUNT, parse_entry
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.scrub import Counts, Part, Posting, StoredCheckpoint, StoredEntry
@@ -13,7 +14,7 @@ from services.audit.domain.terms import positions, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, TileId, split_hashes, tile_range
 from services.audit.store.reader import PostgresReader
 from services.audit.tables import EVENTS, disposed_number, log_tables
-from services.runtime.database import Database
+from services.runtime.database import Database, driver_of
 
 _POSTINGS = """
     select term, start, positions
@@ -37,6 +38,13 @@ _LAST_POSTINGS = """
     ) as last
 """
 _BODIES = "select body from audit.entry where idx = any(cast(:indexes as bigint[]))"
+
+# Rows that follow one another, joined by the server to four values: the driver makes no object for each.
+BODIES = """
+    select string_agg(int8send(idx), ''::bytea), string_agg(body, $3::bytea),
+        string_agg(int4send(octet_length(body)), ''::bytea), string_agg(leaf, ''::bytea)
+    from (select idx, leaf, body from audit.entry where idx >= $1 and idx < $2 order by idx) as row
+"""
 
 # PostgreSQL's bigint.
 _INDEX_MAX = 2**63 - 1
@@ -83,6 +91,13 @@ class PostgresContents:
         )
         async with self._database.read() as connection:
             return [StoredEntry(*row) for row in await connection.execute(query)]
+
+    async def lines(self, start: int, stop: int) -> Bodies | None:
+        """Return the rows from `start` up to but not including `stop`, a newline between two; None without any."""
+        async with self._database.glance() as connection:
+            driver = await driver_of(connection)
+            row = await driver.fetchrow(self._tables.sql(BODIES), start, stop, b"\n")
+        return None if row is None or row[0] is None else Bodies(*row)
 
     async def beside(self, keys: Collection[str], postings: Collection[Posting], tiles: Collection[TileId]) -> Part:
         """Return what is stored under these keys."""

@@ -5,15 +5,16 @@ What a reader sees is committed, and each commit carries the checkpoint that cov
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from asyncpg import Connection
 from sqlalchemy import select
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import HASH_BYTES
+from services.audit.domain.reading import read_entry
 from services.audit.domain.terms import POSITIONS_MAX, positions_in_all, term_number, terms_wanted
 from services.audit.domain.tiles import TILE_WIDTH, TileId, TileRange
 from services.audit.tables import EVENTS, LogTables, log_tables
@@ -44,11 +45,24 @@ _TILES = """
         select from audit.tile as full_tile where full_tile.level = wanted.level and full_tile.idx = wanted.idx
     )
 """
+_FULL_TILES = """
+    select level, idx, data
+    from audit.tile
+    join unnest($1::smallint[], $2::bigint[]) as wanted (level, idx) using (level, idx)
+"""
 _CHECKPOINT = """
     select origin, size, root, note, sign_time from audit.checkpoint_note where size = $1
 """
 _NEWEST_CHECKPOINT = """
     select origin, size, root, note, sign_time from audit.checkpoint_note order by size desc limit 1
+"""
+_CHECKPOINT_AND_TILE = """
+    select origin, size, root, note, sign_time, (select data from audit.tile where level = 0 and idx = $1) as tile
+    from audit.checkpoint_note where size = $2
+"""
+_NEWEST_CHECKPOINT_AND_TILE = """
+    select origin, size, root, note, sign_time, (select data from audit.tile where level = 0 and idx = $1) as tile
+    from audit.checkpoint_note order by size desc limit 1
 """
 _SIZE_BEFORE = """
     select size from audit.checkpoint_note where sign_time < $1 order by sign_time desc, size desc limit 1
@@ -56,6 +70,7 @@ _SIZE_BEFORE = """
 _RANGE = "select body from audit.entry where idx >= $1 and idx < $2 order by idx limit $3"
 _RANGE_BACKWARDS = "select body from audit.entry where idx >= $1 and idx < $2 order by idx desc limit $3"
 _BODIES = "select body from audit.entry where idx = any($1::bigint[]) order by idx"
+_INDEXED_BODIES = "select idx, body from audit.entry where idx = any($1::bigint[])"
 _BODIES_BACKWARDS = "select body from audit.entry where idx = any($1::bigint[]) order by idx desc"
 _POSTINGS = """
     select start, positions from audit.posting where term = $1 and start > $2 and start < $3 order by start limit $4
@@ -64,6 +79,15 @@ _POSTINGS_BACKWARDS = """
     select start, positions from audit.posting
     where term = $1 and start > $2 and start < $3
     order by start desc limit $4
+"""
+_POSTINGS_OF_EACH = """
+    select term, start, positions
+    from unnest($1::bigint[]) as wanted (term)
+    cross join lateral (
+        select start, positions from audit.posting as found
+        where found.term = wanted.term and start < $2
+        order by start limit $3
+    ) as found
 """
 _POSTINGS_AT = """
     select term, start, positions from audit.posting where term = any($1::bigint[]) and start = any($2::bigint[])
@@ -86,9 +110,17 @@ class PostgresReader:
                 row = await driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT))
             else:
                 row = await driver.fetchrow(self._tables.sql(_CHECKPOINT), min(size, _INDEX_MAX))
-        if row is None:
-            return None
-        return SignedCheckpoint(Checkpoint(row["origin"], row["size"], row["root"]), row["note"], row["sign_time"])
+        return None if row is None else _checkpoint_of(row)
+
+    async def checkpoint_and_tile(self, size: int | None, tile: int) -> tuple[SignedCheckpoint | None, bytes | None]:
+        """Return the checkpoint of `size`, or the newest, and the tile `tile` of the leaves, None when not full."""
+        async with self._database.glance() as connection:
+            driver = await driver_of(connection)
+            if size is None:
+                row = await driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT_AND_TILE), tile)
+            else:
+                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT_AND_TILE), tile, min(size, _INDEX_MAX))
+        return (None, None) if row is None else (_checkpoint_of(row), row["tile"])
 
     async def size_at(self, instant: datetime) -> int | None:
         """Return how many entries were recorded at `instant` or before; None when there was no checkpoint yet."""
@@ -139,6 +171,40 @@ class PostgresReader:
                     return found
             return found + await _wanted_bodies(driver, self._tables, wanted, ahead, descending)
 
+    async def bodies_of_each(
+        self, wanted: Sequence[EntryFilter], *, stop: int, limit: int
+    ) -> Sequence[Sequence[bytes]]:
+        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one."""
+        terms = [[term_number(term) for term in terms_wanted(each)] for each in wanted]
+        first = sorted({each[0] for each in terms if each})
+        at: dict[int, list[tuple[int, bytes]]] = {term: [] for term in first}
+        async with self._database.glance() as connection:
+            driver = await driver_of(connection)
+            for term, start, held in await driver.fetch(self._tables.sql(_POSTINGS_OF_EACH), first, stop, limit):
+                at[term].append((start, held))
+            others = sorted({term for each in terms for term in each[1:]})
+            starts = sorted({start for each in terms if each[1:] for start, _ in at[each[0]]})
+            also = await _postings(driver, self._tables, others, starts)
+            found: list[list[int]] = []
+            for each in terms:
+                indexes: list[int] = []
+                for start, held in at[each[0]] if each else ():
+                    every = [held, *(also.get((term, start), b"") for term in each[1:])]
+                    indexes += sorted(start + position for position in positions_in_all(every)) if all(every) else ()
+                found.append([index for index in indexes if index < stop])
+            every_index = sorted({index for each in found for index in each})
+            entries = dict(await driver.fetch(self._tables.sql(_INDEXED_BODIES), every_index))
+        answers: list[Sequence[bytes]] = []
+        for one, its_terms, its_indexes in zip(wanted, terms, found, strict=True):
+            timed = one.start_time is not None or one.end_time is not None
+            if timed or not its_terms or len(at[its_terms[0]]) == limit or len(its_indexes) > limit:
+                # There is more than was read.
+                answers.append(await self.bodies(one, start=0, stop=stop, limit=limit))
+                continue
+            bodies = (entries[index] for index in its_indexes if index in entries)
+            answers.append([body for body in bodies if one.matches(read_entry(body))])
+        return answers
+
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
         """Return the hashes of the tiles `wanted`, each as wide as asked.
 
@@ -149,18 +215,26 @@ class PostgresReader:
         # A tile that is not full follows from what is below it; one that became full since is there as it is.
         partial = [each for each in wanted if each.width < TILE_WIDTH]
         first = [each.id.index * TILE_WIDTH for each in partial]
+        levels, indexes = [level for level, _ in keys], [index for _, index in keys]
         async with self._database.glance() as connection:
-            rows = await (await driver_of(connection)).fetch(
-                self._tables.sql(_TILES),
-                [level for level, _ in keys],
-                [index for _, index in keys],
-                [each.id.level for each in partial],
-                [each.id.index for each in partial],
-                first,
-                [start + each.width for start, each in zip(first, partial, strict=True)],
-            )
+            driver = await driver_of(connection)
+            if not partial:
+                rows = await driver.fetch(self._tables.sql(_FULL_TILES), levels, indexes)
+            else:
+                rows = await driver.fetch(
+                    self._tables.sql(_TILES),
+                    *(levels, indexes),
+                    [each.id.level for each in partial],
+                    [each.id.index for each in partial],
+                    first,
+                    [start + each.width for start, each in zip(first, partial, strict=True)],
+                )
         found = {TileId(level, index): data for level, index, data in rows if data is not None}
         return {each.id: _first(found.get(each.id, b""), each) for each in wanted}
+
+
+def _checkpoint_of(row: Mapping[str, Any]) -> SignedCheckpoint:
+    return SignedCheckpoint(Checkpoint(row["origin"], row["size"], row["root"]), row["note"], row["sign_time"])
 
 
 async def _size_before(driver: Connection, tables: LogTables, instant: datetime) -> int:
@@ -173,7 +247,7 @@ async def _wanted_bodies(
 ) -> list[bytes]:
     """Return the bodies of those of the entries at `indexes`, in their order there, that are indeed wanted."""
     bodies = await driver.fetch(tables.sql(_BODIES_BACKWARDS if descending else _BODIES), indexes)
-    return [body for (body,) in bodies if wanted.matches(parse_entry(body))]
+    return [body for (body,) in bodies if wanted.matches(read_entry(body))]
 
 
 async def _common(

@@ -26,7 +26,7 @@ from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.scrub import StoredCheckpoint
 from services.audit.domain.signed_note import VerifierKey
 from services.audit.domain.tiles import Tile, TileId
-from services.audit.store.contents import PostgresContents
+from services.audit.store.contents import BODIES, PostgresContents
 from services.audit.tables import EVENTS, log_tables
 from services.kernel.errors import Unreachable
 from services.runtime.database import Database, driver_of
@@ -44,11 +44,6 @@ NICENESS = 10
 # A killed process is gone in a moment.
 KILLED_S_MAX = 5.0
 
-_BODIES = """
-    select string_agg(int8send(idx), ''::bytea), string_agg(body, ','::bytea),
-        string_agg(int4send(octet_length(body)), ''::bytea), string_agg(leaf, ''::bytea)
-    from (select idx, leaf, body from audit.entry where idx >= $1 and idx < $2 order by idx) as row
-"""
 _KEYS = """
     select string_agg(uuid_send(event_id), ''::bytea), string_agg(int8send(idx), ''::bytea),
         string_agg(digest, ''::bytea)
@@ -131,7 +126,7 @@ class PostgresStretches:
         stop, sql = checkpoints[-1].size, self._tables.sql
         bodies = []
         for first in range(start, stop, BODIES_TOGETHER):
-            row = await driver.fetchrow(sql(_BODIES), first, min(first + BODIES_TOGETHER, stop))
+            row = await driver.fetchrow(sql(BODIES), first, min(first + BODIES_TOGETHER, stop), b",")
             if row[0] is not None:
                 bodies.append(Bodies(*row))
         keys = Keys(*(each or b"" for each in await driver.fetchrow(sql(_KEYS), start, stop)))

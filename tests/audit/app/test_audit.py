@@ -109,3 +109,26 @@ async def test_a_follower_is_woken_by_growth_that_came_while_it_was_looking():
         batches = [await anext(tail), await asyncio.wait_for(anext(tail), timeout=30)]
 
     assert [([entry.index for entry in entries], after) for entries, after in batches] == [([0, 1], 2), ([2, 3, 4], 5)]
+
+
+async def test_proofs_stay_right_while_the_log_grows_and_at_every_size_that_it_had():
+    log = MemoryLog(ORIGIN)
+    app = app_of(log)
+    async with writing(log) as sequencer:
+        for count in (1, 254, 1, 40, 700, 256):
+            await sequencer.append(some_events(count, f"of {len(log.entries)}"))
+            for size in log.checkpoints:
+                for index in {0, size // 2, size - 1} if size else ():
+                    proof = await app.inclusion_proof(index, size)
+                    assert (proof.index, proof.checkpoint.checkpoint.size) == (index, size)
+                    assert proof.leaf == log.entries[index].leaf
+
+
+async def test_what_was_kept_of_a_bent_log_is_not_kept_when_it_was_mended(log):
+    app, good = app_of(log), log.full_tiles.copy()
+    log.full_tiles = dict.fromkeys(good, bytes(32))
+    with pytest.raises(LogRootMismatch):
+        await app.inclusion_proof(270)
+    log.full_tiles = good
+
+    assert (await app.inclusion_proof(270)).leaf == log.entries[270].leaf

@@ -3,6 +3,7 @@
 import itertools
 import random
 import re
+import struct
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.app.export import Exporter, ExportOrder, Form
+from services.audit.domain.bulk import Bodies
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.cosignature import Cosigner
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Span, leaf_hash
-from services.audit.domain.scrub import StoredEntry
 from services.audit.domain.sequencing import Head, grow
 from services.audit.domain.sparse import SparseTree, gap_spans, proof_spans
 from services.audit.domain.tiles import RightEdge
@@ -45,8 +46,14 @@ class Log(MemoryLog):
     async def cosignatures(self, size):
         return [WITNESS.line(self.checkpoints[size].checkpoint.text(), 7)]
 
-    async def rows(self, start, stop):
-        return [StoredEntry(entry.index, entry.leaf, entry.body) for entry in self.entries[start:stop]]
+    async def lines(self, start, stop):
+        entries = self.entries[start:stop]
+        return Bodies(
+            struct.pack(f">{len(entries)}q", *(entry.index for entry in entries)),
+            b"\n".join(entry.body for entry in entries),
+            struct.pack(f">{len(entries)}i", *(len(entry.body) for entry in entries)),
+            b"".join(entry.leaf for entry in entries),
+        )
 
 
 LOG = Log(700)
@@ -203,3 +210,19 @@ def test_the_root_follows_from_any_entries_and_what_is_between(chosen, size):
         tree.add(span.start, span.stop - span.start, root(span))
 
     assert tree.root() == root(Span(0, size))
+
+
+@given(st.integers(0, 700), st.lists(st.integers(0, 300), max_size=4))
+def test_leaves_taken_together_make_the_tree_that_they_make_one_by_one(start, counts):
+    leaves = [entry.leaf for entry in LOG.entries]
+    together, one_by_one = SparseTree(), SparseTree()
+    for tree in (together, one_by_one):
+        for span in gap_spans(0, start):
+            tree.add(span.start, span.stop - span.start, bytes(32))
+    for count in counts:
+        some = leaves[:count]
+        together.add_leaves(some)
+        for leaf in some:
+            one_by_one.add(one_by_one.size, 1, leaf)
+
+    assert (together.size, together.root()) == (one_by_one.size, one_by_one.root())

@@ -253,6 +253,33 @@ async def test_matches_are_found_across_many_commits_from_any_place_in_either_di
                 assert backwards == within[::-1][:limit]
 
 
+async def test_several_questions_are_answered_together_as_each_by_itself(log):
+    events = [an_event(n, actor="xyz"[n % 3], kind=("k.l", "k.m")[n % 2], account=f"acc-{n % 5}") for n in range(90)]
+    await append(log, events[:1], events[1:50], events[50:])
+    wanted = [
+        EntryFilter(actor="x"),
+        EntryFilter(actor="y", kind="k.m", subjects={"account": "acc-3"}),
+        EntryFilter(kind="k.*"),
+        EntryFilter(actor="nobody"),
+        EntryFilter(actor="z", kind="k.l", start_time=NOON),
+        EntryFilter(),
+    ]
+
+    for stop, limit in ((90, 500), (51, 500), (90, 7), (90, 2), (0, 5)):
+        together = await log.reader.bodies_of_each(wanted, stop=stop, limit=limit)
+        assert together == [await log.reader.bodies(each, start=0, stop=stop, limit=limit) for each in wanted]
+
+
+async def test_a_checkpoint_comes_with_a_tile_that_is_full(log):
+    await append(log, some_events(300))
+    newest = await log.reader.checkpoint()
+
+    assert await log.reader.checkpoint_and_tile(None, 1) == (newest, None)
+    signed, tile = await log.reader.checkpoint_and_tile(300, 0)
+    assert (signed, tile) == (newest, (await log.reader.tiles([TileRange(TileId(0, 0), 256)]))[TileId(0, 0)])
+    assert (await log.reader.checkpoint_and_tile(299, 0))[0] is None
+
+
 async def test_tiles_are_as_wide_as_asked_and_what_is_missing_is_not_invented(log):
     await append(log, some_events(300))
     tiles = await log.reader.tiles([TileRange(TileId(0, 0), 7), TileRange(TileId(0, 1), 3)])

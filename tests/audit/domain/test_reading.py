@@ -1,0 +1,67 @@
+"""Is what is read at a glance what the long way makes of it, and nothing else?"""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.audit.domain.entry import EntryInvalid, parse_entry
+from services.audit.domain.reading import _plainly, read_entry
+from tests.audit.builders import an_event
+from tests.audit.domain.test_entry import any_event, entry_of
+
+
+def either(read, body):
+    try:
+        return read(body)
+    except EntryInvalid:
+        return None
+
+
+@settings(max_examples=60)
+@given(any_event, st.integers(0, 2**53 - 1))
+def test_every_entry_is_read_as_it_was_written(event, index):
+    entry = entry_of(event, index, 3)
+
+    assert read_entry(entry.body) == entry
+    assert read_entry(entry.body).event.digest == event.digest
+
+
+def test_most_entries_are_read_at_a_glance():
+    for event in (an_event(), an_event(data={"a": [{"b": [1, "2.5", None]}]}), an_event(account=None, trace_parent="")):
+        assert _plainly(entry_of(event).body) == entry_of(event)
+
+
+def test_of_bent_bodies_a_glance_sees_no_more_than_a_long_look():
+    body = entry_of(an_event(data={"amount": "12.5", "count": 3})).body
+    rnd = random.Random(2)
+    for bit in rnd.sample(range(8 * len(body)), 700):
+        bent = body[: bit // 8] + bytes([body[bit // 8] ^ 1 << bit % 8]) + body[bit // 8 + 1 :]
+        seen = either(_plainly, bent)
+        assert seen is None or seen == parse_entry(bent), bent
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"count":3', b'"count":3.5'),
+        (b'"count":3', b'"count":[1.5]'),
+        (b'"count":3', b'"count":90071992547409930'),
+        (b'"account_sequence":3', b'"account_sequence":true'),
+        (b'"actor":"alice"', b'"actor":7'),
+        (b'"actor":"alice"', b'"actor":"\\u0007"'),
+        (b'"subjects":{', b'"subjects":{"a":1,'),
+        (b'"subjects":{', b'"subjects":{"z":"b",'),
+        (b"12:00:00.250000Z", b"12:00:00.25Z"),
+        (b"12:00:00.250000Z", b"12:00:00.250000"),
+        (b"12:00:00.250000Z", b"13:00:00.250000+01:00"),
+        (b'"trace_parent":"00-', b'"trace_parent":"01-'),
+    ],
+)
+def test_what_the_log_does_not_write_is_refused(old, new):
+    body = entry_of(an_event(data={"count": 3})).body
+    assert old in body
+
+    with pytest.raises(EntryInvalid):
+        read_entry(body.replace(old, new))
