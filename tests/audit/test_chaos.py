@@ -171,7 +171,7 @@ async def test_kills_of_relays_services_and_the_database_lose_nothing_double_not
             process.environment["EVENKEEL_AUDIT_LISTEN_ADDRESS"] = f"127.0.0.1:{port}"
         target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
         of_relay = {"CHAOS_DATABASE_URL": urls["decision"], "CHAOS_TARGET": target, "CHAOS_TOKEN": str(token_file)}
-        relay = Forked("tests.audit.relay_process", [], common | of_relay, tmp_path / "relay.log")
+        relay = Forked("tests.audit.relay_process:command_line", [], common | of_relay, tmp_path / "relay.log")
         for each in (*processes, relay):
             each.start()
         told = set()

@@ -38,7 +38,7 @@ class Process(Forked):
     def __init__(self, number, environment, directory):
         self.port_file = directory / f"port-{number}"
         environment = environment | {"EVENKEEL_PORT_FILE": str(self.port_file)}
-        super().__init__("services.audit.__main__", ["serve"], environment, directory / f"log-{number}")
+        super().__init__("services.audit.__main__:command_line", ["serve"], environment, directory / f"log-{number}")
 
     def start(self):
         self.port_file.unlink(missing_ok=True)
@@ -187,7 +187,7 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     def command(name):
         output = tmp_path / f"output of {name}"
         output.write_text("")
-        ran = Forked("services.audit.__main__", [name], variables, output)
+        ran = Forked("services.audit.__main__:command_line", [name], variables, output)
         ran.start()
         return ran.ended(), output.read_text()
 

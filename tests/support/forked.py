@@ -1,7 +1,8 @@
 """Processes that start in milliseconds: a server that has imported their code forks each of them.
 
-A test that kills processes by the dozen is about how they end and how the next ones go on, not about how long Python
-imports. Each is a process of its own all the same, and SIGKILL ends it as it ends any other.
+A test that kills processes by the dozen is about how they end and how the next ones go on, and one that types commands
+by the hundred about what they say; neither about how long Python imports. Each is a process of its own all the same:
+it has its own output and exit code, SIGKILL ends it as it ends any other, and nothing that it does reaches the next.
 """
 
 import multiprocessing
@@ -11,28 +12,55 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest.mock import patch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["services.audit.__main__", "tests.audit.relay_process"])
-_END_S_MAX = 30.0
+_CONTEXT.set_forkserver_preload(["services.audit.__main__", "tests.audit.relay_process", "tools.cli.main"])
+# What the command line finds when it is imported: a terminal without colours, wide enough for every table.
+_TERMINAL = {"COLUMNS": "250", "NO_COLOR": "1"}
+_END_S_MAX = 60.0
 
 
 class Forked:
     """One such process; `start` it, again after each end."""
 
-    def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Run the `command_line` of `module` with `arguments`; its output goes to the end of `log`."""
-        self.module = module
-        self.arguments = tuple(arguments)
-        self.environment = dict(environment)
-        self.log = log
+    def __init__(
+        self,
+        entry: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        errors: Path | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        """Run a function with `arguments` on its command line; how it ends is how the process ends.
+
+        Args:
+            entry: `module:function`.
+            arguments: The words after the command's name.
+            environment: All of its environment variables.
+            log: What it says goes to the end of this file.
+            errors: And what it complains of to this one; None: to `log` too.
+            directory: Where it runs; None: where the tests do.
+        """
+        self._entry = entry
+        self._arguments = tuple(arguments)
+        self._environment = dict(environment)
+        self._outputs = log, errors or log
+        self._directory = directory
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def start(self) -> None:
         """Start it."""
+        with patch.dict(os.environ, _TERMINAL):
+            forkserver.ensure_running()
         self._process = _CONTEXT.Process(
-            target=_become, args=(self.module, self.arguments, self.environment, self.log), daemon=True
+            target=_become,
+            args=(self._entry, self._arguments, self._environment, self._outputs, self._directory),
+            daemon=True,
         )
         self._process.start()
 
@@ -50,20 +78,29 @@ class Forked:
             raise RuntimeError("it was not started")
         self._process.join(_END_S_MAX)
         if self._process.exitcode is None:
-            raise TimeoutError(f"{self.module} did not end within {_END_S_MAX:g} s")
+            raise TimeoutError(f"{self._entry} did not end within {_END_S_MAX:g} s")
         return self._process.exitcode
 
 
-def _become(module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+def _become(
+    entry: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    directory: Path | None,
+) -> None:
     threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
+    for descriptor, file in enumerate(outputs, start=1):
+        with file.open("ab") as output:
+            os.dup2(output.fileno(), descriptor)
+    if directory is not None:
+        os.chdir(directory)
+    module, _, function = entry.partition(":")
     sys.argv = [module, *arguments]
-    with log.open("ab") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    command_line: Callable[[], int] = import_module(module).command_line
-    sys.exit(command_line())
+    run: Callable[[], int | None] = getattr(import_module(module), function)
+    sys.exit(run())
 
 
 def _end_with_the_tests() -> None:

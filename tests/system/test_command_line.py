@@ -8,23 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.keyboard import keyboard
+from tests.support.keyboard import Keyboard
 from tests.support.systems import ASKED, ASKED_ACCOUNTS, on
 
 pytestmark = on(ASKED)
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "tools" / "demo" / "policies"
-# Wide enough for every table, and plain.
-ENVIRONMENT = {"COLUMNS": "250", "NO_COLOR": "1"}
 
 
 @pytest.fixture(scope="module")
 def evenkeel(asked_system):
     """Type a command: `await evenkeel("account", "list")`."""
     directory = asked_system.stack.directory
-    with keyboard(directory, {**ENVIRONMENT, "EVENKEEL_PROFILE": str(directory / "profile.toml")}) as typed:
-        yield typed
+    return Keyboard(directory, {"EVENKEEL_PROFILE": str(directory / "profile.toml")})
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +358,7 @@ async def test_it_is_a_command_of_its_own_too(asked_system):
     status = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "evenkeel"), "status",
         stdout=asyncio.subprocess.PIPE, cwd=ROOT,
-        env={**os.environ, **ENVIRONMENT, "EVENKEEL_PROFILE": str(asked_system.stack.directory / "profile.toml")},
+        env={**os.environ, "NO_COLOR": "1", "EVENKEEL_PROFILE": str(asked_system.stack.directory / "profile.toml")},
     )  # fmt: skip
     out, _ = await status.communicate()
 

@@ -14,7 +14,7 @@ from evenkeel.execution.v1.fix_service_pb2_grpc import FixServiceStub
 from services.execution.venues.fix44 import watch
 from tests.execution.builders import a_plan, a_trade
 from tests.execution.venues.fix_cases import until
-from tests.support.keyboard import keyboard
+from tests.support.keyboard import Keyboard
 from tests.support.refusals import refused
 from tests.support.telemetry import Recorded
 from tools.client.profile import SERVICES, Profile
@@ -182,9 +182,7 @@ def evenkeel(running, tmp_path):
         tokens[name].write_text(running.token(name, [name]))
     profile = Profile(dict.fromkeys(SERVICES, address), token_files=tokens)
     profile.save(tmp_path / "profile.toml")
-    environment = {"COLUMNS": "250", "NO_COLOR": "1", "EVENKEEL_PROFILE": str(tmp_path / "profile.toml")}
-    with keyboard(tmp_path, environment) as typed:
-        yield typed
+    return Keyboard(tmp_path, {"EVENKEEL_PROFILE": str(tmp_path / "profile.toml")})
 
 
 async def test_commands_show_sessions_and_messages_and_two_persons_reset(running, evenkeel):
