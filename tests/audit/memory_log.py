@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
-from services.audit.domain.sequencing import Head, Known
+from services.audit.domain.sequencing import EventsRecorded, Head, Known
 from services.audit.domain.tiles import RightEdge
 
 
@@ -23,6 +23,8 @@ class MemoryLog:
         self.checkpoints = {}
         self.holder = None
         self.commits = 0
+        # How often it was asked which events it has.
+        self.asked = 0
         self.fail_before_commit = 0
         self.fail_after_commit = 0
         # Cleared, it holds every commit; `committing` is set when one is held.
@@ -104,6 +106,7 @@ class MemoryWriter:
 
     async def known(self, event_ids):
         self._held()
+        self.log.asked += 1
         return {event_id: self.log.keys[event_id] for event_id in event_ids if event_id in self.log.keys}
 
     async def sequences(self, accounts):
@@ -122,7 +125,9 @@ class MemoryWriter:
             raise LogWriterElsewhere("lost before the commit")
         follows = growth.head.edge.size == len(log.entries) + len(growth.entries)
         new = not any(entry.event.event_id in log.keys for entry in growth.entries)
-        if not follows or not new or checkpoint.checkpoint.size in log.checkpoints:
+        if not new:
+            raise EventsRecorded
+        if not follows or checkpoint.checkpoint.size in log.checkpoints:
             raise LogWriterElsewhere("another writer was here")
         log.entries += growth.entries
         log.keys |= {entry.event.event_id: Known(entry.index, entry.event.digest) for entry in growth.entries}

@@ -36,7 +36,11 @@ class LogWriter(Protocol):
         ...
 
     async def commit(self, growth: Growth, checkpoint: SignedCheckpoint) -> None:
-        """Store `growth` and the checkpoint that covers it, all or nothing, durably."""
+        """Store `growth` and the checkpoint that covers it, all or nothing, durably.
+
+        Raises:
+            EventsRecorded: The log has one of its events; nothing was stored.
+        """
         ...
 
 

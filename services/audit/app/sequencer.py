@@ -14,15 +14,15 @@ an election lets one write at a time, and if it were wrong, both would write the
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.audit.app.ports import Elect, LogWriter, Observer
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.continuing import continued_event
-from services.audit.domain.entry import Event
+from services.audit.domain.entry import ACCOUNT, Event
 from services.audit.domain.errors import LogBackpressure, LogBehindWitness, LogRootMismatch, LogWriterElsewhere
-from services.audit.domain.sequencing import Growth, Head, Result, conflict_reports, grow
+from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known, Result, conflict_reports, grow
 from services.audit.domain.signed_note import SigningKey
 from services.kernel.clock import Clock
 from services.kernel.errors import Fact, Unreachable
@@ -32,6 +32,10 @@ BATCH_EVENTS_MAX = 1_000
 
 # How often a batch is tried again whose outcome is unknown, before its callers are told to do that themselves.
 RETRIES_MAX = 3
+
+# Nearly every event is new, so a commit finds out by itself whether one is not. After one was not, and when this
+# process has just become the writer, producers are likely to repeat more: for so many batches the log is asked first.
+ASKED_FIRST = 64
 
 # Accounts whose last number is kept in memory, about 100 bytes each; more are looked up again.
 SEQUENCES_KEPT_MAX = 200_000
@@ -45,7 +49,7 @@ class Appended:
     checkpoint: SignedCheckpoint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     events: Sequence[Event]
     done: "asyncio.Future[Appended]"
@@ -58,6 +62,8 @@ class _Memory:
     head: Head
     checkpoint: SignedCheckpoint
     sequences: dict[str, int] = field(default_factory=dict)
+    # Batches that are still to be asked for before they are committed.
+    ask_first: int = 0
 
 
 class Sequencer:
@@ -73,6 +79,7 @@ class Sequencer:
         observer: Observer,
         queue_events_max: int = 20_000,
         election_interval_s: float = 1.0,
+        asked_first: int = ASKED_FIRST,
         may_sign: Callable[[SignedCheckpoint], Awaitable[None]] | None = None,
         last_note: str | None = None,
     ) -> None:
@@ -86,6 +93,7 @@ class Sequencer:
             observer: Told of each commit and each loss.
             queue_events_max: Events that may wait; more are refused.
             election_interval_s: How long to wait between attempts to become the writer.
+            asked_first: How many batches are asked for before they are committed, when repeats are likely.
             may_sign: Asked with the newest checkpoint before this process signs another; raises
                 `LogBehindWitness` when somebody has seen more.
             last_note: The last checkpoint that another origin is known to have published, when this one continues it.
@@ -97,6 +105,7 @@ class Sequencer:
         self._queue_events_max = queue_events_max
         self._election_interval_s = election_interval_s
         self._observer = observer
+        self._asked_first = asked_first
         self._may_sign = may_sign
         self._last_note = last_note
         self._queue: deque[_Waiting] = deque()
@@ -197,7 +206,7 @@ class Sequencer:
             head, checkpoint = await self._continued(writer, head, checkpoint)
         if self._may_sign is not None:
             await self._may_sign(checkpoint)
-        memory = _Memory(head, checkpoint)
+        memory = _Memory(head, checkpoint, ask_first=self._asked_first)
         self._writing, self._accepting, self._bent = True, True, None
         if not self._in_doubt:
             self._failures = 0
@@ -245,16 +254,42 @@ class Sequencer:
 
     async def _commit(self, writer: LogWriter, memory: _Memory) -> None:
         """Append the events of all callers in doubt, and answer them."""
-        now = self._clock.now()
         events = [event for waiting in self._in_doubt for event in waiting.events]
-        known = await writer.known({event.event_id for event in events})
+        try:
+            growth = await self._stored(writer, memory, events)
+        except EventsRecorded:
+            memory.ask_first = max(1, self._asked_first)
+            growth = await self._stored(writer, memory, events)
+        at = 0
+        for waiting in self._in_doubt:
+            results = growth.results[at : at + len(waiting.events)]
+            at += len(waiting.events)
+            if not waiting.done.done():
+                waiting.done.set_result(Appended(results, memory.checkpoint))
+        self._in_doubt = []
+        self._failures = 0
+
+    async def _stored(self, writer: LogWriter, memory: _Memory, events: Sequence[Event]) -> Growth:
+        """Commit what `events` add to the log, and remember where it ends.
+
+        Raises:
+            EventsRecorded: The log has one of them, and was not asked; nothing was stored.
+        """
+        now = self._clock.now()
+        known: Mapping[str, Known] = {}
+        if memory.ask_first:
+            memory.ask_first -= 1
+            known = await writer.known({event.event_id for event in events})
+            if any(each.index >= memory.head.edge.size for each in known.values()):
+                raise LogWriterElsewhere("another process has written to the log", origin=self._origin)
         reports = conflict_reports(events, known, now)
         if reports:
             known = {**known, **await writer.known([report.event_id for report in reports])}
-            events += reports
-        unnumbered = {event.account for event in events if event.account} - memory.sequences.keys()
-        if unnumbered:
-            memory.sequences |= dict.fromkeys(unnumbered, 0) | dict(await writer.sequences(unnumbered))
+            events = [*events, *reports]
+        unnumbered = {event.subjects.get(ACCOUNT) for event in events} - memory.sequences.keys()
+        accounts = [account for account in unnumbered if account is not None]
+        if accounts:
+            memory.sequences |= dict.fromkeys(accounts, 0) | dict(await writer.sequences(accounts))
         growth = grow(memory.head, events, known, memory.sequences, now)
         if growth.entries:
             checkpoint = self._signed(growth.head)
@@ -264,14 +299,7 @@ class Sequencer:
             if len(memory.sequences) > SEQUENCES_KEPT_MAX:
                 memory.sequences.clear()
             self._observer.committed(checkpoint, len(growth.entries))
-        at = 0
-        for waiting in self._in_doubt:
-            results = growth.results[at : at + len(waiting.events)]
-            at += len(waiting.events)
-            if not waiting.done.done():
-                waiting.done.set_result(Appended(results, memory.checkpoint))
-        self._in_doubt = []
-        self._failures = 0
+        return growth
 
     def _signed(self, head: Head) -> SignedCheckpoint:
         checkpoint = Checkpoint(self._origin, head.edge.size, head.edge.root())

@@ -17,9 +17,10 @@ from typing import NamedTuple, Protocol
 
 HASH_BYTES = 32
 
-# RFC 6962 section 2.1: a leaf and a node of the same bytes must not collide.
-_LEAF_PREFIX = b"\x00"
-_NODE_PREFIX = b"\x01"
+# RFC 6962 section 2.1: a leaf and a node of the same bytes must not collide, so each begins with a byte of its own. A
+# hash that has read it is copied in half the time that a new one takes to be made.
+_LEAF_BEGUN = hashlib.sha256(b"\x00")
+_NODE_BEGUN = hashlib.sha256(b"\x01")
 
 # The root of the tree without leaves is the hash of nothing.
 EMPTY_ROOT = hashlib.sha256().digest()
@@ -54,25 +55,27 @@ class Nodes(Protocol):
 
 def leaf_hash(data: bytes) -> bytes:
     """Return the hash of a leaf with the content `data`."""
-    return hashlib.sha256(_LEAF_PREFIX + data).digest()
+    begun = _LEAF_BEGUN.copy()
+    begun.update(data)
+    return begun.digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of the node above `left` and `right`."""
-    return hashlib.sha256(_NODE_PREFIX + left + right).digest()
+    begun = _NODE_BEGUN.copy()
+    begun.update(left + right)
+    return begun.digest()
 
 
-def parents(hashes: Sequence[bytes]) -> list[bytes]:
-    """Return the hashes of the nodes above each pair of `hashes`; a last one without a pair has none."""
-    pairs = iter(hashes)
-    return [hashlib.sha256(_NODE_PREFIX + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
-
-
-def perfect_root(hashes: Sequence[bytes]) -> bytes:
-    """Return the root over `hashes`, of which there is a power of two."""
-    while len(hashes) > 1:
-        hashes = parents(hashes)
-    return hashes[0]
+def parents(nodes: Iterable[bytes]) -> list[bytes]:
+    """Return the hashes of the nodes above `nodes`, taken two by two; one that is left over has none."""
+    pairs = iter(nodes)
+    copy, hashes = _NODE_BEGUN.copy, []
+    for left, right in zip(pairs, pairs, strict=False):
+        begun = copy()
+        begun.update(left + right)
+        hashes.append(begun.digest())
+    return hashes
 
 
 def root_of_peaks(peaks: Sequence[bytes]) -> bytes:
@@ -98,15 +101,25 @@ class Frontier:
 
     def extended(self, leaves: Iterable[bytes]) -> "Frontier":
         """Return the frontier after the leaf hashes `leaves`."""
-        size, peaks = self.size, list(self.peaks)
-        for leaf in leaves:
-            node, carry = leaf, size
-            while carry & 1:
-                node = node_hash(peaks.pop(), node)
-                carry >>= 1
-            peaks.append(node)
-            size += 1
-        return Frontier(size, tuple(peaks))
+        return self.climbed(leaves)[0]
+
+    def climbed(self, leaves: Iterable[bytes]) -> tuple["Frontier", list[list[bytes]]]:
+        """Return the frontier after `leaves`, and of each height the roots of the perfect subtrees that they complete.
+
+        Height by height, which costs half of what one leaf after the other does.
+        """
+        nodes = list(leaves)
+        size, peaks = self.size + len(nodes), list(self.peaks)
+        low: list[bytes] = []
+        rows: list[list[bytes]] = []
+        while nodes:
+            rows.append(nodes)
+            if self.size >> len(rows) - 1 & 1:
+                nodes = [peaks.pop(), *nodes]
+            if len(nodes) & 1:
+                low.append(nodes[-1])
+            nodes = parents(nodes)
+        return Frontier(size, (*peaks, *reversed(low))), rows
 
     def root(self) -> bytes:
         """Return the root of the tree."""

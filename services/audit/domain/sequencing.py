@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.audit.domain.entry import Entry, Event, new_entry
+from services.audit.domain.entry import ACCOUNT, Entry, Event, new_entry
 from services.audit.domain.tiles import RightEdge, Tile
 from services.kernel.canonical import canonical_json
 
@@ -31,17 +31,21 @@ class Status(StrEnum):
     CONFLICT = "CONFLICT"
 
 
-@dataclass(frozen=True, slots=True)
+class EventsRecorded(Exception):
+    """The log has an event that was taken for a new one; nothing was stored."""
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class Known:
-    """An event id that the log has: the entry's index and the event's digest."""
+    """An event id that the log has: the entry's index and the event's digest. Never changed, as an entry is not."""
 
     index: int
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Result:
-    """The index of the entry that has the event's id, and what the log did."""
+    """The index of the entry that has the event's id, and what the log did. Never changed, as an entry is not."""
 
     index: int
     status: Status
@@ -77,6 +81,8 @@ def conflict_reports(events: Sequence[Event], known: Mapping[str, Known], now: d
 
     The same attempt made again is the same event, whenever it is made.
     """
+    if not known and len({event.event_id for event in events}) == len(events):
+        return ()
     digests = {event_id: each.digest for event_id, each in known.items()}
     reports: dict[str, Event] = {}
     for event in events:
@@ -103,23 +109,25 @@ def grow(
     index = head.edge.size
     entries: list[Entry] = []
     results: list[Result] = []
-    added: dict[str, Known] = {}
+    added: dict[str, Entry] = {}
     numbers: dict[str, int] = {}
     for event in events:
-        earlier = known.get(event.event_id) or added.get(event.event_id)
+        event_id = event.event_id
+        earlier = known.get(event_id)
+        if earlier is None and event_id in added:
+            earlier = Known(added[event_id].index, added[event_id].event.digest)
         if earlier is not None:
             same = earlier.digest == event.digest
             results.append(Result(earlier.index, Status.DUPLICATE if same else Status.CONFLICT))
             continue
-        number, account = 0, event.account
+        number, account = 0, event.subjects.get(ACCOUNT)
         if account is not None:
-            number = numbers.get(account, sequences.get(account, 0)) + 1
-            numbers[account] = number
-        entries.append(new_entry(event, index=index, account_sequence=number, recorded_time=recorded_time))
+            number = numbers[account] = (numbers.get(account) or sequences.get(account, 0)) + 1
+        entry = added[event_id] = new_entry(event, index=index, account_sequence=number, recorded_time=recorded_time)
+        entries.append(entry)
         results.append(Result(index, Status.APPENDED))
-        added[event.event_id] = Known(index, event.digest)
         index += 1
-    edge, tiles = head.edge.extended(entry.leaf for entry in entries)
+    edge, tiles = head.edge.extended([entry.leaf for entry in entries])
     after = Head(edge, recorded_time if entries else head.recorded_time)
     return Growth(tuple(entries), tiles, after, tuple(results), numbers)
 

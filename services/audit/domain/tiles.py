@@ -12,17 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.audit.domain.merkle import (
-    HASH_BYTES,
-    Frontier,
-    Span,
-    Subtree,
-    node_hash,
-    parents,
-    peaks_of,
-    perfect_root,
-    root_of_peaks,
-)
+from services.audit.domain.merkle import HASH_BYTES, Frontier, Span, Subtree, parents, peaks_of, root_of_peaks
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -227,44 +217,21 @@ class RightEdge:
         return cls(size, tuple(peaks), rows)
 
     def extended(self, leaves: Iterable[bytes]) -> tuple["RightEdge", tuple[Tile, ...]]:
-        """Return the edge after the leaf hashes `leaves`, and the tiles that became full, in the order they did."""
-        size, peaks, partials = self.size, list(self.peaks), [list(row) for row in self.partials]
+        """Return the edge after the leaf hashes `leaves`, and the tiles that became full, by level and index."""
+        frontier, rows = Frontier(self.size, self.peaks).climbed(leaves)
+        # A tile's hashes are the nodes at the lowest height of its level; its root is one at that of the next level.
+        of_levels = rows[::TILE_HEIGHT]
+        partials = list(self.partials)
         full: list[Tile] = []
-        if not partials:
-            partials.append([])
-        left = list(leaves)
-        at = 0
-        while at < len(left):
-            if size % TILE_WIDTH == 0 and len(left) - at >= TILE_WIDTH:
-                # A whole tile: its root in one go, then up from its height.
-                row = left[at : at + TILE_WIDTH]
-                node, carry, height = perfect_root(row), size >> TILE_HEIGHT, TILE_HEIGHT
-                full.append(Tile(TileId(0, size >> TILE_HEIGHT), node, b"".join(row)))
-                if len(partials) == 1:
-                    partials.append([])
-                partials[1].append(node)
-                at += TILE_WIDTH
-                size += TILE_WIDTH - 1
-            else:
-                node, carry, height = left[at], size, 0
-                partials[0].append(node)
-                at += 1
-            while carry & 1:
-                node = node_hash(peaks.pop(), node)
-                carry >>= 1
-                height += 1
-                if height % TILE_HEIGHT == 0:
-                    level = height // TILE_HEIGHT
-                    full.append(Tile(TileId(level - 1, size >> height), node, b"".join(partials[level - 1])))
-                    partials[level - 1].clear()
-                    if level == len(partials):
-                        partials.append([])
-                    partials[level].append(node)
-            peaks.append(node)
-            size += 1
-        if not size:
-            partials.clear()
-        return RightEdge(size, tuple(peaks), tuple(tuple(row) for row in partials)), tuple(full)
+        for level, nodes in enumerate(of_levels):
+            roots = of_levels[level + 1] if level + 1 < len(of_levels) else []
+            hashes = [*partials[level], *nodes] if level < len(partials) else nodes
+            first = self.size >> TILE_HEIGHT * (level + 1)
+            for number, root in enumerate(roots):
+                data = b"".join(hashes[number * TILE_WIDTH : (number + 1) * TILE_WIDTH])
+                full.append(Tile(TileId(level, first + number), root, data))
+            partials[level : level + 1] = [tuple(hashes[len(roots) * TILE_WIDTH :])]
+        return RightEdge(frontier.size, frontier.peaks, tuple(partials)), tuple(full)
 
     def root(self) -> bytes:
         """Return the root of the tree."""

@@ -16,9 +16,9 @@ from typing import Any
 import asyncpg
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import ACCOUNT, parse_entry
+from services.audit.domain.entry import ACCOUNT, body_account, parse_entry
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
-from services.audit.domain.sequencing import Growth, Head, Known
+from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known
 from services.audit.domain.terms import positions, postings, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
 from services.audit.tables import EVENTS, SCHEMA, log_tables
@@ -59,12 +59,18 @@ _INSERT_REST = "with" + _REST
 # A small commit is one statement, and so one round trip: it begins and commits by itself.
 _INSERT_ALL = "with" + _ENTRIES + _REST
 _KNOWN = "select event_id::text, idx, digest from audit.event_key where event_id = any($1::uuid[])"
-_LAST_POSTINGS = """
-    select wanted.term, last.start, last.positions
+# The last entry with each term: that of the last position in its last posting.
+_LAST_ENTRIES = """
+    select wanted.term, entry.body
     from unnest($1::bigint[]) as wanted (term)
     cross join lateral (
-        select start, positions from audit.posting as found where found.term = wanted.term order by start desc limit 1
+        select start, positions from audit.posting as found
+        where found.term = wanted.term and found.start < $2
+        order by start desc limit 1
     ) as last
+    join audit.entry on entry.idx = last.start
+        + 256 * get_byte(last.positions, octet_length(last.positions) - 2)
+        + get_byte(last.positions, octet_length(last.positions) - 1)
 """
 _POSTING_BEFORE = """
     select start, positions from audit.posting where term = $1 and start < $2 order by start desc limit 1
@@ -115,6 +121,8 @@ class PostgresWriter:
         self._origin = origin
         self._tables = log_tables(log)
         self._origins = {origin, continues or origin}
+        # Where the log ends, as far as this session knows: partitions beyond it need no look.
+        self._size = _INDEX_MAX
 
     async def head(self) -> tuple[Head, SignedCheckpoint | None]:
         """Return where the log ends, rebuilt from full tiles and the leaves after them.
@@ -124,7 +132,7 @@ class PostgresWriter:
         """
         async with _lost(), self._driver.transaction(isolation="repeatable_read", readonly=True):
             last = await self._driver.fetchval(self._tables.sql(_LAST_INDEX))
-            size = 0 if last is None else last + 1
+            size = self._size = 0 if last is None else last + 1
             partials = []
             for level in range(-(-size.bit_length() // TILE_HEIGHT)):
                 first = (size >> TILE_HEIGHT * (level + 1)) * TILE_WIDTH
@@ -158,12 +166,9 @@ class PostgresWriter:
         """Return the last number of each of `accounts` that has an entry."""
         terms = {account: term_number(subject_term(ACCOUNT, account)) for account in accounts}
         async with _lost():
-            rows = await self._driver.fetch(self._tables.sql(_LAST_POSTINGS), list(set(terms.values())))
-            last = {row["term"]: row for row in rows}
-            indexes = [start + max(positions(posting)) for _, start, posting in last.values()]
-            bodies = await self._driver.fetch(self._tables.sql(_BODIES), indexes)
-        entries = map(parse_entry, (body for (body,) in bodies))
-        found = {entry.event.account: entry.account_sequence for entry in entries}
+            numbers = list(set(terms.values()))
+            last = dict(await self._driver.fetch(self._tables.sql(_LAST_ENTRIES), numbers, self._size))
+        found = dict(map(body_account, last.values()))
         sequences = {account: found[account] for account in accounts if account in found}
         for account, term in terms.items():
             if term in last and account not in sequences:
@@ -194,7 +199,11 @@ class PostgresWriter:
                 return max(own)
 
     async def commit(self, growth: Growth, checkpoint: SignedCheckpoint) -> None:
-        """Store `growth` and the checkpoint that covers it, all or nothing, durably."""
+        """Store `growth` and the checkpoint that covers it, all or nothing, durably.
+
+        Raises:
+            EventsRecorded: The log has one of its events; nothing was stored.
+        """
         rest = (
             [tile.id.level for tile in growth.tiles],
             [tile.id.index for tile in growth.tiles],
@@ -210,16 +219,28 @@ class PostgresWriter:
         keys = [(entry.event.event_id, entry.index, entry.event.digest) for entry in growth.entries]
         start = growth.head.edge.size - len(entries)
         found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
-        async with _lost():
+        async with _lost(), self._recorded():
             if len(entries) < COPY_ENTRIES_MIN:
                 columns = (*_columns(entries), *_columns(found), *_columns(keys))
                 await self._driver.execute(self._tables.sql(_INSERT_ALL), *rest, *columns)
-                return
-            async with self._driver.transaction():
-                await self._copy(self._tables.entry.name, ("idx", "leaf", "body"), entries)
-                await self._copy(self._tables.posting.name, ("term", "start", "positions"), found)
-                await self._copy(self._tables.event_key.name, ("event_id", "idx", "digest"), keys)
-                await self._driver.execute(self._tables.sql(_INSERT_REST), *rest)
+            else:
+                async with self._driver.transaction():
+                    # First what may be there already, so that little is undone.
+                    await self._copy(self._tables.event_key.name, ("event_id", "idx", "digest"), keys)
+                    await self._copy(self._tables.entry.name, ("idx", "leaf", "body"), entries)
+                    await self._copy(self._tables.posting.name, ("term", "start", "positions"), found)
+                    await self._driver.execute(self._tables.sql(_INSERT_REST), *rest)
+        self._size = growth.head.edge.size
+
+    @asynccontextmanager
+    async def _recorded(self) -> AsyncIterator[None]:
+        """Say of a key that is there already that its event is."""
+        try:
+            yield
+        except asyncpg.UniqueViolationError as error:
+            if error.table_name != self._tables.event_key.name:
+                raise
+            raise EventsRecorded from error
 
     async def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
         await self._driver.copy_records_to_table(table, schema_name=SCHEMA, columns=columns, records=rows)

@@ -280,8 +280,33 @@ async def test_a_caller_that_has_gone_while_it_waited_disturbs_nobody(log):
     assert len(await check_log(log)) == 3
 
 
-async def test_another_event_under_a_known_id_is_answered_conflict_and_recorded_once(log):
-    async with writing(log) as sequencer:
+@pytest.mark.parametrize("asked_first", [0, 1, 64])
+async def test_repeats_are_found_whether_or_not_the_log_is_asked_first(log, asked_first):
+    seen = Seen()
+    async with writing(log, seen, asked_first=asked_first) as sequencer:
+        await sequencer.append(some_events(3))
+        await sequencer.append([an_event("meanwhile")])
+        asked = log.asked
+        again = await sequencer.append([an_event("new"), *some_events(5), an_event("new")])
+        last = await sequencer.append([an_event("last")])
+
+    # Asked before the first commits as often as it was told to, else after one failed, and then before the next.
+    assert asked == min(2, asked_first)
+    assert [result.index for result in again.results] == [4, 0, 1, 2, 5, 6, 4]
+    assert [result.status for result in again.results] == [
+        "APPENDED",
+        *["DUPLICATE"] * 3,
+        *["APPENDED"] * 2,
+        "DUPLICATE",
+    ]
+    assert last.results == (Result(7, Status.APPENDED),)
+    assert seen.losses == []
+    assert len(await check_log(log)) == 8
+
+
+@pytest.mark.parametrize("asked_first", [0, 64])
+async def test_another_event_under_a_known_id_is_answered_conflict_and_recorded_once(log, asked_first):
+    async with writing(log, asked_first=asked_first) as sequencer:
         await sequencer.append([an_event("one")])
         for _ in range(3):
             answer = await sequencer.append([an_event("one", actor="mallory"), an_event("two")])

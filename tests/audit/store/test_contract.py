@@ -10,7 +10,7 @@ from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import EMPTY_ROOT
-from services.audit.domain.sequencing import Growth, grow
+from services.audit.domain.sequencing import EventsRecorded, Growth, grow
 from services.audit.domain.tiles import TileId, TileRange
 from services.audit.store import PostgresReader, elect
 from services.kernel.errors import Unreachable
@@ -174,12 +174,17 @@ async def test_an_event_that_the_log_has_cannot_be_committed_again(log, count):
     events = some_events(count)
     head = await append(log, events)
 
-    growth = grow(head, events, {}, {}, later(1))
-    with pytest.raises(Unreachable):
-        async with log.elect() as writer:
+    fresh = [an_event(f"new {number}", account=None) for number in range(count)]
+    growth = grow(head, [*fresh, *events[:1]], {}, {}, later(1))
+    async with log.elect() as writer:
+        with pytest.raises(EventsRecorded):
             await writer.commit(growth, await signed(growth.head))
+        assert len(await check_log(log.reader)) == count
+        # Nothing was stored and nothing is lost: the same writer goes on.
+        new = grow(head, fresh, {}, {}, later(1))
+        await writer.commit(new, await signed(new.head))
 
-    assert len(await check_log(log.reader)) == count
+    assert len(await check_log(log.reader)) == 2 * count
 
 
 async def test_filters_match_what_they_say(log):
