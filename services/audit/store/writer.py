@@ -61,14 +61,14 @@ _INSERT_ALL = "with" + _ENTRIES + _REST
 _KNOWN = "select event_id::text, idx, digest from audit.event_key where event_id = any($1::uuid[])"
 # The last entry with each term: that of the last position in its last posting.
 _LAST_ENTRIES = """
-    select wanted.term, entry.body
+    select wanted.term, latest.body
     from unnest($1::bigint[]) as wanted (term)
     cross join lateral (
         select start, positions from audit.posting as found
         where found.term = wanted.term and found.start < $2
         order by start desc limit 1
     ) as last
-    join audit.entry on entry.idx = last.start
+    join audit.entry as latest on latest.idx = last.start
         + 256 * get_byte(last.positions, octet_length(last.positions) - 2)
         + get_byte(last.positions, octet_length(last.positions) - 1)
 """
