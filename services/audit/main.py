@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
 from uuid import uuid4  # noqa: TID251 - each look at the record is one of its own
@@ -481,7 +481,10 @@ def assemble(settings: AuditSettings) -> Assembled:
     }
     reporter = Reporter(installed_reports(), readers)
     servicers = [
-        _servicer(AUDIT, "AuditService", add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
+        replace(
+            _servicer(AUDIT, "AuditService", add_AuditServiceServicer_to_server, AuditServicer(logs, access)),
+            checked=AuditServicer.CHECKED,
+        ),
         _servicer(
             QUERY,
             "AuditQueryService",

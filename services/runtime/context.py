@@ -44,6 +44,8 @@ class Method:
     response_type: type[Message]
     request_streams: bool = False
     response_streams: bool = False
+    # Whether the handler checks the request against its contract itself.
+    checked_by_handler: bool = False
 
     @property
     def full_name(self) -> str:

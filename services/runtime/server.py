@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -69,13 +69,15 @@ class Servicer:
     """One service of a server.
 
     `permissions` gives the permission of each method, by name, for a contract that is not ours and declares none
-    (`google.longrunning.Operations`).
+    (`google.longrunning.Operations`). `checked` names the methods whose implementation checks requests against their
+    contract itself.
     """
 
     service_full_name: str
     add_to_server: AddToServer
     implementation: object
     permissions: Mapping[str, str] = field(default_factory=dict)
+    checked: Collection[str] = ()
 
 
 class Server:
@@ -250,7 +252,7 @@ def _methods(servicers: Sequence[Servicer]) -> dict[str, Method]:
     pool = descriptor_pool.Default()
     methods: dict[str, Method] = {}
     for each in servicers:
-        methods |= methods_of(pool.FindServiceByName(each.service_full_name), each.permissions)
+        methods |= methods_of(pool.FindServiceByName(each.service_full_name), each.permissions, each.checked)
     return methods
 
 

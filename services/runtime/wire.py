@@ -19,7 +19,7 @@ from services.kernel.money import Money
 NANO_PLACES = 9
 
 _NANOS = 10**NANO_PLACES
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DATE = date(1970, 1, 1)
 
 
@@ -100,7 +100,7 @@ def instant_of(message: Timestamp, field: str) -> datetime:
     if nanos % 1000:
         raise _invalid(field, f"must be in whole microseconds, was {nanos} nanoseconds")
     try:
-        return _EPOCH + timedelta(0, message.seconds, nanos // 1000)
+        return EPOCH + timedelta(0, message.seconds, nanos // 1000)
     except OverflowError as error:
         raise _invalid(field, f"must be within the years 1 to 9999, was {message.seconds} s") from error
 
@@ -113,7 +113,7 @@ def instant_message(value: datetime) -> Timestamp:
     """
     if value.tzinfo is None:
         raise ValueError(f"an instant needs a time zone, was {value.isoformat()}")
-    microseconds = (value - _EPOCH) // timedelta(microseconds=1)
+    microseconds = (value - EPOCH) // timedelta(microseconds=1)
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 

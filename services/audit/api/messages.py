@@ -1,16 +1,23 @@
 """Messages of `evenkeel.audit.v1` ↔ values of the log."""
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 
+from google.protobuf.message import Message
+
+from buf.validate import validate_pb2
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from services.audit.app import Appended
+from services.audit.domain.batch import Columns, recordable
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.entry import Entry, Event, EventInvalid, printable
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.sequencing import Result, Status
 from services.kernel.canonical import JsonValue, rfc3339
 from services.kernel.errors import Invalid, Violations
-from services.runtime.wire import instant_message, instant_of
+from services.runtime.wire import EPOCH, instant_message, instant_of
 
 _STATUS = {
     Status.APPENDED: pb.AppendResult.STATUS_APPENDED,
@@ -19,7 +26,113 @@ _STATUS = {
 }
 
 
-def events_of(messages: Sequence[pb.Event]) -> list[Event]:
+class EventsReader:
+    """Reads what is to be appended; what it may say is declared in its contract."""
+
+    def __init__(self, check: Callable[[Message], None]) -> None:
+        """Have `check` say what in a message breaks its contract, by raising `Invalid`."""
+        self._check = check
+
+    def events_of(self, request: pb.AppendRequest | pb.AppendStreamRequest) -> list[Event]:
+        """Return the events that `request` tells.
+
+        Raises:
+            Invalid: The contract forbids it, or an event cannot be recorded as it is.
+        """
+        events = _surely_events(request)
+        if events is None:
+            self._check(request)
+            events = _events_of(request.events)
+        return events
+
+
+class _Texts:
+    """The rules that the contract declares for a field of text."""
+
+    def __init__(self, rules: validate_pb2.StringRules) -> None:
+        self._least, self._most = rules.min_len, rules.max_len or sys.maxsize
+        self._pattern = re.compile(rules.pattern) if rules.pattern else None
+
+    def allow(self, texts: Collection[str]) -> bool:
+        lengths = set(map(len, texts)) or {self._least}
+        pattern = self._pattern
+        return (
+            self._least <= min(lengths)
+            and max(lengths) <= self._most
+            and (pattern is None or all(map(pattern.fullmatch, texts)))
+        )
+
+
+def _texts_of(message: type[Message]) -> dict[str, _Texts]:
+    fields = message.DESCRIPTOR.fields
+    return {each.name: _Texts(_rules(message, each.name).string) for each in fields if each.type == each.TYPE_STRING}
+
+
+def _rules(message: type[Message], field: str) -> validate_pb2.FieldRules:
+    rules: validate_pb2.FieldRules = (
+        message.DESCRIPTOR.fields_by_name[field].GetOptions().Extensions[validate_pb2.field]
+    )
+    return rules
+
+
+_OF_EVENT, _OF_SUBJECT, _OF_REQUEST = map(_texts_of, (pb.Event, pb.Subject, pb.AppendRequest))
+_EVENTS = _rules(pb.AppendRequest, "events").repeated
+_SUBJECTS_MAX = _rules(pb.Event, "subjects").repeated.max_items
+_DATA_BYTES_MAX = _rules(pb.Event, "data").bytes.max_len
+
+
+def _surely_events(request: pb.AppendRequest | pb.AppendStreamRequest) -> list[Event] | None:
+    """Return the events that `request` tells, None when something may be wrong with it.
+
+    Over columns, in a quarter of the time that checking and reading each message takes. What it lets pass, the contract
+    allows.
+    """
+    messages = request.events
+    if not _EVENTS.min_items <= len(messages) <= _EVENTS.max_items:
+        return None
+    if request.log and not _OF_REQUEST["log"].allow([request.log]):
+        return None
+    subjects: list[dict[str, str]] = []
+    times: list[datetime] = []
+    for each in messages:
+        said = each.subjects
+        about = {subject.kind: subject.id for subject in said}
+        if len(about) != len(said) or len(about) > _SUBJECTS_MAX or not each.HasField("occurred_time"):
+            return None
+        subjects.append(about)
+        at = each.occurred_time
+        nanos = at.nanos
+        try:
+            times.append(EPOCH + timedelta(0, at.seconds, nanos // 1000))
+        except OverflowError:
+            return None
+        if nanos % 1000:
+            return None
+    columns = Columns(
+        event_ids=[each.event_id.lower() for each in messages],
+        kinds=[each.kind for each in messages],
+        occurred_times=times,
+        producers=[each.producer for each in messages],
+        actors=[each.actor for each in messages],
+        trace_parents=[each.trace_parent for each in messages],
+        subjects=subjects,
+        data=[each.data for each in messages],
+    )
+    if not (
+        _OF_EVENT["kind"].allow(set(columns.kinds))
+        and _OF_EVENT["producer"].allow(set(columns.producers))
+        and _OF_EVENT["actor"].allow(set(columns.actors))
+        and _OF_EVENT["trace_parent"].allow(set(columns.trace_parents))
+        and _OF_SUBJECT["kind"].allow(set().union(*subjects))
+        and _OF_SUBJECT["id"].allow([subject_id for about in subjects for subject_id in about.values()])
+        and max(map(len, columns.data)) <= _DATA_BYTES_MAX
+    ):
+        return None
+    # That an event's id is a UUID is checked there.
+    return recordable(columns)
+
+
+def _events_of(messages: Sequence[pb.Event]) -> list[Event]:
     """Return the events that `messages` tell.
 
     Raises:

@@ -8,7 +8,7 @@ All four kinds of RPC look the same to a stage: it awaits the handler. A streami
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -32,16 +32,21 @@ class Stage(Protocol):
         ...
 
 
-def methods_of(service: ServiceDescriptor, permissions: Mapping[str, str] | None = None) -> dict[str, Method]:
+def methods_of(
+    service: ServiceDescriptor, permissions: Mapping[str, str] | None = None, checked: Collection[str] = ()
+) -> dict[str, Method]:
     """Return the methods of `service` by their path.
 
     Args:
         service: As its contract describes it.
         permissions: By method name, for a contract that is not ours and cannot declare them.
+        checked: Names of the methods whose handlers check requests against the contract themselves.
     """
     given = permissions or {}
     return {
-        f"/{service.full_name}/{method.name}": _method(service, method, given.get(method.name))
+        f"/{service.full_name}/{method.name}": _method(
+            service, method, given.get(method.name), checked=method.name in checked
+        )
         for method in service.methods
     }
 
@@ -130,7 +135,7 @@ def _innermost(method: Method, behaviour: Any) -> Handler:  # noqa: ANN401 - gRP
     return answer
 
 
-def _method(service: ServiceDescriptor, method: MethodDescriptor, permission: str | None) -> Method:
+def _method(service: ServiceDescriptor, method: MethodDescriptor, permission: str | None, *, checked: bool) -> Method:
     declared = method.GetOptions().Extensions[permission_pb2.permission]
     return Method(
         path=f"/{service.full_name}/{method.name}",
@@ -139,4 +144,5 @@ def _method(service: ServiceDescriptor, method: MethodDescriptor, permission: st
         response_type=GetMessageClass(method.output_type),
         request_streams=method.client_streaming,
         response_streams=method.server_streaming,
+        checked_by_handler=checked,
     )

@@ -24,8 +24,8 @@ class Validation:
         self._validator = Validator()
 
     def around(self, method: Method, handler: Handler) -> Handler:
-        """Return `handler`, for valid requests; itself when the contract has no rules."""
-        if not has_rules(method.request_type.DESCRIPTOR):
+        """Return `handler`, for valid requests; itself when the contract has no rules, or the handler checks them."""
+        if method.checked_by_handler or not has_rules(method.request_type.DESCRIPTOR):
             return handler
         if method.request_streams:
 
