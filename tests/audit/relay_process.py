@@ -5,14 +5,22 @@ Told by its environment: CHAOS_DATABASE_URL, CHAOS_TARGET (a gRPC target), CHAOS
 
 import asyncio
 import os
+from importlib import import_module
 from pathlib import Path
 
+from services.runtime import workers
 from services.runtime.client import connect
 from services.runtime.credentials import ClientCredentials
 from services.runtime.database import Database
 from services.runtime.outbox import relay
 from services.runtime.settings import ServiceSettings
 from services.runtime.workers import Workers
+
+# Everything fails every second here, on purpose; waits that grow with each failure would be most of the time.
+workers.RESTART_S_MAX = 0.2
+RELAY = import_module("services.runtime.outbox.relay")
+RELAY.LEAD_AGAIN_S = 0.1
+RELAY.RETRY_S_MAX = 0.2
 
 
 async def main():
