@@ -8,14 +8,15 @@ at all. Workers have no call, and `begin()` gives them a transaction of their ow
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from asyncpg import Connection as Driver
 from asyncpg import Record
 from asyncpg.exceptions import InterfaceError, PostgresError
-from sqlalchemy import MetaData, Table, exc, insert, text
+from sqlalchemy import AdaptedConnection, MetaData, Table, exc, insert, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -135,6 +136,7 @@ class Database:
         # A statement by itself is a transaction already; opening and closing one around it costs two answers more.
         self._glancers = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         trace_statements(self._engine.sync_engine, self.schema)
+        listen(self._engine.sync_engine.pool, "checkout", _refuse_closed)
         # Connections of their own: what must go on while calls have used up the pool. The driver begins and ends their
         # transactions.
         self._apart = _engine(
@@ -153,6 +155,8 @@ class Database:
             CONNECTION_AGE_S_MAX,
             _driver_options(settings, {"default_transaction_read_only": "on"}),
         )
+
+        listen(self._apart.sync_engine.pool, "checkout", _refuse_closed)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -314,6 +318,12 @@ async def driver_of(connection: AsyncConnection) -> Driver:
     return driver
 
 
+def _refuse_closed(adapted: AdaptedConnection, *_: object) -> None:
+    """Have the pool replace a connection that has ended: when it did so under the driver, SQLAlchemy has not heard."""
+    if cast(Driver, adapted.driver_connection).is_closed():
+        raise exc.DisconnectionError("the connection has ended")
+
+
 def database_url(secret_url: str) -> URL:
     """Return the address for the asyncpg driver; the query part is passed to it."""
     return make_url(secret_url).set(drivername="postgresql+asyncpg")
@@ -371,5 +381,8 @@ class _database_errors:  # noqa: N801 - read as a context manager; a class, beca
                 lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
                 if lost or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
                     raise DatabaseUnreachable("the database does not answer") from error
+            case InterfaceError() if "closed" in str(error):
+                # The driver's own word for a connection that ended while it was held.
+                raise DatabaseUnreachable("the database does not answer") from error
             case _:
                 pass

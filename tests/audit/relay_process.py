@@ -16,12 +16,6 @@ from services.runtime.outbox import relay
 from services.runtime.settings import ServiceSettings
 from services.runtime.workers import Workers
 
-# Everything fails every second here, on purpose; waits that grow with each failure would be most of the time.
-workers.RESTART_S_MAX = 0.2
-RELAY = import_module("services.runtime.outbox.relay")
-RELAY.LEAD_AGAIN_S = 0.1
-RELAY.RETRY_S_MAX = 0.2
-
 
 async def main():
     settings = ServiceSettings.from_environment(
@@ -38,4 +32,9 @@ async def main():
 
 def command_line():
     """Ship until killed."""
+    # Everything fails every second here, on purpose; waits that grow with each failure would be most of the time.
+    workers.RESTART_S_MAX = 0.2
+    relaying = import_module("services.runtime.outbox.relay")
+    relaying.LEAD_AGAIN_S = 0.1
+    relaying.RETRY_S_MAX = 0.2
     asyncio.run(main())

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.runtime.context import Call, Method, serving
-from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict
+from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict, driver_of
 from services.runtime.deadlines import DeadlinePassed
 from services.runtime.questions import Question
 from services.runtime.telemetry import span
@@ -123,6 +123,30 @@ async def test_a_question_is_in_the_trace_of_whoever_asks(database):
     assert failed.status.status_code is StatusCode.ERROR
     assert failed.attributes["error.type"] == "DivisionByZeroError"
     assert {each.parent.span_id for each in (asked, failed)} == {outer.context.span_id}
+
+
+@pytest.mark.parametrize("kind", ["glance", "read", "begin_apart"])
+async def test_a_connection_that_ended_while_the_driver_spoke_is_replaced(database, kind):
+    async def asked(*, killed=False):
+        async with getattr(database, kind)() as connection:
+            driver = await driver_of(connection)
+            if killed:
+                await driver.execute("select pg_terminate_backend(pg_backend_pid())")
+            return await driver.fetchval("select 1")
+
+    assert await asked() == 1
+    with pytest.raises(DatabaseUnreachable):
+        await asked(killed=True)
+    assert await asked() == 1
+
+
+async def test_a_connection_that_ended_while_it_waited_is_replaced(database, counter_database):
+    async with database.glance() as connection:
+        driver = await driver_of(connection)
+    driver.terminate()
+
+    async with database.glance() as connection:
+        assert await (await driver_of(connection)).fetchval("select 1") == 1
 
 
 async def test_a_read_changes_nothing(database):

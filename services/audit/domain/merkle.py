@@ -78,6 +78,13 @@ def parents(nodes: Iterable[bytes]) -> list[bytes]:
     return hashes
 
 
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over `hashes`, of which there is a power of two."""
+    while len(hashes) > 1:
+        hashes = parents(hashes)
+    return hashes[0]
+
+
 def root_of_peaks(peaks: Sequence[bytes]) -> bytes:
     """Return the root over perfect subtrees of falling height, left to right; of the empty tree if there are none."""
     if not peaks:

@@ -15,29 +15,14 @@ from services.audit.store import PostgresReader, elect, writer
 from services.audit.tables import NAMES, log_tables, metadata
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Unreachable
-from services.runtime.database import Database
 from tests.audit.app.test_sequencer import Seen
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
 from tests.audit.check_log import check_log, check_tables
 
 
 @pytest.fixture
-async def database(audit_database):
-    database = Database(audit_database.settings())
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 async def owner(audit_database):
     connection = await asyncpg.connect(audit_database.owner_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def superuser(audit_database):
-    connection = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
     yield connection
     await connection.close()
 

@@ -6,7 +6,6 @@ import re
 from contextlib import suppress
 from datetime import timedelta
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,24 +23,9 @@ from services.audit.store import (
     Trusted,
 )
 from services.kernel.clock import FixedClock
-from services.runtime.database import Database
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
 from tests.audit.check_log import check_log
 from tests.audit.store.test_postgres import Running
-
-
-@pytest.fixture
-async def database(audit_database):
-    database = Database(audit_database.settings())
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def superuser(audit_database):
-    connection = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
-    yield connection
-    await connection.close()
 
 
 async def filled(database):

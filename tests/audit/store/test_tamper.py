@@ -73,20 +73,6 @@ class Ticking:
         return self.at
 
 
-@pytest.fixture
-async def database(audit_database):
-    database = Database(audit_database.settings())
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def superuser(audit_database):
-    connection = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)
-    yield connection
-    await connection.close()
-
-
 async def filled(database):
     running = Running(database)
     running.sequencer._clock = Ticking()
