@@ -52,18 +52,21 @@ from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
+from services.decision.app.valuing import Valuing
 from services.decision.clients.compiling import keep_compiled
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
 from services.decision.clients.solving import compile_everything, compiled_optimiser, optimiser, optimiser_of_many
+from services.decision.clients.values import GrpcValues
 from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.decision.store.tax_laws import TaxLawSessions
 from services.decision.store.taxes import TaxSessions
+from services.decision.store.values import ValueSessions
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Unreachable
 from services.kernel.signing import read_private_key
@@ -237,6 +240,8 @@ def build(
     submitting = Submitting(store.begin, clock, market_clock, asks_execution, tracing, changes, lease)
     following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)
     reporting = Reporting(store.read, store.begin, clock, GrpcRollouts(policy))
+    values = ValueSessions(database)
+    valuing = Valuing(values.read, values.begin, clock, GrpcValues(policy))
     keeping = Keeping(store.begin, clock, market_clock, tracing, changes)
     workers = (
         _stepping("pin", pinning.step, changes, settings),
@@ -244,6 +249,7 @@ def build(
         _stepping("submit", submitting.step, changes, settings),
         _stepping("keep", keeping.step, changes, settings),
         _stepping("report", reporting.step, changes, settings),
+        _stepping("value", valuing.step, changes, settings),
         _following(following),
     )
     return Built(servicers, workers, solver)

@@ -77,8 +77,10 @@ class PolicyServicer(PolicyServiceServicer):
     async def RecordAccountValues(
         self, request: pb.RecordAccountValuesRequest, context: _Context
     ) -> pb.RecordAccountValuesResponse:
-        recorded = await self.tree.record_values(account_values(request), by=caller().subject)
-        return pb.RecordAccountValuesResponse(recorded_count=recorded)
+        recorded, missing = await self.tree.record_values(
+            account_values(request), by=caller().subject, allow_missing=request.allow_missing
+        )
+        return pb.RecordAccountValuesResponse(recorded_count=recorded, missing_account_ids=missing)
 
     async def GetNode(self, request: pb.GetNodeRequest, context: _Context) -> pb.GetNodeResponse:
         return pb.GetNodeResponse(node=node_message(await self.tree.get_node(PolicyNodeId(request.node_id))))

@@ -100,22 +100,35 @@ class TreeApp:
             await policies.delete_node(node_id)
             await policies.emit(node_event("deleted", node))
 
-    async def record_values(self, wanted: Sequence[tuple[PolicyNodeId, Money, datetime]], *, by: str) -> int:
-        """Record what accounts are worth, all or none, and return of how many; older values than known are left out.
+    async def record_values(
+        self, wanted: Sequence[tuple[PolicyNodeId, Money, datetime]], *, by: str, allow_missing: bool = False
+    ) -> tuple[int, Sequence[PolicyNodeId]]:
+        """Record what accounts are worth, all or none; older values than known are left out.
+
+        Args:
+            wanted: Accounts, each once, with their values and since when those are true.
+            by: Who says so.
+            allow_missing: Leave out accounts that do not exist, instead of refusing all.
+
+        Returns:
+            Of how many a value was recorded, and the accounts that do not exist or are no accounts.
 
         Raises:
-            NodeNotFound: Names the first account that does not exist, or is no account.
+            NodeNotFound: Names the first of those, unless `allow_missing`.
         """
         now = self.clock.now()
         values = [AccountValue(account_id, value, at, now, by) for account_id, value, at in wanted]
         async with self.begin() as policies:
             known = set((await policies.lineage([each.account_id for each in values])).account_ids)
-            for each in values:
-                if each.account_id not in known:
-                    raise NodeNotFound(f"policy account {each.account_id} does not exist", node_id=each.account_id)
+            missing = [each.account_id for each in values if each.account_id not in known]
+            if missing and not allow_missing:
+                raise NodeNotFound(f"policy account {missing[0]} does not exist", node_id=missing[0])
+            values = [each for each in values if each.account_id in known]
+            if not values:
+                return 0, missing
             recorded = await policies.record_values(values)
             await policies.emit(values_event(values, recorded))
-        return recorded
+        return recorded, missing
 
     async def get_node(self, node_id: PolicyNodeId) -> Node:
         """Return a node.

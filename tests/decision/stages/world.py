@@ -34,6 +34,7 @@ from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp, RunWish
 from services.decision.app.submitting import Submitting
+from services.decision.app.valuing import Valuing
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import overlaid_policy, read_policy
 from services.decision.clients.solving import check
@@ -47,6 +48,7 @@ from services.decision.domain.prices import HistoryColumns, PriceColumns
 from services.decision.domain.risk_model import estimate
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
+from services.decision.store.values import ValueSessions
 from services.kernel.canonical import content_hash
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Invalid, Unreachable
@@ -125,6 +127,8 @@ class FakePolicy:
     candidate: bytes | None = None
     canary: set = field(default_factory=set)
     reports: list = field(default_factory=list)
+    # What it was told that accounts are worth, by request; accounts of `without` it does not have.
+    values: dict = field(default_factory=dict)
     down: bool = False
     calls: int = 0
 
@@ -153,6 +157,12 @@ class FakePolicy:
         if self.down:
             raise DoesNotAnswer("policy does not answer: connection refused")
         self.reports.append((request_id, found))
+
+    async def record(self, request_id, values):
+        if self.down:
+            raise DoesNotAnswer("policy does not answer: connection refused")
+        self.values[request_id] = values
+        return {each.account_id for each in values} & self.without
 
     def read(self, document):
         return read_policy(document)
@@ -330,6 +340,8 @@ class World:
         self.following = Following(begin, read, self.clock, self.execution, tracing, self.changes)
         self.reporting = Reporting(read, begin, self.clock, self.policy)
         self.keeping = Keeping(begin, self.clock, self.market_clock, tracing, self.changes)
+        values = ValueSessions(self.database)
+        self.valuing = Valuing(values.read, values.begin, self.clock, self.policy)
 
     async def ingest(self, *accounts, prices=None, as_of=CLOSE):
         header = a_header("VTI", "BND", "AAPL", as_of_time=as_of)

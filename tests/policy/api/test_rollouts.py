@@ -317,6 +317,11 @@ async def test_a_change_that_concerns_much_needs_those_whom_the_rules_ask_for(pl
 
     async with refused(grpc.StatusCode.NOT_FOUND, "POLICY_NODE_NOT_FOUND"):
         await record(worth("acc1", 1), worth("growth", 1))
+    of_the_book = pb.RecordAccountValuesRequest(
+        request_id=a_request_id(), values=[worth("acc1", 1, NOON + SECOND), worth("growth", 1)], allow_missing=True
+    )
+    answer = await planted.engineer.RecordAccountValues(of_the_book)
+    assert (answer.recorded_count, list(answer.missing_account_ids)) == (1, ["growth"])
     async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as fields:
         await record(worth("acc1", -1), worth("acc1", 1))
     assert fields.keys() >= {"values[0].value", "values[1].account_id"}

@@ -775,8 +775,13 @@ class RecordAccountValuesRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
+    allow_missing: _builtins.bool
+    """Leave out the accounts that the tree does not have, instead of refusing all of
+    them: who sends the whole book need not know which accounts have rules.
+    """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountValue]:
         """1 to 10,000 accounts, each once."""
@@ -786,10 +791,11 @@ class RecordAccountValuesRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         values: _abc.Iterable[Global___AccountValue] | None = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "request_id", b"request_id", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -802,16 +808,24 @@ class RecordAccountValuesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORDED_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
     recorded_count: _builtins.int
-    """How many were recorded; the others are older than what is."""
+    """How many were recorded; the others are older than what is, or missing."""
+    @_builtins.property
+    def missing_account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The accounts that the tree does not have, in the order of the request; only
+        with `allow_missing`.
+        """
+
     def __init__(
         self,
         *,
         recorded_count: _builtins.int = ...,
+        missing_account_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recorded_count", b"recorded_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_account_ids", b"missing_account_ids", "recorded_count", b"recorded_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

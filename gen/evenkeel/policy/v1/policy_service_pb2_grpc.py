@@ -208,7 +208,8 @@ class PolicyServiceServicer:
         """Records what accounts are worth, for approval rules that look at assets: all of
         them or none. An account's value that is older than the recorded one is left out.
 
-        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account,
+        unless `allow_missing`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

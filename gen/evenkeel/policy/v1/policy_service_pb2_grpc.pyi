@@ -60,7 +60,8 @@ class PolicyServiceStub:
     """Records what accounts are worth, for approval rules that look at assets: all of
     them or none. An account's value that is older than the recorded one is left out.
 
-    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account,
+    unless `allow_missing`.
     """
     GetNode: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetNodeRequest, _policy_service_pb2.GetNodeResponse]
     """Returns a node.
@@ -219,7 +220,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """Records what accounts are worth, for approval rules that look at assets: all of
     them or none. An account's value that is older than the recorded one is left out.
 
-    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+    Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account,
+    unless `allow_missing`.
     """
     GetNode: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetNodeRequest, _policy_service_pb2.GetNodeResponse]  # type: ignore[assignment]
     """Returns a node.
@@ -399,7 +401,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records what accounts are worth, for approval rules that look at assets: all of
         them or none. An account's value that is older than the recorded one is left out.
 
-        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account.
+        Errors: `NOT_FOUND` / `POLICY_NODE_NOT_FOUND` names the first unknown account,
+        unless `allow_missing`.
         """
 
     @_abc_1.abstractmethod
