@@ -19,6 +19,8 @@ from services.policy.domain.document import (
     Pause,
     Restriction,
     RestrictionKind,
+    StressLimit,
+    StressMove,
     TargetWeight,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
@@ -62,6 +64,7 @@ OTHERS = {
     "risk.factor_limits": [
         (FactorLimit("duration", (FactorExposure(InstrumentId("BND"), Decimal(6)),), maximum=Decimal(5)),)
     ],
+    "risk.stress_limits": [(StressLimit("2008", (StressMove(Decimal("-0.4"), InstrumentId("VTI")),), Decimal("0.2")),)],
     "risk.class_limits": [(ClassLimit("equity", maximum=Decimal("0.5")),)],
     "client.missing_consents": [("mandate",)],
     "targets.problem": ["a reason"],

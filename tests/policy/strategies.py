@@ -21,6 +21,8 @@ from services.policy.domain.document import (
     Restriction,
     RestrictionCause,
     RestrictionKind,
+    StressLimit,
+    StressMove,
     TargetGroup,
     TargetWeight,
 )
@@ -84,6 +86,17 @@ _ROWS = {
         st.lists(st.builds(FactorExposure, _INSTRUMENTS, _FRACTIONS), min_size=1, max_size=3).map(tuple),
         st.none() | _FRACTIONS,
         st.none() | _FRACTIONS,
+    ),
+    StressLimit: st.builds(
+        StressLimit,
+        _WORDS,
+        st.lists(
+            st.builds(StressMove, _FRACTIONS, _INSTRUMENTS) | st.builds(StressMove, _FRACTIONS, st.none(), _WORDS),
+            min_size=1,
+            max_size=3,
+        ).map(tuple),
+        _FRACTIONS,
+        st.sampled_from(["", "a source"]),
     ),
     ClassLimit: st.builds(ClassLimit, _WORDS, st.none() | _FRACTIONS, st.none() | _FRACTIONS),
     Pause: st.builds(Pause, _INSTANTS, _INSTANTS, st.just("a reason")),

@@ -28,6 +28,7 @@ from services.decision.domain.policy import (
     Restriction,
     RestrictionKind,
     SafetyNets,
+    StressLimit,
     TargetLine,
     TaxSettings,
     cash_within,
@@ -204,6 +205,9 @@ def read_policy(document: bytes) -> Policy:
         factor_limits=tuple(
             _factor_limit(item, f"risk.factor_limits[{row}]") for row, item in enumerate(risk.factor_limits)
         ),
+        stress_limits=tuple(
+            _stress_limit(item, f"risk.stress_limits[{row}]") for row, item in enumerate(risk.stress_limits)
+        ),
     )
 
 
@@ -290,6 +294,16 @@ def _factor_limit(said: document_pb.FactorLimit, field: str) -> FactorLimit:
         },
         minimum=_number(said, "minimum", field),
         maximum=_number(said, "maximum", field),
+    )
+
+
+def _stress_limit(said: document_pb.StressLimit, field: str) -> StressLimit:
+    changes = [(each, decimal_of(each.change, f"{field}.moves[{row}].change")) for row, each in enumerate(said.moves)]
+    return StressLimit(
+        name=said.name,
+        changes={InstrumentId(each.instrument_id): change for each, change in changes if each.instrument_id},
+        class_changes={each.asset_class: change for each, change in changes if each.asset_class},
+        loss_limit=decimal_of(said.loss_limit, f"{field}.loss_limit"),
     )
 
 

@@ -163,7 +163,7 @@ def account_problem(
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
     groups += tuple(group_limits(problem, policy, market.instruments))
-    groups += tuple(factor_limits(problem, policy))
+    groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
 
 

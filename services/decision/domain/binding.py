@@ -35,6 +35,7 @@ LIMIT_WORDS: Mapping[ConstraintKind, str] = {
     ConstraintKind.FACTOR_MIN: "the least exposure to a factor",
     ConstraintKind.FACTOR_MAX: "the most exposure to a factor",
     ConstraintKind.LEVERAGE: "the most that may be held of the account's value",
+    ConstraintKind.STRESS_LOSS: "the most that may be lost in a stress",
     ConstraintKind.WEIGHT_MAX: "the most that may be held of an instrument",
     ConstraintKind.NO_BUY: "what may not be bought",
     ConstraintKind.NO_SELL: "what may not be sold",
@@ -76,6 +77,9 @@ def binding_constraints(
         if group.kind is LimitKind.FACTOR:
             add(lower, group.name, least, float(low), f"Exposure to {group.name} is at least {quantity(least)}.")
             add(upper, group.name, most, float(high), f"Exposure to {group.name} is at most {quantity(most)}.")
+        elif group.kind is LimitKind.STRESS:
+            said = f"In the stress {group.name} the account loses at most {percent(most)}."
+            add(upper, group.name, most, float(high), said)
         else:
             add(lower, group.name, least, float(low), f"{group.name} holds at least {percent(least)}.")
             add(upper, group.name, most, float(high), f"{group.name} holds at most {percent(most)}.")

@@ -44,6 +44,7 @@ class Rule(StrEnum):
     FACTOR_MIN = "FACTOR_MIN"
     FACTOR_MAX = "FACTOR_MAX"
     LEVERAGE = "LEVERAGE"
+    STRESS_LOSS = "STRESS_LOSS"
     MINIMUM_HOLD = "MINIMUM_HOLD"
 
 
@@ -55,11 +56,13 @@ STANDING_RULES = {
     Rule.FACTOR_MIN: ConstraintKind.FACTOR_MIN,
     Rule.FACTOR_MAX: ConstraintKind.FACTOR_MAX,
     Rule.LEVERAGE: ConstraintKind.LEVERAGE,
+    Rule.STRESS_LOSS: ConstraintKind.STRESS_LOSS,
 }
 _LEAST_AND_MOST = {
     LimitKind.GROUP: (Rule.GROUP_MIN, Rule.GROUP_MAX),
     LimitKind.FACTOR: (Rule.FACTOR_MIN, Rule.FACTOR_MAX),
     LimitKind.LEVERAGE: (Rule.LEVERAGE, Rule.LEVERAGE),
+    LimitKind.STRESS: (Rule.STRESS_LOSS, Rule.STRESS_LOSS),
 }
 _LEAST = frozenset({Rule.CASH_FLOOR, Rule.GROUP_MIN, Rule.FACTOR_MIN})
 

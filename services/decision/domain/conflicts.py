@@ -166,6 +166,10 @@ def _groups(problem: AccountProblem) -> list[_Limit]:
     for row, group in enumerate(problem.limits.groups):
         least, most = LIMIT_KINDS[group.kind]
         low, high = weight(group.weight_min), weight(group.weight_max)
+        if group.kind is LimitKind.STRESS:
+            said = f"In the stress {group.name} at most {_shown(most, high)} may be lost."
+            found.append(_Limit(_named(most, group.name, high, said), _without_most(row)))
+            continue
         if group.kind is not LimitKind.LEVERAGE:
             said = f"{group.name} must be at least {_shown(least, low)}."
             found.append(_Limit(_named(least, group.name, low, said), _without_least(row)))

@@ -38,7 +38,7 @@ from services.decision.domain.problem import (
     Side,
 )
 from services.decision.domain.recorded import recorded_bytes
-from services.decision.domain.reviewing import risk_reasons, too_far, within_budget
+from services.decision.domain.reviewing import risk_reasons, stress_reasons, too_far, within_budget
 from services.decision.domain.tax import jurisdiction
 from services.kernel.canonical import content_hash
 from services.kernel.decimals import plain
@@ -211,6 +211,7 @@ def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decis
     )
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
+    reasons += stress_reasons(policy, problem, decision) if decision.trades else ()
     return _draft(inputs, basis, _outcome(decision), content, reasons)
 
 

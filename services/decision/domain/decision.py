@@ -79,6 +79,7 @@ class ConstraintKind(StrEnum):
     FACTOR_MIN = "FACTOR_MIN"
     FACTOR_MAX = "FACTOR_MAX"
     LEVERAGE = "LEVERAGE"
+    STRESS_LOSS = "STRESS_LOSS"
     WEIGHT_MAX = "WEIGHT_MAX"
     NO_BUY = "NO_BUY"
     NO_SELL = "NO_SELL"
@@ -89,6 +90,7 @@ LIMIT_KINDS: Mapping[LimitKind, tuple[ConstraintKind, ConstraintKind]] = {
     LimitKind.GROUP: (ConstraintKind.GROUP_MIN, ConstraintKind.GROUP_MAX),
     LimitKind.FACTOR: (ConstraintKind.FACTOR_MIN, ConstraintKind.FACTOR_MAX),
     LimitKind.LEVERAGE: (ConstraintKind.LEVERAGE, ConstraintKind.LEVERAGE),
+    LimitKind.STRESS: (ConstraintKind.STRESS_LOSS, ConstraintKind.STRESS_LOSS),
 }
 
 

@@ -57,8 +57,10 @@ def group_limits(
             yield GroupLimit(f"class:{limit.asset_class}", tuple(members), weight_min=least, weight_max=most)
 
 
-def factor_limits(problem: AccountProblem, policy: Policy) -> Iterator[GroupLimit]:
-    """Yield the limits of factors and of leverage, in the same sense; those that nothing in the account touches not."""
+def factor_limits(
+    problem: AccountProblem, policy: Policy, instruments: Mapping[InstrumentId, Instrument]
+) -> Iterator[GroupLimit]:
+    """Yield the limits of factors, stresses and leverage, in the same sense; those that nothing here touches not."""
     value = problem.mix_value
     names = tuple(holding.instrument_id for holding in problem.holdings)
     held = {holding.instrument_id: holding.mix_value / value for holding in problem.holdings}
@@ -73,6 +75,23 @@ def factor_limits(problem: AccountProblem, policy: Policy) -> Iterator[GroupLimi
         least = -far if limit.minimum is None else min(limit.minimum, now.quantize(WEIGHT_STEP, ROUND_FLOOR))
         most = far if limit.maximum is None else max(limit.maximum, now.quantize(WEIGHT_STEP, ROUND_CEILING))
         yield GroupLimit(limit.name, members, least, most, LimitKind.FACTOR, exposures)
+    yield from _stress_limits(problem, policy, instruments)
     if policy.leverage_limit is not None and names:
         most = max(policy.leverage_limit, sum(held.values(), ZERO).quantize(WEIGHT_STEP, ROUND_CEILING))
         yield GroupLimit("leverage", names, ZERO, most, LimitKind.LEVERAGE)
+
+
+def _stress_limits(
+    problem: AccountProblem, policy: Policy, instruments: Mapping[InstrumentId, Instrument]
+) -> Iterator[GroupLimit]:
+    held = {holding.instrument_id: holding.mix_value / problem.mix_value for holding in problem.holdings}
+    for limit in policy.stress_limits:
+        losses = {each: limit.loss(each, instruments[each].asset_class) for each in held}
+        losses = {each: loss for each, loss in losses.items() if loss != 0}
+        if not losses:
+            continue
+        now = sum((loss * held[each] for each, loss in losses.items()), ZERO)
+        # Farther than any portfolio of these can gain: a gain has no bound.
+        far = 2 * sum(map(abs, losses.values()), abs(now))
+        most = max(limit.loss_limit, now.quantize(WEIGHT_STEP, ROUND_CEILING))
+        yield GroupLimit(limit.name, tuple(losses), -far, most, LimitKind.STRESS, tuple(losses.values()))

@@ -126,6 +126,20 @@ class FactorLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class StressLimit:
+    """Most loss after a plan in an event in which prices change, by instrument or else by asset class, -1 or more."""
+
+    name: str
+    changes: Mapping[InstrumentId, Decimal]
+    class_changes: Mapping[str, Decimal]
+    loss_limit: Decimal
+
+    def loss(self, instrument_id: InstrumentId, asset_class: str) -> Decimal:
+        """Return what a unit of weight of an instrument loses; negative for a gain."""
+        return -self.changes.get(instrument_id, self.class_changes.get(asset_class, ZERO))
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The effective policy of an account, of one instant.
 
@@ -203,6 +217,7 @@ class Policy:
     minimum_hold_days: int = 0
     leverage_limit: Decimal | None = None
     factor_limits: tuple[FactorLimit, ...] = ()
+    stress_limits: tuple[StressLimit, ...] = ()
     total_drift: Decimal | None = None
     tracking_error_trigger: Decimal | None = None
     ladder_steps: int | None = None

@@ -231,6 +231,8 @@ class LimitKind(StrEnum):
     FACTOR = "FACTOR"
     # All that is held over the account's value; nothing is sold short, so the sum of weights.
     LEVERAGE = "LEVERAGE"
+    # What is lost in a stress: only the most counts.
+    STRESS = "STRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,7 @@ class GroupLimit:
     Attributes:
         weight_min: 0 to 1 for a group; any number for a factor, in units of its exposures.
         weight_max: The same, and at least `weight_min`.
-        exposures: Of a FACTOR, of a unit of weight of each instrument, in their order; empty for 1 each.
+        exposures: Of a FACTOR or a STRESS, of a unit of weight of each instrument, in their order; empty for 1 each.
     """
 
     name: str

@@ -7,8 +7,9 @@ lowest value that is to be expected within a year, √(π/2)·σ, of a Brownian 
 others 2004, "On the maximum drawdown of a Brownian motion", section 3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from math import exp, pi, sqrt
 from statistics import NormalDist
 
@@ -16,8 +17,9 @@ import numpy as np
 
 from services.decision.domain.decision import Decision, Trade
 from services.decision.domain.policy import Policy
-from services.decision.domain.problem import ZERO, AccountProblem, RiskModel, Side
+from services.decision.domain.problem import ZERO, AccountProblem, LimitKind, RiskModel, Side
 from services.kernel.decimals import plain
+from services.kernel.ids import InstrumentId
 
 # Part of the years whose losses count.
 TAIL = 0.05
@@ -58,6 +60,24 @@ def risk_reasons(policy: Policy, problem: AccountProblem, risk_model: RiskModel,
     )
 
 
+def stress_reasons(policy: Policy, problem: AccountProblem, decision: Decision) -> tuple[str, ...]:
+    """Return why the plan waits for a person: what the market took beyond a limit of a stress is still beyond it."""
+    if not policy.stress_limits:
+        return ()
+    values = _values_after(problem, decision.trades)
+    limits = {limit.name: limit.loss_limit for limit in policy.stress_limits}
+    reasons: list[str] = []
+    for group in problem.limits.groups:
+        if group.kind is LimitKind.STRESS:
+            loss = sum((each * values[name] for name, each in group.exposure_of.items()), ZERO) / problem.mix_value
+            if loss > limits[group.name]:
+                reasons.append(
+                    f"the loss of {loss:.4f} in the stress {group.name} after the plan exceeds "
+                    f"{plain(limits[group.name])}"
+                )
+    return tuple(reasons)
+
+
 def within_budget(policy: Policy, problem: AccountProblem, risk_model: RiskModel) -> AccountProblem:
     """Return the problem; without deferring gains where the account is riskier than its client's profile allows."""
     budget = policy.risk_budget
@@ -70,14 +90,19 @@ def within_budget(policy: Policy, problem: AccountProblem, risk_model: RiskModel
 
 def volatility_after(problem: AccountProblem, risk_model: RiskModel, trades: Sequence[Trade]) -> float:
     """Return the yearly volatility of the account after trades, √(wᵀ(D + FFᵀ)w); cash has none."""
-    traded = dict.fromkeys((holding.instrument_id for holding in problem.holdings), ZERO)
-    for trade in trades:
-        sign = 1 if trade.side is Side.BUY else -1
-        traded[trade.instrument_id] += sign * trade.quantity * trade.price
+    values = _values_after(problem, trades)
     row = {instrument_id: place for place, instrument_id in enumerate(risk_model.instrument_ids)}
     weights = np.zeros(len(row))
-    for holding in problem.holdings:
-        value = holding.mix_value + traded[holding.instrument_id]
-        weights[row[holding.instrument_id]] = float(value / problem.mix_value)
+    for instrument_id, value in values.items():
+        weights[row[instrument_id]] = float(value / problem.mix_value)
     factors = risk_model.exposures.T @ weights
     return float(np.sqrt(factors @ factors + risk_model.specific_variance @ weights**2))
+
+
+def _values_after(problem: AccountProblem, trades: Sequence[Trade]) -> Mapping[InstrumentId, Decimal]:
+    """Return what is held of each instrument after trades, in currency."""
+    values = {holding.instrument_id: holding.mix_value for holding in problem.holdings}
+    for trade in trades:
+        sign = 1 if trade.side is Side.BUY else -1
+        values[trade.instrument_id] += sign * trade.quantity * trade.price
+    return values

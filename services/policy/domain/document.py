@@ -37,8 +37,10 @@ from services.policy.domain.units import (
     FactorLoading,
     Fraction,
     Leverage,
+    LossLimit,
     Multiple,
     Price,
+    PriceChange,
     Seconds,
     StepDays,
     Steps,
@@ -274,6 +276,43 @@ class FactorLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class StressMove:
+    """By which fraction the price of an instrument, or of a whole asset class, changes in a stress."""
+
+    change: PriceChange
+    instrument_id: InstrumentId | None = None
+    asset_class: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a move of nothing, or of two things."""
+        if (self.instrument_id is None) == (self.asset_class is None):
+            raise ValueError("a stress moves an instrument or an asset class")
+
+    @property
+    def about(self) -> str:
+        """Return whose price it is."""
+        return f"the class {self.asset_class}" if self.instrument_id is None else self.instrument_id
+
+
+@dataclass(frozen=True, slots=True)
+class StressLimit:
+    """Most loss in an event in which prices change at once; what no move speaks of stays as it is."""
+
+    name: str
+    moves: tuple[StressMove, ...]
+    loss_limit: LossLimit
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Sort the moves."""
+        object.__setattr__(self, "moves", tuple(sorted(self.moves, key=_moved)))
+
+
+def _moved(move: StressMove) -> tuple[str, str, str]:
+    return (move.asset_class or "", move.instrument_id or "", str(move.change))
+
+
+@dataclass(frozen=True, slots=True)
 class ClassLimit:
     """Least and most weight of an asset class, as the book names it."""
 
@@ -297,15 +336,21 @@ class RiskLimits:
     drawdown_limit: Fraction = None
     leverage_limit: Leverage = None
     factor_limits: tuple[FactorLimit, ...] = ()
+    stress_limits: tuple[StressLimit, ...] = ()
 
     def __post_init__(self) -> None:
-        """Sort the limits of classes and factors."""
+        """Sort the limits of classes, factors and stresses."""
         object.__setattr__(self, "class_limits", tuple(sorted(self.class_limits, key=_class_limited)))
         object.__setattr__(self, "factor_limits", tuple(sorted(self.factor_limits, key=_factor_limited)))
+        object.__setattr__(self, "stress_limits", tuple(sorted(self.stress_limits, key=_stress_limited)))
 
 
 def _factor_limited(limit: FactorLimit) -> tuple[str, str, str, str]:
     return (limit.name, str(limit.minimum), str(limit.maximum), str(limit.exposures))
+
+
+def _stress_limited(limit: StressLimit) -> tuple[str, str, str]:
+    return (limit.name, str(limit.loss_limit), str(limit.moves))
 
 
 def _class_limited(limit: ClassLimit) -> tuple[str, str, str]:

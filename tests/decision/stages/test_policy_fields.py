@@ -220,6 +220,43 @@ async def test_factors_leverage_and_a_minimum_hold_of_the_policy_are_kept_throug
     assert "VTI" not in {trade.instrument_id for trade in held.content.decision.trades}
 
 
+async def test_no_plan_loses_more_in_a_stress_than_the_policy_allows(world):
+    def crash(limit, *moves):
+        stress = document_pb.StressLimit(name="2008", moves=moves, loss_limit=number(limit), source="a source")
+        return a_policy(risk=document_pb.RiskLimits(stress_limits=[stress]))
+
+    half = document_pb.StressMove(instrument_id="VTI", change=number("-0.5"))
+    equity = document_pb.StressMove(asset_class="equity", change=number("-0.5"))
+    bonds_too = document_pb.StressMove(instrument_id="BND", change=number("-0.1"))
+    await world.ingest(an_account("a1", cash=100_000), an_account("a2", cash=100_000), needs_trades("a3"))
+    world.policy.own = {
+        "a1": crash("0.25", half),
+        "a2": crash("0.2", equity, bonds_too),
+        # Almost all in what halves, and most of it may not be sold.
+        "a3": document_pb.PolicyDocument.FromString(crash("0.2", half)),
+    }
+    world.policy.own["a3"].cost.turnover_limit.value = "0.2"
+    world.policy.own["a3"] = world.policy.own["a3"].SerializeToString(deterministic=True)
+    run_id = await world.start()
+    await world.decide_all()
+    one, classed, beyond = [await world.plan_of(run_id, each) for each in ("a1", "a2", "a3")]
+
+    def weights(plan):
+        return {each.instrument_id: each.weight_after for each in plan.content.decision.explanation.trades}
+
+    assert Decimal("0.24") < weights(one)["VTI"] / 2 <= Decimal("0.25")
+    (binding,) = [each for each in one.content.decision.explanation.binding if each.kind == "STRESS_LOSS"]
+    assert binding.sentence.startswith("In the stress 2008 the account loses at most 25.00 %.")
+    said = weights(classed)
+    assert Decimal("0.19") < said["VTI"] / 2 + said["BND"] / 10 <= Decimal("0.2")
+    assert one.review_reasons == classed.review_reasons == ()
+    # It is made better, and a person must look.
+    assert weights(beyond)["VTI"] < Decimal("0.95")
+    (reason,) = beyond.review_reasons
+    assert "in the stress 2008 after the plan exceeds 0.2" in reason
+    assert (await world.plans.replay_plan(one.plan_id)).identical_content
+
+
 async def test_a_ladder_of_the_policy_makes_one_step_a_run_and_waits_between_them(world):
     await world.ingest(needs_trades("a1"))
     world.policy.document = a_policy(

@@ -15,6 +15,8 @@ from services.policy.domain.document import (
     Document,
     Guardrail,
     Pause,
+    StressLimit,
+    StressMove,
     Targets,
     TargetWeight,
 )
@@ -44,6 +46,11 @@ def said(values):
 
 def classes(*limits):
     return said({"risk.class_limits": limits})
+
+
+def stressed(limit, **changes):
+    moves = tuple(StressMove(Decimal(change), each) for each, change in changes.items())
+    return said({"risk.stress_limits": (StressLimit("2008", moves, Decimal(limit)),)})
 
 
 def errors(document):
@@ -118,6 +125,11 @@ def test_a_conflict_that_clearing_a_field_can_cause_is_still_irreducible():
             both(risk(cash_floor="0.2"), classes(ClassLimit("equity", Decimal("0.9")))),
             "FLOORS_EXCEED_ONE",
             ("risk.class_limits", "risk.cash_floor"),
+        ),
+        (
+            both(targets(VTI="0.6", BND="0.4"), stressed("0.29", VTI="-0.5", BND="0.01")),
+            "STRESS_BEYOND_LIMIT",
+            ("risk.stress_limits", "targets.weights"),
         ),
         (
             said({"risk.class_limits": (ClassLimit("equity", Decimal("0.7"), Decimal("0.6")),)}),
@@ -203,6 +215,10 @@ def test_a_line_of_its_own_distance_is_judged_by_it():
         (Document(targets=Targets((TargetWeight(Decimal(1), "A", substitutes=("A",)),))), "SUBSTITUTE_TWICE"),
         (said({"profile_rule.tolerances": (ToleranceBudget(11, Decimal("0.1")),)}), "OUT_OF_RANGE"),
         (said({"risk.class_limits": (ClassLimit("e"), ClassLimit("e", Decimal("0.1")))}), "ROW_TWICE"),
+        (stressed("0.2", VTI="-1.1"), "OUT_OF_RANGE"),
+        (stressed("1.2", VTI="-0.1"), "OUT_OF_RANGE"),
+        (said({"risk.stress_limits": (StressLimit("a", (StressMove(Decimal(0), "VTI"),) * 2, Decimal(1)),)}),
+         "ROW_TWICE"),
         (guarded("restrictions.items", locked=True), "GUARDRAIL_FIELD"),
         (said({"guardrails": (Guardrail("tax.jurisdiction", maximum_step=Decimal(1)),)}), "GUARDRAIL_KIND"),
         (said({"guardrails": (Guardrail("risk.cash_floor", maximum_step=Decimal(-1)),)}), "GUARDRAIL_RANGE"),
@@ -232,6 +248,7 @@ def test_rows_that_cannot_be_are_refused(document, rule):
                 ToleranceBudget(1, Decimal("0.2")), ToleranceBudget(5, Decimal("0.1"))))),
             "BUDGETS_UNUSUAL",
         ),
+        (both(targets(VTI="0.6", BND="0.4"), stressed("0.5", VTI="-0.5")), "STRESS_WITHOUT_MOVE"),
         (Document(preferences=PreferenceLimits(tax_importance_minimum=Decimal("0.5"))), "PREFERENCE_UNUSED"),
     ],
 )  # fmt: skip

@@ -822,6 +822,7 @@ class RiskLimits(_message.Message):
     DRAWDOWN_LIMIT_FIELD_NUMBER: _builtins.int
     LEVERAGE_LIMIT_FIELD_NUMBER: _builtins.int
     FACTOR_LIMITS_FIELD_NUMBER: _builtins.int
+    STRESS_LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def instrument_weight_limit(self) -> _decimal_pb2.Decimal:
         """Largest weight of one instrument, 0 to 1."""
@@ -878,6 +879,10 @@ class RiskLimits(_message.Message):
     def factor_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactorLimit]:
         """Least and most exposure to factors after a plan."""
 
+    @_builtins.property
+    def stress_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___StressLimit]:
+        """Most loss in named stresses after a plan."""
+
     def __init__(
         self,
         *,
@@ -892,14 +897,93 @@ class RiskLimits(_message.Message):
         drawdown_limit: _decimal_pb2.Decimal | None = ...,
         leverage_limit: _decimal_pb2.Decimal | None = ...,
         factor_limits: _abc.Iterable[Global___FactorLimit] | None = ...,
+        stress_limits: _abc.Iterable[Global___StressLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "factor_limits", b"factor_limits", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "factor_limits", b"factor_limits", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "stress_limits", b"stress_limits", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskLimits: _TypeAlias = RiskLimits  # noqa: Y015
+
+@_typing.final
+class StressLimit(_message.Message):
+    """Most loss of the portfolio in a stress: a historical or a hypothetical event in
+    which prices change at once. Cash, and what no move speaks of, stays as it is. What
+    the market took beyond the limit is not made worse, nor forced; the plan waits for a
+    person then.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    LOSS_LIMIT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the list."""
+    source: _builtins.str
+    """Who says so, for people: the event, and where its figures are from."""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___StressMove]:
+        """What happens to prices; each instrument and each asset class is named once."""
+
+    @_builtins.property
+    def loss_limit(self) -> _decimal_pb2.Decimal:
+        """Most loss, as a fraction of the account, 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        moves: _abc.Iterable[Global___StressMove] | None = ...,
+        loss_limit: _decimal_pb2.Decimal | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["loss_limit", b"loss_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["loss_limit", b"loss_limit", "moves", b"moves", "name", b"name", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StressLimit: _TypeAlias = StressLimit  # noqa: Y015
+
+@_typing.final
+class StressMove(_message.Message):
+    """What happens to a price in a stress. What is said of an instrument counts before
+    what is said of its asset class.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_CLASS_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """Of an instrument."""
+    asset_class: _builtins.str
+    """Of all instruments of a class, as the book names it."""
+    @_builtins.property
+    def change(self) -> _decimal_pb2.Decimal:
+        """By which fraction the price changes; -1 is a total loss, and the least."""
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        asset_class: _builtins.str = ...,
+        change: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "change", b"change", "instrument_id", b"instrument_id", "item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "change", b"change", "instrument_id", b"instrument_id", "item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["instrument_id", "asset_class"]  # noqa: Y015
+    _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
+
+Global___StressMove: _TypeAlias = StressMove  # noqa: Y015
 
 @_typing.final
 class FactorLimit(_message.Message):

@@ -225,6 +225,31 @@ def factor_limits_fit(document: Document) -> Iterator[Finding]:
             )
 
 
+def stresses_leave_the_mix(document: Document) -> Iterator[Finding]:
+    """The target mix itself loses no more in a stress than the portfolio may; judged where each price is spoken of."""
+    targets = list(instrument_weights(document.targets.weights))
+    for limit in document.risk.stress_limits:
+        moves = {move.instrument_id: move.change for move in limit.moves if move.instrument_id is not None}
+        of_classes = any(move.asset_class is not None for move in limit.moves)
+        unknown = sorted({each for each, weight in targets if weight > 0} - moves.keys())
+        if unknown and not of_classes:
+            yield warning(
+                "STRESS_WITHOUT_MOVE",
+                ("risk.stress_limits", "targets.weights"),
+                f"{limit.name} says nothing about {unknown[0]}, whose price then stays as it is",
+            )
+        if unknown or not targets:
+            # Policy does not know of which class an instrument is.
+            continue
+        loss = -sum((EXACT.multiply(weight, moves[each]) for each, weight in targets if weight > 0), Decimal(0))
+        if loss > limit.loss_limit:
+            yield error(
+                "STRESS_BEYOND_LIMIT",
+                ("risk.stress_limits", "targets.weights"),
+                f"the target mix loses {plain(loss)} in {limit.name}, and may lose at most {plain(limit.loss_limit)}",
+            )
+
+
 def class_limits_fit(document: Document) -> Iterator[Finding]:
     """Asset classes can have their least weights, each and together."""
     total = Decimal(0)
@@ -293,6 +318,7 @@ MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     bands_are_tradable,
     class_limits_fit,
     factor_limits_fit,
+    stresses_leave_the_mix,
     weights_sum_to_one,
     destination_is_within_trigger,
     cash_fits,
