@@ -17,7 +17,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["services.audit.__main__", "tests.audit.relay_process", "tools.cli.main"])
+_CONTEXT.set_forkserver_preload(
+    ["services.audit.__main__", "services.policy.__main__", "tests.audit.relay_process", "tools.cli.main"]
+)
 # What the command line finds when it is imported: a terminal without colours, wide enough for every table.
 _TERMINAL = {"COLUMNS": "250", "NO_COLOR": "1"}
 _END_S_MAX = 60.0
