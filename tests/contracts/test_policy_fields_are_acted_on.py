@@ -22,6 +22,7 @@ from services.policy.domain.document import (
     StressLimit,
     StressMove,
     TargetWeight,
+    YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.merge import effective
@@ -65,6 +66,7 @@ OTHERS = {
         (FactorLimit("duration", (FactorExposure(InstrumentId("BND"), Decimal(6)),), maximum=Decimal(5)),)
     ],
     "risk.stress_limits": [(StressLimit("2008", (StressMove(Decimal("-0.4"), InstrumentId("VTI")),), Decimal("0.2")),)],
+    "tax.gain_budgets": [(YearlyGainBudget(2026, ELSEWHERE),)],
     "risk.class_limits": [(ClassLimit("equity", maximum=Decimal("0.5")),)],
     "client.missing_consents": [("mandate",)],
     "targets.problem": ["a reason"],

@@ -25,6 +25,7 @@ from services.policy.domain.document import (
     StressMove,
     TargetGroup,
     TargetWeight,
+    YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.guardrails import bounded, texts_of
@@ -97,6 +98,9 @@ _ROWS = {
         ).map(tuple),
         _FRACTIONS,
         st.sampled_from(["", "a source"]),
+    ),
+    YearlyGainBudget: st.builds(
+        YearlyGainBudget, st.integers(2026, 2030), st.integers(0, 5).map(lambda n: Money(Decimal(n * 100), "USD"))
     ),
     ClassLimit: st.builds(ClassLimit, _WORDS, st.none() | _FRACTIONS, st.none() | _FRACTIONS),
     Pause: st.builds(Pause, _INSTANTS, _INSTANTS, st.just("a reason")),

@@ -332,6 +332,12 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
         harvest_minimum=_money(said, "harvest_minimum", "tax"),
         gain_budget=_money(said, "gain_budget", "tax"),
         defer_short_term_gains=said.defer_short_term_gains,
+        gain_harvest_room=_money(said, "gain_harvest_room", "tax"),
+        gain_harvest_importance=_or_one(_number(said, "gain_harvest_importance", "tax")),
+        gain_budgets={
+            each.tax_year: money_of(each.amount, f"tax.gain_budgets[{row}].amount")
+            for row, each in enumerate(said.gain_budgets)
+        },
     )
 
 

@@ -105,7 +105,10 @@ def account_problem(
     quotes = _quotes(account, policy, market, found)
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
-    budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    for year, yearly in sorted(policy.tax.gain_budgets.items()):
+        _amount(yearly, f"tax.gain_budgets[{year}]", account, found)
+    room = _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
     harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
     flow_minimum = _amount(policy.cash_flow_minimum, "triggers.cash_flow_minimum", account, found)
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
@@ -133,6 +136,7 @@ def account_problem(
     )
     short, long = account.gains(as_of_date.year)
     carried = account.carried(rules.tax_year(as_of_date))
+    budget = policy.tax.budget(rules.tax_year(as_of_date))
     problem = AccountProblem(
         account_id=account.account_id,
         currency=account.currency,
@@ -144,7 +148,7 @@ def account_problem(
             taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
             short_rate=policy.tax.short_term_rate or ZERO,
             long_rate=policy.tax.long_term_rate or ZERO,
-            gain_budget=budget,
+            gain_budget=None if budget is None else budget.amount,
             realized_short=short,
             realized_long=long,
             carried_short=carried[0],
@@ -160,11 +164,26 @@ def account_problem(
         ladder=None if policy.ladder_steps is None else Ladder(policy.ladder_steps, policy.ladder_days or 1),
         total_triggers=TotalTriggers(policy.total_drift, policy.tracking_error_trigger),
     )
+    if room is not None:
+        problem = replace(problem, tax=harvesting(problem.tax, room, policy.tax.gain_harvest_importance))
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
     groups += tuple(group_limits(problem, policy, market.instruments))
     groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
+
+
+def harvesting(tax: TaxProfile, room: Decimal, importance: Decimal) -> TaxProfile:
+    """Return how gains are taxed while some of the year's `room` without tax is left; as it is when none is.
+
+    Long-term gains cost nothing then, their higher basis saves the long-term rate later, and the plan may realize no
+    more than what is left. While losses of this or earlier years are unused, a gain would use them up and gain nothing.
+    """
+    short, long = tax.realized_short - tax.carried_short, tax.realized_long - tax.carried_long
+    if not tax.taxable or min(short, long) < 0 or short + long >= room:
+        return tax
+    budget = room if tax.gain_budget is None else min(tax.gain_budget, room)
+    return replace(tax, long_rate=ZERO, gain_budget=budget, gain_credit=importance * tax.long_rate)
 
 
 def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:

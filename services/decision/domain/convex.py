@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from services.decision.domain.costs import daily_volatility, impact_rate, linear_cost_rate
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, RiskModel
-from services.decision.domain.tax import TaxView
+from services.decision.domain.tax import LotTax, TaxView
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import InstrumentId
 
@@ -97,12 +97,14 @@ class ConvexProblem:
     def torn(self) -> NDArray[np.bool_]:
         """Return where both ways are open and a round trip may pay, shape (n,): something must choose one of them.
 
-        It can only pay where a loss does: by its credit, or by the room it makes in the gain budget. From one
-        instrument to an identical one it may be made for other reasons too, so those are torn where any has a loss.
+        It can only pay where a loss does, by its credit or by the room it makes in the gain budget, or where a gain has
+        a credit. From one instrument to an identical one it may be made for other reasons too, so those are torn where
+        any has a loss.
         """
         pays = self.lot_wash & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
         several = self.summed_over_identity(np.ones(len(self.start))) > 1
-        sells = by_instrument(self, self.lot_cap * np.where(several[self.lot_instrument], self.lot_wash, pays)) > 0
+        lots = np.where(several[self.lot_instrument], self.lot_wash, pays) | (self.lot_tax < 0)
+        sells = by_instrument(self, self.lot_cap * lots) > 0
         return self.of_identity(sells) & self.of_identity(self.buy_cap > 0)
 
     def of_identity(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -200,7 +202,7 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
     root = value.sqrt()
     gains = [tax.lots[lot.lot_id].gain_per_unit / holding.price for _, holding, lot in lots]
     taxed = [
-        _tax_counted(problem, gain * tax.lots[lot.lot_id].rate, gain * holding.price * lot.quantity)
+        _tax_counted(problem, tax.lots[lot.lot_id], gain, gain * holding.price * lot.quantity)
         for gain, (_, holding, lot) in zip(gains, lots, strict=True)
     ]
     limits = problem.limits
@@ -302,12 +304,20 @@ def gain_budget_left(problem: AccountProblem) -> Decimal | None:
     return max(ZERO, tax.gain_budget - tax.realized_short - tax.realized_long)
 
 
-def _tax_counted(problem: AccountProblem, tax: Decimal, gain: Decimal) -> Decimal:
-    """Return tax per unit of weight as the objective counts it, of a lot that all of it would gain `gain`."""
-    weight = problem.objective.tax_weight
+def gain_credit(problem: AccountProblem, lot: LotTax, gain: Decimal) -> Decimal:
+    """Return what a gain out of a lot saves later when it is realized now, as the objective counts it, 0 or more."""
+    if gain <= 0 or lot.character in (Character.SHORT, Character.EXEMPT):
+        return ZERO
+    return gain * problem.tax.gain_credit * problem.objective.tax_weight
+
+
+def _tax_counted(problem: AccountProblem, lot: LotTax, gain: Decimal, whole: Decimal) -> Decimal:
+    """Return tax as the objective counts it, for a gain of `gain`, of a lot that all of it would gain `whole`."""
+    tax, weight = gain * lot.rate, problem.objective.tax_weight
     if tax >= 0:
-        return tax * weight
-    return ZERO if -gain < problem.tax.harvest_minimum else tax * weight * problem.objective.loss_credit_weight
+        saved = ZERO if whole < problem.tax.harvest_minimum else gain_credit(problem, lot, gain)
+        return tax * weight - saved
+    return ZERO if -whole < problem.tax.harvest_minimum else tax * weight * problem.objective.loss_credit_weight
 
 
 def _risk_rows(holdings: list[Holding], risk: RiskModel) -> list[int]:

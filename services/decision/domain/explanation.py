@@ -164,7 +164,8 @@ def _reason(
         without="",
         sentence="",
     )
-    return told(reason, trade, problem.currency)
+    later = cents(later_saving(problem, trade))
+    return told(reason, trade, problem.currency, saved_later=later)
 
 
 def _required_by(
@@ -190,8 +191,14 @@ def _required_by(
     return best if helped[best] > 0 and best in kinds else None
 
 
-def told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
-    """Return the reason with its sentences."""
+def later_saving(problem: AccountProblem, trade: Trade) -> Decimal:
+    """Return the tax that the trade's gains save later, because they are realized while they are not taxed."""
+    gains = (sale.gain for sale in trade.lot_sales if sale.character in NOT_SHORT and sale.gain > 0)
+    return problem.tax.gain_credit * sum(gains, ZERO)
+
+
+def told(reason: TradeReason, trade: Trade, currency: str, *, saved_later: Decimal = ZERO) -> TradeReason:
+    """Return the reason with its sentences; `saved_later` is tax that gains of the trade save in later years."""
     verb = "Buy" if trade.side is Side.BUY else "Sell"
     weights = f"from {percent(reason.weight_before)} to {percent(reason.weight_after)}"
     what = f"{verb} {quantity(trade.quantity)} {trade.instrument_id} for {money(trade.value, currency)}"
@@ -212,6 +219,8 @@ def told(reason: TradeReason, trade: Trade, currency: str) -> TradeReason:
             parts.append(
                 f"It realizes a {word} loss of {money(-gain, currency)}, worth {money(-tax, currency)} in tax."
             )
+    if saved_later > 0:
+        parts.append(f"Realized in this year's room without tax, it saves {money(saved_later, currency)} of tax later.")
     if reason.required_by is not None:
         parts.append(f"It is made because of a limit: {LIMIT_WORDS[reason.required_by]}.")
     without = (

@@ -6,13 +6,14 @@ exact; the effects beside it are float64 and only guide the choice.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
+    Floats,
     Prices,
     buyable_value,
     may_be_sold,
@@ -47,21 +48,23 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class LotTerms:
-    """One sellable lot: tax and gain per unit of weight sold, tax as the objective counts it."""
+    """One sellable lot, or `quantity` of it: tax and gain per unit of weight sold, tax as the objective counts it."""
 
     lot: LotState
     tax: float
     gain: float
+    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a sale takes out of one lot; money in cents."""
+    """What a sale takes out of one lot; money in cents, `tax` of the terms."""
 
     lot: LotState
     quantity: Decimal
     proceeds: Decimal
     basis: Decimal
+    tax: float
 
     @property
     def gain(self) -> Decimal:
@@ -75,7 +78,7 @@ class Tradable:
 
     Attributes:
         row: Its row in the arrays.
-        lots: Those that may be sold, in the order in which they are.
+        lots: Those that may be sold, in the order in which they are; of one lot several parts may be apart.
         impact: c in impact = c · value^1.5, in currency.
         lowest: Most that may be sold, as steps, zero or less.
         highest: Most that may be bought.
@@ -114,18 +117,22 @@ class Tradable:
 
         Proceeds and basis are rounded half-even to the cent, and proceeds sum to the value of the trade.
         """
-        taken: list[Taken] = []
+        taken: dict[LotId, Taken] = {}
         left, money = max(-steps, 0) * self.holding.quantity_increment, self.value(steps)
         for terms in self.lots:
             if left <= 0:
                 break
             lot = terms.lot
-            quantity = min(left, lot.quantity)
+            quantity = min(left, terms.quantity)
             left -= quantity
             proceeds = cents(quantity * self.holding.price) if left > 0 else money
             money -= proceeds
-            taken.append(Taken(lot, quantity, proceeds, cents(lot.basis_total * quantity / lot.quantity)))
-        return taken
+            if lot.lot_id in taken:
+                quantity += taken[lot.lot_id].quantity
+                proceeds += taken[lot.lot_id].proceeds
+            basis = cents(lot.basis_total * quantity / lot.quantity)
+            taken[lot.lot_id] = Taken(lot, quantity, proceeds, basis, terms.tax)
+        return list(taken.values())
 
     def value(self, steps: int) -> Decimal:
         """Return what `steps` are worth, positive, in cents."""
@@ -140,7 +147,7 @@ class Tradable:
         value, taken = self.value(steps).copy_sign(Decimal(steps)), self.taken(steps)
         cost = self.cost(steps).total if steps else ZERO
         weight = float(value / mix_value)
-        tax = sum(float(part.proceeds / mix_value) * terms.tax for part, terms in zip(taken, self.lots, strict=False))
+        tax = sum(float(part.proceeds / mix_value) * part.tax for part in taken)
         excess = max(abs(convex.start[self.row] + weight - convex.target[self.row]) - convex.band[self.row], 0.0)
         return Effect(
             own=BPS_PER_ONE * float(tax + convex.cost_weight * float(cost / mix_value) + convex.band_price * excess),
@@ -151,7 +158,9 @@ class Tradable:
         )
 
 
-def tradables(problem: AccountProblem, tax: TaxView, convex: ConvexProblem, prices: Prices) -> list[Tradable]:
+def tradables(
+    problem: AccountProblem, tax: TaxView, convex: ConvexProblem, prices: Prices, sold: Floats | None = None
+) -> list[Tradable]:
     """Return what each instrument allows, in the order of the arrays.
 
     Args:
@@ -160,8 +169,13 @@ def tradables(problem: AccountProblem, tax: TaxView, convex: ConvexProblem, pric
         convex: Its arrays; a direction that they close stays closed.
         prices: Order the lots where the method is the lowest tax: tax and use of the gain budget together, then the
             lot id.
+        sold: What an optimum sells of each lot, as weights. Where gains have a credit these parts go first: which lots
+            fill the gain budget is what the optimum is about, and their order alone does not say how far.
     """
     terms = _lot_terms(problem, convex)
+    if sold is not None and problem.tax.gain_credit > 0 and problem.tax.lot_method is LotMethod.LOWEST_TAX:
+        parts = _first_parts(problem, terms, sold)
+        return [_tradable(problem, tax, convex, prices, row, terms, parts) for row in range(len(convex.start))]
     return [_tradable(problem, tax, convex, prices, row, terms) for row in range(len(convex.start))]
 
 
@@ -172,6 +186,7 @@ def _tradable(
     prices: Prices,
     row: int,
     terms: Mapping[LotId, LotTerms],
+    parts: Mapping[LotId, Decimal] | None = None,
 ) -> Tradable:
     holding = ordered_holdings(problem)[row]
     increment_value = holding.price * holding.quantity_increment
@@ -192,7 +207,7 @@ def _tradable(
     return Tradable(
         row=row,
         holding=holding,
-        lots=tuple(sorted(lots, key=order)),
+        lots=_apart(sorted(lots, key=order), parts or {}),
         impact=impact_rate(holding, problem.objective.impact_coefficient, daily_volatility(variance)),
         lowest=-_whole(sellable / holding.quantity_increment, ROUND_FLOOR),
         highest=_whole(buyable / increment_value, ROUND_FLOOR),
@@ -204,9 +219,28 @@ def _tradable(
 def _lot_terms(problem: AccountProblem, convex: ConvexProblem) -> dict[LotId, LotTerms]:
     lots = [lot for holding in ordered_holdings(problem) for lot in ordered_lots(holding)]
     return {
-        lot.lot_id: LotTerms(lot, float(tax), float(gain))
+        lot.lot_id: LotTerms(lot, float(tax), float(gain), lot.quantity)
         for lot, tax, gain in zip(lots, convex.lot_tax, convex.lot_gain, strict=True)
     }
+
+
+def _first_parts(problem: AccountProblem, terms: Mapping[LotId, LotTerms], sold: Floats) -> dict[LotId, Decimal]:
+    """Return what an optimum sells of each lot, in whole increments, rounded down."""
+    holdings = ordered_holdings(problem)
+    places = [(holding, lot) for holding in holdings for lot in ordered_lots(holding)]
+    parts: dict[LotId, Decimal] = {}
+    for (holding, lot), weight in zip(places, sold.tolist(), strict=True):
+        increment = holding.quantity_increment
+        count = _whole(Decimal(weight) * problem.mix_value / holding.price / increment, ROUND_FLOOR)
+        parts[lot.lot_id] = min(max(count, 0) * increment, terms[lot.lot_id].quantity)
+    return parts
+
+
+def _apart(lots: list[LotTerms], parts: Mapping[LotId, Decimal]) -> tuple[LotTerms, ...]:
+    """Return the lots in their order, those parts first that `parts` says."""
+    first = [replace(each, quantity=parts[each.lot.lot_id]) for each in lots if parts.get(each.lot.lot_id, ZERO) > 0]
+    rest = [replace(each, quantity=each.quantity - parts.get(each.lot.lot_id, ZERO)) for each in lots]
+    return (*first, *(each for each in rest if each.quantity > 0))
 
 
 def _whole(number: Decimal, rounding: str) -> int:

@@ -64,7 +64,13 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class TaxSettings:
-    """How gains are taxed and what is done about it."""
+    """How gains are taxed and what is done about it.
+
+    Attributes:
+        gain_harvest_room: Net gain of a tax year on which no tax falls due; gains are realized up to it.
+        gain_harvest_importance: What counts of the tax that such a gain saves later.
+        gain_budgets: Instead of `gain_budget`, by the calendar year in which a tax year begins.
+    """
 
     jurisdiction: str | None = None
     short_term_rate: Decimal | None = None
@@ -74,6 +80,13 @@ class TaxSettings:
     harvest_minimum: Money | None = None
     gain_budget: Money | None = None
     defer_short_term_gains: bool = False
+    gain_harvest_room: Money | None = None
+    gain_harvest_importance: Decimal = ONE
+    gain_budgets: Mapping[int, Money] = field(default_factory=dict)
+
+    def budget(self, tax_year: int) -> Money | None:
+        """Return the most net gain of a tax year; None for no limit."""
+        return self.gain_budgets.get(tax_year, self.gain_budget)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,7 @@ class TaxProfile:
         harvest_minimum: A lot whose whole loss is smaller, in currency, is not worth selling for it: its credit does
             not count.
         defer_short_term_gains: Lots with a short-term gain are kept until it is long-term.
+        gain_credit: What a unit of gain that is not short-term saves later, 0 to 1, when it is realized now.
     """
 
     jurisdiction: str
@@ -180,6 +181,7 @@ class TaxProfile:
     defer_short_term_gains: bool = False
     carried_short: Decimal = ZERO
     carried_long: Decimal = ZERO
+    gain_credit: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,6 +470,7 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
     _within(found, "cash_rule.ceiling_weight", cash.ceiling_weight, cash.floor_weight, ONE)
     _within(found, "tax.short_rate", tax.short_rate, ZERO, ONE)
     _within(found, "tax.long_rate", tax.long_rate, ZERO, ONE)
+    _within(found, "tax.gain_credit", tax.gain_credit, ZERO, ONE)
     if tax.gain_budget is not None:
         _not_negative(found, "tax.gain_budget", tax.gain_budget)
     if limits.turnover is not None:

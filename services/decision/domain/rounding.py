@@ -80,7 +80,7 @@ class _Search:
     def __init__(self, problem: AccountProblem, tax: TaxView, convex: ConvexProblem, near: ConvexSolution) -> None:
         self.problem, self.convex = problem, convex
         self.mix_value = problem.mix_value
-        self.tradables = tradables(problem, tax, convex, near.prices)
+        self.tradables = tradables(problem, tax, convex, near.prices, near.sold)
         self.turnover_max = None if problem.limits.turnover is None else problem.limits.turnover * self.mix_value
         self.gain_max = gain_budget_left(problem)
         self.cash_min = problem.cash_floor

@@ -44,9 +44,11 @@ from services.policy.domain.units import (
     Seconds,
     StepDays,
     Steps,
+    TaxYear,
     Turnover,
     Volatility,
     Weight,
+    Worth,
     Years,
 )
 
@@ -229,6 +231,14 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class YearlyGainBudget:
+    """Most net gain to realise in one tax year, named by the calendar year in which it begins."""
+
+    tax_year: TaxYear
+    amount: Worth
+
+
+@dataclass(frozen=True, slots=True)
 class TaxSettings:
     """How gains are taxed and what is done about it."""
 
@@ -240,6 +250,17 @@ class TaxSettings:
     harvest_minimum: Amount = None
     gain_budget: Amount = None
     defer_short_term_gains: bool | None = None
+    gain_harvest_room: Amount = None
+    gain_harvest_importance: Fraction = None
+    gain_budgets: tuple[YearlyGainBudget, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Sort the budgets."""
+        object.__setattr__(self, "gain_budgets", tuple(sorted(self.gain_budgets, key=_of_year)))
+
+
+def _of_year(budget: YearlyGainBudget) -> tuple[int, str]:
+    return (budget.tax_year, str(budget.amount))
 
 
 @dataclass(frozen=True, slots=True)

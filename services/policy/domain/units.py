@@ -31,6 +31,8 @@ Leverage: TypeAlias = Annotated[Decimal | None, Number("multiple of account valu
 Exposure: TypeAlias = Annotated[Decimal | None, Number("exposure")]
 
 # Of rows of lists, which always say it.
+Worth: TypeAlias = Annotated[Money, Number("currency", _ZERO)]
+TaxYear: TypeAlias = Annotated[int, Number("calendar year", Decimal(1900), Decimal(9999))]
 PriceChange: TypeAlias = Annotated[Decimal, Number("fraction of the price", Decimal(-1))]
 LossLimit: TypeAlias = Annotated[Decimal, Number("fraction of account value", _ZERO, _ONE)]
 FactorLoading: TypeAlias = Annotated[Decimal, Number("exposure")]

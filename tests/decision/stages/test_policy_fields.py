@@ -169,6 +169,67 @@ async def test_a_sale_takes_lots_as_the_policy_says(world, method, first):
     assert sold[first] == min(sale.quantity, 200)
 
 
+def taxed(**said):
+    settings = document_pb.TaxSettings(
+        jurisdiction="US", short_term_rate=number("0.408"), long_term_rate=number("0.15"), **said
+    )
+    return a_policy(tax=settings)
+
+
+def sold_of(plan):
+    return [sale for trade in plan.content.decision.trades for sale in trade.lot_sales]
+
+
+async def test_gains_are_harvested_up_to_the_room_without_tax(world):
+    # A unit is worth 190.
+    lots = (lot("dear", 250, 250 * 189, "2015-01-02"), lot("cheap", 250, 250 * 90, "2015-01-02"))
+    names = ("plain", "harvests", "used", "short")
+    await world.ingest(
+        *(an_account(each, cash=1000).holding("VTI", *lots) for each in names[:2]),
+        an_account("used", cash=1000, long_term_gain=6_000).holding("VTI", *lots),
+        an_account("short", cash=1000).holding("VTI", lot("young", 500, 500 * 90, "2022-10-03")),
+    )
+    room = taxed(gain_harvest_room=dollars(6_000))
+    world.policy.own = {"plain": taxed(), **dict.fromkeys(names[1:], room)}
+    run_id = await world.start()
+    await world.decide_all()
+    plain, harvests, used, short = [await world.plan_of(run_id, each) for each in names]
+
+    # Left to itself a sale takes what is dear; within the room it takes what is cheap, and no tax falls due.
+    assert {sale.lot_id for sale in sold_of(plain)} == {"dear"}
+    assert plain.content.decision.explanation.summary.tax_realized > 0
+    assert "cheap" in {sale.lot_id for sale in sold_of(harvests)}
+    said = harvests.content.decision.explanation.summary
+    assert Decimal(5_800) < said.gain_long <= Decimal(6_000)
+    assert said.tax_realized == 0
+    (sale,) = [each for each in harvests.content.decision.explanation.trades if each.side == "SELL"]
+    assert "in this year's room without tax, it saves USD " in sale.sentence
+    # Gains of the year have used the room up: as if there were none.
+    assert {each.lot_id for each in sold_of(used)} == {"dear"}
+    assert used.content.decision.explanation.summary.tax_realized > 0
+    # What is short-term is taxed as ever, and stays within the room too.
+    assert short.content.decision.explanation.summary.tax_realized > 0
+    assert short.content.decision.explanation.summary.gain_short <= 6_000
+    for plan in (harvests, short):
+        assert (await world.plans.replay_plan(plan.plan_id)).identical_content
+
+
+async def test_a_year_may_have_a_gain_budget_of_its_own(world):
+    budgets = [document_pb.YearlyGainBudget(tax_year=each, amount=dollars(each - 2_020)) for each in (2022, 2023)]
+    await world.ingest(*(needs_trades(each) for each in ("a1", "a2")))
+    # The world's prices are of 2022.
+    world.policy.own = {
+        "a1": taxed(gain_budget=dollars(500), gain_budgets=budgets),
+        "a2": taxed(gain_budget=dollars(500), gain_budgets=budgets[1:]),
+    }
+    run_id = await world.start()
+    await world.decide_all()
+
+    gains = [sum(sale.gain for sale in sold_of(await world.plan_of(run_id, each))) for each in ("a1", "a2")]
+    assert gains[0] <= 2
+    assert 400 < gains[1] <= 500
+
+
 async def test_short_term_gains_wait_unless_the_account_is_riskier_than_its_client_may_be(world):
     lots = (lot("long", 50, 50 * 180, "2015-01-02"), lot("short", 450, 450 * 189, "2022-10-03"))
     await world.ingest(*(an_account(each, cash=1000).holding("VTI", *lots) for each in ("a1", "a2")))

@@ -19,6 +19,7 @@ from services.policy.domain.document import (
     StressMove,
     Targets,
     TargetWeight,
+    YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.guardrails import with_guardrails
@@ -215,6 +216,9 @@ def test_a_line_of_its_own_distance_is_judged_by_it():
         (Document(targets=Targets((TargetWeight(Decimal(1), "A", substitutes=("A",)),))), "SUBSTITUTE_TWICE"),
         (said({"profile_rule.tolerances": (ToleranceBudget(11, Decimal("0.1")),)}), "OUT_OF_RANGE"),
         (said({"risk.class_limits": (ClassLimit("e"), ClassLimit("e", Decimal("0.1")))}), "ROW_TWICE"),
+        (said({"tax.gain_budgets": (YearlyGainBudget(2026, USD_100), YearlyGainBudget(2026, USD_100))}), "ROW_TWICE"),
+        (said({"tax.gain_budgets": (YearlyGainBudget(1, USD_100),)}), "OUT_OF_RANGE"),
+        (said({"tax.gain_budgets": (YearlyGainBudget(2026, Money(Decimal(-1), "USD")),)}), "OUT_OF_RANGE"),
         (stressed("0.2", VTI="-1.1"), "OUT_OF_RANGE"),
         (stressed("1.2", VTI="-0.1"), "OUT_OF_RANGE"),
         (said({"risk.stress_limits": (StressLimit("a", (StressMove(Decimal(0), "VTI"),) * 2, Decimal(1)),)}),
@@ -249,6 +253,17 @@ def test_rows_that_cannot_be_are_refused(document, rule):
             "BUDGETS_UNUSUAL",
         ),
         (both(targets(VTI="0.6", BND="0.4"), stressed("0.5", VTI="-0.5")), "STRESS_WITHOUT_MOVE"),
+        (said({"tax.gain_harvest_room": USD_100}), "GAIN_HARVEST_SAVES_NOTHING"),
+        (
+            said({"tax.gain_harvest_room": USD_100, "tax.gain_harvest_importance": Decimal(0),
+                  "tax.long_term_rate": Decimal("0.15")}),
+            "GAIN_HARVEST_SAVES_NOTHING",
+        ),
+        (
+            said({"tax.gain_harvest_room": USD_100, "tax.long_term_rate": Decimal("0.15"),
+                  "tax.gain_budgets": (YearlyGainBudget(2026, Money(Decimal(99), "USD")),)}),
+            "GAIN_BUDGET_BELOW_ROOM",
+        ),
         (Document(preferences=PreferenceLimits(tax_importance_minimum=Decimal("0.5"))), "PREFERENCE_UNUSED"),
     ],
 )  # fmt: skip

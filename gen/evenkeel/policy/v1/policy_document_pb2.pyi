@@ -705,6 +705,9 @@ class TaxSettings(_message.Message):
     HARVEST_MINIMUM_FIELD_NUMBER: _builtins.int
     GAIN_BUDGET_FIELD_NUMBER: _builtins.int
     DEFER_SHORT_TERM_GAINS_FIELD_NUMBER: _builtins.int
+    GAIN_HARVEST_ROOM_FIELD_NUMBER: _builtins.int
+    GAIN_HARVEST_IMPORTANCE_FIELD_NUMBER: _builtins.int
+    GAIN_BUDGETS_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """Country whose rules hold, ISO 3166-1 alpha-2."""
     lot_method: Global___LotMethod.ValueType
@@ -734,6 +737,25 @@ class TaxSettings(_message.Message):
     def gain_budget(self) -> _money_pb2.Money:
         """Most net gain to realise in a tax year, in the account's currency."""
 
+    @_builtins.property
+    def gain_harvest_room(self) -> _money_pb2.Money:
+        """Most net gain of a tax year on which no tax falls due: what is left of a bracket
+        or an allowance without tax, in the account's currency. While some of it is left,
+        long-term gains are realised for their own sake, because a higher cost basis saves
+        `long_term_rate` later; they are not taxed, and no gain goes beyond it. Losses on
+        record are used first.
+        """
+
+    @_builtins.property
+    def gain_harvest_importance(self) -> _decimal_pb2.Decimal:
+        """What counts of the tax that such a gain saves later, 0 to 1; 1 when absent."""
+
+    @_builtins.property
+    def gain_budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___YearlyGainBudget]:
+        """Most net gain to realise in single tax years, instead of `gain_budget`: the
+        budgets of a transition over several years.
+        """
+
     def __init__(
         self,
         *,
@@ -745,10 +767,13 @@ class TaxSettings(_message.Message):
         harvest_minimum: _money_pb2.Money | None = ...,
         gain_budget: _money_pb2.Money | None = ...,
         defer_short_term_gains: _builtins.bool | None = ...,
+        gain_harvest_room: _money_pb2.Money | None = ...,
+        gain_harvest_importance: _decimal_pb2.Decimal | None = ...,
+        gain_budgets: _abc.Iterable[Global___YearlyGainBudget] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__defer_short_term_gains: _TypeAlias = _typing.Literal["defer_short_term_gains"]  # noqa: Y015
     _WhichOneofArgType__defer_short_term_gains: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains"]  # noqa: Y015
@@ -760,6 +785,34 @@ class TaxSettings(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__harvest_losses) -> _WhichOneofReturnType__harvest_losses | None: ...
 
 Global___TaxSettings: _TypeAlias = TaxSettings  # noqa: Y015
+
+@_typing.final
+class YearlyGainBudget(_message.Message):
+    """Most net gain to realise in one tax year."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    tax_year: _builtins.int
+    """The tax year, by the calendar year in which it begins; each once."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """The most, in the account's currency, 0 or more."""
+
+    def __init__(
+        self,
+        *,
+        tax_year: _builtins.int = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "tax_year", b"tax_year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___YearlyGainBudget: _TypeAlias = YearlyGainBudget  # noqa: Y015
 
 @_typing.final
 class CostSettings(_message.Message):

@@ -303,6 +303,34 @@ def rates_are_usual(document: Document) -> Iterator[Finding]:
         )
 
 
+def gains_are_worth_harvesting(document: Document) -> Iterator[Finding]:
+    """What a gain without tax saves later counts, and no budget keeps it from being realised."""
+    tax, room = document.tax, document.tax.gain_harvest_room
+    if room is None or room.amount == 0:
+        return
+    if not tax.long_term_rate:
+        yield warning(
+            "GAIN_HARVEST_SAVES_NOTHING",
+            ("tax.gain_harvest_room", "tax.long_term_rate"),
+            "without a long-term rate a gain that is realized now saves nothing later",
+        )
+    if tax.gain_harvest_importance == 0:
+        yield warning(
+            "GAIN_HARVEST_SAVES_NOTHING",
+            ("tax.gain_harvest_room", "tax.gain_harvest_importance"),
+            "with an importance of 0 no gain is realized for its own sake",
+        )
+    budgets = [("tax.gain_budget", tax.gain_budget), *(("tax.gain_budgets", each.amount) for each in tax.gain_budgets)]
+    for path, budget in budgets:
+        if budget is not None and budget.currency == room.currency and budget.amount < room.amount:
+            yield warning(
+                "GAIN_BUDGET_BELOW_ROOM",
+                (path, "tax.gain_harvest_room"),
+                f"no more than {budget} is realized, although {room} would not be taxed",
+            )
+            return
+
+
 def plans_stay_fresh(document: Document) -> Iterator[Finding]:
     """A plan does not outlive its prices."""
     life, age = document.data.plan_life_s, document.data.price_age_max_s
@@ -331,6 +359,7 @@ MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     something_triggers,
     reviews_can_happen,
     rates_are_usual,
+    gains_are_worth_harvesting,
     plans_stay_fresh,
     *LIST_RULES,
     *CLIENT_RULES,

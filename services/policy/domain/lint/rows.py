@@ -134,6 +134,7 @@ def _once(document: Document) -> Iterator[Finding]:
         + [f"{each.name} and {one.instrument_id}" for each in document.risk.factor_limits for one in each.exposures],
         "risk.stress_limits": [each.name for each in document.risk.stress_limits]
         + [f"{each.name} and {move.about}" for each in document.risk.stress_limits for move in each.moves],
+        "tax.gain_budgets": [f"the tax year {each.tax_year}" for each in document.tax.gain_budgets],
         "profile_rule.tolerances": [each.about for each in rule.tolerances],
         "profile_rule.horizons": [each.about for each in rule.horizons],
         "profile_rule.liquidity": [each.about for each in rule.liquidity],
