@@ -5,17 +5,18 @@ above and below may have changed in between: is it sound by itself, do the guard
 together with what it inherits, and can it and everything below still work on every later day?
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import combinations
 from typing import TypeAlias
 
 from services.kernel.ids import ChangeId, PolicyNodeId
-from services.policy.app.loading import add_models
+from services.policy.app.loading import add_models, models_of
 from services.policy.app.ports import PolicyReader
 from services.policy.domain.content import version_id
 from services.policy.domain.document import EMPTY, Document
-from services.policy.domain.errors import NodeNotFound
+from services.policy.domain.errors import NodeNotFound, RolloutsExceedLimit
 from services.policy.domain.guardrails import check_guardrails
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity, guardrail_findings, lint_merged, lint_own, raise_errors
@@ -25,6 +26,8 @@ from services.policy.domain.tree import Node, Tree
 
 # Rollouts that a change is judged with.
 OPEN_ROLLOUTS_MAX = 1_000
+# Those of them that can reach one node: every choice of them is judged, 64 of 6.
+ROLLOUTS_TOGETHER_MAX = 6
 
 Outlook: TypeAlias = dict[tuple[datetime, PolicyNodeId, str], tuple[Finding, ...]]
 """What lint finds, by instant, node, and what is being rolled out to it in words."""
@@ -121,13 +124,17 @@ async def outlook(
     """Return what is wrong with a node and all that depends on it, at `start` and whenever something changes later.
 
     What is below it depends on a node, and so does what refers to the mix of a model that is the node or below it.
-    Where others are being rolled out, it is judged without them, with each of them, and with all.
+    Where others are being rolled out, a node is judged with every choice of those that can reach it: which accounts
+    have one says nothing about which have another.
 
     Args:
         policies: What is approved so far.
         node_id: The node.
         start: The first business instant to look at.
         version: In place of the node's own version; None for what is approved.
+
+    Raises:
+        RolloutsExceedLimit: More rollouts can reach one node than can be judged in every choice.
     """
     found: Outlook = {}
     roots = await _dependent(policies, node_id)
@@ -139,14 +146,18 @@ async def outlook(
         approved = await policies.layers(tree.nodes.keys(), AsOf(at))
         if version is not None:
             approved[node_id] = version
-        for words, chosen in _rolled_out(candidates):
-            layers = {**approved, **chosen}
-            judged = [each for each in concerned if each in layers or each in roots]
-            parents = {each: tree.node(each).parent_id for each in tree.nodes}
-            await add_models(policies, parents, layers, (layer.document for layer in layers.values()), AsOf(at))
+        parents = {each: tree.node(each).parent_id for each in tree.nodes}
+        said = [layer.document for layer in (*approved.values(), *candidates.values())]
+        await add_models(policies, parents, approved, said, AsOf(at))
+        judged = sorted(each for each in concerned if each in approved or each in candidates or each in roots)
+        reach = {each: _reaching(each, parents, approved, candidates) for each in judged}
+        for chosen in _choices(reach):
+            layers = {**approved, **{each: candidates[each] for each in chosen}}
             merging = Resolver(Lineage(parents, ()), layers, at)
-            for each in sorted(judged):
-                found[at, each, words] = lint_merged(merging.effective(each).document, at, merging.mix_of)
+            words = _in_words([candidates[each] for each in chosen])
+            for each in judged:
+                if chosen <= reach[each] and (each in layers or each in roots):
+                    found[at, each, words] = lint_merged(merging.effective(each).document, at, merging.mix_of)
     return found
 
 
@@ -162,13 +173,49 @@ async def _candidates(policies: PolicyReader, at: datetime, *, without: PolicyNo
     return found
 
 
-def _rolled_out(candidates: Mapping[PolicyNodeId, Layer]) -> Iterator[tuple[str, Mapping[PolicyNodeId, Layer]]]:
-    """Yield which candidates to judge with, and how to say it: none, each, and all."""
-    yield "", {}
-    for node_id, layer in sorted(candidates.items()):
-        yield f" and change {layer.change_id}, which is being rolled out", {node_id: layer}
-    if len(candidates) > 1:
-        yield " and everything that is being rolled out", candidates
+def _reaching(
+    node_id: PolicyNodeId,
+    parents: Mapping[PolicyNodeId, PolicyNodeId | None],
+    approved: Mapping[PolicyNodeId, Layer],
+    candidates: Mapping[PolicyNodeId, Layer],
+) -> frozenset[PolicyNodeId]:
+    """Return the nodes whose candidates what applies to `node_id` can depend on: above it, and above its models."""
+    seen: dict[PolicyNodeId, None] = dict.fromkeys(_path(node_id, parents))
+    waiting = list(seen)
+    for each in waiting:  # It grows on the way.
+        said = [layer.document for layer in (approved.get(each), candidates.get(each)) if layer is not None]
+        for model in models_of(said) & parents.keys():
+            new = [above for above in _path(model, parents) if above not in seen]
+            seen |= dict.fromkeys(new)
+            waiting += new
+    found = frozenset(seen.keys() & candidates.keys())
+    if len(found) > ROLLOUTS_TOGETHER_MAX:
+        raise RolloutsExceedLimit(
+            f"{len(found)} open rollouts can reach {node_id}, and at most {ROLLOUTS_TOGETHER_MAX} can be judged "
+            f"together; finish or take back some of those of {', '.join(sorted(found))}",
+            node_id=node_id,
+            limit=ROLLOUTS_TOGETHER_MAX,
+        )
+    return found
+
+
+def _choices(reach: Mapping[PolicyNodeId, frozenset[PolicyNodeId]]) -> list[frozenset[PolicyNodeId]]:
+    """Return every choice of candidates that some node can have together, the smallest first."""
+    found = {
+        frozenset(chosen)
+        for together in set(reach.values())
+        for count in range(len(together) + 1)
+        for chosen in combinations(sorted(together), count)
+    }
+    return sorted(found, key=lambda each: (len(each), sorted(each)))
+
+
+def _in_words(chosen: Sequence[Layer]) -> str:
+    names = sorted(layer.change_id for layer in chosen)
+    if not names:
+        return ""
+    said = f"change {names[0]}" if len(names) == 1 else f"changes {', '.join(names[:-1])} and {names[-1]}"
+    return f" and {said}, being rolled out"
 
 
 async def _dependent(policies: PolicyReader, node_id: PolicyNodeId) -> list[PolicyNodeId]:

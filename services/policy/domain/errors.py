@@ -156,6 +156,12 @@ class RolloutOpen(Rejected):
     reason = "ROLLOUT_OPEN"
 
 
+class RolloutsExceedLimit(Rejected):
+    """More open rollouts can reach one node than can be judged together."""
+
+    reason = "ROLLOUTS_EXCEED_LIMIT"
+
+
 class RolloutEvidenceMissing(Rejected):
     """A stop rule has not seen enough comparisons, or is broken."""
 

@@ -12,10 +12,11 @@ from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1 import rollout_pb2 as rollout_pb
 from evenkeel.policy.v1 import rollout_service_pb2 as service_pb
 from services.kernel.money import Money
-from services.policy.domain.document import ApprovalRule, Document
+from services.policy.app import checking
+from services.policy.domain.document import ApprovalRule, Bands, Document, Targets
 from services.runtime.wire import decimal_message, instant_message, money_message, words_of
 from tests.policy.api.conftest import a_request_id, refused
-from tests.policy.builders import NOON, both, guarded, risk, targets
+from tests.policy.builders import NOON, bands, both, guarded, risk, targets
 
 SECOND = timedelta(seconds=1)
 OLD, NEW = both(targets(VTI="1"), risk(cash_ceiling="0.1")), both(targets(VTI="1"), risk(cash_ceiling="0.2"))
@@ -192,9 +193,42 @@ async def test_what_could_not_work_with_what_is_being_rolled_out_is_not_approved
     async with refused(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_CONTRADICTION") as fields:
         await planted.submit(await planted.draft(targets(cash="0.01", VTI="0.99"), "acc0"))
 
-    assert f"with this and change {change.change_id}, which is being rolled out, acc0 could not work" in fields[""]
+    assert f"with this and change {change.change_id}, being rolled out, acc0 could not work" in fields[""]
     await roll_back(planted, change)
     assert (await planted.enact(targets(cash="0.01", VTI="0.99"), "acc0")).state == pb.PolicyChange.STATE_ACTIVE
+
+
+def usd(amount):
+    return Money(Decimal(amount), "USD")
+
+
+async def test_every_choice_of_what_is_being_rolled_out_is_judged(service, monkeypatch):
+    await service.plant(
+        core=("program", "firm"), growth=("model", "core"), home=("household", "growth"), acc=("account", "home")
+    )
+    await service.enact(both(targets(VTI="1"), bands(trigger="0.05", destination="0.01")))
+    narrow = await begin(service, document=bands(trigger="0.01", destination="0.001"), node_id="core")
+    large = await begin(service, document=Document(bands=Bands(minimum_trade=usd(100))), node_id="growth")
+    small = await begin(service, document=Document(bands=Bands(minimum_trade=usd(10))), node_id="home")
+    # Of 5,000 a band of 1 % is worth 50: less than the large trade and more than the small one. So each of the three
+    # is well, and all together are, and only two of them without the third are not.
+    least = Document(targets=Targets(account_minimum=usd(5_000)))
+    service.market_clock.advance(SECOND)
+
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_CONTRADICTION") as fields:
+        await service.submit(await service.draft(least, "acc"))
+    assert {each.change_id in fields[""] for each in (narrow, large)} == {True}
+    assert small.change_id not in fields[""]
+
+    monkeypatch.setattr(checking, "ROLLOUTS_TOGETHER_MAX", 2)
+    async with refused(REJECTED, "ROLLOUTS_EXCEED_LIMIT") as fields:
+        await service.submit(await service.draft(least, "acc"))
+    assert "3 open rollouts can reach acc, and at most 2 can be judged together" in fields[""]
+    assert "core, growth, home" in fields[""]
+    monkeypatch.undo()
+
+    await roll_back(service, large)
+    assert (await service.enact(least, "acc")).state == pb.PolicyChange.STATE_ACTIVE
 
 
 async def test_an_author_does_not_advance_and_of_two_readers_one_does(planted):

@@ -112,6 +112,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The record would rewrite the past, or come before one that takes effect later."""
     ERROR_REASON_CONSENT_NOT_VALID: _ErrorReason.ValueType  # 119
     """There is no valid consent of this kind."""
+    ERROR_REASON_ROLLOUTS_EXCEED_LIMIT: _ErrorReason.ValueType  # 120
+    """More open rollouts can reach one node than can be judged together."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No account has this id."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 201
@@ -359,6 +361,8 @@ ERROR_REASON_RECORD_ORDER: ErrorReason.ValueType  # 118
 """The record would rewrite the past, or come before one that takes effect later."""
 ERROR_REASON_CONSENT_NOT_VALID: ErrorReason.ValueType  # 119
 """There is no valid consent of this kind."""
+ERROR_REASON_ROLLOUTS_EXCEED_LIMIT: ErrorReason.ValueType  # 120
+"""More open rollouts can reach one node than can be judged together."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 200
 """No account has this id."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 201

@@ -283,7 +283,8 @@ class PolicyServiceServicer:
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
         `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`,
+        `ROLLOUTS_EXCEED_LIMIT`; as `CreateChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -106,7 +106,8 @@ class PolicyServiceStub:
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`,
+    `ROLLOUTS_EXCEED_LIMIT`; as `CreateChange`.
     """
     RejectChange: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]
     """Rejects a submitted change, with a reason.
@@ -266,7 +267,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
     `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
+    `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`,
+    `ROLLOUTS_EXCEED_LIMIT`; as `CreateChange`.
     """
     RejectChange: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RejectChangeRequest, _policy_service_pb2.RejectChangeResponse]  # type: ignore[assignment]
     """Rejects a submitted change, with a reason.
@@ -489,7 +491,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `NOT_FOUND` / `POLICY_CHANGE_NOT_FOUND`; `PERMISSION_DENIED` /
         `SELF_APPROVAL`; `ABORTED` / `APPROVAL_STALE`, `VERSION_CONFLICT`;
-        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`; as `CreateChange`.
+        `FAILED_PRECONDITION` / `POLICY_CHANGE_STATE`, `ROLLOUT_OPEN`,
+        `ROLLOUTS_EXCEED_LIMIT`; as `CreateChange`.
         """
 
     @_abc_1.abstractmethod
