@@ -46,6 +46,7 @@ from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import Changes, Spanned
+from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
@@ -63,6 +64,7 @@ from services.decision.clients.values import GrpcValues
 from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
 from services.decision.store.book_sessions import BookSessions
+from services.decision.store.previews import PreviewSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.decision.store.tax_laws import TaxLawSessions
 from services.decision.store.taxes import TaxSessions
@@ -192,6 +194,7 @@ def build(
         engine=engine,
     )
     previews = PreviewApp(store.read, market_clock, solver, asks_policy, engine, settings.currency)
+    kept = PreviewSessions(database)
     explanations = ExplainApp(store.read, solver, asks_policy)
     sessions = BookSessions(database, PlansOfBooks)
     books = BookApp(
@@ -208,7 +211,7 @@ def build(
         Servicer(
             PLAN.services_by_name["PlanService"].full_name,
             add_PlanServiceServicer_to_server,
-            PlanServicer(plans, previews, explanations),
+            PlanServicer(plans, previews, explanations, PreviewErrors(kept.read, kept.begin, clock)),
         ),
         Servicer(
             BOOK.services_by_name["BookService"].full_name,

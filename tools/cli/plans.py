@@ -114,8 +114,9 @@ def preview(
     price: Annotated[list[str] | None, typer.Option(help="At another price, `VTI=95`; may be repeated.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave this instrument alone; may be repeated.")] = None,
     regardless: Annotated[bool, typer.Option(help="Even if nothing asks for a rebalance.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep what it says, for `plan previews`.")] = False,
 ) -> None:
-    """Show what an account would get on inputs that are not so; nothing is stored."""
+    """Show what an account would get on inputs that are not so; no plan is made."""
     flows = {"deposit": deposit, "withdrawal": withdrawal}
     prices = [each.partition("=") for each in price or []]
     said = {
@@ -126,7 +127,7 @@ def preview(
     supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
     if policy is not None:
         supposed.policy_document = document_from_yaml(policy.read_text(encoding="utf-8")).SerializeToString()
-    request = pb.PreviewPlanRequest(account_id=account, philosophies=philosophies)
+    request = pb.PreviewPlanRequest(account_id=account, philosophies=philosophies, keep=keep)
     if not philosophies:
         scenarios = [Scenario(name="policy"), *(Scenario(name=each, preset=each) for each in preset or [])]
         if supposed != Scenario():
@@ -137,6 +138,35 @@ def preview(
         request.scenarios.extend(scenarios)
     response = call(context, "advisor", lambda services: services.plans.PreviewPlan(request))
     show(context, response, lambda: _side_by_side(response))
+
+
+@app.command()
+def previews(context: typer.Context, account: Annotated[str, typer.Argument(help="Id of an account.")]) -> None:
+    """Show how far kept previews were from what came, and why."""
+    request = pb.ListPreviewsRequest(account_id=account)
+    response = call(context, "advisor", lambda services: services.plans.ListPreviews(request))
+
+    def readable() -> None:
+        rows = table(
+            "Errors of previews: what came less what was said", "preview", "at", ">turnover", ">cost", ">tax",
+            ">drift", ">tracking error", "differed in",
+        )  # fmt: skip
+        for each in response.previews:
+            why = ", ".join(state(pb.KeptPreview.Input.DESCRIPTOR, one) for one in each.differing_inputs)
+            figures = _errors(each.error) if each.plan_id else ["", "", "", "", ""]
+            rows.add_row(each.name, time(each.create_time), *figures, why if each.plan_id else "nothing came yet")
+        if response.measured_count:
+            rows.add_row(f"mean of {response.measured_count}", "", *_errors(response.mean_absolute_error), "")
+        out.print(rows)
+
+    show(context, response, readable)
+
+
+def _errors(figures: pb.PreviewFigures) -> list[str]:
+    return [
+        percent(figures.turnover), money(figures.trading_cost), money(figures.tax), percent(figures.drift_after),
+        percent(figures.tracking_error_after),
+    ]  # fmt: skip
 
 
 @app.command("explain")

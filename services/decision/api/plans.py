@@ -15,15 +15,19 @@ from services.decision.api.explanation_messages import (
     wish_of,
 )
 from services.decision.api.plan_messages import no_trade_reason_of, outcome_of, plan_message, state_of
+from services.decision.api.preview_messages import previews_message
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import PlanFilter
+from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.kernel.ids import AccountId, InstrumentId, PlanId, RunId
 from services.runtime.paging import cut, read_page
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+PREVIEWS_DEFAULT = 20
+PREVIEWS_MAX = 100
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -35,6 +39,7 @@ class PlanServicer(PlanServiceServicer):
     app: PlanApp
     previews: PreviewApp
     explanations: ExplainApp
+    errors: PreviewErrors
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: _Context) -> pb.GetPlanResponse:
         return pb.GetPlanResponse(plan=plan_message(await self.app.get_plan(PlanId(request.plan_id))))
@@ -79,7 +84,19 @@ class PlanServicer(PlanServiceServicer):
 
     async def PreviewPlan(self, request: pb.PreviewPlanRequest, context: _Context) -> pb.PreviewPlanResponse:
         previewed = await self.previews.preview(wish_of(request))
-        return pb.PreviewPlanResponse(plans=[previewed_message(each) for each in previewed])
+        plans = [previewed_message(each) for each in previewed]
+        if request.keep:
+            ids = await self.errors.keep(AccountId(request.account_id), previewed)
+            for plan, preview_id in zip(plans, ids, strict=True):
+                plan.preview_id = preview_id
+        return pb.PreviewPlanResponse(plans=plans)
+
+    async def ListPreviews(self, request: pb.ListPreviewsRequest, context: _Context) -> pb.ListPreviewsResponse:
+        page = read_page(request, default=PREVIEWS_DEFAULT, most=PREVIEWS_MAX)
+        before = None if page.after is None else int(page.after[0])
+        found = await self.errors.list_previews(AccountId(request.account_id), before, page.size + 1)
+        shown, token = cut(found, page, lambda each: (each[0],))
+        return previews_message([measured for _, measured in shown], token)
 
     async def ExplainPlan(self, request: pb.ExplainPlanRequest, context: _Context) -> pb.ExplainPlanResponse:
         return explained_message(

@@ -90,6 +90,16 @@ class PlanStore(SubmissionStore):
         )
         return await self._with_content(wanted)
 
+    async def first_after(self, account_id: AccountId, at: datetime) -> Plan | None:
+        """Return an account's first plan that was decided after an instant, traded or not, with its content."""
+        wanted = (
+            select(*LISTED, plan.c.content)
+            .where(plan.c.account_id == account_id, plan.c.create_time > at, plan.c.outcome.in_(_LOOKED_AT))
+            .order_by(plan.c.create_time, plan.c.plan_id)
+            .limit(1)
+        )
+        return await self._with_content(wanted)
+
     async def move(self, moved: Plan, was: PlanState) -> None:
         """Keep state, approver, refusal and update time of a plan; Conflict when its state is not `was`."""
         change = (

@@ -81,7 +81,7 @@ async def serving(decision_database, tmp_path):
         Servicer(
             "evenkeel.decision.v1.PlanService",
             add_PlanServiceServicer_to_server,
-            PlanServicer(world.plans, world.previews, world.explanations),
+            PlanServicer(world.plans, world.previews, world.explanations, world.preview_errors),
         ),
         Servicer(
             "google.longrunning.Operations", add_OperationsServicer_to_server, RunOperations(world.runs), PERMISSIONS

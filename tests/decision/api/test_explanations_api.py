@@ -1,5 +1,6 @@
 """PreviewPlan, ExplainPlan and ExplainNoTrade as callers see them: a real server with all interceptors."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import grpc
@@ -202,3 +203,53 @@ async def test_an_account_that_is_paused_or_refused_says_so_when_asked(running):
     assert "0.99" in failed.sentence
     async with refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAN_STATE"):
         await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plans["a2"]))
+
+
+async def test_a_kept_preview_states_its_error_once_a_plan_has_come(running):
+    await running.world.ingest(needs_trades("a1"))
+    narrower = document_pb.PolicyDocument(
+        bands=document_pb.Bands(destination=document_pb.Distance(absolute=number("0.02")))
+    )
+    scenarios = [
+        explanation_pb.Scenario(name="as it is"),
+        explanation_pb.Scenario(name="narrower", policy_document=narrower.SerializeToString()),
+        explanation_pb.Scenario(name="dearer", prices=[{"instrument_id": "VTI", "price": number(200)}]),
+    ]
+    request = pb.PreviewPlanRequest(account_id="a1", scenarios=scenarios, keep=True)
+    first = (await running.plans().PreviewPlan(request)).plans
+    again = (await running.plans().PreviewPlan(request)).plans
+    assert [each.preview_id for each in first] == [each.preview_id for each in again]
+    unkept = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans
+    assert unkept[0].preview_id == ""
+
+    waiting = await running.plans().ListPreviews(pb.ListPreviewsRequest(account_id="a1"))
+    assert [each.name for each in waiting.previews] == ["dearer", "narrower", "as it is"]
+    assert not any(each.plan_id or each.HasField("error") for each in waiting.previews)
+    assert (waiting.measured_count, waiting.HasField("mean_absolute_error")) == (0, False)
+
+    running.world.clock.advance(timedelta(seconds=1))
+    run_id = await running.started()
+    await running.world.decide_all()
+    plan = await running.world.plan_of(run_id, "a1")
+
+    told = await running.plans().ListPreviews(pb.ListPreviewsRequest(account_id="a1"))
+    dearer, narrow, same = told.previews
+    assert {each.plan_id for each in told.previews} == {plan.plan_id}
+    # On the same inputs the production engine does the same.
+    assert list(same.differing_inputs) == []
+    assert same.decided == same.previewed
+    assert (figure(same.error.turnover), amount(same.error.tax), amount(same.error.trading_cost)) == (0, 0, 0)
+    # Otherwise the error has a cause.
+    assert list(narrow.differing_inputs) == [pb.KeptPreview.INPUT_POLICY]
+    assert figure(narrow.error.turnover) == figure(narrow.decided.turnover) - figure(narrow.previewed.turnover) > 0
+    assert list(dearer.differing_inputs) == [pb.KeptPreview.INPUT_PRICES]
+    errors = [abs(figure(each.error.turnover)) for each in told.previews]
+    assert told.measured_count == 3
+    assert figure(told.mean_absolute_error.turnover) == round(sum(errors) / 3, 8) > 0
+
+    page = await running.plans().ListPreviews(pb.ListPreviewsRequest(account_id="a1", page_size=2))
+    rest = await running.plans().ListPreviews(
+        pb.ListPreviewsRequest(account_id="a1", page_size=2, page_token=page.next_page_token)
+    )
+    assert [each.name for each in (*page.previews, *rest.previews)] == ["dearer", "narrower", "as it is"]
+    assert not (await running.plans().ListPreviews(pb.ListPreviewsRequest(account_id="a2"))).previews

@@ -30,6 +30,7 @@ from services.decision.app.ports import (
     Report,
     Solved,
 )
+from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp, RunWish
@@ -47,6 +48,7 @@ from services.decision.domain.plan import LIVE_STATES, PlanState
 from services.decision.domain.prices import HistoryColumns, PriceColumns
 from services.decision.domain.risk_model import estimate
 from services.decision.store.book_sessions import BookSessions
+from services.decision.store.previews import PreviewSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.decision.store.values import ValueSessions
 from services.kernel.canonical import content_hash
@@ -328,6 +330,8 @@ class World:
         )
         self.previews = PreviewApp(self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD")
         self.explanations = ExplainApp(self.store.read, self.solver, self.policy)
+        kept = PreviewSessions(database)
+        self.preview_errors = PreviewErrors(kept.read, kept.begin, self.clock)
         self.restarted()
 
     def restarted(self):

@@ -985,6 +985,7 @@ class PreviewPlanRequest(_message.Message):
     PRICE_SET_ID_FIELD_NUMBER: _builtins.int
     SCENARIOS_FIELD_NUMBER: _builtins.int
     PHILOSOPHIES_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Which account."""
     price_set_id: _builtins.str
@@ -993,6 +994,10 @@ class PreviewPlanRequest(_message.Message):
     """One plan by the policy as it is, and one for each philosophy that policy has
     among its presets, all on the same inputs and whether or not anything asks for a
     rebalance.
+    """
+    keep: _builtins.bool
+    """Keep what the plans say, so that `ListPreviews` can state their errors. The same
+    preview is kept once.
     """
     @_builtins.property
     def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Scenario]:
@@ -1007,10 +1012,11 @@ class PreviewPlanRequest(_message.Message):
         price_set_id: _builtins.str = ...,
         scenarios: _abc.Iterable[_explanation_pb2.Scenario] | None = ...,
         philosophies: _builtins.bool = ...,
+        keep: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "philosophies", b"philosophies", "price_set_id", b"price_set_id", "scenarios", b"scenarios"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "keep", b"keep", "philosophies", b"philosophies", "price_set_id", b"price_set_id", "scenarios", b"scenarios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1049,8 +1055,13 @@ class PreviewedPlan(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     BESIDE_FIRST_FIELD_NUMBER: _builtins.int
+    PREVIEW_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the scenario; `policy` for the inputs as they are."""
+    preview_id: _builtins.str
+    """Under which `ListPreviews` has it; empty unless it was kept. A plan without a
+    decision says nothing that could be compared, and is not kept.
+    """
     @_builtins.property
     def plan(self) -> Global___Plan:
         """The plan, in state `PREVIEW`."""
@@ -1068,14 +1079,234 @@ class PreviewedPlan(_message.Message):
         name: _builtins.str = ...,
         plan: Global___Plan | None = ...,
         beside_first: _explanation_pb2.WhatIf | None = ...,
+        preview_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["beside_first", b"beside_first", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside_first", b"beside_first", "name", b"name", "plan", b"plan"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside_first", b"beside_first", "name", b"name", "plan", b"plan", "preview_id", b"preview_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewedPlan: _TypeAlias = PreviewedPlan  # noqa: Y015
+
+@_typing.final
+class ListPreviewsRequest(_message.Message):
+    """Request of `ListPreviews`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Whose previews."""
+    page_size: _builtins.int
+    """Previews per page, at most 100; 20 when 0."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPreviewsRequest: _TypeAlias = ListPreviewsRequest  # noqa: Y015
+
+@_typing.final
+class ListPreviewsResponse(_message.Message):
+    """Response of `ListPreviews`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MEASURED_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_ABSOLUTE_ERROR_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    measured_count: _builtins.int
+    """How many of this page have an error."""
+    @_builtins.property
+    def previews(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptPreview]:
+        """The previews of this page, the newest first."""
+
+    @_builtins.property
+    def mean_absolute_error(self) -> Global___PreviewFigures:
+        """Mean of the absolute errors of this page; absent without any."""
+
+    def __init__(
+        self,
+        *,
+        previews: _abc.Iterable[Global___KeptPreview] | None = ...,
+        next_page_token: _builtins.str = ...,
+        measured_count: _builtins.int = ...,
+        mean_absolute_error: Global___PreviewFigures | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mean_absolute_error", b"mean_absolute_error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean_absolute_error", b"mean_absolute_error", "measured_count", b"measured_count", "next_page_token", b"next_page_token", "previews", b"previews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPreviewsResponse: _TypeAlias = ListPreviewsResponse  # noqa: Y015
+
+@_typing.final
+class KeptPreview(_message.Message):
+    """What a preview said, and what came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Input:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _InputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[KeptPreview._Input.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        INPUT_UNSPECIFIED: KeptPreview._Input.ValueType  # 0
+        """Never sent."""
+        INPUT_POLICY: KeptPreview._Input.ValueType  # 1
+        """What the policy says."""
+        INPUT_ACCOUNT: KeptPreview._Input.ValueType  # 2
+        """What the account has."""
+        INPUT_PRICES: KeptPreview._Input.ValueType  # 3
+        """Prices."""
+        INPUT_INSTRUMENTS: KeptPreview._Input.ValueType  # 4
+        """What is known of instruments."""
+        INPUT_RISK_MODEL: KeptPreview._Input.ValueType  # 5
+        """The risk model."""
+        INPUT_ENGINE: KeptPreview._Input.ValueType  # 6
+        """What computes."""
+        INPUT_OTHER: KeptPreview._Input.ValueType  # 7
+        """Anything else: other accounts of the household, money that came, an event."""
+
+    class Input(_Input, metaclass=_InputEnumTypeWrapper):
+        """An input that a preview and a plan can differ in."""
+
+    INPUT_UNSPECIFIED: KeptPreview.Input.ValueType  # 0
+    """Never sent."""
+    INPUT_POLICY: KeptPreview.Input.ValueType  # 1
+    """What the policy says."""
+    INPUT_ACCOUNT: KeptPreview.Input.ValueType  # 2
+    """What the account has."""
+    INPUT_PRICES: KeptPreview.Input.ValueType  # 3
+    """Prices."""
+    INPUT_INSTRUMENTS: KeptPreview.Input.ValueType  # 4
+    """What is known of instruments."""
+    INPUT_RISK_MODEL: KeptPreview.Input.ValueType  # 5
+    """The risk model."""
+    INPUT_ENGINE: KeptPreview.Input.ValueType  # 6
+    """What computes."""
+    INPUT_OTHER: KeptPreview.Input.ValueType  # 7
+    """Anything else: other accounts of the household, money that came, an event."""
+
+    PREVIEW_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PREVIEWED_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    DECIDED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    DIFFERING_INPUTS_FIELD_NUMBER: _builtins.int
+    preview_id: _builtins.str
+    """Its id."""
+    name: _builtins.str
+    """Name of the scenario."""
+    plan_id: _builtins.str
+    """The account's first plan with a decision since then; empty while there is none."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def previewed(self) -> Global___PreviewFigures:
+        """What it said."""
+
+    @_builtins.property
+    def decided(self) -> Global___PreviewFigures:
+        """What that plan comes to; absent while there is none."""
+
+    @_builtins.property
+    def error(self) -> Global___PreviewFigures:
+        """`decided` minus `previewed`."""
+
+    @_builtins.property
+    def differing_inputs(self) -> _containers.RepeatedScalarFieldContainer[Global___KeptPreview.Input.ValueType]:
+        """Why there may be an error; empty when the plan rests on the same inputs."""
+
+    def __init__(
+        self,
+        *,
+        preview_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        previewed: Global___PreviewFigures | None = ...,
+        plan_id: _builtins.str = ...,
+        decided: Global___PreviewFigures | None = ...,
+        error: Global___PreviewFigures | None = ...,
+        differing_inputs: _abc.Iterable[Global___KeptPreview.Input.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decided", b"decided", "error", b"error", "previewed", b"previewed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decided", b"decided", "differing_inputs", b"differing_inputs", "error", b"error", "name", b"name", "plan_id", b"plan_id", "preview_id", b"preview_id", "previewed", b"previewed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptPreview: _TypeAlias = KeptPreview  # noqa: Y015
+
+@_typing.final
+class PreviewFigures(_message.Message):
+    """The figures of a plan that a person decides by; errors have a sign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURNOVER_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    DRIFT_AFTER_FIELD_NUMBER: _builtins.int
+    TRACKING_ERROR_AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def turnover(self) -> _decimal_pb2.Decimal:
+        """Buys plus sells over the account's value."""
+
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """Estimated cost of trading, in the account's currency."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """Tax that falls due, less tax that losses save."""
+
+    @_builtins.property
+    def drift_after(self) -> _decimal_pb2.Decimal:
+        """Half the sum of absolute deviations after the plan."""
+
+    @_builtins.property
+    def tracking_error_after(self) -> _decimal_pb2.Decimal:
+        """Tracking error after the plan, as yearly volatility."""
+
+    def __init__(
+        self,
+        *,
+        turnover: _decimal_pb2.Decimal | None = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        drift_after: _decimal_pb2.Decimal | None = ...,
+        tracking_error_after: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drift_after", b"drift_after", "tax", b"tax", "tracking_error_after", b"tracking_error_after", "trading_cost", b"trading_cost", "turnover", b"turnover"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift_after", b"drift_after", "tax", b"tax", "tracking_error_after", b"tracking_error_after", "trading_cost", b"trading_cost", "turnover", b"turnover"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewFigures: _TypeAlias = PreviewFigures  # noqa: Y015
 
 @_typing.final
 class ExplainPlanRequest(_message.Message):

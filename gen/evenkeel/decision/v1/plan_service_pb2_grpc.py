@@ -66,6 +66,11 @@ class PlanServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
                 _registered_method=True)
+        self.ListPreviews = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/ListPreviews',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsResponse.FromString,
+                _registered_method=True)
         self.ExplainPlan = channel.unary_unary(
                 '/evenkeel.decision.v1.PlanService/ExplainPlan',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainPlanRequest.SerializeToString,
@@ -142,6 +147,15 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPreviews(self, request, context):
+        """Lists the kept previews of an account, the newest first: what each said, what the
+        next plan of the account came to, and the error, with the inputs that differed.
+        On the same inputs there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainPlan(self, request, context):
         """Explains a plan from its optimum and its prices, for programs and in sentences.
 
@@ -195,6 +209,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.PreviewPlan,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.SerializeToString,
+            ),
+            'ListPreviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPreviews,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsResponse.SerializeToString,
             ),
             'ExplainPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainPlan,
@@ -371,6 +390,33 @@ class PlanService:
             '/evenkeel.decision.v1.PlanService/PreviewPlan',
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPreviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/ListPreviews',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,11 @@ class PlanServiceStub:
     `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
     said in its plan, whose outcome is `FAILED`.
     """
+    ListPreviews: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListPreviewsRequest, _plan_service_pb2.ListPreviewsResponse]
+    """Lists the kept previews of an account, the newest first: what each said, what the
+    next plan of the account came to, and the error, with the inputs that differed.
+    On the same inputs there is none.
+    """
     ExplainPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainPlanRequest, _plan_service_pb2.ExplainPlanResponse]
     """Explains a plan from its optimum and its prices, for programs and in sentences.
 
@@ -123,6 +128,11 @@ class PlanServiceAsyncStub(PlanServiceStub):
     Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
     `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
     said in its plan, whose outcome is `FAILED`.
+    """
+    ListPreviews: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPreviewsRequest, _plan_service_pb2.ListPreviewsResponse]  # type: ignore[assignment]
+    """Lists the kept previews of an account, the newest first: what each said, what the
+    next plan of the account came to, and the error, with the inputs that differed.
+    On the same inputs there is none.
     """
     ExplainPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ExplainPlanRequest, _plan_service_pb2.ExplainPlanResponse]  # type: ignore[assignment]
     """Explains a plan from its optimum and its prices, for programs and in sentences.
@@ -211,6 +221,17 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
         `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
         said in its plan, whose outcome is `FAILED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPreviews(
+        self,
+        request: _plan_service_pb2.ListPreviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.ListPreviewsResponse, _abc.Awaitable[_plan_service_pb2.ListPreviewsResponse]]:
+        """Lists the kept previews of an account, the newest first: what each said, what the
+        next plan of the account came to, and the error, with the inputs that differed.
+        On the same inputs there is none.
         """
 
     @_abc_1.abstractmethod
