@@ -8,7 +8,8 @@ Sources:
     Partial exemption by the kind of fund: Investmentsteuergesetz (InvStG) § 20 Abs. 1 to 3.
     Mergers, spin-offs and moves to another depot: EStG § 20 Abs. 4a Satz 1 and 7, § 43a Abs. 2 Satz 3: cost goes along.
     Money beside the new units of a merger is income in full, and the cost goes along whole: § 20 Abs. 4a Satz 2. It is
-    no gain on shares, so losses on shares do not meet it.
+    no gain on shares, so losses on shares do not meet it. Where it exceeds a tenth of what the new units are worth, the
+    whole is a sale for money and units: BMF letter of 2023 (BStBl I S. 1471), Rz. 100a, after BFH BStBl 2022 II S. 636.
     Gifts and inheritances: `settling.py`.
     Advance lump sum (Vorabpauschale): InvStG § 18; it counts on the first working day of the next year, and what was
     taxed so is taken off the gain of the units when they are sold: § 19 Abs. 1 Satz 3 and 4.
@@ -61,6 +62,9 @@ Row = TypeVar("Row", Acquisition, Disposal, CostChange, Transfer)
 
 FIFO_SOURCE = "EStG § 20 Abs. 4 Satz 7"
 EXCHANGED_SOURCE = "EStG § 20 Abs. 4a Satz 2"
+MIXED_SOURCE = "EStG § 20 Abs. 2 Satz 1 Nr. 1, BFH 2022 II S. 636"
+# BMF of 2023 (BStBl I S. 1471), Rz. 100a: money up to this part of what the new units are worth leaves it an exchange.
+SMALL_MONEY = Fraction(1, 10)
 
 
 class AssetKind(StrEnum):
@@ -470,6 +474,11 @@ class _Depots:
         return made
 
     def _exchange(self, row: Reorganization, account_id: str) -> None:
+        """Count the money of a merger as income, and leave the cost; beyond a tenth, sell everything for both."""
+        worth_of_one = Fraction(row.new_value or ZERO) * row.ratio
+        if Fraction(row.money) > SMALL_MONEY * worth_of_one:
+            self._sell_for_both(row, account_id, worth_of_one)
+            return
         lots = [lot for lot in self.lots[account_id] if lot.known_from < row.day]
         units = sum((lot.units for lot in lots), Fraction(0)) / self.history.scale(row.asset, row.day)
         money = cents(Fraction(row.money) * units)
@@ -478,6 +487,21 @@ class _Depots:
             exempt = cents(Fraction(money) * Fraction(self.rules.exempt_part(self.asset)))
             pieces = tuple(replace(piece, exempt_gain=exempt) for piece in income.pieces)
             self.disposals.append(replace(income, pieces=pieces))
+
+    def _sell_for_both(self, row: Reorganization, account_id: str, worth_of_one: Fraction) -> None:
+        """Sell each lot for money and new units, which then cost what they are worth, from the day on."""
+        for lot in self.lots[account_id]:
+            if lot.known_from >= row.day:
+                continue
+            units = lot.units / self.history.scale(row.asset, row.day)
+            worth = cents(worth_of_one * units)
+            proceeds = total((cents(Fraction(row.money) * units), worth))
+            quantity = self.history.quantity_on(self.asset, row.day, lot.units)
+            cost = total((lot.cost, lot.taxed))
+            piece = replace(self._piece(lot, ZERO, proceeds, cost, lot.taxed), source=MIXED_SOURCE)
+            piece = replace(piece, note=f"{quantity} units went for money and new units")
+            self.disposals.append(AssessedDisposal((), row.day, self.asset, ZERO, proceeds, (piece,)))
+            lot.cost, lot.taxed, lot.acquired_date = worth, ZERO, row.day
 
     def _transfer(self, row: Transfer) -> None:
         """Move lots to another depot with what they cost: EStG § 43a Abs. 2 Satz 3; the oldest when none is named."""

@@ -3,7 +3,7 @@
 A row is a lot or a sale. Lots of one household and one set of identical assets lie together, the oldest first; so do
 its sales, by day and then id. Money is in cents, units in millionths, days are ordinals.
 
-What a column cannot say goes by the exact road: mergers, spin-offs, transfers, changes of cost, dividends,
+What a column cannot say goes by the exact road: mergers, spin-offs, transfers, gifts, changes of cost, dividends,
 standing lot orders, and quantities finer than a millionth (after splits are taken out).
 """
 
@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.decision.domain.tax.assessment.history import History, LotMethod, Owner
+from services.decision.domain.tax.assessment.history import History, LotMethod, Owner, Treatment
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.batch.compiled import RATE_SCALE, UNIT, Flags, Ints
@@ -159,8 +159,13 @@ def _households(rules: Sequence[UnitedStatesYear]) -> Households:
 
 def _check(household: int, history: History) -> None:
     others = history.reorganizations or history.transfers or history.cost_changes or history.dividends
-    chosen = any(row.lot_ids or row.method is not LotMethod.FIRST_IN_FIRST_OUT for row in history.disposals)
-    if others or chosen:
+    others = others or history.gifts or history.receipts or history.identical_from
+    given = any(not row.purchased or row.held_from or row.loss_cost for row in history.acquisitions)
+    chosen = any(
+        row.lot_ids or row.method is not LotMethod.FIRST_IN_FIRST_OUT or row.treatment is not Treatment.SALE
+        for row in history.disposals
+    )
+    if others or given or chosen:
         raise NotInColumns(f"household {household}: events and chosen lots go by the exact road")
 
 

@@ -7,7 +7,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, TaxAccount
+from services.decision.domain.tax.assessment.germany import AssetKind, FundYear
+from services.decision.domain.tax.assessment.history import (
+    Acquisition,
+    Disposal,
+    Gift,
+    Giver,
+    History,
+    Owner,
+    Receipt,
+    Recipient,
+    Reorganization,
+    TaxAccount,
+)
 
 VECTORS = Path(__file__).parents[4] / "vectors" / "tax"
 TODAY = date(2026, 11, 28)
@@ -24,7 +36,29 @@ def history_of(example: dict[str, Any]) -> History:
         accounts=tuple(TaxAccount(account, Owner(owner), sheltered) for account, owner, sheltered in accounts),
         acquisitions=tuple(bought(*row) for row in example["bought"]),
         disposals=tuple(sold(*row) for row in example["sold"]),
+        gifts=tuple(_given(*row) for row in example.get("given", ())),
+        receipts=tuple(_received(*row) for row in example.get("received", ())),
+        reorganizations=tuple(_merged(*row) for row in example.get("merged", ())),
     ).checked(TODAY)
+
+
+def _given(gift: str, day: str, account: str, quantity: str, value: str, recipient: str) -> Gift:
+    said = gift, date.fromisoformat(day), account, ASSET, Decimal(quantity), Decimal(value)
+    return Gift(*said, Recipient(recipient))
+
+
+def _received(
+    lot: str, day: str, account: str, quantity: str, value: str, giver: str, cost: str, since: str
+) -> Receipt:
+    said = lot, date.fromisoformat(day), account, ASSET, Decimal(quantity), Decimal(value), Giver(giver)
+    return Receipt(*said, Decimal(cost), date.fromisoformat(since))
+
+
+def _merged(
+    day: str, asset: str, new_asset: str, new_units: str, old_units: str, money: str, new_value: str
+) -> Reorganization:
+    said = date.fromisoformat(day), asset, new_asset, int(new_units), int(old_units), Decimal(1)
+    return Reorganization(*said, Decimal(money), Decimal(new_value))
 
 
 def bought(lot: str, day: str, account: str, quantity: str, cost: str, asset: str = ASSET) -> Acquisition:
@@ -43,6 +77,13 @@ def facts_of(example: dict[str, Any], rules: type) -> Any:
     """Return the rules with the example's facts about the taxpayer."""
     known = {each.name: each.type for each in fields(rules)}
     given = example.get("facts", {})
+    if "assets" in example:
+        return rules(
+            kinds={asset: AssetKind(kind) for asset, kind in example["assets"].items()},
+            fund_years=tuple(
+                FundYear(asset, year, *map(Decimal, amounts)) for asset, year, *amounts in example["fund_years"]
+            ),
+        )
     return rules(
         **{name: Decimal(text) if known[name] is Decimal else known[name](text) for name, text in given.items()}
     )

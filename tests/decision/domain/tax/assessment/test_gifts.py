@@ -169,8 +169,8 @@ MERGED = {"acquisitions": (LOT,), "reorganizations": (MERGER,)}
         (GB, None, "600"),
         # Everything is disposed of at fair value.
         (CA, 500, "1100"),
-        # EStG § 20 Abs. 4a Satz 2: the money is income, and the cost goes along.
-        (DE, 400, "1000"),
+        # More than a tenth of 1,100, so everything is sold: BMF 2023, Rz. 100a.
+        (DE, 500, "1100"),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -203,10 +203,13 @@ def test_money_that_is_not_small_is_a_part_disposal():
 def test_losses_on_shares_do_not_meet_the_money_of_a_merger():
     other = bought("o", "2023-01-10", "A", "10", "900", asset="OTHER")
     rules = replace(DE, kinds={"ACME": AssetKind.SHARE, "OTHER": AssetKind.SHARE})
+    # EStG § 20 Abs. 4a Satz 2: a tenth of what the new units are worth is income, and the cost goes along.
+    small = replace(MERGER, money=Decimal("1.1"))
     sale = sold("s", "2025-06-02", "A", "10", "500", asset="OTHER")
-    got = year(rules, **{**MERGED, "acquisitions": (LOT, other), "disposals": (sale,)})
+    got = year(rules, acquisitions=(LOT, other), reorganizations=(small,), disposals=(sale,))
 
-    assert (got.amount("gains_on_shares"), got.amount("gains_on_others")) == (-400, 400)
+    assert (got.amount("gains_on_shares"), got.amount("gains_on_others")) == (-400, 110)
+    assert [each.cost for each in got.remaining] == [1000]
 
 
 def test_capital_returned_on_a_gift_lowers_both_costs():
