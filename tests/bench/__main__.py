@@ -64,6 +64,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "policy": policy.resolving,
     "tax.marginal_batch_ratio": tax.marginal_batch,
     "tax.year_end_100k_s": tax.year_end_100k,
+    "tax.year_end_gb_per_s": tax.year_ends_elsewhere,
 }
 
 

@@ -19,6 +19,7 @@ from services.decision.domain.tax.batch import Households, YearColumns, year_end
 from services.decision.domain.tax.batch.columns import STATUSES
 from services.decision.domain.tax.batch.compiled import TAX, UNIT
 from services.decision.domain.tax.batch.marginal import marginal_costs
+from services.decision.domain.tax.laws import LAWS
 from tests.bench.accounts import SMALL, accounts
 from tests.bench.results import Result, interleaved
 
@@ -47,6 +48,26 @@ def year_end_100k() -> Sequence[Result]:
     whole = exact_s / COMPARED * ACCOUNTS / TOGETHER
     said = f"the exact assessment, of {COMPARED} households"
     return [Result("tax.year_end_100k_s", spent, "s of one core", said, whole, whole / spent)]
+
+
+def year_ends_elsewhere() -> Sequence[Result]:
+    """Measure the exact assessment in the countries that have no compiled one: the same histories, by their laws."""
+    columns = _columns(COMPARED * TOGETHER, seed=0)
+    histories = [_history(columns, household)[1] for household in range(COMPARED)]
+    taken: dict[str, float] = {}
+    for code in ("US", "GB", "CA", "DE"):
+        rules = LAWS[code].assessing
+        started = time.process_time()
+        for history in histories:
+            rules.assess(history, YEAR)
+        taken[code] = (time.process_time() - started) / (COMPARED * TOGETHER)
+    return [
+        Result(
+            f"tax.year_end_{code.lower()}_per_s", 1 / taken[code], "accounts/s of one core", "the exact one of the US",
+            1 / taken["US"], taken["US"] / taken[code],
+        )
+        for code in ("GB", "CA", "DE")
+    ]  # fmt: skip
 
 
 def marginal_batch() -> Sequence[Result]:

@@ -155,6 +155,40 @@ def ledger(
 
 
 @app.command()
+def years(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The year, the taxpayers and their accounts, as YAML.", exists=True)
+    ],
+) -> None:
+    """Assess the year of many taxpayers from what is on record, each as it is done.
+
+    The file has the fields of `StreamTaxYearsRequest`. Who cannot be assessed is named with the reason.
+    """
+    request = message_from_yaml(file.read_text(), pb.StreamTaxYearsRequest())
+
+    async def work(services: Evenkeel) -> list[pb.StreamTaxYearsResponse]:
+        return [each async for each in services.taxes.StreamTaxYears(request)]
+
+    found = call(context, "advisor", work)
+
+    def readable() -> None:
+        rows = table("Years", "taxpayer", "law", ">tax", ">open losses", ">denied", "to review")
+        for each in found:
+            if each.HasField("refused"):
+                rows.add_row(each.taxpayer_id, "", "", "", "", f"{each.refused.reason}: {each.refused.description}")
+                continue
+            year = each.year
+            rows.add_row(
+                each.taxpayer_id, f"{year.jurisdiction} {year.law_version}", number(year.lines[-1].amount),
+                number(year.open_loss), number(year.denied_loss), "; ".join(year.review),
+            )  # fmt: skip
+        out.print(rows)
+
+    show(context, found, readable)
+
+
+@app.command()
 def compare(
     context: typer.Context,
     file: Annotated[

@@ -1,6 +1,6 @@
 """Tax events on record, and ledgers, as messages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -17,8 +17,9 @@ from services.decision.api.tax_messages import (
     assessment_message,
     cost_is_known,
     own_amount,
+    rules_of,
 )
-from services.decision.app.taxes import Ledger
+from services.decision.app.taxes import Ledger, Taxpayer, TaxYear
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
     EARLIEST_DATE,
@@ -34,7 +35,7 @@ from services.decision.domain.tax.assessment.history import (
     Transfer,
 )
 from services.decision.domain.tax.events import Paid, RecordedEvent, Row, TaxEvent
-from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.errors import Fact, FieldViolation, Invalid, Violations
 from services.kernel.ids import AccountId
 from services.kernel.money import Money
 from services.runtime.wire import (
@@ -268,7 +269,9 @@ def complete_of(request: pb.RecordTaxEventsRequest) -> Mapping[AccountId, date]:
     return until
 
 
-def owners_of(request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest) -> Mapping[AccountId, Owner]:
+def owners_of(
+    request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest | pb.TaxpayerAccounts,
+) -> Mapping[AccountId, Owner]:
     """Return the accounts of a ledger, and whose they are.
 
     Raises:
@@ -282,6 +285,50 @@ def owners_of(request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest) -> 
         owners[AccountId(each.account_id)] = OWNERS[each.owner]
     found.raise_if_any()
     return owners
+
+
+def taxpayers_of(request: pb.StreamTaxYearsRequest) -> Sequence[Taxpayer | tuple[str, Fact]]:
+    """Return the taxpayers of a request, or why one cannot be read; each by its id.
+
+    Raises:
+        Invalid: A taxpayer is named twice.
+    """
+    found, seen = Violations(), set()
+    read: list[Taxpayer | tuple[str, Fact]] = []
+    for index, each in enumerate(request.taxpayers):
+        if each.taxpayer_id in seen:
+            found.add(f"taxpayers[{index}].taxpayer_id", f"must be unique, was {each.taxpayer_id!r} again")
+        seen.add(each.taxpayer_id)
+        try:
+            read.append(Taxpayer(each.taxpayer_id, owners_of(each), rules_of(each)))
+        except Invalid as invalid:
+            read.append((each.taxpayer_id, invalid))
+    found.raise_if_any()
+    return read
+
+
+def year_message(taxpayer_id: str, outcome: TaxYear | Fact) -> pb.StreamTaxYearsResponse:
+    """Return the message of a taxpayer's year, or of why there is none."""
+    if isinstance(outcome, Fact):
+        refused = pb.StreamTaxYearsResponse.Refused(reason=outcome.reason, description=outcome.message)
+        return pb.StreamTaxYearsResponse(taxpayer_id=taxpayer_id, refused=refused)
+    assessment = outcome.ledger.assessment
+    return pb.StreamTaxYearsResponse(
+        taxpayer_id=taxpayer_id,
+        year=pb.StreamTaxYearsResponse.Year(
+            jurisdiction=assessment.jurisdiction,
+            currency_code=assessment.currency,
+            lines=[
+                pb.TaxLine(name=line.name, amount=decimal_message(line.amount), source=line.source)
+                for line in assessment.lines
+            ],
+            review=assessment.review,
+            open_loss=decimal_message(outcome.open_loss),
+            denied_loss=decimal_message(outcome.denied_loss),
+            differences=len(outcome.ledger.differences),
+            law_version=outcome.ledger.law_version,
+        ),
+    )
 
 
 def ledger_message(ledger: Ledger) -> pb.GetTaxLedgerResponse:

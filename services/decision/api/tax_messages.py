@@ -124,7 +124,9 @@ class ExchangeRateMissing(Invalid):
     reason = "TAX_RATE_MISSING"
 
 
-TaxpayerRequest: TypeAlias = pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest
+TaxpayerRequest: TypeAlias = (
+    pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest | pb.TaxpayerAccounts
+)
 
 
 def rules_of(request: TaxpayerRequest) -> TaxRules:

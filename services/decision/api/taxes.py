@@ -1,5 +1,6 @@
 """`evenkeel.decision.v1.TaxService`: message → values → use case → message."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,10 +19,13 @@ from services.decision.api.tax_ledger_messages import (
     ledger_message,
     owners_of,
     recorded_message,
+    taxpayers_of,
+    year_message,
 )
 from services.decision.api.tax_messages import assessment_message, history_of, identical_of, rules_of
 from services.decision.app.tax_laws import TaxLawApp
-from services.decision.app.taxes import EventFilter, TaxApp
+from services.decision.app.taxes import EventFilter, TaxApp, Taxpayer
+from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.laws import LawVersion
 from services.kernel.ids import AccountId, InstrumentId
 from services.runtime.paging import cut, read_page
@@ -98,6 +102,20 @@ class TaxServicer(TaxServiceServicer):
         )
         return ledger_message(ledger)
 
+    async def StreamTaxYears(
+        self, request: pb.StreamTaxYearsRequest, context: _Context
+    ) -> AsyncIterator[pb.StreamTaxYearsResponse]:
+        read = taxpayers_of(request)
+        known = [each for each in read if isinstance(each, Taxpayer)]
+        price_set_id = PriceSetId(request.price_set_id) if request.price_set_id else None
+        done = self.app.years(known, request.tax_year, price_set_id, law_time_of(request))
+        for each in read:
+            if isinstance(each, Taxpayer):
+                _, outcome = await anext(done)
+                yield year_message(each.taxpayer_id, outcome)
+            else:
+                yield year_message(*each)
+
     async def ListTaxLaws(self, request: pb.ListTaxLawsRequest, context: _Context) -> pb.ListTaxLawsResponse:
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
         found, book = await self.laws.listed(request.jurisdiction, request.tax_year)
@@ -128,6 +146,8 @@ def _place(version: LawVersion) -> tuple[str, int, int]:
     return version.jurisdiction, version.tax_year, version.version
 
 
-def law_time_of(request: pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest) -> datetime | None:
+def law_time_of(
+    request: pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.StreamTaxYearsRequest,
+) -> datetime | None:
     """Return the instant whose law counts; None for now."""
     return instant_of(request.law_time, "law_time") if request.HasField("law_time") else None

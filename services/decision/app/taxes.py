@@ -1,7 +1,7 @@
 """Keeps what happened to accounts' lots, and works out what a history comes to under the tax law of a country."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -206,6 +206,67 @@ class Assessed:
 
 
 @dataclass(frozen=True, slots=True)
+class Taxpayer:
+    """Whose year is assessed: the accounts that matter, and the rules with what is known of the taxpayer."""
+
+    taxpayer_id: str
+    owners: Mapping[AccountId, Owner]
+    rules: TaxRules
+
+
+@dataclass(frozen=True, slots=True)
+class TaxYear:
+    """A taxpayer's year, and the losses still open: those that would count, and those that would not; 0 or more."""
+
+    ledger: Ledger
+    open_loss: Decimal
+    denied_loss: Decimal
+
+
+class PolicySets:
+    """Which sets of identical instruments the policies of accounts name on days; each day is asked about once."""
+
+    def __init__(self, policy: PolicyDocuments, account_ids: Sequence[AccountId]) -> None:
+        """Ask about these accounts together."""
+        self._policy, self._account_ids = policy, account_ids
+        self._asked = asyncio.Semaphore(POLICY_CALLS_MAX)
+        self._days: dict[date, asyncio.Task[Mapping[AccountId, frozenset[frozenset[InstrumentId]]]]] = {}
+        self._read: dict[bytes, frozenset[frozenset[InstrumentId]]] = {}
+
+    async def of(self, account_ids: Collection[AccountId], days: Iterable[date]) -> DatedSets:
+        """Return the sets of the accounts together on the days, by day, where they change.
+
+        Raises:
+            Unreachable: Policy does not answer.
+            Invalid: It answers with a document that cannot be read.
+        """
+        ordered = sorted(set(days))
+        for day in ordered:
+            if day not in self._days:
+                self._days[day] = asyncio.create_task(self._on(day))
+        found: list[tuple[date, Mapping[str, str]]] = []
+        for day, by_account in zip(ordered, await asyncio.gather(*(self._days[day] for day in ordered)), strict=True):
+            sets = {each for account_id in account_ids for each in by_account.get(account_id, ())}
+            joined = joined_sets({instrument: f"{POLICY_SET}{min(each)}" for instrument in each} for each in sets)
+            names = {name: each for name, each in sorted(joined.items()) if not name.startswith(POLICY_SET)}
+            if (found[-1][1] if found else {}) != names:
+                found.append((day, names))
+        return tuple(found)
+
+    async def _on(self, day: date) -> Mapping[AccountId, frozenset[frozenset[InstrumentId]]]:
+        async with self._asked:
+            policies = await self._policy.resolve(self._account_ids, datetime.combine(day, time(12), EXCHANGE_ZONE))
+        sets: dict[AccountId, frozenset[frozenset[InstrumentId]]] = {}
+        for account_id, name in policies.policy_of.items():
+            if name:
+                body = policies.documents[name]
+                if body not in self._read:
+                    self._read[body] = frozenset(self._policy.read(body).identical)
+                sets[account_id] = self._read[body]
+        return sets
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What comparing asks about, besides accounts and taxpayer."""
 
@@ -353,33 +414,9 @@ class TaxApp:
             known = [*events, *await session.records.counting(account_ids)]
             trades = await session.records.trades(account_ids)
         try:
-            return await self._dated_sets(account_ids, _sale_days(known, trades))
+            return await PolicySets(self.policy, account_ids).of(account_ids, _sale_days(known, trades))
         except (Unreachable, Invalid) as fact:
             return fact
-
-    async def _dated_sets(self, account_ids: Sequence[AccountId], days: Iterable[date]) -> DatedSets:
-        """Return the sets of identical instruments that the accounts' policies named on the days, by day.
-
-        Raises:
-            Unreachable: Policy does not answer.
-        """
-        asked = asyncio.Semaphore(POLICY_CALLS_MAX)
-
-        async def named(day: date) -> Mapping[str, str]:
-            async with asked:
-                noon = datetime.combine(day, time(12), EXCHANGE_ZONE)
-                policies = await self.policy.resolve(account_ids, noon)
-            bodies = {policies.documents[name] for name in policies.policy_of.values() if name}
-            sets = {each for body in bodies for each in self.policy.read(body).identical}
-            joined = joined_sets({instrument: f"{POLICY_SET}{min(each)}" for instrument in each} for each in sets)
-            return {name: each for name, each in sorted(joined.items()) if not name.startswith(POLICY_SET)}
-
-        ordered = sorted(set(days))
-        found: list[tuple[date, Mapping[str, str]]] = []
-        for day, sets in zip(ordered, await asyncio.gather(*map(named, ordered)), strict=True):
-            if (found[-1][1] if found else {}) != sets:
-                found.append((day, sets))
-        return tuple(found)
 
     async def _stand(
         self, session: TaxWriting, account_ids: Collection[AccountId], named_sets: DatedSets | Fact, today: date
@@ -428,6 +465,7 @@ class TaxApp:
         tax_year: int,
         identical: Mapping[str, str],
         law_time: datetime | None = None,
+        policy_sets: PolicySets | None = None,
     ) -> Ledger:
         """Return the ledger of a taxpayer's accounts, and the year assessed from it.
 
@@ -437,6 +475,7 @@ class TaxApp:
             tax_year: The year in which it begins.
             identical: By instrument, its set of identical ones, besides what the book and policies say.
             law_time: By the law as it was approved then; as it is now when None.
+            policy_sets: Of these accounts and others; asked for when None.
 
         Raises:
             AccountNotFound: The book does not have an account.
@@ -449,7 +488,8 @@ class TaxApp:
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions(), law_time)
         today = self.clock.now().date()
-        named_sets = await self._dated_sets(sorted(owners), _days_of(accounts, events))
+        asked = policy_sets or PolicySets(self.policy, sorted(owners))
+        named_sets = await asked.of(owners, _days_of(accounts, events))
 
         def assessed() -> Ledger:
             in_force = book.under(rules)
@@ -466,6 +506,35 @@ class TaxApp:
             )
 
         return await asyncio.to_thread(assessed)
+
+    async def years(
+        self,
+        taxpayers: Sequence[Taxpayer],
+        tax_year: int,
+        price_set_id: PriceSetId | None,
+        law_time: datetime | None = None,
+    ) -> AsyncIterator[tuple[Taxpayer, TaxYear | Fact]]:
+        """Yield each taxpayer's year as it is done, in order; or why there is none, and the others go on.
+
+        Raises:
+            PriceSetNotFound: There are no such prices.
+        """
+        async with self.read() as session:
+            found = await session.prices.price_set(price_set_id)
+        if found is None and price_set_id is not None:
+            raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
+        quotes = {} if found is None else found.quotes
+        prices = {str(instrument_id): quote.price for instrument_id, quote in quotes.items()}
+        day = self.clock.now().date() if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        policy_sets = PolicySets(self.policy, sorted({name for each in taxpayers for name in each.owners}))
+        for each in taxpayers:
+            try:
+                ledger = await self.ledger(each.owners, each.rules, tax_year, {}, law_time, policy_sets)
+            except Fact as fact:
+                yield each, fact
+                continue
+            situation = Situation(ledger.history, ledger.rules, tax_year, day, prices)
+            yield each, TaxYear(ledger, *await asyncio.to_thread(situation.open_losses))
 
     async def compare(
         self, owners: Mapping[AccountId, Owner], rules: TaxRules, identical: Mapping[str, str], wish: Wish
@@ -492,7 +561,8 @@ class TaxApp:
         prices = {str(instrument_id): quote.price for instrument_id, quote in found.quotes.items()}
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 
-        named_sets = await self._dated_sets(sorted(owners), {*_days_of(accounts, events), today})
+        asked = PolicySets(self.policy, sorted(owners))
+        named_sets = await asked.of(owners, {*_days_of(accounts, events), today})
 
         def compared() -> Comparison:
             in_force = book.under(rules)

@@ -2633,6 +2633,214 @@ class DatedIdenticalAssets(_message.Message):
 Global___DatedIdenticalAssets: _TypeAlias = DatedIdenticalAssets  # noqa: Y015
 
 @_typing.final
+class TaxpayerAccounts(_message.Message):
+    """A taxpayer and the accounts that matter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAXPAYER_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    UNITED_STATES_FIELD_NUMBER: _builtins.int
+    UNITED_KINGDOM_FIELD_NUMBER: _builtins.int
+    CANADA_FIELD_NUMBER: _builtins.int
+    GERMANY_FIELD_NUMBER: _builtins.int
+    taxpayer_id: _builtins.str
+    """Chosen by the caller, unique in the request."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLedgerAccount]:
+        """As of `GetTaxLedgerRequest`."""
+
+    @_builtins.property
+    def united_states(self) -> Global___UnitedStatesTaxpayer:
+        """Federal law of the United States and one rate of a state."""
+
+    @_builtins.property
+    def united_kingdom(self) -> Global___UnitedKingdomTaxpayer:
+        """Law of the United Kingdom."""
+
+    @_builtins.property
+    def canada(self) -> Global___CanadaTaxpayer:
+        """Law of Canada."""
+
+    @_builtins.property
+    def germany(self) -> Global___GermanyTaxpayer:
+        """Law of Germany."""
+
+    def __init__(
+        self,
+        *,
+        taxpayer_id: _builtins.str = ...,
+        accounts: _abc.Iterable[Global___TaxLedgerAccount] | None = ...,
+        united_states: Global___UnitedStatesTaxpayer | None = ...,
+        united_kingdom: Global___UnitedKingdomTaxpayer | None = ...,
+        canada: Global___CanadaTaxpayer | None = ...,
+        germany: Global___GermanyTaxpayer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "taxpayer_id", b"taxpayer_id", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
+    _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_taxpayer) -> _WhichOneofReturnType_taxpayer | None: ...
+
+Global___TaxpayerAccounts: _TypeAlias = TaxpayerAccounts  # noqa: Y015
+
+@_typing.final
+class StreamTaxYearsRequest(_message.Message):
+    """Asks for the year of many taxpayers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    TAXPAYERS_FIELD_NUMBER: _builtins.int
+    PRICE_SET_ID_FIELD_NUMBER: _builtins.int
+    LAW_TIME_FIELD_NUMBER: _builtins.int
+    tax_year: _builtins.int
+    """The tax year by the year in which it begins."""
+    price_set_id: _builtins.str
+    """Prices at which losses are open; the newest when empty. Without any prices none are open."""
+    @_builtins.property
+    def taxpayers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxpayerAccounts]:
+        """Taxpayers; at most 1,000."""
+
+    @_builtins.property
+    def law_time(self) -> _timestamp_pb2.Timestamp:
+        """By the law as it was approved at this instant; as it is now when absent."""
+
+    def __init__(
+        self,
+        *,
+        tax_year: _builtins.int = ...,
+        taxpayers: _abc.Iterable[Global___TaxpayerAccounts] | None = ...,
+        price_set_id: _builtins.str = ...,
+        law_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["law_time", b"law_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["law_time", b"law_time", "price_set_id", b"price_set_id", "tax_year", b"tax_year", "taxpayers", b"taxpayers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTaxYearsRequest: _TypeAlias = StreamTaxYearsRequest  # noqa: Y015
+
+@_typing.final
+class StreamTaxYearsResponse(_message.Message):
+    """The year of one taxpayer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Year(_message.Message):
+        """What the year comes to."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        JURISDICTION_FIELD_NUMBER: _builtins.int
+        CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+        LINES_FIELD_NUMBER: _builtins.int
+        REVIEW_FIELD_NUMBER: _builtins.int
+        OPEN_LOSS_FIELD_NUMBER: _builtins.int
+        DENIED_LOSS_FIELD_NUMBER: _builtins.int
+        DIFFERENCES_FIELD_NUMBER: _builtins.int
+        LAW_VERSION_FIELD_NUMBER: _builtins.int
+        jurisdiction: _builtins.str
+        """ISO 3166 code of the country."""
+        currency_code: _builtins.str
+        """Currency of every amount, ISO 4217."""
+        differences: _builtins.int
+        """Where the ledger and the book do not say the same, counted."""
+        law_version: _builtins.int
+        """By which version of the year's law."""
+        @_builtins.property
+        def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLine]:
+            """The computation; the last line is `tax`."""
+
+        @_builtins.property
+        def review(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What a person should look at, in sentences."""
+
+        @_builtins.property
+        def open_loss(self) -> _decimal_pb2.Decimal:
+            """Losses still open on what is held, at the prices: those that a sale on their day would realize and that count."""
+
+        @_builtins.property
+        def denied_loss(self) -> _decimal_pb2.Decimal:
+            """Losses still open that purchases of the 30 days before would deny."""
+
+        def __init__(
+            self,
+            *,
+            jurisdiction: _builtins.str = ...,
+            currency_code: _builtins.str = ...,
+            lines: _abc.Iterable[Global___TaxLine] | None = ...,
+            review: _abc.Iterable[_builtins.str] | None = ...,
+            open_loss: _decimal_pb2.Decimal | None = ...,
+            denied_loss: _decimal_pb2.Decimal | None = ...,
+            differences: _builtins.int = ...,
+            law_version: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["denied_loss", b"denied_loss", "open_loss", b"open_loss"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "denied_loss", b"denied_loss", "differences", b"differences", "jurisdiction", b"jurisdiction", "law_version", b"law_version", "lines", b"lines", "open_loss", b"open_loss", "review", b"review"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Refused(_message.Message):
+        """Why there is none."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REASON_FIELD_NUMBER: _builtins.int
+        DESCRIPTION_FIELD_NUMBER: _builtins.int
+        reason: _builtins.str
+        """The reason that `GetTaxLedger` would be refused with."""
+        description: _builtins.str
+        """What is wrong, in a sentence."""
+        def __init__(
+            self,
+            *,
+            reason: _builtins.str = ...,
+            description: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TAXPAYER_ID_FIELD_NUMBER: _builtins.int
+    YEAR_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    taxpayer_id: _builtins.str
+    """The taxpayer."""
+    @_builtins.property
+    def year(self) -> Global___StreamTaxYearsResponse.Year:
+        """The year."""
+
+    @_builtins.property
+    def refused(self) -> Global___StreamTaxYearsResponse.Refused:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        taxpayer_id: _builtins.str = ...,
+        year: Global___StreamTaxYearsResponse.Year | None = ...,
+        refused: Global___StreamTaxYearsResponse.Refused | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "result", b"result", "year", b"year"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "result", b"result", "taxpayer_id", b"taxpayer_id", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["year", "refused"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamTaxYearsResponse: _TypeAlias = StreamTaxYearsResponse  # noqa: Y015
+
+@_typing.final
 class TaxLaw(_message.Message):
     """Amounts of law of one country and tax year."""
 

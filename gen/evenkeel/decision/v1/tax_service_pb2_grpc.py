@@ -60,6 +60,11 @@ class TaxServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
                 _registered_method=True)
+        self.StreamTaxYears = channel.unary_stream(
+                '/evenkeel.decision.v1.TaxService/StreamTaxYears',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsResponse.FromString,
+                _registered_method=True)
         self.ListTaxLaws = channel.unary_unary(
                 '/evenkeel.decision.v1.TaxService/ListTaxLaws',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.ListTaxLawsRequest.SerializeToString,
@@ -153,6 +158,18 @@ class TaxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamTaxYears(self, request, context):
+        """Assesses the year of many taxpayers from what is on record, and sends each as it is done, in the order asked for.
+
+        A taxpayer who cannot be assessed is answered with the reason that `GetTaxLedger` would be refused with, and the
+        others go on. Each is assessed by the same code as `GetTaxLedger`; losses still open are those at a price set's prices.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a taxpayer twice); `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTaxLaws(self, request, context):
         """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
 
@@ -216,6 +233,11 @@ def add_TaxServiceServicer_to_server(servicer, server):
                     servicer.GetTaxLedger,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.SerializeToString,
+            ),
+            'StreamTaxYears': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTaxYears,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsResponse.SerializeToString,
             ),
             'ListTaxLaws': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTaxLaws,
@@ -369,6 +391,33 @@ class TaxService:
             '/evenkeel.decision.v1.TaxService/GetTaxLedger',
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.GetTaxLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTaxYears(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/evenkeel.decision.v1.TaxService/StreamTaxYears',
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_tax__service__pb2.StreamTaxYearsResponse.FromString,
             options,
             channel_credentials,
             insecure,

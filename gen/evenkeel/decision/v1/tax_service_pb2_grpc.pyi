@@ -85,6 +85,14 @@ class TaxServiceStub:
     merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
     `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
     """
+    StreamTaxYears: _grpc.UnaryStreamMultiCallable[_tax_service_pb2.StreamTaxYearsRequest, _tax_service_pb2.StreamTaxYearsResponse]
+    """Assesses the year of many taxpayers from what is on record, and sends each as it is done, in the order asked for.
+
+    A taxpayer who cannot be assessed is answered with the reason that `GetTaxLedger` would be refused with, and the
+    others go on. Each is assessed by the same code as `GetTaxLedger`; losses still open are those at a price set's prices.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a taxpayer twice); `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
+    """
     ListTaxLaws: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxLawsRequest, _tax_service_pb2.ListTaxLawsResponse]
     """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
 
@@ -166,6 +174,14 @@ class TaxServiceAsyncStub(TaxServiceStub):
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
     merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
     `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+    """
+    StreamTaxYears: _aio.UnaryStreamMultiCallable[_tax_service_pb2.StreamTaxYearsRequest, _tax_service_pb2.StreamTaxYearsResponse]  # type: ignore[assignment]
+    """Assesses the year of many taxpayers from what is on record, and sends each as it is done, in the order asked for.
+
+    A taxpayer who cannot be assessed is answered with the reason that `GetTaxLedger` would be refused with, and the
+    others go on. Each is assessed by the same code as `GetTaxLedger`; losses still open are those at a price set's prices.
+
+    Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a taxpayer twice); `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
     """
     ListTaxLaws: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxLawsRequest, _tax_service_pb2.ListTaxLawsResponse]  # type: ignore[assignment]
     """Lists the amounts of law of each country and tax year: those in force, those proposed, and those before them.
@@ -275,6 +291,20 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
         merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
         `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
+        """
+
+    @_abc_1.abstractmethod
+    def StreamTaxYears(
+        self,
+        request: _tax_service_pb2.StreamTaxYearsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tax_service_pb2.StreamTaxYearsResponse], _abc.AsyncIterator[_tax_service_pb2.StreamTaxYearsResponse]]:
+        """Assesses the year of many taxpayers from what is on record, and sends each as it is done, in the order asked for.
+
+        A taxpayer who cannot be assessed is answered with the reason that `GetTaxLedger` would be refused with, and the
+        others go on. Each is assessed by the same code as `GetTaxLedger`; losses still open are those at a price set's prices.
+
+        Errors: `INVALID_ARGUMENT` / `FIELD_INVALID` (a taxpayer twice); `NOT_FOUND` / `PRICE_SET_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod

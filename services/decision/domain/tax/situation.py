@@ -19,6 +19,7 @@ from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_kingdom import tax_year_of as year_from_april
 from services.decision.domain.tax.ledger import PendingPurchase
 from services.decision.domain.tax.united_states import long_term_from
+from services.decision.domain.tax.windows import WINDOW
 
 # Tried sales are named so, and purchases that are on their way; no event on record may be.
 TRIED = "tried:"
@@ -189,6 +190,30 @@ class Situation:
         """Return the disposals that were tried, as they are assessed."""
         return tuple(
             each for each in self.assessment.disposals if any(name.startswith(TRIED) for name in each.disposal_ids)
+        )
+
+    def open_losses(self) -> tuple[Decimal, Decimal]:
+        """Return the losses on what is held: those that a sale today would realize, and those that would not count.
+
+        A loss would not count when a purchase of the 30 days before, other than the parcel's own, can replace it.
+        """
+        counted: list[Decimal] = []
+        denied: list[Decimal] = []
+        for parcel in self.parcels:
+            if parcel.gain < 0:
+                (denied if self._replaced(parcel) else counted).append(parcel.gain.copy_negate())
+        return total(counted), total(denied)
+
+    def _replaced(self, parcel: Parcel) -> bool:
+        if self.rules.code not in ("US", "CA"):
+            # The United Kingdom looks ahead only, Germany not at all.
+            return False
+        return any(
+            row.lot_id != parcel.lot_id
+            and row.purchased
+            and self.today - WINDOW <= row.day <= self.today
+            and self.history.same(row.asset, parcel.asset, self.today)
+            for row in self.history.acquisitions
         )
 
     def explained(self, parcels: Sequence[Parcel]) -> tuple[Explained, ...]:

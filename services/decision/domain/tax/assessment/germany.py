@@ -528,6 +528,8 @@ class _Depots:
             lot.cost, amount, units = total((lot.cost, share)), total((amount, share.copy_negate())), units - lot.units
 
     def _advance(self, year: int) -> None:
+        if self.rules.kind(self.asset) not in FUNDS:
+            return
         exempt = Fraction(self.rules.exempt_part(self.asset))
         for lot in (lot for _, lots in sorted(self.lots.items()) for lot in lots):
             scale = self.history.scale(self.asset, date(year, 12, 31))

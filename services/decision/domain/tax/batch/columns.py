@@ -158,8 +158,17 @@ def _households(rules: Sequence[UnitedStatesYear]) -> Households:
 
 
 def _check(household: int, history: History) -> None:
-    others = history.reorganizations or history.transfers or history.cost_changes or history.dividends
-    others = others or history.gifts or history.receipts or history.identical_from
+    others = any(
+        (
+            history.reorganizations,
+            history.transfers,
+            history.cost_changes,
+            history.dividends,
+            history.gifts,
+            history.receipts,
+            history.identical_from,
+        )
+    )
     given = any(not row.purchased or row.held_from or row.loss_cost for row in history.acquisitions)
     chosen = any(
         row.lot_ids or row.method is not LotMethod.FIRST_IN_FIRST_OUT or row.treatment is not Treatment.SALE
