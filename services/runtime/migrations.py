@@ -5,6 +5,7 @@ schema older than the build that must wait.
 """
 
 import hashlib
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def run_env() -> None:
     context.run_migrations()
 
 
+@cache
 def head_revision(package: str) -> str | None:
     """Return the newest revision of this build; None when the service has no migrations yet."""
+    # A build does not change while it runs, health asks every few seconds, and reading a tree loads each of its files.
     return ScriptDirectory.from_config(_config(package)).get_current_head()
 
 
@@ -95,5 +98,6 @@ def _config(package: str) -> Config:
     return config
 
 
+@cache
 def _knows(package: str, revision: str) -> bool:
     return any(each.revision == revision for each in ScriptDirectory.from_config(_config(package)).walk_revisions())
