@@ -14,6 +14,9 @@ GROUPS = {
     "tests/system/test_rebalance.py": TRADING,
     "tests/local/test_stack.py": TRADING,
     "tests/system/": ASKED,
+    # One service, and one QuickFIX, serve all tests of their file.
+    "tests/execution/api/test_fix_service.py": "fix service",
+    "tests/execution/venues/test_fix44_counterparties.py": "fix counterparties",
     # Compiling takes ten seconds: once.
     "tests/decision/domain/kernel/": "kernel",
     "tests/decision/domain/test_batch_certificate.py": "kernel",

@@ -1,5 +1,6 @@
 """The execution service, serving: a real server with every interceptor, over PostgreSQL, its workers at work."""
 
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -124,10 +125,10 @@ def submit_request(*plans):
     return pb.SubmitPlansRequest(request_id=str(uuid4()), plans=[signed_plan(*signed(plan)) for plan in plans])
 
 
-@pytest.fixture
-async def start(execution_database, tmp_path):
-    """Start the service: `await start(order_amount_max=100)`; again for another process over the same database."""
-    issuer = TokenIssuer.at(tmp_path / "issuer")
+@asynccontextmanager
+async def starting(execution_database, folder):
+    """Start the service over a database; again for another process over the same one."""
+    issuer = TokenIssuer.at(folder / "issuer")
     running = []
 
     async def one(market_time=NOON, **changed):
@@ -135,7 +136,7 @@ async def start(execution_database, tmp_path):
             jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, health_period_s=0.05, drain_s=5
         ).model_dump(exclude_unset=True)
         settings = settings_for(
-            values, tmp_path / "keys", **{"database_pool_size": 8, "look_s": 0.02, "resolve_after_s": 0.2, **changed}
+            values, folder / "keys", **{"database_pool_size": 8, "look_s": 0.02, "resolve_after_s": 0.2, **changed}
         )
         database, policies = Database(settings), FakePolicies()
         built = build(settings, database, policies, clock=SystemClock(), market_clock=FixedClock(market_time))
@@ -152,6 +153,13 @@ async def start(execution_database, tmp_path):
     yield one
     for each in running:
         await each.end()
+
+
+@pytest.fixture
+async def start(execution_database, tmp_path):
+    """Start the service: `await start(order_amount_max=100)`; again for another process over the same database."""
+    async with starting(execution_database, tmp_path) as one:
+        yield one
 
 
 @pytest.fixture
