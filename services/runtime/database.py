@@ -39,7 +39,7 @@ CONNECT_S_MAX = 5.0
 CONNECTION_AGE_S_MAX = 1800
 
 # Connections of transactions apart.
-APART_MAX = 4
+APART_MAX = 8
 # Connections for questions, each of which takes a fraction of a millisecond.
 ASKING_MAX = 4
 # A statement that is planned once, while its tables are young, keeps to that plan while they grow by the million: here

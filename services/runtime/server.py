@@ -225,10 +225,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     try:
         port = await server.start()
-        # What is there by now stays, and is not looked through again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_OBJECTS)
+        settle()
         _write_port(settings, port)
         await stop.wait()
         await server.drain()
@@ -236,6 +233,13 @@ async def serve(
         await database.close()
         await asyncio.to_thread(telemetry.close)
         log.info("ended")
+
+
+def settle() -> None:
+    """Let the collector of garbage not look again at what is there by now: it stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

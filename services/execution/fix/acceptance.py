@@ -41,6 +41,11 @@ class Echo:
         # By session: its generation, and the orders that came in it.
         self._seen: dict[SessionId, tuple[int, set[str]]] = {}
 
+    @property
+    def answers(self) -> bool:
+        """See `Application`."""
+        return True
+
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:  # noqa: ARG002 - nothing to write
         """Return the echoes."""
         return [

@@ -22,26 +22,25 @@ class MemoryUnit:
         """Change `sessions` on commit, and keep the journals of the newest `generations_max`; None: of all."""
         self._sessions = sessions
         self._generations_max = generations_max
-        self._numbers: dict[SessionId, Numbers] = {}
+        self._moves: list[tuple[SessionId, Numbers, Numbers]] = []
         self._entries: list[tuple[SessionId, int, Direction, Entry]] = []
         self._claimed: dict[SessionId, set[str]] = {}
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """See `Unit`."""
-        kept = (dict(self._numbers), list(self._entries), {key: set(keys) for key, keys in self._claimed.items()})
+        kept = (list(self._moves), list(self._entries), {key: set(keys) for key, keys in self._claimed.items()})
         try:
             yield
         except BaseException:
-            self._numbers, self._entries, self._claimed = kept
+            self._moves, self._entries, self._claimed = kept
             raise
 
     async def advance(
         self, session: SessionId, was: Numbers, becomes: Numbers, journal: Sequence[Journaled] = ()
     ) -> None:
         """See `Unit`."""
-        if (present := self._numbers.get(session, self._sessions[session].numbers)) != was:
-            raise NumbersMoved(f"{session} is at {present}, not at {was}")
+        self._after([*self._moves, (session, was, becomes)])
         added = {(*each[:3], each[3].number) for each in self._entries}
         for generation, direction, entry in journal:
             place = (session, generation, direction, entry.number)
@@ -49,7 +48,7 @@ class MemoryUnit:
             if entry.number in known or place in added:
                 raise ValueError(f"{session}: {direction} {generation}/{entry.number} is in the journal already")
             added.add(place)
-        self._numbers[session] = becomes
+        self._moves.append((session, was, becomes))
         self._entries += [(session, *each) for each in journal]
 
     async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
@@ -59,16 +58,32 @@ class MemoryUnit:
         mine |= fresh
         return fresh
 
+    def _after(self, moves: Sequence[tuple[SessionId, Numbers, Numbers]]) -> dict[SessionId, Numbers]:
+        """Return where sessions stand after moves, made one after the other from where they are kept."""
+        after: dict[SessionId, Numbers] = {}
+        for session, was, becomes in moves:
+            present = after.get(session, self._sessions[session].numbers)
+            moved = present.moved(was, becomes)
+            if moved is None:
+                raise NumbersMoved(f"{session} is at {present}, not at {was}")
+            after[session] = moved
+        return after
+
     def commit(self) -> None:
-        """Make the changes."""
-        for session, numbers in self._numbers.items():
+        """Make the changes.
+
+        Raises:
+            NumbersMoved: Another transaction moved the same numbers meanwhile; nothing is done.
+        """
+        after = self._after(self._moves)
+        for session, numbers in after.items():
             self._sessions[session].numbers = numbers
         for session, generation, direction, entry in self._entries:
             self._sessions[session].journal.setdefault((generation, direction), {})[entry.number] = entry
         for session, keys in self._claimed.items():
             self._sessions[session].claimed |= keys
         if self._generations_max is not None:
-            for session, numbers in self._numbers.items():
+            for session, numbers in after.items():
                 journal = self._sessions[session].journal
                 for key in [key for key in journal if key[0] <= numbers.generation - self._generations_max]:
                     del journal[key]

@@ -17,11 +17,13 @@ from services.execution.fix import tables
 from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, NumbersMoved, SessionId
 from services.runtime.database import Database, driver_of
 
-# Numbers that moved meanwhile leave the journal alone, too.
+# Numbers that moved meanwhile leave the journal alone, too; a number that this does not move is another's to move.
 _ADVANCE = """
     WITH moved AS (
-        UPDATE execution.fix_session SET generation = $2, next_out = $3, next_in = $4, since = $5
-        WHERE session = $1 AND generation = $6 AND next_out = $7 AND next_in = $8
+        UPDATE execution.fix_session
+        SET generation = $2, since = $5, next_out = CASE WHEN $15 THEN $3 ELSE next_out END,
+            next_in = CASE WHEN $16 THEN $4 ELSE next_in END
+        WHERE session = $1 AND generation = $6 AND (next_out = $7 OR NOT $15) AND (next_in = $8 OR NOT $16)
         RETURNING session
     ), journaled AS (
         INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
@@ -95,6 +97,8 @@ class PostgresUnit:
             [each.msg_type for each in entries],
             [each.data for each in entries],
             [each.time for each in entries],
+            was.moves_out(becomes),
+            was.moves_in(becomes),
         )
         if moved != 1:
             raise NumbersMoved(f"{session} is not at {was}")

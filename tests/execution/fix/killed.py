@@ -12,10 +12,10 @@ import sys
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.state import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.initiator import Address, Initiator
-from services.execution.fix.transport.link import OutcomeUnknown
+from services.execution.fix.transport.turn import OutcomeUnknown
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.settings import ServiceSettings
@@ -25,6 +25,8 @@ BURST_MAX = 8
 
 class Recorder:
     """Writes down what it gets."""
+
+    answers = False
 
     async def apply(self, unit, session, messages):
         names = [each.message.text(148) for each in messages if each.entry.msg_type == "B"]
@@ -42,7 +44,7 @@ async def talk(link_of, session, prefix, chance):
     """Send bursts of news for ever."""
     while True:
         link = link_of()
-        if link is None or link.session.state is not State.ACTIVE:
+        if link is None or not link.up:
             await asyncio.sleep(0.01)
             continue
         names = [f"{prefix}-{chance.getrandbits(60):x}" for _ in range(chance.randrange(1, BURST_MAX))]

@@ -1,5 +1,6 @@
 """What a session relies on in its store: one contract, over memory and over PostgreSQL."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -64,6 +65,38 @@ async def test_what_a_unit_writes_is_there_after_it(store):
     assert await numbers(store) == replace(START, next_out=3, next_in=2)
     assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1), an_entry(2, "F", bytes(range(256)))]
     assert await store.journal(US, 0, Direction.IN, 1, 9, 10) == [an_entry(1, "8")]
+
+
+async def test_what_is_sent_and_what_was_received_may_be_written_at_once(store):
+    await store.load(US, NOON)
+    moved = asyncio.Event()
+
+    async def leave():
+        async with store.begin() as unit:
+            await unit.advance(US, START, replace(START, next_out=3), sent(an_entry(1), an_entry(2)))
+            moved.set()
+            await asyncio.sleep(0)
+
+    async def come():
+        await moved.wait()
+        async with store.begin() as unit:
+            # In PostgreSQL, this waits for the other's commit.
+            await unit.advance(US, START, replace(START, next_in=2), [Journaled(0, Direction.IN, an_entry(1))])
+
+    await asyncio.gather(leave(), come())
+    assert await numbers(store) == replace(START, next_out=3, next_in=2)
+
+
+async def test_what_another_moved_is_not_moved_again(store):
+    await store.load(US, NOON)
+    async with store.begin() as unit:
+        await unit.advance(US, START, replace(START, next_out=3, next_in=2), sent(an_entry(1), an_entry(2)))
+
+    for becomes in (replace(START, next_out=4), replace(START, next_in=4), replace(START, generation=1)):
+        with pytest.raises(NumbersMoved):
+            async with store.begin() as unit:
+                await unit.advance(US, START, becomes)
+    assert await numbers(store) == replace(START, next_out=3, next_in=2)
 
 
 async def test_a_unit_that_fails_leaves_nothing(store):

@@ -9,8 +9,9 @@ The rule is write-ahead. One transaction (a `Unit`) holds everything that belong
 - inbound: the message in the journal, the session's next numbers, and what the application made of it. A death before
   the commit: the number did not advance, we ask for it again. After it: the counterparty's repetition is a duplicate.
 
-`Unit.advance` is guarded by the numbers it moves from, so that two processes that both believe to hold a session cannot
-both send: the second one's transaction fails before anything reaches a socket.
+`Unit.advance` is guarded by the numbers it moves, so that two processes that both believe to hold a session cannot both
+send: the second one's transaction fails before anything reaches a socket. Only by those: what is sent and what was
+received may be on their way to the disk at once.
 """
 
 from collections.abc import Collection, Sequence
@@ -49,6 +50,28 @@ class Numbers:
     next_out: int
     next_in: int
     since: datetime
+
+    def moves_out(self, becomes: "Numbers") -> bool:
+        """Return whether from here to `becomes` something is sent, or all begins anew."""
+        return becomes.next_out != self.next_out or becomes.generation != self.generation
+
+    def moves_in(self, becomes: "Numbers") -> bool:
+        """Return whether from here to `becomes` something was received, or all begins anew."""
+        return becomes.next_in != self.next_in or becomes.generation != self.generation
+
+    def moved(self, was: "Numbers", becomes: "Numbers") -> "Numbers | None":
+        """Return where a session that stands here stands after a move; None if what it moves is elsewhere."""
+        if self.generation != was.generation:
+            return None
+        out, come = was.moves_out(becomes), was.moves_in(becomes)
+        if (out and self.next_out != was.next_out) or (come and self.next_in != was.next_in):
+            return None
+        return Numbers(
+            becomes.generation,
+            becomes.next_out if out else self.next_out,
+            becomes.next_in if come else self.next_in,
+            becomes.since,
+        )
 
 
 class Direction(StrEnum):
@@ -99,7 +122,8 @@ class Unit(Protocol):
     ) -> None:
         """Move the session's numbers, and add to its journal what they were used for.
 
-        A higher generation means that the numbers begin anew.
+        A higher generation means that the numbers begin anew. A number that is the same in `was` and `becomes` is left
+        as it is, whatever it is.
 
         Args:
             session: Whose.
@@ -108,7 +132,7 @@ class Unit(Protocol):
             journal: What is about to be sent, and what was received; each number of a generation once each way.
 
         Raises:
-            NumbersMoved: They were not `was`; nothing was written.
+            NumbersMoved: What moves was not at `was`; nothing was written.
         """
         ...
 

@@ -16,12 +16,12 @@ import structlog
 from services.execution.fix.protocol.codec import DataTags, Undecodable, decode
 from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.protocol.framer import Framer, Garbled
-from services.execution.fix.protocol.session import Session
 from services.execution.fix.protocol.store import SessionId, SessionStore
 from services.execution.fix.protocol.tags import BEGIN_STRING, SENDER_COMP_ID, TARGET_COMP_ID
 from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Limits
 from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.taking_up import taken_up
 from services.execution.fix.transport.tls import names
 from services.execution.fix.transport.wire import Wire, WireClosed
 from services.kernel.clock import Clock
@@ -159,8 +159,7 @@ class Acceptor:
             task.set_name(f"link {session_id}")
         self._links[session_id] = None
         try:
-            numbers = await self._store.load(session_id, self._clock.now())
-            session = Session(counterparty.config, numbers, self._clock.now())
+            session = await taken_up(counterparty.config, self._store, self._clock.now())
             link = Link(session, wire, self._store, self._application, self._clock, self._limits, framer)
             self._links[session_id] = link
             why = await link.run(frames)

@@ -23,6 +23,11 @@ Notice = LoggedOn | LoggedOut | GapFilled | GapFound | Refused | BegunAnew | Gar
 class Application(Protocol):
     """Takes what a counterparty says."""
 
+    @property
+    def answers(self) -> bool:
+        """Return whether it mostly answers; then nothing else is sent while it applies what came."""
+        ...
+
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
         """Apply messages in their order, within the transaction that advances the session, and return the answers.
 

@@ -11,12 +11,12 @@ import structlog
 
 from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.protocol.message import Outgoing
-from services.execution.fix.protocol.session import Session
-from services.execution.fix.protocol.state import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import Entry, SessionId, SessionStore
 from services.execution.fix.transport.application import Application
 from services.execution.fix.transport.limits import Limits
 from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.taking_up import taken_up
 from services.execution.fix.transport.turn import Within
 from services.execution.fix.transport.wire import Wire
 from services.kernel.clock import Clock
@@ -81,7 +81,7 @@ class Initiator:
     @property
     def up(self) -> bool:
         """Return whether messages can be sent."""
-        return self.link is not None and self.link.session.state is State.ACTIVE
+        return self.link is not None and self.link.up
 
     def start(self) -> None:
         """Keep the session up from now on."""
@@ -119,7 +119,7 @@ class Initiator:
         """Wait until the session is up, and return its link."""
         while True:
             link = self.link
-            if link is not None and link.session.state is State.ACTIVE:
+            if link is not None and link.up:
                 return link
             waits = [asyncio.ensure_future(self._changed.wait())]
             if link is not None and not link.logged_on.is_set():
@@ -153,8 +153,7 @@ class Initiator:
         link: Link | None = None
         try:
             wire = await self._connect()
-            numbers = await self._store.load(self.session_id, self._clock.now())
-            session = Session(self._config, numbers, self._clock.now())
+            session = await taken_up(self._config, self._store, self._clock.now())
             link = Link(session, wire, self._store, self._application, self._clock, self._limits)
             self.link = link
             self._changed.set()

@@ -33,7 +33,8 @@ from services.execution.fix.protocol.message import FieldInvalid, Message, Outgo
 from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import SessionId, Unit
 from services.execution.fix.transport.application import Notice
-from services.execution.fix.transport.link import Link, OutcomeUnknown
+from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.turn import OutcomeUnknown
 from services.execution.venues.fix44 import tables, telling
 from services.execution.venues.fix44.asked import (
     AllocationAsked,
@@ -90,6 +91,11 @@ class SandboxDesk:
     _rung: asyncio.Event = field(default_factory=asyncio.Event)
 
     # What clients ask.
+
+    @property
+    def answers(self) -> bool:
+        """See `Application`."""
+        return True
 
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
         """Do what is asked, and answer what can be answered at once."""

@@ -42,7 +42,7 @@ from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import Direction, Entry, SessionId, SessionStore, Unit
 from services.execution.fix.transport.application import Notice
-from services.execution.fix.transport.link import OutcomeUnknown as SendUnknown
+from services.execution.fix.transport.turn import OutcomeUnknown as SendUnknown
 from services.execution.fix.transport.turn import Together, Within
 from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
@@ -324,6 +324,11 @@ class Fix44Venue:
 
     # What the sessions bring.
 
+    @property
+    def answers(self) -> bool:
+        """See `Application`."""
+        return False
+
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
         """Apply what the order session brought."""
         return await self.apply_said(unit, session, messages, copies=False)
@@ -400,6 +405,11 @@ class DropCopies:
     """The application of a session that brings copies of a venue's reports."""
 
     venue: Fix44Venue
+
+    @property
+    def answers(self) -> bool:
+        """See `Application`."""
+        return False
 
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
         """Apply the copies: what the order session has brought, or brings later, counts once."""

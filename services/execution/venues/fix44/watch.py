@@ -9,9 +9,10 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from sqlalchemy import text
 
 from services.execution.fix.postgres import PostgresStore, PostgresUnit
-from services.execution.fix.protocol.state import NotLoggedOn, State
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
-from services.execution.fix.transport.link import Link, OutcomeUnknown, Traffic
+from services.execution.fix.transport.link import Link
+from services.execution.fix.transport.turn import OutcomeUnknown, Traffic
 from services.kernel.clock import Clock
 from services.runtime.database import Database
 from services.runtime.telemetry import meter
@@ -168,4 +169,4 @@ class SessionWatch:
 
 def _up(watched: _Watched) -> bool:
     link = watched.link()
-    return link is not None and link.session.state is State.ACTIVE
+    return link is not None and link.up
