@@ -249,6 +249,8 @@ instruction = Table(
     Column("why", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
+    # NULL where an earlier build wrote it: all days together.
+    Column("trade_date", Date),
 )
 
 # An allocation when it names one, else a closed order. `closed` is that order as it was told, when it changed after.

@@ -4,7 +4,6 @@ The contract test runs over them and over PostgreSQL, so that they can be truste
 """
 
 import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -604,9 +603,12 @@ class MemoryLedger:
         ]
         return sorted(found, key=lambda each: (each.create_time, each.allocation_id))
 
-    async def instruction_counts(self, block_ids):
-        counts = Counter(each.block_id for each in self.state.instructions.values() if each.block_id in block_ids)
-        return dict(counts)
+    async def instructions(self, block_ids):
+        found = [each for each in self.state.instructions.values() if each.block_id in block_ids]
+        return sorted(found, key=lambda each: (each.create_time, each.allocation_id))
+
+    async def instruction(self, allocation_id):
+        return self.state.instructions.get(allocation_id)
 
     async def add_instructions(self, instructions):
         for each in instructions:

@@ -12,6 +12,7 @@ from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
 from tools.cli.text import money, number, state, time
 from tools.client.session import Evenkeel
+from tools.client.values import new_request_id
 
 orders = typer.Typer(help="Accounts' orders.", no_args_is_help=True)
 blocks = typer.Typer(help="Several accounts' orders sent as one.", no_args_is_help=True)
@@ -149,6 +150,18 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
             out.print(f"the venue was told: {told.allocation_id}  {how} {told.reject_reason}", highlight=False)
 
     show(context, response, readable)
+
+
+@blocks.command("instruct")
+def instruct_again(
+    context: typer.Context,
+    instruction: Annotated[str, typer.Argument(help="Id of an allocation instruction that the venue rejected.")],
+    reason: Annotated[str, typer.Option(help="Why it is told again: what was settled with the venue.")],
+) -> None:
+    """Have the venue told again who got what, after it rejected that."""
+    request = pb.InstructAllocationRequest(request_id=new_request_id(), allocation_id=instruction, reason=reason)
+    response = call(context, "trader", lambda services: services.execution.InstructAllocation(request))
+    show(context, response, lambda: out.print(f"it is told as {response.instruction.allocation_id}", highlight=False))
 
 
 @blocks.command("allocation")

@@ -373,7 +373,7 @@ class Desk:
         order = self.book.order(_get(ordered, 11) or "")
         filled = ZERO if order is None else order.told.filled_quantity
         why = known if known is not None else ""
-        if known is None and _get(message, 71) != "2" and quantity != filled:
+        if known is None and _get(message, 71) != "2" and quantity > filled:
             why = f"{filled:f} is filled, {quantity:f} is allocated"
         self.allocations[name] = why
         answer = _message("P")

@@ -163,6 +163,7 @@ def instruction_message(each: InstructionRecord) -> pb.AllocationInstruction:
         reject_reason=each.why,
         create_time=instant_message(each.create_time),
         update_time=instant_message(each.update_time),
+        trade_date=None if each.trade_date is None else date_message(each.trade_date),
     )
 
 

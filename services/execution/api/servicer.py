@@ -21,6 +21,7 @@ from services.execution.api.messages import (
     break_message,
     cost_response,
     halt_message,
+    instruction_message,
     order_message,
     report_message,
     scope_of,
@@ -164,6 +165,15 @@ class ExecutionServicer(ExecutionServiceServicer):
     async def ResolveBreak(self, request: pb.ResolveBreakRequest, context: _Context) -> pb.ResolveBreakResponse:
         found = await self.app.reconciling.resolve(request.break_id, by=caller_name(), note=request.note)
         return pb.ResolveBreakResponse(found=break_message(found))
+
+    async def InstructAllocation(
+        self, request: pb.InstructAllocationRequest, context: _Context
+    ) -> pb.InstructAllocationResponse:
+        again = await self.app.instructing.instruct_again(
+            request.allocation_id, by=caller_name(), reason=request.reason
+        )
+        self.reported.ring()
+        return pb.InstructAllocationResponse(instruction=instruction_message(again))
 
     async def IngestCustodianStatement(
         self, request: pb.IngestCustodianStatementRequest, context: _Context

@@ -7,7 +7,7 @@ here, so that none of this is forgotten.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from services.execution.app.corrections import Reshared
 from services.execution.app.events import order_allocated, order_closed
@@ -19,6 +19,7 @@ from services.execution.app.records import (
     BlockRecord,
     InstructionRecord,
     OrderRecord,
+    next_instruction,
 )
 from services.execution.domain.allocation import Allocation, Part, carries
 from services.execution.domain.exchanges import Exchange
@@ -88,20 +89,13 @@ class Changes:
             self._allocation(each, record, orders[each.order_id].plan_id, None) for each in allocations
         )
 
-    def instruct(self, record: BlockRecord, number: int = 1) -> None:
-        """Have the venue told who got what of a block; from the second time on, in place of the last time."""
-        name = record.block.client_order_id
-        self.instructions.append(
-            InstructionRecord(
-                allocation_id=_allocation_id(name, number),
-                block_id=record.block_id,
-                venue_id=record.block.terms.venue_id,
-                client_order_id=name,
-                create_time=self.now,
-                update_time=self.now,
-                replaces=_allocation_id(name, number - 1) if number > 1 else None,
-            )
-        )
+    def instruct(self, record: BlockRecord, days: Iterable[date], told: Sequence[InstructionRecord] = ()) -> None:
+        """Have the venue told who got what of a block on each of some days, in place of what it was told of them."""
+        if any(each.trade_date is None for each in told):
+            # Told by an earlier build: all days together, and so it goes on.
+            self.instructions.append(next_instruction(record, None, told, self.now))
+        else:
+            self.instructions.extend(next_instruction(record, day, told, self.now) for day in sorted(set(days)))
 
     async def correct(self, record: BlockRecord, again: Reshared, corrected: Sequence[OrderRecord]) -> None:
         """Give orders other parts of a block than they had."""
@@ -202,10 +196,6 @@ class Changes:
             revision=revision,
             replaces=None if before is None else before.allocation_id,
         )
-
-
-def _allocation_id(client_order_id: str, number: int) -> str:
-    return f"{client_order_id}:shares:{number}"
 
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:

@@ -258,6 +258,19 @@ def allocation_answered(instruction: InstructionRecord) -> Event:
     return Event("execution.block.allocation_answered", {"block": instruction.block_id}, data)
 
 
+def allocation_told_again(instruction: InstructionRecord, by: str, reason: str) -> Event:
+    """Say that a person has the venue told again what it rejected."""
+    data: dict[str, JsonValue] = {
+        "allocation_id": instruction.allocation_id,
+        "replaces": instruction.replaces,
+        "client_order_id": instruction.client_order_id,
+        "venue_id": instruction.venue_id,
+        "by": by,
+        "reason": reason,
+    }
+    return Event("execution.block.allocation_told_again", {"block": instruction.block_id}, data)
+
+
 def order_closed(order: OrderRecord) -> Event:
     """Say how an account's order ended."""
     return Event(

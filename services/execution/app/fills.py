@@ -154,7 +154,7 @@ class Fills:
             changes.put(ended)
         changes.allocate(record, allocations, parts, orders)
         if allocations and self.venue.capabilities.books_allocations:
-            changes.instruct(record)
+            changes.instruct(record, {each.trade_date for each in allocations})
         return replace(record, allocated=True)
 
     async def _correct(self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]) -> Event:
@@ -166,8 +166,8 @@ class Fills:
             return block_event("not_reallocated", record, why="an order would have more than it asked for")
         await changes.correct(record, again, corrected)
         if self.venue.capabilities.books_allocations:
-            told = await changes.ledger.instruction_counts([record.block_id])
-            changes.instruct(record, told.get(record.block_id, 0) + 1)
+            told = await changes.ledger.instructions([record.block_id])
+            changes.instruct(record, {after.trade_date for after, _ in again.changed}, told)
         return block_event("reallocated", record, changes=len(again.changed))
 
     def _unfilled(

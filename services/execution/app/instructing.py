@@ -9,16 +9,16 @@ what the venue says to them is recorded: FIX 4.4, volume 5, AllocationInstructio
 Nothing is decided here: an instruction that the venue rejects, or does not answer, is a break for people.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from services.execution.app.events import allocation_answered, block_event
-from services.execution.app.ports import Begin, Trace
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
+from services.execution.app.events import allocation_answered, allocation_told_again, block_event
+from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, next_instruction
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, InstructionState, VenuePort
-from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.errors import InstructionNotFound, InstructionNotRejected, VenueUnreachable
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import AVERAGE_PRICE_QUANTUM
 from services.execution.domain.settlement import settlement_date
@@ -26,6 +26,9 @@ from services.kernel.clock import Clock
 from services.kernel.ids import AccountId
 
 ZERO = Decimal(0)
+Waiting = tuple[InstructionRecord, BlockRecord, AllocationInstruction]
+# Why an instruction did not leave.
+NOTHING = "nothing is left of the day, and the venue has nothing to take back"
 
 # Instructed in one transaction.
 INSTRUCTED_MAX = 50
@@ -49,7 +52,7 @@ class Instructing:
             return 0
         told = 0
         async with self.begin() as ledger:
-            waiting = await ledger.instructions_to_send(self.venue.venue_id, INSTRUCTED_MAX)
+            waiting = await self._to_tell(ledger)
             blocks = {block.block_id: block for _, block, _ in waiting}
             for group in by_trace(blocks.values()):
                 # A block that was corrected may wait with two, the first of which comes first.
@@ -59,7 +62,7 @@ class Instructing:
                     group.parent, "execution.block.instruct", also=group.also, evenkeel__blocks=len(telling)
                 ):
                     try:
-                        await self.venue.instruct([instruction_of(*each, self.exchange) for each in telling])
+                        await self.venue.instruct([instruction for _, _, instruction in telling])
                     except VenueUnreachable:
                         # Told again next time, under the same ids.
                         break
@@ -76,6 +79,59 @@ class Instructing:
                     )
                 told += len(telling)
         return told
+
+    async def _to_tell(self, ledger: Ledger) -> list[Waiting]:
+        """Return what waits to be told, each in place of what the venue has: it has nothing of what it rejected."""
+        found = await ledger.instructions_to_send(self.venue.venue_id, INSTRUCTED_MAX)
+        again = {each.block_id for each, _, _ in found if each.replaces is not None}
+        before = {each.allocation_id: each for each in (await ledger.instructions(again) if again else ())}
+        waiting: list[Waiting] = []
+        nothing: list[InstructionRecord] = []
+        for record, block, allocations in found:
+            instead = replace(record, replaces=standing(record, before))
+            told = instruction_of(instead, block, allocations, self.exchange)
+            if told.shares or told.replaces is not None:
+                waiting.append((record, block, told))
+            else:
+                nothing.append(
+                    replace(record, state=InstructionState.ACCEPTED, why=NOTHING, update_time=self.clock.now())
+                )
+        if nothing:
+            await ledger.save_instructions(nothing)
+            await ledger.emit(*map(allocation_answered, nothing))
+        return waiting
+
+    async def instruct_again(self, allocation_id: str, *, by: str, reason: str) -> InstructionRecord:
+        """Have the venue told anew what it rejected, and return the instruction that takes its place.
+
+        It says who got what as it counts now, under an id of its own: nothing that a person could set. So one person is
+        enough.
+
+        Raises:
+            InstructionNotFound: No instruction has this id.
+            InstructionNotRejected: The venue did not reject it, or another took its place already.
+        """
+        async with self.begin() as ledger:
+            found = await ledger.instruction(allocation_id)
+            if found is None:
+                raise InstructionNotFound(
+                    f"allocation instruction {allocation_id} does not exist", allocation_id=allocation_id
+                )
+            told = await ledger.instructions([found.block_id])
+            later = next((each.allocation_id for each in told if each.replaces == allocation_id), None)
+            if found.state is not InstructionState.REJECTED or later is not None:
+                why = f"is {found.state}" if later is None else f"was replaced by {later}"
+                raise InstructionNotRejected(
+                    f"allocation instruction {allocation_id} {why}: only what the venue rejected is told again",
+                    allocation_id=allocation_id,
+                )
+            detail = await ledger.block(found.block_id)
+            if detail is None:
+                raise ValueError(f"instruction {allocation_id} is of a block that does not exist")
+            again = next_instruction(detail.record, found.trade_date, told, self.clock.now())
+            await ledger.add_instructions([again])
+            await ledger.emit(allocation_told_again(again, by, reason))
+        return again
 
     async def hear_answers(self) -> int:
         """Record what the venue said to instructions, and return to how many it said something new."""
@@ -100,7 +156,7 @@ class Instructing:
 def instruction_of(
     record: InstructionRecord, block: BlockRecord, allocations: Sequence[AllocationRecord], exchange: Exchange
 ) -> AllocationInstruction:
-    """Return what the venue is told: each account's part, however many of its orders were in the block.
+    """Return what the venue is told of a day: each account's part, however many of its orders were in the block.
 
     Args:
         record: The instruction as it was written down.
@@ -109,10 +165,11 @@ def instruction_of(
         exchange: Where it was traded.
     """
     terms = block.block.terms
+    day = record.trade_date or block.trade_date
     quantities: dict[AccountId, Decimal] = {}
     fees: dict[AccountId, Decimal] = {}
     # What was busted is nobody's any more.
-    for each in (given := [each for each in allocations if each.quantity > 0]):
+    for each in (given := _of_day(record, allocations)):
         quantities[each.account_id] = quantities.get(each.account_id, ZERO) + each.quantity
         fees[each.account_id] = fees.get(each.account_id, ZERO) + each.fees
     return AllocationInstruction(
@@ -124,10 +181,23 @@ def instruction_of(
         currency=terms.currency,
         quantity=sum(quantities.values(), ZERO),
         average_price=_average_price(given),
-        trade_date=block.trade_date,
-        settlement_date=settlement_date(block.trade_date, exchange, terms.currency),
+        trade_date=day,
+        settlement_date=settlement_date(day, exchange, terms.currency),
         shares=tuple(AllocationShare(name, quantities[name], fees[name]) for name in sorted(quantities)),
     )
+
+
+def standing(record: InstructionRecord, told: Mapping[str, InstructionRecord]) -> str | None:
+    """Return which instruction the venue has that this one takes the place of; None when it has none."""
+    before = record.replaces
+    while before is not None and before in told and told[before].state is InstructionState.REJECTED:
+        before = told[before].replaces
+    return before
+
+
+def _of_day(record: InstructionRecord, allocations: Sequence[AllocationRecord]) -> list[AllocationRecord]:
+    """Return the shares that an instruction tells of: its day's, without what was busted."""
+    return [each for each in allocations if each.quantity > 0 and record.trade_date in (None, each.trade_date)]
 
 
 def _average_price(given: Sequence[AllocationRecord]) -> Decimal:

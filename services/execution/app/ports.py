@@ -321,8 +321,12 @@ class Ledger(Protocol):
 
     # What venues are told of the shares.
 
-    async def instruction_counts(self, block_ids: Collection[BlockId]) -> dict[BlockId, int]:
-        """Return how often a venue was, or is to be, told of each block's shares; blocks it never was are missing."""
+    async def instructions(self, block_ids: Collection[BlockId]) -> list[InstructionRecord]:
+        """Return what a venue was, or is to be, told of blocks' shares, oldest first."""
+        ...
+
+    async def instruction(self, allocation_id: str) -> InstructionRecord | None:
+        """Return and lock an instruction."""
         ...
 
     async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:

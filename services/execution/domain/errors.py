@@ -69,6 +69,18 @@ class FillInvalid(Invalid):
     reason = "FILL_INVALID"
 
 
+class InstructionNotFound(NotFound):
+    """No allocation instruction has this id."""
+
+    reason = "INSTRUCTION_NOT_FOUND"
+
+
+class InstructionNotRejected(Rejected):
+    """Only an allocation instruction that the venue rejected is told again, and once."""
+
+    reason = "INSTRUCTION_NOT_REJECTED"
+
+
 class FixSessionNotFound(NotFound):
     """No FIX session has this name."""
 

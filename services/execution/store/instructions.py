@@ -42,14 +42,22 @@ class Instructions(Blocks):
         given = await self.allocations(block_ids)
         return [(each, blocks[each.block_id], tuple(given.get(each.block_id, ()))) for each in found]
 
-    async def instruction_counts(self, block_ids: Collection[BlockId]) -> dict[BlockId, int]:
-        """Return how often a venue was, or is to be, told of each block's shares; blocks it never was are missing."""
+    async def instructions(self, block_ids: Collection[BlockId]) -> list[InstructionRecord]:
+        """Return what a venue was, or is to be, told of blocks' shares, oldest first."""
         found = await self._connection.execute(
-            select(_KEPT.block_id, func.count().label("instructions"))
+            select(*_KEPT)
             .where(_KEPT.block_id == func.any(sorted(block_ids)))
-            .group_by(_KEPT.block_id)
+            .order_by(_KEPT.create_time, _KEPT.allocation_id)
         )
-        return {BlockId(row.block_id): row.instructions for row in found}
+        return [rows.instruction_of(row) for row in found]
+
+    async def instruction(self, allocation_id: str) -> InstructionRecord | None:
+        """Return and lock an instruction."""
+        found = await self._connection.execute(
+            select(*_KEPT).where(_KEPT.allocation_id == allocation_id).with_for_update()
+        )
+        row = found.one_or_none()
+        return None if row is None else rows.instruction_of(row)
 
     async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
         """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""

@@ -444,6 +444,7 @@ def instruction_values(each: InstructionRecord) -> Values:
         "venue_id": each.venue_id,
         "client_order_id": each.client_order_id,
         "replaces": each.replaces,
+        "trade_date": each.trade_date,
         "create_time": each.create_time,
         **instruction_changes(each),
     }
@@ -469,6 +470,7 @@ def instruction_of(row: AnyRow) -> InstructionRecord:
         create_time=row.create_time,
         update_time=row.update_time,
         replaces=row.replaces,
+        trade_date=row.trade_date,
         state=InstructionState(row.state),
         why=row.why,
     )

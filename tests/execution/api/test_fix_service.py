@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import text
 
 from evenkeel.execution.v1 import execution_service_pb2 as execution
 from evenkeel.execution.v1 import fix_service_pb2 as pb
@@ -278,6 +279,44 @@ async def test_commands_show_sessions_and_messages_and_two_persons_reset(running
     approved = await evenkeel("fix", "approve", reset)
     assert (approved.code, ORDERS in approved.out) == (0, True), approved.err
     await until(lambda: is_anew(running, reset, generation + 1))
+
+
+async def test_what_the_broker_rejected_is_told_again(running, traded, evenkeel):
+    block = (await block_of(running, await traded(a_trade(quantity=10), VTI=100))).block.block_id
+    await until(lambda: booked(running, [block]))
+
+    async def told():
+        found = await running.as_("trader").GetBlock(execution.GetBlockRequest(block_id=block))
+        return list(found.instructions)
+
+    (first,) = await told()
+    assert (first.trade_date.year, first.trade_date.month, first.trade_date.day) == (2022, 12, 28)
+    early = await evenkeel("block", "instruct", first.allocation_id, "--reason", "To be sure.")
+    assert (early.code, "INSTRUCTION_NOT_REJECTED" in early.err) == (1, True), early.out
+    # As if the broker had said no: it has no orders of another day, and took it.
+    async with running.database.begin() as transaction:
+        await transaction.connection.execute(
+            text("UPDATE execution.instruction SET state = 'REJECTED', why = 'no' WHERE allocation_id = :name"),
+            {"name": first.allocation_id},
+        )
+    again = await evenkeel("block", "instruct", first.allocation_id, "--reason", "They had a fill to book.")
+    assert again.code == 0, again.err
+    accepted, rejected = execution.AllocationInstruction.STATE_ACCEPTED, execution.AllocationInstruction.STATE_REJECTED
+
+    async def is_booked():
+        return [each.state for each in await told()] == [rejected, accepted]
+
+    await until(is_booked)
+    (_, second) = await told()
+    assert second.replaces == first.allocation_id
+    (sent,) = [each for each in await messages(running, value=second.allocation_id) if each.msg_type == "J"]
+    # New to the broker, which has nothing of what it rejected.
+    assert (field(sent, "AllocTransType"), field(sent, "TradeDate")) == ("0", "20221228")
+    unknown = execution.InstructAllocationRequest(request_id=str(uuid4()), allocation_id="none", reason="Because.")
+    got = await refused(running.as_("trader").InstructAllocation(unknown))
+    assert (got.code, got.reason) == (grpc.StatusCode.NOT_FOUND, "INSTRUCTION_NOT_FOUND")
+    got = await refused(running.as_("author").InstructAllocation(unknown))
+    assert got.reason == "ROLE_MISSING"
 
 
 METRICS = ("messages.out", "messages.in", "bytes.out", "bytes.in", "turns", "garbled", "resent")

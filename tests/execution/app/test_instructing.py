@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from services.execution.app.instructing import instruction_of
+from services.execution.app.instructing import NOTHING, instruction_of
 from services.execution.app.venue_breaks import INSTRUCTION_ANSWER_MAX
 from services.execution.app.venue_port import InstructionState, InstructionView
-from services.execution.domain.errors import VenueUnreachable
-from services.execution.domain.order import Filled
+from services.execution.domain.errors import InstructionNotFound, InstructionNotRejected, VenueUnreachable
+from services.execution.domain.order import FillBusted, Filled
 from services.execution.venues.sandbox.venue import SandboxVenue
 from tests.execution.builders import NOON, a_plan, a_trade
 
@@ -111,6 +111,117 @@ async def test_a_rejected_instruction_is_a_break_and_told_to_audit(world):
     assert (await breaks(world))["ALLOCATION_REJECTED"] == told.why
     answered = [data for kind, _, data in await world.events() if kind == "execution.block.allocation_answered"]
     assert [(each["state"], each["why"]) for each in answered] == [("REJECTED", told.why)]
+
+
+async def rejected(world):
+    """Have the venue reject who got what of a block, because it has not heard of a fill yet."""
+    detail = await shared_out(world)
+    name = detail.record.block.client_order_id
+    async with world.begin_book() as book:
+        order = await book.order(name)
+        await book.save([replace(order, filled_quantity=order.filled_quantity - 1)])
+    await world.app.instructing.instruct_blocks()
+    await world.app.instructing.hear_answers()
+    async with world.begin_book() as book:
+        await book.save([order])
+    (told,) = (await world.blocks())[0].instructions
+    assert told.state is InstructionState.REJECTED
+    return told
+
+
+async def test_what_was_rejected_is_told_again_when_a_person_says_so(world, monkeypatch):
+    first = await rejected(world)
+    again = await world.app.instructing.instruct_again(first.allocation_id, by="ann", reason="They had a fill to book.")
+    assert (again.replaces, again.trade_date) == (first.allocation_id, first.trade_date)
+    assert again.allocation_id != first.allocation_id
+
+    told = []
+    instruct = world.venue.instruct
+
+    async def listening(instructions):
+        told.extend(instructions)
+        await instruct(instructions)
+
+    monkeypatch.setattr(SandboxVenue, "instruct", lambda _, instructions: listening(instructions))
+    await world.run()
+    # The venue has nothing of what it rejected: to it, this is the first.
+    assert [(each.allocation_id, each.replaces, each.quantity) for each in told] == [(again.allocation_id, None, 18)]
+    (detail,) = await world.blocks()
+    assert [each.state for each in detail.instructions] == [InstructionState.REJECTED, InstructionState.ACCEPTED]
+    assert await breaks(world) == {}
+    events = [data for kind, _, data in await world.events() if kind == "execution.block.allocation_told_again"]
+    assert [(each["by"], each["reason"], each["replaces"]) for each in events] == [
+        ("ann", "They had a fill to book.", first.allocation_id)
+    ]
+
+
+async def test_only_what_was_rejected_is_told_again_and_once(world):
+    first = await rejected(world)
+    again = await world.app.instructing.instruct_again(first.allocation_id, by="ann", reason="Because.")
+    with pytest.raises(InstructionNotRejected, match=f"replaced by {again.allocation_id}"):
+        await world.app.instructing.instruct_again(first.allocation_id, by="bob", reason="Because.")
+    await world.run()
+    with pytest.raises(InstructionNotRejected, match="is ACCEPTED"):
+        await world.app.instructing.instruct_again(again.allocation_id, by="ann", reason="Because.")
+    with pytest.raises(InstructionNotFound, match="none"):
+        await world.app.instructing.instruct_again("none", by="ann", reason="Because.")
+
+
+async def test_each_day_of_trading_is_told_by_itself(world):
+    await world.market(VTI=100)
+    plans = [
+        a_plan(a_trade(quantity=n, price=97), plan=f"plan-{n}", account=f"acc-{n}", limit_bps=100) for n in (7, 11)
+    ]
+    await world.submit(*plans)
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    (detail,) = await world.blocks()
+    name, tomorrow = detail.record.block.client_order_id, NOON + timedelta(days=1)
+    async with world.begin_book() as book:
+        order = await book.order(name)
+        await book.save([replace(order, filled_quantity=Decimal(18))])
+        await book.say([(name, Filled(f"{name}:1", Decimal(8), Decimal(97)), NOON)])
+        await book.say([(name, Filled(f"{name}:2", Decimal(10), Decimal(96)), tomorrow)])
+    while await world.app.fills.apply_reports():
+        pass
+    async with world.begin() as ledger:
+        found = await ledger.instructions_to_send("sandbox", 9)
+    first, second = [instruction_of(*each, world.app.instructing.exchange) for each in found]
+
+    assert [(each.quantity, each.average_price) for each in (first, second)] == [(8, 97), (10, 96)]
+    assert (first.trade_date, second.trade_date) == (NOON.date(), tomorrow.date())
+    assert first.settlement_date < second.settlement_date
+    assert first.allocation_id != second.allocation_id
+    assert (first.replaces, second.replaces) == (None, None)
+
+    # Another price of the second day is told for the second day alone.
+    async with world.begin_book() as book:
+        await book.say([(name, FillBusted(f"{name}:3", f"{name}:2"), tomorrow)])
+    while await world.app.fills.apply_reports():
+        pass
+    (detail,) = await world.blocks()
+    days = {(each.trade_date, each.replaces) for each in detail.instructions}
+    assert len(detail.instructions) == 3
+    assert days == {
+        (NOON.date(), None),
+        (tomorrow.date(), None),
+        (tomorrow.date(), second.allocation_id),
+    }
+
+
+async def test_what_is_taken_back_before_the_venue_took_it_is_not_told(world):
+    first = await rejected(world)
+    (detail,) = await world.blocks()
+    name = detail.record.block.client_order_id
+    fills = sorted(detail.record.order.fills)
+    async with world.begin_book() as book:
+        await book.say([(name, FillBusted(f"{each}:busted", each), NOON) for each in fills])
+    await world.run()
+
+    (detail,) = await world.blocks()
+    (_, second) = detail.instructions
+    assert (second.state, second.replaces, second.why) == (InstructionState.ACCEPTED, first.allocation_id, NOTHING)
+    assert second.allocation_id not in await world.venue.instructions([second.allocation_id])
 
 
 async def test_an_instruction_without_an_answer_becomes_a_break(world, monkeypatch):

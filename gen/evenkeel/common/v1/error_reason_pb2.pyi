@@ -220,6 +220,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No reset of a FIX session has this id."""
     ERROR_REASON_SELF_RESET: _ErrorReason.ValueType  # 339
     """Who asked for the reset of a FIX session cannot approve it."""
+    ERROR_REASON_INSTRUCTION_NOT_FOUND: _ErrorReason.ValueType  # 340
+    """No allocation instruction has this id."""
+    ERROR_REASON_INSTRUCTION_NOT_REJECTED: _ErrorReason.ValueType  # 341
+    """The venue did not reject the allocation instruction, or another took its place."""
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 400
     """No log entry has this index or event id."""
     ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 401
@@ -469,6 +473,10 @@ ERROR_REASON_FIX_RESET_NOT_FOUND: ErrorReason.ValueType  # 338
 """No reset of a FIX session has this id."""
 ERROR_REASON_SELF_RESET: ErrorReason.ValueType  # 339
 """Who asked for the reset of a FIX session cannot approve it."""
+ERROR_REASON_INSTRUCTION_NOT_FOUND: ErrorReason.ValueType  # 340
+"""No allocation instruction has this id."""
+ERROR_REASON_INSTRUCTION_NOT_REJECTED: ErrorReason.ValueType  # 341
+"""The venue did not reject the allocation instruction, or another took its place."""
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 400
 """No log entry has this index or event id."""
 ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 401

@@ -437,6 +437,7 @@ class AllocationInstruction(_message.Message):
     REJECT_REASON_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    TRADE_DATE_FIELD_NUMBER: _builtins.int
     allocation_id: _builtins.str
     """Our id for it at the venue."""
     replaces: _builtins.str
@@ -453,6 +454,10 @@ class AllocationInstruction(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its state changed last."""
 
+    @_builtins.property
+    def trade_date(self) -> _date_pb2.Date:
+        """The day of trading whose shares it tells of; all days together when absent."""
+
     def __init__(
         self,
         *,
@@ -462,10 +467,11 @@ class AllocationInstruction(_message.Message):
         reject_reason: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        trade_date: _date_pb2.Date | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "trade_date", b"trade_date", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "create_time", b"create_time", "reject_reason", b"reject_reason", "replaces", b"replaces", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "create_time", b"create_time", "reject_reason", b"reject_reason", "replaces", b"replaces", "state", b"state", "trade_date", b"trade_date", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1666,6 +1672,60 @@ class ResolveBreakResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveBreakResponse: _TypeAlias = ResolveBreakResponse  # noqa: Y015
+
+@_typing.final
+class InstructAllocationRequest(_message.Message):
+    """Request of `InstructAllocation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    allocation_id: _builtins.str
+    """Which instruction the venue rejected."""
+    reason: _builtins.str
+    """Why it is told again: what was settled with the venue."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        allocation_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstructAllocationRequest: _TypeAlias = InstructAllocationRequest  # noqa: Y015
+
+@_typing.final
+class InstructAllocationResponse(_message.Message):
+    """Response of `InstructAllocation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUCTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def instruction(self) -> Global___AllocationInstruction:
+        """The instruction that takes its place; it is not sent yet."""
+
+    def __init__(
+        self,
+        *,
+        instruction: Global___AllocationInstruction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instruction", b"instruction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruction", b"instruction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstructAllocationResponse: _TypeAlias = InstructAllocationResponse  # noqa: Y015
 
 @_typing.final
 class CustodianAccount(_message.Message):

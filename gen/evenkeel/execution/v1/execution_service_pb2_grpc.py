@@ -96,6 +96,11 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.FromString,
                 _registered_method=True)
+        self.InstructAllocation = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/InstructAllocation',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.FromString,
+                _registered_method=True)
         self.IngestCustodianStatement = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/IngestCustodianStatement',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementRequest.SerializeToString,
@@ -239,6 +244,17 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InstructAllocation(self, request, context):
+        """Has the venue told again who got what of a block on a day, after it rejected
+        that: as it counts now, under an id of its own.
+
+        Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `INSTRUCTION_NOT_REJECTED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IngestCustodianStatement(self, request, context):
         """Takes a custodian's statement of a day, whole accounts at a time, and compares it
         with our allocations and with what the custodian said before.
@@ -356,6 +372,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ResolveBreak,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.SerializeToString,
+            ),
+            'InstructAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.InstructAllocation,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.SerializeToString,
             ),
             'IngestCustodianStatement': grpc.unary_unary_rpc_method_handler(
                     servicer.IngestCustodianStatement,
@@ -714,6 +735,33 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/ResolveBreak',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ResolveBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InstructAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/InstructAllocation',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.FromString,
             options,
             channel_credentials,
             insecure,

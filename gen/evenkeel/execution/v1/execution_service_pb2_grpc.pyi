@@ -90,6 +90,13 @@ class ExecutionServiceStub:
 
     Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
     """
+    InstructAllocation: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.InstructAllocationRequest, _execution_service_pb2.InstructAllocationResponse]
+    """Has the venue told again who got what of a block on a day, after it rejected
+    that: as it counts now, under an id of its own.
+
+    Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `INSTRUCTION_NOT_REJECTED`.
+    """
     IngestCustodianStatement: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
     with our allocations and with what the custodian said before.
@@ -182,6 +189,13 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     while both sides say the same.
 
     Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+    """
+    InstructAllocation: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.InstructAllocationRequest, _execution_service_pb2.InstructAllocationResponse]  # type: ignore[assignment]
+    """Has the venue told again who got what of a block on a day, after it rejected
+    that: as it counts now, under an id of its own.
+
+    Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `INSTRUCTION_NOT_REJECTED`.
     """
     IngestCustodianStatement: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]  # type: ignore[assignment]
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
@@ -344,6 +358,19 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         while both sides say the same.
 
         Errors: `NOT_FOUND` / `BREAK_NOT_FOUND`; `FAILED_PRECONDITION` / `BREAK_RESOLVED`.
+        """
+
+    @_abc_1.abstractmethod
+    def InstructAllocation(
+        self,
+        request: _execution_service_pb2.InstructAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.InstructAllocationResponse, _abc.Awaitable[_execution_service_pb2.InstructAllocationResponse]]:
+        """Has the venue told again who got what of a block on a day, after it rejected
+        that: as it counts now, under an id of its own.
+
+        Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `INSTRUCTION_NOT_REJECTED`.
         """
 
     @_abc_1.abstractmethod

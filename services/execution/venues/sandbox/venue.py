@@ -330,7 +330,8 @@ async def _record(book: Book, changes: Sequence[tuple[RestingOrder, list[Report]
 def _instruction_view(order: RestingOrder | None, instruction: AllocationInstruction) -> InstructionView:
     if order is None:
         return InstructionView(InstructionState.REJECTED, f"order {instruction.client_order_id} is unknown")
-    if instruction.shares and instruction.quantity != order.filled_quantity:
+    # Each day of trading is told by itself.
+    if instruction.quantity > order.filled_quantity:
         why = f"{order.filled_quantity} is filled, {instruction.quantity} is allocated"
         return InstructionView(InstructionState.REJECTED, why)
     return InstructionView(InstructionState.ACCEPTED)
