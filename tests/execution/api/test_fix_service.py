@@ -253,7 +253,8 @@ async def test_commands_show_sessions_and_messages_and_two_persons_reset(running
 
     status = await evenkeel("fix", "status")
     assert status.code == 0, status.err
-    rows = {line.split()[0]: line.split()[1] for line in status.out.splitlines() if ORDERS in line or CLIENT in line}
+    lines = [line.split() for line in status.out.splitlines() if line.strip()]
+    rows = {words[0]: words[1] for words in lines if words[0] in (ORDERS, CLIENT)}
     assert rows == {ORDERS: "up", CLIENT: "up"}
 
     log = await evenkeel("fix", "log", ORDERS, "--type", "D", "--value", name)

@@ -204,6 +204,15 @@ async def test_answers_that_are_rare_wait_for_their_turn_with_nothing_written():
         assert mine.applied == ["asked", "asked"]
 
 
+async def test_who_comes_back_at_once_is_not_taken_for_a_second_connection():
+    async with serving() as (_, port):
+        for number in range(20):
+            peer = await Peer.connect(port)
+            peer.send(fix(instants(LOGON.replace("34=1|", f"34={number + 1}|"))))
+            assert b"\x0135=A\x01" in await peer.receive()
+            await peer.close()
+
+
 async def test_a_transaction_that_fails_while_sending_ends_the_connection_and_the_next_one_goes_on():
     async with pair() as (initiator, _, (_, store), (theirs, _)):
         link = await up(initiator)

@@ -32,16 +32,50 @@ async def order_of(trader, name, quantity=10):
     return fold(VenueOrder(Decimal(quantity)), [each.report for each in said])
 
 
+# More than there are tests here that trade with QuickFIX as the broker; the first has copies.
+CLIENTS = [f"CLIENT-{number}" for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+async def plain_broker(tmp_path_factory):
+    """One broker by QuickFIX for all tests: a desk, a market and a session for each."""
+    broker = await fix_cases.a_quickfix_broker(tmp_path_factory.mktemp("broker"), clients=CLIENTS, drop_copies=True)
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture(scope="module")
+async def tls_broker(tmp_path_factory):
+    """The same over mutual TLS; its authority is in `authority`."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = Authority.at(folder)
+    authority.issue("broker", rsa_key=True)
+    broker = await fix_cases.a_quickfix_broker(tmp_path_factory.mktemp("broker"), clients=CLIENTS, tls=folder)
+    broker.authority = authority
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture(scope="module")
+def clients():
+    """Clients that no test traded for yet."""
+    return iter(CLIENTS[1:])
+
+
 @pytest.fixture
-async def make_pair(execution_database, tmp_path):
-    """Start a broker by QuickFIX and the adapter: `await make_pair(drop_copies=True)`."""
+async def make_pair(plain_broker, tls_broker, clients, execution_database):
+    """Have the adapter trade at the broker, as a client of its own: `await make_pair(drop_copies=True)`."""
     running = []
 
-    async def make(*, drop_copies=False, broker_tls=None, trader_tls=None, **fields):
-        broker = await fix_cases.a_quickfix_broker(tmp_path / "broker", drop_copies=drop_copies, tls=broker_tls)
-        running.append(broker)
+    async def make(*, drop_copies=False, secured=False, trader_tls=None, **fields):
+        shared = tls_broker if secured else plain_broker
+        client = CLIENTS[0] if drop_copies else next(clients)
+        broker = fix_cases.QuickFixBroker(shared.process, shared.port, client)
+        await broker.load()
+        if secured and trader_tls is None:
+            trader_tls = client_of(shared.authority)
         trader = await fix_cases.a_trader(
-            execution_database.settings(), broker.port, drop_copies=drop_copies, tls=trader_tls, **fields
+            execution_database.settings(), broker.port, us=client, drop_copies=drop_copies, tls=trader_tls, **fields
         )
         running.append(trader)
         return trader, broker
@@ -155,7 +189,7 @@ async def test_the_adapter_dies_and_another_takes_up_the_session(make_pair, exec
     trader.proxy.cut()
     await trader.stop()
     await broker.load(price="99")
-    again = await fix_cases.a_trader(execution_database.settings(), broker.port)
+    again = await fix_cases.a_trader(execution_database.settings(), broker.port, us=broker.client)
     await settled(again, broker)
 
     assert await again.venue.submit([an_order("c-1", limit="99")]) == [Acknowledged()]
@@ -170,10 +204,8 @@ def client_of(authority, name="EVENKEEL"):
 
 
 @needs_quickfix
-async def test_over_tls_lists_parts_busts_and_allocations_go_on_after_the_broker_restarts(make_pair, tmp_path):
-    authority = Authority.at(tmp_path / "tls")
-    authority.issue("broker", rsa_key=True)
-    trader, broker = await make_pair(broker_tls=tmp_path / "tls", trader_tls=client_of(authority), list_min=2)
+async def test_over_tls_lists_parts_busts_and_allocations_go_on_after_the_broker_restarts(make_pair):
+    trader, broker = await make_pair(secured=True, list_min=2)
     await broker.load(share="0.4")
     outcomes = await trader.venue.submit([an_order("c-1"), an_order("c-2"), an_order("c-3", limit="99")])
     await settled(trader, broker)
@@ -215,20 +247,46 @@ async def test_over_tls_lists_parts_busts_and_allocations_go_on_after_the_broker
 
 
 @needs_quickfix
-async def test_over_tls_the_wrong_certificate_trades_nowhere(make_pair, tmp_path):
+async def test_what_the_broker_rejects_it_is_told_again_under_another_id(make_pair):
+    trader, broker = await make_pair()
+    await trader.venue.submit([an_order("c-1")])
+    await settled(trader, broker)
+    await broker.ask("refuse_allocation", allocation_id="a-1", why="no such account")
+
+    async def became(name):
+        return (await trader.venue.instructions([name])).get(name)
+
+    async def is_answered(name):
+        found = await became(name)
+        return found is not None and found.state in (InstructionState.ACCEPTED, InstructionState.REJECTED)
+
+    first = an_instruction(quantity=10, shares=((1, 4), (2, 6)))
+    await trader.venue.instruct([first])
+    await until(lambda: is_answered("a-1"))
+    refused = await became("a-1")
+    await trader.venue.instruct([replace(first, allocation_id="a-2")])
+    await until(lambda: is_answered("a-2"))
+
+    assert (refused.state, refused.why) == (InstructionState.REJECTED, "no such account")
+    assert (await became("a-2")).state is InstructionState.ACCEPTED
+
+
+@needs_quickfix
+async def test_over_tls_the_wrong_certificate_trades_nowhere(execution_database, tmp_path):
+    # A broker of its own: QuickFIX serves nobody else while it waits for what a refused client will never send.
     authority, others = Authority.at(tmp_path / "tls"), Authority.at(tmp_path / "others")
     authority.issue("broker", rsa_key=True)
     stranger = others.issue("EVENKEEL")
     wrong = client_context(stranger.certificate_file, stranger.private_key_file, authority.certificate_file)
+    broker = await fix_cases.a_quickfix_broker(tmp_path / "broker", tls=tmp_path / "tls")
     with pytest.raises(TimeoutError):
-        await make_pair(broker_tls=tmp_path / "tls", trader_tls=wrong, up_within_s=0.5)
+        await fix_cases.a_trader(execution_database.settings(), broker.port, tls=wrong, up_within_s=0.5)
+    await broker.stop()
 
 
 @needs_quickfix
-async def test_over_tls_a_connection_lost_in_the_middle_of_a_record_sends_nothing_twice(make_pair, tmp_path):
-    authority = Authority.at(tmp_path / "tls")
-    authority.issue("broker", rsa_key=True)
-    trader, broker = await make_pair(broker_tls=tmp_path / "tls", trader_tls=client_of(authority))
+async def test_over_tls_a_connection_lost_in_the_middle_of_a_record_sends_nothing_twice(make_pair):
+    trader, broker = await make_pair(secured=True)
     trader.proxy.cut_after = 60
     (outcome,) = await trader.venue.submit([an_order("c-1")])
     await settled(trader, broker)

@@ -6,6 +6,7 @@ believed only if the client's certificate carries a name that speaks for its Com
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -154,6 +155,11 @@ class Acceptor:
             wire.abort_later()
             return
         session_id, counterparty = found
+        if not await self._is_free(session_id):
+            log.warning("fix session is connected already", session=str(session_id))
+            wire.close()
+            wire.abort_later()
+            return
         task = asyncio.current_task()
         if task is not None:
             task.set_name(f"link {session_id}")
@@ -184,7 +190,7 @@ class Acceptor:
                 raise WireClosed("no Logon came")
 
     def _recognise(self, wire: Wire, frames: list[bytes | Garbled]) -> tuple[SessionId, Counterparty] | None:
-        """Return whose session a first frame opens; None if nobody's who may, or one that is connected already."""
+        """Return whose session a first frame opens; None if nobody's who may."""
         first = frames[0] if frames else None
         if not isinstance(first, bytes):
             return None
@@ -202,7 +208,12 @@ class Acceptor:
         if counterparty.names is not None and not counterparty.names & names(wire.certificate):
             log.warning("fix certificate does not speak for its CompID", session=str(session))
             return None
-        if session in self._links:
-            log.warning("fix session is connected already", session=str(session))
-            return None
         return session, counterparty
+
+    async def _is_free(self, session: SessionId) -> bool:
+        """Return whether a session may be taken up; waits for the end of a connection that is over."""
+        present = self._links.get(session)
+        if present is not None and present.ending:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(present.ended.wait(), self._limits.logon_s)
+        return session not in self._links

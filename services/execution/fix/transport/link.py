@@ -69,6 +69,8 @@ class Link:
         self.session = session
         self.traffic = Traffic()
         self.logged_on = asyncio.Event()
+        # Set when `run` is over.
+        self.ended = asyncio.Event()
         speech = Speech(wire, self.traffic, limits.write_s)
         self._id = session.config.session_id
         self._wire = wire
@@ -94,6 +96,11 @@ class Link:
     def up(self) -> bool:
         """Return whether messages can be sent."""
         return self.session.state is State.ACTIVE and not self._leaving.over
+
+    @property
+    def ending(self) -> bool:
+        """Return whether the connection is over, or about to be."""
+        return self._over or self._wire.closed
 
     # What an application calls.
 
@@ -153,7 +160,10 @@ class Link:
         finally:
             self._end()
             # What it has begun, it ends: so nothing of this connection is under way when the next one begins.
-            await self._leaving.stop(leaving)
+            try:
+                await self._leaving.stop(leaving)
+            finally:
+                self.ended.set()
         return why
 
     async def _until_over(self, *, opens: bool) -> str:
