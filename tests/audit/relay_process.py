@@ -12,6 +12,7 @@ from services.runtime import workers
 from services.runtime.client import connect
 from services.runtime.credentials import ClientCredentials
 from services.runtime.database import Database
+from services.runtime.logging import configure_logging
 from services.runtime.outbox import relay
 from services.runtime.settings import ServiceSettings
 from services.runtime.workers import Workers
@@ -32,6 +33,7 @@ async def main():
 
 def command_line():
     """Ship until killed."""
+    configure_logging("relay", "warning")
     # Everything fails every second here, on purpose; waits that grow with each failure would be most of the time.
     workers.RESTART_S_MAX = 0.2
     relaying = import_module("services.runtime.outbox.relay")

@@ -21,6 +21,7 @@ from services.runtime.settings import ServiceSettings
 from tests.audit.app.test_sequencer import Seen
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event
 from tests.audit.check_log import check_log, check_tables
+from tests.support.postgres import MEMORY
 from tools.local.postgres import Postgres
 
 KILLS = 3
@@ -29,7 +30,8 @@ CALLERS = 12
 
 @pytest.fixture
 def server():
-    directory = Path(tempfile.mkdtemp(prefix="evenkeel-kill-"))
+    # In memory: see `tests.audit.test_chaos`.
+    directory = Path(tempfile.mkdtemp(prefix="evenkeel-kill-", dir=MEMORY if MEMORY.is_dir() else None))
     directory.chmod(0o755)
     server = Postgres(directory / "pg", durable=True)
     server.start()
