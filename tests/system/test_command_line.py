@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -101,6 +102,34 @@ accounts: [{account_id: account-00001, owner: OWNER_TAXPAYER}]
     assert "after tax" in compared.out
     file.write_text("withdrawn_event_ids: [typed-1]")
     assert "1 withdrawn" in (await evenkeel("tax", "record", "-f", str(file))).out
+
+
+async def test_the_law_of_a_year_to_come_is_proposed_by_one_person_and_reviewed_by_another(evenkeel, tmp_path):
+    file = tmp_path / "law.yaml"
+    page = (ROOT / "docs" / "tax.md").read_text()
+    file.write_text(next(each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "jurisdiction:" in each))
+    taxpayers = tmp_path / "years.yaml"
+    taxpayers.write_text("""
+tax_year: 2027
+taxpayers:
+  - taxpayer_id: typed
+    united_states: {filing_status: FILING_STATUS_SINGLE}
+    accounts: [{account_id: account-00001, owner: OWNER_TAXPAYER}]
+""")
+
+    before = await evenkeel("tax", "years", "-f", str(taxpayers))
+    assert "JURISDICTION_UNKNOWN" in before.out
+    proposed = await evenkeel("tax", "law", "propose", "-f", str(file))
+    assert "US 2027 version 1 proposed" in proposed.out
+    shown = await evenkeel("tax", "law", "show", "US", "2027", "--version", "1")
+    assert "single.long_term_top_2" in shown.out
+    approved = await evenkeel("tax", "law", "review", "US", "2027", "1", "--approve", "--note", "as published")
+    assert "approved" in approved.out
+    listed = await evenkeel("tax", "law", "list", "--country", "US", "--year", "2027")
+    assert "in force" in listed.out
+    after = await evenkeel("tax", "years", "-f", str(taxpayers))
+    assert "typed" in after.out
+    assert "JURISDICTION_UNKNOWN" not in after.out
 
 
 async def test_a_policy_is_shown_with_the_origin_of_each_field(evenkeel):
