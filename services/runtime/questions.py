@@ -65,7 +65,8 @@ class Asking:
             PostgresError: It refuses.
         """
         pool = self._pool or await self._opened()
-        connection = await pool.acquire(timeout=self._wait_s)
+        # A wait costs a task of its own, and mostly there is nothing to wait for.
+        connection = await pool.acquire(timeout=None if pool.get_idle_size() else self._wait_s)
         try:
             return await answered(connection, question, values)
         finally:

@@ -232,16 +232,21 @@ def overlaid_policy(document: bytes, over: bytes) -> bytes:
 def _overlay(merged: Message, changes: Message) -> None:
     for field, value in changes.ListFields():
         # Sections are gone into; a value such as an amount or a distance is replaced as a whole, like a list.
-        if field.message_type is not None and field.message_type.full_name in _SECTIONS:
+        if field.message_type is None:
+            if field.is_repeated:
+                merged.ClearField(field.name)
+                getattr(merged, field.name).extend(value)
+            else:
+                setattr(merged, field.name, value)
+        elif field.is_repeated:
+            merged.ClearField(field.name)
+            getattr(merged, field.name).MergeFrom(value)
+        elif field.message_type.full_name in _SECTIONS:
             _overlay(getattr(merged, field.name), value)
         else:
-            merged.ClearField(field.name)
-            part = type(merged)()
-            part.CopyFrom(changes)
-            for other, _ in changes.ListFields():
-                if other.name != field.name:
-                    part.ClearField(other.name)
-            merged.MergeFrom(part)
+            getattr(merged, field.name).CopyFrom(value)
+            # Said, even where it says nothing.
+            getattr(merged, field.name).SetInParent()
 
 
 # Parts of a document that are no values.
