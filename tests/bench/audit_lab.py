@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.audit.domain.entry import Event
@@ -30,7 +31,9 @@ SAMPLES = 400
 PASSWORDS = Passwords(service="s", owner="o", keeper="k")
 # A server for a log of ten million entries, as an operator would set it up: PostgreSQL's 128 MB of buffers are for a
 # small machine, and with 1 GB of log between its checkpoints it would write most pages again and again.
-SERVER = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
+SERVER = {"shared_buffers": "1GB", "min_wal_size": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
+# Files of write-ahead log that the server has when measuring begins, 16 MB each.
+WAL_FILES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ class Lab:
         return self.settings.database_url.get_secret_value()
 
 
+async def _used(server: Postgres) -> None:
+    """Make the server one that has run for a while, whose files of write-ahead log are used again.
+
+    A new one stops for a tenth of a second wherever 16 MB are full, to write the next file with zeros.
+    """
+    connection = await asyncpg.connect(server.url)
+    for _ in range(WAL_FILES):
+        await connection.execute("select pg_logical_emit_message(false, 'used', ''), pg_switch_wal()")
+    await connection.execute("checkpoint")
+    await connection.close()
+
+
 @asynccontextmanager
 async def lab(directory: Path | None = None) -> AsyncIterator[Lab]:
     """Start a server on `directory`, or on an empty one that is gone at the end."""
@@ -63,6 +78,7 @@ async def lab(directory: Path | None = None) -> AsyncIterator[Lab]:
         server = Postgres(directory / "pg", durable=True, settings=SERVER)
         server.start()
         try:
+            await _used(server)
             await bootstrap(server.url, {"audit": PASSWORDS})
             settings = ServiceSettings.from_environment(
                 database_url=service_url(server.url, role("audit"), PASSWORDS.service),

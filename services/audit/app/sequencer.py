@@ -274,10 +274,12 @@ class Sequencer:
 
         Raises:
             EventsRecorded: The log has one of them, and was not asked; nothing was stored.
+            LogWriterElsewhere: It has one since it was asked: somebody else writes to it.
         """
         now = self._clock.now()
         known: Mapping[str, Known] = {}
-        if memory.ask_first:
+        asked = memory.ask_first > 0
+        if asked:
             memory.ask_first -= 1
             known = await writer.known({event.event_id for event in events})
             if any(each.index >= memory.head.edge.size for each in known.values()):
@@ -293,7 +295,12 @@ class Sequencer:
         growth = grow(memory.head, events, known, memory.sequences, now)
         if growth.entries:
             checkpoint = self._signed(growth.head)
-            await writer.commit(growth, checkpoint)
+            try:
+                await writer.commit(growth, checkpoint)
+            except EventsRecorded as error:
+                if not asked:
+                    raise
+                raise LogWriterElsewhere("another process writes to the log", origin=self._origin) from error
             memory.head, memory.checkpoint = growth.head, checkpoint
             memory.sequences |= growth.sequences
             if len(memory.sequences) > SEQUENCES_KEPT_MAX:
