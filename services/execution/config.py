@@ -4,10 +4,12 @@ from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.execution.fix.protocol.schedule import ALWAYS, EVERY_DAY, Always, Schedule
 from services.kernel.lei import is_lei
 from services.runtime.settings import ServiceSettings
 
@@ -172,10 +174,13 @@ class ExecutionSettings(ServiceSettings):
     # So many orders that are sent together go as one list; 0 for never.
     fix_list_min: int = Field(default=0, ge=0, le=1_000)
     # The session is up from this time of day to that one, in the broker's time zone, and its numbers begin anew with
-    # each; always, and without an end, when both are absent.
+    # each; always, and without an end, when both are absent. It opens on these weekdays, Monday 0, a JSON list; and
+    # closes so many days after, 0 for the next time that it is that late, 1 to 7 for a session of a week.
     fix_opens: time | None = None
     fix_closes: time | None = None
     fix_time_zone: str = "UTC"
+    fix_weekdays: frozenset[Annotated[int, Field(ge=0, le=6)]] = EVERY_DAY
+    fix_days: int = Field(default=0, ge=0, le=7)
     # Our CompID of a second session that brings copies of the reports; none when empty. It is at the same address
     # unless another port is named.
     fix_drop_copy_comp_id: str = Field(default="", pattern=f"^$|{COMP_ID}")
@@ -187,4 +192,21 @@ class ExecutionSettings(ServiceSettings):
             raise ValueError("venue fix44 needs fix_host and fix_port")
         if (self.fix_opens is None) != (self.fix_closes is None):
             raise ValueError("fix_opens and fix_closes must be given together, or neither")
+        # Refuses what no session can be.
+        self.fix_schedule()
         return self
+
+    def fix_schedule(self) -> Schedule | Always:
+        """Return when the sessions with the broker are up.
+
+        Raises:
+            ValueError: There is no such time zone; or the periods are none, or overlap.
+        """
+        if self.fix_opens is None or self.fix_closes is None:
+            return ALWAYS
+        try:
+            return Schedule(self.fix_opens, self.fix_closes, self.fix_time_zone, self.fix_weekdays, self.fix_days)
+        except ZoneInfoNotFoundError as unknown:
+            raise ValueError(
+                f"fix_time_zone must be a name of the IANA database, was {self.fix_time_zone}"
+            ) from unknown

@@ -46,7 +46,6 @@ from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
 from services.execution.domain.trading_hours import Outside, TradingHours
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import SessionConfig
-from services.execution.fix.protocol.schedule import ALWAYS, Always, Schedule
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.tls import client_context
 from services.execution.store import begin_with
@@ -188,10 +187,9 @@ def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxV
 
 
 def _broker_session(settings: ExecutionSettings, us: str) -> SessionConfig:
-    schedule: Schedule | Always = ALWAYS
-    if settings.fix_opens is not None and settings.fix_closes is not None:
-        schedule = Schedule(settings.fix_opens, settings.fix_closes, settings.fix_time_zone)
-    return broker_session(us, settings.fix_target_comp_id, heartbeat_s=settings.fix_heartbeat_s, schedule=schedule)
+    return broker_session(
+        us, settings.fix_target_comp_id, heartbeat_s=settings.fix_heartbeat_s, schedule=settings.fix_schedule()
+    )
 
 
 def _broker(settings: ExecutionSettings) -> Address:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.execution.config import ExecutionSettings
 from services.execution.fix.protocol.actions import BegunAnew, Close, Send
 from services.execution.fix.protocol.config import Role, SessionConfig
 from services.execution.fix.protocol.schedule import ALWAYS, WEEKDAYS, Period, Schedule
@@ -70,6 +71,42 @@ def test_the_next_start_is_the_start_of_a_period_and_not_before_the_present_one_
 def test_a_schedule_that_cannot_be_is_refused(options, why):
     with pytest.raises(ValueError, match=why):
         Schedule(time(8), time(17), **options)
+
+
+def settings(**given):
+    nowhere = {
+        "database_url": "postgresql://nobody@nowhere/none",
+        "jwks_url": "file:///nonexistent/jwks.json",
+        "token_issuer": "https://issuer.test",
+        "plan_keys_directory": "/nonexistent",
+        "policy_address": "nowhere:1",
+    }
+    return ExecutionSettings(**nowhere, **given)
+
+
+def test_settings_say_when_a_session_is_up():
+    assert settings().fix_schedule() is ALWAYS
+    daily = settings(fix_opens="08:00", fix_closes="17:00", fix_time_zone="America/New_York", fix_weekdays=range(5))
+    assert daily.fix_schedule() == NEW_YORK
+    weekly = settings(
+        fix_opens="17:00", fix_closes="16:00", fix_time_zone="America/New_York", fix_weekdays=[6], fix_days=5
+    )
+    assert weekly.fix_schedule() == WEEK
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"fix_opens": "08:00"}, "must be given together"),
+        ({"fix_opens": "08:00", "fix_closes": "17:00", "fix_time_zone": "Mars/Base"}, "was Mars/Base"),
+        ({"fix_opens": "08:00", "fix_closes": "17:00", "fix_weekdays": []}, "must start on weekdays 0 to 6"),
+        ({"fix_opens": "08:00", "fix_closes": "17:00", "fix_weekdays": [7]}, "less than or equal to 6"),
+        ({"fix_opens": "08:00", "fix_closes": "17:00", "fix_weekdays": [0, 1], "fix_days": 3}, "once a week"),
+    ],
+)
+def test_settings_that_no_session_can_have_are_refused(given, why):
+    with pytest.raises(ValueError, match=why):
+        settings(**given)
 
 
 def a_session(numbers, now, role=Role.INITIATOR, schedule=NEW_YORK, **options):
