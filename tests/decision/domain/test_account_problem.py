@@ -22,6 +22,7 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
+from services.decision.domain.recorded import InstrumentList, read_recorded, recorded_bytes
 from services.decision.domain.tax import JurisdictionUnknown
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
@@ -455,3 +456,19 @@ def test_the_least_benefit_of_a_plan_is_in_the_accounts_currency():
             "policy.triggers.net_benefit_minimum"
         ]
     )
+
+
+def test_a_year_to_come_is_planned_once_its_law_was_reviewed_and_recorded_so():
+    later, morning = CLOSE.replace(year=2031), MORNING.replace(year=2031)
+    account = replace(an_account(a_position("VTI", 5)), as_of_time=later)
+    policy = read_policy(a_policy())
+
+    with pytest.raises(JurisdictionUnknown, match="was asked about 2031: propose the year's law"):
+        account_problem(account, policy, a_market(later), morning)
+    pinned = recorded_bytes(InstrumentList((), {"US": (2031,)}))
+    reviewed = read_recorded(InstrumentList, pinned).reviewed_years
+    market = replace(a_market(later), reviewed_years=reviewed)
+    assert account_problem(account, policy, market, morning).as_of_date.year == 2031
+    # What was recorded before years could be reviewed reads, and is written, as it was.
+    assert recorded_bytes(InstrumentList(())) == b'{"instruments":[]}'
+    assert read_recorded(InstrumentList, b'{"instruments":[]}').reviewed_years == {}

@@ -16,7 +16,9 @@ Sources:
 Our reading: days are trade dates, as a disposition happens when the sale binds; callers who count settlement dates
 (as the broker's slips do at a year's end) send those as the dates. The denied loss is added to the cost on the day of
 the first replacing purchase, or on the day of the sale if that came later. Units received in a merger or spin-off are
-held from then on, and are no purchase that could replace anything.
+held from then on, and are no purchase that could replace anything. Only units of one asset are identical property (s.
+248(12); IT-387R2): sets that the book or a policy names count in the United States. Plans are more careful, and buy
+nothing that such a set names.
 """
 
 from bisect import bisect_left, bisect_right
