@@ -31,12 +31,15 @@ from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
 from evenkeel.policy.v1.profile_service_pb2 import DESCRIPTOR as PROFILE
 from evenkeel.policy.v1.rollout_service_pb2 import DESCRIPTOR as ROLLOUT
+from services.decision.api.batches import NAME as BATCHES
+from services.decision.api.batches import BatchServicer, add_batch_servicer
 from services.decision.api.book import BookServicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
 from services.decision.api.prices import PriceServicer
 from services.decision.api.runs import RunServicer
 from services.decision.api.taxes import TaxServicer
+from services.decision.app.batches import BatchApp
 from services.decision.app.book import BookApp
 from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
@@ -213,6 +216,7 @@ def build(
             add_PlanServiceServicer_to_server,
             PlanServicer(plans, previews, explanations, PreviewErrors(kept.read, kept.begin, clock)),
         ),
+        Servicer(BATCHES, add_batch_servicer, BatchServicer(BatchApp(solver, engine_name("columns")))),
         Servicer(
             BOOK.services_by_name["BookService"].full_name,
             add_BookServiceServicer_to_server,

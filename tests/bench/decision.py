@@ -5,6 +5,7 @@ about the neighbours. Every solver's answer is held to the kernel's certified bo
 kernel's own gap, or a broken limit, is more than rounding.
 """
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,9 +13,13 @@ from importlib.metadata import version
 
 import numpy as np
 
+from evenkeel.decision.v1 import batch_service_pb2 as pb
+from services.decision.api.batches import answer_bytes, batch_of
 from services.decision.clients.solving import check
 from services.decision.domain.batch_certificate import Certificates, certify
 from services.decision.domain.bulk import decide_many
+from services.decision.domain.bulk.batch_check import check as check_batch
+from services.decision.domain.bulk.batching import decide_batch, gather
 from services.decision.domain.bulk.columns import BROKEN, DUAL, NO_TRADE, NODES, OUTCOME, PRIMAL, TRADE
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.certificate import terms
@@ -28,6 +33,7 @@ from tests.bench import books
 from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns, exact_columns
 from tests.bench.peers import Peer, by_clarabel, by_cvxpy, by_piqp, shape_of
 from tests.bench.results import Result, interleaved
+from tests.support.batches import a_request
 
 # An account counts as certified when its gap is at most this, in basis points, and no limit is broken by more than
 # `BROKEN_MAX` of the account: a ten-thousandth of a cent in ten thousand.
@@ -79,6 +85,27 @@ def road() -> Sequence[Result]:
         said = f"accounts/s on one core, mean gap {gap:.3f} bp, {nodes:.1f} nodes"
         results.append(Result(f"decision.small.{name}_per_s", rates["ours"], said))
     return results
+
+
+def batches() -> Sequence[Result]:
+    """Measure a batch from request bytes to response bytes, beside what deciding it takes from columns to columns.
+
+    The bytes of what crosses to the computing process and back are counted too.
+    """
+    data = a_request(ROAD, 24).SerializeToString()
+    gathered = gather(batch_of(pb.DecideBatchRequest.FromString(data)))
+
+    def served() -> None:
+        batch = pickle.loads(pickle.dumps(batch_of(pb.DecideBatchRequest.FromString(data)), -1))
+        check_batch(batch)
+        answer_bytes(pickle.loads(pickle.dumps(decide_batch(batch), -1)), "engine")
+
+    served()
+    taken = interleaved(
+        3, {"ours": lambda: _spent(served), "kernel": lambda: _spent(lambda: decide_columns(gathered.inputs))}
+    )
+    said = f"× from columns to plan columns, {1e6 * taken['kernel'] / ROAD:.1f} µs an account"
+    return [Result("decision.service_overhead_ratio", taken["ours"] / taken["kernel"], said)]
 
 
 def growth() -> Sequence[Result]:

@@ -13,6 +13,7 @@ from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceStub
 from evenkeel.audit.v1.records_service_pb2_grpc import RecordsServiceStub
 from evenkeel.audit.v1.report_service_pb2_grpc import ReportServiceStub
 from evenkeel.audit.v1.witness_service_pb2_grpc import WitnessServiceStub
+from evenkeel.decision.v1.batch_service_pb2_grpc import BatchServiceStub
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
@@ -31,7 +32,9 @@ from tools.client.profile import Profile
 # Full names of what each service serves; their contracts say which calls are safe to repeat.
 CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Profile", "Rollout", "Stop")),
-    "decision": tuple(f"evenkeel.decision.v1.{name}Service" for name in ("Book", "Plan", "Price", "Run", "Tax")),
+    "decision": tuple(
+        f"evenkeel.decision.v1.{name}Service" for name in ("Batch", "Book", "Plan", "Price", "Run", "Tax")
+    ),
     "execution": tuple(f"evenkeel.execution.v1.{name}Service" for name in ("Execution", "Fix", "Sandbox")),
     "audit": tuple(
         f"evenkeel.audit.v1.{name}Service"
@@ -65,6 +68,7 @@ class Evenkeel:
         self.profiles = ProfileServiceStub(self._channels["policy"])
         self.rollouts = RolloutServiceStub(self._channels["policy"])
         self.stops = StopServiceStub(self._channels["policy"])
+        self.batches = BatchServiceStub(decision)
         self.books = BookServiceStub(decision)
         self.prices = PriceServiceStub(decision)
         self.runs = RunServiceStub(decision)

@@ -15,6 +15,7 @@ from services.decision.app.book import Books, Ledger
 from services.decision.app.comparing import Comparisons
 from services.decision.app.prices import Prices
 from services.decision.app.tax_laws import TaxLaws
+from services.decision.domain.batches import Batch, BatchAnswer
 from services.decision.domain.book import Allocation, PlannedLot
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.deciding import AccountInputs, Basis
@@ -455,6 +456,19 @@ class Solver(Protocol):
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:
         """Return the risk model that a price history tells."""
+        ...
+
+
+class BatchSolver(Protocol):
+    """Decides batches outside of the event loop."""
+
+    async def batch(self, batch: Batch) -> BatchAnswer:
+        """Return a plan for each account of a batch, or what is wrong with it.
+
+        Raises:
+            BatchInvalid: What its accounts share is wrong.
+            Unreachable: No answer came.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from services.decision.app.ports import Solved
 from services.decision.clients.solving import (
     READY,
+    BatchJob,
     DraftJob,
     NotTradedAnswer,
     NotTradedJob,
@@ -21,6 +22,7 @@ from services.decision.clients.solving import (
     optimiser,
     serve,
 )
+from services.decision.domain.batches import Batch, BatchAnswer, BatchRefused
 from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, DecideMany, failed
 from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
@@ -37,6 +39,8 @@ T = TypeVar("T")
 # From start to the first job: the optimiser's imports, and its kernel compiled when it never was, on a machine that is
 # busy starting everything else too.
 START_S_MAX = 900.0
+# A batch of the most accounts takes seconds; the process may have to compile first.
+BATCH_S_MAX = 300.0
 # Estimating risk happens once for a price history.
 RISK_S_MAX = 600.0
 
@@ -110,6 +114,20 @@ class SolverProcesses:
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
         raise SolverStopped("the computing process ended before it answered")
+
+    async def batch(self, batch: Batch) -> BatchAnswer:
+        """Return a plan for each account of a batch, or what is wrong with it.
+
+        Raises:
+            BatchInvalid: What its accounts share is wrong.
+            SolverStopped: The processes are stopped, or the batch took too long.
+        """
+        answer = await self._run(lambda process: process.asked(BatchJob(batch), BATCH_S_MAX))
+        if isinstance(answer, BatchRefused):
+            raise answer.fact
+        if not isinstance(answer, BatchAnswer):
+            raise SolverStopped(f"the computing process ended, or did not answer within {BATCH_S_MAX:g} s")
+        return answer
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:
         """Return the risk model that a price history tells.

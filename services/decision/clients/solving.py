@@ -16,6 +16,7 @@ import numpy as np
 
 from services.decision.app.ports import Solved
 from services.decision.clients.compiling import compiling_alone
+from services.decision.domain.batches import Batch, BatchAnswer, BatchInvalid, BatchRefused
 from services.decision.domain.checker import violations
 from services.decision.domain.deciding import (
     AccountInputs,
@@ -68,6 +69,13 @@ class NotTradedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchJob:
+    """Decide a batch. The answer is a `BatchAnswer`, or `BatchRefused`."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
 class RiskJob:
     """Estimate risk. The answer is a `RiskModel`, or a `Failure`."""
 
@@ -102,9 +110,11 @@ def compile_kernel() -> None:
 
 def compile_columns() -> None:
     """Compile what decides many accounts at once, or load what was compiled."""
+    from services.decision.domain.bulk.batching import warm_up as warm_up_batches  # noqa: PLC0415 - like the optimiser
     from services.decision.domain.bulk.deciding import warm_up  # noqa: PLC0415 - like the optimiser
 
     warm_up()
+    warm_up_batches()
 
 
 def compile_everything() -> None:
@@ -151,6 +161,8 @@ def serve(
                     connection.send(_risk_model(job.history))
                 case NotTradedJob():
                     connection.send(_not_traded(job))
+                case BatchJob():
+                    connection.send(_batch(job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -207,6 +219,19 @@ def _not_traded(job: NotTradedJob) -> NotTradedAnswer | Failure:
         return NotTradedAnswer(reasons_not_to_trade(job.account, job.basis, optimiser()))
     except Fact as fact:
         return Failure(fact.reason, fact.message)
+
+
+def _batch(job: BatchJob) -> BatchAnswer | BatchRefused:
+    from services.decision.domain.bulk.batch_check import check as check_batch  # noqa: PLC0415 - like the optimiser
+    from services.decision.domain.bulk.batching import decide_batch  # noqa: PLC0415 - like the optimiser
+
+    try:
+        check_batch(job.batch)
+    except BatchInvalid as refused:
+        return BatchRefused(refused.message, refused.violations, refused.violation_count)
+    with compiling_alone():
+        compile_columns()
+    return decide_batch(job.batch)
 
 
 def _risk_model(history: PriceHistory) -> RiskModel | Failure:

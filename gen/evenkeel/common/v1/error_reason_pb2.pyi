@@ -150,6 +150,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No operation has this name."""
     ERROR_REASON_PRESET_NOT_FOUND: _ErrorReason.ValueType  # 225
     """Policy has no preset of this name."""
+    ERROR_REASON_BATCH_INVALID: _ErrorReason.ValueType  # 226
+    """What the accounts of a batch share is wrong: its columns, its instruments, its risk."""
+    ERROR_REASON_PLAN_UNSOLVED: _ErrorReason.ValueType  # 227
+    """No certified plan was found for an account of a batch."""
     ERROR_REASON_TAX_HISTORY_INCOMPLETE: _ErrorReason.ValueType  # 260
     """A tax history sells units that it never bought."""
     ERROR_REASON_TAX_RATE_MISSING: _ErrorReason.ValueType  # 261
@@ -403,6 +407,10 @@ ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 216
 """No operation has this name."""
 ERROR_REASON_PRESET_NOT_FOUND: ErrorReason.ValueType  # 225
 """Policy has no preset of this name."""
+ERROR_REASON_BATCH_INVALID: ErrorReason.ValueType  # 226
+"""What the accounts of a batch share is wrong: its columns, its instruments, its risk."""
+ERROR_REASON_PLAN_UNSOLVED: ErrorReason.ValueType  # 227
+"""No certified plan was found for an account of a batch."""
 ERROR_REASON_TAX_HISTORY_INCOMPLETE: ErrorReason.ValueType  # 260
 """A tax history sells units that it never bought."""
 ERROR_REASON_TAX_RATE_MISSING: ErrorReason.ValueType  # 261
