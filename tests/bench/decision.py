@@ -92,11 +92,11 @@ def batches() -> Sequence[Result]:
 
     The bytes of what crosses to the computing process and back are counted too.
     """
-    data = a_request(ROAD, 24).SerializeToString()
-    gathered = gather(batch_of(pb.DecideBatchRequest.FromString(data)))
+    data = a_request(ROAD, 24, torn=False).SerializeToString()
+    gathered = gather(batch_of(pb.PreviewBatchRequest.FromString(data)))
 
     def served() -> None:
-        batch = pickle.loads(pickle.dumps(batch_of(pb.DecideBatchRequest.FromString(data)), -1))
+        batch = pickle.loads(pickle.dumps(batch_of(pb.PreviewBatchRequest.FromString(data)), -1))
         check_batch(batch)
         answer_bytes(pickle.loads(pickle.dumps(decide_batch(batch), -1)), "engine")
 

@@ -25,7 +25,8 @@ def a_request(
     lots_max: int = 7,
     increment: int = 1,
     regardless: bool = True,
-) -> pb.DecideBatchRequest:
+    torn: bool = True,
+) -> pb.PreviewBatchRequest:
     """Return a request.
 
     Args:
@@ -37,6 +38,7 @@ def a_request(
         lots_max: Most lots of a position.
         increment: Of quantities, in ten-thousandths of a unit.
         regardless: Decide although nothing asks.
+        torn: Lots at a loss may be sold, so that accounts must be searched for the better way.
     """
     rng = np.random.default_rng([seed, accounts, instruments])
     n, k = instruments, 8
@@ -46,8 +48,8 @@ def a_request(
     price = np.rint(100.0 * np.exp(rng.uniform(np.log(15.0), np.log(600.0), n)))
     mixes = np.zeros((models, n))
     for mix in mixes:
-        held = int(rng.integers(min(n, 12), min(n, 18) + 1))
-        mix[rng.choice(n, held, replace=False)] = np.floor(9_800 * rng.dirichlet(np.full(held, 2.0)))
+        names = int(rng.integers(min(n, 12), min(n, 18) + 1))
+        mix[rng.choice(n, names, replace=False)] = np.floor(9_800 * rng.dirichlet(np.full(names, 2.0)))
     follows = rng.integers(models, size=accounts)
     value = np.exp(rng.uniform(np.log(2e4), np.log(2e6), accounts))
     held = (mixes[follows] / 1e4 * np.exp(0.12 * rng.standard_normal((accounts, n)))) * (
@@ -68,7 +70,7 @@ def a_request(
     )
     target_model, target_instrument = np.nonzero(mixes)
     ids = [f"FUND{row:03}" for row in range(n)]
-    return pb.DecideBatchRequest(
+    return pb.PreviewBatchRequest(
         as_of_date=Date(year=2026, month=3, day=16),
         currency="USD",
         instruments=pb.BatchInstruments(
@@ -111,5 +113,6 @@ def a_request(
             acquired_dates=DateColumn(days=((TODAY - EPOCH).astype(int) - age).tolist()),
             quantities=decimals(quantity, 4),
             bases=decimals(basis, 2),
+            kept=((gain < 0) & (not torn)).tolist(),
         ),
     )

@@ -8,6 +8,7 @@ import typer
 from tools.cli import (
     audit,
     audit_queries,
+    batches,
     book,
     breaks,
     clients,
@@ -40,6 +41,7 @@ app.add_typer(book.app, name="account")
 app.add_typer(clients.app, name="client")
 app.add_typer(runs.app, name="run")
 app.add_typer(plans.app, name="plan")
+app.add_typer(batches.app, name="batch")
 app.add_typer(taxes.app, name="tax")
 app.add_typer(orders.orders, name="order")
 app.add_typer(orders.blocks, name="block")

@@ -37,18 +37,20 @@ class BatchServicer:
 
     app: BatchApp
 
-    async def DecideBatch(self, request: pb.DecideBatchRequest, context: _Context) -> bytes:
+    async def PreviewBatch(self, request: pb.PreviewBatchRequest, context: _Context) -> bytes:
         batch = await asyncio.to_thread(batch_of, request)
         return answer_bytes(await self.app.decide(batch), self.app.engine)
 
 
 def add_batch_servicer(servicer: BatchServicer, server: grpc.aio.Server) -> None:
     """Serve the contract; its answers are bytes already."""
-    handler = grpc.unary_unary_rpc_method_handler(servicer.DecideBatch, pb.DecideBatchRequest.FromString, None)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, {"DecideBatch": handler}),))
+    handler: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
+        servicer.PreviewBatch, pb.PreviewBatchRequest.FromString, None
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, {"PreviewBatch": handler}),))
 
 
-def batch_of(request: pb.DecideBatchRequest) -> Batch:
+def batch_of(request: pb.PreviewBatchRequest) -> Batch:
     """Return the columns of a request.
 
     Raises:
@@ -79,11 +81,15 @@ def batch_of(request: pb.DecideBatchRequest) -> Batch:
 
 
 def answer_bytes(answer: BatchAnswer, engine: str) -> bytes:
-    """Return a `DecideBatchResponse` as its bytes."""
-    fields = pb.DecideBatchResponse.DESCRIPTOR.fields_by_name
-    parts = {"plans": answer.plans, "trades": answer.trades, "sales": answer.sales}
+    """Return a `PreviewBatchResponse` as its bytes."""
+    fields = pb.PreviewBatchResponse.DESCRIPTOR.fields_by_name
+    parts = {
+        "plans": (pb.BatchPlans.DESCRIPTOR, answer.plans),
+        "trades": (pb.BatchTrades.DESCRIPTOR, answer.trades),
+        "sales": (pb.BatchSales.DESCRIPTOR, answer.sales),
+    }
     columns = b"".join(
-        _field(fields[name].number, b"".join(_columns(fields[name].message_type, part))) for name, part in parts.items()
+        _field(fields[name].number, b"".join(_columns(descriptor, part))) for name, (descriptor, part) in parts.items()
     )
     errors = [
         pb.BatchError(
@@ -96,7 +102,7 @@ def answer_bytes(answer: BatchAnswer, engine: str) -> bytes:
         for each in answer.errors
     ]
     # A message is the sum of its fields, in any order.
-    rest: Message = pb.DecideBatchResponse(errors=errors, engine=engine)
+    rest: Message = pb.PreviewBatchResponse(errors=errors, engine=engine)
     return columns + rest.SerializeToString()
 
 

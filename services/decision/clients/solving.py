@@ -228,7 +228,7 @@ def _batch(job: BatchJob) -> BatchAnswer | BatchRefused:
     try:
         check_batch(job.batch)
     except BatchInvalid as refused:
-        return BatchRefused(refused.message, refused.violations, refused.violation_count)
+        return BatchRefused(refused.message, refused.violations)
     with compiling_alone():
         compile_columns()
     return decide_batch(job.batch)

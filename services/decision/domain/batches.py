@@ -49,7 +49,7 @@ class Units(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """A request, column by column; names and meaning are those of the contract's `DecideBatchRequest`.
+    """A request, column by column; names and meaning are those of the contract's `PreviewBatchRequest`.
 
     Columns that were left out are empty.
     """
@@ -82,12 +82,11 @@ class BatchRefused:
 
     message: str
     violations: Sequence[FieldViolation]
-    violation_count: int
 
     @property
     def fact(self) -> BatchInvalid:
         """The error to raise."""
-        return BatchInvalid(self.message, violations=self.violations, violation_count=self.violation_count)
+        return BatchInvalid(self.message, violations=self.violations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,19 @@ from google.longrunning.operations_pb2_grpc import OperationsStub, add_Operation
 
 from evenkeel.decision.v1 import plan_service_pb2 as plan_pb
 from evenkeel.decision.v1 import run_service_pb2 as run_pb
+from evenkeel.decision.v1.batch_service_pb2_grpc import BatchServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub, add_RunServiceServicer_to_server
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.api.batches import NAME as BATCHES
+from services.decision.api.batches import BatchServicer, add_batch_servicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
 from services.decision.api.runs import RunServicer
+from services.decision.app.batches import BatchApp
 from services.decision.app.comparing import ComparisonApp
+from services.decision.domain.bulk.batch_check import check as check_batch
+from services.decision.domain.bulk.batching import decide_batch
 from services.runtime.client import connect
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
@@ -22,6 +28,14 @@ from tests.decision.api.messages import a_request_id
 from tests.decision.stages.world import World, a_policy, dollars, needs_trades, on_target
 from tests.support.telemetry import record
 from tools.local.issuer import ISSUER, TokenIssuer
+
+
+class InThisProcess:
+    """Decides batches where the test runs, as a computing process does."""
+
+    async def batch(self, batch):
+        check_batch(batch)
+        return decide_batch(batch)
 
 
 @dataclass
@@ -44,6 +58,9 @@ class Running:
 
     def plans(self, subject="ann", role="advisor"):
         return PlanServiceStub(self._channel(subject, role))
+
+    def batches(self, subject="ann", role="advisor"):
+        return BatchServiceStub(self._channel(subject, role))
 
     def operations(self, subject="erin", role="platform_engineer"):
         return OperationsStub(self._channel(subject, role))
@@ -83,6 +100,7 @@ async def serving(decision_database, tmp_path):
             add_PlanServiceServicer_to_server,
             PlanServicer(world.plans, world.previews, world.explanations, world.preview_errors),
         ),
+        Servicer(BATCHES, add_batch_servicer, BatchServicer(BatchApp(InThisProcess(), "columns/1"))),
         Servicer(
             "google.longrunning.Operations", add_OperationsServicer_to_server, RunOperations(world.runs), PERMISSIONS
         ),

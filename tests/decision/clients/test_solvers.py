@@ -8,9 +8,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from services.decision.api.batches import batch_of
 from services.decision.clients.policy import read_policy
 from services.decision.clients.solvers import SolverProcesses, SolverStopped
 from services.decision.domain.account_problem import Market
+from services.decision.domain.batches import BatchInvalid
 from services.decision.domain.book import Snapshot, accounts
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.instruments import Instrument
@@ -22,6 +24,7 @@ from services.kernel.ids import InstrumentId
 from tests.decision.books import CLOSE, MORNING, columns
 from tests.decision.clients.optimisers import slow_or_deadly
 from tests.decision.stages.world import PRICES, a_policy, needs_trades
+from tests.support.batches import a_request
 
 IDS = tuple(InstrumentId(each) for each in PRICES)
 
@@ -124,6 +127,16 @@ async def test_why_instruments_are_not_traded_is_told_there_and_what_is_refused_
     assert [each.instrument_id for each in told] == []
     with pytest.raises(NothingDecided, match="POLICY_NOT_IN_FORCE"):
         await solver.not_traded(replace(an_input("a1"), policy=None), a_basis())
+
+
+async def test_batches_are_decided_there_and_what_is_wrong_with_one_is_told(solver):
+    request = a_request(3, 1)
+    answer = await solver.batch(batch_of(request))
+    request.instruments.prices.units[0] = -1
+
+    assert list(answer.plans["outcomes"].content) == [1, 1, 1]
+    with pytest.raises(BatchInvalid, match=r"instruments.prices\[0\]: must be at least 0, was -0.01"):
+        await solver.batch(batch_of(request))
 
 
 async def test_processes_that_are_stopped_decide_nothing():

@@ -429,8 +429,8 @@ class BatchLots(_message.Message):
 Global___BatchLots: _TypeAlias = BatchLots  # noqa: Y015
 
 @_typing.final
-class DecideBatchRequest(_message.Message):
-    """Request of `DecideBatch`."""
+class PreviewBatchRequest(_message.Message):
+    """Request of `PreviewBatch`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,7 +484,7 @@ class DecideBatchRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DecideBatchRequest: _TypeAlias = DecideBatchRequest  # noqa: Y015
+Global___PreviewBatchRequest: _TypeAlias = PreviewBatchRequest  # noqa: Y015
 
 @_typing.final
 class BatchPlans(_message.Message):
@@ -844,8 +844,8 @@ class BatchError(_message.Message):
 Global___BatchError: _TypeAlias = BatchError  # noqa: Y015
 
 @_typing.final
-class DecideBatchResponse(_message.Message):
-    """Response of `DecideBatch`."""
+class PreviewBatchResponse(_message.Message):
+    """Response of `PreviewBatch`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -887,4 +887,4 @@ class DecideBatchResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
+Global___PreviewBatchResponse: _TypeAlias = PreviewBatchResponse  # noqa: Y015

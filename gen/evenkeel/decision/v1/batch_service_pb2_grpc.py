@@ -35,10 +35,10 @@ class BatchServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.DecideBatch = channel.unary_unary(
-                '/evenkeel.decision.v1.BatchService/DecideBatch',
-                request_serializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchRequest.SerializeToString,
-                response_deserializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchResponse.FromString,
+        self.PreviewBatch = channel.unary_unary(
+                '/evenkeel.decision.v1.BatchService/PreviewBatch',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchResponse.FromString,
                 _registered_method=True)
 
 
@@ -46,7 +46,7 @@ class BatchServiceServicer:
     """Decides accounts that the caller brings along, many at once.
     """
 
-    def DecideBatch(self, request, context):
+    def PreviewBatch(self, request, context):
         """Decides accounts on nothing but what the request carries, from columns to
         columns, and stores nothing: no plan of it can be approved or sent. For
         what-ifs over a whole firm, for tests on history, for books kept elsewhere.
@@ -69,10 +69,10 @@ class BatchServiceServicer:
 
 def add_BatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'DecideBatch': grpc.unary_unary_rpc_method_handler(
-                    servicer.DecideBatch,
-                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchRequest.FromString,
-                    response_serializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchResponse.SerializeToString,
+            'PreviewBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewBatch,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,7 +87,7 @@ class BatchService:
     """
 
     @staticmethod
-    def DecideBatch(request,
+    def PreviewBatch(request,
             target,
             options=(),
             channel_credentials=None,
@@ -100,9 +100,9 @@ class BatchService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/evenkeel.decision.v1.BatchService/DecideBatch',
-            evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchRequest.SerializeToString,
-            evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.DecideBatchResponse.FromString,
+            '/evenkeel.decision.v1.BatchService/PreviewBatch',
+            evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_batch__service__pb2.PreviewBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,7 +33,7 @@ class BatchServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BatchServiceAsyncStub: ...
-    DecideBatch: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.DecideBatchRequest, _batch_service_pb2.DecideBatchResponse]
+    PreviewBatch: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.PreviewBatchRequest, _batch_service_pb2.PreviewBatchResponse]
     """Decides accounts on nothing but what the request carries, from columns to
     columns, and stores nothing: no plan of it can be approved or sent. For
     what-ifs over a whole firm, for tests on history, for books kept elsewhere.
@@ -55,7 +55,7 @@ class BatchServiceAsyncStub(BatchServiceStub):
     """Decides accounts that the caller brings along, many at once."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    DecideBatch: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.DecideBatchRequest, _batch_service_pb2.DecideBatchResponse]  # type: ignore[assignment]
+    PreviewBatch: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.PreviewBatchRequest, _batch_service_pb2.PreviewBatchResponse]  # type: ignore[assignment]
     """Decides accounts on nothing but what the request carries, from columns to
     columns, and stores nothing: no plan of it can be approved or sent. For
     what-ifs over a whole firm, for tests on history, for books kept elsewhere.
@@ -76,11 +76,11 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides accounts that the caller brings along, many at once."""
 
     @_abc_1.abstractmethod
-    def DecideBatch(
+    def PreviewBatch(
         self,
-        request: _batch_service_pb2.DecideBatchRequest,
+        request: _batch_service_pb2.PreviewBatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_batch_service_pb2.DecideBatchResponse, _abc.Awaitable[_batch_service_pb2.DecideBatchResponse]]:
+    ) -> _typing.Union[_batch_service_pb2.PreviewBatchResponse, _abc.Awaitable[_batch_service_pb2.PreviewBatchResponse]]:
         """Decides accounts on nothing but what the request carries, from columns to
         columns, and stores nothing: no plan of it can be approved or sent. For
         what-ifs over a whole firm, for tests on history, for books kept elsewhere.

@@ -53,9 +53,10 @@ def _lengths(batch: Batch, found: Violations) -> None:
             continue
         if length != wanted:
             found.add(name, f"must have {wanted} rows, had {length}")
-    for name, column in batch.numbers.items():
-        if column.scale > SCALES_MAX.get(name, 9):
-            found.add(f"{name}.scale", f"must be at most {SCALES_MAX.get(name, 9)}, was {column.scale}")
+    for name, numbers in batch.numbers.items():
+        most = SCALES_MAX.get(name, 9)
+        if numbers.scale > most:
+            found.add(f"{name}.scale", f"must be at most {most}, was {numbers.scale}")
     if not n:
         found.add("instruments.instrument_ids", "must not be empty")
     if len(set(batch.instrument_ids)) < n:
@@ -65,7 +66,33 @@ def _lengths(batch: Batch, found: Violations) -> None:
 
 RISK = ("instruments.factor_exposures", "instruments.specific_variances", "instruments.covariances")
 OPTIONAL = frozenset(
-    ["instruments.daily_values", "instruments.identity_sets", "models.cash_floors", "models.cash_ceilings", "models.band_excess_prices", "models.cost_weights", "models.tax_weights", "models.loss_credit_weights", "models.impact_coefficients", "models.turnover_limits", "models.minimum_trades", "models.commissions", "models.net_benefit_minimums", "accounts.currencies", "accounts.reserved_cash", "accounts.taxable", "accounts.short_term_rates", "accounts.long_term_rates", "accounts.short_term_gains", "accounts.long_term_gains", "accounts.gain_budgets", "accounts.regardless", "positions.no_buy", "positions.no_sell", "lots.kept"]
+    [
+        "instruments.daily_values",
+        "instruments.identity_sets",
+        "models.cash_floors",
+        "models.cash_ceilings",
+        "models.band_excess_prices",
+        "models.cost_weights",
+        "models.tax_weights",
+        "models.loss_credit_weights",
+        "models.impact_coefficients",
+        "models.turnover_limits",
+        "models.minimum_trades",
+        "models.commissions",
+        "models.net_benefit_minimums",
+        "accounts.currencies",
+        "accounts.reserved_cash",
+        "accounts.taxable",
+        "accounts.short_term_rates",
+        "accounts.long_term_rates",
+        "accounts.short_term_gains",
+        "accounts.long_term_gains",
+        "accounts.gain_budgets",
+        "accounts.regardless",
+        "positions.no_buy",
+        "positions.no_sell",
+        "lots.kept",
+    ]
 )
 SCALES_MAX = {
     "instruments.spreads_bps": BPS,

@@ -329,12 +329,15 @@ def _at(column: Units, places: int, rows: int, default: int = 0) -> Integers:
         return np.full(rows, default, dtype=np.int64)
     factor = 10 ** abs(places - column.scale)
     if places < column.scale:
-        return column.units // factor
-    if len(column.units) and int(np.abs(column.units).max()) > g.LARGE // factor:
+        coarser: Integers = column.units // factor
+        return coarser
+    most = int(g.LARGE) // factor
+    scaled: Integers = column.units * factor
+    beyond = (column.units > most) | (column.units < -most)
+    if beyond.any():
         # What does not fit stays too large, and is then told.
-        most = int(g.LARGE // factor)
-        return np.where(np.abs(column.units) > most, np.sign(column.units) * (g.LARGE + 1), column.units * factor)
-    return column.units * factor
+        scaled[beyond] = np.where(column.units[beyond] > 0, g.LARGE + 1, -g.LARGE - 1)
+    return scaled
 
 
 def _floats(column: Units, rows: int, default: float = 0.0) -> Floats:

@@ -342,7 +342,7 @@ def fill_lot(
 
 @part
 def at_loss(worth: int, cost: int, finer: int) -> bool:
-    """Return whether `worth` is below `cost`, exactly; its scale is `finer` by so many places, or coarser if negative."""
+    """Return whether `worth` is below `cost`; its scale is `finer` by so many places, or coarser if negative."""
     more = less = 1
     for _ in range(finer):
         more *= 10
@@ -352,6 +352,6 @@ def at_loss(worth: int, cost: int, finer: int) -> bool:
     # 2^-52 of each other, which no loss worth keeping is.
     near = np.float64(cost) * np.float64(more), np.float64(worth) * np.float64(less)
     if max(near[0], near[1]) > 2.0**62:
-        return near[1] < near[0]
+        return bool(near[1] < near[0])
     below: bool = worth * less < cost * more
     return below

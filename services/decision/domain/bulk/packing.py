@@ -4,6 +4,8 @@ Source: protobuf.dev, "Encoding": base 128 varints, and ZigZag for `sint64`. A m
 from Python; this writes two.
 """
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from services.decision.domain.compiling import compiled
 # Of a varint of 64 bits.
 BYTES_MAX = 10
 # What may be read when numbers are signed, and when they are not.
-ZIGZAG, PLAIN = np.bool_(True), np.bool_(False)
+ZIGZAG, PLAIN = cast(bool, np.bool_(True)), cast(bool, np.bool_(False))
 
 
 def packed(values: Integers, *, signed: bool) -> bytes:

@@ -37,17 +37,17 @@ from tests.support.batches import a_request, decimals
 TRADE, NO_TRADE, FAILED = plan_pb.Plan.OUTCOME_TRADE, plan_pb.Plan.OUTCOME_NO_TRADE, plan_pb.Plan.OUTCOME_FAILED
 
 
-def decided(request: pb.DecideBatchRequest) -> pb.DecideBatchResponse:
+def decided(request: pb.PreviewBatchRequest) -> pb.PreviewBatchResponse:
     batch = batch_of(request)
     check(batch)
-    return pb.DecideBatchResponse.FromString(answer_bytes(decide_batch(batch), "engine/1"))
+    return pb.PreviewBatchResponse.FromString(answer_bytes(decide_batch(batch), "engine/1"))
 
 
 def numbers(column: DecimalColumn) -> list[Decimal]:
     return [Decimal(units).scaleb(-column.scale) for units in column.units]
 
 
-def problems_of(request: pb.DecideBatchRequest) -> tuple[list[AccountProblem], RiskModel]:
+def problems_of(request: pb.PreviewBatchRequest) -> tuple[list[AccountProblem], RiskModel]:
     """Return the accounts of a request as values, read the slow way."""
     of, models, own = request.instruments, request.models, request.accounts
     ids = [InstrumentId(each) for each in of.instrument_ids]
@@ -178,7 +178,7 @@ def test_a_covariance_decides_as_its_factors_do():
     request = a_request(10, 5)
     exposures = np.array(request.instruments.factor_exposures.units).reshape(20, -1) / 1e9
     covariance = exposures @ exposures.T + np.diag(np.array(request.instruments.specific_variances.units) / 1e9)
-    other = pb.DecideBatchRequest()
+    other = pb.PreviewBatchRequest()
     other.CopyFrom(request)
     other.instruments.ClearField("factor_exposures")
     other.instruments.ClearField("specific_variances")
@@ -189,7 +189,7 @@ def test_a_covariance_decides_as_its_factors_do():
     assert values[0] == pytest.approx(values[1], abs=0.01)
 
 
-def broken(request: pb.DecideBatchRequest) -> dict[int, tuple[str, str]]:
+def broken(request: pb.PreviewBatchRequest) -> dict[int, tuple[str, str]]:
     """Break an account in each way that there is; return field and description by row."""
     positions = {}
     for position, account in enumerate(request.positions.accounts):
@@ -243,8 +243,8 @@ def broken(request: pb.DecideBatchRequest) -> dict[int, tuple[str, str]]:
 
 
 def test_nothing_in_a_batch_of_ten_thousand_fails_because_accounts_are_broken():
-    whole = a_request(10_000, 6, lots_mean=1.5, lots_max=2)
-    request = pb.DecideBatchRequest()
+    whole = a_request(10_000, 6, lots_mean=1.5, lots_max=2, regardless=False, torn=False)
+    request = pb.PreviewBatchRequest()
     request.CopyFrom(whole)
     expected = broken(request)
     right = decided(whole)
