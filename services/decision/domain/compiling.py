@@ -41,6 +41,8 @@ class _PartLowering(NativeLowering):
         state.library = _UnfinishedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_compile = True
+        # No function writes to what another of its arguments is read from.
+        state.flags.noalias = True
         super().run_pass(state)
         lowered = state["cr"]
         # A dispatcher wants a function to call, which nobody does: there is no machine code behind it.
