@@ -48,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "decision.small.accounts_per_s": decision.road,
     "decision.small.growth": decision.growth,
     "decision.service_overhead_ratio": decision.batches,
+    "decision.two_process_ratio": decision.two_processes,
     "decision.plans": decision.plans,
     "decision.mintrade": mintrade.against_scip,
     "decision.b500": mintrade.b500,

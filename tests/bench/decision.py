@@ -8,8 +8,11 @@ kernel's own gap, or a broken limit, is more than rounding.
 import pickle
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from services.decision.domain.batch_certificate import Certificates, certify
 from services.decision.domain.bulk import decide_many
 from services.decision.domain.bulk.batch_check import check as check_batch
 from services.decision.domain.bulk.batching import decide_batch, gather
-from services.decision.domain.bulk.columns import BROKEN, DUAL, NO_TRADE, NODES, OUTCOME, PRIMAL, TRADE
+from services.decision.domain.bulk.columns import BROKEN, DUAL, NO_TRADE, NODES, OUTCOME, PRIMAL, TRADE, Inputs
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.certificate import terms
 from services.decision.domain.convex import ConvexProblem
@@ -43,6 +46,8 @@ CERTIFIED = 1_000_000
 CHUNK = 50_000
 SCREENED, HOLDINGS = 1_000_000, 20
 PLANS = 100
+# Times that each of two processes decides ten thousand accounts.
+SHARE = 5
 ROAD = 10_000
 
 
@@ -106,6 +111,36 @@ def batches() -> Sequence[Result]:
     )
     said = f"× from columns to plan columns, {1e6 * taken['kernel'] / ROAD:.1f} µs an account"
     return [Result("decision.service_overhead_ratio", taken["ours"] / taken["kernel"], said)]
+
+
+def two_processes() -> Sequence[Result]:
+    """Measure two processes beside one on the same work: accounts from columns to plan columns, by the clock."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_decide_again, (1, 1)))
+
+        def together() -> float:
+            started = time.perf_counter()
+            list(pool.map(_decide_again, (SHARE, SHARE)))
+            return time.perf_counter() - started
+
+        def alone() -> float:
+            started = time.perf_counter()
+            pool.submit(_decide_again, 2 * SHARE).result()
+            return time.perf_counter() - started
+
+        taken = interleaved(3, {"one": alone, "two": together})
+    return [Result("decision.two_process_ratio", taken["one"] / taken["two"], "× the accounts a second of one process")]
+
+
+def _decide_again(times: int) -> None:
+    inputs = _kept()
+    for _ in range(times):
+        decide_columns(inputs)
+
+
+@cache
+def _kept() -> Inputs:
+    return exact_columns(ROAD, 25)
 
 
 def growth() -> Sequence[Result]:

@@ -30,7 +30,6 @@ _COMPILED = (
     "bulk/road.py",
     "bulk/trading.py",
     "bulk/why.py",
-    "tax/batch/compiled.py",
     "batch_certificate.py",
     "compiling.py",
     "convex.py",

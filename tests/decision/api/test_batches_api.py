@@ -8,6 +8,9 @@ from evenkeel.decision.v1.plan_service_pb2 import Plan
 from tests.decision.api.conftest import refused
 from tests.support.batches import a_request
 
+# The first on a machine compiles, a minute of processor time.
+pytestmark = [pytest.mark.timeout(600)]
+
 
 async def test_accounts_that_the_caller_brings_get_their_plans_and_broken_ones_their_error(running):
     request = a_request(20, 1)

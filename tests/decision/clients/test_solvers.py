@@ -129,6 +129,7 @@ async def test_why_instruments_are_not_traded_is_told_there_and_what_is_refused_
         await solver.not_traded(replace(an_input("a1"), policy=None), a_basis())
 
 
+@pytest.mark.timeout(600)  # The first on a machine compiles, a minute of processor time.
 async def test_batches_are_decided_there_and_what_is_wrong_with_one_is_told(solver):
     request = a_request(3, 1)
     answer = await solver.batch(batch_of(request))

@@ -12,7 +12,7 @@ import numpy as np
 from services.decision.domain.bulk import columns as c
 from services.decision.domain.bulk.columns import NONE, Inputs, Integers
 from services.decision.domain.bulk.exact import whole
-from services.decision.domain.compiling import compiled, part
+from services.decision.domain.compiling import compiled, part, within
 from services.decision.domain.tax.windows import WINDOW
 
 # Amounts are below this, in the units of their column; see `layout.AMOUNT_MAX`.
@@ -261,7 +261,7 @@ def fill_account(request: Request, desk: Desk, account: int, into: Integers) -> 
     into[c.ASKED], into[c.TAXABLE] = own[ASKED, account], own[TAXABLE, account]
 
 
-@part
+@within
 def fill_instrument(request: Request, desk: Desk, account: int, into: Integers, i: int, row: int) -> None:
     """Fill in what an account's row says of its instrument."""
     place = desk.rows[0, row]
@@ -311,7 +311,7 @@ def marginal(request: Request, account: int) -> tuple[int, int]:
     return rate, rate
 
 
-@part
+@within
 def fill_lot(
     request: Request,
     desk: Desk,
@@ -340,7 +340,7 @@ def fill_lot(
     into[c.KEPT, lot] = kept
 
 
-@part
+@within
 def at_loss(worth: int, cost: int, finer: int) -> bool:
     """Return whether `worth` is below `cost`; its scale is `finer` by so many places, or coarser if negative."""
     more = less = 1

@@ -34,6 +34,9 @@ from services.decision.domain.problem import (
 from services.kernel.ids import AccountId, InstrumentId
 from tests.support.batches import a_request, decimals
 
+# The first on a machine compiles, a minute of processor time.
+pytestmark = [pytest.mark.timeout(600)]
+
 TRADE, NO_TRADE, FAILED = plan_pb.Plan.OUTCOME_TRADE, plan_pb.Plan.OUTCOME_NO_TRADE, plan_pb.Plan.OUTCOME_FAILED
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from tests.decision.domain.bulk.against import compared
 
+# The first on a machine compiles, a minute of processor time.
+pytestmark = [pytest.mark.timeout(600)]
+
 
 def test_the_roads_agree_on_random_accounts():
     counts = compared(40, 5)
