@@ -218,11 +218,30 @@ async def test_a_change_is_edited_by_its_author_and_its_version_is_shown(evenkee
     assert (await evenkeel("policy", "withdraw", change["change_id"])).code == 0
 
 
+async def test_decision_tells_policy_what_accounts_are_worth_by_itself(evenkeel):
+    # Policy says so in the log, as soon as decision has the book and its prices.
+    async with asyncio.timeout(60):
+        while True:
+            listed = await evenkeel("--json", "audit", "list", "--kind", "policy.values.recorded")
+            if any("decision" in entry["event"]["actor"] for entry in listed.json.get("entries", [])):
+                return
+            await asyncio.sleep(0.2)
+
+
 async def test_what_accounts_are_worth_is_recorded_for_the_rules_of_approval(evenkeel):
     recorded = await evenkeel("policy", "record-values")
 
     assert recorded.code == 0, recorded.err
     assert f"{ASKED_ACCOUNTS} accounts recorded" in recorded.out
+
+
+async def test_a_kept_preview_is_listed_with_its_error_or_that_nothing_came_yet(evenkeel, run_id):
+    kept = await evenkeel("plan", "preview", "account-00003", "--regardless", "--keep")
+    listed = await evenkeel("plan", "previews", "account-00003")
+
+    assert (kept.code, listed.code) == (0, 0), kept.err + listed.err
+    assert "nothing came yet" in listed.out
+    assert "policy" in listed.out
 
 
 async def test_a_stop_holds_until_somebody_else_lifts_it(evenkeel):
