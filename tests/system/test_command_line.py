@@ -398,6 +398,12 @@ async def test_compliance_asks_by_the_command_line(evenkeel, run_id, tmp_path):
     looked = (await evenkeel("--json", "audit", "accesses", "--about", f"account={about['account']}")).json["accesses"]
     assert "evenkeel.audit.v1.AuditQueryService/GetAccountRecord" in [each["method"] for each in looked]
 
+    # The entry that says so is proven like any other.
+    proven = await evenkeel("audit", "prove", "0", "--log", "access", "--to", str(tmp_path))
+    assert proven.code == 0, proven.err
+    checked = await evenkeel("audit", "check", str(tmp_path / "0.tlog-proof"), str(tmp_path / "0.json"))
+    assert checked.code == 0, checked.err
+
     logs = (await evenkeel("--json", "audit", "logs")).json["logs"]
     assert [log["name"] for log in logs] == ["access", "events", "records"]
 

@@ -24,36 +24,43 @@ from tools.verifier import audit_verify
 app = typer.Typer(help="What was done, and whether the record is whole.", no_args_is_help=True)
 
 LogName = Annotated[str, typer.Option("--log", help="Of this log: `evenkeel audit logs` lists them.")]
+# Both spellings everywhere: which one a verb takes is nothing to remember.
+Since = Annotated[datetime | None, typer.Option("--from", "--since", help="Only recorded then or later; UTC.")]
+Until = Annotated[datetime | None, typer.Option("--to", "--until", help="Only recorded before; UTC.")]
+AboutAll = Annotated[
+    list[str] | None,
+    typer.Option("--about", help="Only about this: account=…, plan=…, order=…; several must all match."),
+]
+Kind = Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")]
+Actor = Annotated[str, typer.Option(help="Only done by this actor.")]
+Producer = Annotated[str, typer.Option(help="Only told by this service.")]
+Trace = Annotated[str, typer.Option(help="Only in this trace.")]
+Key = Annotated[str, typer.Option(help="The log's public key, as C2SP writes it; the profile's when not given.")]
 
 
 @app.command("list")
 def list_entries(
     context: typer.Context,
-    kind: Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")] = "",
-    about: Annotated[
-        list[str] | None, typer.Option(help="Only about this: account=…, plan=…, order=…; several must all match.")
-    ] = None,
-    actor: Annotated[str, typer.Option(help="Only done by this actor.")] = "",
-    trace: Annotated[str, typer.Option(help="Only in this trace.")] = "",
+    kind: Kind = "",
+    about: AboutAll = None,
+    actor: Actor = "",
+    producer: Producer = "",
+    trace: Trace = "",
     log: LogName = "events",
-    since: Annotated[datetime | None, typer.Option("--from", help="Only recorded then or later; UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option("--to", help="Only recorded before; UTC.")] = None,
+    since: Since = None,
+    until: Until = None,
     newest: Annotated[bool, typer.Option(help="Newest first.")] = False,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     token: Annotated[str, typer.Option(help="Token of the page.")] = "",
 ) -> None:
     """List entries of the log."""
     request = pb.ListEntriesRequest(
-        filter=pb.EntryFilter(kind=kind, actor=actor, trace_id=trace, subjects=[subject(text) for text in about or ()]),
+        filter=_filter(kind, about, actor, producer, trace, since, until),
         page_size=count,
         page_token=token,
         descending=newest,
         log=log,
     )
-    if since is not None:
-        request.filter.start_time.CopyFrom(utc_message(since))
-    if until is not None:
-        request.filter.end_time.CopyFrom(utc_message(until))
     response = call(context, "compliance_officer", lambda services: services.audit.ListEntries(request))
 
     def readable() -> None:
@@ -83,19 +90,18 @@ def show_entry(
 @app.command()
 def verify(
     context: typer.Context,
-    key: Annotated[
-        str, typer.Option(help="The log's public key, as C2SP writes it; the profile's when not given.")
-    ] = "",
+    key: Key = "",
+    log: LogName = "events",
     export: Annotated[Path | None, typer.Option(help="Also write each entry to this file, one JSON a line.")] = None,
 ) -> None:
     """Read the whole log, compute its tree anew, and compare with the signed checkpoint."""
 
     async def work(services: Evenkeel) -> str:
-        public_key = verifier_key(key, services)
+        public_key = key or await key_of(log, services)
         if export is None:
-            return (await verify_log(services, public_key)).sentence
+            return (await verify_log(services, public_key, log=log)).sentence
         with export.open("wb") as file:
-            return (await verify_log(services, public_key, file)).sentence
+            return (await verify_log(services, public_key, file, log)).sentence
 
     sentence = call(context, "compliance_officer", work)
     out.print(f"[green]log verified[/] {sentence}", highlight=False)
@@ -105,30 +111,26 @@ def verify(
 def export(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(help="A new folder for the files.")],
-    kind: Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")] = "",
-    about: Annotated[
-        list[str] | None, typer.Option(help="Only about this: account=…, plan=…, order=…; several must all match.")
-    ] = None,
-    actor: Annotated[str, typer.Option(help="Only done by this actor.")] = "",
-    since: Annotated[datetime | None, typer.Option(help="Only recorded at this instant or later, in UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only recorded before this instant, in UTC.")] = None,
+    kind: Kind = "",
+    about: AboutAll = None,
+    actor: Actor = "",
+    producer: Producer = "",
+    trace: Trace = "",
+    since: Since = None,
+    until: Until = None,
     csv: Annotated[bool, typer.Option("--csv", help="Also as CSV.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Also as readable text.")] = False,
-    log: Annotated[str, typer.Option(help="Of which log.")] = "events",
+    log: LogName = "events",
     reason: Annotated[str, typer.Option(help="Why; recorded.")] = "",
-    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+    key: Key = "",
 ) -> None:
     """Write a part of the log, or all of it, to a folder that anybody can check offline: `evenkeel audit check`."""
-    wanted = pb.EntryFilter(kind=kind, actor=actor, subjects=[subject(each) for each in about or ()])
-    if since is not None:
-        wanted.start_time.CopyFrom(utc_message(since))
-    if until is not None:
-        wanted.end_time.CopyFrom(utc_message(until))
+    wanted = _filter(kind, about, actor, producer, trace, since, until)
     forms = [ExportRequest.FORM_CSV] * csv + [ExportRequest.FORM_TEXT] * text
     request = ExportRequest(log=log, filter=wanted, forms=forms, reason=reason)
 
     async def work(services: Evenkeel) -> int:
-        return await export_part(services, request, directory, key or await _key_of(log, services))
+        return await export_part(services, request, directory, key or await key_of(log, services))
 
     size = call(context, "compliance_officer", work)
     _check(directory / POLICY_FILE, directory)
@@ -139,12 +141,13 @@ def export(
 def mirror(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(help="A new folder for the log.")],
-    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+    log: LogName = "events",
+    key: Key = "",
 ) -> None:
     """Write the whole log to a folder as C2SP tiles, which `evenkeel audit check` and any C2SP tool can check."""
 
     async def work(services: Evenkeel) -> int:
-        return (await export_log(services, verifier_key(key, services), directory)).size
+        return (await export_log(services, key or await key_of(log, services), directory, log)).size
 
     size = call(context, "compliance_officer", work)
     out.print(f"[green]mirrored and verified[/] {size:,} entries to {directory}", highlight=False)
@@ -203,11 +206,9 @@ def list_reports(context: typer.Context) -> None:
 def report(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which report: `evenkeel audit reports` lists them.")],
-    about: Annotated[
-        list[str] | None, typer.Option(help="Only about this: account=…, plan=…, order=…; several must all match.")
-    ] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only from what was recorded then or later, in UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only from what was recorded before, in UTC.")] = None,
+    about: AboutAll = None,
+    since: Since = None,
+    until: Until = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this file as CSV.")] = None,
 ) -> None:
     """Make a report from the log alone; what the log does not tell is named as missing."""
@@ -263,12 +264,13 @@ def prove(
     context: typer.Context,
     index: Annotated[int, typer.Argument(min=0, help="Index of an entry.")],
     directory: Annotated[Path, typer.Option("--to", help="Folder for the two files.")] = Path(),
-    key: Annotated[str, typer.Option(help="The log's public key; the profile's when not given.")] = "",
+    log: LogName = "events",
+    key: Key = "",
 ) -> None:
     """Write one entry and the proof that it is in the log, for `audit_verify.py` or any C2SP tool."""
 
     async def work(services: Evenkeel) -> tuple[Path, Path]:
-        return await export_proof(services, verifier_key(key, services), index, directory)
+        return await export_proof(services, key or await key_of(log, services), index, directory, log)
 
     record, proof = call(context, "compliance_officer", work)
     out.print(f"[green]proven[/] {record} by {proof}", highlight=False)
@@ -278,14 +280,19 @@ def prove(
 def tail(
     context: typer.Context,
     start: Annotated[int, typer.Option(min=0, help="Index of the first entry wanted.")] = 0,
-    kind: Annotated[str, typer.Option(help="Only this kind; `decision.plan.*` for all below it.")] = "",
+    kind: Kind = "",
+    about: AboutAll = None,
+    actor: Actor = "",
+    producer: Producer = "",
+    trace: Trace = "",
     log: LogName = "events",
 ) -> None:
     """Print entries as they are recorded, one JSON a line, until interrupted; resumes by --start."""
 
     async def work(services: Evenkeel) -> None:
         next_index = start
-        request = pb.StreamEntriesRequest(start_index=start, filter=pb.EntryFilter(kind=kind), follow=True, log=log)
+        wanted = _filter(kind, about, actor, producer, trace)
+        request = pb.StreamEntriesRequest(start_index=start, filter=wanted, follow=True, log=log)
         try:
             async for batch in services.audit.StreamEntries(request):
                 for entry in batch.entries:
@@ -297,13 +304,32 @@ def tail(
     call(context, "compliance_officer", work)
 
 
+def _filter(
+    kind: str,
+    about: list[str] | None,
+    actor: str,
+    producer: str,
+    trace: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> pb.EntryFilter:
+    wanted = pb.EntryFilter(
+        kind=kind, actor=actor, producer=producer, trace_id=trace, subjects=[subject(each) for each in about or ()]
+    )
+    if since is not None:
+        wanted.start_time.CopyFrom(utc_message(since))
+    if until is not None:
+        wanted.end_time.CopyFrom(utc_message(until))
+    return wanted
+
+
 def _check(policy: Path, *target: Path) -> None:
     code = audit_verify.main([str(policy), *map(str, target)])
     if code != audit_verify.PROVEN:
         raise typer.Exit(code)
 
 
-async def _key_of(log: str, services: Evenkeel) -> str:
+async def key_of(log: str, services: Evenkeel) -> str:
     """Return the public key of a log: of `events` the profile's, of another what the service says, which is told."""
     if log == "events":
         return verifier_key("", services)

@@ -12,17 +12,13 @@ from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.signed_note import VerifierKey
 from services.kernel.errors import Invalid
-from tools.cli.audit import LogName
+from tools.cli.audit import Key, LogName, Since, Until, key_of
 from tools.cli.audit import subject as subject_of
-from tools.cli.audit import verifier_key as key_of
-from tools.cli.context import call, out, show, table
+from tools.cli.context import as_json, call, out, show, table
 from tools.cli.text import state, time, utc_message
 from tools.client.record import VerifiedRecord, read_record
 from tools.client.session import Evenkeel
 
-Key = Annotated[str, typer.Option(help="The log's public key, as C2SP writes it; the profile's when not given.")]
-Since = Annotated[datetime | None, typer.Option("--from", help="Only recorded at this instant or later; UTC.")]
-Until = Annotated[datetime | None, typer.Option("--to", help="Only recorded before this instant; UTC.")]
 Count = Annotated[int, typer.Option(min=1, max=1000, help="How many.")]
 Token = Annotated[str, typer.Option(help="Token of the page.")]
 About = Annotated[str, typer.Option(help="Only about this: account=…, plan=…, policy_version=….")]
@@ -44,14 +40,15 @@ def list_logs(context: typer.Context) -> None:
 def story(
     context: typer.Context,
     about: Annotated[str, typer.Argument(help="Whose: order=…, plan=…, block=…, run=…, change=…, policy_version=….")],
+    log: LogName = "events",
     key: Key = "",
 ) -> None:
     """Tell the whole story of an order, plan, block, run or change, and verify that each part of it is in the log."""
-    request = pb.GetStoryRequest(subject=subject_of(about))
+    request = pb.GetStoryRequest(subject=subject_of(about), log=log)
 
     async def work(services: Evenkeel) -> pb.GetStoryResponse:
         answer = await services.audit_queries.GetStory(request)
-        _verify([each.proven for each in answer.entries], answer.checkpoint.note, key_of(key, services))
+        _verify([each.proven for each in answer.entries], answer.checkpoint.note, key or await key_of(log, services))
         return answer
 
     response = call(context, "compliance_officer", work)
@@ -85,21 +82,25 @@ def record(
     to_file: Annotated[
         Path | None, typer.Option("--file", help="Keep it here, to be checked without us by audit_verify.py.")
     ] = None,
+    log: LogName = "events",
     key: Key = "",
 ) -> None:
     """Read everything about an account in a period, and prove that nothing of it is missing."""
-    request = pb.GetAccountRecordRequest(account=account)
+    request = pb.GetAccountRecordRequest(account=account, log=log)
     if since is not None:
         request.start_time.CopyFrom(utc_message(since))
     if until is not None:
         request.end_time.CopyFrom(utc_message(until))
 
     async def work(services: Evenkeel) -> VerifiedRecord:
-        return await read_record(services, key_of(key, services), request)
+        return await read_record(services, key or await key_of(log, services), request)
 
     verified = call(context, "compliance_officer", work)
     if to_file is not None:
         to_file.write_bytes(verified.file)
+    if as_json(context):
+        out.print_json(verified.file.decode())
+        return
     rows = table(f"Everything about account {account}", ">number", ">index", "recorded", "what", "who")
     for entry in verified.entries:
         rows.add_row(
@@ -120,16 +121,17 @@ def as_of(
     context: typer.Context,
     about: Annotated[str, typer.Argument(help="About what: account=…, plan=…, policy_node=….")],
     instant: Annotated[datetime | None, typer.Option("--at", help="As of when; UTC; now when not given.")] = None,
+    log: LogName = "events",
     key: Key = "",
 ) -> None:
     """Show what was known about something at an instant: of each kind of event the newest."""
-    request = pb.GetSubjectAsOfRequest(subject=subject_of(about))
+    request = pb.GetSubjectAsOfRequest(subject=subject_of(about), log=log)
     if instant is not None:
         request.as_of_time.CopyFrom(utc_message(instant))
 
     async def work(services: Evenkeel) -> pb.GetSubjectAsOfResponse:
         answer = await services.audit_queries.GetSubjectAsOf(request)
-        _verify(list(answer.entries), answer.checkpoint.note, key_of(key, services))
+        _verify(list(answer.entries), answer.checkpoint.note, key or await key_of(log, services))
         return answer
 
     response = call(context, "compliance_officer", work)

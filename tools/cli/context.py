@@ -75,6 +75,12 @@ def show(context: typer.Context, message: Message | Sequence[Message], readable:
         out.print_json(json.dumps([MessageToDict(each, preserving_proto_field_name=True) for each in message]))
 
 
+def as_json(context: typer.Context) -> bool:
+    """Return whether `--json` was given."""
+    options: Options = context.obj
+    return options.as_json
+
+
 def table(title: str, *columns: str) -> Table:
     """Return an empty table whose columns that start with `>` are aligned to the right."""
     made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)

@@ -21,8 +21,10 @@ from tools.client.session import Evenkeel
 POLICY_FILE = "policy.txt"
 
 
-async def export_log(services: Evenkeel, verifier_key: str, directory: Path) -> LogReport:
-    """Write the whole log to `directory`, as C2SP tlog-tiles lays it out, and verify it on the way.
+async def export_log(services: Evenkeel, verifier_key: str, directory: Path, log: str = "") -> LogReport:
+    """Write a whole log to `directory`, as C2SP tlog-tiles lays it out, and verify it on the way.
+
+    The log is `log`, `events` when empty.
 
     Raises:
         FileExistsError: `directory` holds a log already.
@@ -32,11 +34,11 @@ async def export_log(services: Evenkeel, verifier_key: str, directory: Path) -> 
     if (directory / "checkpoint").exists():
         raise FileExistsError(f"{directory} holds a log already; give an empty folder")
     key = VerifierKey.parse(verifier_key)
-    signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest())).checkpoint
+    signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest(log=log))).checkpoint
     checkpoint = open_checkpoint(signed.note, origin=key.name, keys=[key])
     verifier, export = LogVerifier([checkpoint]), TileExport()
     if checkpoint.size:
-        async for batch in services.audit.StreamEntries(pb.StreamEntriesRequest()):
+        async for batch in services.audit.StreamEntries(pb.StreamEntriesRequest(log=log)):
             for entry in batch.entries[: checkpoint.size - verifier.size]:
                 verifier.add(entry.body)
                 for path, content in export.add(entry.body):
@@ -74,16 +76,20 @@ async def export_part(services: Evenkeel, request: ExportRequest, directory: Pat
     return size
 
 
-async def export_proof(services: Evenkeel, verifier_key: str, index: int, directory: Path) -> tuple[Path, Path]:
-    """Write entry `index` and the proof that it is in the log to `directory`; return the two files.
+async def export_proof(
+    services: Evenkeel, verifier_key: str, index: int, directory: Path, log: str = ""
+) -> tuple[Path, Path]:
+    """Write entry `index` and the proof that it is in a log to `directory`; return the two files.
+
+    The log is `log`, `events` when empty.
 
     Raises:
         NoteInvalid: The checkpoint is not signed by `verifier_key`.
         Unproven: The proof that the service gave does not hold.
     """
     key = VerifierKey.parse(verifier_key)
-    entry = (await services.audit.GetEntry(pb.GetEntryRequest(index=index))).entry
-    answer = await services.audit.GetInclusionProof(pb.GetInclusionProofRequest(index=index))
+    entry = (await services.audit.GetEntry(pb.GetEntryRequest(index=index, log=log))).entry
+    answer = await services.audit.GetInclusionProof(pb.GetInclusionProofRequest(index=index, log=log))
     proof = TlogProof(index, tuple(answer.hashes), answer.checkpoint.note)
     proof.verify(entry.body, origin=key.name, keys=[key])
     record, proof_file = directory / f"{index}.json", directory / f"{index}{FILE_SUFFIX}"

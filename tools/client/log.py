@@ -31,18 +31,22 @@ class VerifiedLog:
         )
 
 
-async def verify_log(services: Evenkeel, verifier_key: str, export: BinaryIO | None = None) -> VerifiedLog:
-    """Read every entry that the newest checkpoint covers, compute the tree, compare; write bodies to `export`.
+async def verify_log(
+    services: Evenkeel, verifier_key: str, export: BinaryIO | None = None, log: str = ""
+) -> VerifiedLog:
+    """Read every entry that the newest checkpoint of a log covers, compute the tree, compare; write bodies to `export`.
+
+    The log is `log`, `events` when empty.
 
     Raises:
         NoteInvalid: The checkpoint is not signed by `verifier_key`.
         Unproven: An entry is not what belongs at its place, or the tree is not the signed one.
     """
     key = VerifierKey.parse(verifier_key)
-    signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest())).checkpoint
+    signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest(log=log))).checkpoint
     checkpoint = open_checkpoint(signed.note, origin=key.name, keys=[key])
     verifier = LogVerifier([checkpoint])
-    async for batch in services.audit.StreamEntries(pb.StreamEntriesRequest(start_index=0)):
+    async for batch in services.audit.StreamEntries(pb.StreamEntriesRequest(log=log)):
         for entry in batch.entries[: checkpoint.size - verifier.size]:
             verifier.add(entry.body)
             if export is not None:

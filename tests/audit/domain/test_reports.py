@@ -274,6 +274,21 @@ def test_clients_together_stand_between_the_market_and_each_of_them():
         ("NEWT", client, "INTC", "6"),
     ]
     assert rows[0].values["transaction_reference"] == rows[1].values["transaction_reference"]
+    assert [row.values["venue"] for row in rows] == ["XXXX", "XXXX", "XOFF", "XOFF"]
+    assert all(missing(TRANSACTIONS, row) == [] for row in rows)
+
+
+def test_clients_who_sell_together_sell_nothing_short_and_only_each_of_them_says_so():
+    story = [list(each) for each in STORY]
+    story[4][3], story[5][3] = {**story[4][3], "side": "SELL"}, {**story[5][3], "orders": 2}
+
+    rows = list(TRANSACTIONS.rows(facts_of([*KNOWN, *story])))
+
+    assert [(row.values["seller_id"] == "INTC", row.values["short_sale"]) for row in rows] == [
+        (True, None),
+        (False, "SELL"),
+        (False, "SELL"),
+    ]
     assert all(missing(TRANSACTIONS, row) == [] for row in rows)
 
 

@@ -2,7 +2,8 @@
 
 A client's part of a block is one transaction. Where a block had more than one order, the block's fills are transactions
 too, in which `INTC` stands for the clients together, and each client's part has `INTC` on the other side
-(ESMA/2016/1452, section 5.23). A fill that the venue took back cancels its report.
+(ESMA/2016/1452, section 5.23, which also leaves field 62 empty where sellers stand together). A fill that the venue
+took back cancels its report.
 
 What cannot apply to what this platform trades says so with its reason; what applies and was not told is missing.
 """
@@ -20,6 +21,8 @@ from services.kernel.canonical import JsonValue, rfc3339
 RULE = "Del. Reg. (EU) 2017/590 (RTS 22), Annex I, table 2"
 # Clients together, where one order at the market is for several (field 7, field 16).
 AGGREGATED = "INTC"
+# Field 36 of what is traded at no venue, in an instrument that is traded at some.
+OFF_VENUE = "XOFF"
 _NOT_DERIVATIVE = "only of derivatives, which this platform does not trade"
 _NOT_TOLD_BY_VENUES = "of the venue's own report; a broker's execution report does not carry it"
 
@@ -211,6 +214,11 @@ def _instrument(name: str) -> Value:
     return lambda deal: None if deal.order.instrument is None else cast(str, deal.order.instrument.data.get(name))
 
 
+def _venue(deal: Deal) -> JsonValue:
+    # The clients' parts of a block's fills are not traded at the venue again.
+    return deal.order.desk("venue_mic") if _facing_market(deal) else OFF_VENUE
+
+
 def _off_venue(deal: Deal) -> bool:
     return deal.order.desk("venue_mic") in ("XXXX", "XOFF")
 
@@ -264,7 +272,7 @@ COLUMNS: tuple[Column, ...] = (
         _only(_debt, _amount),
         when=lambda deal: _debt(deal) and deal.part is not None,
     ),
-    Column(36, "venue", "the venue's MIC", _desk("venue_mic")),
+    Column(36, "venue", f"the venue's MIC; {OFF_VENUE} between {AGGREGATED} and a client", _venue),
     Column(37, "membership_country", "of the member of the venue", absent="the broker is the member, not the firm"),
     Column(38, "upfront_payment", "paid in advance", absent=_NOT_DERIVATIVE),
     Column(39, "upfront_currency", "of the payment in advance", absent=_NOT_DERIVATIVE),
@@ -304,9 +312,9 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         62,
         "short_sale",
-        "of a sale: SELL, never short, since no more is sold than is held",
-        lambda deal: None if deal.buys else "SELL",
-        when=lambda deal: not deal.buys,
+        "of a client's sale: SELL, never short, since no more is sold than is held",
+        _only(_client_side(buyer=False), lambda _: "SELL"),
+        when=_client_side(buyer=False),
     ),
     Column(63, "otc_indicator", "post-trade flags", absent=_NOT_TOLD_BY_VENUES),
     Column(64, "commodity_hedge", "whether it reduces risk", absent="only of commodity derivatives"),
