@@ -88,8 +88,11 @@ class LogContents(Protocol):
         """Return the body of the newest entry of `kind`."""
         ...
 
-    async def counts(self, size: int) -> Mapping[str, Counts]:
-        """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint."""
+    async def counts(self, start: int, size: int) -> Mapping[str, Counts]:
+        """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint.
+
+        Of entries, keys and postings, only for those from `start` on.
+        """
         ...
 
 
@@ -164,7 +167,7 @@ async def scrub(
     way = _Way(log, work, -1 if since is None else start, disposals, witnesses, closes, stretches)
     whole = await way.follow(None if slice_entries is None else start + slice_entries)
     if whole:
-        way.keep(list(work.surplus(await log.counts(work.size))))
+        way.keep(list(work.surplus(await log.counts(work.plain, work.size))))
     await way.look_at_closings(work.size if whole else None)
     return ScrubReport(start, work.size, work.root(), tuple(way.findings), way.count, whole, work.progress)
 

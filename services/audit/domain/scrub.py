@@ -26,6 +26,9 @@ from services.audit.domain.tiles import RightEdge, Tile, TileId
 
 Posting = tuple[int, int]
 
+# Tables of which a stretch that is plainly right has been read whole.
+COUNTED_FROM_PLAIN = frozenset({"entry", "event_key", "posting"})
+
 # Accounts whose last number is kept in memory, about 100 bytes each; more are looked up again.
 NUMBERS_KEPT_MAX = 500_000
 
@@ -118,12 +121,16 @@ class Memory:
         whole: Whether an account that is not among them has no entry before.
         changed: The last numbers of those that have entries from `changed_since` on.
         changed_since: The last size that a closing entry covers, or where the scrub began.
+        plain: Up to which size every row beside the entries was read, and found to be as it must be.
+        plain_counted: What was counted by then.
     """
 
     numbers: dict[str, int] = field(default_factory=dict)
     whole: bool = True
     changed: dict[str, int] = field(default_factory=dict)
     changed_since: int = 0
+    plain: int = 0
+    plain_counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +302,12 @@ class Scrub:
         self, edge: RightEdge, last_time: datetime, counted: Mapping[str, int], closings: Sequence[StoredEntry]
     ) -> None:
         """Go on after a stretch that is as it must be, and whose numbers were taken."""
+        plain = self._memory.plain == self._covered
         self._edge, self._covered, self._last_time = edge, edge.size, last_time
         for table, count in counted.items():
             self.counted[table] += count
+        if plain:
+            self._memory.plain, self._memory.plain_counted = self._covered, dict(self.counted)
         self.closings += closings
 
     def _contradictions(self, entry: Entry, index: int, sign_time: datetime, seen: set[str]) -> Iterator[Finding]:
@@ -345,12 +355,22 @@ class Scrub:
         self.counted["tile"] += len(expected.tiles)
         self.counted["checkpoint_note"] += 1
 
+    @property
+    def plain(self) -> int:
+        """Up to which size no row of entries, keys and postings need be counted: all were read."""
+        return self._memory.plain
+
     def surplus(self, counts: Mapping[str, Counts]) -> Iterator[Finding]:
-        """Yield the tables that have rows too many or too few, by the counts of all."""
-        for table, must in self.counted.items():
+        """Yield the tables that have rows too many or too few, by the counts of all.
+
+        Of entries, keys and postings, those are counted that belong to entries from `plain` on.
+        """
+        for table, counted in self.counted.items():
+            start = self.plain if table in COUNTED_FROM_PLAIN else 0
+            must = counted - self._memory.plain_counted.get(table, 0) if start else counted
             if counts[table].within != must:
-                found = counts[table].within
-                yield Finding(table, f"has {found} rows for the first {self._covered} entries, must have {must}")
+                found, since = counts[table].within, f" but {start}" if start else ""
+                yield Finding(table, f"has {found} rows for the first {self._covered} entries{since}, must have {must}")
             if counts[table].beyond:
                 yield Finding(table, f"has {counts[table].beyond} rows for entries that no checkpoint covers")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Text, any_, func, literal, select, text
+from sqlalchemy import Text, any_, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.audit.domain.bulk import Bodies
@@ -188,8 +188,11 @@ class PostgresContents:
         bodies = await self._reader.bodies(EntryFilter(kind=kind), start=0, stop=_INDEX_MAX, limit=1, descending=True)
         return bodies[0] if bodies else None
 
-    async def counts(self, size: int) -> Mapping[str, Counts]:
-        """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint."""
+    async def counts(self, start: int, size: int) -> Mapping[str, Counts]:
+        """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint.
+
+        Of entries, keys and postings, only for those from `start` on.
+        """
         tables = self._tables
         entry, event_key, posting = tables.entry, tables.event_key, tables.posting
         tile, checkpoint_note = tables.tile, tables.checkpoint_note
@@ -197,9 +200,14 @@ class PostgresContents:
         # A tile of level L is full when the log has (index + 1) * 256^(L + 1) entries.
         filled = (tile.c.idx + 1) * func.power(2, TILE_HEIGHT * (tile.c.level + 1))
         conditions = {
-            "entry": (entry.c.idx < size, entry.c.idx >= newest),
-            "event_key": (event_key.c.idx < size, event_key.c.idx >= newest),
-            "posting": (posting.c.start < size, posting.c.start >= newest),
+            **{
+                name: (column.between(start, size - 1), or_(column >= newest, column < 0))
+                for name, column in (
+                    ("entry", entry.c.idx),
+                    ("event_key", event_key.c.idx),
+                    ("posting", posting.c.start),
+                )
+            },
             "tile": (filled <= size, filled > newest),
             "checkpoint_note": (checkpoint_note.c.size <= size, checkpoint_note.c.size > newest),
         }

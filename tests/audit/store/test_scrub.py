@@ -289,6 +289,9 @@ async def test_only_a_stretch_that_is_not_right_is_followed_entry_by_entry(datab
         ("posting", "delete from audit.posting where start = 345", [(345, 347)]),
         ("tile", "delete from audit.tile", [(44, 345), (345, 347)]),
         ("entry", "update audit.entry set body = 'x', leaf = sha256('x') where idx = 50", [(44, 345)]),
+        ("event_key", "insert into audit.event_key values (gen_random_uuid(), 50, sha256('x'))", [(44, 345)]),
+        ("event_key", "insert into audit.event_key values (gen_random_uuid(), -1, sha256('x'))", []),
+        ("event_key", "insert into audit.event_key values (gen_random_uuid(), 347, sha256('x'))", []),
         ("close_number", "update audit.close_number set last = last + 1 where size = 44", []),
     ):
         await superuser.execute(change)
@@ -298,7 +301,7 @@ async def test_only_a_stretch_that_is_not_right_is_followed_entry_by_entry(datab
         exact = await scrubbed(database)
         assert sorted(stretches.suspicious) == suspicious, change
         assert report.finding_count == exact.finding_count > 0, change
-        assert set(report.findings) == set(exact.findings), change
+        assert {each.where for each in report.findings} == {each.where for each in exact.findings}, change
         await restore(superuser, table)
 
 
