@@ -299,7 +299,7 @@ def grpc_append() -> Sequence[Result]:
 
 
 async def _grpc_append() -> Sequence[Result]:
-    async with lab() as here, _service(here) as channel:
+    async with lab() as here, service(here) as channel:
         stub = AuditServiceStub(channel)
         await stub.Append(_request(10**12, 1))
         # Made before the clock starts: what a producer's events cost it is its own affair.
@@ -356,14 +356,14 @@ async def _sent(
 
 
 @asynccontextmanager
-async def _service(here: Lab) -> AsyncIterator[object]:
-    """Start the service as its own process, with mutual TLS; give a channel to it."""
+async def service(here: Lab, role: str = "decision_service") -> AsyncIterator[object]:
+    """Start the service as its own process, with mutual TLS; give a channel to it for somebody with `role`."""
     directory = here.directory
     authority = Authority.at(directory)
     server, client = authority.issue("audit"), authority.issue("decision")
     issuer = TokenIssuer.at(directory)
     token_file = directory / "token"
-    token_file.write_text(issuer.token("decision", ["decision_service"], timedelta(hours=1)))
+    token_file.write_text(issuer.token("decision", [role], timedelta(hours=1)))
     key_file, wrapping_file, port_file = directory / "log.key", directory / "wrapping.key", directory / "port"
     key_file.write_bytes(
         here.key.private_key.private_bytes(

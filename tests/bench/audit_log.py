@@ -7,6 +7,7 @@ process, as an RPC makes them; the same through mutual TLS stands beside them.
 import asyncio
 import os
 import random
+import resource
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -16,16 +17,20 @@ from importlib.metadata import version
 import asyncpg
 from sqlalchemy import text
 
+from evenkeel.audit.v1 import audit_service_pb2 as pb
+from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from services.audit.app import AuditApp, Exporter, ExportOrder, Growing, scrub
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Frontier
 from services.audit.store import PostgresCloses, PostgresContents, PostgresReader, StretchProcesses, Trusted
 from services.runtime.database import Database
+from tests.bench.audit import service
 from tests.bench.audit_filler import fill
 from tests.bench.audit_lab import ACCOUNTS, ENTRIES, NOW, ORIGIN, Lab, an_event, lab, large_log_directory, timed
 from tests.bench.results import Result
 
 RECOMPUTED_ENTRIES = 1_000_000
+SERVED_ENTRIES = 100_000
 AT = f"at {ENTRIES:,} entries"
 
 
@@ -112,6 +117,33 @@ async def _leaves(database: Database, size: int) -> Sequence[bytes]:
         return rows.scalars().all()
 
 
+def through_the_service() -> Sequence[Result]:
+    """Measure the same questions through mutual TLS, to a service of its own; a list is recorded before it is shown."""
+    return asyncio.run(_through_the_service())
+
+
+async def _through_the_service() -> Sequence[Result]:
+    async with lab() as here:
+        await fill(here.url, here.owner_url, "events", SERVED_ENTRIES, here.key)
+        async with service(here, "compliance_officer") as channel:
+            stub, rnd = AuditServiceStub(channel), random.Random(8)
+
+            async def prove() -> None:
+                await stub.GetInclusionProof(pb.GetInclusionProofRequest(index=rnd.randrange(SERVED_ENTRIES)))
+
+            async def ask() -> None:
+                plan = pb.Subject(kind="plan", id=f"plan-{rnd.randrange(SERVED_ENTRIES // 2):010d}")
+                wanted = pb.EntryFilter(subjects=[plan])
+                await stub.ListEntries(pb.ListEntriesRequest(filter=wanted, page_size=100, descending=True))
+
+            proof_s, list_s = await timed(prove), await timed(ask)
+    at = f"through mutual TLS, at {SERVED_ENTRIES:,} entries"
+    return [
+        Result("audit.served_inclusion_ms", statistics.median(proof_s) * 1e3, f"ms, median, {at}"),
+        Result("audit.served_list_ms", statistics.median(list_s) * 1e3, f"ms, median, recorded first, {at}"),
+    ]
+
+
 def scrubbing() -> Sequence[Result]:
     """Measure a scrub of everything that is stored of the log."""
     return asyncio.run(_scrubbing())
@@ -132,7 +164,16 @@ async def _scrubbing() -> Sequence[Result]:
         await database.close()
     if report.finding_count or report.size != ENTRIES:
         raise RuntimeError(f"the log is not as it must be: {report.size:,} entries, {report.findings[:3]}")
-    return [Result("audit.scrub_per_s", ENTRIES / took_s, f"entries/s, {AT}, {count} processes")]
+    return [
+        Result("audit.scrub_per_s", ENTRIES / took_s, f"entries/s, {AT}, {count} processes"),
+        Result("audit.scrub_mb", _most_mb(), f"MB at most, of the service's process or one that checks, {AT}"),
+    ]
+
+
+def _most_mb() -> float:
+    """Return the most memory that this process or one that it began and ended has had."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
 
 
 def exporting() -> Sequence[Result]:
@@ -151,7 +192,10 @@ async def _exporting() -> Sequence[Result]:
         took_s = time.perf_counter() - began
         await database.close()
     speed = f"{size / took_s / 1e6:.0f} MB/s"
-    return [Result("audit.export_per_s", ENTRIES / took_s, f"entries/s, with proof, {speed}, {AT}")]
+    return [
+        Result("audit.export_per_s", ENTRIES / took_s, f"entries/s, with proof, {speed}, {AT}"),
+        Result("audit.export_mb", _most_mb(), f"MB at most, {AT}"),
+    ]
 
 
 def storage() -> Sequence[Result]:
