@@ -40,7 +40,6 @@ _NESTED = frozenset({dict, list})
 
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _of_members = itemgetter(*MEMBERS)
-_TEXTS = (1, 3, 5, 6, 7, 8, 10)
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +79,9 @@ def _plainly(body: bytes) -> Entry | None:
         number, actor, data, event_id, index, kind, occurred, producer, recorded, subjects, trace_parent = values
         if type(number) is not int or type(index) is not int or type(data) is not dict or type(subjects) is not dict:
             return None
-        if any(type(values[at]) is not str for at in _TEXTS) or not {str}.issuperset(map(type, subjects.values())):
+        if not type(actor) is type(event_id) is type(kind) is type(occurred) is type(producer) is type(recorded) is str:
+            return None
+        if type(trace_parent) is not str or not {str}.issuperset(map(type, subjects.values())):
             return None
         if not exact((data,)) or not _EVENT_ID.fullmatch(event_id) or not _traced(trace_parent):
             return None
