@@ -90,16 +90,8 @@ def _plainly(body: bytes) -> Entry | None:
         return None
     if occurred_time is None or recorded_time is None:
         return None
-    event = object.__new__(Event)
-    event.__dict__.update(
-        event_id=event_id,
-        kind=kind,
-        occurred_time=occurred_time,
-        producer=producer,
-        actor=actor,
-        trace_parent=trace_parent,
-        subjects=subjects,
-        data=orjson.dumps(data, option=STRICT),
+    event = Event.checked(
+        event_id, kind, occurred_time, producer, actor, trace_parent, subjects, orjson.dumps(data, option=STRICT)
     )
     return Entry(index, number, recorded_time, event, body, leaf_hash(body))
 
