@@ -104,13 +104,13 @@ async def test_a_killed_database_loses_nothing_doubles_nothing_and_forks_nothing
     callers = Callers(sequencer)
     tasks = [asyncio.create_task(callers.run(name)) for name in range(CALLERS)]
     for _ in range(KILLS):
-        await callers.until(len(callers.acknowledged) + rnd.randint(500, 3000))
+        await callers.until(len(callers.acknowledged) + rnd.randint(100, 600))
         server.kill()
         # The service sees that its database is gone, and says so, before the server is back.
         losses = len(seen.losses)
         await seen.until(lambda losses=losses: len(seen.losses) > losses)
         server.start()
-    await callers.until(len(callers.acknowledged) + 1000)
+    await callers.until(len(callers.acknowledged) + 200)
     callers.stop.set()
     await asyncio.gather(*tasks)
     stop.set()

@@ -55,6 +55,8 @@ class Producers:
     def __init__(self, processes, token):
         self.processes = processes
         self.token = token
+        # One by port; a process has a port of its own after each start.
+        self.channels = {}
         self.acknowledged = {}
         self.notes = set()
         self.stop = asyncio.Event()
@@ -73,11 +75,12 @@ class Producers:
         while True:
             port = rnd.choice(self.processes).port
             if port is not None:
-                async with connect(f"127.0.0.1:{port}", token=lambda: self.token, call_s=5) as channel:
-                    call = AuditServiceStub(channel).Append(request)
-                    if await call.code() is grpc.StatusCode.OK:
-                        answer = await call
-                        break
+                if port not in self.channels:
+                    self.channels[port] = connect(f"127.0.0.1:{port}", token=lambda: self.token, call_s=5)
+                call = AuditServiceStub(self.channels[port]).Append(request)
+                if await call.code() is grpc.StatusCode.OK:
+                    answer = await call
+                    break
             # Nobody answers, or not yet: what any producer does then is to wait a moment.
             await asyncio.sleep(0.05)
         self.notes.add(answer.checkpoint.note)
@@ -85,6 +88,10 @@ class Producers:
             assert result.status in (pb.AppendResult.STATUS_APPENDED, pb.AppendResult.STATUS_DUPLICATE)
             self.acknowledged[event.event_id] = (result.index, event)
         self.more.set()
+
+    async def close(self):
+        for channel in self.channels.values():
+            await channel.close()
 
     async def until(self, count):
         while len(self.acknowledged) < count:
@@ -113,6 +120,7 @@ def environment(audit_database, tmp_path):
         "EVENKEEL_AUDIT_LOG_ORIGIN": ORIGIN,
         "EVENKEEL_AUDIT_LOG_KEY_FILE": str(key_file),
         "EVENKEEL_AUDIT_ELECTION_INTERVAL_S": "0.1",
+        "EVENKEEL_AUDIT_HEALTH_PERIOD_S": "0.2",
     }, issuer.token("decision", ["decision_service"], timedelta(hours=1))
 
 
@@ -131,12 +139,13 @@ async def test_killed_processes_lose_nothing_double_nothing_and_fork_nothing(env
             victim = processes[kill % 2]
             victim.kill()
             victim.start()
-        await producers.until(len(producers.acknowledged) + 400)
+        await producers.until(len(producers.acknowledged) + 200)
         producers.stop.set()
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+        await producers.close()
         for process in processes:
             process.kill(signal.SIGTERM)
 
@@ -172,6 +181,7 @@ async def test_a_process_that_is_told_to_stop_ends_by_itself_with_success(enviro
     process.start()
     producers = Producers([process], token)
     await producers.send([an_event("one")], random.Random(1))
+    await producers.close()
 
     assert process.kill(signal.SIGTERM) == 0
     assert len(producers.acknowledged) == 1
@@ -181,7 +191,9 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
     variables, token = environment
     process = Process(0, variables, tmp_path)
     process.start()
-    await Producers([process], token).send([an_event("one"), an_event("two")], random.Random(1))
+    producers = Producers([process], token)
+    await producers.send([an_event("one"), an_event("two")], random.Random(1))
+    await producers.close()
     process.kill(signal.SIGTERM)
 
     def command(name):
