@@ -338,6 +338,38 @@ async def test_orders_and_blocks_are_listed_and_a_block_shows_who_got_what(evenk
     assert "account-0000" in shown.out
 
 
+async def test_what_trades_cost_is_proposed_as_rules_and_another_approves_them(evenkeel, run_id):
+    fitted = (await evenkeel("--json", "calibrate", "--run", run_id)).json
+    proposed = await evenkeel("calibrate", "--run", run_id, "--node", "firm")
+    change = (await evenkeel("--json", "policy", "changes", "--node", "firm")).json["changes"][0]
+    document = (await evenkeel("--json", "policy", "change", change["change_id"])).json["change"]["document"]
+
+    assert int(fitted["order_count"]) >= 30
+    assert proposed.code == 0, proposed.err
+    assert "waits for approval" in proposed.out
+    assert document["cost"]["spread_factor"] == fitted["spread_factor"]
+    assert (await evenkeel("policy", "withdraw", change["change_id"])).code == 0
+
+
+async def test_a_custodians_statement_is_imported_and_what_differs_is_shown(evenkeel, run_id, tmp_path):
+    file = tmp_path / "statement.yaml"
+    file.write_text(
+        "custodian: custodian-z\nday: 2022-12-28\naccounts:\n  - account_id: account-00001\n    cash: USD 100.00\n"
+        "    positions:\n      - {instrument_id: VTI, quantity: 10}\n"
+        "trades:\n  - {reference: t-1, account_id: account-00001, instrument_id: VTI, side: SIDE_BUY, quantity: 10,\n"
+        "     value: USD 900.00, fees: USD 0.00, trade_date: 2022-12-28, settlement_date: 2022-12-30}\n"
+    )
+
+    imported = await evenkeel("custodian", "import", str(file))
+    shown = await evenkeel("--json", "custodian", "reconcile", "custodian-z")
+
+    assert imported.code == 0, imported.err
+    assert "account-00001" in imported.out
+    (found,) = shown.json["breaks"]
+    assert (found["kind"], found["source"]) == ("EXTRA_TRADE", "custodian-z")
+    assert (await evenkeel("break", "resolve", found["break_id"], "--note", "A test's.")).code == 0
+
+
 async def test_the_log_is_listed_shown_verified_and_exported(evenkeel, run_id, tmp_path):
     listed = await evenkeel("audit", "list", "--about", "account=account-00001", "--kind", "decision.*")
     assert "decision.plan.decided" in listed.out

@@ -11,7 +11,9 @@ from tools.cli import (
     batches,
     book,
     breaks,
+    calibrating,
     clients,
+    custodians,
     fix,
     nodes,
     orders,
@@ -49,7 +51,9 @@ app.add_typer(audit_queries.extended(audit.app), name="audit")
 app.add_typer(records.app, name="records")
 app.add_typer(fix.app, name="fix")
 app.add_typer(breaks.app, name="break")
+app.add_typer(custodians.app, name="custodian")
 app.command("cost")(breaks.cost)
+app.command("calibrate")(calibrating.calibrate)
 app.command("halt")(trading.halt)
 app.command("resume")(trading.resume)
 app.command("trading")(trading.state)

@@ -8,6 +8,7 @@ from google.type import decimal_pb2, money_pb2
 from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
 from evenkeel.decision.v1 import plan_service_pb2 as pb
+from services.decision.app.calibrating import CostFit
 from services.decision.domain import decision as domain
 from services.decision.domain import outline as outlines
 from services.decision.domain.outline import Outline
@@ -257,3 +258,22 @@ def weight_message(value: Decimal) -> decimal_pb2.Decimal:
 def bps_message(value: Decimal) -> decimal_pb2.Decimal:
     """Return basis points as they are shown."""
     return decimal_message(value.quantize(_BPS_STEP, ROUND_HALF_EVEN))
+
+
+def calibration_message(fit: CostFit, currency: str) -> pb.CalibrateCostsResponse:
+    """Return the message of what orders cost, and of the parameters that fit; amounts in cents, half to even."""
+
+    def shown(amount: Decimal) -> money_pb2.Money:
+        return money_message(Money(amount, currency).to_cents())
+
+    found = fit.calibration
+    return pb.CalibrateCostsResponse(
+        order_count=fit.order_count,
+        traded_value=shown(fit.value),
+        predicted_cost=shown(fit.predicted),
+        realized_cost=shown(fit.realised),
+        spread_factor=decimal_message(found.parameters.spread_factor),
+        impact_coefficient=decimal_message(found.parameters.impact_coefficient),
+        error_before_bps=decimal_message(found.error_before_bps),
+        error_after_bps=decimal_message(found.error_after_bps),
+    )

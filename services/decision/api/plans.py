@@ -14,7 +14,13 @@ from services.decision.api.explanation_messages import (
     previewed_message,
     wish_of,
 )
-from services.decision.api.plan_messages import no_trade_reason_of, outcome_of, plan_message, state_of
+from services.decision.api.plan_messages import (
+    calibration_message,
+    no_trade_reason_of,
+    outcome_of,
+    plan_message,
+    state_of,
+)
 from services.decision.api.preview_messages import previews_message
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
@@ -23,6 +29,7 @@ from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.kernel.ids import AccountId, InstrumentId, PlanId, RunId
 from services.runtime.paging import cut, read_page
+from services.runtime.wire import instant_of
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -57,6 +64,11 @@ class PlanServicer(PlanServiceServicer):
         found = await self.app.list_plans(which, after, page.size + 1)
         shown, token = cut(found, page, lambda plan: (plan.plan_id,))
         return pb.ListPlansResponse(plans=[plan_message(each) for each in shown], next_page_token=token)
+
+    async def CalibrateCosts(self, request: pb.CalibrateCostsRequest, context: _Context) -> pb.CalibrateCostsResponse:
+        since = instant_of(request.close_time_min, "close_time_min") if request.HasField("close_time_min") else None
+        fit = await self.app.calibrate_costs(RunId(request.run_id) if request.run_id else None, since, request.currency)
+        return calibration_message(fit, request.currency)
 
     async def ApprovePlan(self, request: pb.ApprovePlanRequest, context: _Context) -> pb.ApprovePlanResponse:
         approved = await self.app.approve_plan(

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from services.decision.app.calibrating import CostFit, fit_costs
 from services.decision.app.events import plan_moved
 from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Solver
 from services.decision.app.recalling import found_plan, inputs_of
@@ -11,7 +13,7 @@ from services.decision.domain.recorded import recorded_bytes
 from services.decision.domain.run import RunNotFound
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
-from services.kernel.ids import PlanId
+from services.kernel.ids import PlanId, RunId
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ class PlanApp:
         """Return plans after `after` by id, without content."""
         async with self.read() as session:
             return await session.plans.listed(which, after, limit)
+
+    async def calibrate_costs(self, run_id: RunId | None, since: datetime | None, currency: str) -> CostFit:
+        """Return the parameters of the cost model that fit what closed orders in `currency` did cost.
+
+        Raises:
+            CostsTooFew: There are too few.
+        """
+        async with self.read() as session:
+            return await fit_costs(session, self.policy, run_id=run_id, since=since, currency=currency)
 
     async def approve_plan(self, plan_id: PlanId, *, plan_hash: str, approver: str, comment: str) -> Plan:
         """Approve a plan that waits for a person, so that execution may act on it. Safe to repeat.

@@ -201,6 +201,33 @@ class ClosedOrder:
     state: str
     filled_quantity: Decimal
     close_reason: str
+    cost: "OrderCost | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCost:
+    """What an order cost that was filled, at least in part.
+
+    `value` is what was filled at the price at arrival, `trading` what it cost from there on, negative for a gain.
+    """
+
+    instrument_id: InstrumentId
+    currency: str
+    value: Decimal
+    trading: Decimal
+    fees: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CostedOrder:
+    """A closed order beside what its plan predicted for what was filled; the plan rests on `policy_hash`."""
+
+    order_id: OrderId
+    policy_hash: str
+    value: Decimal
+    spread: Decimal
+    impact: Decimal
+    trading: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +332,12 @@ class Plans(Protocol):
 
     async def run_ids(self, plan_ids: Collection[PlanId]) -> Mapping[PlanId, RunId]:
         """Return the run of each plan; plans that do not exist are left out."""
+        ...
+
+    async def costed_orders(
+        self, run_id: RunId | None, since: datetime | None, currency: str, limit: int
+    ) -> Sequence[CostedOrder]:
+        """Return closed orders that something was filled of, the newest `limit`, with what was predicted for them."""
         ...
 
     async def close_orders(self, orders: Sequence[ClosedOrder], at: datetime) -> Sequence[Plan]:

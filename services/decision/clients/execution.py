@@ -10,7 +10,7 @@ from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
-from services.decision.app.ports import ApprovedPlan, ClosedOrder, Report, SignedPlan
+from services.decision.app.ports import ApprovedPlan, ClosedOrder, OrderCost, Report, SignedPlan
 from services.decision.clients.peers import facts_of
 from services.decision.domain.book import Allocation
 from services.decision.domain.plan import ReleasedTrade
@@ -170,6 +170,18 @@ def _closed(said: pb.Order) -> ClosedOrder:
         if said.filled_quantity.value
         else Decimal(0),
         close_reason=said.close_reason,
+        cost=_cost(said) if said.HasField("cost") and said.cost.arrival_value.currency_code else None,
+    )
+
+
+def _cost(said: pb.Order) -> OrderCost:
+    value = money_of(said.cost.arrival_value, "cost.arrival_value")
+    return OrderCost(
+        instrument_id=InstrumentId(said.instrument_id),
+        currency=value.currency,
+        value=value.amount,
+        trading=money_of(said.cost.trading, "cost.trading").amount,
+        fees=money_of(said.cost.fees, "cost.fees").amount,
     )
 
 

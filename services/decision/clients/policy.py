@@ -197,6 +197,8 @@ def read_policy(document: bytes) -> Policy:
         ),
         hold=_hold(said),
         minimum_hold_days=cost.minimum_hold_days,
+        impact_coefficient=_or_one(_number(cost, "impact_coefficient", "cost")),
+        spread_factor=_or_one(_number(cost, "spread_factor", "cost")),
         total_drift=_number(said.triggers, "total_drift", "triggers"),
         tracking_error_trigger=_number(said.triggers, "tracking_error", "triggers"),
         ladder_steps=said.bands.ladder_steps or None,

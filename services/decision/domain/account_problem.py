@@ -8,7 +8,7 @@ the wash-sale rules wherever they are, and for every instrument that is substant
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.convex import kept_because
@@ -41,8 +41,8 @@ from services.kernel.errors import Rejected, Violations
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
 
-# Y of the square-root law of market impact; measured values lie around 1 (Almgren and others 2005, Bouchaud 2010).
-IMPACT_COEFFICIENT = ONE
+# Spreads with a factor are rounded half-even to so many decimals of a basis point.
+SPREAD_QUANTUM = Decimal("0.0001")
 
 # Trades this far back may still matter to a wash-sale window; the rules themselves look at 30 days either side.
 RECENT_TRADES = timedelta(days=31)
@@ -323,7 +323,7 @@ def _holding(
         target_weight=target,
         band=Band(ZERO, ZERO) if excluded else _band(policy, instrument.instrument_id, target),
         lots=rules.costed([lot for position in traded for lot in _lots(position, quote)]),
-        spread_bps=policy.spread_bps if spread is None else spread,
+        spread_bps=_paid(policy.spread_bps if spread is None else spread, policy.spread_factor),
         commission_per_trade=commission,
         average_daily_value=None if not volume else EXACT.multiply(volume, quote.price),
         minimum_trade=minimum_trade,
@@ -386,9 +386,16 @@ def _objective(policy: Policy) -> Objective:
         tax_weight=policy.tax_importance,
         cost_weight=policy.cost_importance,
         loss_credit_weight=ONE if policy.tax.harvest_losses else ZERO,
-        impact_coefficient=IMPACT_COEFFICIENT,
+        impact_coefficient=policy.impact_coefficient,
         horizon_years=policy.horizon_years,
     )
+
+
+def _paid(spread_bps: Decimal, factor: Decimal) -> Decimal:
+    """Return the spread that is reckoned with; as it is quoted when nothing is known to be paid of it but all."""
+    if factor == ONE:
+        return spread_bps
+    return EXACT.multiply(spread_bps, factor).quantize(SPREAD_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
 def _is_flow(cash_flow: Decimal, minimum: Decimal | None) -> bool:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.book import PlannedLot
-from services.decision.domain.decision import Character
+from services.decision.domain.decision import Character, TradeCost
 from services.decision.domain.plan import Release
 from services.decision.domain.problem import ZERO, LotId, RecentTrade, Side
 from services.decision.domain.recorded import read_value
@@ -45,6 +45,18 @@ def planned_purchases(content: bytes) -> Mapping[InstrumentId, Decimal]:
         InstrumentId(trade["instrument_id"]): Decimal(trade["quantity"])
         for trade in decision.get("trades", ())
         if Side(trade["side"]) is Side.BUY
+    }
+
+
+def trade_costs(content: bytes) -> Mapping[InstrumentId, tuple[Decimal, TradeCost]]:
+    """Return the quantity of each trade of a plan, and what it was predicted to cost."""
+    decision = json.loads(content).get("decision") or {}
+    return {
+        InstrumentId(trade["instrument_id"]): (
+            Decimal(trade["quantity"]),
+            TradeCost(*(Decimal(trade["cost"][part]) for part in ("spread", "commission", "impact"))),
+        )
+        for trade in decision.get("trades", ())
     }
 
 

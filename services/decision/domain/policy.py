@@ -179,6 +179,8 @@ class Policy:
         account_minimum: Plans of accounts of less value wait for a person.
         identical: Sets of instruments that are substantially identical, beside those that the book names.
         minimum_hold_days: A lot is not sold before it was held for so many days.
+        impact_coefficient: Y of the square-root law of impact.
+        spread_factor: What is paid of half the spread.
         total_drift: Half the sum of absolute deviations above which trades are called for; None never does.
         tracking_error_trigger: The same of the tracking error of a year.
         ladder_steps: In how many steps a rebalance is made; None for all at once.
@@ -228,6 +230,8 @@ class Policy:
     identical: tuple[frozenset[InstrumentId], ...] = ()
     hold: str | None = None
     minimum_hold_days: int = 0
+    impact_coefficient: Decimal = ONE
+    spread_factor: Decimal = ONE
     leverage_limit: Decimal | None = None
     factor_limits: tuple[FactorLimit, ...] = ()
     stress_limits: tuple[StressLimit, ...] = ()

@@ -11,22 +11,27 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from services.decision.app.ports import ClosedOrder, PlanFilter
+from services.decision.app.ports import ClosedOrder, CostedOrder, OrderCost, PlanFilter
 from services.decision.domain.book import PlannedLot
-from services.decision.domain.plan import LIVE_STATES, NewPlan, Plan, PlanOutcome, PlanState
-from services.decision.domain.plan_parts import planned_lots, recent_trades
+from services.decision.domain.decision import TradeCost
+from services.decision.domain.plan import LIVE_STATES, NewPlan, Plan, PlanInputs, PlanOutcome, PlanState
+from services.decision.domain.plan_parts import planned_lots, recent_trades, trade_costs
 from services.decision.domain.problem import RecentTrade
-from services.decision.domain.recorded import recorded_bytes
+from services.decision.domain.recorded import read_recorded, recorded_bytes
 from services.decision.domain.run import Run
 from services.decision.store.plan_rows import LISTED, plan_of
 from services.decision.store.submissions import SubmissionStore
 from services.decision.tables.runs import LIVE, closed_order, plan, run
 from services.kernel.errors import Conflict
-from services.kernel.ids import AccountId, InstrumentId, PlanId, RunId
+from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, RunId
 from services.runtime.telemetry import counter
 
 # Decided after a look at the account, so that it need not be looked at again for a while.
 _LOOKED_AT = (PlanOutcome.TRADE.value, PlanOutcome.NO_TRADE.value)
+
+
+# Plans whose content is read at once.
+_PLANS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +245,44 @@ class PlanStore(SubmissionStore):
             if row.targets
         }
 
+    async def costed_orders(
+        self, run_id: RunId | None, since: datetime | None, currency: str, limit: int
+    ) -> Sequence[CostedOrder]:
+        """Return closed orders that something was filled of, the newest `limit`, with what was predicted for them."""
+        which = (closed_order.c.currency == currency) & (closed_order.c.value > 0)
+        if run_id is not None:
+            which &= plan.c.run_id == run_id
+        if since is not None:
+            which &= closed_order.c.record_time >= since
+        newest = (
+            select(
+                *(closed_order.c.order_id, closed_order.c.plan_id, closed_order.c.instrument_id),
+                *(closed_order.c.filled_quantity, closed_order.c.value, closed_order.c.trading),
+            )
+            .join(plan, plan.c.plan_id == closed_order.c.plan_id)
+            .where(which)
+            .order_by(closed_order.c.record_time.desc(), closed_order.c.order_id)
+            .limit(limit)
+        )
+        by_plan: dict[str, list[Any]] = {}
+        for row in await self.connection.execute(newest):
+            by_plan.setdefault(row.plan_id, []).append(row)
+        found: list[CostedOrder] = []
+        plan_ids = sorted(by_plan)
+        # A plan says much; few at a time keep memory small.
+        for start in range(0, len(plan_ids), _PLANS_AT_ONCE):
+            part = plan_ids[start : start + _PLANS_AT_ONCE]
+            wanted = select(plan.c.plan_id, plan.c.inputs, plan.c.content).where(plan.c.plan_id == any_(_texts(part)))
+            for said in await self.connection.execute(wanted):
+                predicted = trade_costs(said.content)
+                policy_hash = read_recorded(PlanInputs, said.inputs).policy_hash
+                found += [
+                    _costed(each, policy_hash, *predicted[InstrumentId(each.instrument_id)])
+                    for each in by_plan[said.plan_id]
+                    if each.instrument_id in predicted
+                ]
+        return found
+
     async def close_orders(self, orders: Sequence[ClosedOrder], at: datetime) -> Sequence[Plan]:
         """Count closed orders, each once, and return the plans that are DONE by it."""
         if not orders:
@@ -254,6 +297,7 @@ class PlanStore(SubmissionStore):
                 "filled_quantity": each.filled_quantity,
                 "close_reason": each.close_reason,
                 "record_time": at,
+                **_cost_values(each.cost),
             }
             for each in orders
             if each.plan_id in ours
@@ -284,6 +328,30 @@ class PlanStore(SubmissionStore):
     async def _with_content(self, wanted: Select[Any]) -> Plan | None:
         row = (await self.connection.execute(wanted)).one_or_none()
         return None if row is None else plan_of(row, row.content)
+
+
+def _cost_values(cost: OrderCost | None) -> dict[str, Any]:
+    if cost is None:
+        return dict.fromkeys(("instrument_id", "currency", "value", "trading", "fees"))
+    return {
+        "instrument_id": cost.instrument_id,
+        "currency": cost.currency,
+        "value": cost.value,
+        "trading": cost.trading,
+        "fees": cost.fees,
+    }
+
+
+def _costed(row: Any, policy_hash: str, quantity: Decimal, predicted: TradeCost) -> CostedOrder:  # noqa: ANN401 - a row
+    part = row.filled_quantity / quantity
+    return CostedOrder(
+        order_id=OrderId(row.order_id),
+        policy_hash=policy_hash,
+        value=row.value,
+        spread=predicted.spread * part,
+        impact=predicted.impact * part,
+        trading=row.trading,
+    )
 
 
 def _new_row(of: Run, new: NewPlan, at: datetime) -> dict[str, Any]:

@@ -181,4 +181,10 @@ closed_order = Table(
     Column("filled_quantity", Numeric, nullable=False),
     Column("close_reason", Text, nullable=False),
     Column("record_time", DateTime(timezone=True), nullable=False),
+    # What it cost, where something was filled: its value at arrival, what trading cost from there on, and fees.
+    Column("instrument_id", Text),
+    Column("currency", Text),
+    Column("value", Numeric),
+    Column("trading", Numeric),
+    Column("fees", Numeric),
 )

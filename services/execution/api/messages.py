@@ -8,7 +8,7 @@ from google.type import money_pb2
 
 from evenkeel.common.v1 import values_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
-from services.execution.app.cost_report import CostLine, GroupBy
+from services.execution.app.cost_report import CostLine, GroupBy, predicted_of, shortfall_of
 from services.execution.app.records import (
     AllocationDetail,
     AllocationRecord,
@@ -27,7 +27,7 @@ from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
 from services.kernel.errors import FieldViolation, Invalid
-from services.kernel.money import Money
+from services.kernel.money import Money, in_cents
 from services.runtime.wire import date_message, decimal_message, instant_message, money_message
 
 SIDE = {Side.BUY: values_pb2.SIDE_BUY, Side.SELL: values_pb2.SIDE_SELL}
@@ -105,6 +105,20 @@ def order_message(order: OrderRecord) -> pb.Order:
         block_id=order.block_id or "",
         create_time=instant_message(order.create_time),
         update_time=instant_message(order.update_time),
+        cost=_order_cost(order) if order.closed else None,
+    )
+
+
+def _order_cost(order: OrderRecord) -> pb.OrderCost:
+    cost, currency = shortfall_of(order), order.terms.currency
+    return pb.OrderCost(
+        decision_value=_money(in_cents(order.filled * order.decision_price), currency),
+        arrival_value=_money(in_cents(order.arrival_amount), currency),
+        delay=_money(in_cents(cost.delay), currency),
+        trading=_money(in_cents(cost.trading), currency),
+        opportunity=_money(in_cents(cost.opportunity), currency),
+        fees=_money(cost.fees, currency),
+        predicted_cost=_money(predicted_of(order), currency),
     )
 
 

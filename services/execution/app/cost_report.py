@@ -65,14 +65,14 @@ class _Sums:
     predicted: Decimal = ZERO
 
     def add(self, order: OrderRecord) -> None:
-        cost = _shortfall(order)
+        cost = shortfall_of(order)
         self.order_count += 1
         self.traded_amount += order.filled_amount
         self.delay += cost.delay
         self.trading += cost.trading
         self.opportunity += cost.opportunity
         self.fees += cost.fees
-        self.predicted += _predicted(order)
+        self.predicted += predicted_of(order)
 
 
 @dataclass(slots=True)
@@ -107,7 +107,8 @@ class CostReport:
         ]
 
 
-def _shortfall(order: OrderRecord) -> Shortfall:
+def shortfall_of(order: OrderRecord) -> Shortfall:
+    """Return what a closed order cost, by its causes."""
     return implementation_shortfall(
         Execution(
             side=order.terms.side,
@@ -122,6 +123,7 @@ def _shortfall(order: OrderRecord) -> Shortfall:
     )
 
 
-def _predicted(order: OrderRecord) -> Decimal:
+def predicted_of(order: OrderRecord) -> Decimal:
+    """Return what decision predicted for what was filled, in whole cents."""
     filled = order.predicted_cost * order.filled / order.quantity
     return Money(filled, order.terms.currency).to_cents().amount

@@ -31,6 +31,7 @@ from services.policy.domain.personal_rules import (
 from services.policy.domain.units import (
     Amount,
     BasisPoints,
+    CostFactor,
     Count,
     Days,
     Exposure,
@@ -271,6 +272,8 @@ class CostSettings:
     commission: Amount = None
     turnover_limit: Turnover = None
     minimum_hold_days: Days = None
+    impact_coefficient: CostFactor = None
+    spread_factor: CostFactor = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
 Steps: TypeAlias = Annotated[int | None, Number("steps", Decimal(2), Decimal(60))]
 StepDays: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(31))]
 Seconds: TypeAlias = Annotated[int | None, Number("seconds", _ONE)]
+CostFactor: TypeAlias = Annotated[Decimal | None, Number("factor", _ZERO, Decimal(10))]
 Leverage: TypeAlias = Annotated[Decimal | None, Number("multiple of account value", _ONE)]
 
 Exposure: TypeAlias = Annotated[Decimal | None, Number("exposure")]

@@ -25,6 +25,7 @@ from services.decision.app.ports import (
     Changes,
     ClosedOrder,
     EffectivePolicies,
+    OrderCost,
     PlanFilter,
     PolicyPreset,
     Report,
@@ -226,6 +227,16 @@ class FakeExecution:
     async def allocations(self, after):
         yield [each.allocation for each in self.stream if each.position > after and each.allocation is not None]
 
+    # What trading costs where orders are filled, of what was predicted: of the spread, and of the impact.
+    charges = None
+
+    def _cost(self, trade, value):
+        if self.charges is None:
+            return None
+        spread, impact = self.charges
+        trading = spread * trade.cost.spread + impact * trade.cost.impact
+        return OrderCost(trade.instrument_id, "USD", value, trading, Decimal(0))
+
     def fill(self, plan, trace_parent=None):
         """Report a fill and a closed order for every trade of a plan."""
         for trade in plan.content.decision.trades:
@@ -244,7 +255,7 @@ class FakeExecution:
                 trade_date=TRADE_DATE,
             )
             self.stream.append(Report(position, plan.plan_id, trace_parent, allocation=allocation))
-            closed = ClosedOrder(order_id, plan.plan_id, "FILLED", trade.quantity, "")
+            closed = ClosedOrder(order_id, plan.plan_id, "FILLED", trade.quantity, "", self._cost(trade, value))
             self.stream.append(Report(position + 1, plan.plan_id, trace_parent, closed=closed))
 
 

@@ -214,6 +214,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The custodian spoke of a later day already."""
     ERROR_REASON_PROCEEDS_UNSETTLED: _ErrorReason.ValueType  # 321
     """The account bought what it would sell with proceeds that have not settled."""
+    ERROR_REASON_COSTS_TOO_FEW: _ErrorReason.ValueType  # 322
+    """Too few closed orders say what trading costs."""
     ERROR_REASON_FILL_NOT_FOUND: _ErrorReason.ValueType  # 335
     """The sandbox venue reported no fill under this id."""
     ERROR_REASON_FILL_INVALID: _ErrorReason.ValueType  # 336
@@ -471,6 +473,8 @@ ERROR_REASON_STATEMENT_OUTDATED: ErrorReason.ValueType  # 320
 """The custodian spoke of a later day already."""
 ERROR_REASON_PROCEEDS_UNSETTLED: ErrorReason.ValueType  # 321
 """The account bought what it would sell with proceeds that have not settled."""
+ERROR_REASON_COSTS_TOO_FEW: ErrorReason.ValueType  # 322
+"""Too few closed orders say what trading costs."""
 ERROR_REASON_FILL_NOT_FOUND: ErrorReason.ValueType  # 335
 """The sandbox venue reported no fill under this id."""
 ERROR_REASON_FILL_INVALID: ErrorReason.ValueType  # 336

@@ -1501,3 +1501,102 @@ class ExplainNoTradeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainNoTradeResponse: _TypeAlias = ExplainNoTradeResponse  # noqa: Y015
+
+@_typing.final
+class CalibrateCostsRequest(_message.Message):
+    """Request of `CalibrateCosts`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_MIN_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """Only orders of this run; of all when empty."""
+    currency: _builtins.str
+    """Only orders in this currency, ISO 4217."""
+    @_builtins.property
+    def close_time_min(self) -> _timestamp_pb2.Timestamp:
+        """Only orders that execution closed at this instant or later; all when absent."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        close_time_min: _timestamp_pb2.Timestamp | None = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time_min", b"close_time_min"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time_min", b"close_time_min", "currency", b"currency", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateCostsRequest: _TypeAlias = CalibrateCostsRequest  # noqa: Y015
+
+@_typing.final
+class CalibrateCostsResponse(_message.Message):
+    """Response of `CalibrateCosts`. Errors are root mean squares, weighted by value, in
+    basis points of the value traded: of what was predicted against what trading cost
+    from the price at arrival on, over orders that the parameters were not fitted to.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    TRADED_VALUE_FIELD_NUMBER: _builtins.int
+    PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    REALIZED_COST_FIELD_NUMBER: _builtins.int
+    SPREAD_FACTOR_FIELD_NUMBER: _builtins.int
+    IMPACT_COEFFICIENT_FIELD_NUMBER: _builtins.int
+    ERROR_BEFORE_BPS_FIELD_NUMBER: _builtins.int
+    ERROR_AFTER_BPS_FIELD_NUMBER: _builtins.int
+    order_count: _builtins.int
+    """Closed orders counted."""
+    @_builtins.property
+    def traded_value(self) -> _money_pb2.Money:
+        """Value that they traded."""
+
+    @_builtins.property
+    def predicted_cost(self) -> _money_pb2.Money:
+        """What decision predicted for spread and impact."""
+
+    @_builtins.property
+    def realized_cost(self) -> _money_pb2.Money:
+        """What trading cost from the price at arrival on."""
+
+    @_builtins.property
+    def spread_factor(self) -> _decimal_pb2.Decimal:
+        """`cost.spread_factor` that fits all of them best, 0 to 10."""
+
+    @_builtins.property
+    def impact_coefficient(self) -> _decimal_pb2.Decimal:
+        """`cost.impact_coefficient` that fits all of them best, 0 to 10."""
+
+    @_builtins.property
+    def error_before_bps(self) -> _decimal_pb2.Decimal:
+        """Error of what was predicted."""
+
+    @_builtins.property
+    def error_after_bps(self) -> _decimal_pb2.Decimal:
+        """Error of parameters fitted to the other half of the orders."""
+
+    def __init__(
+        self,
+        *,
+        order_count: _builtins.int = ...,
+        traded_value: _money_pb2.Money | None = ...,
+        predicted_cost: _money_pb2.Money | None = ...,
+        realized_cost: _money_pb2.Money | None = ...,
+        spread_factor: _decimal_pb2.Decimal | None = ...,
+        impact_coefficient: _decimal_pb2.Decimal | None = ...,
+        error_before_bps: _decimal_pb2.Decimal | None = ...,
+        error_after_bps: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error_after_bps", b"error_after_bps", "error_before_bps", b"error_before_bps", "impact_coefficient", b"impact_coefficient", "predicted_cost", b"predicted_cost", "realized_cost", b"realized_cost", "spread_factor", b"spread_factor", "traded_value", b"traded_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_after_bps", b"error_after_bps", "error_before_bps", b"error_before_bps", "impact_coefficient", b"impact_coefficient", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "realized_cost", b"realized_cost", "spread_factor", b"spread_factor", "traded_value", b"traded_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateCostsResponse: _TypeAlias = CalibrateCostsResponse  # noqa: Y015

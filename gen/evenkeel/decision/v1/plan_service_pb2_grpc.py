@@ -81,6 +81,11 @@ class PlanServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.FromString,
                 _registered_method=True)
+        self.CalibrateCosts = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/CalibrateCosts',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.FromString,
+                _registered_method=True)
 
 
 class PlanServiceServicer:
@@ -177,6 +182,18 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CalibrateCosts(self, request, context):
+        """Fits the cost model to what closed orders did cost, and says how much nearer it
+        comes on orders that it was not fitted to. Changes nothing: what it proposes
+        takes effect as `cost` of a policy, written by one person and approved by
+        another, and each plan names by hash the policy that it rests on.
+
+        Errors: `FAILED_PRECONDITION` / `COSTS_TOO_FEW`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlanServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -224,6 +241,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.ExplainNoTrade,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.SerializeToString,
+            ),
+            'CalibrateCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CalibrateCosts,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -471,6 +493,33 @@ class PlanService:
             '/evenkeel.decision.v1.PlanService/ExplainNoTrade',
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CalibrateCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/CalibrateCosts',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.FromString,
             options,
             channel_credentials,
             insecure,

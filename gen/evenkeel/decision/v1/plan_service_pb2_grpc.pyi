@@ -87,6 +87,14 @@ class PlanServiceStub:
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
     `INSTRUMENT_UNKNOWN` when the account has no such instrument.
     """
+    CalibrateCosts: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.CalibrateCostsRequest, _plan_service_pb2.CalibrateCostsResponse]
+    """Fits the cost model to what closed orders did cost, and says how much nearer it
+    comes on orders that it was not fitted to. Changes nothing: what it proposes
+    takes effect as `cost` of a policy, written by one person and approved by
+    another, and each plan names by hash the policy that it rests on.
+
+    Errors: `FAILED_PRECONDITION` / `COSTS_TOO_FEW`.
+    """
 
 @_typing.type_check_only
 class PlanServiceAsyncStub(PlanServiceStub):
@@ -146,6 +154,14 @@ class PlanServiceAsyncStub(PlanServiceStub):
 
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
     `INSTRUMENT_UNKNOWN` when the account has no such instrument.
+    """
+    CalibrateCosts: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.CalibrateCostsRequest, _plan_service_pb2.CalibrateCostsResponse]  # type: ignore[assignment]
+    """Fits the cost model to what closed orders did cost, and says how much nearer it
+    comes on orders that it was not fitted to. Changes nothing: what it proposes
+    takes effect as `cost` of a policy, written by one person and approved by
+    another, and each plan names by hash the policy that it rests on.
+
+    Errors: `FAILED_PRECONDITION` / `COSTS_TOO_FEW`.
     """
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -257,6 +273,20 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
         `INSTRUMENT_UNKNOWN` when the account has no such instrument.
+        """
+
+    @_abc_1.abstractmethod
+    def CalibrateCosts(
+        self,
+        request: _plan_service_pb2.CalibrateCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.CalibrateCostsResponse, _abc.Awaitable[_plan_service_pb2.CalibrateCostsResponse]]:
+        """Fits the cost model to what closed orders did cost, and says how much nearer it
+        comes on orders that it was not fitted to. Changes nothing: what it proposes
+        takes effect as `cost` of a policy, written by one person and approved by
+        another, and each plan names by hash the policy that it rests on.
+
+        Errors: `FAILED_PRECONDITION` / `COSTS_TOO_FEW`.
         """
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

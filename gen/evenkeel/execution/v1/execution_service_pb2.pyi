@@ -118,6 +118,7 @@ class Order(_message.Message):
     BLOCK_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Id, derived from plan and trade."""
     plan_id: _builtins.str
@@ -160,6 +161,10 @@ class Order(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its state changed last."""
 
+    @_builtins.property
+    def cost(self) -> Global___OrderCost:
+        """What it cost; absent until it is over."""
+
     def __init__(
         self,
         *,
@@ -178,14 +183,77 @@ class Order(_message.Message):
         block_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        cost: Global___OrderCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "filled_value", b"filled_value", "quantity", b"quantity", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "filled_value", b"filled_value", "quantity", b"quantity", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "close_reason", b"close_reason", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "filled_value", b"filled_value", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "quantity", b"quantity", "run_id", b"run_id", "side", b"side", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "close_reason", b"close_reason", "cost", b"cost", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "filled_value", b"filled_value", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "quantity", b"quantity", "run_id", b"run_id", "side", b"side", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
+
+@_typing.final
+class OrderCost(_message.Message):
+    """What an order that is over cost: Perold's implementation shortfall by its
+    causes, and what decision had predicted. Positive is a cost.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_VALUE_FIELD_NUMBER: _builtins.int
+    ARRIVAL_VALUE_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    TRADING_FIELD_NUMBER: _builtins.int
+    OPPORTUNITY_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision_value(self) -> _money_pb2.Money:
+        """Value of what was filled at the price it was decided at."""
+
+    @_builtins.property
+    def arrival_value(self) -> _money_pb2.Money:
+        """Value of what was filled at the reference price when it was sent."""
+
+    @_builtins.property
+    def delay(self) -> _money_pb2.Money:
+        """From the decision's price to the price at arrival, on what was filled."""
+
+    @_builtins.property
+    def trading(self) -> _money_pb2.Money:
+        """From the price at arrival to the prices of the fills."""
+
+    @_builtins.property
+    def opportunity(self) -> _money_pb2.Money:
+        """On what was not filled: from the decision's price to the last reference price."""
+
+    @_builtins.property
+    def fees(self) -> _money_pb2.Money:
+        """Fees."""
+
+    @_builtins.property
+    def predicted_cost(self) -> _money_pb2.Money:
+        """What decision predicted for what was filled: spread, commission and impact."""
+
+    def __init__(
+        self,
+        *,
+        decision_value: _money_pb2.Money | None = ...,
+        arrival_value: _money_pb2.Money | None = ...,
+        delay: _money_pb2.Money | None = ...,
+        trading: _money_pb2.Money | None = ...,
+        opportunity: _money_pb2.Money | None = ...,
+        fees: _money_pb2.Money | None = ...,
+        predicted_cost: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrival_value", b"arrival_value", "decision_value", b"decision_value", "delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "trading", b"trading"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_value", b"arrival_value", "decision_value", b"decision_value", "delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "trading", b"trading"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderCost: _TypeAlias = OrderCost  # noqa: Y015
 
 @_typing.final
 class Block(_message.Message):

@@ -824,6 +824,8 @@ class CostSettings(_message.Message):
     COMMISSION_FIELD_NUMBER: _builtins.int
     TURNOVER_LIMIT_FIELD_NUMBER: _builtins.int
     MINIMUM_HOLD_DAYS_FIELD_NUMBER: _builtins.int
+    IMPACT_COEFFICIENT_FIELD_NUMBER: _builtins.int
+    SPREAD_FACTOR_FIELD_NUMBER: _builtins.int
     minimum_hold_days: _builtins.int
     """A lot is not sold before it was held for so many days, 1 to 3,660."""
     @_builtins.property
@@ -840,6 +842,18 @@ class CostSettings(_message.Message):
     def turnover_limit(self) -> _decimal_pb2.Decimal:
         """Most turnover in one plan: buys plus sells over account value, 0 to 2."""
 
+    @_builtins.property
+    def impact_coefficient(self) -> _decimal_pb2.Decimal:
+        """Y of the square-root law of market impact, 0 to 10; 1 when absent. Fitted to
+        what trades did cost: `PlanService.CalibrateCosts`.
+        """
+
+    @_builtins.property
+    def spread_factor(self) -> _decimal_pb2.Decimal:
+        """What is paid of half the quoted spread, 0 to 10; 1 when absent. Fitted with
+        the coefficient of impact.
+        """
+
     def __init__(
         self,
         *,
@@ -847,10 +861,12 @@ class CostSettings(_message.Message):
         commission: _money_pb2.Money | None = ...,
         turnover_limit: _decimal_pb2.Decimal | None = ...,
         minimum_hold_days: _builtins.int | None = ...,
+        impact_coefficient: _decimal_pb2.Decimal | None = ...,
+        spread_factor: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "impact_coefficient", b"impact_coefficient", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "spread_factor", b"spread_factor", "turnover_limit", b"turnover_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "turnover_limit", b"turnover_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days", "commission", b"commission", "impact_coefficient", b"impact_coefficient", "minimum_hold_days", b"minimum_hold_days", "spread_bps", b"spread_bps", "spread_factor", b"spread_factor", "turnover_limit", b"turnover_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__minimum_hold_days: _TypeAlias = _typing.Literal["minimum_hold_days"]  # noqa: Y015
     _WhichOneofArgType__minimum_hold_days: _TypeAlias = _typing.Literal["_minimum_hold_days", b"_minimum_hold_days"]  # noqa: Y015
