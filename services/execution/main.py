@@ -33,6 +33,7 @@ from services.execution.app.ports import Begin, Policies
 from services.execution.app.queries import Queries
 from services.execution.app.reconciling import Reconciling
 from services.execution.app.records import LifeState
+from services.execution.app.routing import Routing
 from services.execution.app.scheduling import ScheduleRules, Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
@@ -243,6 +244,7 @@ def build_app(
     """Return the use cases over a ledger and a venue."""
     trace = RuntimeTrace()
     hours = hours_of(settings)
+    routing = routing_of(settings, venue.venue_id)
     funding = FundingRules(
         haircut_bps=settings.proceeds_haircut_bps,
         cost_buffer_bps=settings.cost_buffer_bps,
@@ -294,6 +296,7 @@ def build_app(
             clock=clock,
             market_clock=market_clock,
             hours=hours,
+            routing=routing,
             checked_for=checked_for,
             quiet=timedelta(seconds=settings.block_quiet_s),
             wait_max=timedelta(seconds=settings.block_wait_max_s),
@@ -316,6 +319,7 @@ def build_app(
                 daily_volume=settings.schedule_daily_volume,
             ),
             hours=hours,
+            routing=routing,
             checked_for=checked_for,
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
@@ -360,6 +364,22 @@ def hours_of(settings: ExecutionSettings) -> TradingHours:
     at_sandbox = Outside.SEND if settings.venue == "sandbox" else Outside.CARRY
     outside = at_sandbox if settings.outside_session is None else Outside(settings.outside_session)
     return TradingHours(exchange(settings.exchange), outside, timedelta(seconds=settings.cut_off_s))
+
+
+def routing_of(settings: ExecutionSettings, connected: VenueId) -> Routing:
+    """Return where blocks go, and why not elsewhere, as the settings say."""
+    absent = {
+        VenueId("sandbox"): "orders go to a broker here, and a simulator trades with nobody",
+        VenueId("fix44"): "no broker is connected here",
+    }
+    return Routing(
+        connected=connected,
+        mic=settings.venue_mic,
+        others={name: why for name, why in absent.items() if name != connected},
+        spread_bps=settings.schedule_spread_bps,
+        daily_volume=settings.schedule_daily_volume,
+        daily_volatility=settings.schedule_daily_volatility,
+    )
 
 
 def limits_of(settings: ExecutionSettings) -> Limits:

@@ -49,7 +49,9 @@ async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
             assert decimal(proof.gap_bps) == decimal(proof.primal_bps) - decimal(proof.dual_bound_bps), each.plan_id
 
 
-@pytest.mark.parametrize("name", ["order-memorandum", "mifid-orders", "mifid-transactions", "cat-linkage"])
+@pytest.mark.parametrize(
+    "name", ["order-memorandum", "mifid-orders", "mifid-transactions", "cat-linkage", "best-execution"]
+)
 async def test_every_field_that_a_rule_asks_of_orders_is_in_the_log(system, finished, name):
     orders = await system.orders(finished.run_id)
     await system.told("execution.order.closed", len(orders), finished.run_id)

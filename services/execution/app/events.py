@@ -102,8 +102,8 @@ def order_accepted(order: OrderRecord) -> Event:
     )
 
 
-def block_formed(record: BlockRecord) -> Iterator[Event]:
-    """Say which block was formed, and in which parts how its fills will be shared."""
+def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterator[Event]:
+    """Say which block was formed, where it goes and why, and in which parts how its fills will be shared."""
     terms, shares = record.block.terms, record.statement.shares
     subjects = {"block": record.block_id, "instrument": terms.instrument_id}
     yield Event(
@@ -119,6 +119,7 @@ def block_formed(record: BlockRecord) -> Iterator[Event]:
             "arrival_price": record.arrival_price,
             "trade_date": record.trade_date,
             "orders": len(shares),
+            **route,
         },
     )
     for start in range(0, len(shares), SHARES_PER_EVENT):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from services.execution.app.events import block_formed
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
+from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace, distinct
 from services.execution.domain.blocks import Block, form_blocks
 from services.execution.domain.exchanges import Exchange
@@ -29,6 +30,7 @@ class Forming:
     clock: Clock
     market_clock: Clock
     hours: TradingHours
+    routing: Routing
     checked_for: timedelta
     quiet: timedelta
     wait_max: timedelta
@@ -65,7 +67,15 @@ class Forming:
                 with self.trace.continued(
                     group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
                 ):
-                    await ledger.emit(*(event for record in group.records for event in block_formed(record)))
+                    await ledger.emit(
+                        *(
+                            event
+                            for record in group.records
+                            for event in block_formed(
+                                record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
+                            )
+                        )
+                    )
         return len(records)
 
     @property

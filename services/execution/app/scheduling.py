@@ -16,6 +16,7 @@ from services.execution.app.events import block_formed
 from services.execution.app.forming import block_record
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord, Timetable
+from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace
 from services.execution.domain.allocation import proportional
 from services.execution.domain.blocks import Terms, form_blocks
@@ -66,6 +67,7 @@ class Scheduling:
     market_clock: Clock
     rules: ScheduleRules
     hours: TradingHours
+    routing: Routing
     checked_for: timedelta
     orders_max: int
     orders_per_block_max: int
@@ -214,7 +216,15 @@ class Scheduling:
             with self.trace.continued(
                 group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
             ):
-                await ledger.emit(*(event for record in group.records for event in block_formed(record)))
+                await ledger.emit(
+                    *(
+                        event
+                        for record in group.records
+                        for event in block_formed(
+                            record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
+                        )
+                    )
+                )
         return records
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.audit.domain.entry import new_entry
 from services.audit.domain.reports.base import Fact, missing
-from services.audit.domain.reports.orders import CAT, MEMORANDUM, MIFID
+from services.audit.domain.reports.orders import BEST_EXECUTION, CAT, MEMORANDUM, MIFID
 from services.audit.domain.reports.oversight import (
     ACCESS_REPORT,
     CLOCK_REPORT,
@@ -68,7 +68,16 @@ STORY = [
         "execution.block.formed",
         "execution_service",
         BLOCK | {"instrument": "VTI"},
-        {"client_order_id": "clord-1", "venue_id": "sandbox", "arrival_price": "100.2", "orders": 1},
+        {
+            "client_order_id": "clord-1",
+            "venue_id": "sandbox",
+            "arrival_price": "100.2",
+            "orders": 1,
+            "algorithm": "IMMEDIATE",
+            "quote": {"price": "100.2", "currency": "USD", "source": "feed", "as_of_time": "2026-11-22T12:00:00Z"},
+            "candidates": [{"venue_id": "sandbox", "eligible": True, "expected_cost_bps": "3"}],
+            "venue_reason": "the only venue that takes orders here",
+        },
     ),
     ("execution.block.allocation_stated", "execution_service", BLOCK, {"shares": [["order-1", "acc-1", "10", "0"]]}),
     ("execution.block.sent", "execution_service", BLOCK, {"client_order_id": "clord-1"}),
@@ -317,7 +326,7 @@ def test_a_transaction_without_what_was_said_before_names_what_is_missing(gone):
     )
 
 
-@pytest.mark.parametrize("report", [MEMORANDUM, MIFID, CAT], ids=lambda each: each.name)
+@pytest.mark.parametrize("report", [MEMORANDUM, MIFID, CAT, BEST_EXECUTION], ids=lambda each: each.name)
 @pytest.mark.parametrize("gone", range(len(STORY)))
 def test_whatever_entry_is_lacking_a_report_says_what_is_missing_or_says_the_same(report, gone):
     whole = only_row(report, facts_of(STORY))
@@ -335,6 +344,7 @@ def test_whatever_entry_is_lacking_a_report_says_what_is_missing_or_says_the_sam
         "executed_quantity",
         "average_price",
         "net_amount",
+        "cost_bps",
         "modifications",
         "decision_maker",
     }
@@ -436,7 +446,18 @@ def test_access_clocks_records_and_evidence_have_every_field():
 
 @pytest.mark.parametrize(
     "report",
-    [MEMORANDUM, MIFID, TRANSACTIONS, CAT, ACCESS_REPORT, DUTIES_REPORT, RECORDS_REPORT, CLOCK_REPORT, EVIDENCE_REPORT],
+    [
+        MEMORANDUM,
+        MIFID,
+        TRANSACTIONS,
+        CAT,
+        BEST_EXECUTION,
+        ACCESS_REPORT,
+        DUTIES_REPORT,
+        RECORDS_REPORT,
+        CLOCK_REPORT,
+        EVIDENCE_REPORT,
+    ],
 )
 def test_every_field_says_what_it_is_and_which_rule_asks_for_it(report):
     assert report.name

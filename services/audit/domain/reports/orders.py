@@ -249,11 +249,18 @@ def _lacking(order: Order) -> frozenset[str]:
             "trade_dates",
             "settlement_dates",
             "net_amount",
+            "cost_bps",
         }
     if order.closed is None:
         lacking |= {"end_state", "end_time"}
     if not order.blocks:
-        lacking |= {"route_ids", "route_times", "broker_order_ids", "arrival_price"}
+        lacking |= {
+            *("route_ids", "route_times", "broker_order_ids", "arrival_price", "quotes", "candidates", "reasons"),
+            *("algorithm", "cost_bps"),
+        }
+    if len(order.blocks) > 1:
+        # Each block has a price of its own at arrival.
+        lacking.add("cost_bps")
     return frozenset(lacking)
 
 
@@ -436,3 +443,61 @@ def _allocation(fact: Fact) -> Mapping[str, JsonValue]:
         "price": fact.data["price"],
         "time": _told(fact),
     }
+
+
+_BEST = "FINRA 5310(a)(1); Del. Reg. (EU) 2017/565, Art. 64 and 66"
+
+
+def _cost_bps(found: Orders, order: Order) -> JsonValue:
+    """Return what the fills cost against the price at arrival, in basis points of it; positive is a cost."""
+    average, arrivals = _average_price(found, order), found.block_data(order, "arrival_price")
+    if average is None or len(arrivals) != 1:
+        return None
+    arrival = Decimal(cast(str, arrivals[0]))
+    sign = 1 if order.accepted.data.get("side") == "BUY" else -1
+    return plain((sign * (Decimal(cast(str, average)) - arrival) / arrival * 10_000).quantize(Decimal("0.0001")))
+
+
+def _of_blocks(name: str) -> Value:
+    """Return what each of the order's blocks says of something, in their order."""
+
+    def values(found: Orders, order: Order) -> JsonValue:
+        formed = [found.formed[block] for block in order.blocks if block in found.formed]
+        return [cast(JsonValue, fact.data[name]) for fact in formed if fact.data.get(name) is not None]
+
+    return values
+
+
+BEST_EXECUTION = OrderReport(
+    name="best-execution",
+    title="Where each order went, what was known then, and what came of it",
+    citation=f"{_BEST}: how the best market was found out, and what the result was",
+    columns=_columns(
+        ("order_id", "the order", _BEST, lambda _, order: order.order_id),
+        ("account", "the account", _BEST, about("account")),
+        ("instrument", "the character of the market: what was traded", _BEST, about("instrument")),
+        ("side", "buy or sell", _BEST, of_order("side")),
+        ("quantity", "the size of the transaction", _BEST, of_order("quantity")),
+        ("order_type", "the terms of the order", _BEST, of_order("order_type")),
+        ("limit_price", "its limit", _BEST, of_order("limit_price")),
+        ("decision_price", "the price that the decision saw", _BEST, of_order("decision_price")),
+        ("order_time", "when it was received", _BEST, lambda _, order: _told(order.accepted)),
+        ("route_ids", "the blocks that it travelled in", _BEST, lambda _, order: list(order.blocks)),
+        ("quotes", "accessibility of the quotation: price, source and age, block by block", _BEST, _of_blocks("quote")),
+        (
+            "candidates",
+            "the markets checked: who could take it, at which expected cost",
+            _BEST,
+            _of_blocks("candidates"),
+        ),
+        ("reasons", "why it went where it went", _BEST, _of_blocks("venue_reason")),
+        ("venue", "where it went", _BEST, of_order("venue_id")),
+        ("algorithm", "how it was spread over time", _BEST, lambda a, o: a.block_data(o, "algorithm")),
+        ("route_times", "when it was sent", _BEST, lambda a, o: _times(a, o, "execution.block.sent")),
+        ("executions", "the fills of its blocks: id, time, quantity, price", _BEST, _executions),
+        ("average_price", "the price it got", _BEST, _average_price),
+        ("arrival_price", "the price when it was sent", _BEST, lambda a, o: a.block_data(o, "arrival_price")),
+        ("cost_bps", "what that cost against arrival", _BEST, _cost_bps),
+        ("end_state", "how it ended", _BEST, lambda _, order: _of(order.closed, "state")),
+    ),
+)
