@@ -81,6 +81,11 @@ class ExecutionSettings(ServiceSettings):
     proceeds_haircut_bps: Decimal = Field(default=Decimal(100), ge=0, le=10_000)
     # Set aside for a buy above its reference or limit, fees included, in basis points.
     cost_buffer_bps: Decimal = Field(default=Decimal(50), ge=0, le=10_000)
+    # Market buys leave as limit orders: at SET_ASIDE, the price at which they cost no more than what is set aside, fees
+    # of at most so many basis points included; or at COLLAR, as far above the reference as any price may be. When
+    # absent, COLLAR at the sandbox, whose prices may be of another day than ours, and SET_ASIDE at a broker.
+    buy_protection: Literal["SET_ASIDE", "COLLAR"] | None = None
+    fee_bps_max: Decimal = Field(default=Decimal(10), ge=0, le=1_000)
     # While more money may come: the least that part of a buy is worth sending alone, in the account's currency, and the
     # least share of what waits that goes at once, 0 to 1.
     buy_part_amount_min: Decimal = Field(default=Decimal(1_000), ge=0)

@@ -24,7 +24,7 @@ from services.execution.app.bell import Bell
 from services.execution.app.clearing import Clearing
 from services.execution.app.fills import Fills
 from services.execution.app.fix_sessions import FixSessions
-from services.execution.app.forming import Forming
+from services.execution.app.forming import Forming, Protecting
 from services.execution.app.funding import FundingRules
 from services.execution.app.instructing import Instructing
 from services.execution.app.intake import Intake
@@ -44,6 +44,7 @@ from services.execution.domain.desk import Desk
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.exchanges import exchange
 from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
+from services.execution.domain.protection import Protection
 from services.execution.domain.trading_hours import Outside, TradingHours
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import SessionConfig
@@ -245,6 +246,7 @@ def build_app(
     trace = RuntimeTrace()
     hours = hours_of(settings)
     routing = routing_of(settings, venue.venue_id)
+    protecting = protecting_of(settings)
     funding = FundingRules(
         haircut_bps=settings.proceeds_haircut_bps,
         cost_buffer_bps=settings.cost_buffer_bps,
@@ -297,6 +299,7 @@ def build_app(
             market_clock=market_clock,
             hours=hours,
             routing=routing,
+            protecting=protecting,
             checked_for=checked_for,
             quiet=timedelta(seconds=settings.block_quiet_s),
             wait_max=timedelta(seconds=settings.block_wait_max_s),
@@ -320,6 +323,7 @@ def build_app(
             ),
             hours=hours,
             routing=routing,
+            protecting=protecting,
             checked_for=checked_for,
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
@@ -380,6 +384,13 @@ def routing_of(settings: ExecutionSettings, connected: VenueId) -> Routing:
         daily_volume=settings.schedule_daily_volume,
         daily_volatility=settings.schedule_daily_volatility,
     )
+
+
+def protecting_of(settings: ExecutionSettings) -> Protecting:
+    """Return how dear market buys may be, as the settings say."""
+    at_sandbox = Protection.COLLAR if settings.venue == "sandbox" else Protection.SET_ASIDE
+    by = at_sandbox if settings.buy_protection is None else Protection(settings.buy_protection)
+    return Protecting(by, settings.price_collar_bps, settings.fee_bps_max)
 
 
 def limits_of(settings: ExecutionSettings) -> Limits:

@@ -169,6 +169,8 @@ block = Table(
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
     Column("market_time", _TIME),
+    # The most a unit may cost that is bought at the market; NULL where there is a limit, and for sells.
+    Column("protection_price", Numeric),
     Column("trace_parents", JSONB, nullable=False),
     # What we know before the venue has spoken; and which attempt to send holds the block.
     Column("ours", Text, nullable=False),

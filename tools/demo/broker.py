@@ -75,6 +75,8 @@ async def fix_broker(directory: Path) -> AsyncIterator[FixBroker]:
         f"{prefix}VENUE": "fix44",
         # It fills at any hour.
         f"{prefix}OUTSIDE_SESSION": "SEND",
+        # Its prices are of the next day.
+        f"{prefix}BUY_PROTECTION": "COLLAR",
         f"{prefix}FIX_HOST": "127.0.0.1",
         f"{prefix}FIX_PORT": str(port),
         f"{prefix}FIX_SENDER_COMP_ID": US,

@@ -115,6 +115,7 @@ def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterato
             "side": terms.side,
             "order_type": terms.order_type,
             "limit_price": terms.limit_price,
+            "protection_price": record.protection_price,
             "quantity": record.block.quantity,
             "arrival_price": record.arrival_price,
             "trade_date": record.trade_date,

@@ -3,18 +3,36 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from services.execution.app.events import block_formed
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace, distinct
-from services.execution.domain.blocks import Block, form_blocks
+from services.execution.domain.blocks import Block, Terms, form_blocks
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.protection import Protection, protective_price
 from services.execution.domain.trading_hours import TradingHours
-from services.execution.domain.words import ReferencePrice
+from services.execution.domain.words import ReferencePrice, Side
 from services.kernel.clock import Clock
 from services.kernel.ids import InstrumentId, OrderId
+
+
+@dataclass(frozen=True, slots=True)
+class Protecting:
+    """Up to which price market buys may be filled; `collar_bps` and `fee_bps` as `protective_price` takes them."""
+
+    by: Protection
+    collar_bps: Decimal
+    fee_bps: Decimal
+
+    def price(self, terms: Terms, arrival_price: Decimal, members: Sequence[OrderRecord]) -> Decimal | None:
+        """Return the most a unit may cost; None for sells, and where a limit says it."""
+        if terms.side is Side.SELL or terms.limit_price is not None:
+            return None
+        costs = [order.unit_cost_max for order in members]
+        return protective_price(arrival_price, costs, by=self.by, collar_bps=self.collar_bps, fee_bps=self.fee_bps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,7 @@ class Forming:
     market_clock: Clock
     hours: TradingHours
     routing: Routing
+    protecting: Protecting
     checked_for: timedelta
     quiet: timedelta
     wait_max: timedelta
@@ -58,7 +77,15 @@ class Forming:
             prices = await ledger.prices({block.terms.instrument_id for block in blocks})
             market_time, exchange = self.market_clock.now(), self.hours.exchange
             records = [
-                block_record(block, orders, prices, now=self.clock.now(), market_time=market_time, exchange=exchange)
+                block_record(
+                    block,
+                    orders,
+                    prices,
+                    now=self.clock.now(),
+                    market_time=market_time,
+                    exchange=exchange,
+                    protecting=self.protecting,
+                )
                 for block in blocks
             ]
             await ledger.add_blocks(records)
@@ -115,19 +142,22 @@ def block_record(
     now: datetime,
     market_time: datetime,
     exchange: Exchange,
+    protecting: Protecting,
 ) -> BlockRecord:
     """Return a new block of `orders`, as it is written down before it is sent."""
     members = _members(block, orders)
     reference = prices.get(block.terms.instrument_id)
+    # Every order was checked against a reference price when it was taken, so there is one.
+    arrival_price = members[0].decision_price if reference is None else reference.price
     return BlockRecord(
         block=block,
         trade_date=exchange.date_at(market_time),
-        # Every order was checked against a reference price when it was taken, so there is one.
-        arrival_price=members[0].decision_price if reference is None else reference.price,
+        arrival_price=arrival_price,
         expire_time=min(order.expire_time for order in members),
         create_time=now,
         update_time=now,
         market_time=market_time,
+        protection_price=protecting.price(block.terms, arrival_price, members),
         trace_parents=distinct(order.trace_parent for order in members),
     )
 

@@ -185,9 +185,10 @@ class BlockRecord:
     """A block, what we did with it, and everything the venue said about it.
 
     `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `market_time` is
-    when it was formed, by the market's clock. `attempt` names the attempt to send that holds it. `cancel_reason` says
-    why we want it canceled; `cancel_sent` whether the venue was asked. `allocated` says that its fills are shared out:
-    then the block is finished. `times` says when the venue made each report.
+    when it was formed, by the market's clock. `protection_price` is the most that market buys pay. `attempt` names the
+    attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
+    asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
+    each report.
     """
 
     block: Block
@@ -197,6 +198,7 @@ class BlockRecord:
     create_time: datetime
     update_time: datetime
     market_time: datetime | None = None
+    protection_price: Decimal | None = None
     trace_parents: tuple[str, ...] = ()
     ours: OrderState = OrderState.PENDING
     attempt: str = ""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.execution.app.events import block_formed
-from services.execution.app.forming import block_record
+from services.execution.app.forming import Protecting, block_record
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord, Timetable
 from services.execution.app.routing import Routing
@@ -68,6 +68,7 @@ class Scheduling:
     rules: ScheduleRules
     hours: TradingHours
     routing: Routing
+    protecting: Protecting
     checked_for: timedelta
     orders_max: int
     orders_per_block_max: int
@@ -208,7 +209,15 @@ class Scheduling:
         )
         prices = await ledger.prices({block.terms.instrument_id for block in blocks})
         records = [
-            block_record(block, members, prices, now=self.clock.now(), market_time=now, exchange=self.hours.exchange)
+            block_record(
+                block,
+                members,
+                prices,
+                now=self.clock.now(),
+                market_time=now,
+                exchange=self.hours.exchange,
+                protecting=self.protecting,
+            )
             for block in blocks
         ]
         await ledger.add_blocks(records)

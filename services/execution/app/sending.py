@@ -23,6 +23,7 @@ from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import OrderState
 from services.execution.domain.trading_hours import AUCTIONS, TradingHours
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
+from services.execution.domain.words import OrderType
 from services.kernel.clock import Clock
 from services.kernel.events import Event
 from services.kernel.ids import BlockId
@@ -197,14 +198,16 @@ def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:
 
 def _intent(record: BlockRecord) -> Intent:
     terms = record.block.terms
+    # A market buy leaves with a limit: nobody pays more than what was set aside.
+    limit = record.protection_price if terms.limit_price is None else terms.limit_price
     return Intent(
         client_order_id=record.block.client_order_id,
         instrument_id=terms.instrument_id,
         side=terms.side,
         quantity=record.block.quantity,
         increment=terms.increment,
-        order_type=terms.order_type,
-        limit_price=terms.limit_price,
+        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        limit_price=limit,
         time_in_force=terms.time_in_force,
         currency=terms.currency,
     )

@@ -265,6 +265,7 @@ def block_values(record: BlockRecord) -> Values:
         "expire_time": record.expire_time,
         "create_time": record.create_time,
         "market_time": record.market_time,
+        "protection_price": record.protection_price,
         "trace_parents": list(record.trace_parents),
         **block_changes(record),
     }
@@ -302,6 +303,7 @@ def block_of(
         create_time=row.create_time,
         update_time=row.update_time,
         market_time=row.market_time,
+        protection_price=row.protection_price,
         trace_parents=tuple(row.trace_parents),
         ours=OrderState(row.ours),
         attempt=row.attempt,

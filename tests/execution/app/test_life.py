@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from services.execution.app.intake import Status
 from services.execution.app.records import AllocationRecord, LifeState
+from services.execution.app.venue_port import MarketSetting
 from services.execution.domain.words import Side
 from tests.execution.builders import NOON, a_plan, a_trade
 
@@ -163,3 +164,20 @@ async def test_the_stream_tells_each_thing_once_in_commit_order(world):
     kinds = [isinstance(each.content, AllocationRecord) for each in reports]
     assert kinds == [True, False] * 3
     assert await world.app.queries.plan_reports(4, 1) == reports[4:5]
+
+
+async def test_a_market_buy_never_costs_more_than_what_was_set_aside_and_waits_when_the_price_ran_away(make_world):
+    world = await make_world(buy_protection="SET_ASIDE", cost_buffer_bps=50, fee_bps_max=10)
+    await world.market(VTI=100, BND=100)
+    # The venue's prices have run away from ours by more than the buffer for one, by less for the other.
+    setting = MarketSetting("USD", Decimal(0), Decimal(10), 1, Decimal(1), NOON)
+    await world.venue.load_market(setting, {"VTI": Decimal("100.45"), "BND": Decimal("100.30")})
+    await world.submit(a_plan(a_trade(quantity=50), a_trade("BND", quantity=49), cash=10_000))
+    await world.run()
+
+    dear, bought = await world.order("VTI"), await world.order("BND")
+    assert (dear.state, dear.filled) == (LifeState.WORKING, 0)
+    assert bought.filled == 49
+    assert bought.filled_amount + bought.fees <= 49 * bought.unit_cost_max
+    formed = {s["instrument"]: data for kind, s, data in await world.events() if kind == "execution.block.formed"}
+    assert Decimal(formed["VTI"]["protection_price"]) == Decimal("100.39")
