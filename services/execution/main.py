@@ -359,7 +359,13 @@ def build_app(
             volume_bucket=timedelta(seconds=settings.volume_bucket_s),
         ),
         reconciling=Reconciling(begin=begin, venue=venue, clock=clock, exchange=hours.exchange),
-        queries=Queries(begin=begin, venue=venue, clock=clock, exchange=hours.exchange),
+        queries=Queries(
+            begin=begin,
+            venue=venue,
+            clock=clock,
+            exchange=hours.exchange,
+            volume_bucket=timedelta(seconds=settings.volume_bucket_s),
+        ),
     )
 
 

@@ -96,6 +96,19 @@ market_volume = Table(
     Column("instrument_id", Text, primary_key=True),
     Column("bucket_time", _TIME, primary_key=True),
     Column("volume", Numeric, nullable=False),
+    # Money that they traded for; NULL when nobody said.
+    Column("value", Numeric),
+)
+
+# The last reference price of each day of the exchange.
+closing_price = Table(
+    "closing_price",
+    metadata,
+    Column("instrument_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("price", Numeric, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("as_of_time", _TIME, nullable=False),
 )
 
 halt = Table(

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from services.execution.app.ports import Allocated, Readiness, ShortPlan
+from services.execution.app.ports import Allocated, Benchmarks, Readiness, ShortPlan
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
@@ -23,7 +23,7 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.venue_port import InstructionState, VenueReport
-from services.execution.domain.order import OrderState, Replaced
+from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
 from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
@@ -53,6 +53,8 @@ class State:
     breaks: dict = field(default_factory=dict)
     custodians: dict = field(default_factory=dict)
     instructions: dict = field(default_factory=dict)
+    closes: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
     stream: list = field(default_factory=list)
     events: list = field(default_factory=list)
 
@@ -130,9 +132,44 @@ class MemoryLedger:
         self.state.prices |= {price.instrument_id: price for price in newer}
         return len(newer)
 
-    async def put_volumes(self, volumes, bucket_time):
+    async def put_closes(self, prices, exchange):
+        for each in prices:
+            key = (each.instrument_id, exchange.date_at(each.as_of_time))
+            if key not in self.state.closes or self.state.closes[key].as_of_time <= each.as_of_time:
+                self.state.closes[key] = each
+
+    async def benchmarks(self, order_ids, bucket):
+        replaced = {each.replaces for each in self.state.allocations.values()}
+        found = {}
+        for each in self.state.allocations.values():
+            if each.order_id not in order_ids or each.allocation_id in replaced:
+                continue
+            record, terms = self._with_reports(self.state.blocks[each.block_id]), each.terms
+            filled = (Filled, FillCorrected)
+            last = max((record.times[r.report_id] for r in record.reports if isinstance(r, filled)), default=None)
+            traded = [
+                (self.state.volumes[key], value)
+                for key, value in self.state.values.items()
+                if key[0] == terms.instrument_id and last and record.market_time - bucket < key[1] <= last
+            ]
+            volume = sum(each[0] for each in traded)
+            at = sum(each[1] for each in traded) / volume if volume else None
+            close = self.state.closes.get((terms.instrument_id, each.trade_date))
+            closes = close is not None and close.currency == terms.currency
+            was = found.get(each.order_id, Benchmarks())
+            found[each.order_id] = Benchmarks(
+                was.vwap_amount + (each.amount if at is not None else 0),
+                was.at_vwap + (each.quantity * at if at is not None else 0),
+                was.close_amount + (each.amount if closes else 0),
+                was.at_close + (each.quantity * close.price if closes else 0),
+            )
+        return found
+
+    async def put_volumes(self, volumes, bucket_time, values=None):
         for name, volume in volumes.items():
             self.state.volumes[name, bucket_time] = max(volume, self.state.volumes.get((name, bucket_time), 0))
+            if values is not None:
+                self.state.values[name, bucket_time] = max(values[name], self.state.values.get((name, bucket_time), 0))
 
     async def volumes(self, instrument_ids, bucket_time):
         known = self.state.volumes

@@ -92,12 +92,24 @@ def cost(
 
     def readable() -> None:
         rows = table(
-            "Costs", by, ">orders", ">traded", ">delay", ">trading", ">opportunity", ">fees", ">shortfall", ">predicted"
+            "Costs",
+            by,
+            ">orders",
+            ">traded",
+            ">delay",
+            ">trading",
+            ">opportunity",
+            ">fees",
+            ">shortfall",
+            ">predicted",
+            ">vs VWAP",
+            ">vs close",
         )
         for line in response.lines:
             rows.add_row(
                 line.key, str(line.order_count), money(line.traded_value), money(line.delay), money(line.trading),
                 money(line.opportunity), money(line.fees), money(line.shortfall), money(line.predicted_cost),
+                money(line.interval_vwap_cost), money(line.close_cost),
             )  # fmt: skip
         out.print(rows)
 

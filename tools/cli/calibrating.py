@@ -30,10 +30,10 @@ def calibrate(
     reason: Annotated[str, typer.Option(help="Why, for who approves it.")] = "",
 ) -> None:
     """Fit the cost model to what closed orders did cost; with --node, submit the change for another to approve."""
-    request = pb.CalibrateCostsRequest(run_id=run, currency=currency)
+    request = pb.GetCostCalibrationRequest(run_id=run, currency=currency)
     if since is not None:
         request.close_time_min.CopyFrom(utc_message(since))
-    fit = call(context, "policy_author", lambda services: services.plans.CalibrateCosts(request))
+    fit = call(context, "policy_author", lambda services: services.plans.GetCostCalibration(request))
 
     def readable() -> None:
         out.print(
@@ -62,7 +62,9 @@ def calibrate(
     out.print(f"change {change.change_id} of {node} waits for approval: evenkeel policy approve {change.change_id}")
 
 
-async def _proposed(services: Evenkeel, node: str, fit: pb.CalibrateCostsResponse, why: str) -> policy_pb.PolicyChange:
+async def _proposed(
+    services: Evenkeel, node: str, fit: pb.GetCostCalibrationResponse, why: str
+) -> policy_pb.PolicyChange:
     document = await _rules_of(services, node)
     document.cost.spread_factor.CopyFrom(fit.spread_factor)
     document.cost.impact_coefficient.CopyFrom(fit.impact_coefficient)

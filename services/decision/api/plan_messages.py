@@ -260,14 +260,14 @@ def bps_message(value: Decimal) -> decimal_pb2.Decimal:
     return decimal_message(value.quantize(_BPS_STEP, ROUND_HALF_EVEN))
 
 
-def calibration_message(fit: CostFit, currency: str) -> pb.CalibrateCostsResponse:
+def calibration_message(fit: CostFit, currency: str) -> pb.GetCostCalibrationResponse:
     """Return the message of what orders cost, and of the parameters that fit; amounts in cents, half to even."""
 
     def shown(amount: Decimal) -> money_pb2.Money:
         return money_message(Money(amount, currency).to_cents())
 
     found = fit.calibration
-    return pb.CalibrateCostsResponse(
+    return pb.GetCostCalibrationResponse(
         order_count=fit.order_count,
         traded_value=shown(fit.value),
         predicted_cost=shown(fit.predicted),

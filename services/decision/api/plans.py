@@ -65,7 +65,9 @@ class PlanServicer(PlanServiceServicer):
         shown, token = cut(found, page, lambda plan: (plan.plan_id,))
         return pb.ListPlansResponse(plans=[plan_message(each) for each in shown], next_page_token=token)
 
-    async def CalibrateCosts(self, request: pb.CalibrateCostsRequest, context: _Context) -> pb.CalibrateCostsResponse:
+    async def GetCostCalibration(
+        self, request: pb.GetCostCalibrationRequest, context: _Context
+    ) -> pb.GetCostCalibrationResponse:
         since = instant_of(request.close_time_min, "close_time_min") if request.HasField("close_time_min") else None
         fit = await self.app.calibrate_costs(RunId(request.run_id) if request.run_id else None, since, request.currency)
         return calibration_message(fit, request.currency)

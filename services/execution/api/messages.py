@@ -264,6 +264,10 @@ def _cost_line(line: CostLine) -> pb.CostLine:
         fees=_money(line.fees, line.currency),
         shortfall=_money(line.total, line.currency),
         predicted_cost=_money(line.predicted, line.currency),
+        interval_vwap_cost=_money(line.vwap_cost, line.currency),
+        interval_vwap_value=_money(line.vwap_amount, line.currency),
+        close_cost=_money(line.close_cost, line.currency),
+        close_value=_money(line.close_amount, line.currency),
     )
 
 

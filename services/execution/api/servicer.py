@@ -1,9 +1,10 @@
 """`evenkeel.execution.v1.ExecutionService`: message → values → use case → message."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import grpc.aio
@@ -198,10 +199,11 @@ class ExecutionServicer(ExecutionServiceServicer):
         for index, volume in enumerate(volumes):
             if volume < 0:
                 wrong.add(f"volumes.units[{index}]", f"must be at least 0, was {volume}")
+        values = _values_of(request, wrong)
         wrong.raise_if_any(MarketInvalid)
         named = dict(zip(map(InstrumentId, request.instrument_ids), volumes, strict=True))
         at = instant_of(request.provenance.as_of_time, "provenance.as_of_time")
-        await self.app.trading.ingest_volumes(named, at, request.provenance.source)
+        await self.app.trading.ingest_volumes(named, at, request.provenance.source, values)
         self.work.ring()
         return pb.IngestMarketVolumesResponse()
 
@@ -221,6 +223,18 @@ class ExecutionServicer(ExecutionServiceServicer):
         self, request: pb.GetTradingStateRequest, context: _Context
     ) -> pb.GetTradingStateResponse:
         return pb.GetTradingStateResponse(halts=[halt_message(each) for each in await self.app.trading.halts()])
+
+
+def _values_of(request: pb.IngestMarketVolumesRequest, wrong: Violations) -> Mapping[InstrumentId, Decimal] | None:
+    """Return for how much the volumes were traded; None when nobody said."""
+    if not request.HasField("values"):
+        return None
+    check_columns(list(request.instrument_ids), len(request.values.units), "values", wrong)
+    values = decimals_of(request.values, "values")
+    for index, value in enumerate(values):
+        if value < 0:
+            wrong.add(f"values.units[{index}]", f"must be at least 0, was {value}")
+    return dict(zip(map(InstrumentId, request.instrument_ids), values, strict=False))
 
 
 def check_columns(instrument_ids: list[str], units: int, what: str, wrong: Violations) -> None:

@@ -1,15 +1,19 @@
 """What closed orders cost, added up while they are read: memory does not grow with their number."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.app.ports import Benchmarks
 from services.execution.app.records import OrderRecord
 from services.execution.domain.costs import Execution, Shortfall, implementation_shortfall
+from services.execution.domain.words import Side
+from services.kernel.ids import OrderId
 from services.kernel.money import Money, in_cents
 
 ZERO = Decimal(0)
+NOTHING = Benchmarks()
 
 
 class GroupBy(StrEnum):
@@ -33,7 +37,8 @@ _KEYS: dict[GroupBy, Callable[[OrderRecord], str]] = {
 class CostLine:
     """What some closed orders of one currency cost: each part in whole cents, half to even, and `total` their sum.
 
-    `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even.
+    `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even. `vwap_cost`
+    and `close_cost` compare `vwap_amount` and `close_amount`, the fills for which the market's price is known.
     """
 
     key: str
@@ -45,6 +50,10 @@ class CostLine:
     opportunity: Decimal = ZERO
     fees: Decimal = ZERO
     predicted: Decimal = ZERO
+    vwap_cost: Decimal = ZERO
+    vwap_amount: Decimal = ZERO
+    close_cost: Decimal = ZERO
+    close_amount: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
@@ -63,8 +72,17 @@ class _Sums:
     opportunity: Decimal = ZERO
     fees: Decimal = ZERO
     predicted: Decimal = ZERO
+    vwap_cost: Decimal = ZERO
+    vwap_amount: Decimal = ZERO
+    close_cost: Decimal = ZERO
+    close_amount: Decimal = ZERO
 
-    def add(self, order: OrderRecord) -> None:
+    def add(self, order: OrderRecord, market: Benchmarks) -> None:
+        sign = 1 if order.terms.side is Side.BUY else -1
+        self.vwap_cost += sign * (market.vwap_amount - market.at_vwap)
+        self.vwap_amount += market.vwap_amount
+        self.close_cost += sign * (market.close_amount - market.at_close)
+        self.close_amount += market.close_amount
         cost = shortfall_of(order)
         self.order_count += 1
         self.traded_amount += order.filled_amount
@@ -82,11 +100,13 @@ class CostReport:
     group_by: GroupBy = GroupBy.NOTHING
     _sums: dict[tuple[str, str], _Sums] = field(default_factory=dict)
 
-    def add(self, orders: Iterable[OrderRecord]) -> None:
-        """Count closed orders, each once."""
+    def add(self, orders: Iterable[OrderRecord], market: Mapping[OrderId, Benchmarks]) -> None:
+        """Count closed orders, each once, beside what their fills would have cost at the market's prices."""
         key_of = _KEYS[self.group_by]
         for order in orders:
-            self._sums.setdefault((key_of(order), order.terms.currency), _Sums()).add(order)
+            self._sums.setdefault((key_of(order), order.terms.currency), _Sums()).add(
+                order, market.get(order.order_id, NOTHING)
+            )
 
     @property
     def lines(self) -> list[CostLine]:
@@ -102,6 +122,10 @@ class CostReport:
                 opportunity=in_cents(sums.opportunity),
                 fees=sums.fees,
                 predicted=sums.predicted,
+                vwap_cost=in_cents(sums.vwap_cost),
+                vwap_amount=sums.vwap_amount,
+                close_cost=in_cents(sums.close_cost),
+                close_amount=sums.close_amount,
             )
             for (key, currency), sums in sorted(self._sums.items())
         ]

@@ -24,6 +24,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.venue_port import VenueReport
 from services.execution.domain.custody import Holdings
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.payment import Movement
 from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.sequencing import Funding
@@ -59,6 +60,20 @@ class Allocated:
     quantity: Decimal
     amount: Decimal
     fees: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmarks:
+    """An order's fills beside what they would have moved at two prices of the market.
+
+    `vwap_amount` is what the fills moved whose interval's average price is known, and `at_vwap` what they would have
+    moved at it; `close_amount` and `at_close` the same of the last price of the day.
+    """
+
+    vwap_amount: Decimal = Decimal(0)
+    at_vwap: Decimal = Decimal(0)
+    close_amount: Decimal = Decimal(0)
+    at_close: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +138,21 @@ class Ledger(Protocol):
         """Keep those that are newer than what is known, and return how many were."""
         ...
 
-    async def put_volumes(self, volumes: Mapping[InstrumentId, Decimal], bucket_time: datetime) -> None:
-        """Record what was traded in a bucket of time so far; less than is known changes nothing."""
+    async def put_closes(self, prices: Sequence[ReferencePrice], exchange: Exchange) -> None:
+        """Keep the last price of each instrument on each of the exchange's dates."""
+        ...
+
+    async def benchmarks(self, order_ids: Collection[OrderId], bucket: timedelta) -> dict[OrderId, Benchmarks]:
+        """Return what the orders' allocations would have cost at the market's prices; buckets are so long."""
+        ...
+
+    async def put_volumes(
+        self,
+        volumes: Mapping[InstrumentId, Decimal],
+        bucket_time: datetime,
+        values: Mapping[InstrumentId, Decimal] | None = None,
+    ) -> None:
+        """Record what was traded in a bucket of time so far, and for how much; less than is known changes nothing."""
         ...
 
     async def volumes(

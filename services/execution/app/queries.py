@@ -1,7 +1,7 @@
 """Answers what became of things: orders, blocks, the stream of reports, costs, and breaks with the venue."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.execution.app.cost_report import CostLine, CostReport, GroupBy
 from services.execution.app.ports import Begin, OrderFilter
@@ -34,6 +34,7 @@ class Queries:
     venue: VenuePort
     clock: Clock
     exchange: Exchange
+    volume_bucket: timedelta
 
     async def get_order(self, order_id: OrderId) -> OrderRecord:
         """Return an order.
@@ -104,7 +105,7 @@ class Queries:
         report, after = CostReport(group_by), OrderId("")
         async with self.begin() as ledger:
             while page := await ledger.closed_orders(run_id, after, ORDERS_AT_ONCE):
-                report.add(page)
+                report.add(page, await ledger.benchmarks([order.order_id for order in page], self.volume_bucket))
                 after = page[-1].order_id
         return report.lines
 

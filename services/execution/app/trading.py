@@ -123,11 +123,18 @@ class Trading:
         wrong.raise_if_any(MarketInvalid)
         async with self.begin() as ledger:
             updated = await ledger.put_prices(prices)
+            await ledger.put_closes(prices, self.hours.exchange)
             await ledger.emit(prices_ingested(prices, updated))
         return updated
 
-    async def ingest_volumes(self, volumes: Mapping[InstrumentId, Decimal], at: datetime, source: str) -> None:
-        """Keep what was traded in the bucket of time of `at` so far.
+    async def ingest_volumes(
+        self,
+        volumes: Mapping[InstrumentId, Decimal],
+        at: datetime,
+        source: str,
+        values: Mapping[InstrumentId, Decimal] | None = None,
+    ) -> None:
+        """Keep what was traded in the bucket of time of `at` so far, and for how much where that is known.
 
         Raises:
             MarketInvalid: The instant is after the market's present.
@@ -138,7 +145,7 @@ class Trading:
             wrong.add("provenance.as_of_time", f"must not be after {now.isoformat()}, was {at.isoformat()}")
         wrong.raise_if_any(MarketInvalid)
         async with self.begin() as ledger:
-            await ledger.put_volumes(volumes, bucket_of(at, self.volume_bucket))
+            await ledger.put_volumes(volumes, bucket_of(at, self.volume_bucket), values)
             await ledger.emit(volumes_ingested(volumes, at, source))
 
     async def market_loaded(self, setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:

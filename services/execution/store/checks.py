@@ -9,11 +9,20 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.execution.store import rows
-from services.execution.tables import account_order, day_usage, halt, market_volume, plan, reference_price
+from services.execution.tables import (
+    account_order,
+    closing_price,
+    day_usage,
+    halt,
+    market_volume,
+    plan,
+    reference_price,
+)
 from services.kernel.ids import AccountId, InstrumentId, PlanId
 
 # Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
@@ -139,20 +148,56 @@ class Checks:
         ).returning(reference_price.c.instrument_id)
         return len((await self._connection.execute(newer)).all())
 
-    async def put_volumes(self, volumes: Mapping[InstrumentId, Decimal], bucket_time: datetime) -> None:
-        """Record what was traded in a bucket of time so far; less than is known changes nothing."""
+    async def put_closes(self, prices: Sequence[ReferencePrice], exchange: Exchange) -> None:
+        """Keep the last price of each instrument on each of the exchange's dates."""
+        if not prices:
+            return
+        last: dict[tuple[str, date], ReferencePrice] = {}
+        for each in sorted(prices, key=lambda each: each.as_of_time):
+            last[each.instrument_id, exchange.date_at(each.as_of_time)] = each
+        statement = upsert(closing_price).values(
+            [
+                {
+                    "instrument_id": name,
+                    "day": day,
+                    "price": each.price,
+                    "currency": each.currency,
+                    "as_of_time": each.as_of_time,
+                }
+                for (name, day), each in sorted(last.items())
+            ]
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[closing_price.c.instrument_id, closing_price.c.day],
+                set_={name: statement.excluded[name] for name in ("price", "currency", "as_of_time")},
+                where=closing_price.c.as_of_time <= statement.excluded.as_of_time,
+            )
+        )
+
+    async def put_volumes(
+        self,
+        volumes: Mapping[InstrumentId, Decimal],
+        bucket_time: datetime,
+        values: Mapping[InstrumentId, Decimal] | None = None,
+    ) -> None:
+        """Record what was traded in a bucket of time so far, and for how much; less than is known changes nothing."""
         if not volumes:
             return
+        known = values or {}
         statement = upsert(market_volume).values(
             [
-                {"instrument_id": name, "bucket_time": bucket_time, "volume": volume}
+                {"instrument_id": name, "bucket_time": bucket_time, "volume": volume, "value": known.get(name)}
                 for name, volume in sorted(volumes.items())
             ]
         )
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[market_volume.c.instrument_id, market_volume.c.bucket_time],
-                set_={"volume": func.greatest(market_volume.c.volume, statement.excluded.volume)},
+                set_={
+                    "volume": func.greatest(market_volume.c.volume, statement.excluded.volume),
+                    "value": func.greatest(market_volume.c.value, statement.excluded.value),
+                },
             )
         )
 

@@ -10,17 +10,44 @@ from datetime import date, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import Allocated
+from services.execution.app.ports import Allocated, Benchmarks
 from services.execution.app.records import AllocationRecord, Correction, OrderRecord, PlanReport
 from services.execution.domain.payment import Movement
 from services.execution.store import rows
 from services.execution.store.blocks import replaced
 from services.execution.store.bulk import insert_rows
 from services.execution.tables import account_order, allocation, block, plan, plan_report
-from services.kernel.ids import AccountId, BlockId, PlanId
+from services.kernel.ids import AccountId, BlockId, OrderId, PlanId
 
 # Longer than any trade takes to settle.
 SETTLING_MAX = timedelta(days=30)
+
+# The interval of a block is from when it was formed to its last fill: all buckets that it touches.
+_BENCHMARKS = text("""
+    SELECT given.order_id,
+        coalesce(sum(given.amount) FILTER (WHERE market.vwap IS NOT NULL), 0) AS vwap_amount,
+        coalesce(sum(given.quantity * market.vwap), 0) AS at_vwap,
+        coalesce(sum(given.amount) FILTER (WHERE closing.price IS NOT NULL), 0) AS close_amount,
+        coalesce(sum(given.quantity * closing.price), 0) AS at_close
+    FROM execution.allocation AS given
+    JOIN execution.block ON block.block_id = given.block_id
+    CROSS JOIN LATERAL (
+        SELECT max(said.report_time) AS last_fill FROM execution.venue_report AS said
+        WHERE said.block_id = given.block_id AND said.kind IN ('Filled', 'FillCorrected')
+    ) AS fills
+    LEFT JOIN LATERAL (
+        SELECT sum(traded.value) / nullif(sum(traded.volume), 0) AS vwap FROM execution.market_volume AS traded
+        WHERE traded.instrument_id = block.instrument_id AND traded.value IS NOT NULL
+            AND traded.bucket_time > block.market_time - CAST(:bucket AS interval)
+            AND traded.bucket_time <= fills.last_fill
+    ) AS market ON true
+    LEFT JOIN execution.closing_price AS closing
+        ON closing.instrument_id = block.instrument_id AND closing.day = given.trade_date
+            AND closing.currency = block.currency
+    WHERE given.order_id = ANY(:order_ids)
+        AND NOT EXISTS (SELECT FROM execution.allocation AS later WHERE later.replaces = given.allocation_id)
+    GROUP BY given.order_id
+""")
 
 
 class Stream:
@@ -73,6 +100,14 @@ class Stream:
         for row in found:
             movements.setdefault(AccountId(row.account_id), []).append(rows.movement_of(row))
         return movements
+
+    async def benchmarks(self, order_ids: Collection[OrderId], bucket: timedelta) -> dict[OrderId, Benchmarks]:
+        """Return what the orders' allocations would have cost at the market's prices; buckets are so long."""
+        found = await self._connection.execute(_BENCHMARKS, {"order_ids": sorted(order_ids), "bucket": bucket})
+        return {
+            OrderId(row.order_id): Benchmarks(row.vwap_amount, row.at_vwap, row.close_amount, row.at_close)
+            for row in found
+        }
 
     async def append_reports(
         self, contents: Sequence[AllocationRecord | OrderRecord], parents: Mapping[PlanId, str | None]

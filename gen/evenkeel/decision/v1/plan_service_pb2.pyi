@@ -1503,8 +1503,8 @@ class ExplainNoTradeResponse(_message.Message):
 Global___ExplainNoTradeResponse: _TypeAlias = ExplainNoTradeResponse  # noqa: Y015
 
 @_typing.final
-class CalibrateCostsRequest(_message.Message):
-    """Request of `CalibrateCosts`."""
+class GetCostCalibrationRequest(_message.Message):
+    """Request of `GetCostCalibration`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1532,11 +1532,11 @@ class CalibrateCostsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CalibrateCostsRequest: _TypeAlias = CalibrateCostsRequest  # noqa: Y015
+Global___GetCostCalibrationRequest: _TypeAlias = GetCostCalibrationRequest  # noqa: Y015
 
 @_typing.final
-class CalibrateCostsResponse(_message.Message):
-    """Response of `CalibrateCosts`. Errors are root mean squares, weighted by value, in
+class GetCostCalibrationResponse(_message.Message):
+    """Response of `GetCostCalibration`. Errors are root mean squares, weighted by value, in
     basis points of the value traded: of what was predicted against what trading cost
     from the price at arrival on, over orders that the parameters were not fitted to.
     """
@@ -1599,4 +1599,4 @@ class CalibrateCostsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CalibrateCostsResponse: _TypeAlias = CalibrateCostsResponse  # noqa: Y015
+Global___GetCostCalibrationResponse: _TypeAlias = GetCostCalibrationResponse  # noqa: Y015

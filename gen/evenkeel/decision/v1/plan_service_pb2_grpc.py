@@ -81,10 +81,10 @@ class PlanServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.FromString,
                 _registered_method=True)
-        self.CalibrateCosts = channel.unary_unary(
-                '/evenkeel.decision.v1.PlanService/CalibrateCosts',
-                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.SerializeToString,
-                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.FromString,
+        self.GetCostCalibration = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/GetCostCalibration',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationResponse.FromString,
                 _registered_method=True)
 
 
@@ -182,7 +182,7 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CalibrateCosts(self, request, context):
+    def GetCostCalibration(self, request, context):
         """Fits the cost model to what closed orders did cost, and says how much nearer it
         comes on orders that it was not fitted to. Changes nothing: what it proposes
         takes effect as `cost` of a policy, written by one person and approved by
@@ -242,10 +242,10 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ExplainNoTradeResponse.SerializeToString,
             ),
-            'CalibrateCosts': grpc.unary_unary_rpc_method_handler(
-                    servicer.CalibrateCosts,
-                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.FromString,
-                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.SerializeToString,
+            'GetCostCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCostCalibration,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -504,7 +504,7 @@ class PlanService:
             _registered_method=True)
 
     @staticmethod
-    def CalibrateCosts(request,
+    def GetCostCalibration(request,
             target,
             options=(),
             channel_credentials=None,
@@ -517,9 +517,9 @@ class PlanService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/evenkeel.decision.v1.PlanService/CalibrateCosts',
-            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsRequest.SerializeToString,
-            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.CalibrateCostsResponse.FromString,
+            '/evenkeel.decision.v1.PlanService/GetCostCalibration',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.GetCostCalibrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,7 +87,7 @@ class PlanServiceStub:
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
     `INSTRUMENT_UNKNOWN` when the account has no such instrument.
     """
-    CalibrateCosts: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.CalibrateCostsRequest, _plan_service_pb2.CalibrateCostsResponse]
+    GetCostCalibration: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.GetCostCalibrationRequest, _plan_service_pb2.GetCostCalibrationResponse]
     """Fits the cost model to what closed orders did cost, and says how much nearer it
     comes on orders that it was not fitted to. Changes nothing: what it proposes
     takes effect as `cost` of a policy, written by one person and approved by
@@ -155,7 +155,7 @@ class PlanServiceAsyncStub(PlanServiceStub):
     Errors: `NOT_FOUND` / `PLAN_NOT_FOUND`, also when the account was never looked at;
     `INSTRUMENT_UNKNOWN` when the account has no such instrument.
     """
-    CalibrateCosts: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.CalibrateCostsRequest, _plan_service_pb2.CalibrateCostsResponse]  # type: ignore[assignment]
+    GetCostCalibration: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetCostCalibrationRequest, _plan_service_pb2.GetCostCalibrationResponse]  # type: ignore[assignment]
     """Fits the cost model to what closed orders did cost, and says how much nearer it
     comes on orders that it was not fitted to. Changes nothing: what it proposes
     takes effect as `cost` of a policy, written by one person and approved by
@@ -276,11 +276,11 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def CalibrateCosts(
+    def GetCostCalibration(
         self,
-        request: _plan_service_pb2.CalibrateCostsRequest,
+        request: _plan_service_pb2.GetCostCalibrationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_plan_service_pb2.CalibrateCostsResponse, _abc.Awaitable[_plan_service_pb2.CalibrateCostsResponse]]:
+    ) -> _typing.Union[_plan_service_pb2.GetCostCalibrationResponse, _abc.Awaitable[_plan_service_pb2.GetCostCalibrationResponse]]:
         """Fits the cost model to what closed orders did cost, and says how much nearer it
         comes on orders that it was not fitted to. Changes nothing: what it proposes
         takes effect as `cost` of a policy, written by one person and approved by

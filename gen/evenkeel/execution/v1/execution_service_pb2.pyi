@@ -1358,6 +1358,10 @@ class CostLine(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
     PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    INTERVAL_VWAP_COST_FIELD_NUMBER: _builtins.int
+    INTERVAL_VWAP_VALUE_FIELD_NUMBER: _builtins.int
+    CLOSE_COST_FIELD_NUMBER: _builtins.int
+    CLOSE_VALUE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """What they have in common; empty for all of the currency."""
     order_count: _builtins.int
@@ -1390,6 +1394,24 @@ class CostLine(_message.Message):
     def predicted_cost(self) -> _money_pb2.Money:
         """What decision predicted for what was filled."""
 
+    @_builtins.property
+    def interval_vwap_cost(self) -> _money_pb2.Money:
+        """Against the market's average price, weighted by volume, while the order was at
+        work: on what was filled while that is known.
+        """
+
+    @_builtins.property
+    def interval_vwap_value(self) -> _money_pb2.Money:
+        """Value of what `interval_vwap_cost` is about."""
+
+    @_builtins.property
+    def close_cost(self) -> _money_pb2.Money:
+        """Against the last reference price of the day of the trade."""
+
+    @_builtins.property
+    def close_value(self) -> _money_pb2.Money:
+        """Value of what `close_cost` is about."""
+
     def __init__(
         self,
         *,
@@ -1402,10 +1424,14 @@ class CostLine(_message.Message):
         fees: _money_pb2.Money | None = ...,
         shortfall: _money_pb2.Money | None = ...,
         predicted_cost: _money_pb2.Money | None = ...,
+        interval_vwap_cost: _money_pb2.Money | None = ...,
+        interval_vwap_value: _money_pb2.Money | None = ...,
+        close_cost: _money_pb2.Money | None = ...,
+        close_value: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "fees", b"fees", "key", b"key", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "key", b"key", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2162,6 +2188,7 @@ class IngestMarketVolumesRequest(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     @_builtins.property
@@ -2178,6 +2205,12 @@ class IngestMarketVolumesRequest(_message.Message):
         instrument; 0 or more.
         """
 
+    @_builtins.property
+    def values(self) -> _columns_pb2.DecimalColumn:
+        """Money that these units traded for, one row per instrument, 0 or more; absent when
+        it is not known. Value over volume is what trading is compared with.
+        """
+
     def __init__(
         self,
         *,
@@ -2185,10 +2218,11 @@ class IngestMarketVolumesRequest(_message.Message):
         provenance: _values_pb2.Provenance | None = ...,
         instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
         volumes: _columns_pb2.DecimalColumn | None = ...,
+        values: _columns_pb2.DecimalColumn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "volumes", b"volumes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "values", b"values", "volumes", b"volumes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "provenance", b"provenance", "request_id", b"request_id", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "provenance", b"provenance", "request_id", b"request_id", "values", b"values", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -845,7 +845,7 @@ class CostSettings(_message.Message):
     @_builtins.property
     def impact_coefficient(self) -> _decimal_pb2.Decimal:
         """Y of the square-root law of market impact, 0 to 10; 1 when absent. Fitted to
-        what trades did cost: `PlanService.CalibrateCosts`.
+        what trades did cost: `PlanService.GetCostCalibration`.
         """
 
     @_builtins.property
