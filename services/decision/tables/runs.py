@@ -188,3 +188,4 @@ closed_order = Table(
     Column("trading", Numeric),
     Column("fees", Numeric),
 )
+Index("closed_order_cost", closed_order.c.currency, closed_order.c.record_time)

@@ -17,7 +17,4 @@ def upgrade() -> None:
             ADD COLUMN trading numeric,
             ADD COLUMN fees numeric
     """)
-    op.execute("""
-        CREATE INDEX closed_order_cost ON decision.closed_order (currency, record_time DESC, order_id)
-        WHERE value > 0
-    """)
+    op.execute("CREATE INDEX closed_order_cost ON decision.closed_order (currency, record_time)")
