@@ -49,7 +49,9 @@ class Process:
         self.port = int(self._port_file.read_text())
 
     async def kill(self, how=signal.SIGKILL):
-        self._process.send_signal(how)
+        """End it, if it has not ended yet, and return how it did."""
+        if self._process.returncode is None:
+            self._process.send_signal(how)
         return await self._process.wait()
 
 
