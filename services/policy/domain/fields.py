@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -171,8 +172,13 @@ def only_type(hint: Hint) -> Hint:
     return hint
 
 
+@cache
+def _hints(section: Hint) -> Mapping[str, Hint]:
+    return typing.get_type_hints(section)
+
+
 def _built(section: Hint, values: Mapping[str, Any], prefix: str) -> Section:
-    hints = typing.get_type_hints(section)
+    hints = _hints(section)
     arguments: dict[str, Any] = {}
     for item in dataclasses.fields(section):
         path = prefix + item.name
