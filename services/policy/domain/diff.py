@@ -19,8 +19,10 @@ from services.policy.domain.document import (
     Guardrail,
     Pause,
     Restriction,
+    StressLimit,
     TargetGroup,
     TargetWeight,
+    YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.fields import Field
@@ -141,8 +143,10 @@ def _named(value: object) -> Iterable[tuple[str, object]]:
             return [(value.field, value)]
         case ClassLimit():
             return [(value.asset_class, value)]
-        case FactorLimit():
+        case FactorLimit() | StressLimit():
             return [(value.name, value)]
+        case YearlyGainBudget():
+            return [(str(value.tax_year), value.amount)]
         case Pause():
             return [(f"{value.start_time.isoformat()} to {value.end_time.isoformat()}", value)]
         case BuyList() | Screen() | EquivalenceSet():

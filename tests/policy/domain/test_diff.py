@@ -3,8 +3,19 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
+from services.kernel.money import Money
 from services.policy.domain.diff import Step, differences
-from services.policy.domain.document import EMPTY, FIELDS, Document, SafetyNets, Targets, TargetWeight
+from services.policy.domain.document import (
+    EMPTY,
+    FIELDS,
+    Document,
+    SafetyNets,
+    StressLimit,
+    StressMove,
+    Targets,
+    TargetWeight,
+    YearlyGainBudget,
+)
 from tests.policy.builders import NOON, a_group, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 
@@ -95,3 +106,16 @@ def test_a_sentence_is_short_whatever_the_value(count):
 
     (difference,) = differences(EMPTY, many)
     assert len(difference.description) < 200
+
+
+def test_budgets_of_years_and_stresses_are_compared_line_by_line():
+    def document(amount, limit):
+        stress = StressLimit("2008", (StressMove(Decimal("-0.4"), "VTI"),), Decimal(limit))
+        budgets = {2026: amount, 2027: 9}
+        yearly = tuple(YearlyGainBudget(year, Money(Decimal(most), "USD")) for year, most in budgets.items())
+        return FIELDS.document({"tax.gain_budgets": yearly, "risk.stress_limits": (stress,)})
+
+    found = differences(document(5, "0.3"), document(7, "0.2"))
+
+    assert [(each.path, each.item) for each in found] == [("tax.gain_budgets", "2026"), ("risk.stress_limits", "2008")]
+    assert found[0].step is Step.RAISED
