@@ -7,12 +7,15 @@ All accounts of a batch share the instruments, as those of a firm do.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
 from services.decision.domain.bulk.columns import Inputs
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, Floats
 from services.decision.domain.kernel.arrays import Batch
+from services.decision.domain.problem import TaxProfile
+from services.decision.domain.tax.united_states import UnitedStates
 
 SHORT_RATE, LONG_RATE = 0.408, 0.238
 
@@ -196,6 +199,7 @@ def exact_columns(
     minimum_cents: int = 0,
     size: Size = SMALL,
     lots_max: int = 0,
+    netted: bool = False,
 ) -> Inputs:
     """Return random accounts of a size as exact columns: what a run reads from its book, prices and policies.
 
@@ -209,6 +213,7 @@ def exact_columns(
         minimum_cents: Smallest trade.
         size: Of each account.
         lots_max: Of each instrument; as many as the size usually has when 0.
+        netted: Gains and losses meet, in a year without any yet; else each lot is taxed by itself.
     """
     rng = np.random.default_rng([seed, count, 1])
     shared = _shared(rng, size)
@@ -298,6 +303,24 @@ def exact_columns(
                 kept.astype(np.int64),
             ]
         ),
+        piece_at=(2 * netted) * np.arange(count + 1),
+        pieces=np.tile(_netting(), (count * netted, 1)),
         exposures=shared.exposures,
         specific_variance=shared.specific_variance,
     )
+
+
+def _netting() -> np.ndarray:
+    """Return what the United States' year comes to that has no gains yet, as columns have it."""
+    profile = TaxProfile("US", True, Decimal(str(SHORT_RATE)), Decimal(str(LONG_RATE)))
+    pieces = UnitedStates().liability(profile).pieces
+    rows = [
+        [
+            piece.short,
+            piece.long,
+            piece.constant,
+            *(part for each in piece.hinges for part in (each.rate, each.short, each.long, each.above)),
+        ]
+        for piece in pieces
+    ]
+    return np.array(rows, dtype=np.float64)

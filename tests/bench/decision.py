@@ -77,6 +77,7 @@ def road() -> Sequence[Result]:
         "accounts": exact_columns(ROAD, 21),
         "whole_share_accounts": exact_columns(ROAD, 21, increment=10_000),
         "torn_accounts": exact_columns(ROAD // 5, 21, closed=False),
+        "netted_accounts": exact_columns(ROAD, 21, netted=True),
     }
     results = []
     for name, each in inputs.items():

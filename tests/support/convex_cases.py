@@ -1,5 +1,7 @@
 """Random accounts as arrays, for tests of solvers and bounds: everything that may bind does so in some of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from services.decision.domain.convex import ConvexProblem, ConvexSolution, Prices
@@ -57,6 +59,25 @@ def a_convex_problem(
     )
 
 
+def hinged(convex: ConvexProblem, seed: int, hinges: int = 1) -> ConvexProblem:
+    """Return the account with hinges in its tax, as netting has them: the first units of gain cost less than others.
+
+    Each counts short-term gains, long-term gains, or both, and bends near what the account's sales gain.
+    """
+    rng = np.random.default_rng([seed, 7])
+    short = rng.random(len(convex.lot_gain)) < 0.5
+    ways = [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+    chosen = [ways[way] for way in rng.choice(3, hinges, replace=False)]
+    lots = np.stack([np.where(short, a * convex.lot_gain, b * convex.lot_gain) for a, b in chosen])
+    return replace(
+        convex,
+        hinge_lots=lots,
+        hinge_above=rng.choice([0.0, 0.002, 0.01, -0.005], hinges),
+        hinge_price=rng.choice([0.02, 0.1, 0.2], hinges),
+        tax_constant=float(rng.choice([0.0, 0.001])),
+    )
+
+
 def one_way(convex: ConvexProblem) -> ConvexProblem:
     """Close the purchase of what is torn, or the sale, in turns."""
     sells = np.arange(len(convex.start)) % 2 == 0
@@ -99,4 +120,4 @@ def doing(convex: ConvexProblem, sold: np.ndarray, bought: np.ndarray, **prices:
     """Return a solution with these trades and prices; prices not said are zero."""
     none = np.zeros(len(convex.group_min))
     single = {name: prices.get(name, 0.0) for name in ("cash", "ceiling", "turnover", "gains")}
-    return ConvexSolution(sold, bought, Prices(group_min=none, group_max=none, **single))
+    return ConvexSolution(sold, bought, Prices(**single, group_min=none, group_max=none, hinges=np.zeros(0)))

@@ -8,7 +8,7 @@ import yaml
 
 from evenkeel.common.v1.values_pb2 import Side
 from evenkeel.decision.v1 import plan_service_pb2 as pb
-from evenkeel.decision.v1.explanation_pb2 import NoTradeReason, Scenario
+from evenkeel.decision.v1.explanation_pb2 import LotReason, NoTradeReason, Scenario
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import document_from_yaml, message_from_yaml
 from tools.cli.text import money, number, percent, short, state, time
@@ -238,6 +238,17 @@ def _explained(told: pb.ExplainPlanResponse) -> None:
         out.print(f"  {trade.sentence} {trade.without}", highlight=False, markup=False)
         if trade.HasField("resolved_without"):
             out.print(f"    {trade.resolved_without.sentence}", highlight=False, markup=False)
+    if told.lots:
+        rows = table("", "instrument", "lot", ">units", ">gain", "taxed", ">rate", ">tax", ">avoided")
+        for lot in told.lots:
+            rows.add_row(
+                "sold" if lot.sold else "kept", lot.instrument_id, lot.lot_id, number(lot.quantity), money(lot.gain),
+                state(LotReason.Character.DESCRIPTOR, lot.character), percent(lot.rate), money(lot.tax),
+                money(lot.avoided),
+            )  # fmt: skip
+        out.print(rows)
+    for lot in told.lots:
+        out.print(f"  {lot.sentence}", highlight=False, markup=False)
     for binding in told.explanation.binding_constraints:
         out.print(f"  limit: {binding.sentence}", highlight=False, markup=False)
 

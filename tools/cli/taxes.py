@@ -231,6 +231,12 @@ def compare(
         for way in response.withdrawals:
             name = state(pb.TaxWithdrawal.Choice.DESCRIPTOR, way.choice)
             out.print(f"  withdraw {number(way.raised)} by {name}: {number(way.tax)} of tax", highlight=False)
+        if response.HasField("largest_withdrawal"):
+            most = response.largest_withdrawal
+            out.print(
+                f"  at most {number(most.raised)} can be withdrawn for {number(request.withdrawal_tax_limit)} of tax",
+                highlight=False,
+            )
         out.print(f"  everything would bring {number(response.most_withdrawable)} after tax", highlight=False)
 
     show(context, response, readable)

@@ -21,11 +21,12 @@ from services.decision.app.explaining import ExplainedNoTrade, ExplainedPlan
 from services.decision.app.previewing import Previewed, Wish
 from services.decision.domain import decision as domain
 from services.decision.domain.hypotheses import Scenario, WhatIf
+from services.decision.domain.lot_reasons import LotReason
 from services.decision.domain.prices import PriceSetId
 from services.kernel.errors import Violations
 from services.kernel.ids import AccountId, InstrumentId
 from services.kernel.money import Money
-from services.runtime.wire import decimal_message, decimal_of, money_message, money_of
+from services.runtime.wire import date_message, decimal_message, decimal_of, money_message, money_of
 
 _CAUSES: Mapping[domain.Cause, explanation_pb.NotTraded.Cause.ValueType] = {
     domain.Cause.ON_TARGET: explanation_pb.NotTraded.CAUSE_ON_TARGET,
@@ -35,6 +36,14 @@ _CAUSES: Mapping[domain.Cause, explanation_pb.NotTraded.Cause.ValueType] = {
     domain.Cause.NOT_WORTH_IT: explanation_pb.NotTraded.CAUSE_NOT_WORTH_IT,
     domain.Cause.LIMIT: explanation_pb.NotTraded.CAUSE_LIMIT,
     domain.Cause.WITHIN_GAP: explanation_pb.NotTraded.CAUSE_WITHIN_GAP,
+}
+
+_CHARACTERS: Mapping[domain.Character, explanation_pb.LotReason.Character.ValueType] = {
+    domain.Character.SHORT: explanation_pb.LotReason.CHARACTER_SHORT,
+    domain.Character.LONG: explanation_pb.LotReason.CHARACTER_LONG,
+    domain.Character.ANY: explanation_pb.LotReason.CHARACTER_ANY,
+    domain.Character.POOLED: explanation_pb.LotReason.CHARACTER_POOLED,
+    domain.Character.EXEMPT: explanation_pb.LotReason.CHARACTER_EXEMPT,
 }
 
 
@@ -129,6 +138,9 @@ def explained_message(explained: ExplainedPlan) -> pb.ExplainPlanResponse:
     ):
         if figures is not None:
             getattr(message, name).CopyFrom(_drift(figures))
+    if summary.taxes is not None:
+        message.tax.CopyFrom(_taxes(summary.taxes, currency))
+    message.lots.extend(_lot(each, currency) for each in explained.lots)
     message.triggers.extend(_trigger(each) for each in why.triggers)
     ordered = sorted(why.trades, key=lambda each: each.instrument_id)
     message.trades.extend(_trade(each, explained.without.get(each.instrument_id), currency) for each in ordered)
@@ -191,6 +203,45 @@ def _not_traded(told: domain.NotTraded, currency: str) -> explanation_pb.NotTrad
         net_benefit=_money(told.net_benefit, currency),
         sentence=told.sentence,
     )
+
+
+def _taxes(told: domain.TaxFigures, currency: str) -> explanation_pb.TaxOfPlan:
+    return explanation_pb.TaxOfPlan(
+        short_term_before=_money(told.short_before, currency),
+        long_term_before=_money(told.long_before, currency),
+        short_term_after=_money(told.short_after, currency),
+        long_term_after=_money(told.long_after, currency),
+        net_after=_money(told.net_after, currency),
+        tax=_money(told.tax, currency),
+        carried=_money(told.carried, currency),
+        carried_worth=_money(told.carried_worth, currency),
+        alone=_money(told.alone, currency),
+        short_term_marginal_rate=decimal_message(told.short_marginal),
+        long_term_marginal_rate=decimal_message(told.long_marginal),
+        source=told.source,
+        sentence=told.sentence,
+    )
+
+
+def _lot(told: LotReason, currency: str) -> explanation_pb.LotReason:
+    message = explanation_pb.LotReason(
+        instrument_id=told.instrument_id,
+        lot_id=told.lot_id,
+        acquired_date=date_message(told.acquired_date),
+        quantity=decimal_message(told.quantity),
+        sold=told.sold,
+        gain=_money(told.gain, currency),
+        character=_CHARACTERS[told.character],
+        rate=decimal_message(told.rate),
+        tax=_money(told.tax, currency),
+        avoided=_money(told.avoided, currency),
+        barred=told.barred,
+        source=told.source,
+        sentence=told.sentence,
+    )
+    if told.long_from is not None:
+        message.long_term_date.CopyFrom(date_message(told.long_from))
+    return message
 
 
 def _drift(told: domain.DriftFigures) -> explanation_pb.DriftFigures:

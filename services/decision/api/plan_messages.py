@@ -186,6 +186,7 @@ def _trade(trade: domain.Trade, why: domain.TradeReason | None, account_value: D
                 gain=money_message(money(sale.gain)),
                 long_term=sale.character is domain.Character.LONG,
                 tax=money_message(money(sale.tax)),
+                rate=decimal_message(sale.rate),
             )
             for sale in trade.lot_sales
         ],

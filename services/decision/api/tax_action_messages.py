@@ -56,6 +56,11 @@ def wish_of(request: pb.CompareTaxActionsRequest) -> Wish:
             else ZERO
         ),
         withdrawal=number_within(request.withdrawal, "withdrawal", ZERO) if request.HasField("withdrawal") else ZERO,
+        tax_limit=(
+            number_within(request.withdrawal_tax_limit, "withdrawal_tax_limit", ZERO)
+            if request.HasField("withdrawal_tax_limit")
+            else None
+        ),
     )
 
 
@@ -72,6 +77,7 @@ def comparison_message(found: Comparison) -> pb.CompareTaxActionsResponse:
         withdrawals=[_withdrawal(each) for each in compared.withdrawals],
         most_withdrawable=decimal_message(compared.most_withdrawable),
         replacements=[_replacement(each) for each in found.replacements],
+        largest_withdrawal=None if compared.within_limit is None else _withdrawal(compared.within_limit),
     )
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from services.decision.app.ports import PolicyClient, Read, Solver
 from services.decision.app.recalling import found_plan, inputs_of
-from services.decision.domain.deciding import AccountInputs, Basis
+from services.decision.domain.deciding import AccountInputs, Basis, problem_of
 from services.decision.domain.decision import NotTraded
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, what_if
+from services.decision.domain.lot_reasons import LotReason, lot_reasons
 from services.decision.domain.plan import Draft, NothingDecided, Plan, PlanNotFound
 from services.kernel.errors import NotFound
 from services.kernel.ids import AccountId, InstrumentId, PlanId
@@ -24,9 +25,10 @@ class InstrumentNotHeld(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPlan:
-    """A plan with its content, and the best plans that leave one of its instruments alone, by instrument."""
+    """A plan, why each lot is sold or kept, and the best plans without one of its instruments, by instrument."""
 
     plan: Plan
+    lots: Sequence[LotReason] = ()
     without: Mapping[InstrumentId, WhatIf] = field(default_factory=dict)
 
 
@@ -59,11 +61,12 @@ class ExplainApp:
             decision = None if plan.content is None else plan.content.decision
             if decision is None:
                 raise NothingDecided(f"plan {plan_id} has no decision: {plan.outline.sentence}", plan_id=plan_id)
-            if not what_ifs or not decision.trades:
-                return ExplainedPlan(plan)
             inputs, basis = await inputs_of(session, plan, self.policy)
+        lots = () if inputs.policy is None else lot_reasons(problem_of(inputs, inputs.policy, basis), decision)
+        if not what_ifs or not decision.trades:
+            return ExplainedPlan(plan, lots)
         instruments = [trade.instrument_id for trade in decision.trades][:WHAT_IFS_MAX]
-        return ExplainedPlan(plan, await self._without(inputs, basis, instruments))
+        return ExplainedPlan(plan, lots, await self._without(inputs, basis, instruments))
 
     async def _without(
         self, inputs: AccountInputs, basis: Basis, instruments: Sequence[InstrumentId]

@@ -275,6 +275,7 @@ class Wish:
     volatility: Decimal
     minimum: Decimal
     withdrawal: Decimal
+    tax_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -572,7 +573,7 @@ class TaxApp:
             # What was recorded of later days is not known on the day of the prices.
             then = history.until(today)
             situation = Situation(then, in_force.carried_into(then, year), year, today, prices).with_pending(pending)
-            terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal)
+            terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal, wish.tax_limit)
             made = compare(situation, terms)
             sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}
             barred = {history.identity(each.parcel.asset) for each in made.parcels if each.parcel.gain < 0}

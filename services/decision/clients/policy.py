@@ -345,6 +345,7 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
             each.tax_year: money_of(each.amount, f"tax.gain_budgets[{row}].amount")
             for row, each in enumerate(said.gain_budgets)
         },
+        yearly_allowance=_money(said, "yearly_allowance", "tax"),
     )
 
 

@@ -110,6 +110,7 @@ def account_problem(
         _amount(yearly, f"tax.gain_budgets[{year}]", account, found)
     room = _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
     harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
+    allowance = _amount(policy.tax.yearly_allowance, "tax.yearly_allowance", account, found)
     flow_minimum = _amount(policy.cash_flow_minimum, "triggers.cash_flow_minimum", account, found)
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
@@ -156,6 +157,7 @@ def account_problem(
             lot_method=rules.lot_method or policy.tax.lot_method,
             harvest_minimum=harvest_minimum or ZERO,
             defer_short_term_gains=policy.tax.defer_short_term_gains,
+            allowance=allowance,
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),

@@ -23,6 +23,9 @@ from services.decision.domain.kernel.arrays import (
     FREE_CASH,
     GAIN,
     GAIN_BUDGET,
+    HINGE_ABOVE,
+    HINGE_PRICE,
+    HINGED,
     IMPACT,
     LEAST,
     MOST,
@@ -30,6 +33,7 @@ from services.decision.domain.kernel.arrays import (
     START,
     TARGET,
     TAX,
+    TAX_CONSTANT,
     TURNOVER_MAX,
     VARIANCE,
     Batch,
@@ -125,14 +129,15 @@ def added_up(b: Batch, account: int, sold: Floats, bought: Floats, room: Floats,
     base = b.lot_at[i0]
     risk, band_price = b.accounts[account, RISK], b.accounts[account, BAND_PRICE]
     free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
-    value = 0.0
-    net = linear = impact = traded = gained = over = 0.0
+    value = b.accounts[account, TAX_CONSTANT]
+    net = linear = impact = traded = gained = counted = over = 0.0
     for i in range(i0, i1):
         amount = 0.0
         for lot in range(b.lot_at[i], b.lot_at[i + 1]):
             part = sold[lot - base]
             amount += part
             gained += b.lots[GAIN, lot] * part
+            counted += b.lots[HINGED, lot] * part
             value += b.lots[TAX, lot] * part
             over = max(over, -part, part - b.lots[CAP, lot])
         purchase = bought[i - i0]
@@ -146,6 +151,7 @@ def added_up(b: Batch, account: int, sold: Floats, bought: Floats, room: Floats,
         impact += b.instruments[IMPACT, i] * (purchase * np.sqrt(max(purchase, 0.0)))
         value += 0.5 * risk * b.instruments[VARIANCE, i] * d * d
         value += band_price * max(abs(d) - b.instruments[BAND, i], 0.0)
+    value += b.accounts[account, HINGE_PRICE] * max(counted - b.accounts[account, HINGE_ABOVE], 0.0)
     squares = exposed(b, account, room, factor)
     value += 0.5 * risk * squares + b.accounts[account, COST_PRICE] * (linear + impact)
     value += band_price * max(free + net - linear - b.accounts[account, CASH_CEILING], 0.0)
@@ -191,8 +197,10 @@ def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats,
     free, floor = b.accounts[account, FREE_CASH], b.accounts[account, CASH_FLOOR]
     cash, ceiling = max(y[0], 0.0), min(max(y[1], 0.0), band_price)
     turnover, gains = max(y[2], 0.0), max(y[3], 0.0)
+    hinge = min(max(y[4], 0.0), b.accounts[account, HINGE_PRICE])
     bound: float = cash * (floor - free) + ceiling * (free - b.accounts[account, CASH_CEILING])
     bound -= turnover * b.accounts[account, TURNOVER_MAX] + gains * b.accounts[account, GAIN_BUDGET]
+    bound += b.accounts[account, TAX_CONSTANT] - hinge * b.accounts[account, HINGE_ABOVE]
     squares = 0.0
     for f in range(k):
         squares += factor[f] * factor[f]
@@ -207,7 +215,7 @@ def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats,
         room[2, i - i0] = risk * pull
     bound -= 0.5 * risk * squares + 0.5 * (own_price + cash) * impact
     for g in range(g0, g0 + groups):
-        low, high = max(y[4 + g - g0], 0.0), max(y[4 + groups + g - g0], 0.0)
+        low, high = max(y[5 + g - g0], 0.0), max(y[5 + groups + g - g0], 0.0)
         aimed = 0.0
         for i in range(i0, i1):
             member = b.member[b.member_at[g] + i - i0]
@@ -219,7 +227,7 @@ def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats,
         bend = 1.5 * (own_price + cash) * b.instruments[IMPACT, i]
         sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
         buy = spread + bend * np.sqrt(max(room[3, i - i0], 0.0)) + cash - ceiling
-        bound += _least(b, i, room[2, i - i0], sell, buy, gains, risk, band_price, order)
+        bound += _least(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order)
     return bound
 
 
@@ -231,6 +239,7 @@ def _least(
     sell: float,
     buy: float,
     gains: float,
+    hinge: float,
     risk: float,
     band_price: float,
     order: Integers,
@@ -244,12 +253,15 @@ def _least(
     for lot in range(b.lot_at[i], b.lot_at[i + 1]):
         if b.lots[CAP, lot] <= 0.0:
             continue
-        price = b.lots[TAX, lot] + gains * b.lots[GAIN, lot]
+        price = b.lots[TAX, lot] + gains * b.lots[GAIN, lot] + hinge * b.lots[HINGED, lot]
         edge -= b.lots[CAP, lot]
         spent += (sell + price) * b.lots[CAP, lot]
         place = count
-        while place > 0 and b.lots[TAX, order[place - 1]] + gains * b.lots[GAIN, order[place - 1]] < price:
-            order[place] = order[place - 1]
+        while place > 0:
+            before = order[place - 1]
+            if b.lots[TAX, before] + gains * b.lots[GAIN, before] + hinge * b.lots[HINGED, before] >= price:
+                break
+            order[place] = before
             place -= 1
         order[place] = lot
         count += 1
@@ -257,7 +269,7 @@ def _least(
     # From everything sold upwards, the dearest lot is kept first: convex, so it ends where it stops falling.
     for place in range(count):
         lot = order[place]
-        price = sell + b.lots[TAX, lot] + gains * b.lots[GAIN, lot]
+        price = sell + b.lots[TAX, lot] + gains * b.lots[GAIN, lot] + hinge * b.lots[HINGED, lot]
         right = edge + b.lots[CAP, lot]
         w = min(max(_level(t, band, there - price, q, band_price), edge), right)
         least = min(least, spent - price * (w - edge) + _own(w, t, band, there, q, band_price))

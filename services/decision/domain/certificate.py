@@ -8,12 +8,20 @@ sum is below every plan that keeps the limits; with the right ones it meets the 
 but wrong ones only make the bound weaker, never false.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices, by_instrument
+from services.decision.domain.convex import (
+    BPS_PER_ONE,
+    ConvexProblem,
+    ConvexSolution,
+    Floats,
+    Prices,
+    by_instrument,
+    tax_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,10 @@ class Terms:
 
 
 def terms(convex: ConvexProblem, sold: Floats, bought: Floats) -> Terms:
-    """Return the objective's parts at weights sold per lot, shape (m,), and bought per instrument, shape (n,)."""
+    """Return the objective's parts at weights sold per lot, shape (m,), and bought per instrument, shape (n,).
+
+    Tax is by the problem's own piece.
+    """
     sold_of = by_instrument(convex, sold)
     d = convex.start - sold_of + bought - convex.target
     factor = convex.exposures.T @ d
@@ -45,8 +56,18 @@ def terms(convex: ConvexProblem, sold: Floats, bought: Floats) -> Terms:
         outside_band=BPS_PER_ONE * convex.band_price * float(np.maximum(np.abs(d) - convex.band, 0.0).sum()),
         idle_cash=BPS_PER_ONE * convex.band_price * max(cash - convex.cash_ceiling, 0.0),
         cost=BPS_PER_ONE * convex.cost_weight * (linear + impact),
-        tax=BPS_PER_ONE * float(convex.lot_tax @ sold),
+        tax=BPS_PER_ONE
+        * (
+            float(convex.lot_tax @ sold)
+            + float(convex.hinge_price @ np.maximum(_gained(convex, sold) - convex.hinge_above, 0.0))
+            + convex.tax_constant
+        ),
     )
+
+
+def plan_terms(convex: ConvexProblem, sold: Floats, bought: Floats) -> Terms:
+    """Return the objective's parts as `terms` does, with what the tax really is: the least of its pieces."""
+    return replace(terms(convex, sold, bought), tax=tax_of(convex, sold))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +96,8 @@ def marginal_costs(convex: ConvexProblem, near: ConvexSolution) -> Marginal:
     sell_rate = linear + 1.5 * cost_price * convex.impact * np.sqrt(sold_of)
     buy_rate = linear + 1.5 * cost_price * convex.impact * np.sqrt(near.bought)
     tax = BPS_PER_ONE * convex.lot_tax + prices.gains * convex.lot_gain
+    if len(prices.hinges):
+        tax = tax + prices.hinges @ convex.hinge_lots
     pull = BPS_PER_ONE * convex.risk_aversion * (convex.exposures @ (convex.exposures.T @ d))
     return Marginal(
         sell=sell_rate[convex.lot_instrument] + tax + prices.turnover - cash,
@@ -100,6 +123,7 @@ def dual_bound(convex: ConvexProblem, near: ConvexSolution) -> float:
     constant = prices.cash * (convex.cash_floor - convex.cash) + prices.ceiling * (convex.cash - convex.cash_ceiling)
     constant -= prices.turnover * convex.turnover if prices.turnover else 0.0
     constant -= prices.gains * convex.gain_budget if prices.gains else 0.0
+    constant += BPS_PER_ONE * convex.tax_constant - float(prices.hinges @ convex.hinge_above)
     # Groups limit w, and `there` prices w − t.
     constant -= float(prices.group_max @ (convex.group_max - convex.groups @ convex.target))
     constant += float(prices.group_min @ (convex.group_min - convex.groups @ convex.target))
@@ -117,7 +141,20 @@ def _in_range(convex: ConvexProblem, prices: Prices) -> Prices:
         gains=max(prices.gains, 0.0) if np.isfinite(convex.gain_budget) else 0.0,
         group_min=np.maximum(prices.group_min, 0.0),
         group_max=np.maximum(prices.group_max, 0.0),
+        hinges=_hinges_in_range(convex, prices.hinges),
     )
+
+
+def _hinges_in_range(convex: ConvexProblem, prices: Floats) -> Floats:
+    if len(prices) != len(convex.hinge_price):
+        # Prices of another piece say nothing of these hinges.
+        return np.zeros(len(convex.hinge_price))
+    return np.clip(prices, 0.0, BPS_PER_ONE * convex.hinge_price)
+
+
+def _gained(convex: ConvexProblem, sold: Floats) -> Floats:
+    """Return what each hinge counts, shape (h,)."""
+    return convex.hinge_lots @ sold if len(convex.hinge_price) else convex.hinge_price
 
 
 def _least(convex: ConvexProblem, slopes: Marginal) -> Floats:

@@ -18,6 +18,8 @@ from services.kernel.ids import InstrumentId
 BPS = Decimal("0.0001")
 # Money that belongs to one lot is rounded once; two ways of rounding differ by less than this.
 ROUNDING = CENT
+# Rates are told to nine places.
+RATE_ROUNDING = Decimal("1e-9")
 
 
 class Rule(StrEnum):
@@ -193,7 +195,7 @@ def _money_is_right(sale: LotSale, lot: LotState, holding: Holding) -> bool:
         abs(sale.proceeds - sale.quantity * holding.price) <= slack
         and abs(sale.basis - basis) <= ROUNDING
         and sale.gain == sale.proceeds - sale.basis
-        and abs(sale.tax - sale.gain * sale.rate) <= ROUNDING
+        and abs(sale.tax - sale.gain * sale.rate) <= ROUNDING + abs(sale.gain) * RATE_ROUNDING
     )
 
 
@@ -214,10 +216,25 @@ def _of_taxes(problem: AccountProblem, trades: Sequence[Trade]) -> list[PlanViol
                 found.append(PlanViolation(Rule.NO_SELL, sale.lot_id, "a short-term gain is to wait"))
             if lot.no_sell is not None:
                 found.append(PlanViolation(Rule.NO_SELL, sale.lot_id, lot.no_sell))
-            if (sale.character, sale.rate) != (lot.character, lot.rate):
-                taxed = f"is {lot.character} at {lot.rate}, not {sale.character} at {sale.rate}"
+            if sale.character is not lot.character:
+                taxed = f"is {lot.character}, not {sale.character}"
                 found.append(PlanViolation(Rule.GAIN_AND_TAX, sale.lot_id, taxed))
-    return found
+    return found + _of_liability(problem, trades)
+
+
+def _of_liability(problem: AccountProblem, trades: Sequence[Trade]) -> list[PlanViolation]:
+    """Return whether the lots' taxes are not, together, what the law makes of the year with the plan and without."""
+    sales = [sale for trade in trades for sale in trade.lot_sales]
+    if not sales:
+        return []
+    rules = jurisdiction(problem.tax.jurisdiction)
+    short = sum((sale.gain for sale in sales if sale.character is Character.SHORT), ZERO)
+    other = sum((sale.gain for sale in sales if sale.character is not Character.SHORT), ZERO)
+    with_plan, without = rules.year(problem.tax, short, other), rules.year(problem.tax, ZERO, ZERO)
+    owed, told = with_plan.liability - without.liability, sum((sale.tax for sale in sales), ZERO)
+    if abs(told - owed) > ROUNDING * len(sales):
+        return [PlanViolation(Rule.GAIN_AND_TAX, problem.account_id, f"the sales owe {owed} together, not {told}")]
+    return []
 
 
 def _of_account(

@@ -8,7 +8,7 @@ faster kernel solves, and `certificate` bounds:
              + M Σ (|d_i| − β_i)₊         leaving the corridor
              + M (cash − ceiling)₊        idle cash
              + ω cost                     cost = Σ κ_i (sold_i + bought_i) + Σ ι_i (sold_i^1.5 + bought_i^1.5)
-             + Σ γ_l s_l                  tax, negative for a credit
+             + Σ γ_l s_l + Σ_h ρ_h (Σ_l η_hl s_l − θ_h)₊ + c       tax, negative for a credit
     subject to 0 ≤ s_l ≤ cap_l,  sold_i = Σ s_l over its lots,  0 ≤ bought_i ≤ buy_cap_i
                cash + Σ (sold_i − bought_i) − cost ≥ floor       [cash]
                Σ (sold_i + bought_i) ≤ turnover                  [turnover]
@@ -17,11 +17,15 @@ faster kernel solves, and `certificate` bounds:
 
 Idle cash is measured before impact, so that it stays linear in the trades.
 
+What gains come to is not convex, but the least of a few *pieces* that are (`tax.liability`): a price γ of each lot, by
+what of its gain counts as short-term and as long-term, and hinges, at which one more unit of gain begins to cost more.
+`every_piece` are the problems of which the best is the account's.
+
 Rows are instruments and lots in the order of their ids, so the order in which a caller lists them does not matter.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
@@ -32,6 +36,7 @@ from services.decision.domain.costs import daily_volatility, impact_rate, linear
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotState, RiskModel
 from services.decision.domain.tax import LotTax, TaxView
+from services.decision.domain.tax.liability import Area, Liability
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import InstrumentId
 
@@ -40,6 +45,33 @@ Floats = NDArray[np.float64]
 BPS_PER_ONE = 1e4
 # Stands for "no limit" where a solver needs a number: sales and purchases together, and the gains of sales, are less.
 NO_LIMIT = 4.0
+
+
+def no_hinges() -> Floats:
+    """Return the prices of no hinges."""
+    return np.zeros(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TaxPiece:
+    """A convex function that the tax is nowhere above, of the plan's net gains over the mix value, as it counts.
+
+    Attributes:
+        short: Slope of short-term gain.
+        long: Slope of long-term gain.
+        hinges: Of each ρ, its weights of short-term and of long-term gain, and θ.
+        constant: c.
+    """
+
+    short: float
+    long: float
+    hinges: tuple[tuple[float, float, float, float], ...] = ()
+    constant: float = 0.0
+
+    def at(self, short: float, long: float) -> float:
+        """Return its value at net gains."""
+        bent = sum(rate * max(a * short + b * long - above, 0.0) for rate, a, b, above in self.hinges)
+        return self.constant + self.short * short + self.long * long + bent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +97,15 @@ class ConvexProblem:
         groups: G, shape (g, n): ones where an instrument belongs to a group or counts for leverage, else zeros; the
             exposures of a factor.
         gain_budget: Infinite for no limit, like `turnover`.
+        hinge_lots: η, shape (h, m).
+        hinge_above: θ, shape (h,).
+        hinge_price: ρ, positive, shape (h,).
+        tax_constant: c.
+        lot_short: What of each lot's gain counts as short-term, per unit of weight sold, shape (m,); empty without
+            pieces.
+        lot_long: What of it counts as long-term.
+        lot_credit: What a gain saves later when it is realized now, per unit of weight sold, shape (m,), 0 or more.
+        pieces: Of the tax; none where each lot is taxed by itself.
     """
 
     risk_aversion: float
@@ -92,6 +133,39 @@ class ConvexProblem:
     groups: Floats
     group_min: Floats
     group_max: Floats
+    hinge_lots: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    hinge_above: Floats = field(default_factory=no_hinges)
+    hinge_price: Floats = field(default_factory=no_hinges)
+    tax_constant: float = 0.0
+    lot_short: Floats = field(default_factory=no_hinges)
+    lot_long: Floats = field(default_factory=no_hinges)
+    lot_credit: Floats = field(default_factory=no_hinges)
+    pieces: tuple[TaxPiece, ...] = ()
+
+    @property
+    def every_piece(self) -> tuple["ConvexProblem", ...]:
+        """Return the problems with one piece of the tax each: the account's best plan is the best of theirs."""
+        return tuple(self.with_piece(each) for each in self.pieces) or (self,)
+
+    def with_piece(self, piece: TaxPiece) -> "ConvexProblem":
+        """Return the problem with this piece for its tax."""
+        weights = np.array([[a, b] for _, a, b, _ in piece.hinges], dtype=np.float64).reshape(len(piece.hinges), 2)
+        return replace(
+            self,
+            lot_tax=piece.short * self.lot_short + piece.long * self.lot_long - self.lot_credit,
+            hinge_lots=weights @ np.stack([self.lot_short, self.lot_long]),
+            hinge_above=np.array([above for _, _, _, above in piece.hinges], dtype=np.float64),
+            hinge_price=np.array([rate for rate, _, _, _ in piece.hinges], dtype=np.float64),
+            tax_constant=piece.constant,
+        )
+
+    @property
+    def lot_tax_least(self) -> Floats:
+        """Return the least that a unit of each lot can cost, by whichever hinges it is over, shape (m,)."""
+        least: Floats = self.lot_tax
+        for price, lots in zip(self.hinge_price, self.hinge_lots, strict=True):
+            least = least + np.minimum(price * lots, 0.0)
+        return least
 
     @property
     def torn(self) -> NDArray[np.bool_]:
@@ -101,9 +175,9 @@ class ConvexProblem:
         a credit. From one instrument to an identical one it may be made for other reasons too, so those are torn where
         any has a loss.
         """
-        pays = self.lot_wash & ((self.lot_tax < 0) | np.isfinite(self.gain_budget))
+        pays = self.lot_wash & ((self.lot_tax_least < 0) | np.isfinite(self.gain_budget))
         several = self.summed_over_identity(np.ones(len(self.start))) > 1
-        lots = np.where(several[self.lot_instrument], self.lot_wash, pays) | (self.lot_tax < 0)
+        lots = np.where(several[self.lot_instrument], self.lot_wash, pays) | (self.lot_tax_least < 0)
         sells = by_instrument(self, self.lot_cap * lots) > 0
         return self.of_identity(sells) & self.of_identity(self.buy_cap > 0)
 
@@ -140,7 +214,8 @@ class ConvexProblem:
 class Prices:
     """Lagrange multipliers of the coupling rows, in basis points per unit of weight, zero or more.
 
-    `ceiling` is at most the band price, as the excess over the ceiling is soft. Groups have shape (g,).
+    `ceiling` is at most the band price, as the excess over the ceiling is soft, and a hinge's at most ρ. Groups have
+    shape (g,), hinges (h,).
     """
 
     cash: float
@@ -149,6 +224,7 @@ class Prices:
     gains: float
     group_min: Floats
     group_max: Floats
+    hinges: Floats = field(default_factory=no_hinges)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,13 +277,21 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
     # Impact c · value^1.5 in currency is c · √V · weight^1.5 as a fraction of V.
     root = value.sqrt()
     gains = [tax.lots[lot.lot_id].gain_per_unit / holding.price for _, holding, lot in lots]
-    taxed = [
-        _tax_counted(problem, tax.lots[lot.lot_id], gain, gain * holding.price * lot.quantity)
+    counted = [
+        gain_counted(problem, gain, gain * holding.price * lot.quantity)
         for gain, (_, holding, lot) in zip(gains, lots, strict=True)
+    ]
+    credited = [
+        gain_credit(problem, tax.lots[lot.lot_id], gain, gain * holding.price * lot.quantity)
+        for gain, (_, holding, lot) in zip(gains, lots, strict=True)
+    ]
+    taxed = [
+        gain * tax.lots[lot.lot_id].rate * objective.tax_weight - credit
+        for gain, credit, (_, _, lot) in zip(counted, credited, lots, strict=True)
     ]
     limits = problem.limits
     budget = gain_budget_left(problem)
-    return ConvexProblem(
+    convex = ConvexProblem(
         risk_aversion=float(objective.risk_aversion),
         band_price=float(objective.band_excess_price),
         cost_weight=float(objective.cost_weight),
@@ -245,6 +329,56 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
         group_min=_floats(group.weight_min for group in limits.groups),
         group_max=_floats(group.weight_max for group in limits.groups),
     )
+    if tax.liability is None:
+        return convex
+    short = [tax.lots[lot.lot_id].character is Character.SHORT for _, _, lot in lots]
+    convex = replace(
+        convex,
+        lot_short=_floats(gain if is_short else ZERO for gain, is_short in zip(counted, short, strict=True)),
+        lot_long=_floats(ZERO if is_short else gain for gain, is_short in zip(counted, short, strict=True)),
+        lot_credit=_floats(credited),
+        pieces=tax_pieces(problem, tax.liability.within(reachable(problem, tax))),
+    )
+    return convex.every_piece[0]
+
+
+def tax_pieces(problem: AccountProblem, liability: Liability) -> tuple[TaxPiece, ...]:
+    """Return a liability's pieces as they count for the account's objective."""
+    weight, value = problem.objective.tax_weight, problem.mix_value
+    return tuple(
+        TaxPiece(
+            float(weight * each.short),
+            float(weight * each.long),
+            tuple(
+                (float(weight * hinge.rate), float(hinge.short), float(hinge.long), float(hinge.above / value))
+                for hinge in each.hinges
+                if weight > 0
+            ),
+            float(weight * each.constant / value),
+        )
+        for each in liability.pieces
+    )
+
+
+def tax_of(convex: ConvexProblem, sold: Floats) -> float:
+    """Return the tax of weights sold per lot, shape (m,), as it counts, in basis points: the least of its pieces."""
+    if not convex.pieces:
+        return BPS_PER_ONE * float(convex.lot_tax @ sold)
+    short, long = float(convex.lot_short @ sold), float(convex.lot_long @ sold)
+    owed = min(each.at(short, long) for each in convex.pieces)
+    return BPS_PER_ONE * (owed - float(convex.lot_credit @ sold))
+
+
+def reachable(problem: AccountProblem, tax: TaxView) -> Area:
+    """Return the net gains, as they count, that selling any lots can bring, in currency."""
+    edges = {True: [ZERO, ZERO], False: [ZERO, ZERO]}
+    for holding in problem.holdings:
+        for lot in holding.lots:
+            if may_be_sold(problem, holding, lot, tax):
+                taxed = tax.lots[lot.lot_id]
+                of_lot = taxed.gain_per_unit * lot.quantity
+                edges[taxed.character is Character.SHORT][of_lot > 0] += gain_counted(problem, of_lot, of_lot)
+    return Area(*edges[True], *edges[False])
 
 
 def by_instrument(convex: ConvexProblem, of_lots: Floats) -> Floats:
@@ -304,20 +438,25 @@ def gain_budget_left(problem: AccountProblem) -> Decimal | None:
     return max(ZERO, tax.gain_budget - tax.realized_short - tax.realized_long)
 
 
-def gain_credit(problem: AccountProblem, lot: LotTax, gain: Decimal) -> Decimal:
-    """Return what a gain out of a lot saves later when it is realized now, as the objective counts it, 0 or more."""
-    if gain <= 0 or lot.character in (Character.SHORT, Character.EXEMPT):
+def gain_credit(problem: AccountProblem, lot: LotTax, gain: Decimal, whole: Decimal) -> Decimal:
+    """Return what a gain saves later when it is realized now, as the objective counts it, 0 or more.
+
+    Args:
+        problem: The account.
+        lot: Out of which it is.
+        gain: The gain.
+        whole: What all of the lot would gain.
+    """
+    if gain <= 0 or whole < problem.tax.harvest_minimum or lot.character in (Character.SHORT, Character.EXEMPT):
         return ZERO
     return gain * problem.tax.gain_credit * problem.objective.tax_weight
 
 
-def _tax_counted(problem: AccountProblem, lot: LotTax, gain: Decimal, whole: Decimal) -> Decimal:
-    """Return tax as the objective counts it, for a gain of `gain`, of a lot that all of it would gain `whole`."""
-    tax, weight = gain * lot.rate, problem.objective.tax_weight
-    if tax >= 0:
-        saved = ZERO if whole < problem.tax.harvest_minimum else gain_credit(problem, lot, gain)
-        return tax * weight - saved
-    return ZERO if -whole < problem.tax.harvest_minimum else tax * weight * problem.objective.loss_credit_weight
+def gain_counted(problem: AccountProblem, gain: Decimal, of_lot: Decimal) -> Decimal:
+    """Return what of a gain counts in the objective, of a lot that all of it would gain `of_lot`; a loss may not."""
+    if gain >= 0:
+        return gain
+    return ZERO if -of_lot < problem.tax.harvest_minimum else gain * problem.objective.loss_credit_weight
 
 
 def _risk_rows(holdings: list[Holding], risk: RiskModel) -> list[int]:

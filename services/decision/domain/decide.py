@@ -1,7 +1,7 @@
 """Decides one account: problem in, decision out, the same bytes for the same inputs.
 
-The steps: ask the triggers; solve the convex problem; choose which way each instrument goes and solve again; round to
-what a venue takes; check exactly; compare with doing nothing; certify; explain.
+The steps: ask the triggers; solve the convex problem, for each piece of the tax; choose which way each instrument goes
+and solve again; round to what a venue takes; check exactly; compare with doing nothing; certify; explain.
 """
 
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | No
     tax = jurisdiction(problem.tax.jurisdiction).view(problem)
     convex = enter(problem, risk, tax)
     asked = triggers(problem, options, exact(tracking_error_bps(convex, convex.start - convex.target), BPS_UNIT))
-    case = _Case(problem, options, tax, convex, asked, Chosen(convex, _nothing(convex), NO_SOLVER, NOT_SOLVED))
+    case = _case(problem, options, tax, convex.every_piece, asked)
     if not case.asked:
         return case.without_trades(Outcome.NO_TRADE, EVERYTHING_WITHIN, NOT_SOLVED, reason=NoTradeReason.WITHIN_BANDS)
     due = next_step_date(problem, asked)
@@ -101,7 +101,7 @@ def _only_by_flow(case: "_Case") -> "_Case | None":
     something else asks.
     """
     kinds = {each.kind for each in case.asked}
-    convex, every = case.convex, np.ones(len(case.convex.start), dtype=np.bool_)
+    every = np.ones(len(case.convex.start), dtype=np.bool_)
     flow = case.problem.cash_rule.flow
     brings = kinds == {TriggerKind.CASH_CEILING} or (
         flow > 0 and kinds <= {TriggerKind.CASH_FLOW, TriggerKind.CASH_CEILING}
@@ -109,8 +109,9 @@ def _only_by_flow(case: "_Case") -> "_Case | None":
     takes = kinds == {TriggerKind.CASH_FLOOR} or (flow < 0 and kinds <= {TriggerKind.CASH_FLOW, TriggerKind.CASH_FLOOR})
     if not brings and not takes:
         return None
-    narrowed = convex.restricted(may_buy=every if brings else ~every, may_sell=every if takes else ~every)
-    return replace(case, convex=narrowed, chosen=Chosen(narrowed, _nothing(narrowed), NO_SOLVER, NOT_SOLVED))
+    may_buy, may_sell = every if brings else ~every, every if takes else ~every
+    narrowed = tuple(each.restricted(may_buy=may_buy, may_sell=may_sell) for each in case.pieces)
+    return _case(case.problem, case.options, case.tax, narrowed, case.asked)
 
 
 def _first_step(case: "_Case", risk: RiskModel, full: Decision) -> Decision:
@@ -135,18 +136,66 @@ def _first_step(case: "_Case", risk: RiskModel, full: Decision) -> Decision:
 
 def _solved(case: "_Case", risk: RiskModel) -> Decision:
     """Return what is best, something having asked for it."""
-    problem, tax, convex, options = case.problem, case.tax, case.convex, case.options
-    smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
-    chosen = choose(convex, smallest, solver(options))
-    if isinstance(chosen, Solve):
-        return _unsolved(case, risk, chosen)
-    case = replace(case, chosen=chosen)
-    trades = rounded(problem, tax, chosen.convex, chosen.near)
+    problem, tax = case.problem, case.tax
+    found = _best_piece(case)
+    if isinstance(found, Solve):
+        return _unsolved(case, risk, found)
+    case = found
+    trades = rounded(problem, tax, case.chosen.convex, case.chosen.near)
     if trades is None:
         # Without what was left out for being small there may be no way to keep the limits.
-        trades = rounded(problem, tax, convex, chosen.near)
+        trades = rounded(problem, tax, case.convex, case.chosen.near)
     decision = _released(case, trades)
     return _by_fallback(case) if decision.outcome is Outcome.FALLBACK_HOLD else decision
+
+
+def _best_piece(case: "_Case") -> "_Case | Solve":
+    """Return the case solved for the piece of the tax that has the best plan, with what bounds the others.
+
+    A piece whose bound at the prices found so far is no better than the best plan is not solved.
+    """
+    problem = case.problem
+    smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
+    solve = solver(case.options)
+    best: tuple[ConvexProblem, Chosen] | None = None
+    bounds: list[tuple[ConvexProblem, ConvexSolution]] = []
+    failed: Solve | None = None
+    for piece in case.pieces:
+        if best is not None:
+            near = _at_best_hinges(piece, best[1].near)
+            if dual_bound(piece, near) >= best[1].objective - EQUAL_BPS:
+                bounds.append((piece, near))
+                continue
+        chosen = choose(piece, smallest, solve)
+        if isinstance(chosen, Solve):
+            failed = chosen
+            bounds.append((piece, _nothing(piece)))
+            continue
+        bounds.append((piece, chosen.near))
+        if best is None or chosen.objective < best[1].objective:
+            best = piece, chosen
+    if best is None:
+        return failed or Solve(SolveStatus.FAILED, NO_SOLVER)
+    return replace(case, convex=best[0], chosen=best[1], bounds=tuple(bounds))
+
+
+def _at_best_hinges(piece: ConvexProblem, near: ConvexSolution) -> ConvexSolution:
+    """Return a solution of another piece with the prices of this one's hinges at which they stand there."""
+    over = piece.hinge_lots @ near.sold if len(piece.hinge_price) else piece.hinge_price
+    hinges = np.where(over > piece.hinge_above, BPS_PER_ONE * piece.hinge_price, 0.0)
+    return replace(near, prices=replace(near.prices, hinges=hinges))
+
+
+def _case(
+    problem: AccountProblem,
+    options: DecideOptions,
+    tax: TaxView,
+    pieces: tuple[ConvexProblem, ...],
+    asked: tuple[Trigger, ...],
+) -> "_Case":
+    """Return what is known of an account before anything is solved."""
+    none = Chosen(pieces[0], _nothing(pieces[0]), NO_SOLVER, NOT_SOLVED)
+    return _Case(problem, options, tax, pieces, pieces[0], asked, none, tuple((each, none.near) for each in pieces))
 
 
 def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
@@ -165,7 +214,7 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
     if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
         # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
-        proven = objective_bps(hold) - dual_bound(case.convex, case.chosen.near) < needed
+        proven = objective_bps(hold) - case.bound < needed
         if proven or trades:
             return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, detail, reason=NoTradeReason.NOT_WORTH_IT)
         return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, detail, reason=NoTradeReason.BELOW_MINIMUM)
@@ -195,6 +244,7 @@ def _unsolved(case: "_Case", risk: RiskModel, answer: Solve) -> Decision:
 
 def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
     """Return the plan of the first fallback that gives one; else nothing is traded."""
+    # What the pieces of the tax leave out matters least here: the certificate counts what the tax really is.
     grades = (
         (Fallback.RELAXED, relaxed(case.convex, iterations_max=case.options.iterations_max)),
         (Fallback.HEURISTIC, heuristic(case.convex)),
@@ -202,7 +252,8 @@ def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
     for fallback, chosen in grades:
         if chosen is None:
             continue
-        tried = replace(case, chosen=chosen, fallback=fallback)
+        near = tuple((piece, _at_best_hinges(piece, chosen.near)) for piece in case.pieces)
+        tried = replace(case, chosen=chosen, fallback=fallback, bounds=near)
         trades = rounded(case.problem, case.tax, chosen.convex, chosen.near)
         if trades and not violations(case.problem, trades):
             decision = _released(tried, trades)
@@ -224,7 +275,10 @@ class _Case:
     """What is known about the account while it is decided.
 
     Attributes:
+        pieces: The problems with one piece of the tax each, both ways open.
+        convex: The one whose plan is best.
         asked: What asks for a rebalance.
+        bounds: Each piece with the solution whose prices bound it.
         chosen: The problem that was solved last, each instrument going one way, and its solution.
         fallback: How it was solved.
     """
@@ -232,10 +286,17 @@ class _Case:
     problem: AccountProblem
     options: DecideOptions
     tax: TaxView
+    pieces: tuple[ConvexProblem, ...]
     convex: ConvexProblem
     asked: tuple[Trigger, ...]
     chosen: Chosen
+    bounds: tuple[tuple[ConvexProblem, ConvexSolution], ...]
     fallback: Fallback = Fallback.NONE
+
+    @property
+    def bound(self) -> float:
+        """A value, in basis points, that no plan is below, whichever piece of the tax it is on."""
+        return min(dual_bound(piece, near) for piece, near in self.bounds)
 
     def without_trades(
         self,
@@ -263,7 +324,7 @@ class _Case:
 
     def certificate(self, plan: Plan, status: str) -> Certificate:
         """Return how far the plan can be from the best."""
-        primal, dual = objective_bps(plan), dual_bound(self.convex, self.chosen.near)
+        primal, dual = objective_bps(plan), self.bound
         hold = objective_bps(plan_of(self.problem, self.convex, ()))
         convex_gap = self.chosen.objective - dual_bound(self.chosen.convex, self.chosen.near)
         primal_bps, dual_bps = exact(primal, CERTIFIED_BPS_UNIT), exact(dual, CERTIFIED_BPS_UNIT)

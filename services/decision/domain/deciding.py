@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
 from services.decision.domain.book import AccountBook
-from services.decision.domain.decision import CENT, Decision, Fallback, Outcome, Trade
+from services.decision.domain.decision import CENT, Character, Decision, Fallback, Outcome, Trade
 from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,
@@ -397,12 +397,19 @@ def _first_in_first_out_tax(problem: AccountProblem, decision: Decision) -> Deci
     sales = [trade for trade in decision.trades if trade.side is Side.SELL]
     if not sales:
         return ZERO
-    taxes = jurisdiction(problem.tax.jurisdiction).view(problem).lots
-    total = ZERO
+    view = jurisdiction(problem.tax.jurisdiction).view(problem)
+    short = long = total = ZERO
     for trade in sales:
         for lot_id, quantity in _oldest(problem, trade):
-            total += quantity * taxes[lot_id].gain_per_unit * taxes[lot_id].rate
-    return total.quantize(CENT, ROUND_HALF_EVEN)
+            taxed = view.lots[lot_id]
+            gain = quantity * taxed.gain_per_unit
+            total += gain * taxed.rate
+            if taxed.character is Character.SHORT:
+                short += gain
+            else:
+                long += gain
+    owed = total if view.liability is None else view.liability.of(short, long)
+    return owed.quantize(CENT, ROUND_HALF_EVEN)
 
 
 def _oldest(problem: AccountProblem, trade: Trade) -> list[tuple[LotId, Decimal]]:

@@ -124,8 +124,8 @@ class LotSale:
 
     Attributes:
         gain: Proceeds before costs minus basis; negative is a loss.
-        rate: Tax rate of the gain's character, 0 to 1.
-        tax: gain · rate; negative is a credit.
+        rate: What a unit of gain of that character costs on average in this plan, 0 to 1: gains and losses meet.
+        tax: gain · rate, to the cent so that all lots of a plan sum to what it owes; negative is a credit.
     """
 
     lot_id: LotId
@@ -276,6 +276,46 @@ class ObjectiveTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class TaxFigures:
+    """What the plan's gains and losses come to together, in the year that they fall into; in currency.
+
+    Attributes:
+        short_before: Net short-term gain of the year without the plan, carried losses taken off; negative for a loss.
+        long_before: The same of long-term gain; where the law knows no terms, all of it.
+        short_after: With the plan.
+        long_after: With the plan.
+        net_after: Both together.
+        tax: What the plan adds to the year's tax, to the cent; negative for what it takes off.
+        carried: What it adds to the losses that are carried on to later years; negative when it uses some up.
+        carried_worth: What those are taken to be worth.
+        alone: What the tax would be if each lot were taxed by itself, at the rate of its kind.
+        short_marginal: What one more unit of short-term gain would cost after the plan, 0 to 1.
+        long_marginal: The same of long-term gain.
+        source: Law and paragraph of the netting.
+        sentence: For the client; empty when nothing is sold.
+    """
+
+    short_before: Decimal
+    long_before: Decimal
+    short_after: Decimal
+    long_after: Decimal
+    net_after: Decimal
+    tax: Decimal
+    carried: Decimal
+    carried_worth: Decimal
+    alone: Decimal
+    short_marginal: Decimal
+    long_marginal: Decimal
+    source: str
+    sentence: str
+
+    @property
+    def liability(self) -> Decimal:
+        """What all lots' taxes sum to: the tax less the worth of what is carried."""
+        return self.tax - self.carried_worth
+
+
+@dataclass(frozen=True, slots=True)
 class DriftFigures:
     """Drift by its usual definitions, of instruments and cash.
 
@@ -315,6 +355,7 @@ class Summary:
         objective_after: The objective after the plan.
         break_even_years: How long deviations must be suffered for before the plan has paid for its cost and tax, in
             years to three places; None when there is nothing to pay, or no deviation is less.
+        taxes: What all sales come to together; None of an account that is not taxed, or when nothing is sold.
     """
 
     mix_value: Decimal
@@ -343,6 +384,7 @@ class Summary:
     break_even_years: Decimal | None = None
     drift_figures_before: DriftFigures | None = None
     drift_figures_after: DriftFigures | None = None
+    taxes: TaxFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)

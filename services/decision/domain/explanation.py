@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from services.decision.domain.binding import LIMIT_WORDS
-from services.decision.domain.certificate import Terms, terms
+from services.decision.domain.certificate import Terms, plan_terms
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
@@ -35,6 +35,7 @@ from services.decision.domain.decision import (
     Trade,
     TradeReason,
 )
+from services.decision.domain.netting import tax_figures
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side
 from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT, bps, cents, money, percent, quantity, weight
 
@@ -78,7 +79,7 @@ def plan_of(problem: AccountProblem, convex: ConvexProblem, trades: tuple[Trade,
 
 def objective_terms(plan: Plan) -> Terms:
     """Return the objective of exact trades in its parts: costs as they were rounded up, with commissions per trade."""
-    parts = terms(plan.convex, plan.sold, plan.bought)
+    parts = plan_terms(plan.convex, plan.sold, plan.bought)
     cost = float(sum((trade.cost.total for trade in plan.trades), ZERO) / plan.problem.mix_value)
     return replace(parts, cost=BPS_PER_ONE * plan.convex.cost_weight * cost)
 
@@ -138,7 +139,7 @@ def _reason(
     sold = np.where(convex.lot_instrument == row, 0.0, plan.sold)
     bought = np.where(np.arange(len(convex.start)) == row, 0.0, plan.bought)
     without = Plan(problem, convex, (), sold, bought)
-    with_it, without_it = terms(convex, plan.sold, plan.bought), terms(convex, sold, bought)
+    with_it, without_it = plan_terms(convex, plan.sold, plan.bought), plan_terms(convex, sold, bought)
     benefit = plan.currency(
         without_it.deviation + without_it.outside_band + without_it.idle_cash
         - with_it.deviation - with_it.outside_band - with_it.idle_cash
@@ -276,6 +277,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         break_even_years=break_even_years(problem, terms_before, terms_after),
         drift_figures_before=drift_figures(problem, before, exact(tracking_error_bps(convex, start), BPS_UNIT)),
         drift_figures_after=drift_figures(problem, after, exact(tracking_error_bps(convex, d), BPS_UNIT)),
+        taxes=tax_figures(problem, plan.trades),
     )
     return replace(made, sentence=summary_sentence(made, currency, nothing))
 
@@ -292,9 +294,10 @@ def summary_sentence(made: Summary, currency: str, nothing: str | None) -> str:
         f"losses save {money(made.tax_saved, currency)} of tax. On balance the plan is worth "
         f"{money(made.net_benefit, currency)}"
     )
-    if made.break_even_years is None:
-        return f"{sentence}."
-    return f"{sentence}, and has paid for itself after {made.break_even_years:.2f} years."
+    sentence += (
+        "." if made.break_even_years is None else f", and has paid for itself after {made.break_even_years:.2f} years."
+    )
+    return sentence if made.taxes is None else f"{sentence} {made.taxes.sentence}"
 
 
 def drift_figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: Decimal) -> DriftFigures:

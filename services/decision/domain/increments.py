@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+import numpy as np
+
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
@@ -32,7 +34,8 @@ class Effect:
     """What a trade does.
 
     Attributes:
-        own: Its own part of the objective, in basis points.
+        own: Its own part of the objective, in basis points, without tax where that is not the instrument's alone.
+        taxed: What of its gains counts as short-term and as long-term, over the mix value.
         weight: Change of the instrument's weight.
         value: Change of its value, exactly.
         cash: Change of cash, costs paid, exactly.
@@ -40,6 +43,7 @@ class Effect:
     """
 
     own: float
+    taxed: tuple[float, float]
     weight: float
     value: Decimal
     cash: Decimal
@@ -48,23 +52,32 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class LotTerms:
-    """One sellable lot, or `quantity` of it: tax and gain per unit of weight sold, tax as the objective counts it."""
+    """One sellable lot, or `quantity` of it, per unit of weight sold.
+
+    Attributes:
+        tax: As the objective counts it, without what depends on all lots together.
+        short: What of its gain counts as short-term in that.
+        long: What of its gain counts as long-term in that.
+        price: What a sale costs at the prices of the limits, in basis points.
+    """
 
     lot: LotState
     tax: float
-    gain: float
+    short: float
+    long: float
+    price: float
     quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a sale takes out of one lot; money in cents, `tax` of the terms."""
+    """What a sale takes out of one lot; money in cents."""
 
     lot: LotState
     quantity: Decimal
     proceeds: Decimal
     basis: Decimal
-    tax: float
+    terms: LotTerms
 
     @property
     def gain(self) -> Decimal:
@@ -131,7 +144,7 @@ class Tradable:
                 quantity += taken[lot.lot_id].quantity
                 proceeds += taken[lot.lot_id].proceeds
             basis = cents(lot.basis_total * quantity / lot.quantity)
-            taken[lot.lot_id] = Taken(lot, quantity, proceeds, basis, terms.tax)
+            taken[lot.lot_id] = Taken(lot, quantity, proceeds, basis, terms)
         return list(taken.values())
 
     def value(self, steps: int) -> Decimal:
@@ -147,10 +160,12 @@ class Tradable:
         value, taken = self.value(steps).copy_sign(Decimal(steps)), self.taken(steps)
         cost = self.cost(steps).total if steps else ZERO
         weight = float(value / mix_value)
-        tax = sum(float(part.proceeds / mix_value) * part.tax for part in taken)
+        sold = [(float(part.proceeds / mix_value), part.terms) for part in taken]
+        tax = sum(part * terms.tax for part, terms in sold)
         excess = max(abs(convex.start[self.row] + weight - convex.target[self.row]) - convex.band[self.row], 0.0)
         return Effect(
             own=BPS_PER_ONE * float(tax + convex.cost_weight * float(cost / mix_value) + convex.band_price * excess),
+            taxed=(sum(part * terms.short for part, terms in sold), sum(part * terms.long for part, terms in sold)),
             weight=weight,
             value=value,
             cash=-value - cost,
@@ -169,21 +184,22 @@ def tradables(
         convex: Its arrays; a direction that they close stays closed.
         prices: Order the lots where the method is the lowest tax: tax and use of the gain budget together, then the
             lot id.
-        sold: What an optimum sells of each lot, as weights. Where gains have a credit these parts go first: which lots
-            fill the gain budget is what the optimum is about, and their order alone does not say how far.
+        sold: What an optimum sells of each lot, as weights. Where gains have a credit, or the tax has a corner there,
+            these parts go first: which lots lead to it is what the optimum is about, and their order alone does not say
+            how far.
     """
-    terms = _lot_terms(problem, convex)
-    if sold is not None and problem.tax.gain_credit > 0 and problem.tax.lot_method is LotMethod.LOWEST_TAX:
+    terms = _lot_terms(problem, convex, prices)
+    apart = problem.tax.gain_credit > 0 or bool(prices.hinges.any())
+    if sold is not None and apart and problem.tax.lot_method is LotMethod.LOWEST_TAX:
         parts = _first_parts(problem, terms, sold)
-        return [_tradable(problem, tax, convex, prices, row, terms, parts) for row in range(len(convex.start))]
-    return [_tradable(problem, tax, convex, prices, row, terms) for row in range(len(convex.start))]
+        return [_tradable(problem, tax, convex, row, terms, parts) for row in range(len(convex.start))]
+    return [_tradable(problem, tax, convex, row, terms) for row in range(len(convex.start))]
 
 
 def _tradable(
     problem: AccountProblem,
     tax: TaxView,
     convex: ConvexProblem,
-    prices: Prices,
     row: int,
     terms: Mapping[LotId, LotTerms],
     parts: Mapping[LotId, Decimal] | None = None,
@@ -202,7 +218,7 @@ def _tradable(
             case LotMethod.HIGHEST_COST:
                 return -each.lot.basis_total / each.lot.quantity, each.lot.lot_id
             case LotMethod.LOWEST_TAX:
-                return BPS_PER_ONE * each.tax + prices.gains * each.gain, each.lot.lot_id
+                return each.price, each.lot.lot_id
 
     return Tradable(
         row=row,
@@ -216,11 +232,17 @@ def _tradable(
     )
 
 
-def _lot_terms(problem: AccountProblem, convex: ConvexProblem) -> dict[LotId, LotTerms]:
+def _lot_terms(problem: AccountProblem, convex: ConvexProblem, prices: Prices) -> dict[LotId, LotTerms]:
     lots = [lot for holding in ordered_holdings(problem) for lot in ordered_lots(holding)]
+    price = BPS_PER_ONE * convex.lot_tax + prices.gains * convex.lot_gain
+    if len(prices.hinges):
+        price = price + prices.hinges @ convex.hinge_lots
+    # With pieces the tax is that of all lots together, but for what a gain saves later.
+    alone = np.zeros(len(lots))
+    parts = (-convex.lot_credit, convex.lot_short, convex.lot_long) if convex.pieces else (convex.lot_tax, alone, alone)
     return {
-        lot.lot_id: LotTerms(lot, float(tax), float(gain), lot.quantity)
-        for lot, tax, gain in zip(lots, convex.lot_tax, convex.lot_gain, strict=True)
+        lot.lot_id: LotTerms(lot, float(tax), float(short), float(long), float(cost), lot.quantity)
+        for lot, tax, short, long, cost in zip(lots, *parts, price, strict=True)
     }
 
 

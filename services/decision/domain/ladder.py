@@ -99,7 +99,7 @@ def after(problem: AccountProblem, trades: tuple[Trade, ...], days: int) -> Acco
         if same_year
         else ZERO,
         realized_long=problem.tax.realized_long
-        + sum((each.gain for each in sales if each.character is Character.LONG), ZERO)
+        + sum((each.gain for each in sales if each.character is not Character.SHORT), ZERO)
         if same_year
         else ZERO,
     )

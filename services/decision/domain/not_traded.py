@@ -11,13 +11,14 @@ from decimal import Decimal
 
 import numpy as np
 
-from services.decision.domain.certificate import terms
+from services.decision.domain.certificate import plan_terms
 from services.decision.domain.checker import violations
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact, kept_because
 from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, problem_of
 from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
 from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
+from services.decision.domain.netting import gains_of
 from services.decision.domain.plan import NothingDecided, PolicyNotInForce
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, RiskModel, Side
 from services.decision.domain.rounding import trade_of
@@ -77,13 +78,22 @@ class _Case:
         """Return what the trade does on top of the plan."""
         problem = self.problem
         more = plan_of(problem, self.convex, (*self.decision.trades, trade))
-        now, then = (terms(self.convex, each.sold, each.bought) for each in (self.plan, more))
+        now, then = (plan_terms(self.convex, each.sold, each.bought) for each in (self.plan, more))
         suffered_now = now.deviation + now.outside_band + now.idle_cash
         suffered_then = then.deviation + then.outside_band + then.idle_cash
         benefit = self.plan.currency(suffered_now - suffered_then)
         counted = self.plan.currency(then.tax - now.tax)
         net = benefit - cents(problem.objective.cost_weight * trade.cost.total) - counted
-        return _Tried(trade, benefit, net)
+        return _Tried(trade, benefit, net, self._tax(trade))
+
+    def _tax(self, trade: Trade) -> Decimal:
+        """Return what the trade adds to what the plan's sales come to together."""
+        liability = self.tax.liability
+        if liability is None or not trade.lot_sales:
+            return trade.tax
+        planned = [sale for each in self.decision.trades for sale in each.lot_sales]
+        before, after = gains_of(planned), gains_of([*planned, *trade.lot_sales])
+        return cents(liability.of(*after) - liability.of(*before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ class _Tried:
     trade: Trade
     benefit: Decimal
     net: Decimal
+    tax: Decimal
 
 
 def _told(case: _Case, tradable: Tradable) -> NotTraded:
@@ -114,7 +125,7 @@ def _told(case: _Case, tradable: Tradable) -> NotTraded:
         value=ZERO if tried is None else tried.trade.value,
         deviation_benefit=ZERO if tried is None else tried.benefit,
         cost=ZERO if tried is None else tried.trade.cost.total,
-        tax=ZERO if tried is None else tried.trade.tax,
+        tax=ZERO if tried is None else tried.tax,
         net_benefit=ZERO if tried is None else tried.net,
         sentence="",
     )

@@ -80,6 +80,7 @@ class TaxSettings:
     harvest_minimum: Money | None = None
     gain_budget: Money | None = None
     defer_short_term_gains: bool = False
+    yearly_allowance: Money | None = None
     gain_harvest_room: Money | None = None
     gain_harvest_importance: Decimal = ONE
     gain_budgets: Mapping[int, Money] = field(default_factory=dict)

@@ -162,6 +162,8 @@ class TaxProfile:
         realized_long: Net long-term gain of the year so far.
         carried_short: Unused short-term losses of earlier years, 0 or more: the year's gains meet them.
         carried_long: The same of long-term losses.
+        allowance: What of the law's yearly amount the account may use, in currency: in the United States of losses that
+            other income meets, elsewhere of gains that are free. None for what the law's rules take without being told.
         lot_method: In which order sales take lots.
         harvest_minimum: A lot whose whole loss is smaller, in currency, is not worth selling for it: its credit does
             not count.
@@ -182,6 +184,7 @@ class TaxProfile:
     carried_short: Decimal = ZERO
     carried_long: Decimal = ZERO
     gain_credit: Decimal = ZERO
+    allowance: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +476,8 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
     _within(found, "tax.gain_credit", tax.gain_credit, ZERO, ONE)
     if tax.gain_budget is not None:
         _not_negative(found, "tax.gain_budget", tax.gain_budget)
+    if tax.allowance is not None:
+        _not_negative(found, "tax.allowance", tax.allowance)
     if limits.turnover is not None:
         _not_negative(found, "limits.turnover", limits.turnover)
     if limits.minimum_hold_days < 0:

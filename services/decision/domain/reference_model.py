@@ -55,12 +55,13 @@ class Relaxation:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Padded sizes: `lots` has one number per instrument; `impact` adds the 3/2-power terms."""
+    """Padded sizes: `lots` has one number per instrument; `impact` adds 3/2-power terms, `hinges` those of the tax."""
 
     lots: tuple[int, ...]
     factors: int
     groups: int
     impact: bool
+    hinges: int = 0
 
 
 class ReferenceModel:
@@ -71,7 +72,7 @@ class ReferenceModel:
         n, m = len(shape.lots), sum(shape.lots)
         self.shape = shape
         self.lock = Lock()
-        self.data = p = _parameters(n, m, shape.factors, shape.groups)
+        self.data = p = _parameters(n, m, shape.factors, shape.groups, shape.hinges)
         lots_of = sp.csr_matrix((np.ones(m), (np.repeat(np.arange(n), shape.lots), np.arange(m))), shape=(n, m))
 
         self.share_sold = cp.Variable(m)
@@ -94,6 +95,11 @@ class ReferenceModel:
             traded_cost += cp.sum(cp.power(cp.multiply(p["impact_root"], sold), 1.5))
             traded_cost += cp.sum(cp.power(cp.multiply(p["impact_root"], bought), 1.5))
         tax = p["lot_tax"] @ self.share_sold
+        self.hinges = None
+        if shape.hinges:
+            over_hinge = cp.Variable(shape.hinges, nonneg=True)
+            tax += p["hinge_price"] @ over_hinge
+            self.hinges = over_hinge >= p["hinge_lots"] @ self.share_sold - p["hinge_above"]
 
         definitions = [
             sold == lots_of @ cp.multiply(p["lot_cap"], self.share_sold),
@@ -110,6 +116,8 @@ class ReferenceModel:
             idle >= 0,
             cost >= traded_cost,
         ]
+        if self.hinges is not None:
+            definitions.append(self.hinges)
         self.ceiling = idle >= p["cash_over_ceiling"] + cp.sum(sold - bought) - linear_cost / BPS_PER_ONE
         # Each hard limit as something that must not exceed zero.
         over = {
@@ -151,6 +159,11 @@ class ReferenceModel:
             "buy_cap": _padded(convex.buy_cap, (n,)),
             "lot_cap": _scattered(convex.lot_cap, lots, m),
             "lot_tax": BPS_PER_ONE * _scattered(convex.lot_tax * convex.lot_cap, lots, m),
+            "hinge_lots": np.stack([_scattered(each * convex.lot_cap, lots, m) for each in convex.hinge_lots])
+            if self.shape.hinges
+            else np.zeros((0, m)),
+            "hinge_above": convex.hinge_above,
+            "hinge_price": BPS_PER_ONE * convex.hinge_price,
             "lot_gain": _scattered(convex.lot_gain * convex.lot_cap, lots, m) * np.isfinite(convex.gain_budget),
             "cash_over_floor": convex.cash - convex.cash_floor,
             "cash_over_ceiling": convex.cash - convex.cash_ceiling,
@@ -161,7 +174,8 @@ class ReferenceModel:
             "group_max_gap": _padded(convex.group_max - start, (self.shape.groups,), NO_LIMIT),
         }
         for name, value in values.items():
-            self.data[name].value = value
+            if name in self.data:
+                self.data[name].value = value
 
     def slots(self, convex: ConvexProblem) -> NDArray[np.int64]:
         """Return where each lot stands among the padded ones, shape (m,)."""
@@ -231,6 +245,7 @@ def _solution(model: ReferenceModel, convex: ConvexProblem) -> ConvexSolution:
             gains=float(price["gains"]),
             group_min=price["group_min"][:g],
             group_max=price["group_max"][:g],
+            hinges=np.zeros(0) if model.hinges is None else np.maximum(model.hinges.dual_value, 0.0),
         ),
     )
 
@@ -250,6 +265,7 @@ def _shape(convex: ConvexProblem) -> Shape:
         factors=_power_of_two(convex.exposures.shape[1]),
         groups=_power_of_two(len(convex.group_min)),
         impact=bool(convex.impact.any()),
+        hinges=len(convex.hinge_price),
     )
 
 
@@ -257,7 +273,7 @@ def _power_of_two(count: int) -> int:
     return 1 << max(count - 1, 0).bit_length()
 
 
-def _parameters(n: int, m: int, k: int, g: int) -> dict[str, Any]:
+def _parameters(n: int, m: int, k: int, g: int, h: int) -> dict[str, Any]:
     signed: dict[str, int | tuple[int, ...]] = {"start_gap": n, "exposures": (k, n), "lot_tax": m, "lot_gain": m}
     signed |= {"cash_over_floor": (), "cash_over_ceiling": (), "groups": (g, n), "group_min_gap": g, "group_max_gap": g}
     not_negative: dict[str, int | tuple[int, ...]] = {"specific_variance": n, "band": n, "band_price": ()}
@@ -270,6 +286,9 @@ def _parameters(n: int, m: int, k: int, g: int) -> dict[str, Any]:
         "turnover": (),
         "gain_budget": (),
     }
+    if h:
+        signed |= {"hinge_lots": (h, m), "hinge_above": h}
+        not_negative["hinge_price"] = h
     parameters = {name: cp.Parameter(shape) for name, shape in signed.items()}
     return parameters | {name: cp.Parameter(shape, nonneg=True) for name, shape in not_negative.items()}
 

@@ -20,6 +20,7 @@ from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSo
 from services.decision.domain.decision import CENT, LotSale, Trade
 from services.decision.domain.directions import NOISE
 from services.decision.domain.increments import Effect, Tradable, tradables
+from services.decision.domain.netting import netted
 from services.decision.domain.problem import ZERO, AccountProblem, Side
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import cents
@@ -53,7 +54,7 @@ def rounded(
         return None
     search.improve()
     trades = [trade_of(tax, each, steps) for each, steps in zip(search.tradables, search.steps, strict=True) if steps]
-    return tuple(sorted(trades, key=lambda trade: (trade.side is Side.BUY, trade.instrument_id)))
+    return netted(tax, sorted(trades, key=lambda trade: (trade.side is Side.BUY, trade.instrument_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,9 @@ class _Search:
         self.cash = self.problem.cash + sum((effect.cash for effect in effects), ZERO)
         self.turnover = sum((abs(effect.value) for effect in effects), ZERO)
         self.gain = sum((effect.gain for effect in effects), ZERO)
+        self.short = sum(effect.taxed[0] for effect in effects)
+        self.long = sum(effect.taxed[1] for effect in effects)
+        self.tax = self._tax(self.short, self.long)
         self.grouped = [
             sum(
                 (
@@ -218,7 +222,15 @@ class _Search:
         by = new.weight - old.weight
         deviation = convex.risk_aversion * (self.slope[row] * by + self.curvature[row] * by * by / 2)
         idle = self._idle(self.cash + new.cash - old.cash) - self._idle(self.cash)
-        return new.own - old.own + BPS_PER_ONE * (float(deviation) + idle)
+        tax = 0.0
+        if new.taxed != old.taxed:
+            tax = (
+                self._tax(self.short + new.taxed[0] - old.taxed[0], self.long + new.taxed[1] - old.taxed[1]) - self.tax
+            )
+        return new.own - old.own + BPS_PER_ONE * (float(deviation) + idle + tax)
+
+    def _tax(self, short: float, long: float) -> float:
+        return min((each.at(short, long) for each in self.convex.pieces), default=0.0)
 
     def _idle(self, cash: Decimal) -> float:
         return self.convex.band_price * max(float(cash / self.mix_value) - self.convex.cash_ceiling, 0.0)
@@ -247,7 +259,7 @@ def _nearest(tradable: Tradable, wanted: float) -> int:
 
 
 def trade_of(tax: TaxView, tradable: Tradable, steps: int) -> Trade:
-    """Return the trade of `steps`, not zero, out of the lots that cost least."""
+    """Return the trade of `steps`, not zero, out of the lots that cost least, each taxed by itself."""
     sales = []
     for part in tradable.taken(steps):
         lot_tax = tax.lots[part.lot.lot_id]

@@ -253,6 +253,7 @@ class TaxSettings:
     defer_short_term_gains: bool | None = None
     gain_harvest_room: Amount = None
     gain_harvest_importance: Fraction = None
+    yearly_allowance: Amount = None
     gain_budgets: tuple[YearlyGainBudget, ...] = ()
 
     def __post_init__(self) -> None:

@@ -65,6 +65,7 @@ TIGHTER: Mapping[str, Callable[[object, object], object]] = {
     "safety.pause_drift": _lower,
     "cost.turnover_limit": _lower,
     "tax.gain_budget": _less,
+    "tax.yearly_allowance": _less,
     "risk.tracking_error_limit": _lower,
     "risk.volatility_limit": _lower,
     "risk.tail_loss_limit": _lower,

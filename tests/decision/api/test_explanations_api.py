@@ -13,6 +13,7 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.tables import runs as tables
 from services.runtime.wire import decimal_of, money_of
 from tests.decision.api.conftest import refused
+from tests.decision.books import an_account, lot
 from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
 
 
@@ -253,3 +254,46 @@ async def test_a_kept_preview_states_its_error_once_a_plan_has_come(running):
     )
     assert [each.name for each in (*page.previews, *rest.previews)] == ["dearer", "narrower", "as it is"]
     assert not (await running.plans().ListPreviews(pb.ListPreviewsRequest(account_id="a2"))).previews
+
+
+async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
+    """Lots alone show a credit of 106.50 where 139 are owed: the call tells the true tax, and each lot's part."""
+    excluded = document_pb.Restriction.KIND_EXCLUDED
+    running.world.policy.document = a_policy(
+        {"AAPL": "0.99"},
+        tax=document_pb.TaxSettings(jurisdiction="US", short_term_rate=number("0.30"), long_term_rate=number("0.20")),
+        restrictions=document_pb.Restrictions(
+            items=[
+                document_pb.Restriction(instrument_id=each, kind=excluded, reason="the client wants none")
+                for each in ("VTI", "BND")
+            ]
+        ),
+    )
+    account = (
+        an_account("a1", cash=300)
+        .holding("VTI", lot("gain", 50, 6350))
+        .holding("BND", lot("loss", 100, 9655, acquired="2022-08-01"))
+        .holding("AAPL", lot("other", 10, 1200))
+    )
+    plan_id = (await decided(running, account))["a1"]
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
+    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=plan_id))).plan
+
+    assert (amount(told.tax.alone), amount(told.tax.tax)) == (Decimal("-106.50"), 139)
+    assert amount(told.explanation.tax) == 139
+    assert "139.00" in told.tax.sentence
+    assert "26 U.S.C. § 1222" in told.tax.source
+    # Plan, explanation, certificate and lots say one figure.
+    sold = {each.lot_id: each for trade in plan.trades for each in trade.lots}
+    assert sum(amount(each.tax) for each in sold.values()) == 139
+    assert {lot_id: figure(each.rate) for lot_id, each in sold.items()} == {
+        "gain": Decimal("0.2"),
+        "loss": Decimal("0.2"),
+    }
+    value = amount(told.explanation.account_value)
+    assert abs(figure(told.objective_after.tax_bps) - 139 / value * 10_000) <= Decimal("0.0001")
+    reasons = {(each.lot_id, each.sold): each for each in told.lots}
+    assert set(reasons) == {("gain", True), ("loss", True), ("other", False)}
+    assert amount(reasons["loss", True].tax) == -491
+    assert reasons["gain", True].character == explanation_pb.LotReason.CHARACTER_LONG
+    assert reasons["other", False].source == "26 U.S.C. § 1222(3), (4)"

@@ -472,3 +472,15 @@ def test_a_year_to_come_is_planned_once_its_law_was_reviewed_and_recorded_so():
     # What was recorded before years could be reviewed reads, and is written, as it was.
     assert recorded_bytes(InstrumentList(())) == b'{"instruments":[]}'
     assert read_recorded(InstrumentList, b'{"instruments":[]}').reviewed_years == {}
+
+
+def test_the_policys_part_of_the_yearly_amount_is_the_accounts():
+    said = document_pb.TaxSettings(
+        jurisdiction="US",
+        short_term_rate=number("0.408"),
+        long_term_rate=number("0.238"),
+        yearly_allowance=dollars(1000),
+    )
+
+    assert problem_of(two_lots(), read_policy(a_policy(tax=said))).tax.allowance == 1000
+    assert problem_of(two_lots()).tax.allowance is None

@@ -581,6 +581,231 @@ class NotTraded(_message.Message):
 Global___NotTraded: _TypeAlias = NotTraded  # noqa: Y015
 
 @_typing.final
+class TaxOfPlan(_message.Message):
+    """What a plan's gains and losses come to together in their tax year. Amounts are in
+    the account's currency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHORT_TERM_BEFORE_FIELD_NUMBER: _builtins.int
+    LONG_TERM_BEFORE_FIELD_NUMBER: _builtins.int
+    SHORT_TERM_AFTER_FIELD_NUMBER: _builtins.int
+    LONG_TERM_AFTER_FIELD_NUMBER: _builtins.int
+    NET_AFTER_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    CARRIED_WORTH_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
+    SHORT_TERM_MARGINAL_RATE_FIELD_NUMBER: _builtins.int
+    LONG_TERM_MARGINAL_RATE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Law and paragraph by which gains and losses meet."""
+    sentence: _builtins.str
+    """A sentence for people."""
+    @_builtins.property
+    def short_term_before(self) -> _money_pb2.Money:
+        """Net short-term gain of the year without the plan, carried losses taken off;
+        negative for a loss.
+        """
+
+    @_builtins.property
+    def long_term_before(self) -> _money_pb2.Money:
+        """The same of long-term gain; where the law knows no terms, all of it."""
+
+    @_builtins.property
+    def short_term_after(self) -> _money_pb2.Money:
+        """Net short-term gain with the plan."""
+
+    @_builtins.property
+    def long_term_after(self) -> _money_pb2.Money:
+        """Net long-term gain with the plan."""
+
+    @_builtins.property
+    def net_after(self) -> _money_pb2.Money:
+        """Both together."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """What the plan adds to the year's tax; negative for what it takes off."""
+
+    @_builtins.property
+    def carried(self) -> _money_pb2.Money:
+        """What it adds to the losses that are carried on; negative when it uses some up."""
+
+    @_builtins.property
+    def carried_worth(self) -> _money_pb2.Money:
+        """What those are taken to be worth. `tax` less this is what all lots bear together."""
+
+    @_builtins.property
+    def alone(self) -> _money_pb2.Money:
+        """What the tax would be if each lot were taxed by itself, which no law does."""
+
+    @_builtins.property
+    def short_term_marginal_rate(self) -> _decimal_pb2.Decimal:
+        """What one more unit of short-term gain would cost after the plan, 0 to 1."""
+
+    @_builtins.property
+    def long_term_marginal_rate(self) -> _decimal_pb2.Decimal:
+        """The same of long-term gain."""
+
+    def __init__(
+        self,
+        *,
+        short_term_before: _money_pb2.Money | None = ...,
+        long_term_before: _money_pb2.Money | None = ...,
+        short_term_after: _money_pb2.Money | None = ...,
+        long_term_after: _money_pb2.Money | None = ...,
+        net_after: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        carried: _money_pb2.Money | None = ...,
+        carried_worth: _money_pb2.Money | None = ...,
+        alone: _money_pb2.Money | None = ...,
+        short_term_marginal_rate: _decimal_pb2.Decimal | None = ...,
+        long_term_marginal_rate: _decimal_pb2.Decimal | None = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_marginal_rate", b"short_term_marginal_rate", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "sentence", b"sentence", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_marginal_rate", b"short_term_marginal_rate", "source", b"source", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxOfPlan: _TypeAlias = TaxOfPlan  # noqa: Y015
+
+@_typing.final
+class LotReason(_message.Message):
+    """Why units of a lot are sold, or kept. Amounts are in the account's currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Character:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CharacterEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[LotReason._Character.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHARACTER_UNSPECIFIED: LotReason._Character.ValueType  # 0
+        """Never sent."""
+        CHARACTER_SHORT: LotReason._Character.ValueType  # 1
+        """Short-term."""
+        CHARACTER_LONG: LotReason._Character.ValueType  # 2
+        """Long-term."""
+        CHARACTER_ANY: LotReason._Character.ValueType  # 3
+        """The law does not ask how long units were held."""
+        CHARACTER_POOLED: LotReason._Character.ValueType  # 4
+        """The same, and each unit costs the average of all."""
+        CHARACTER_EXEMPT: LotReason._Character.ValueType  # 5
+        """Not taxed, in a wrapper."""
+
+    class Character(_Character, metaclass=_CharacterEnumTypeWrapper):
+        """How a gain is taxed. New values may be added."""
+
+    CHARACTER_UNSPECIFIED: LotReason.Character.ValueType  # 0
+    """Never sent."""
+    CHARACTER_SHORT: LotReason.Character.ValueType  # 1
+    """Short-term."""
+    CHARACTER_LONG: LotReason.Character.ValueType  # 2
+    """Long-term."""
+    CHARACTER_ANY: LotReason.Character.ValueType  # 3
+    """The law does not ask how long units were held."""
+    CHARACTER_POOLED: LotReason.Character.ValueType  # 4
+    """The same, and each unit costs the average of all."""
+    CHARACTER_EXEMPT: LotReason.Character.ValueType  # 5
+    """Not taxed, in a wrapper."""
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LOT_ID_FIELD_NUMBER: _builtins.int
+    ACQUIRED_DATE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    SOLD_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    CHARACTER_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    AVOIDED_FIELD_NUMBER: _builtins.int
+    LONG_TERM_DATE_FIELD_NUMBER: _builtins.int
+    BARRED_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """Of which instrument."""
+    lot_id: _builtins.str
+    """Which lot."""
+    sold: _builtins.bool
+    """Whether the plan sells them."""
+    character: Global___LotReason.Character.ValueType
+    """How it is taxed."""
+    barred: _builtins.str
+    """Why it may not be sold; empty when it may."""
+    source: _builtins.str
+    """Law and paragraph of the rule that decides."""
+    sentence: _builtins.str
+    """A sentence for people."""
+    @_builtins.property
+    def acquired_date(self) -> _date_pb2.Date:
+        """When it was acquired."""
+
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """Units, above 0."""
+
+    @_builtins.property
+    def gain(self) -> _money_pb2.Money:
+        """Gain at the plan's price, or what it would be; negative for a loss."""
+
+    @_builtins.property
+    def rate(self) -> _decimal_pb2.Decimal:
+        """Tax over gain, 0 to 1."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """The lot's part of what the plan's sales owe together, or what selling it too would
+        add; negative saves tax.
+        """
+
+    @_builtins.property
+    def avoided(self) -> _money_pb2.Money:
+        """Tax that the choice does without, 0 or more: of units sold, against the dearest
+        lot that could be sold instead; of units kept, what selling them would cost.
+        """
+
+    @_builtins.property
+    def long_term_date(self) -> _date_pb2.Date:
+        """First day on which its sale is long-term; absent where it is already, or the law
+        does not ask.
+        """
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        lot_id: _builtins.str = ...,
+        acquired_date: _date_pb2.Date | None = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        sold: _builtins.bool = ...,
+        gain: _money_pb2.Money | None = ...,
+        character: Global___LotReason.Character.ValueType = ...,
+        rate: _decimal_pb2.Decimal | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        avoided: _money_pb2.Money | None = ...,
+        long_term_date: _date_pb2.Date | None = ...,
+        barred: _builtins.str = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "gain", b"gain", "long_term_date", b"long_term_date", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "barred", b"barred", "character", b"character", "gain", b"gain", "instrument_id", b"instrument_id", "long_term_date", b"long_term_date", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "sentence", b"sentence", "sold", b"sold", "source", b"source", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LotReason: _TypeAlias = LotReason  # noqa: Y015
+
+@_typing.final
 class Scenario(_message.Message):
     """A changed input of a hypothetical plan. What is absent is as it is."""
 

@@ -377,6 +377,7 @@ class TradeLot(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     LONG_TERM_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     lot_id: _builtins.str
     """Which lot."""
     long_term: _builtins.bool
@@ -395,7 +396,13 @@ class TradeLot(_message.Message):
 
     @_builtins.property
     def tax(self) -> _money_pb2.Money:
-        """Estimated tax; negative when a loss saves tax."""
+        """The lot's part of what all of the plan's sales owe together; negative when a loss
+        saves tax.
+        """
+
+    @_builtins.property
+    def rate(self) -> _decimal_pb2.Decimal:
+        """Tax over gain, 0 to 1."""
 
     def __init__(
         self,
@@ -406,10 +413,11 @@ class TradeLot(_message.Message):
         gain: _money_pb2.Money | None = ...,
         long_term: _builtins.bool = ...,
         tax: _money_pb2.Money | None = ...,
+        rate: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "quantity", b"quantity", "tax", b"tax"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "long_term", b"long_term", "lot_id", b"lot_id", "quantity", b"quantity", "tax", b"tax"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "long_term", b"long_term", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1352,6 +1360,8 @@ class ExplainPlanResponse(_message.Message):
     TRADES_FIELD_NUMBER: _builtins.int
     DRIFT_BEFORE_FIELD_NUMBER: _builtins.int
     DRIFT_AFTER_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Which plan."""
     plan_hash: _builtins.str
@@ -1398,6 +1408,14 @@ class ExplainPlanResponse(_message.Message):
     def drift_after(self) -> _explanation_pb2.DriftFigures:
         """Drift after."""
 
+    @_builtins.property
+    def tax(self) -> _explanation_pb2.TaxOfPlan:
+        """What its sales come to together; absent when nothing taxed is sold."""
+
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.LotReason]:
+        """Why each lot is sold or kept, by instrument, those sold first."""
+
     def __init__(
         self,
         *,
@@ -1413,10 +1431,12 @@ class ExplainPlanResponse(_message.Message):
         trades: _abc.Iterable[_explanation_pb2.TradeReason] | None = ...,
         drift_before: _explanation_pb2.DriftFigures | None = ...,
         drift_after: _explanation_pb2.DriftFigures | None = ...,
+        tax: _explanation_pb2.TaxOfPlan | None = ...,
+        lots: _abc.Iterable[_explanation_pb2.LotReason] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "tax", b"tax"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "lots", b"lots", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "tax", b"tax", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3204,6 +3204,7 @@ class CompareTaxActionsRequest(_message.Message):
     VOLATILITY_FIELD_NUMBER: _builtins.int
     HARVEST_MINIMUM_FIELD_NUMBER: _builtins.int
     WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    WITHDRAWAL_TAX_LIMIT_FIELD_NUMBER: _builtins.int
     price_set_id: _builtins.str
     """Prices and day; the newest when empty."""
     @_builtins.property
@@ -3246,6 +3247,12 @@ class CompareTaxActionsRequest(_message.Message):
     def withdrawal(self) -> _decimal_pb2.Decimal:
         """Money to raise, 0 or more; absent is 0."""
 
+    @_builtins.property
+    def withdrawal_tax_limit(self) -> _decimal_pb2.Decimal:
+        """Most tax that raising money may add, 0 or more: the answer then has the largest
+        withdrawal that adds no more. Nobody asks when absent.
+        """
+
     def __init__(
         self,
         *,
@@ -3260,10 +3267,11 @@ class CompareTaxActionsRequest(_message.Message):
         volatility: _decimal_pb2.Decimal | None = ...,
         harvest_minimum: _decimal_pb2.Decimal | None = ...,
         withdrawal: _decimal_pb2.Decimal | None = ...,
+        withdrawal_tax_limit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -3708,6 +3716,7 @@ class CompareTaxActionsResponse(_message.Message):
     WITHDRAWALS_FIELD_NUMBER: _builtins.int
     MOST_WITHDRAWABLE_FIELD_NUMBER: _builtins.int
     REPLACEMENTS_FIELD_NUMBER: _builtins.int
+    LARGEST_WITHDRAWAL_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """Currency of every amount, ISO 4217."""
     @_builtins.property
@@ -3742,6 +3751,12 @@ class CompareTaxActionsResponse(_message.Message):
     def replacements(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxReplacement]:
         """What to hold instead of what is sold at a loss, nearest first."""
 
+    @_builtins.property
+    def largest_withdrawal(self) -> Global___TaxWithdrawal:
+        """The largest withdrawal that adds at most `withdrawal_tax_limit`, to the cent;
+        absent when nobody asked, or nothing can be sold for so little.
+        """
+
     def __init__(
         self,
         *,
@@ -3754,10 +3769,11 @@ class CompareTaxActionsResponse(_message.Message):
         withdrawals: _abc.Iterable[Global___TaxWithdrawal] | None = ...,
         most_withdrawable: _decimal_pb2.Decimal | None = ...,
         replacements: _abc.Iterable[Global___TaxReplacement] | None = ...,
+        largest_withdrawal: Global___TaxWithdrawal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

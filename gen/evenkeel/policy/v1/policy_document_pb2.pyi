@@ -708,6 +708,7 @@ class TaxSettings(_message.Message):
     GAIN_HARVEST_ROOM_FIELD_NUMBER: _builtins.int
     GAIN_HARVEST_IMPORTANCE_FIELD_NUMBER: _builtins.int
     GAIN_BUDGETS_FIELD_NUMBER: _builtins.int
+    YEARLY_ALLOWANCE_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """Country whose rules hold, ISO 3166-1 alpha-2."""
     lot_method: Global___LotMethod.ValueType
@@ -756,6 +757,14 @@ class TaxSettings(_message.Message):
         budgets of a transition over several years.
         """
 
+    @_builtins.property
+    def yearly_allowance(self) -> _money_pb2.Money:
+        """What of the law's yearly amount the account may use, in its currency: in the United
+        States of the losses that other income meets (3,000 when absent), in the United
+        Kingdom of the annual exempt amount and in Germany of the saver's allowance (none
+        when absent). Accounts of one taxpayer share it.
+        """
+
     def __init__(
         self,
         *,
@@ -770,10 +779,11 @@ class TaxSettings(_message.Message):
         gain_harvest_room: _money_pb2.Money | None = ...,
         gain_harvest_importance: _decimal_pb2.Decimal | None = ...,
         gain_budgets: _abc.Iterable[Global___YearlyGainBudget] | None = ...,
+        yearly_allowance: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__defer_short_term_gains: _TypeAlias = _typing.Literal["defer_short_term_gains"]  # noqa: Y015
     _WhichOneofArgType__defer_short_term_gains: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains"]  # noqa: Y015

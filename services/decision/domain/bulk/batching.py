@@ -16,6 +16,7 @@ from services.decision.domain.bulk import gathering as g
 from services.decision.domain.bulk.columns import NONE, Inputs, Integers, Plans
 from services.decision.domain.bulk.packing import packed
 from services.decision.domain.bulk.road import decide_columns
+from services.decision.domain.bulk.united_states import liability_pieces
 from services.decision.domain.columns import EPOCH, plain_number
 from services.decision.domain.convex import Floats
 from services.decision.domain.tax.united_states import long_term_from
@@ -65,6 +66,8 @@ def warm_up() -> None:
         instruments=np.zeros((15, 0), dtype=np.int64),
         daily_value=np.zeros(0),
         lots=np.zeros((5, 0), dtype=np.int64),
+        piece_at=one,
+        pieces=np.zeros((0, 7)),
         exposures=np.zeros((1, 1)),
         specific_variance=np.ones(1),
     )
@@ -102,6 +105,14 @@ def gather(batch: Batch) -> Gathered:
     daily = _floats(numbers["instruments.daily_values"], len(order))[order]
     total = int(instruments.sum())
     none = np.zeros(1, dtype=np.int64)
+    own = request.accounts[:, chosen]
+    taxed = own[g.TAXABLE] != 0
+    pieces = liability_pieces(
+        own[g.SHORT_RATE] / c.RATE_ONE,
+        own[g.LONG_RATE] / c.RATE_ONE,
+        own[g.SHORT_GAIN] / 10 ** (FINE + CENTS),
+        own[g.LONG_GAIN] / 10 ** (FINE + CENTS),
+    )
     inputs = Inputs(
         instrument_at=np.concatenate([none, np.cumsum(instruments)]),
         lot_at=np.zeros(total + 1, dtype=np.int64),
@@ -114,13 +125,15 @@ def gather(batch: Batch) -> Gathered:
         instruments=np.zeros((15, total), dtype=np.int64),
         daily_value=np.zeros(total),
         lots=np.zeros((5, int(lots.sum())), dtype=np.int64),
+        piece_at=np.concatenate([none, np.cumsum(2 * taxed)]),
+        pieces=pieces[taxed].reshape(-1, 7),
         exposures=exposures,
         specific_variance=specific,
     )
-    places, own = np.zeros(total, dtype=np.int64), np.zeros(inputs.lots.shape[1], dtype=np.int64)
-    g.gather(request, desk, chosen, inputs, places, own)
+    places, lot_places = np.zeros(total, dtype=np.int64), np.zeros(inputs.lots.shape[1], dtype=np.int64)
+    g.gather(request, desk, chosen, inputs, places, lot_places)
     inputs.daily_value[:] = daily[places]
-    return Gathered(inputs, chosen, order[places], own, found)
+    return Gathered(inputs, chosen, order[places], lot_places, found)
 
 
 def answer(batch: Batch, gathered: Gathered, plans: Plans) -> BatchAnswer:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from services.decision.domain.bulk.columns import EXEMPT, LONG, NONE, SHORT, Inputs
-from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots
+from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots, reachable
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import (
     ZERO,
@@ -53,7 +53,10 @@ KNOWN: Mapping[type, frozenset[str]] = {
             no_buy no_sell
         """,
         CashRule: "floor floor_weight ceiling_weight withdrawal flow",
-        TaxProfile: "jurisdiction taxable short_rate long_rate gain_budget realized_short realized_long",
+        TaxProfile: """
+            jurisdiction taxable short_rate long_rate gain_budget realized_short realized_long
+            carried_short carried_long allowance
+        """,
         Objective: """
             risk_aversion band_excess_price tax_weight cost_weight loss_credit_weight impact_coefficient
             net_benefit_min horizon_years
@@ -62,8 +65,8 @@ KNOWN: Mapping[type, frozenset[str]] = {
         GroupLimit: "name instrument_ids weight_min weight_max",
         LotState: "lot_id acquired_date quantity basis_total",
         Band: "trigger destination",
-        TaxView: "lots no_buy",
-        LotTax: "character gain_per_unit rate no_sell",
+        TaxView: "lots no_buy liability",
+        LotTax: "character gain_per_unit rate no_sell source long_from",
     }.items()
 }
 
@@ -88,6 +91,7 @@ class AccountColumns:
     lot_counts: list[int]
     groups: list[list[int]]
     members: list[list[float]]
+    pieces: list[list[float]]
 
 
 def account_columns(
@@ -105,6 +109,7 @@ def account_columns(
         DoesNotFit: It does not fit.
     """
     check_known(problem, tax)
+    pieces = _pieces(problem, tax)
     holdings = ordered_holdings(problem)
     quantity_scale, value_scale, basis_scale = _scales(problem, holdings)
     price_scale = value_scale - quantity_scale
@@ -187,6 +192,7 @@ def account_columns(
             [float(holding.instrument_id in members) for holding in holdings]
             for members in (frozenset(group.instrument_ids) for group in limits.groups)
         ],
+        pieces=pieces,
     )
 
 
@@ -206,6 +212,8 @@ def joined(accounts: Sequence[AccountColumns], risk: RiskModel) -> Inputs:
         instruments=np.ascontiguousarray(_table([row for each in accounts for row in each.instruments], 15).T),
         daily_value=np.array([value for each in accounts for value in each.daily_value], dtype=np.float64),
         lots=np.ascontiguousarray(_table([lot for each in accounts for lot in each.lots], 5).T),
+        piece_at=_offsets([len(each.pieces) for each in accounts]),
+        pieces=np.array([piece for each in accounts for piece in each.pieces], dtype=np.float64).reshape(-1, 7),
         exposures=np.array(risk.exposures, dtype=np.float64, order="C"),
         specific_variance=np.array(risk.specific_variance, dtype=np.float64),
     )
@@ -242,6 +250,23 @@ def check_known(problem: AccountProblem, tax: TaxView) -> None:
     for taxed in tax.lots.values():
         if taxed.character not in CHARACTERS:
             raise DoesNotFit(f"a gain that is {taxed.character} is not among the columns")
+
+
+def _pieces(problem: AccountProblem, tax: TaxView) -> list[list[float]]:
+    """Return the pieces of what gains come to together; none where each lot is taxed by itself.
+
+    Raises:
+        DoesNotFit: One has several hinges.
+    """
+    if tax.liability is None or not problem.tax.taxable:
+        return []
+    found: list[list[float]] = []
+    for piece in tax.liability.within(reachable(problem, tax)).pieces:
+        if len(piece.hinges) > 1:
+            raise DoesNotFit("what a gain costs changes more than once")
+        hinge = [(each.rate, each.short, each.long, each.above) for each in piece.hinges] or [(ZERO,) * 4]
+        found.append([float(each) for each in (piece.short, piece.long, piece.constant, *hinge[0])])
+    return found
 
 
 @cache

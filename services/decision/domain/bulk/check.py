@@ -9,16 +9,22 @@ from typing import Any, cast
 import numpy as np
 
 from services.decision.domain.bulk.columns import (
+    ABOVE,
     AWAY,
     BASIS,
     BASIS_SCALE,
+    BENT_BY,
     BPS_ONE,
     BUDGET_LEFT,
+    CHARACTER,
     COMMISSION,
     COMMISSION_BPS,
+    CONSTANT,
     FLOOR,
     FLOOR_WEIGHT,
     GAIN,
+    HINGE_LONG,
+    HINGE_SHORT,
     IDENTICAL,
     IMPACT,
     INCREMENT,
@@ -30,12 +36,15 @@ from services.decision.domain.bulk.columns import (
     NO_BUY,
     NO_SELL,
     NONE,
+    OF_LONG,
+    OF_SHORT,
     PAID_COMMISSION,
     PRICE,
     PROCEEDS,
     QUANTITY,
     RATE,
     RATE_ONE,
+    SHORT,
     SOLD_BASIS,
     SOLD_QUANTITY,
     SPREAD,
@@ -141,6 +150,7 @@ def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -
     held = sold = proceeds = gain = tax = lots = 0
     basis_one, basis_scale = ten_to(inputs.accounts[account, BASIS_SCALE] - 2), inputs.accounts[account, BASIS_SCALE]
     slack = inputs.lot_at[i + 1] - inputs.lot_at[i]
+    alone = inputs.piece_at[account] == inputs.piece_at[account + 1]
     for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
         quantity = inputs.lots[QUANTITY, lot]
         held += quantity
@@ -166,7 +176,8 @@ def check_trade(inputs: Inputs, plans: Plans, account: int, i: int, cent: int) -
         if (
             won != money - basis
             or (owed != 0 and (owed > 0) != (won > 0))
-            or not is_near(abs(owed), RATE_ONE, abs(won), inputs.lots[RATE, lot], ONE_CENT)
+            or (alone and not is_near(abs(owed), RATE_ONE, abs(won), inputs.lots[RATE, lot], ONE_CENT))
+            or abs(owed) > abs(won)
         ):
             found |= GAIN_AND_TAX_RULE
         sold, proceeds, gain, tax = sold + part, proceeds + money, gain + won, tax + owed
@@ -216,6 +227,32 @@ def washes(inputs: Inputs, plans: Plans, account: int) -> bool:
 
 
 @part
+def owes_together(inputs: Inputs, plans: Plans, account: int) -> bool:
+    """Return whether the lots' taxes sum, but for a cent each, to the least of the tax's pieces at their net gains."""
+    first, last = inputs.piece_at[account], inputs.piece_at[account + 1]
+    if first == last:
+        return True
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    short = other = told = lots = 0
+    for lot in range(inputs.lot_at[i0], inputs.lot_at[i1]):
+        gain = plans.lots[LOT_GAIN, lot]
+        told += plans.lots[LOT_TAX, lot]
+        lots += 1 if plans.lots[SOLD_QUANTITY, lot] != 0 else 0
+        if inputs.lots[CHARACTER, lot] == SHORT:
+            short += gain
+        else:
+            other += gain
+    least = np.inf
+    for piece in range(first, last):
+        own = inputs.pieces[piece]
+        bent = max(own[HINGE_SHORT] * short + own[HINGE_LONG] * other - 100.0 * own[ABOVE], 0.0)
+        value = 100.0 * own[CONSTANT] + own[OF_SHORT] * short + own[OF_LONG] * other + own[BENT_BY] * bent
+        least = min(least, value)
+    near: bool = abs(told - least) <= lots + 1e-9 * (abs(short) + abs(other))
+    return near
+
+
+@part
 def check_plan(inputs: Inputs, plans: Plans, account: int) -> int:  # noqa: C901 - one rule after the other
     """Return the bits of every rule that an account's plan breaks; 0 when it may be released."""
     i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
@@ -252,6 +289,8 @@ def check_plan(inputs: Inputs, plans: Plans, account: int) -> int:  # noqa: C901
         found |= GAIN_BUDGET_RULE
     if own[TAXABLE] != 0 and washes(inputs, plans, account):
         found |= TAX_RULE
+    if not owes_together(inputs, plans, account):
+        found |= GAIN_AND_TAX_RULE
     for i in range(i0, i1):
         limit = inputs.instruments[WEIGHT_MAX, i]
         if plans.instruments[STEPS, i] > 0 and limit != NONE:

@@ -64,6 +64,9 @@ AVERSION, EXCESS_PRICE, COST_WEIGHT, TAX_WEIGHT, CREDIT_WEIGHT, IMPACT_COEFFICIE
     NO_SELL,
     RISK_ROW,
 ) = range(15)
+# Columns of `Inputs.pieces`: a convex function that the tax is nowhere above, of net gains in currency: its slopes, its
+# constant, and a hinge (see `tax.liability`), of rate 0 for none. The least of an account's pieces is the tax.
+OF_SHORT, OF_LONG, CONSTANT, BENT_BY, HINGE_SHORT, HINGE_LONG, ABOVE = range(7)
 # Rows of `Inputs.lots`. CHARACTER is 0 exempt, 1 short, 2 long; KEPT is 1 when it may not be sold.
 QUANTITY, BASIS, RATE, CHARACTER, KEPT = range(5)
 EXEMPT, SHORT, LONG = range(3)
@@ -84,6 +87,9 @@ class Inputs(NamedTuple):
         instruments: Shape (15, instruments).
         daily_value: Traded in the market a day, in currency; 0 where it is not known, shape (instruments,).
         lots: Shape (5, lots).
+        piece_at: Offset of each account's first piece of the tax, shape (accounts + 1,); without any each lot is
+            taxed at its own rate.
+        pieces: Shape (pieces, 7).
         exposures: F of the risk model, shape (rows, k).
         specific_variance: D, shape (rows,).
     """
@@ -99,6 +105,8 @@ class Inputs(NamedTuple):
     instruments: Integers
     daily_value: Floats
     lots: Integers
+    piece_at: Integers
+    pieces: Floats
     exposures: Floats
     specific_variance: Floats
 

@@ -6,12 +6,14 @@ And the exact questions that come before: is anything too large for 64 bits, and
 import numpy as np
 
 from services.decision.domain.bulk.columns import (
+    ABOVE,
     AIM,
     ASKED,
     AVERSION,
     AWAY,
     BASIS,
     BASIS_SCALE,
+    BENT_BY,
     BPS_ONE,
     BUDGET_LEFT,
     BY_CEILING,
@@ -20,7 +22,9 @@ from services.decision.domain.bulk.columns import (
     BY_FLOW,
     BY_REQUEST,
     CEILING_WEIGHT,
+    CHARACTER,
     COMMISSION_BPS,
+    CONSTANT,
     COST_WEIGHT,
     CREDIT_WEIGHT,
     DESTINATION,
@@ -28,6 +32,8 @@ from services.decision.domain.bulk.columns import (
     FLOOR,
     FLOOR_WEIGHT,
     FLOW,
+    HINGE_LONG,
+    HINGE_SHORT,
     IDENTICAL,
     IMPACT_COEFFICIENT,
     KEPT,
@@ -35,12 +41,15 @@ from services.decision.domain.bulk.columns import (
     NO_BUY,
     NO_SELL,
     NONE,
+    OF_LONG,
+    OF_SHORT,
     OUTER,
     PRICE,
     QUANTITY,
     RATE,
     RATE_ONE,
     RISK_ROW,
+    SHORT,
     SPREAD_BPS,
     TAX_WEIGHT,
     TAXABLE,
@@ -66,6 +75,9 @@ from services.decision.domain.kernel.arrays import (
     FREE_CASH,
     GAIN,
     GAIN_BUDGET,
+    HINGE_ABOVE,
+    HINGE_PRICE,
+    HINGED,
     IMPACT,
     LEAST,
     MOST,
@@ -73,6 +85,7 @@ from services.decision.domain.kernel.arrays import (
     START,
     TARGET,
     TAX,
+    TAX_CONSTANT,
     TURNOVER_MAX,
     VARIANCE,
     Batch,
@@ -93,9 +106,9 @@ def room_for_batch(inputs: Inputs) -> Batch:
         group_at=inputs.group_at,
         member_at=inputs.member_at,
         member=inputs.member,
-        accounts=np.zeros((len(inputs.accounts), 8)),
+        accounts=np.zeros((len(inputs.accounts), 11)),
         instruments=np.zeros((7, inputs.instruments.shape[1])),
-        lots=np.zeros((3, inputs.lots.shape[1])),
+        lots=np.zeros((4, inputs.lots.shape[1])),
         groups=inputs.groups / WEIGHT_ONE,
         exposure_at=np.ascontiguousarray(inputs.instruments[RISK_ROW]),
         exposures=inputs.exposures,
@@ -228,6 +241,59 @@ def lay_out_account(inputs: Inputs, volatility: np.ndarray, b: Batch, account: i
         b.groups[g, MOST] = inputs.groups[g, 1] / WEIGHT_ONE
 
 
+@within
+def counted_gain(inputs: Inputs, b: Batch, account: int, lot: int) -> float:
+    """Return what of a lot's gain counts, per unit of weight."""
+    gain: float = b.lots[GAIN, lot]
+    return gain * inputs.objectives[account, CREDIT_WEIGHT] if gain < 0.0 else gain
+
+
+@part
+def lay_out_piece(inputs: Inputs, b: Batch, account: int, piece: int, mix: int) -> None:
+    """Fill in the tax of an account's lots by one piece of it."""
+    weight = BPS_PER_ONE * inputs.objectives[account, TAX_WEIGHT]
+    scale = np.float64(power_of_ten(inputs.accounts[account, VALUE_SCALE])) / np.float64(mix)
+    own = inputs.pieces[piece]
+    b.accounts[account, TAX_CONSTANT] = weight * own[CONSTANT] * scale
+    b.accounts[account, HINGE_PRICE] = weight * own[BENT_BY]
+    b.accounts[account, HINGE_ABOVE] = own[ABOVE] * scale
+    first, last = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    for lot in range(inputs.lot_at[first], inputs.lot_at[last]):
+        gain = counted_gain(inputs, b, account, lot)
+        short = inputs.lots[CHARACTER, lot] == SHORT
+        b.lots[TAX, lot] = weight * (own[OF_SHORT] if short else own[OF_LONG]) * gain
+        b.lots[HINGED, lot] = (own[HINGE_SHORT] if short else own[HINGE_LONG]) * gain
+
+
+@part
+def settle_hinge(b: Batch, account: int, first: int, last: int, price: float) -> None:
+    """Let lots cost what they do at a price of the hinge, which there is no more."""
+    for lot in range(first, last):
+        b.lots[TAX, lot] += price * b.lots[HINGED, lot]
+        b.lots[HINGED, lot] = 0.0
+    b.accounts[account, TAX_CONSTANT] = b.accounts[account, HINGE_PRICE] = b.accounts[account, HINGE_ABOVE] = 0.0
+
+
+@part
+def least_of_pieces(inputs: Inputs, account: int, short: float, long: float) -> float:
+    """Return the tax of net gains, both in currency: the least of the account's pieces."""
+    least: float = np.inf
+    for piece in range(inputs.piece_at[account], inputs.piece_at[account + 1]):
+        own = inputs.pieces[piece]
+        over = own[HINGE_SHORT] * short + own[HINGE_LONG] * long - own[ABOVE]
+        least = min(least, own[CONSTANT] + own[OF_SHORT] * short + own[OF_LONG] * long + own[BENT_BY] * max(over, 0.0))
+    return least
+
+
+@within
+def tax_counted(inputs: Inputs, account: int, short: float, long: float, mix: int) -> float:
+    """Return the tax of net gains as it counts in the objective, in basis points; gains are over the mix value."""
+    one = np.float64(mix) / np.float64(power_of_ten(inputs.accounts[account, VALUE_SCALE]))
+    weight = BPS_PER_ONE * inputs.objectives[account, TAX_WEIGHT]
+    counted: float = weight * least_of_pieces(inputs, account, short * one, long * one) / one
+    return counted
+
+
 @part
 def find_torn(
     inputs: Inputs, b: Batch, account: int, torn: np.ndarray, identity: Integers, sells: np.ndarray, alone: np.ndarray
@@ -250,7 +316,8 @@ def find_torn(
     for row in range(n):
         i = i0 + row
         for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
-            pays = b.lots[TAX, lot] < 0.0 or budgeted or not alone[identity[row]]
+            least = b.lots[TAX, lot] + min(b.accounts[account, HINGE_PRICE] * b.lots[HINGED, lot], 0.0)
+            pays = least < 0.0 or budgeted or not alone[identity[row]]
             if pays and b.lots[CAP, lot] > 0.0 and b.lots[GAIN, lot] < NO_GAIN and at_loss(inputs, account, i, lot):
                 sells[identity[row]] = True
                 break

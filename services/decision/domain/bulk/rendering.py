@@ -32,7 +32,8 @@ from services.decision.domain.explanation import (
     summary_sentence,
     told,
 )
-from services.decision.domain.problem import AccountProblem, DecideOptions, Holding, Side
+from services.decision.domain.netting import netted, tax_figures
+from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, Holding, Side
 from services.decision.domain.tax import TaxView
 from services.decision.domain.triggers import triggers
 from services.decision.domain.words import cents, money, percent, weight
@@ -103,15 +104,16 @@ def decision_of(plan: AccountPlan, options: DecideOptions) -> Decision:
     if not plan.answered:
         raise ValueError(f"account {plan.problem.account_id} is not answered by columns")
     told_of = plan.account
-    trades, reasons = [], []
+    made, rows = [], []
     lot = 0
     for holding, row in zip(ordered_holdings(plan.problem), plan.instruments, strict=True):
         own_lots = plan.lots[lot : lot + len(holding.lots)]
         lot += len(holding.lots)
         if row[c.STEPS]:
-            trade = _trade(plan, holding, row, own_lots)
-            trades.append(trade)
-            reasons.append(_reason(plan, holding, row, trade))
+            made.append(_trade(plan, holding, row, own_lots))
+            rows.append((holding, row))
+    trades = netted(plan.tax, made)
+    reasons = [_reason(plan, *of, trade) for of, trade in zip(rows, trades, strict=True)]
     order = sorted(range(len(trades)), key=lambda at: (trades[at].side is Side.BUY, trades[at].instrument_id))
     solved = told_of[c.NODES] > 0
     reason, sentence = SENTENCES.get(told_of[c.WHY], (None, None)) if told_of[c.OUTCOME] == c.NO_TRADE else (None, None)
@@ -210,6 +212,7 @@ def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) ->
         return _kept(figures[place], CENT)
 
     traded = figures[c.OUTCOME] == c.TRADE
+    sales = [sale for trade in trades for sale in trade.lot_sales]
     before = _terms(figures, (c.DEVIATION_BEFORE, c.OUTSIDE_BEFORE, c.IDLE_BEFORE, None, None))
     after = _terms(figures, (c.DEVIATION_AFTER, c.OUTSIDE_AFTER, c.IDLE_AFTER, c.COST_AFTER, c.TAX_AFTER))
     after = after if traded else before
@@ -230,8 +233,8 @@ def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) ->
         cost=cash(c.COST),
         gain_short=cash(c.GAIN_SHORT),
         gain_long=cash(c.GAIN_LONG),
-        tax_realized=cash(c.TAX_REALIZED),
-        tax_saved=cash(c.TAX_SAVED),
+        tax_realized=sum((sale.tax for sale in sales if sale.tax > 0), ZERO),
+        tax_saved=-sum((sale.tax for sale in sales if sale.tax < 0), ZERO) + ZERO,
         net_benefit=cash(c.NET_BENEFIT),
         sentence="",
         objective_before=before,
@@ -243,6 +246,7 @@ def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) ->
         drift_figures_after=drift_figures(
             plan.problem, drifts_after(plan.problem, trades), _kept(error_after, HUNDREDTH)
         ),
+        taxes=tax_figures(plan.problem, trades),
     )
     return replace(made, sentence=summary_sentence(made, plan.problem.currency, nothing))
 

@@ -17,6 +17,7 @@ from services.decision.domain.bulk.columns import (
     AVERSION,
     BELOW_MINIMUM,
     BROKEN,
+    CHARACTER,
     CHECK_FAILED,
     CONVEX_GAP,
     DUAL,
@@ -44,6 +45,7 @@ from services.decision.domain.bulk.columns import (
     QUANTITY,
     RATE,
     RATE_ONE,
+    SHORT,
     SOLD_BASIS,
     SOLD_QUANTITY,
     SPREAD,
@@ -63,12 +65,17 @@ from services.decision.domain.bulk.columns import (
 from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
 from services.decision.domain.bulk.layout import (
     asked_by,
+    counted_gain,
     find_torn,
     lay_out_account,
+    lay_out_piece,
     power_of_ten,
     room_for_batch,
+    settle_hinge,
+    tax_counted,
     values_of,
 )
+from services.decision.domain.bulk.sharing import share_tax
 from services.decision.domain.bulk.trading import (
     CENT,
     IMPACT_RATE,
@@ -88,11 +95,22 @@ from services.decision.domain.compiling import compiled, inlined, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.costs import daily_volatility
 from services.decision.domain.kernel.arrays import COST as COST_RATE
-from services.decision.domain.kernel.arrays import COST_PRICE, START, TARGET, Batch, Integers
+from services.decision.domain.kernel.arrays import (
+    COST_PRICE,
+    HINGE_ABOVE,
+    HINGE_PRICE,
+    HINGED,
+    START,
+    TARGET,
+    TAX_CONSTANT,
+    Batch,
+    Integers,
+)
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
-from services.decision.domain.kernel.newton import GROUPS, Room, Z, room_for
+from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
+from services.decision.domain.kernel.newton import GROUPS, HINGE, Room, Z, room_for
 from services.decision.domain.kernel.search import NONE as STANDS
-from services.decision.domain.kernel.search import Tree, branch_and_bound, tree_for
+from services.decision.domain.kernel.search import States, Tree, branch_and_bound, tree_for
 
 ITERATIONS_MAX = 200
 # In basis points: two plans nearer than this are equals; see `rounding`.
@@ -104,6 +122,10 @@ SEARCH_GAP_BPS = 1e-1
 NODES_MAX = 200
 NODES_LEAST = 16
 MILLION = 1e6
+# A piece of the tax whose bound is better by less than this, in basis points, is not searched.
+PIECE_BPS = 1e-2
+# More than the corners that all pieces of a tax have.
+BENDS_MAX = 64
 # When the tracking error is told.
 BEFORE, AFTER = cast(bool, np.bool_(False)), cast(bool, np.bool_(True))
 
@@ -117,6 +139,9 @@ class Work(NamedTuple):
         room: For the certificate, shape (4, n); `factor` likewise, shape (k,); `order` of lots, shape (m,).
         sold: Weights sold of each lot, shape (m,); `bought` of each instrument, shape (n,).
         volatility: Of a day, of each row of the risk model.
+        found: Prices, then what is sold of each lot and bought of each instrument, then trades at the root and at the
+            end, of the best piece of the tax, shape (rows + m + 3 n,); `states` of its instruments, shape (n,).
+        bends: Where the tax bends on the way to a plan, shape (64,).
     """
 
     held: Integers
@@ -127,6 +152,9 @@ class Work(NamedTuple):
     sold: Floats
     bought: Floats
     volatility: Floats
+    found: Floats
+    states: States
+    bends: Floats
 
 
 def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = SEARCH_GAP_BPS) -> Plans:
@@ -154,6 +182,9 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = 
         np.zeros(lots),
         np.zeros(instruments),
         np.array([float(daily_volatility(float(each))) for each in variance], dtype=np.float64),
+        np.zeros(rows + lots + 3 * instruments),
+        np.zeros(instruments, dtype=np.int8),
+        np.zeros(BENDS_MAX),
     )
     room = room_for(instruments, lots, k, rows)
     tree, desk = tree_for(instruments, rows), desk_for(instruments, lots, groups, k)
@@ -215,16 +246,26 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     rows = k + GROUPS + 2 * (inputs.group_at[account + 1] - inputs.group_at[account])
     for r in range(room.prices.shape[1]):
         tree.start[r] = 0.0
-    hold, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
+    first, last = inputs.piece_at[account], inputs.piece_at[account + 1]
+    hold = 0.0
+    dual = np.inf
+    # Every piece bounds the account that is left alone; any of them says what that costs.
+    for piece in range(first, last if told[ASKED_BY] == 0 and last > first else first + 1):
+        if piece < last:
+            lay_out_piece(inputs, b, account, piece, mix)
+        hold, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
+        if told[ASKED_BY] == 0:
+            dual = min(dual, bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order))
+    # By any piece: what it has for doing nothing is no tax.
+    hold -= b.accounts[account, TAX_CONSTANT]
+    hold -= b.accounts[account, HINGE_PRICE] * max(-b.accounts[account, HINGE_ABOVE], 0.0)
     told[HOLD] = whole(np.rint(hold * MILLION))
     tell_risk(plans, b, account, work.room, work.factor, BEFORE)
     if told[ASKED_BY] == 0:
-        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
         return stay(inputs, plans, account, work, mix, cent, hold, dual, whole(WITHIN_BANDS))
     if inputs.objectives[account, AVERSION] <= 0.0:
         return NO_AVERSION
 
-    find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
     for row in range(n):
         i = i0 + row
         unit = inputs.instruments[INCREMENT, i] * inputs.instruments[PRICE, i]
@@ -235,25 +276,39 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
             if b.lots[0, lot] <= 0.0:
                 tree.whole[row] = False
     most = max(NODES_LEAST, nodes_max * 20 // max(n, 20))
-    best, bound, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, most, gap_bps)
-    told[NODES] = nodes
-    if not found:
-        return NOT_REACHED
+    best = bound = dual = np.inf
+    chosen = searched = first - 1
+    for piece in range(first, max(last, first + 1)):
+        if piece < last:
+            lay_out_piece(inputs, b, account, piece, mix)
+        if chosen >= first:
+            # At the prices, and from the trades, of the best piece so far.
+            near = bound_at_best(b, account, work, rows)
+            if near >= best - PIECE_BPS:
+                dual, bound = min(dual, near), min(bound, near)
+                continue
+        find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
+        tree.start[k + HINGE] = 0.0
+        value, proven, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, most, gap_bps)
+        told[NODES] += nodes
+        searched = piece
+        if not found:
+            return NOT_REACHED
+        dual = min(dual, bound_of_search(b, account, room, tree, work, nodes, rows))
+        bound = min(bound, proven)
+        if value < best or chosen < first:
+            best, chosen = value, piece
+            keep_found(b, account, room, tree, work, rows)
+    if searched != chosen:
+        lay_out_piece(inputs, b, account, chosen, mix)
+        find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
+    take_found(b, account, room, tree, work, rows)
     y = room.prices[Z, k:rows]
-    dual = -np.inf
-    if nodes > 1:
-        # At the root's prices every way is still open, so its bound is the better one.
-        for row in range(n):
-            wanted = tree.wanted[row]
-            work.room[0, row], work.room[3, row] = max(-wanted, 0.0), max(wanted, 0.0)
-            work.room[1, row] = b.instruments[START, i0 + row] + wanted - b.instruments[TARGET, i0 + row]
-        root_factors(b, account, work)
-        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
     value, _ = added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
     near = bound_below(b, account, y, work.room, work.factor, work.order)
-    dual = max(dual, near)
     told[UNPROVEN] = whole(np.rint((best - bound) * MILLION))
-    told[CONVEX_GAP] = whole(np.rint((value - (near if nodes == 1 else best)) * MILLION))
+    told[CONVEX_GAP] = whole(np.rint((value - (near if told[NODES] == 1 else best)) * MILLION))
+    settle_hinge(b, account, base, base + lots, min(max(y[4], 0.0), b.accounts[account, HINGE_PRICE]))
     tell_limits(inputs, plans, b, account, y, work.room)
 
     gains_price = y[3]
@@ -276,6 +331,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         return stay(inputs, plans, account, work, mix, cent, hold, dual, whole(BELOW_MINIMUM))
     improve(inputs, b, account, work.held, desk)
     trades = write_trades(inputs, plans, account, desk)
+    share_tax(inputs, plans, account, work.bends)
     for lot in range(lots):
         work.sold[lot] = np.float64(plans.lots[PROCEEDS, base + lot] * cent) / np.float64(mix)
     for row in range(n):
@@ -284,6 +340,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         work.bought[row] = worth if steps > 0 else 0.0
     primal, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
     primal += cost_beyond(inputs, plans, b, account, work, mix, cent)
+    primal += tax_beyond(inputs, b, account, work, mix)
     needed = 1e4 * np.float64(inputs.accounts[account, NET_BENEFIT_MIN]) / np.float64(mix) + EQUAL_BPS
     if standing == 0 and (trades == 0 or hold - primal < needed):
         forget_trades(inputs, plans, account)
@@ -302,6 +359,92 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     tell_trades(inputs, plans, b, account, y, cent, mix, work.room, work.factor)
     tell_risk(plans, b, account, work.room, work.factor, AFTER)
     return 0
+
+
+@part
+def bound_at_best(b: Batch, account: int, work: Work, rows: int) -> float:
+    """Return what bounds the piece that is laid out, at the prices and from the trades of the best one so far."""
+    k = b.exposures.shape[1]
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    base, lots = b.lot_at[i0], b.lot_at[i0 + n] - b.lot_at[i0]
+    sold, bought = work.found[rows : rows + lots], work.found[rows + lots : rows + lots + n]
+    added_up(b, account, sold, bought, work.room, work.factor)
+    over = -b.accounts[account, HINGE_ABOVE]
+    for lot in range(lots):
+        over += b.lots[HINGED, base + lot] * sold[lot]
+    y = work.found[k:rows]
+    kept = y[4]
+    y[4] = b.accounts[account, HINGE_PRICE] if over > 0.0 else 0.0
+    bound = bound_below(b, account, y, work.room, work.factor, work.order)
+    y[4] = kept
+    return bound
+
+
+@part
+def bound_of_search(b: Batch, account: int, room: Room, tree: Tree, work: Work, nodes: int, rows: int) -> float:
+    """Return what bounds the piece that was searched: at the prices of its best plan, or of the root."""
+    k = b.exposures.shape[1]
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    lots = b.lot_at[i0 + n] - b.lot_at[i0]
+    dual = -np.inf
+    if nodes > 1:
+        # At the root's prices every way is still open, so its bound is the better one.
+        for row in range(n):
+            wanted = tree.wanted[row]
+            work.room[0, row], work.room[3, row] = max(-wanted, 0.0), max(wanted, 0.0)
+            work.room[1, row] = b.instruments[START, i0 + row] + wanted - b.instruments[TARGET, i0 + row]
+        root_factors(b, account, work)
+        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
+    added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
+    return max(dual, bound_below(b, account, room.prices[Z, k:rows], work.room, work.factor, work.order))
+
+
+@part
+def keep_found(b: Batch, account: int, room: Room, tree: Tree, work: Work, rows: int) -> None:
+    """Remember the best plan of a piece of the tax, while others are searched."""
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    lots = b.lot_at[i0 + n] - b.lot_at[i0]
+    for r in range(rows):
+        work.found[r] = room.prices[Z, r]
+    for lot in range(lots):
+        work.found[rows + lot] = room.sold[lot]
+    for row in range(n):
+        at = rows + lots + row
+        work.found[at], work.found[at + n], work.found[at + 2 * n] = room.bought[row], tree.wanted[row], tree.net[row]
+        work.states[row] = tree.best[row]
+
+
+@part
+def take_found(b: Batch, account: int, room: Room, tree: Tree, work: Work, rows: int) -> None:
+    """Go on with the plan that was remembered."""
+    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    lots = b.lot_at[i0 + n] - b.lot_at[i0]
+    for r in range(rows):
+        room.prices[Z, r] = work.found[r]
+    for lot in range(lots):
+        room.sold[lot] = work.found[rows + lot]
+    for row in range(n):
+        at = rows + lots + row
+        room.bought[row], tree.wanted[row], tree.net[row] = work.found[at], work.found[at + n], work.found[at + 2 * n]
+        tree.best[row] = work.states[row]
+
+
+@part
+def tax_beyond(inputs: Inputs, b: Batch, account: int, work: Work, mix: int) -> float:
+    """Return what the tax of what is sold is beyond what the lots' prices make it, in basis points."""
+    if inputs.piece_at[account + 1] == inputs.piece_at[account]:
+        return 0.0
+    base = inputs.lot_at[inputs.instrument_at[account]]
+    short = long = priced = 0.0
+    for lot in range(base, inputs.lot_at[inputs.instrument_at[account + 1]]):
+        sold = work.sold[lot - base]
+        gain = sold * counted_gain(inputs, b, account, lot)
+        priced += sold * b.lots[TAX_PRICE, lot]
+        if inputs.lots[CHARACTER, lot] == SHORT:
+            short += gain
+        else:
+            long += gain
+    return tax_counted(inputs, account, short, long, mix) - priced
 
 
 @part

@@ -14,6 +14,7 @@ from services.decision.domain.bulk.columns import (
     BASIS_SCALE,
     BPS_ONE,
     BUDGET_LEFT,
+    CHARACTER,
     COMMISSION,
     COMMISSION_BPS,
     IMPACT_COEFFICIENT,
@@ -27,6 +28,7 @@ from services.decision.domain.bulk.columns import (
     PRICE,
     QUANTITY,
     RISK_ROW,
+    SHORT,
     SPREAD_BPS,
     TURNOVER_LIMIT,
     VALUE_SCALE,
@@ -35,7 +37,7 @@ from services.decision.domain.bulk.columns import (
     Inputs,
 )
 from services.decision.domain.bulk.exact import ceiling_over, floor_over, rounded_by, rounded_over, whole
-from services.decision.domain.bulk.layout import floor_of, power_of_ten
+from services.decision.domain.bulk.layout import counted_gain, floor_of, power_of_ten, tax_counted
 from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
@@ -85,10 +87,14 @@ NOW = 5
 PLACES = 2
 EACH = 4
 # Rows of `Desk.real`, by instrument: a unit's weight, risk's slope and curvature, c of impact; then for the trade now
-# and another: own part of the objective, weight; last what is guessed for the trade now.
+# and another: own part of the objective, weight; then what is guessed for the trade now; last, again for both, what of
+# its gain counts as short-term and as long-term where the tax is that of all lots together.
 UNIT_WEIGHT, STEEP, BENT, IMPACT_RATE = range(4)
 OWN = 4
 GUESSED = OWN + 2 * PLACES
+TAXED = GUESSED + 1
+# Places of `Desk.taxes`: net gains now, over the mix value, and their tax in basis points.
+SHORT_NOW, LONG_NOW, TAX_NOW = range(3)
 
 
 class Desk(NamedTuple):
@@ -96,11 +102,12 @@ class Desk(NamedTuple):
 
     Attributes:
         whole: Rows from `LOWEST` on, shape (13, n).
-        real: Rows from `UNIT_WEIGHT` on, shape (9, n).
+        real: Rows from `UNIT_WEIGHT` on, shape (13, n).
         order: Lots of each instrument that may be sold, the cheapest to sell first, shape (m,); `sellable` counts them.
         grouped: Value of each group now, its least and its most, shape (3, groups).
         totals: Cash, value traded, gain, each in units of money or cents: see `CENT`, shape (9,).
         factor: Shape (k,).
+        taxes: Places from `SHORT_NOW` on, shape (3,).
     """
 
     whole: Integers
@@ -110,6 +117,7 @@ class Desk(NamedTuple):
     grouped: Integers
     totals: Integers
     factor: Floats
+    taxes: Floats
 
 
 # Places of `Desk.totals`: a cent in units of money; the mix's value; cash, value traded, and gain now, in units of
@@ -121,12 +129,13 @@ def desk_for(instruments: int, lots: int, groups: int, factors: int) -> Desk:
     """Return room for accounts of at most these sizes."""
     return Desk(
         np.zeros((NOW + PLACES * EACH, instruments), dtype=np.int64),
-        np.zeros((GUESSED + 1, instruments)),
+        np.zeros((TAXED + 2 * PLACES, instruments)),
         np.zeros(lots, dtype=np.int64),
         np.zeros(instruments, dtype=np.int64),
         np.zeros((3, groups), dtype=np.int64),
         np.zeros(9, dtype=np.int64),
         np.zeros(factors),
+        np.zeros(3),
     )
 
 
@@ -270,7 +279,8 @@ def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: i
     cent, mix = desk.totals[CENT], np.float64(desk.totals[MIX])
     value = value_in_cents(steps, desk.whole[UNIT, row], cent) if steps != 0 else whole(0)
     gain = 0
-    tax = 0.0
+    tax = short = long = 0.0
+    together = inputs.piece_at[account + 1] > inputs.piece_at[account]
     if steps < 0:
         left = -steps * inputs.instruments[INCREMENT, i]
         money = value
@@ -282,7 +292,13 @@ def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: i
             proceeds = rounded_by(quantity * inputs.instruments[PRICE, i], cent) if left > 0 else money
             money -= proceeds
             gain += proceeds - basis_in_cents(inputs, desk, lot, quantity)
-            tax += np.float64(proceeds * cent) / mix * b.lots[TAX, lot]
+            part = np.float64(proceeds * cent) / mix
+            if not together:
+                tax += part * b.lots[TAX, lot]
+            elif inputs.lots[CHARACTER, lot] == SHORT:
+                short += part * counted_gain(inputs, b, account, lot)
+            else:
+                long += part * counted_gain(inputs, b, account, lot)
             p += 1
     cost = 0
     if steps != 0:
@@ -297,6 +313,7 @@ def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: i
     own = tax + b.accounts[account, COST_PRICE] * (np.float64(cost * cent) / mix)
     desk.real[OWN + 2 * place, row] = own + b.accounts[account, BAND_PRICE] * max(excess, 0.0)
     desk.real[OWN + 2 * place + 1, row] = weight
+    desk.real[TAXED + 2 * place, row], desk.real[TAXED + 2 * place + 1, row] = short, long
 
 
 @part
@@ -306,12 +323,15 @@ def add_up(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -
     k = b.exposures.shape[1]
     cent = desk.totals[CENT]
     cash = traded = gain = 0
+    short = long = 0.0
     for f in range(k):
         desk.factor[f] = 0.0
     for row in range(n):
         cash += desk.whole[NOW + 2, row]
         traded += abs(desk.whole[NOW + 1, row])
         gain += desk.whole[NOW + 3, row]
+        short += desk.real[TAXED, row]
+        long += desk.real[TAXED + 1, row]
         d = b.instruments[START, i0 + row] + desk.real[OWN + 1, row] - b.instruments[TARGET, i0 + row]
         line = b.exposures[b.exposure_at[i0 + row]]
         for f in range(k):
@@ -325,6 +345,9 @@ def add_up(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -
         desk.real[STEEP, row] = slope
     desk.totals[CASH_NOW] = inputs.accounts[account, MONEY] + cash * cent
     desk.totals[TRADED_NOW], desk.totals[GAIN_NOW] = traded * cent, gain * cent
+    desk.taxes[SHORT_NOW], desk.taxes[LONG_NOW] = short, long
+    if inputs.piece_at[account + 1] > inputs.piece_at[account]:
+        desk.taxes[TAX_NOW] = tax_counted(inputs, account, short, long, desk.totals[MIX])
     g0 = inputs.group_at[account]
     for g in range(g0, inputs.group_at[account + 1]):
         value = 0
@@ -358,7 +381,7 @@ def broken_by(inputs: Inputs, account: int, desk: Desk, row: int, place: int) ->
 
 
 @within
-def change_by(b: Batch, account: int, desk: Desk, row: int, place: int) -> float:
+def change_by(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: int) -> float:
     """Return how much the objective grows, in basis points, when `row` makes the trade at a place."""
     by = desk.real[OWN + 2 * place + 1, row] - desk.real[OWN + 1, row]
     deviation = b.accounts[account, RISK] * (desk.real[STEEP, row] * by + desk.real[BENT, row] * by * by / 2.0)
@@ -368,6 +391,10 @@ def change_by(b: Batch, account: int, desk: Desk, row: int, place: int) -> float
     ceiling = b.accounts[account, CASH_CEILING]
     idle = max(np.float64(after) / mix - ceiling, 0.0) - max(np.float64(before) / mix - ceiling, 0.0)
     own: float = desk.real[OWN + 2 * place, row] - desk.real[OWN, row]
+    if inputs.piece_at[account + 1] > inputs.piece_at[account]:
+        short = desk.taxes[SHORT_NOW] + desk.real[TAXED + 2 * place, row] - desk.real[TAXED, row]
+        long = desk.taxes[LONG_NOW] + desk.real[TAXED + 2 * place + 1, row] - desk.real[TAXED + 1, row]
+        own += tax_counted(inputs, account, short, long, desk.totals[MIX]) - desk.taxes[TAX_NOW]
     grown: float = own + deviation + b.accounts[account, BAND_PRICE] * idle
     return grown
 
@@ -494,7 +521,7 @@ def mend(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> 
                 weigh(inputs, b, account, desk, row, THE_OTHER, steps)
                 mended = broken - broken_by(inputs, account, desk, row, THE_OTHER)
                 if mended > 0:
-                    price = change_by(b, account, desk, row, THE_OTHER) / (np.float64(mended) / mix)
+                    price = change_by(inputs, b, account, desk, row, THE_OTHER) / (np.float64(mended) / mix)
                     if price < best or (price == best and row == best_row and steps < best_steps):
                         best, best_row, best_steps = price, whole(row), steps
         if best_row < 0:
@@ -529,7 +556,7 @@ def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) 
                 if guess_change(b, account, desk, row, own, cost, by) > (BETTER_BPS if steps == 0 else -GUESS_BPS):
                     continue
                 weigh(inputs, b, account, desk, row, THE_OTHER, steps)
-                change = change_by(b, account, desk, row, THE_OTHER)
+                change = change_by(inputs, b, account, desk, row, THE_OTHER)
                 # Trading less often is worth it at equal objective; any other move must gain.
                 if change >= (EQUAL_BPS if steps == 0 else -BETTER_BPS) or change >= best:
                     continue

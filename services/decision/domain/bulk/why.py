@@ -76,6 +76,7 @@ from services.decision.domain.bulk.columns import (
     Plans,
 )
 from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
+from services.decision.domain.bulk.layout import counted_gain, tax_counted
 from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import BPS_PER_ONE, Floats
 from services.decision.domain.kernel.arrays import (
@@ -164,6 +165,21 @@ def tell_account(inputs: Inputs, plans: Plans, account: int, held: Integers, mix
 
 
 @part
+def net_gains(
+    inputs: Inputs, plans: Plans, b: Batch, account: int, first: int, last: int, cent: int, mix: int
+) -> tuple[float, float]:
+    """Return what the sales of instruments gain short-term and long-term, over the mix value, as it counts."""
+    short = long = 0.0
+    for lot in range(inputs.lot_at[first], inputs.lot_at[last]):
+        sold = np.float64(plans.lots[PROCEEDS, lot] * cent) / np.float64(mix)
+        if inputs.lots[CHARACTER, lot] == SHORT:
+            short += sold * counted_gain(inputs, b, account, lot)
+        else:
+            long += sold * counted_gain(inputs, b, account, lot)
+    return short, long
+
+
+@part
 def tell_trades(
     inputs: Inputs, plans: Plans, b: Batch, account: int, y: Floats, cent: int, mix: int, room: Floats, factor: Floats
 ) -> None:
@@ -195,6 +211,9 @@ def tell_trades(
         change = room[3, i - i0] - room[0, i - i0]
         cash -= change + b.instruments[COST_RATE, i] * abs(change)
     error = np.sqrt(variance)
+    together = inputs.piece_at[account + 1] > inputs.piece_at[account]
+    short, long = net_gains(inputs, plans, b, account, i0, i1, cent, mix)
+    owed = tax_counted(inputs, account, short, long, mix) if together else 0.0
     g0, groups = inputs.group_at[account], inputs.group_at[account + 1] - inputs.group_at[account]
     for i in range(i0, i1):
         steps = plans.instruments[STEPS, i]
@@ -215,6 +234,9 @@ def tell_trades(
         tax = 0.0
         for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
             tax += np.float64(plans.lots[PROCEEDS, lot] * cent) / np.float64(mix) * b.lots[TAX_PRICE, lot]
+        if together:
+            own_short, own_long = net_gains(inputs, plans, b, account, i, i + 1, cent, mix)
+            tax = owed - tax_counted(inputs, account, short - own_short, long - own_long, mix)
         counted = whole(np.rint(tax * money))
         cost = plans.instruments[SPREAD, i] + plans.instruments[PAID_COMMISSION, i] + plans.instruments[IMPACT, i]
         weighted = whole(np.rint(b.accounts[account, COST_PRICE] / BPS_PER_ONE * cost))
@@ -236,8 +258,8 @@ def tell_trades(
             low = high = 0.0
             for g in range(groups):
                 member = inputs.member[inputs.member_at[g0 + g] + i - i0]
-                low += member * y[4 + g] if plans.groups[g0 + g, 0] > 0 else 0.0
-                high += member * y[4 + groups + g] if plans.groups[g0 + g, 1] > 0 else 0.0
+                low += member * y[5 + g] if plans.groups[g0 + g, 0] > 0 else 0.0
+                high += member * y[5 + groups + g] if plans.groups[g0 + g, 1] > 0 else 0.0
             if -by * high > most:
                 most, required = -by * high, BY_GROUP_MAX
             if by * low > most:
@@ -264,8 +286,8 @@ def tell_limits(inputs: Inputs, plans: Plans, b: Batch, account: int, y: Floats,
     told[TURNOVER_PRICE] = kept_price(y[2]) if inputs.accounts[account, TURNOVER_LIMIT] != NONE else 0
     told[BUDGET_PRICE] = kept_price(y[3]) if inputs.accounts[account, BUDGET_LEFT] != NONE else 0
     for g in range(groups):
-        plans.groups[g0 + g, 0] = kept_price(y[4 + g])
-        plans.groups[g0 + g, 1] = kept_price(y[4 + groups + g])
+        plans.groups[g0 + g, 0] = kept_price(y[5 + g])
+        plans.groups[g0 + g, 1] = kept_price(y[5 + groups + g])
     risk, band_price = b.accounts[account, RISK_PRICE], b.accounts[account, BAND_PRICE]
     own_price = b.accounts[account, COST_PRICE]
     cash, ceiling = max(y[0], 0.0), min(max(y[1], 0.0), band_price)
@@ -333,4 +355,7 @@ def tell_paid(inputs: Inputs, plans: Plans, b: Batch, account: int, sold: Floats
     base = inputs.lot_at[i0]
     for lot in range(base, inputs.lot_at[i1]):
         tax += b.lots[TAX_PRICE, lot] * sold[lot - base]
+    if inputs.piece_at[account + 1] > inputs.piece_at[account]:
+        short, long = net_gains(inputs, plans, b, account, i0, i1, cent, mix)
+        tax = tax_counted(inputs, account, short, long, mix)
     told[COST_AFTER], told[TAX_AFTER] = whole(np.rint(cost * MILLION)), whole(np.rint(tax * MILLION))

@@ -14,12 +14,25 @@ from services.decision.domain.convex import Floats
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-# Columns of `Batch.accounts`. RISK is 10⁴ · λ, BAND_PRICE 10⁴ · M, COST_PRICE 10⁴ · ω.
-FREE_CASH, CASH_FLOOR, CASH_CEILING, TURNOVER_MAX, GAIN_BUDGET, BAND_PRICE, COST_PRICE, RISK = range(8)
+# Columns of `Batch.accounts`. RISK is 10⁴ · λ, BAND_PRICE 10⁴ · M, COST_PRICE 10⁴ · ω; HINGE_PRICE is 10⁴ · ρ of the
+# tax's hinge, 0 for none, and TAX_CONSTANT 10⁴ · c.
+(
+    FREE_CASH,
+    CASH_FLOOR,
+    CASH_CEILING,
+    TURNOVER_MAX,
+    GAIN_BUDGET,
+    BAND_PRICE,
+    COST_PRICE,
+    RISK,
+    HINGE_ABOVE,
+    HINGE_PRICE,
+    TAX_CONSTANT,
+) = range(11)
 # Rows of `Batch.instruments`; VARIANCE is D, IMPACT is ι.
 START, TARGET, VARIANCE, BAND, COST, IMPACT, BUY_CAP = range(7)
-# Rows of `Batch.lots`.
-CAP, TAX, GAIN = range(3)
+# Rows of `Batch.lots`; HINGED is η.
+CAP, TAX, GAIN, HINGED = range(4)
 # Columns of `Batch.groups`.
 LEAST, MOST = range(2)
 
@@ -33,9 +46,9 @@ class Batch(NamedTuple):
         group_at: Offset of each account's first group, shape (accounts + 1,).
         member_at: Offset of each group's row in `member`, shape (groups + 1,).
         member: 1 where an instrument of the account belongs to the group.
-        accounts: Shape (accounts, 8).
+        accounts: Shape (accounts, 11).
         instruments: Shape (7, instruments).
-        lots: Shape (3, lots).
+        lots: Shape (4, lots).
         groups: Shape (groups, 2).
         exposure_at: Row in `exposures` of each instrument, shape (instruments,).
         exposures: F, shape (rows, k): accounts that hold the same instruments share its rows.
@@ -58,7 +71,7 @@ class Results(NamedTuple):
     """What is found, in the rows of a batch.
 
     Attributes:
-        prices: ν of the factors, then y of the limits, in basis points, shape (accounts, k + 4 + 2 · most groups).
+        prices: ν of the factors, then y of the limits, in basis points, shape (accounts, k + 5 + 2 · most groups).
         bought: Shape (instruments,).
         sold: Shape (lots,).
         duals: Shape (accounts,).

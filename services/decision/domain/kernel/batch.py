@@ -2,7 +2,7 @@
 
 What the kernel does not take, or does not bring to its optimum, it says, and its caller asks the reference model: an
 account without risk aversion, whose optimum is not unique; one that is torn, because something must choose a way
-first; one with limits that weigh their instruments; one whose prices do not settle.
+first; one with limits that weigh their instruments, or a tax with several hinges; one whose prices do not settle.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from enum import StrEnum
 import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, ConvexSolution, Floats, Prices
-from services.decision.domain.kernel.arrays import Batch, Integers, Results
-from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, TURNOVER, room_for, run
+from services.decision.domain.kernel.arrays import HINGE_PRICE, Batch, Integers, Results
+from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, HINGE, TURNOVER, room_for, run
 
 # Newton's method needs five on average; this ends what will not end.
 ITERATIONS_MAX = 200
@@ -25,7 +25,7 @@ class Status(StrEnum):
     OPTIMAL = "OPTIMAL"
     # No optimum was reached: there may be no plan, or the prices are degenerate beyond the arithmetic.
     NOT_REACHED = "NOT_REACHED"
-    # The account has no risk aversion, is torn, or has limits that weigh their instruments.
+    # The account has no risk aversion, is torn, or has limits that weigh their instruments, or several hinges.
     NOT_TAKEN = "NOT_TAKEN"
 
 
@@ -52,7 +52,8 @@ def solve_batch(problems: Sequence[ConvexProblem]) -> list[Answer]:
 
 def is_taken(convex: ConvexProblem) -> bool:
     """Return whether the kernel takes the account."""
-    return convex.risk_aversion > 0 and not convex.weighted and not bool(convex.torn.any())
+    few = len(convex.hinge_price) <= 1
+    return convex.risk_aversion > 0 and few and not convex.weighted and not bool(convex.torn.any())
 
 
 def solve_columns(batch: Batch) -> Results:
@@ -133,6 +134,7 @@ def unpack(batch: Batch, results: Results) -> list[Answer]:
                 gains=y[GAINS],
                 group_min=results.prices[account, first : first + g],
                 group_max=results.prices[account, first + g : first + 2 * g],
+                hinges=np.array([y[HINGE]]) if batch.accounts[account, HINGE_PRICE] > 0.0 else np.zeros(0),
             ),
         )
         answers.append(Answer(Status.OPTIMAL, iterations[account], duals[account], solution))
@@ -152,6 +154,10 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
     def each(name: str) -> Floats:
         return np.array([getattr(convex, name) for convex in problems], dtype=np.float64)
 
+    # At most one each.
+    hinged = np.concatenate(
+        [convex.hinge_lots[0] if len(convex.hinge_price) else np.zeros(len(convex.lot_cap)) for convex in problems]
+    )
     return Batch(
         instrument_at=_offsets(sizes),
         lot_at=_offsets(np.concatenate(lots)),
@@ -164,12 +170,15 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
                 np.minimum(each("turnover"), NO_LIMIT),
                 np.minimum(each("gain_budget"), NO_LIMIT),
                 *(BPS_PER_ONE * each(name) for name in ("band_price", "cost_weight", "risk_aversion")),
+                np.array([convex.hinge_above.sum() for convex in problems]),
+                BPS_PER_ONE * np.array([convex.hinge_price.sum() for convex in problems]),
+                BPS_PER_ONE * each("tax_constant"),
             ]
         ),
         instruments=np.stack(
             [joined(name) for name in ("start", "target", "specific_variance", "band", "cost", "impact", "buy_cap")]
         ),
-        lots=np.stack([joined("lot_cap"), BPS_PER_ONE * joined("lot_tax"), joined("lot_gain")]),
+        lots=np.stack([joined("lot_cap"), BPS_PER_ONE * joined("lot_tax"), joined("lot_gain"), hinged]),
         groups=np.column_stack([joined("group_min"), joined("group_max")]),
         exposure_at=exposure_at,
         exposures=exposures,

@@ -8,8 +8,8 @@ Newton methods for optimization problems with simple constraints"). What the ins
 is its bound.
 
 Prices are z = (ν, y): ν of the factors, free; y of the limits, from 0 to `most`, in this order: cash floor, cash
-ceiling, turnover, gains, group minima, group maxima. Factors are scaled by √(λ · 10⁴), so that their own term is
-−½ ‖ν‖².
+ceiling, turnover, gains, the tax's hinge, group minima, group maxima. Factors are scaled by √(λ · 10⁴), so that their
+own term is −½ ‖ν‖².
 
 One instrument: its lots sorted by what selling them costs, everything that belongs to it is a convex function of its
 final weight w: q/2 · d² for d = w − t, and on each *segment* a price per unit that is constant. From the weight with
@@ -18,8 +18,9 @@ band split them. On a segment, moving w by one trades one unit (`SIDE` says of w
 is the same for the whole instrument. Market impact adds ι · u^1.5 for the weight u traded, and a point where its slope
 balances the rest has a closed form. The least point is where the slope changes its sign.
 
-Where the gain budget binds between two lots that then cost the same, D has a kink and the method does not end. Then
-the price of gains is found by bisection, and the optimum is a mixture of what the lots' two orders sell.
+Where the gain budget, or the corner of the tax's hinge, binds between two lots that then cost the same, D has a kink
+and the method does not end. Then that price is *held*: found by bisection, and the optimum is a mixture of what the
+lots' two orders sell.
 
 Sums run in a stated order and nothing is reassociated, so every machine gets the same digits; loops over factors or
 instruments are written element by element, so that they are vectorised all the same.
@@ -43,12 +44,16 @@ from services.decision.domain.kernel.arrays import (
     FREE_CASH,
     GAIN,
     GAIN_BUDGET,
+    HINGE_ABOVE,
+    HINGE_PRICE,
+    HINGED,
     IMPACT,
     LEAST,
     RISK,
     START,
     TARGET,
     TAX,
+    TAX_CONSTANT,
     TURNOVER_MAX,
     VARIANCE,
     Batch,
@@ -60,7 +65,9 @@ from services.decision.domain.kernel.arrays import (
 )
 
 # Rows of y before those of the groups.
-CASH, CEILING, TURNOVER, GAINS, GROUPS = 0, 1, 2, 3, 4
+CASH, CEILING, TURNOVER, GAINS, HINGE, GROUPS = 0, 1, 2, 3, 4, 5
+# The row that is held, or none; see `FIRST_POINT`.
+NO_ROW, HELD_GAINS, HELD_HINGE = cast(int, np.int64(-1)), cast(int, np.int64(GAINS)), cast(int, np.int64(HINGE))
 # A limit is kept, and a factor met, to this weight: a ten-thousandth of a cent in a million.
 TOLERANCE = 1e-10
 # Of the dual's value: what limits missed by so little may cost at their prices.
@@ -75,6 +82,8 @@ ROUNDING = 1e-13
 SHORTENED_MAX = 40
 # In basis points per unit of weight: a limit that would be worth paying the whole account for.
 PRICE_STEP_MAX = 1e4
+# Of a price that is held: two of them that differ by less are one.
+SAME_PRICE = 1e-15
 # Longest multiple of a step without curvature.
 LENGTH_MAX = 2.0**60
 # Two pieces may take turns along a ridge of the dual. From this iteration on, every third step goes on in the direction
@@ -91,8 +100,8 @@ FIRST_POINT = cast(int, np.int64(0))
 SEGMENTS_MORE = 4
 
 # Rows of `Room.segments`: left and right end; price of weight on it; +1 bought, −1 sold; gain per unit of weight; value
-# and gain at its left end.
-LEFT, RIGHT, SLOPE, SIDE, GAIN_SLOPE, VALUE, GAINED = range(7)
+# and gain at its left end; what the hinge counts per unit of weight, and at its left end.
+LEFT, RIGHT, SLOPE, SIDE, GAIN_SLOPE, VALUE, GAINED, HINGE_SLOPE, COUNTS = range(9)
 # Rows of `Room.places`: the segment of each answer, at both points; the instrument's first segment, and one past its
 # last; how many of its lots may be sold.
 AT, _, FIRST, END, SELLABLE = range(5)
@@ -115,7 +124,7 @@ class Room(NamedTuple):
 
     Attributes:
         order: Lots of each instrument, the dearest to sell first, shape (m,).
-        segments: Rows from `LEFT` on, shape (7, m + 3 n).
+        segments: Rows from `LEFT` on, shape (9, m + 4 n).
         places: Rows from `AT` on, by instrument, shape (5, n).
         lines: Rows from `T` on, by instrument, shape (15, n).
         prices: Rows from `Z` on, by price, shape (11, rows).
@@ -125,7 +134,7 @@ class Room(NamedTuple):
         curvature: Of the prices that move, lower triangle, shape (rows, rows).
         columns: What a unit of weight adds to each limit that moves, shape (rows − k, n).
         sold: Of each lot, shape (m,); `bought` of each instrument, shape (n,).
-        laid_out: The price of gains that segments are laid out for, shape (1,).
+        laid_out: The prices of gains and of the hinge that segments are laid out for, shape (2,).
         bounds: Rows from `FROM` on, by instrument, shape (3, n): what a search narrows.
     """
 
@@ -150,7 +159,7 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
     """Return room for accounts of at most these sizes."""
     return Room(
         np.zeros(lots, dtype=np.int64),
-        np.zeros((7, lots + SEGMENTS_MORE * instruments)),
+        np.zeros((9, lots + SEGMENTS_MORE * instruments)),
         np.zeros((5, instruments), dtype=np.int64),
         np.zeros((15, instruments)),
         np.zeros((11, rows)),
@@ -162,27 +171,27 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
         np.zeros((rows - factors, instruments)),
         np.zeros(lots),
         np.zeros(instruments),
-        np.zeros(1),
+        np.zeros(2),
         np.zeros((3, instruments)),
     )
 
 
 @part
-def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float) -> int:
+def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float, hinge_price: float) -> int:
     """Sort the lots of instrument i that may be sold, the dearest to sell first, equal ones by id; return their number.
 
     They are written to `order` from `first` on.
     """
-    tax, gain, cap = b.lots[TAX], b.lots[GAIN], b.lots[CAP]
+    tax, gain, cap, hinged = b.lots[TAX], b.lots[GAIN], b.lots[CAP], b.lots[HINGED]
     end = first
     for lot in range(b.lot_at[i], b.lot_at[i + 1]):
         if cap[lot] <= 0.0:
             continue
-        price = tax[lot] + gains_price * gain[lot]
+        price = tax[lot] + gains_price * gain[lot] + hinge_price * hinged[lot]
         place = end
         while place > first:
             before = order[place - 1]
-            if tax[before] + gains_price * gain[before] >= price:
+            if tax[before] + gains_price * gain[before] + hinge_price * hinged[before] >= price:
                 break
             order[place] = before
             place -= 1
@@ -192,32 +201,36 @@ def sort_lots(b: Batch, i: int, first: int, order: Integers, gains_price: float)
 
 
 @part
-def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:  # noqa: C901 - one walk over the pieces
-    """Lay out the segments of all instruments at a price of gains."""
+def lay_out(  # noqa: C901 - one walk over the pieces
+    b: Batch, account: int, room: Room, gains_price: float, hinge_price: float
+) -> None:
+    """Lay out the segments of all instruments at the prices of gains and of the hinge."""
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
     base = b.lot_at[i0]
     band_price = b.accounts[account, BAND_PRICE]
-    tax, gain, cap = b.lots[TAX], b.lots[GAIN], b.lots[CAP]
+    tax, gain, cap, hinged = b.lots[TAX], b.lots[GAIN], b.lots[CAP], b.lots[HINGED]
     left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
     gain_slope, at_left, gained = room.segments[GAIN_SLOPE], room.segments[VALUE], room.segments[GAINED]
+    hinge_slope, counts = room.segments[HINGE_SLOPE], room.segments[COUNTS]
     order = room.order
     for i in range(i0, i1):
         row = i - i0
         first = b.lot_at[i] - base
-        count = sort_lots(b, i, first, order, gains_price)
+        count = sort_lots(b, i, first, order, gains_price, hinge_price)
         start, t, band = b.instruments[START, i], b.instruments[TARGET, i], b.instruments[BAND, i]
         low, high = t - band, t + band
         value = 0.0
-        gains = 0.0
+        gains = counted = 0.0
         edge = start
         for p in range(first, first + count):
             lot = order[p]
             edge -= cap[lot]
-            value += (tax[lot] + gains_price * gain[lot]) * cap[lot]
+            value += (tax[lot] + gains_price * gain[lot] + hinge_price * hinged[lot]) * cap[lot]
             gains += gain[lot] * cap[lot]
+            counted += hinged[lot] * cap[lot]
         if band_price > 0.0:
             value += band_price * max(low - edge, edge - high, 0.0)
-        only, only_value, only_gains = edge, value, gains
+        only, only_value, only_gains, only_counted = edge, value, gains, counted
         s = first + SEGMENTS_MORE * row
         room.places[FIRST, row] = s
         room.places[SELLABLE, row] = count
@@ -228,16 +241,17 @@ def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:  # 
         if room.bounds[MIXED, row] > 0.0 and pieces > count:
             while purchase > 0:
                 lot = order[first + purchase - 1]
-                if tax[lot] + gains_price * gain[lot] >= 0.0:
+                if tax[lot] + gains_price * gain[lot] + hinge_price * hinged[lot] >= 0.0:
                     break
                 purchase -= 1
         least, most = room.bounds[FROM, row], room.bounds[TO, row]
         for p in range(pieces):
             if p == purchase and pieces > count:
-                end, own, rate = edge + b.instruments[BUY_CAP, i], 0.0, 0.0
+                end, own, rate, by = edge + b.instruments[BUY_CAP, i], 0.0, 0.0, 0.0
             else:
                 lot = order[first + p] if p < purchase else order[first + p - 1]
-                end, own, rate = edge + cap[lot], -(tax[lot] + gains_price * gain[lot]), -gain[lot]
+                own = -(tax[lot] + gains_price * gain[lot] + hinge_price * hinged[lot])
+                end, rate, by = edge + cap[lot], -gain[lot], -hinged[lot]
             # The last lot ends where the account began, whatever rounding left.
             if p == count - 1 and purchase == count:
                 end = start
@@ -259,19 +273,23 @@ def lay_out(b: Batch, account: int, room: Room, gains_price: float) -> None:  # 
                     left[s], right[s], slope[s], side[s] = max(edge, least), min(stop, most), price, way
                     at_left[s], gained[s] = value + price * (left[s] - edge), gains + rate * (left[s] - edge)
                     gain_slope[s] = rate
+                    hinge_slope[s], counts[s] = by, counted + by * (left[s] - edge)
                     s += 1
                 elif edge <= least <= stop and s == room.places[FIRST, row]:
                     # Nothing but this weight is left, or it is where what is left begins.
                     only, only_value, only_gains = least, value + price * (least - edge), gains + rate * (least - edge)
+                    only_counted = counted + by * (least - edge)
                 value += price * (stop - edge)
                 gains += rate * (stop - edge)
+                counted += by * (stop - edge)
                 edge = stop
         if s == room.places[FIRST, row]:
             left[s], right[s], slope[s], side[s] = only, only, 0.0, 1.0 if only >= start else -1.0
             gain_slope[s], at_left[s], gained[s] = 0.0, only_value, only_gains
+            hinge_slope[s], counts[s] = 0.0, only_counted
             s += 1
         room.places[END, row] = s
-    room.laid_out[0] = gains_price
+    room.laid_out[0], room.laid_out[1] = gains_price, hinge_price
 
 
 @part
@@ -301,6 +319,7 @@ def enter(b: Batch, account: int, room: Room) -> None:
     for r in range(room.prices.shape[1]):
         room.prices[MOST, r] = np.inf
     room.prices[MOST, k + CEILING] = b.accounts[account, BAND_PRICE]
+    room.prices[MOST, k + HINGE] = b.accounts[account, HINGE_PRICE]
 
 
 @part
@@ -400,11 +419,11 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
     turnover_price = z[k + TURNOVER]
 
     price_weights(b, account, room, z, cash_price)
-    value: float = 0.0
+    value: float = b.accounts[account, TAX_CONSTANT]
     linear_out = 0.0
     impact_out = 0.0
     traded = 0.0
-    gained = 0.0
+    gained = counted = 0.0
     for row in range(n):
         common = kappa[row] * cost_price + turnover_price
         w, s, give = respond(room, row, at[row], pull[row], common, 1.5 * iota[row] * impact_price)
@@ -430,6 +449,7 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
         linear_out += change + kappa[row] * amount
         traded += amount
         gained += room.segments[GAINED, s] + room.segments[GAIN_SLOPE, s] * (w - left[s])
+        counted += room.segments[COUNTS, s] + room.segments[HINGE_SLOPE, s] * (w - left[s])
         pull[row] = d
 
     for f in range(k):
@@ -447,6 +467,7 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
     gradient[k + CEILING] = free - b.accounts[account, CASH_CEILING] - linear_out
     gradient[k + TURNOVER] = traded - b.accounts[account, TURNOVER_MAX]
     gradient[k + GAINS] = gained - b.accounts[account, GAIN_BUDGET]
+    gradient[k + HINGE] = counted - b.accounts[account, HINGE_ABOVE]
     for g in range(groups):
         member = b.member_at[g0 + g]
         held = 0.0
@@ -456,10 +477,10 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
         gradient[k + GROUPS + groups + g] = held - b.groups[g0 + g, MOST_HELD]
         value += z[k + GROUPS + g] * gradient[k + GROUPS + g]
         value += z[k + GROUPS + groups + g] * gradient[k + GROUPS + groups + g]
-    # Segments count gains at their price, so what is left of it is the budget's part.
+    # Segments count gains at their prices, so what is left of them is the limits' part.
     value += z[k + CASH] * gradient[k + CASH] + z[k + CEILING] * gradient[k + CEILING]
     value += z[k + TURNOVER] * gradient[k + TURNOVER]
-    value -= z[k + GAINS] * b.accounts[account, GAIN_BUDGET]
+    value -= z[k + GAINS] * b.accounts[account, GAIN_BUDGET] + z[k + HINGE] * b.accounts[account, HINGE_ABOVE]
     return value
 
 
@@ -515,6 +536,9 @@ def per_weight(b: Batch, account: int, room: Room, point: int, limit: int, group
     elif limit == GAINS:
         for row in range(n):
             column[row] = room.segments[GAIN_SLOPE, at[row]]
+    elif limit == HINGE:
+        for row in range(n):
+            column[row] = room.segments[HINGE_SLOPE, at[row]]
     else:
         sign = -1.0 if limit < GROUPS + groups else 1.0
         g = limit - GROUPS if limit < GROUPS + groups else limit - GROUPS - groups
@@ -606,8 +630,8 @@ def advance(b: Batch, account: int, room: Room, here: int, count: int, size: flo
             moved = min(max(moved, 0.0), room.prices[MOST, r])
         promise += room.prices[RISE, r] * (moved - origin[r])
         z[r] = moved
-    if z[k + GAINS] != room.laid_out[0]:
-        lay_out(b, account, room, z[k + GAINS])
+    if z[k + GAINS] != room.laid_out[0] or z[k + HINGE] != room.laid_out[1]:
+        lay_out(b, account, room, z[k + GAINS], z[k + HINGE])
         stand_at_start(room, n, there)
     else:
         for row in range(n):
@@ -639,7 +663,7 @@ def search(
     while going:
         found, promise = advance(b, account, room, here, count, size)
         if size == good_size:
-            # Only answered again where we stay, on the segments of its price of gains.
+            # Only answered again where we stay, on the segments of its prices of gains.
             here = 1 - here
             break
         if any_rise:
@@ -656,6 +680,7 @@ def search(
             size *= 2.0
         elif advanced or any_rise or shortened == SHORTENED_MAX:
             going = room.laid_out[0] != room.prices[Z + here, k + GAINS]
+            going = going or room.laid_out[1] != room.prices[Z + here, k + HINGE]
             size = good_size
         else:
             shortened += 1
@@ -665,10 +690,10 @@ def search(
 
 
 @inlined
-def movable(b: Batch, account: int, room: Room, here: int, gains_free: bool) -> tuple[int, float]:
+def movable(b: Batch, account: int, room: Room, here: int, held: int) -> tuple[int, float]:
     """List the prices that may move, all factors first; return their number and the largest slope.
 
-    A price at its bound, with the dual falling into the range, may not move; nor that of gains unless it is free.
+    A price at its bound, with the dual falling into the range, may not move; nor the one that is held.
     """
     k = b.exposures.shape[1]
     rows = k + GROUPS + 2 * (b.group_at[account + 1] - b.group_at[account])
@@ -679,7 +704,7 @@ def movable(b: Batch, account: int, room: Room, here: int, gains_free: bool) -> 
         slope = gradient[r]
         if r >= k and ((z[r] <= 0.0 and slope <= 0.0) or (z[r] >= room.prices[MOST, r] and slope >= 0.0)):
             continue
-        if r == k + GAINS and not gains_free:
+        if r == k + held and held >= 0:
             continue
         room.active[count] = r
         count += 1
@@ -714,10 +739,10 @@ def direct(b: Batch, account: int, room: Room, here: int, count: int, typical: f
 
 
 @inlined
-def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: int) -> tuple[float, int, bool, int]:
+def climb(b: Batch, account: int, room: Room, held: int, iterations_max: int) -> tuple[float, int, bool, int]:
     """Go from the prices in row `Z` to the optimum; return the dual value, iterations, whether optimal, and the point.
 
-    Segments are laid out for that price of gains, and stay so unless it is free.
+    Segments are laid out for those prices of gains and hinge; the one that is held stays.
     """
     n = b.instrument_at[account + 1] - b.instrument_at[account]
     typical = 0.0
@@ -746,13 +771,13 @@ def climb(b: Batch, account: int, room: Room, gains_free: bool, iterations_max: 
                 if iteration % 3 == 1:
                     for r in range(room.prices.shape[1]):
                         room.prices[PAST, r] = room.prices[Z + here, r]
-                count, largest = movable(b, account, room, here, gains_free)
+                count, largest = movable(b, account, room, here, held)
                 if largest <= TOLERANCE:
                     # Where prices are beyond all measure, even so little times its price is too much.
                     missed = dearest = 0.0
                     for r in range(b.exposures.shape[1], room.prices.shape[1]):
                         dearest = max(dearest, room.prices[Z + here, r])
-                        if gains_free or r != b.exposures.shape[1] + GAINS:
+                        if held < 0 or r != b.exposures.shape[1] + held:
                             missed += room.prices[Z + here, r] * abs(room.prices[GRADIENT + here, r])
                     optimal = missed <= GAP_MAX * (1.0 + abs(value)) and dearest <= PRICE_MAX
                     break
@@ -787,11 +812,13 @@ def take(b: Batch, account: int, room: Room, point: int, share: float) -> None:
 
 
 @inlined
-def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool]:
+def optimum(  # noqa: C901 - one search, in phases
+    b: Batch, account: int, room: Room, iterations_max: int
+) -> tuple[float, int, bool]:
     """Solve the account in the room from the prices in row `Z`; return dual value, iterations, and whether optimal.
 
-    Prices end in row `Z`, trades in `sold` and `bought`. When the price of gains does not settle it is bisected, and
-    what is best on either side of it is mixed.
+    Prices end in row `Z`, trades in `sold` and `bought`. When the price of gains or of the hinge does not settle it is
+    bisected, and what is best on either side of it is mixed.
     """
     k = b.exposures.shape[1]
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
@@ -801,37 +828,52 @@ def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[fl
         room.sold[lot] = 0.0
     # Free; bisecting; taking what is sold at the lower end; at the upper.
     phase = 0
-    price = room.prices[Z, k + GAINS]
+    held = NO_ROW
+    price = most = 0.0
     low, high, over_low, over_high = 0.0, -1.0, 0.0, 0.0
     steps = 0
     while True:
-        lay_out(b, account, room, price)
-        value, more, optimal, here = climb(b, account, room, phase == 0, iterations_max)
+        lay_out(b, account, room, room.prices[Z, k + GAINS], room.prices[Z, k + HINGE])
+        value, more, optimal, here = climb(b, account, room, held, iterations_max)
         steps += more
-        over = room.prices[GRADIENT + here, k + GAINS]
+        over = room.prices[GRADIENT + here, k + held]
         for r in range(room.prices.shape[1]):
             room.prices[Z, r] = room.prices[Z + here, r]
         if phase == 0:
             if optimal:
                 take(b, account, room, here, 1.0)
                 break
-            if room.prices[Z, k + GAINS] <= 0.0:
+            # Not every price that is not settled is the one to hold; what settles at its bound is not.
+            slope, at = room.prices[GRADIENT + here, k + HINGE], room.prices[Z, k + HINGE]
+            most = room.prices[MOST, k + HINGE]
+            settled = (at <= 0.0 and slope <= 0.0) or (at >= most and slope >= 0.0)
+            if room.prices[Z, k + GAINS] > 0.0 and settled:
+                held, price, most = HELD_GAINS, 1.0, np.inf
+            elif most > 0.0:
+                held, price = HELD_HINGE, 0.0
+            else:
                 break
-            phase, price = 1, 1.0
+            phase = 1
             for r in range(room.prices.shape[1]):
                 room.prices[Z, r] = 0.0
         elif not optimal:
             break
         elif phase == 1:
+            at_bound = held == HINGE and ((price <= 0.0 and over <= 0.0) or (price >= most and over >= 0.0))
+            if at_bound or abs(over) <= TOLERANCE:
+                take(b, account, room, here, 1.0)
+                break
             if over > 0.0:
                 low, over_low = price, over
             else:
                 high, over_high = price, over
-            price = 8.0 * price if high < 0.0 else 0.5 * (low + high)
+            # Before there is a price at which too little is gained, that is looked for.
+            dearer = most if held == HINGE else 8.0 * price
+            price = dearer if high < 0.0 else 0.5 * (low + high)
             if price > GAINS_PRICE_MAX or high == 0.0:
                 optimal = False
                 break
-            if high >= 0.0 and (price <= low or price >= high):
+            if high >= 0.0 and high - low <= SAME_PRICE * high:
                 phase, price = 2, low
         elif phase == 2:
             take(b, account, room, here, over_high / (over_high - over_low))
@@ -839,7 +881,7 @@ def optimum(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[fl
         else:
             take(b, account, room, here, over_low / (over_low - over_high))
             break
-        room.prices[Z, k + GAINS] = price
+        room.prices[Z, k + held] = price
     return value, steps, optimal
 
 

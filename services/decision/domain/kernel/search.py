@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from services.decision.domain.compiling import part
 from services.decision.domain.convex import Floats
-from services.decision.domain.kernel.arrays import BAND, BAND_PRICE, BUY_CAP, CAP, GAIN, START, TARGET, TAX, Batch
+from services.decision.domain.kernel.arrays import (
+    BAND,
+    BAND_PRICE,
+    BUY_CAP,
+    CAP,
+    GAIN,
+    HINGED,
+    START,
+    TARGET,
+    TAX,
+    Batch,
+)
 from services.decision.domain.kernel.newton import (
     END,
     FIRST,
@@ -171,13 +182,13 @@ def lower_by(b: Batch, account: int, room: Room, tree: Tree, row: int) -> float:
     away = abs(w - b.instruments[TARGET, i]) - b.instruments[BAND, i]
     true = b.accounts[account, BAND_PRICE] * max(away, 0.0)
     left = -d
-    gains_price = room.laid_out[0]
+    gains_price, hinge_price = room.laid_out[0], room.laid_out[1]
     first = b.lot_at[i] - b.lot_at[b.instrument_at[account]]
     p = first + room.places[SELLABLE, row] - 1
     while left > 0.0 and p >= first:
         lot = room.order[p]
         part = min(left, b.lots[CAP, lot])
-        true += (b.lots[TAX, lot] + gains_price * b.lots[GAIN, lot]) * part
+        true += (b.lots[TAX, lot] + gains_price * b.lots[GAIN, lot] + hinge_price * b.lots[HINGED, lot]) * part
         left -= part
         p -= 1
     missed: float = true - below

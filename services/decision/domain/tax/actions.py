@@ -22,7 +22,8 @@ from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import Acquisition, cents, total
 from services.decision.domain.tax.assessment.results import AssessedDisposal, Term, gain_on
 from services.decision.domain.tax.projection import Projected, Scenario, all_projected
-from services.decision.domain.tax.situation import Explained, Parcel, Situation
+from services.decision.domain.tax.raising import CENT, Raiser
+from services.decision.domain.tax.situation import Explained, Parcel, Situation, part_of
 
 # 26 U.S.C. § 1091(a): so long the same may not be bought back after a loss.
 LOCKED_DAYS = 31
@@ -112,6 +113,7 @@ class Terms:
         volatility: Yearly, of the assets, for the price of waiting.
         minimum: A loss below it is not harvested.
         withdrawal: Money to raise; 0 for none.
+        tax_limit: Most tax that raising money may add, 0 or more; None where nobody asks how much that raises.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -119,6 +121,7 @@ class Terms:
     volatility: Decimal
     minimum: Decimal = ZERO
     withdrawal: Decimal = ZERO
+    tax_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Compared:
         gifts: Long-term lots with a gain, those that avoid most tax for their value first.
         withdrawals: The least tax first; empty when none was asked for, or there is not so much.
         most_withdrawable: What everything would bring after the tax that it adds.
+        within_limit: The largest withdrawal that adds no more tax than the limit; None where nobody asked.
     """
 
     parcels: tuple[Explained, ...]
@@ -137,6 +141,7 @@ class Compared:
     gifts: tuple[Explained, ...]
     withdrawals: tuple[Withdrawal, ...]
     most_withdrawable: Decimal
+    within_limit: Withdrawal | None = None
 
 
 def compare(situation: Situation, terms: Terms) -> Compared:
@@ -163,6 +168,7 @@ def compare(situation: Situation, terms: Terms) -> Compared:
         gifts=tuple(_gifts(explained)),
         withdrawals=_withdrawals(situation, explained, terms.withdrawal),
         most_withdrawable=total((bring, owed.copy_negate())),
+        within_limit=None if terms.tax_limit is None else _within_limit(situation, explained, terms.tax_limit),
     )
 
 
@@ -290,7 +296,7 @@ def _withdrawals(situation: Situation, explained: Sequence[Explained], amount: D
     if amount <= 0 or amount > total(each.parcel.value for each in explained):
         return ()
     ways = {
-        Choice.LEAST_TAX: _least_tax(situation, explained, amount),
+        Choice.LEAST_TAX: Raiser.of(situation, explained).least_tax(amount),
         Choice.FIRST_IN_FIRST_OUT: _taken(
             sorted(explained, key=lambda each: (each.parcel.acquired_date or date.min, each.parcel.lot_id or "")),
             amount,
@@ -305,41 +311,37 @@ def _withdrawals(situation: Situation, explained: Sequence[Explained], amount: D
     return tuple(sorted(made, key=lambda each: (each.tax, order.index(each.choice))))
 
 
+def _within_limit(situation: Situation, explained: Sequence[Explained], limit: Decimal) -> Withdrawal | None:
+    raiser = Raiser.of(situation, explained)
+
+    def made(amount: Decimal) -> Withdrawal:
+        return _withdrawal(situation, Choice.LEAST_TAX, raiser.least_tax(amount))
+
+    if not raiser.explained:
+        return None
+    everything = made(raiser.most)
+    if everything.tax <= limit:
+        return everything
+    # What may be sold without a gain, and then, by bisection to the cent, as much more as the exact tax allows.
+    found, high = ZERO, raiser.most
+    low = raiser.without_gain
+    best = made(low) if low else None
+    if best is not None and best.tax > limit:
+        low, high, best = found, low, None
+    while high - low > CENT:
+        middle = ((low + high) / 2).quantize(CENT)
+        tried = made(middle)
+        if tried.tax <= limit:
+            low, best = middle, tried
+        else:
+            high = middle
+    return best
+
+
 def _withdrawal(situation: Situation, choice: Choice, parcels: Sequence[Parcel]) -> Withdrawal:
     after = situation.with_sales(parcels)
     tax = total((after.tax, situation.tax.copy_negate()))
     return Withdrawal(choice, tuple(parcels), total(each.value for each in parcels), tax)
-
-
-def _least_tax(situation: Situation, explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
-    """Return parcels taken one after the other, each time the one that adds least tax for its value to those before.
-
-    Losses and gains meet each other in the year, so what a parcel adds depends on what was taken already.
-    """
-    left = [each for each in explained if each.parcel.value > 0]
-    taken: list[Parcel] = []
-    extra: list[AssessedDisposal] = []
-    tax, missing = situation.tax, amount
-
-    def added(each: Explained) -> tuple[Fraction, str, str]:
-        with_it = situation.rules.tax_with(situation.assessment, [*extra, _gain(situation, each)])
-        rate = Fraction(total((with_it, tax.copy_negate()))) / Fraction(each.parcel.value)
-        return rate, each.parcel.asset, each.parcel.lot_id or ""
-
-    while missing > 0 and left:
-        best = min(left, key=added)
-        left.remove(best)
-        parcel = best.parcel if best.parcel.value <= missing else _part(best.parcel, missing)
-        taken.append(parcel)
-        extra.append(_gain(situation, best))
-        tax = situation.rules.tax_with(situation.assessment, extra)
-        missing = total((missing, parcel.value.copy_negate()))
-    return taken
-
-
-def _gain(situation: Situation, each: Explained) -> AssessedDisposal:
-    counted = total((each.parcel.gain, each.disallowed_loss))
-    return gain_on(situation.today, counted, each.term, each.parcel.asset)
 
 
 def _taken(explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
@@ -347,7 +349,7 @@ def _taken(explained: Sequence[Explained], amount: Decimal) -> list[Parcel]:
     for each in explained:
         if amount <= 0:
             break
-        parcel = each.parcel if each.parcel.value <= amount else _part(each.parcel, amount)
+        parcel = each.parcel if each.parcel.value <= amount else part_of(each.parcel, amount)
         taken.append(parcel)
         amount = total((amount, parcel.value.copy_negate()))
     return taken
@@ -358,18 +360,5 @@ def _proportional(explained: Sequence[Explained], amount: Decimal) -> list[Parce
     for each in explained:
         share = cents(Fraction(amount) * Fraction(each.parcel.value) / Fraction(whole))
         if share > 0:
-            taken.append(each.parcel if share == each.parcel.value else _part(each.parcel, share))
+            taken.append(each.parcel if share == each.parcel.value else part_of(each.parcel, share))
     return taken
-
-
-# Parts of a parcel are in steps of a millionth of a unit, rounded up so that they bring enough.
-_STEP = Decimal("0.000001")
-
-
-def _part(parcel: Parcel, amount: Decimal) -> Parcel:
-    """Return the part of a parcel that brings at least `amount`, or all of it."""
-    steps = math.ceil(Fraction(amount) / Fraction(parcel.value) * Fraction(parcel.quantity) / Fraction(_STEP))
-    quantity = min(Decimal(steps) * _STEP, parcel.quantity)
-    share = Fraction(quantity) / Fraction(parcel.quantity)
-    value = max(cents(Fraction(parcel.value) * share), min(amount, parcel.value))
-    return replace(parcel, quantity=quantity, value=value, cost=cents(Fraction(parcel.cost) * share))

@@ -4,18 +4,26 @@ Sources:
     EStG § 20 Abs. 4 Satz 7 (first in, first out in each depot), § 32d Abs. 1 (one rate), § 20 Abs. 6 (loss pots).
 
 Our readings: the rate is the policy's long-term rate, with solidarity surcharge and church tax in it, and, for a
-portfolio of funds, after partial exemption. The saver's allowance is left to the year's assessment: a plan reckons
-with the rate in full. The rule against abuse (AO § 42) bars no purchase: the courts let a loss stand when the same
-shares are bought again at the market's price (BFH IX R 60/07).
+portfolio of funds, after partial exemption. Of the saver's allowance (EStG § 20 Abs. 9) a plan uses the part that the
+policy gives the account (an exemption order, EStG § 44a Abs. 2), none where it says nothing; losses of earlier years
+meet gains before it does. A carried loss is worth the rate. The rule against abuse (AO § 42) bars no purchase: the
+courts let a loss stand when the same shares are bought again at the market's price (BFH IX R 60/07).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, LotMethod, LotState
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+from services.decision.domain.problem import ZERO, AccountProblem, LotMethod, LotState, TaxProfile
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.liability import Liability
+from services.decision.domain.tax.pools import above_allowance
+
+
+def _so_far(profile: TaxProfile) -> Decimal:
+    return profile.realized_short + profile.realized_long - profile.carried_short - profile.carried_long
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class GermanyPlanning:
     last_year: int = 2026
     terms: bool = False
     lot_method: LotMethod | None = LotMethod.FIRST_IN_FIRST_OUT
+    netting_source: str = "EStG § 20 Abs. 6, Abs. 9"
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""
@@ -43,12 +52,27 @@ class GermanyPlanning:
         rate = problem.tax.long_rate if taxable else ZERO
         return TaxView(
             lots={
-                lot.lot_id: LotTax(character, holding.price - lot.basis_total / lot.quantity, rate)
+                lot.lot_id: LotTax(
+                    character, holding.price - lot.basis_total / lot.quantity, rate, source="EStG § 20 Abs. 2, 4"
+                )
                 for holding in problem.holdings
                 for lot in holding.lots
             },
             no_buy={},
+            liability=self.liability(problem.tax),
         )
+
+    def liability(self, profile: TaxProfile) -> Liability:
+        """Return what the gains of a plan come to on top of the year's so far."""
+        return above_allowance(profile, _so_far(profile))
+
+    def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
+        """Return what the year comes to when a plan adds net gains to it."""
+        if not profile.taxable:
+            return TaxYear(ZERO, ZERO, ZERO)
+        net = short + long + _so_far(profile)
+        taxed = max(net - (profile.allowance or ZERO), ZERO)
+        return TaxYear(taxed * profile.long_rate, max(-net, ZERO), profile.long_rate)
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every sale that leaves something of an older lot than it takes."""

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import AccountProblem, LotId, LotMethod, LotState
+from services.decision.domain.problem import AccountProblem, LotId, LotMethod, LotState, TaxProfile
+from services.decision.domain.tax.liability import Liability
 from services.kernel.ids import InstrumentId
 
 
@@ -24,20 +25,51 @@ class LotTax:
         gain_per_unit: Price minus basis of one unit, in currency; negative is a loss.
         rate: Marginal rate of the gain, 0 to 1. A sale's tax is quantity · gain_per_unit · rate, negative for a credit.
         no_sell: Why tax rules forbid the sale; None when they do not.
+        source: Law and paragraph of the rule that decides: how the gain is taxed, or why the lot may not be sold.
+        long_from: First day on which a sale is long-term; None where it is already, or the law does not ask.
     """
 
     character: Character
     gain_per_unit: Decimal
     rate: Decimal
     no_sell: str | None = None
+    source: str = ""
+    long_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaxView:
-    """What tax rules say about an account today. Every lot is in `lots`; `no_buy` has only what is forbidden."""
+    """What tax rules say about an account today.
+
+    Attributes:
+        lots: Every lot.
+        no_buy: Only what is forbidden.
+        liability: What a plan's gains come to together; None where each lot is taxed by itself, at its rate.
+    """
 
     lots: Mapping[LotId, LotTax]
     no_buy: Mapping[InstrumentId, str]
+    liability: Liability | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaxYear:
+    """What a year comes to, in currency.
+
+    Attributes:
+        tax: On its gains; negative for what its losses save of other tax.
+        carried: Losses that it carries on to later years, 0 or more.
+        carried_rate: What a unit of carried loss is taken to be worth, 0 to 1: later gains meet it.
+    """
+
+    tax: Decimal
+    carried: Decimal
+    carried_rate: Decimal
+
+    @property
+    def liability(self) -> Decimal:
+        """The tax, less the worth of the losses that are carried on."""
+        return self.tax - self.carried * self.carried_rate
 
 
 class Jurisdiction(Protocol):
@@ -63,6 +95,11 @@ class Jurisdiction(Protocol):
         """In which order the law takes lots; None where they may be chosen."""
         ...
 
+    @property
+    def netting_source(self) -> str:
+        """Law and paragraphs by which gains and losses of a year meet."""
+        ...
+
     def tax_year(self, day: date) -> int:
         """Return the tax year of a day, by the year in which it begins."""
         ...
@@ -73,6 +110,20 @@ class Jurisdiction(Protocol):
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return what the rules say about every lot and instrument of the account."""
+        ...
+
+    def liability(self, profile: TaxProfile) -> Liability:
+        """Return what the gains of a plan come to on top of the year's so far."""
+        ...
+
+    def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
+        """Return what the year comes to when a plan adds net gains to it, from the law and not from `liability`.
+
+        Args:
+            profile: With the year so far.
+            short: Net short-term gain of the plan, in currency.
+            long: Its net long-term gain; where the law knows no terms, all of it.
+        """
         ...
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:

@@ -7,18 +7,21 @@ Sources:
     days after.
 
 Our readings: the rate is the policy's long-term rate, on the whole gain (in Canada half the marginal rate of income, as
-half of a gain is taxable). The annual exempt amount is left to the year's assessment: a plan reckons with the rate in
-full, which errs on the side of less gain. In Canada a loss is barred as soon as anything of it would be denied, though
+half of a gain is taxable). Of the annual exempt amount (TCGA 1992 s. 1K) a plan uses the part that the policy gives the
+account, none where it says nothing; losses of earlier years are kept for gains above it. A carried loss is worth the
+rate. In Canada a loss is barred as soon as anything of it would be denied, though
 only the least-of part is. Pools over several accounts are counted account by account.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, liability_of
 from services.decision.domain.tax.pooling import pooled
 from services.decision.domain.tax.windows import at_loss, bars_on_buying, denied_losses, purchases
 
@@ -32,6 +35,7 @@ class UnitedKingdomPlanning:
     last_year: int = 2026
     terms: bool = False
     lot_method: LotMethod | None = None
+    netting_source: str = "TCGA 1992 s. 1(3), s. 1K"
 
     def tax_year(self, day: date) -> int:
         """Return the year in which the tax year of a day begins, on 6 April."""
@@ -45,12 +49,30 @@ class UnitedKingdomPlanning:
         """Return the rate of the account's lots, and what may not be bought within 30 days of a loss."""
         return TaxView(
             lots={
-                lot.lot_id: _lot_tax(problem, holding, lot, _sold_first(problem, holding, lot))
+                lot.lot_id: _lot_tax(
+                    problem, holding, lot, _sold_first(problem, holding, lot), "TCGA 1992 s. 104, s. 105(1)(b)"
+                )
                 for holding in problem.holdings
                 for lot in holding.lots
             },
             no_buy=bars_on_buying(problem, "30-day rule") if problem.tax.taxable else {},
+            liability=self.liability(problem.tax),
         )
+
+    def liability(self, profile: TaxProfile) -> Liability:
+        """Return what the gains of a plan come to on top of the year's so far."""
+        return above_allowance(profile, profile.realized_short + profile.realized_long)
+
+    def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
+        """Return what the year comes to when a plan adds net gains to it."""
+        if not profile.taxable:
+            return TaxYear(ZERO, ZERO, ZERO)
+        net = short + long + profile.realized_short + profile.realized_long
+        carried, free = profile.carried_short + profile.carried_long, profile.allowance or ZERO
+        if net <= free:
+            return TaxYear(ZERO, carried + max(-net, ZERO), profile.long_rate)
+        used = min(carried, net - free)
+        return TaxYear((net - free - used) * profile.long_rate, carried - used, profile.long_rate)
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would be matched with a loss, of this plan or of the last 30 days."""
@@ -66,6 +88,7 @@ class CanadaPlanning:
     last_year: int = 2026
     terms: bool = False
     lot_method: LotMethod | None = None
+    netting_source: str = "ITA s. 3(b), s. 38, s. 111(1)(b)"
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""
@@ -85,12 +108,28 @@ class CanadaPlanning:
 
         return TaxView(
             lots={
-                lot.lot_id: _lot_tax(problem, holding, lot, no_sell(holding, lot))
+                lot.lot_id: _lot_tax(problem, holding, lot, no_sell(holding, lot), "ITA s. 47(1), s. 54")
                 for holding in problem.holdings
                 for lot in holding.lots
             },
             no_buy=bars_on_buying(problem, "superficial loss") if problem.tax.taxable else {},
+            liability=self.liability(problem.tax),
         )
+
+    def liability(self, profile: TaxProfile) -> Liability:
+        """Return what the gains of a plan come to on top of the year's so far: the rate, of gains and of losses.
+
+        ITA s. 38 counts the same part of both, and s. 111(1)(b) lets a loss meet the gains of any later year.
+        """
+        return above_allowance(replace(profile, allowance=None), ZERO)
+
+    def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
+        """Return what the year comes to when a plan adds net gains to it."""
+        if not profile.taxable:
+            return TaxYear(ZERO, ZERO, ZERO)
+        net = short + long + profile.realized_short + profile.realized_long
+        net -= profile.carried_short + profile.carried_long
+        return TaxYear(max(net, ZERO) * profile.long_rate, max(-net, ZERO), profile.long_rate)
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would deny a loss, of this plan or of the last 30 days, and the reverse."""
@@ -108,11 +147,25 @@ class CanadaPlanning:
         return tuple(sorted({*found, *denied_losses(problem, trades, looks_back=False)}))
 
 
-def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState, no_sell: str | None) -> LotTax:
+def above_allowance(profile: TaxProfile, so_far: Decimal) -> Liability:
+    """Return the liability of gains of which the first are free: the rate below nothing, and above the allowance.
+
+    Args:
+        profile: Whose allowance it is, none where it has none.
+        so_far: Net gain of the year so far, as far as the allowance meets it.
+    """
+    if not profile.taxable:
+        return NOTHING_OWED
+    rate, free = profile.long_rate, profile.allowance or ZERO
+    curve = Curve((rate, ZERO, rate), (ZERO, free)) if free else Curve((rate,))
+    return liability_of(curve.convex(ONE, ONE), ZERO, so_far)
+
+
+def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState, no_sell: str | None, source: str) -> LotTax:
     gain_per_unit = holding.price - lot.basis_total / lot.quantity
     if not problem.tax.taxable:
         return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
-    return LotTax(Character.POOLED, gain_per_unit, problem.tax.long_rate, no_sell)
+    return LotTax(Character.POOLED, gain_per_unit, problem.tax.long_rate, no_sell, source)
 
 
 def _sold_first(problem: AccountProblem, holding: Holding, lot: LotState) -> str | None:

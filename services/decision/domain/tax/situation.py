@@ -5,6 +5,7 @@ brackets count as they do on the return. Where the law lets nobody choose lots (
 position of one account is tried as a whole.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -286,6 +287,19 @@ def _joined(one: Parcel, other: Parcel) -> Parcel:
         long_from=later,
         cost_known=one.cost_known and other.cost_known,
     )
+
+
+# Parts of a parcel are in steps of a millionth of a unit, rounded up so that they bring enough.
+PART_STEP = Decimal("0.000001")
+
+
+def part_of(parcel: Parcel, amount: Decimal) -> Parcel:
+    """Return the part of a parcel that brings at least `amount`, or all of it."""
+    steps = math.ceil(Fraction(amount) / Fraction(parcel.value) * Fraction(parcel.quantity) / Fraction(PART_STEP))
+    quantity = min(Decimal(steps) * PART_STEP, parcel.quantity)
+    share = Fraction(quantity) / Fraction(parcel.quantity)
+    value = max(cents(Fraction(parcel.value) * share), min(amount, parcel.value))
+    return replace(parcel, quantity=quantity, value=value, cost=cents(Fraction(parcel.cost) * share))
 
 
 def _sentence(parcel: Parcel, tax: Decimal, term: Term, disallowed: Decimal, free: date | None, source: str) -> str:

@@ -6,8 +6,10 @@ Sources:
     Wash sales: 26 U.S.C. § 1091(a), Treas. Reg. 1.1091-1(a): 30 days before to 30 days after; Rev. Rul. 56-602
     (shares of the same purchase that are kept are no replacement of those sold).
     Netting: 26 U.S.C. § 1222(5) to (11): short against short, long against long, then the two nets.
+    Losses: § 1211(b), up to 3,000 a year are taken off other income; § 1212(b), the rest is carried into later years.
 
-Marginal rates are those of the year so far and hold for the whole plan: netting *within* the plan is not modelled here.
+Our readings: other income is taxed at the short-term rate. A carried loss is worth the lower of the two rates, because
+it meets later gains of either kind. An account whose policy does not say which part of the 3,000 it may use takes all.
 """
 
 from collections.abc import Sequence
@@ -16,9 +18,16 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
+from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, added, liability_of
 from services.decision.domain.tax.windows import Purchase, at_loss, bars_on_buying, denied_losses, others, purchases
+
+# 26 U.S.C. § 1211(b)(1), in dollars a year, since 1978; half of it for the married who file separately.
+LOSS_CAP = Decimal(3000)
+WASH_SALE_SOURCE = "26 U.S.C. § 1091(a)"
+SHORT_SOURCE = "26 U.S.C. § 1222(1), (2)"
+LONG_SOURCE = "26 U.S.C. § 1222(3), (4)"
 
 
 def long_term_from(acquired_date: date) -> date:
@@ -50,6 +59,16 @@ def marginal_rates(profile: TaxProfile) -> tuple[Decimal, Decimal]:
     return rate, rate
 
 
+def _so_far(profile: TaxProfile) -> tuple[Decimal, Decimal]:
+    """Return the year's net short-term and long-term gain so far, carried losses taken off."""
+    return profile.realized_short - profile.carried_short, profile.realized_long - profile.carried_long
+
+
+def _loss_cap(profile: TaxProfile) -> Decimal:
+    """Return the most loss that other income meets in the year."""
+    return LOSS_CAP if profile.allowance is None else profile.allowance
+
+
 @dataclass(frozen=True, slots=True)
 class UnitedStates:
     """The jurisdiction `US`."""
@@ -59,6 +78,7 @@ class UnitedStates:
     last_year: int = 2026
     terms: bool = True
     lot_method: LotMethod | None = None
+    netting_source: str = "26 U.S.C. § 1222, § 1211(b), § 1212(b)"
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""
@@ -78,7 +98,41 @@ class UnitedStates:
                 for lot in holding.lots
             },
             no_buy=bars_on_buying(problem, "wash sale") if problem.tax.taxable else {},
+            liability=self.liability(problem.tax),
         )
+
+    def liability(self, profile: TaxProfile) -> Liability:
+        """Return what the gains of a plan come to on top of the year's so far.
+
+        With x and y the net short-term and long-term gain, and the short-term rate the higher: while y is a gain, x
+        costs the difference of the rates where it is a gain too, and x + y the lower rate. While y is a loss, or both
+        together are, only x + y counts: what is left of a gain is short-term. The lesser of the two is the law.
+        """
+        if not profile.taxable:
+            return NOTHING_OWED
+        lower, higher = sorted((profile.short_rate, profile.long_rate))
+        dearer = Curve((ZERO, higher - lower), (ZERO,))
+        both_gain = dearer.convex(*((ONE, ZERO) if profile.short_rate >= profile.long_rate else (ZERO, ONE)))
+        netted = Curve((lower, profile.short_rate, higher), (-_loss_cap(profile), ZERO))
+        pieces = (*added(both_gain, Curve((lower,)).convex(ONE, ONE)), *netted.convex(ONE, ONE))
+        return liability_of(pieces, *_so_far(profile))
+
+    def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
+        """Return what the year comes to when a plan adds net gains to it."""
+        worth = min(profile.short_rate, profile.long_rate)
+        if not profile.taxable:
+            return TaxYear(ZERO, ZERO, ZERO)
+        so_far = _so_far(profile)
+        short, long = short + so_far[0], long + so_far[1]
+        net = short + long
+        if net < 0:
+            deducted = min(-net, _loss_cap(profile))
+            return TaxYear(-deducted * profile.short_rate, -net - deducted, worth)
+        if short < 0:
+            return TaxYear(net * profile.long_rate, ZERO, worth)
+        if long < 0:
+            return TaxYear(net * profile.short_rate, ZERO, worth)
+        return TaxYear(short * profile.short_rate + long * profile.long_rate, ZERO, worth)
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would disallow a loss, of this plan or of the last 30 days, and the reverse."""
@@ -96,11 +150,14 @@ def _lot_tax(
     if not problem.tax.taxable:
         return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
     short_rate, long_rate = rates
-    held_long = problem.as_of_date >= long_term_from(lot.acquired_date)
-    again = others(recent, holding, lot.acquired_date, lot.lot_id)
+    long_from = long_term_from(lot.acquired_date)
+    held_long = problem.as_of_date >= long_from
+    again = others(recent, holding, lot.acquired_date, lot.lot_id) if at_loss(holding, lot) else []
     return LotTax(
         character=Character.LONG if held_long else Character.SHORT,
         gain_per_unit=gain_per_unit,
         rate=long_rate if held_long else short_rate,
-        no_sell=f"wash sale: bought again on {max(again)}" if at_loss(holding, lot) and again else None,
+        no_sell=f"wash sale: bought again on {max(again)}" if again else None,
+        source=WASH_SALE_SOURCE if again else LONG_SOURCE if held_long else SHORT_SOURCE,
+        long_from=None if held_long else long_from,
     )

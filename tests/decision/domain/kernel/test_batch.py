@@ -10,7 +10,7 @@ from services.decision.domain.convex import ConvexProblem
 from services.decision.domain.kernel import Answer, Status, solve_batch
 from services.decision.domain.kernel.batch import pack, solve_columns
 from services.decision.domain.reference_model import solve
-from tests.support.convex_cases import a_convex_problem, one_instrument, one_way
+from tests.support.convex_cases import a_convex_problem, hinged, one_instrument, one_way
 
 # Compiling takes ten seconds: on one worker, once.
 pytestmark = [pytest.mark.timeout(300)]
@@ -68,6 +68,51 @@ def test_the_reference_model_agrees(seed):
         assert terms(convex, answer.solution.sold, answer.solution.bought).total == pytest.approx(expected, abs=1e-4)
         weights = [convex.start + each.bought for each in (answer.solution, reference)]
         assert weights[0] == pytest.approx(weights[1], abs=1e-4)
+
+
+def _hinged(seed: int) -> ConvexProblem:
+    convex = a_convex_problem(
+        seed, instruments=3 + seed % 15, lots_max=1 + seed % 7, losses=seed % 3 != 0, impact=seed % 5 == 0
+    )
+    return one_way(hinged(convex, seed))
+
+
+def test_accounts_whose_tax_has_a_corner_are_solved_to_their_certificate():
+    problems = [_hinged(seed) for seed in range(400)]
+    optimal = [pair for pair in zip(problems, solve_batch(problems), strict=True) if pair[1].status is Status.OPTIMAL]
+
+    for convex, answer in optimal:
+        assert_optimal(convex, answer)
+    # With a gain budget besides, both may stand between two lots, which the kernel leaves to the reference model.
+    assert len(optimal) >= 0.85 * len(problems)
+    assert sum(np.isinf(convex.gain_budget) for convex, _ in optimal) >= 0.98 * sum(
+        np.isinf(convex.gain_budget) for convex in problems
+    )
+    # Of many the corner is the optimum: there neither of its sides is.
+    at_corner = [
+        answer.solution is not None and 0 < answer.solution.prices.hinges[0] < 1e4 * convex.hinge_price[0]
+        for convex, answer in optimal
+    ]
+    assert sum(at_corner) >= 20
+
+
+def test_a_tax_with_several_corners_is_left_to_the_reference_model():
+    (answer,) = solve_batch([hinged(a_convex_problem(1), 1, hinges=2)])
+
+    assert answer.status is Status.NOT_TAKEN
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_reference_model_agrees_where_the_tax_has_corners(seed):
+    convex = _hinged(seed)
+    (answer,) = solve_batch([convex])
+    reference = solve(convex, iterations_max=200).solution
+    if answer.solution is not None:
+        assert reference is not None
+        expected = terms(convex, reference.sold, reference.bought).total
+
+        assert terms(convex, answer.solution.sold, answer.solution.bought).total == pytest.approx(expected, abs=1e-4)
+        assert dual_bound(convex, reference) == pytest.approx(expected, abs=1e-4)
 
 
 def _many_lots() -> ConvexProblem:
@@ -204,6 +249,8 @@ def _adversarial(seed: int) -> ConvexProblem:
             losses=bool(rng.random() < 0.5),
         )
     )
+    if seed % 3 == 0:
+        convex = hinged(convex, seed)
     return replace(
         convex,
         risk_aversion=convex.risk_aversion * float(rng.choice([1e-3, 1.0, 1e3])),

@@ -21,7 +21,7 @@ from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.projection import Scenario, projected
 from services.decision.domain.tax.replacements import replacements
-from services.decision.domain.tax.situation import Situation
+from services.decision.domain.tax.situation import Situation, part_of
 from tests.decision.books import MORNING
 
 TODAY = date(2025, 11, 28)
@@ -230,3 +230,52 @@ def test_countries_without_a_choice_of_lots_have_positions(rules):
     assert all(each.parcel.lot_id is None for each in compared.parcels)
     assert sum(each.parcel.quantity for each in compared.parcels) == 20
     assert action(compared, ActionKind.HARVEST_LOSSES).parcels
+
+
+@settings(max_examples=6)
+@given(
+    said=st.lists(st.tuples(st.integers(40, 900), st.integers(1, 4000)), min_size=2, max_size=3),
+    income=st.sampled_from([0, 40_000, 48_000, 199_500, 300_000]),
+    parts=st.lists(st.integers(0, 4), min_size=3, max_size=3),
+)
+def test_no_parts_of_lots_raise_as_much_at_less_tax(said, income, parts):
+    """Beside ways that take quarters of lots: short-term and long-term gains, losses, and the edges of brackets."""
+    rules = UnitedStatesYear(ordinary_income=Decimal(income))
+    lots = [lot(f"l{n}", ago, 40, cost) for n, (ago, cost) in enumerate(said)]
+    now = situation(*lots, rules=rules)
+    some = tuple(part_of(each, each.value * part / 4) for each, part in zip(now.parcels, parts, strict=False) if part)
+    amount = sum((each.value for each in some), Decimal(0))
+    if not amount:
+        return
+    best = compare(now, terms(withdrawal=amount)).withdrawals[0]
+
+    assert best.tax <= now.with_sales(some).tax - now.tax + Decimal("0.05")
+
+
+@settings(max_examples=4)
+@given(
+    said=st.lists(st.tuples(st.integers(40, 900), st.integers(1, 4000)), min_size=1, max_size=3),
+    limit=st.integers(0, 1500),
+)
+def test_the_largest_withdrawal_for_a_tax_keeps_to_it_and_more_would_not(said, limit):
+    now = situation(*(lot(f"l{n}", ago, 20, cost) for n, (ago, cost) in enumerate(said)))
+    most = compare(now, terms(tax_limit=Decimal(limit))).within_limit
+    worth = sum(each.value for each in now.parcels)
+    if most is None:
+        # Not even a dollar can be had for so little.
+        assert compare(now, terms(withdrawal=Decimal(1))).withdrawals[0].tax > limit
+        return
+
+    assert most.tax <= limit
+    if most.raised < worth:
+        more = compare(now, terms(withdrawal=min(most.raised + 2, worth))).withdrawals[0]
+        assert more.tax > limit - Decimal("0.05")
+
+
+def test_the_largest_withdrawal_sells_losses_beside_gains():
+    # A long-term gain of 60 a unit and a loss of 1,000: 1,000 of gain are free, and 376 of tax are 2,000 more of gain.
+    now = situation(lot("gain", 900, 100, 4000), lot("loss", 900, 10, 2000))
+    most = compare(now, terms(tax_limit=Decimal(376))).within_limit
+
+    assert most.tax <= 376
+    assert most.raised == pytest.approx(Decimal(1000 + 3000 * 100 / 60), abs=1)

@@ -1,0 +1,136 @@
+"""The liability of a plan: the law's own arithmetic, as the least of a few convex functions."""
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.decision.domain.bulk.united_states import liability_pieces
+from services.decision.domain.problem import TaxProfile
+from services.decision.domain.tax import JURISDICTIONS
+from services.decision.domain.tax.liability import Area, Curve, rate_of, shared
+
+RATES = st.sampled_from(["0", "0.1", "0.15", "0.238", "0.35", "0.408"]).map(Decimal)
+AMOUNTS = st.integers(-9_000, 9_000).map(Decimal)
+LOSSES = st.integers(0, 6_000).map(Decimal)
+PROFILES = st.builds(
+    TaxProfile,
+    jurisdiction=st.sampled_from(sorted(JURISDICTIONS)),
+    taxable=st.just(True),
+    short_rate=RATES,
+    long_rate=RATES,
+    realized_short=AMOUNTS,
+    realized_long=AMOUNTS,
+    carried_short=LOSSES,
+    carried_long=LOSSES,
+    allowance=st.none() | LOSSES,
+)
+US = TaxProfile("US", True, Decimal("0.35"), Decimal("0.15"))
+
+
+def owed(profile: TaxProfile, short: Decimal, long: Decimal) -> Decimal:
+    rules = JURISDICTIONS[profile.jurisdiction]
+    before, after = (rules.year(profile, *gains) for gains in ((Decimal(0), Decimal(0)), (short, long)))
+    return after.liability - before.liability
+
+
+@given(PROFILES, AMOUNTS, AMOUNTS)
+def test_the_pieces_say_what_the_law_says(profile, short, long):
+    assert JURISDICTIONS[profile.jurisdiction].liability(profile).of(short, long) == owed(profile, short, long)
+
+
+@given(PROFILES, st.lists(AMOUNTS, min_size=4, max_size=4), st.fractions(0, 1), st.fractions(0, 1))
+def test_pieces_that_matter_nowhere_in_an_area_are_left_out_without_a_trace(profile, edges, across, up):
+    area = Area(*sorted(edges[:2]), *sorted(edges[2:]))
+    short = area.short_least + int(across * int(area.short_most - area.short_least))
+    long = area.long_least + int(up * int(area.long_most - area.long_least))
+    whole = JURISDICTIONS[profile.jurisdiction].liability(profile)
+    left = whole.within(area)
+
+    assert len(left.pieces) <= len(whole.pieces)
+    assert left.of(short, long) == whole.of(short, long)
+
+
+@given(PROFILES, AMOUNTS, AMOUNTS)
+def test_the_average_rates_add_up_to_the_liability(profile, short, long):
+    liability = JURISDICTIONS[profile.jurisdiction].liability(profile)
+    average = liability.averages(short, long)
+
+    assert average[0] * Fraction(short) + average[1] * Fraction(long) == Fraction(liability.of(short, long))
+    highest = max(profile.short_rate, profile.long_rate)
+    assert all(0 <= rate_of(each) <= highest for each in average)
+
+
+@given(PROFILES, AMOUNTS, AMOUNTS)
+def test_the_marginal_rates_are_what_one_more_cent_costs(profile, short, long):
+    liability, cent = JURISDICTIONS[profile.jurisdiction].liability(profile), Decimal("0.01")
+    base = liability.of(short, long)
+
+    assert liability.marginal(short, long) == (
+        (liability.of(short + cent, long) - base) / cent,
+        (liability.of(short, long + cent) - base) / cent,
+    )
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "tax"),
+    [
+        # 26 U.S.C. § 1222: each kind by itself, then the two nets.
+        (1000, 1000, "500"),
+        (-1000, 3000, "300"),
+        (3000, -1000, "700"),
+        # § 1211(b): 3,000 of the loss meets other income; what is carried on is worth the lower rate.
+        (-2000, 0, "-700"),
+        (0, -2000, "-700"),
+        (-5000, 0, "-1350"),
+    ],
+)
+def test_gains_and_losses_meet_before_they_are_taxed(short, long, tax):
+    assert JURISDICTIONS["US"].liability(US).of(Decimal(short), Decimal(long)) == Decimal(tax)
+
+
+def test_a_plan_with_gains_only_has_one_price_for_each_kind():
+    liability = JURISDICTIONS["US"].liability(US).within(Area(Decimal(0), Decimal(9), Decimal(0), Decimal(9)))
+
+    assert [(each.short, each.long, each.hinges) for each in liability.pieces] == [(US.short_rate, US.long_rate, ())]
+
+
+def test_the_exempt_amount_makes_the_first_gains_free():
+    profile = replace(US, jurisdiction="GB", long_rate=Decimal("0.24"), allowance=Decimal(3000))
+    liability = JURISDICTIONS["GB"].liability(profile)
+
+    assert [liability.of(Decimal(0), Decimal(gain)) for gain in (-100, 3000, 4000)] == [-24, 0, 240]
+
+
+@given(st.lists(RATES, min_size=1, max_size=5), st.lists(AMOUNTS, min_size=4, max_size=4, unique=True), AMOUNTS)
+def test_a_curve_is_the_least_of_its_convex_parts(slopes, corners, amount):
+    curve = Curve(tuple(slopes), tuple(sorted(corners)[: len(slopes) - 1]))
+    parts = curve.convex(Decimal(0), Decimal(1))
+
+    assert min(each.at(Decimal(0), amount) for each in parts) == curve.at(amount)
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.fractions(-1000, 1000), min_size=1))
+def test_what_is_shared_to_the_cent_adds_up(amounts):
+    total = Decimal(round(sum(amounts.values()) * 100)).scaleb(-2)
+    parts = shared(total, amounts)
+
+    assert sum(parts.values()) == total
+    assert all(abs(Fraction(parts[name]) - amounts[name]) < Fraction(1, 100) for name in amounts)
+
+
+@given(PROFILES.filter(lambda each: each.jurisdiction == "US" and each.allowance is None), AMOUNTS, AMOUNTS)
+def test_batches_have_the_same_pieces(profile, short, long):
+    figures = profile.short_rate, profile.long_rate
+    so_far = profile.realized_short - profile.carried_short, profile.realized_long - profile.carried_long
+    rows = liability_pieces(*(np.array([float(each)]) for each in (*figures, *so_far)))[0]
+    values = [
+        c + s * float(short) + t * float(long) + rate * max(a * float(short) + b * float(long) - above, 0.0)
+        for s, t, c, rate, a, b, above in rows
+    ]
+
+    assert min(values) == pytest.approx(float(JURISDICTIONS["US"].liability(profile).of(short, long)), abs=1e-6)
