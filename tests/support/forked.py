@@ -22,7 +22,7 @@ _CONTEXT.set_forkserver_preload(
 )
 # What the command line finds when it is imported: a terminal without colours, wide enough for every table.
 _TERMINAL = {"COLUMNS": "250", "NO_COLOR": "1"}
-_END_S_MAX = 60.0
+_END_S_MAX = 180.0
 
 
 class Forked:
