@@ -236,8 +236,8 @@ async def test_what_accounts_are_worth_is_recorded_for_the_rules_of_approval(eve
 
 
 async def test_a_kept_preview_is_listed_with_its_error_or_that_nothing_came_yet(evenkeel, run_id):
-    kept = await evenkeel("plan", "preview", "account-00003", "--regardless", "--keep")
-    listed = await evenkeel("plan", "previews", "account-00003")
+    kept = await evenkeel("plan", "preview", "account-00005", "--regardless", "--keep")
+    listed = await evenkeel("plan", "previews", "account-00005")
 
     assert (kept.code, listed.code) == (0, 0), kept.err + listed.err
     assert "nothing came yet" in listed.out
