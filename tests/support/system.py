@@ -176,7 +176,9 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(directory: Path, accounts: int, seed: int = 7) -> AsyncIterator[System]:
+async def running_system(
+    directory: Path, accounts: int, seed: int = 7, engine: str = "kernel"
+) -> AsyncIterator[System]:
     """Start everything in `directory`, load the demo's firm with `accounts` clients, and stop it at the end."""
     async with AsyncExitStack() as closing:
         receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
@@ -185,7 +187,7 @@ async def running_system(directory: Path, accounts: int, seed: int = 7) -> Async
             durable=False,
             market_time=MARKET_TIME,
             otlp_endpoint=receiver.endpoint,
-            environment={**SMALL, **DESK},
+            environment={**SMALL, **DESK, "EVENKEEL_DECISION_ENGINE": engine},
         )
         await closing.enter_async_context(stack)
         scenario = Scenario.build(accounts, seed)

@@ -5,6 +5,7 @@ can live together do:
 
 - `trading_system`: its accounts are divided among those who rebalance them, so each run is over accounts that nobody
   else trades. Its services may be killed; `whole` brings them back.
+  It decides in columns, the other by the kernel.
 - `asked_system`: nothing happens to its services; commands are typed at it, and what it must refuse is asked of it.
 
 Marked with `on(...)`; all who share a system meet on one worker (`scheduling.py`), which stops it after the last of
@@ -74,7 +75,7 @@ async def trading_system() -> AsyncIterator["System"]:
     from tests.support.system import running_system  # noqa: PLC0415 - for the reason above
 
     with reachable_directory() as directory:
-        async with running_system(directory, KILLS * KILLED_ACCOUNTS + WHOLE_ACCOUNTS) as started:
+        async with running_system(directory, KILLS * KILLED_ACCOUNTS + WHOLE_ACCOUNTS, engine="columns") as started:
             yield started
 
 

@@ -1,5 +1,7 @@
 """One rebalance through all four services: what it must leave behind."""
 
+from collections import Counter
+
 import pytest
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
@@ -47,6 +49,13 @@ async def test_drift_shrinks_and_every_plan_is_certified(system, finished):
             proof = each.certificate
             assert decimal(proof.dual_bound_bps) <= decimal(proof.primal_bps) <= decimal(proof.idle_bps), each.plan_id
             assert decimal(proof.gap_bps) == decimal(proof.primal_bps) - decimal(proof.dual_bound_bps), each.plan_id
+
+
+async def test_most_accounts_are_decided_in_columns_and_the_rest_say_so(system, finished):
+    traded = [each for each in await system.plans(finished.run_id) if each.outcome == plan.Plan.OUTCOME_TRADE]
+
+    solvers = Counter(each.certificate.solver.partition(" ")[0] for each in traded)
+    assert solvers["COLUMNS"] > len(traded) / 2, solvers
 
 
 @pytest.mark.parametrize(
