@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from services.decision.domain.bulk.columns import EXEMPT, LONG, NONE, SHORT, Inputs
-from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots, reachable
+from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import (
     ZERO,
@@ -261,7 +261,8 @@ def _pieces(problem: AccountProblem, tax: TaxView) -> list[list[float]]:
     if tax.liability is None or not problem.tax.taxable:
         return []
     found: list[list[float]] = []
-    for piece in tax.liability.within(reachable(problem, tax)).pieces:
+    # All of them, whatever the lots can reach: so an account has the same plan as one of a batch of columns.
+    for piece in tax.liability.pieces:
         if len(piece.hinges) > 1:
             raise DoesNotFit("what a gain costs changes more than once")
         hinge = [(each.rate, each.short, each.long, each.above) for each in piece.hinges] or [(ZERO,) * 4]
