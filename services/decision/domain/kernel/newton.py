@@ -83,7 +83,7 @@ SHORTENED_MAX = 40
 # In basis points per unit of weight: a limit that would be worth paying the whole account for.
 PRICE_STEP_MAX = 1e4
 # Of a price that is held: two of them that differ by less are one.
-SAME_PRICE = 1e-15
+SAME_PRICE = 1e-14
 # Longest multiple of a step without curvature.
 LENGTH_MAX = 2.0**60
 # Two pieces may take turns along a ridge of the dual. From this iteration on, every third step goes on in the direction
@@ -870,10 +870,12 @@ def optimum(  # noqa: C901 - one search, in phases
             # Before there is a price at which too little is gained, that is looked for.
             dearer = most if held == HINGE else 8.0 * price
             price = dearer if high < 0.0 else 0.5 * (low + high)
-            if price > GAINS_PRICE_MAX or high == 0.0:
+            narrow = high >= 0.0 and (high - low <= SAME_PRICE * (1.0 + high) or price <= low or price >= high)
+            if price > GAINS_PRICE_MAX or (narrow and over_low <= 0.0):
+                # No price is high enough, or none low enough was tried at which too much is gained.
                 optimal = False
                 break
-            if high >= 0.0 and high - low <= SAME_PRICE * high:
+            if narrow:
                 phase, price = 2, low
         elif phase == 2:
             take(b, account, room, here, over_high / (over_high - over_low))
