@@ -5,11 +5,11 @@ of 2020: Rev. Proc. 2019-44; of 2021: Rev. Proc. 2020-45, sections 3.01 and 3.03
 sections 3.01 and 3.03; of 2023: Rev. Proc. 2022-38 sections 3.01 and 3.03; of 2024: Rev. Proc. 2023-34 sections 3.01
 and 3.03; of 2025: Rev. Proc. 2024-40 sections 2.01 and 2.03; of 2026: Rev. Proc. 2025-32 sections 4.01 and 4.03.
 
-Compared with two public projects that cite these procedures: PolicyEngine/policyengine-us
-(`gov/irs/income/bracket.yaml` and `gov/irs/capital_gains/thresholds.yaml`: every amount of 2018 to 2025, and the
-thresholds of 2026) and PSLmodels/Tax-Calculator (the amounts of 2023 to 2025). Where an early version of the first says
-539,000 (2022, single) and 329,850 (2021, married separately) for the top of the 35 % bracket, § 1(j)(2) and the other
-statuses of the same year give 539,900 and half of 628,300, 314,150.
+Compared with a public project that cites these procedures, PolicyEngine/policyengine-us
+(`gov/irs/income/bracket.yaml` and `gov/irs/capital_gains/thresholds.yaml`): every amount of 2018 to 2025, and the
+thresholds of 2026, not its brackets. Where an early version of it says 539,000 (2022, single) and 329,850 (2021,
+married separately) for the top of the 35 % bracket, § 1(j)(2) and the other statuses of the same year give 539,900 and
+half of 628,300, 314,150.
 """
 
 from collections.abc import Mapping
