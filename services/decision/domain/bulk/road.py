@@ -277,10 +277,11 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
                 tree.whole[row] = False
     most = max(NODES_LEAST, nodes_max * 20 // max(n, 20))
     best = bound = dual = np.inf
-    chosen = searched = first - 1
+    chosen = laid_out = first - 1
     for piece in range(first, max(last, first + 1)):
         if piece < last:
             lay_out_piece(inputs, b, account, piece, mix)
+        laid_out = piece
         if chosen >= first:
             # At the prices, and from the trades, of the best piece so far.
             near = bound_at_best(b, account, work, rows)
@@ -291,7 +292,6 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         tree.start[k + HINGE] = 0.0
         value, proven, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, most, gap_bps)
         told[NODES] += nodes
-        searched = piece
         if not found:
             return NOT_REACHED
         dual = min(dual, bound_of_search(b, account, room, tree, work, nodes, rows))
@@ -299,7 +299,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         if value < best or chosen < first:
             best, chosen = value, piece
             keep_found(b, account, room, tree, work, rows)
-    if searched != chosen:
+    if laid_out != chosen:
         lay_out_piece(inputs, b, account, chosen, mix)
         find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
     take_found(b, account, room, tree, work, rows)

@@ -26,7 +26,7 @@ from services.decision.domain.tax.assessment.history import (
     TaxAccount,
     Transfer,
 )
-from services.decision.domain.tax.assessment.results import MatchRule, SoldMoreThanHeld, Term
+from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, Term
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.kernel.errors import Invalid
@@ -36,7 +36,7 @@ RULES = (UnitedKingdom(), UnitedStatesYear(), Canada(), Germany())
 EACH_COUNTRY = pytest.mark.parametrize("rules", RULES, ids=lambda each: type(each).__name__)
 START = date(2024, 6, 3)
 OWN = (TaxAccount("A"), TaxAccount("B"))
-WITHOUT_UNITS = (MatchRule.CAPITAL_RETURNED, MatchRule.EXCHANGED)
+
 KINDS = ("buy", "buy", "sell", "sell", "give", "receive", "move", "change", "split", "spin", "merge")
 
 
@@ -122,8 +122,8 @@ def test_any_sequence_of_events_keeps_every_unit_and_every_cent_in_any_order_of_
 
     came_in = sum(row.cost for row in rules.settled(history).acquisitions)
     came_in += sum(row.amount for row in history.cost_changes)
-    # What came back of capital is taken off what was paid; what a merger paid beside new units is in `paid`.
-    proceeds = paid + sum(piece.proceeds for piece in pieces if piece.rule not in WITHOUT_UNITS)
+    # Pieces without units: capital that came back is taken off what was paid, and what a merger paid is in `paid`.
+    proceeds = paid + sum(piece.proceeds for piece in pieces if piece.quantity)
     gains = sum(piece.counted_gain + piece.exempt_gain for piece in pieces)
     left = sum(each.cost for each in got.remaining)
     # What was paid, and what was gained on it, is what came back, is still there, or was lost and never counts.

@@ -197,7 +197,7 @@ def test_half_of_a_canadian_gain_is_taxed_after_losses_of_other_years():
 @pytest.mark.parametrize(
     ("rules", "year", "message"),
     [
-        (UnitedStatesYear(), 2021, "must be 2022 to 2026 for US, was 2021"),
+        (UnitedStatesYear(), 2017, "must be 2018 to 2026 for US, was 2017"),
         (UnitedKingdom(), 2015, "must be 2016 to 2026 for GB, was 2015"),
         (Canada(), 2000, "must be 2001 to 2026 for CA, was 2000"),
     ],
