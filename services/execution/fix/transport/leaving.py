@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.execution.fix.protocol.codec import Unencodable
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.session import Session
 from services.execution.fix.protocol.state import NotLoggedOn, State
@@ -132,7 +131,11 @@ class Leaving:
         for group in grouped([each for each in requests if not each.done.cancelled()]):
             if len(group) == 1 or not await self._send_together(turn, transaction, group, now):
                 for request in group:
-                    await self._send_one(turn, transaction, request, now)
+                    # A session that closed meanwhile writes nothing of theirs.
+                    if self._session.state is State.ACTIVE:
+                        await turn.do(request, transaction, now)
+                    else:
+                        request.fail(NotLoggedOn(f"session {self._id} is {self._session.state}"))
         turn.becomes = self._session.numbers
         self._speech.end_numbering()
 
@@ -153,19 +156,3 @@ class Leaving:
             return False
         turn.settle(group, actions)
         return True
-
-    async def _send_one(self, turn: Turn, transaction: Transaction, request: Request, now: datetime) -> None:
-        if self._session.state is not State.ACTIVE:
-            request.fail(NotLoggedOn(f"session {self._id} is {self._session.state}"))
-            return
-        try:
-            actions = await request.acted(transaction, now)
-        except (NotLoggedOn, Unencodable) as refused:
-            request.fail(refused)
-        except Exception as failed:
-            if request.within is None:
-                raise
-            # The caller's own write failed, and with it only this request.
-            request.fail(failed)
-        else:
-            turn.settle([request], actions)

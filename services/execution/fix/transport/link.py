@@ -338,17 +338,7 @@ class Link:
         while self._requests:
             request = self._requests.popleft()
             turn.requests.append(request)
-            try:
-                actions = await request.acted(transaction, now)
-            except NotLoggedOn as refused:
-                request.fail(refused)
-            except Exception as failed:
-                if request.within is None:
-                    raise
-                # The caller's own write failed, and with it only this request.
-                request.fail(failed)
-            else:
-                turn.settle([request], actions)
+            await turn.do(request, transaction, now)
 
     async def _resend(self, request: Resend, now: datetime) -> None:
         resender = self.session.resender(request, now)

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from services.execution.fix.protocol.actions import Action, Close, Received, Resend, Send, Transmit
+from services.execution.fix.protocol.codec import Unencodable
 from services.execution.fix.protocol.message import Outgoing
+from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, SessionStore, Unit
 from services.execution.fix.transport.application import Notice
 from services.execution.fix.transport.wire import Wire, WireClosed
@@ -168,6 +170,23 @@ class Turn:
                 if isinstance(action, Close):
                     self.close = action
         return entries
+
+    async def do(self, request: Request, transaction: "Transaction", now: datetime) -> None:
+        """Do what a caller wants. What is refused, or fails in the caller's own writing, fails for that caller alone.
+
+        Raises:
+            Exception: What the caller wants failed, and there was no writing of the caller's.
+        """
+        try:
+            actions = await request.acted(transaction, now)
+        except (NotLoggedOn, Unencodable) as refused:
+            request.fail(refused)
+        except Exception as failed:
+            if request.within is None:
+                raise
+            request.fail(failed)
+        else:
+            self.settle([request], actions)
 
     def settle(self, requests: Sequence[Request], actions: Sequence[Action]) -> None:
         """Take up what came of requests that were done together; they are answered when it is on disk and said."""
