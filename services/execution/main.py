@@ -118,10 +118,10 @@ def build(
         answers_lost_every=settings.sandbox_answers_lost_every,
         exchange=exchange(settings.exchange),
     )
-    fix = build_fix(settings, database, venue, clock)
+    work, reported, heard = Bell(), Bell(), Bell()
+    fix = build_fix(settings, database, venue, clock, heard)
     trading_at: VenuePort = venue if fix.venue is None else fix.venue
     app = build_app(settings, begin_with(database), trading_at, policies, clock=clock, market_clock=market_clock)
-    work, reported = Bell(), Bell()
     names = (
         EXECUTION.services_by_name["ExecutionService"],
         SANDBOX.services_by_name["SandboxService"],
@@ -146,7 +146,7 @@ def build(
             FixServicer(FixSessions(sessions_with(database), clock, lambda: str(uuid4()))),
         ),
     ]
-    return Built(app, venue, servicers, [*_workers(app, settings, work, reported), *fix.workers])
+    return Built(app, venue, servicers, [*_workers(app, settings, work, reported, heard), *fix.workers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,13 @@ class BuiltFix:
     workers: Sequence[Worker]
 
 
-def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock) -> BuiltFix:
-    """Return the sessions that the settings ask for: with a broker, and on the sandbox's own port."""
+def build_fix(
+    settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock, heard: Bell
+) -> BuiltFix:
+    """Return the sessions that the settings ask for: with a broker, and on the sandbox's own port.
+
+    `heard` rings when the broker said something.
+    """
     store = PostgresStore(database)
     watch = SessionWatch(database, store, clock)
     venue: Fix44Venue | None = None
@@ -174,6 +179,7 @@ def build_fix(settings: ExecutionSettings, database: Database, sandbox: SandboxV
             account=settings.fix_account,
             answer_s=settings.fix_answer_s,
             list_min=settings.fix_list_min,
+            heard=heard.ring,
         )
         orders = Initiator(
             _broker_session(settings, settings.fix_sender_comp_id), _broker(settings), store, venue, clock
@@ -452,7 +458,7 @@ class RuntimeTrace:
         return trace_parent()
 
 
-def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reported: Bell) -> list[Worker]:
+def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reported: Bell, heard: Bell) -> list[Worker]:
     counts: dict[LifeState, int] = {}
 
     def observe(_: CallbackOptions) -> list[Observation]:
@@ -513,26 +519,24 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
         repeating("form blocks", form, look_s, calm_s, work),
         repeating("send blocks", send, look_s, calm_s, work),
         repeating("resolve sends", app.sending.resolve_blocks, max(look_s, settings.resolve_after_s / 2), calm_s),
-        repeating("apply reports", apply, look_s, calm_s, work),
-        repeating("instruct allocations", instruct, look_s, calm_s, reported),
+        repeating("apply reports", apply, look_s, calm_s, work, heard),
+        repeating("instruct allocations", instruct, look_s, calm_s, reported, heard),
         repeating("expire plans", expire, EXPIRE_S),
         repeating("count orders", count, COUNT_S),
         repeating("reconcile", reconcile, settings.reconcile_s),
     ]
 
 
-def repeating(
-    name: str, step: Callable[[], Awaitable[int]], look_s: float, calm_s: float = 0, wake: Bell | None = None
-) -> Worker:
+def repeating(name: str, step: Callable[[], Awaitable[int]], look_s: float, calm_s: float = 0, *wake: Bell) -> Worker:
     """Return a worker that repeats `step` while it finds something to do, and else looks every `look_s` seconds.
 
-    Or every `calm_s`, when that is longer and nothing happened for a while.
+    Or every `calm_s`, when that is longer and nothing happened for a while; and at once when a bell of `wake` rings.
     """
 
     async def run(stop: asyncio.Event) -> None:
         patience = Patience(look_s, calm_s)
         while not stop.is_set():
-            rung = () if wake is None else (wake.rung,)
+            rung = [each.rung for each in wake]
             if await step():
                 patience.worked()
                 continue

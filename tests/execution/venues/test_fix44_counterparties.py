@@ -1,10 +1,12 @@
 """The adapter and foreign engines when things go wrong: nothing is lost, and nothing is done twice."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from services.execution.app.bell import Bell
 from services.execution.app.venue_port import Acknowledged, InstructionState, OutcomeUnknown
 from services.execution.domain.order import Filled, OrderState, VenueOrder, fold
 from services.execution.domain.words import Side
@@ -362,6 +364,21 @@ async def test_over_tls_a_certificate_speaks_for_its_comp_id_alone(execution_dat
     assert await trader.venue.submit([an_order("c-1", side=Side.SELL)]) == [Acknowledged()]
     await settled(trader, broker)
     assert (await order_of(trader, "c-1")).state is OrderState.FILLED
+    await trader.stop()
+    await broker.stop()
+
+
+async def test_whoever_waits_for_reports_is_woken_when_they_are_on_record(execution_database):
+    broker = await fix_cases.a_sandbox_broker(execution_database.settings())
+    bell = Bell()
+    trader = await fix_cases.a_trader(execution_database.settings(), broker.port, heard=bell.ring)
+    sending = asyncio.create_task(trader.venue.submit([an_order("c-1", side=Side.SELL)]))
+    async with asyncio.timeout(fix_cases.SETTLED_S):
+        rung = bell.rung
+        while (await order_of(trader, "c-1")).state is not OrderState.FILLED:
+            await rung.wait()
+            rung = bell.rung
+    assert await sending == [Acknowledged()]
     await trader.stop()
     await broker.stop()
 

@@ -10,7 +10,7 @@ answers also while the connection is down.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -132,7 +132,7 @@ class Fix44Venue:
 
     `account`: ours at the broker, sent with each order when it is not empty. `answer_s`: how long an answer may take
     before the outcome is unknown, in seconds. `list_min`: from so many orders on, what is submitted together goes as
-    one NewOrderList; 0 for never.
+    one NewOrderList; 0 for never. `heard`: called when something that the broker said is on record.
     """
 
     venue_id: VenueId
@@ -143,6 +143,7 @@ class Fix44Venue:
     account: str = ""
     answer_s: float = 2.0
     list_min: int = 0
+    heard: Callable[[], None] = lambda: None
     _waiting: _Waiting = field(default_factory=_Waiting)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -342,8 +343,12 @@ class Fix44Venue:
         applied = await apply(
             record, [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
         )
-        _postgres(unit).after_commit(lambda: self._waiting.tell(applied))
+        _postgres(unit).after_commit(lambda: self._tell(applied))
         return applied.replies
+
+    def _tell(self, applied: Applied) -> None:
+        self._waiting.tell(applied)
+        self.heard()
 
     async def _asked_as(self, session: SessionId, messages: Sequence[Received]) -> dict[int, Asked]:
         """Look up, in the journal, those of our messages that are refused by number alone."""
