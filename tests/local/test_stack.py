@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.systems import TRADING, on, reachable_directory
+from tests.support.systems import TRADING, on, reachable_directory, running
 from tools.client.profile import SERVICES, Profile
 from tools.local.stack import ROOT, LocalStack, StackFailed
 
@@ -38,6 +38,10 @@ async def health(profile, service, certificate=True):
     async with grpc.aio.secure_channel(profile.addresses[service], credentials) as channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+async def test_the_shared_system_is_known_to_run_so_that_it_is_stopped_after_the_last_who_needs_it(stack):
+    assert TRADING in running
 
 
 @pytest.mark.parametrize("service", SERVICES)

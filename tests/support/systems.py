@@ -14,7 +14,7 @@ them: even a system that nobody asks anything takes a fifth of a core.
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,14 +33,18 @@ ASKED_ACCOUNTS = 8
 
 
 # The shared systems that run here, by the name of their fixture.
-_running: dict[str, pytest.FixtureDef[Any]] = {}
+running: dict[str, pytest.FixtureDef[Any]] = {}
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
-    """Remember the shared systems as they start."""
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Remember the shared systems as they start. Around pytest's own: after that one, no other is asked."""
+    made = yield
     if fixturedef.argname in (TRADING, ASKED):
-        _running[fixturedef.argname] = fixturedef
+        running[fixturedef.argname] = fixturedef
+    return made
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,8 +52,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Stop a shared system when its worker goes on to other tests; they do not come back (`scheduling.py`)."""
     if nextitem is None or not hasattr(item.config, "workerinput"):
         return
-    for name in [name for name in _running if name not in getattr(nextitem, "fixturenames", ())]:
-        _running.pop(name).finish(request=getattr(item, "_request"))  # noqa: B009 - pytest gives it no public name
+    for name in [name for name in running if name not in getattr(nextitem, "fixturenames", ())]:
+        running.pop(name).finish(request=getattr(item, "_request"))  # noqa: B009 - pytest gives it no public name
 
 
 def on(system: str) -> list[pytest.MarkDecorator]:
