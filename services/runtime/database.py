@@ -6,6 +6,7 @@ at all. Workers have no call, and `begin()` gives them a transaction of their ow
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -14,7 +15,7 @@ from uuid import uuid4
 from asyncpg import Connection as Driver
 from asyncpg import Record
 from asyncpg.exceptions import InterfaceError, PostgresError
-from sqlalchemy import AdaptedConnection, MetaData, Table, exc, insert, text
+from sqlalchemy import AdaptedConnection, MetaData, Table, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -27,7 +28,7 @@ from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
 from services.runtime.deadlines import DeadlinePassed
-from services.runtime.outbox.table import outbox_table
+from services.runtime.outbox.table import append_to, outbox_table
 from services.runtime.questions import Asking, Question, answered
 from services.runtime.requests import request_answer_table
 from services.runtime.settings import ServiceSettings
@@ -85,25 +86,19 @@ class Transaction:
             return
         caller = current_caller()
         actor = caller.subject if caller is not None else f"{self.database.schema}_service"
-        now = self.database.clock.now()
-        parent = trace_parent()
-        rows: list[dict[str, Any]] = []
-        for event in events:
-            body = canonical_json(event.data)
+        bodies = [canonical_json(event.data) for event in events]
+        for event, body in zip(events, bodies, strict=True):
             if len(body) > EVENT_DATA_BYTES_MAX:
                 raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
-            rows.append(
-                {
-                    "event_id": uuid4(),
-                    "kind": event.kind,
-                    "body": body,
-                    "subjects": dict(event.subjects),
-                    "actor": actor,
-                    "occurred_time": now,
-                    "trace_parent": parent,
-                }
-            )
-        await self.connection.execute(insert(self.database.outbox), rows)
+        said = {
+            "kinds": [event.kind for event in events],
+            "bodies": bodies,
+            "subjects": [json.dumps(dict(event.subjects)) for event in events],
+            "actor": actor,
+            "time": self.database.clock.now(),
+            "trace_parent": trace_parent(),
+        }
+        await self.connection.execute(self.database.append_events, said)
         self.emitted = True
 
 
@@ -121,6 +116,7 @@ class Database:
         self.clock = clock or SystemClock()
         metadata = MetaData(schema=self.schema)
         self.outbox: Table = outbox_table(metadata)
+        self.append_events = append_to(self.outbox)
         self.request_answers: Table = request_answer_table(metadata)
         # Set after each commit that emitted events, so that the relay need not wait for its next look.
         self.events_waiting = asyncio.Event()

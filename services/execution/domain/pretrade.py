@@ -5,7 +5,6 @@ Execution does not trust decision: it checks every plan against its own prices, 
 value and the limit, so that one look tells what to fix. There is no way around these checks.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from services.execution.domain.trading_state import Halt, Scope, may_leave, scop
 from services.execution.domain.words import Algorithm, ReferencePrice, Side
 from services.kernel.ids import AccountId, InstrumentId, PolicyHash, VenueId
 
+ZERO = Decimal(0)
 BPS = Decimal(10_000)
 
 
@@ -71,8 +71,8 @@ class Usage:
     """How many orders a day has seen, and their value at the prices they were checked with; of it, what was sold."""
 
     orders: int = 0
-    amount: Decimal = Decimal(0)
-    sold: Decimal = Decimal(0)
+    amount: Decimal = ZERO
+    sold: Decimal = ZERO
 
     @property
     def turnover(self) -> Decimal:
@@ -167,24 +167,30 @@ def check_leaving(order: Leaving, situation: Situation) -> tuple[Refusal, ...]:
 
 
 def usage_of(plan: Plan, venue_id: VenueId) -> dict[LimitKey, Usage]:
-    """Return what `plan` adds to the day's counts, by what is counted; its orders would go to `venue_id`."""
-    used: dict[LimitKey, Usage] = defaultdict(Usage)
+    """Return what `plan` adds to the day's counts, by what is counted; its orders would go to `venue_id`.
+
+    No household is counted for an account that has none.
+    """
+    instruments: dict[LimitKey, Usage] = {}
     for trade in plan.trades:
-        one = Usage(1, trade.amount, trade.amount if trade.side is Side.SELL else Decimal(0))
-        for key in limit_keys(plan, trade, venue_id):
-            used[key] = used[key].plus(one)
-    return dict(used)
-
-
-def limit_keys(plan: Plan, trade: Trade, venue_id: VenueId) -> tuple[LimitKey, ...]:
-    """Return what counts an order of `trade`; no household is counted for an account that has none."""
-    keys = (
+        key = LimitKey(LimitKind.INSTRUMENT, trade.instrument_id)
+        one = Usage(1, trade.amount, trade.amount if trade.side is Side.SELL else ZERO)
+        instruments[key] = instruments[key].plus(one) if key in instruments else one
+    if not instruments:
+        return {}
+    together = Usage(
+        sum(each.orders for each in instruments.values()),
+        sum((each.amount for each in instruments.values()), ZERO),
+        sum((each.sold for each in instruments.values()), ZERO),
+    )
+    whole = [
         LimitKey(LimitKind.FIRM),
         LimitKey(LimitKind.ACCOUNT, plan.account_id),
         LimitKey(LimitKind.VENUE, venue_id),
-        LimitKey(LimitKind.INSTRUMENT, trade.instrument_id),
-    )
-    return keys if plan.household_id is None else (*keys, LimitKey(LimitKind.HOUSEHOLD, plan.household_id))
+    ]
+    if plan.household_id is not None:
+        whole.append(LimitKey(LimitKind.HOUSEHOLD, plan.household_id))
+    return dict.fromkeys(whole, together) | instruments
 
 
 def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:
@@ -408,9 +414,9 @@ def _cash(plan: Plan) -> Iterator[Refusal]:
         limit = "0" if plan.available_cash > 0 else "at least 0"
         yield Refusal(Reason.CASH_INSUFFICIENT, f"cash_shortfall must be {limit}, was {plan.cash_shortfall}")
         return
-    sells = sum((trade.amount for trade in plan.trades if trade.side is Side.SELL), Decimal(0))
-    buys = sum((trade.amount for trade in plan.trades if trade.side is Side.BUY), Decimal(0))
-    covered = max(plan.opening_cash + sells, Decimal(0))
+    sells = sum((trade.amount for trade in plan.trades if trade.side is Side.SELL), ZERO)
+    buys = sum((trade.amount for trade in plan.trades if trade.side is Side.BUY), ZERO)
+    covered = max(plan.opening_cash + sells, ZERO)
     if buys > covered:
         description = f"value of the buys must be at most the {covered} of cash and sells, was {buys}"
         yield Refusal(Reason.CASH_INSUFFICIENT, description)

@@ -4,7 +4,20 @@ Events are shipped in the order of `seq`. A transaction may commit after another
 rows and never remembers how far it came.
 """
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TextClause,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 OUTBOX = "outbox"
@@ -36,3 +49,20 @@ def outbox_table(metadata: MetaData) -> Table:
     # The oldest of what was shipped is removed first (`housekeeping.py`).
     Index("outbox_shipped", table.c.shipped_time, postgresql_where=table.c.shipped_time.is_not(None))
     return table
+
+
+def append_to(outbox: Table) -> TextClause:
+    """Return the statement that appends events in their order, which `seq` keeps.
+
+    `kinds`, `bodies` and `subjects` (JSON) have an element an event; `actor`, `time` and `trace_parent` are of all. One
+    statement of arrays costs a fraction of one per event.
+    """
+    # The names come from our own tables and never from a request.
+    return text(f"""
+        INSERT INTO {outbox.fullname} (event_id, kind, body, subjects, actor, occurred_time, trace_parent)
+        SELECT gen_random_uuid(), said.kind, said.body, CAST(said.subjects AS jsonb), CAST(:actor AS text),
+            CAST(:time AS timestamptz), CAST(:trace_parent AS text)
+        FROM unnest(CAST(:kinds AS text[]), CAST(:bodies AS bytea[]), CAST(:subjects AS text[]))
+            WITH ORDINALITY AS said (kind, body, subjects, place)
+        ORDER BY said.place
+    """)  # noqa: S608 - see above
