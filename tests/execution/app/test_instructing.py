@@ -93,16 +93,22 @@ async def test_a_block_without_fills_is_not_instructed(world):
     assert detail.instructions == ()
 
 
-async def test_a_rejected_instruction_is_a_break_and_told_to_audit(world):
+async def miscounted(world):
+    """Have the venue reject a block's shares, because it counts a unit less, and return its order as it was."""
     detail = await shared_out(world)
-    name = detail.record.block.client_order_id
     async with world.begin_book() as book:
-        # The venue counts a fill that we have not heard of yet.
-        order = await book.order(name)
+        order = await book.order(detail.record.block.client_order_id)
         await book.save([replace(order, filled_quantity=order.filled_quantity - 1)])
-        await book.say([(name, Filled(f"{name}:none", Decimal(1), Decimal(1)), NOON)])
     await world.app.instructing.instruct_blocks()
     await world.app.instructing.hear_answers()
+    return order
+
+
+async def test_a_rejected_instruction_is_a_break_and_told_to_audit(world):
+    order = await miscounted(world)
+    name = order.intent.client_order_id
+    async with world.begin_book() as book:
+        await book.say([(name, Filled(f"{name}:none", Decimal(1), Decimal(1)), NOON)])
 
     (after,) = await world.blocks()
     (told,) = after.instructions
@@ -115,13 +121,7 @@ async def test_a_rejected_instruction_is_a_break_and_told_to_audit(world):
 
 async def rejected(world):
     """Have the venue reject who got what of a block, because it has not heard of a fill yet."""
-    detail = await shared_out(world)
-    name = detail.record.block.client_order_id
-    async with world.begin_book() as book:
-        order = await book.order(name)
-        await book.save([replace(order, filled_quantity=order.filled_quantity - 1)])
-    await world.app.instructing.instruct_blocks()
-    await world.app.instructing.hear_answers()
+    order = await miscounted(world)
     async with world.begin_book() as book:
         await book.save([order])
     (told,) = (await world.blocks())[0].instructions

@@ -3,6 +3,8 @@
 The rows are those published, but for three slips: E.1.a and E.1.c print a LeavesQty of 0 for a new order (E.1.c only
 until FIX 4.2), and the second PendingReplace of D.2.b prints the quantity of a replace that is not accepted yet; by the
 appendix's own rules LeavesQty is OrderQty less CumQty, and a pending change carries the order as it was.
+D.2.a and D.2.c have been compared by their titles alone: their rows follow from the appendix's rules and the matrices
+beside them (https://www.onixs.biz/fix-dictionary/5.0.sp2/app_d.html and the pages it leads to).
 What is said about questions and refused names (B.1.f, F.1.a-c, G.1.a-c) is in `venues/test_fix44_matrices.py`.
 """
 
@@ -293,6 +295,16 @@ MATRICES = {
     "E.1.e canceled because it is not best": [
         (new(), S.NEW, 10000, 0, 10000),
         (canceled(), S.CANCELED, 10000, 0, 0),
+    ],
+    "E.1.f held until its condition is met": [
+        # The second says that it is in the book now: WorkingIndicator <636> Y.
+        (new(), S.NEW, 10000, 0, 10000),
+        (new(), S.NEW, 10000, 0, 10000),
+        (trade(2000), S.PARTIALLY_FILLED, 10000, 2000, 8000),
+        (trade(8000), S.FILLED, 10000, 10000, 0),
+    ],
+    "E.1.f held, and refused when it came": [
+        (Refused("r", "not here"), S.REJECTED, 10000, 0, 0),
     ],
     "F.1.c refused, because it was passed on by telephone": [
         (Refused("r", "duplicate of a verbal order"), S.REJECTED, 10000, 0, 0),

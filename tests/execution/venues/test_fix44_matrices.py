@@ -1,8 +1,9 @@
-"""Matrices B.1.f, F.1 and G.1 of FIX 4.4, volume 7, appendix D: questions, and names that are taken or unknown.
+"""Matrices B.1.f, E.1.f, F.1 and G.1 of FIX 4.4, volume 7, appendix D: questions, and names that are taken or unknown.
 
 They are about messages that change no order: what is heard of them is no report, and the order's state is read from the
 reports before and after. Each row: the message, then how the order stands by what was reported so far, and how the
-message itself says that it stands.
+message itself says that it stands. F.1.a and G.1 have been compared by their titles alone: their rows follow from F.1.b
+and the rules of a status report (https://www.onixs.biz/fix-dictionary/5.0.sp2/app_d.html and the pages it leads to).
 """
 
 from decimal import Decimal
@@ -35,6 +36,13 @@ def status(code, number, filled=0, **fields):
 
 
 MATRICES = {
+    "E.1.f held until its condition is met": [
+        (execution("0", "0", "e-1", _636="N"), NEW, NEW),
+        # Triggered: ExecType <150> L since FIX 5.0.
+        (execution("L", "0", "e-2", _636="Y"), NEW, NEW),
+        (execution("F", "1", "e-3", filled=1000, last=1000), PART, PART),
+        (execution("F", "2", "e-4", filled=10000, last=9000), FILLED, FILLED),
+    ],
     "F.1.a a second order under a name that is taken": [
         (execution("0", "0", "e-1"), NEW, NEW),
         (execution("F", "1", "e-2", filled=1000, last=1000), PART, PART),

@@ -269,7 +269,8 @@ def _report(message: Message, kind: str) -> Report | None:
     match kind:
         case "A":
             return PendingNew(exec_id)
-        case "0":
+        case "0" | "L":
+            # L: what was held is in the book now.
             return Accepted(exec_id)
         case "8":
             # The order that has the name already is not refused.
