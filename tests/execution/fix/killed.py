@@ -1,13 +1,18 @@
-"""A side of a FIX session as a process that is killed: python -m tests.execution.fix.killed ROLE PORT SEED URL.
+"""A side of a FIX session as a process that is killed: python -m tests.execution.fix.killed ROLE PORT SEED URL PID.
 
 It sends messages in bursts, and writes with each, in its transaction, that it was sent; what it receives it writes as
 applied. Records are claims of the session: `sent:<name>`, `applied:<name>`, and, if a message ever came twice,
 `twice:<name>`. A line on its standard input makes it fall silent, the end of it log out.
+It ends with the process PID, which may itself be killed and say nothing.
 """
 
 import asyncio
+import os
 import random
+import select
+import signal
 import sys
+import threading
 
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import Role, SessionConfig
@@ -98,5 +103,11 @@ async def main(role, port, seed, url):
     await database.close()
 
 
+def end_with(descriptor):
+    select.select([descriptor], [], [])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with, args=(os.pidfd_open(int(sys.argv[5])),), daemon=True).start()
     asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

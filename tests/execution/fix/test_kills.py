@@ -1,6 +1,7 @@
 """Both sides are killed at random instants over PostgreSQL: nothing is lost, and nothing comes twice."""
 
 import asyncio
+import os
 import random
 import socket
 import subprocess
@@ -24,8 +25,9 @@ class Side:
 
     def start(self):
         seed = self.chance.randrange(2**30)
+        arguments = [self.role, str(self.port), str(seed), self.url, str(os.getpid())]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.execution.fix.killed", self.role, str(self.port), str(seed), self.url],
+            [sys.executable, "-m", "tests.execution.fix.killed", *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
