@@ -1,5 +1,6 @@
 """What every test of the project shares."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,15 @@ from hypothesis import HealthCheck, settings
 
 from services.decision.clients.compiling import keep_compiled
 
+# New objects before garbage in cycles is looked for.
+GARBAGE_OBJECTS = 50_000
+
 # Workers, and the services that tests start, compile the kernel once and then load it.
 keep_compiled(Path(__file__).parents[1] / "build" / "compiled")
+
+# Five thousand collected tests are no garbage, and Python would look them over again and again (`settle` in
+# `services/runtime/server.py` does the same for a service).
+gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
 
 # Fixtures with a database, or with the four services; they start them when a test first asks.
 pytest_plugins = ["tests.support.postgres", "tests.support.systems"]
@@ -20,6 +28,11 @@ pytest_plugins = ["tests.support.postgres", "tests.support.systems"]
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("developer", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if "CI" in os.environ else "developer")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage not look at what was imported and collected: it stays."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

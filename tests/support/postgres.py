@@ -157,8 +157,7 @@ class Databases:
             await bootstrap(self._url, {service: PASSWORDS[service]}, name)
             self._templates[service, package] = name
             if package is not None:
-                # Here, because every test process imports this module and few need SQLAlchemy, which takes a second.
-                from services.runtime.migrations import run_migrations  # noqa: PLC0415 - for the reason above
+                from services.runtime.migrations import run_migrations  # noqa: PLC0415 - as in `databases`
 
                 await run_migrations(ServiceDatabase(service, name, self._url).settings(), package)
                 await self._administer(REUSE.read_text().replace("{schema}", service), database=name)
@@ -183,6 +182,10 @@ class Databases:
 @pytest.fixture(scope="session")
 async def databases(postgres_url: str) -> AsyncIterator[Databases]:
     """The session's databases."""
+    # Here, because every test process imports this module and few need SQLAlchemy, which takes a second.
+    from tests.support.statements import share_statements  # noqa: PLC0415 - for the reason above
+
+    share_statements()
     kept = Databases(postgres_url)
     yield kept
     await kept.drop_all()
