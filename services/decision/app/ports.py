@@ -383,8 +383,8 @@ class EffectivePolicies:
     sides: Mapping[AccountId, PolicySides] = field(default_factory=dict)
 
 
-class PolicyClient(Protocol):
-    """The policy service."""
+class PolicyDocuments(Protocol):
+    """The policies of accounts, as the policy service answers."""
 
     async def resolve(self, account_ids: Sequence[AccountId], effective_time: datetime) -> EffectivePolicies:
         """Return the policies in force at `effective_time`, for each of the accounts.
@@ -401,6 +401,10 @@ class PolicyClient(Protocol):
             Invalid: It says what cannot be.
         """
         ...
+
+
+class PolicyClient(PolicyDocuments, Protocol):
+    """The policy service."""
 
     async def presets(self) -> Sequence["PolicyPreset"]:
         """Return the published rules and philosophies, by name.

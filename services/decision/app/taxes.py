@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from services.decision.app.book import AccountNotFound, Books
 from services.decision.app.book import Ledger as BookLedger
-from services.decision.app.ports import EffectivePolicies
+from services.decision.app.policy_sets import DatedSets, PolicySets
+from services.decision.app.ports import PolicyDocuments
 from services.decision.app.prices import Prices, PriceSetNotFound
 from services.decision.app.tax_laws import TaxLaws
 from services.decision.domain.book import AccountBook, SnapshotId
 from services.decision.domain.book.account import EXCHANGE_ZONE
-from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.actions import Compared, Terms, compare
@@ -26,7 +26,6 @@ from services.decision.domain.tax.assessment.history import (
     History,
     Owner,
     Transfer,
-    joined_sets,
 )
 from services.decision.domain.tax.assessment.results import Assessment, Line, SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
@@ -57,12 +56,6 @@ EVENTS_TOLD_MAX = 400
 HOUSEHOLD_MAX = 1_000
 # An account is kept in the currency of the country that taxes it.
 LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
-# So many questions to policy are under way at once.
-POLICY_CALLS_MAX = 16
-# Names of sets begin so, unlike names of instruments.
-POLICY_SET = "policy set "
-# Sets of identical instruments by name, each from its day on until the next.
-DatedSets: TypeAlias = tuple[tuple[date, Mapping[str, str]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +107,6 @@ class TaxRecords(Protocol):
 
     async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
         """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""
-        ...
-
-
-class PolicyDocuments(Protocol):
-    """What the ledger asks of policy."""
-
-    async def resolve(self, account_ids: Sequence[AccountId], effective_time: datetime) -> EffectivePolicies:
-        """Return the policies in force at `effective_time`, for each of the accounts.
-
-        Raises:
-            Unreachable: The service does not answer.
-        """
-        ...
-
-    def read(self, document: bytes) -> Policy:
-        """Return what a document says.
-
-        Raises:
-            Invalid: It says what cannot be.
-        """
         ...
 
 
@@ -221,49 +194,6 @@ class TaxYear:
     ledger: Ledger
     open_loss: Decimal
     denied_loss: Decimal
-
-
-class PolicySets:
-    """Which sets of identical instruments the policies of accounts name on days; each day is asked about once."""
-
-    def __init__(self, policy: PolicyDocuments, account_ids: Sequence[AccountId]) -> None:
-        """Ask about these accounts together."""
-        self._policy, self._account_ids = policy, account_ids
-        self._asked = asyncio.Semaphore(POLICY_CALLS_MAX)
-        self._days: dict[date, asyncio.Task[Mapping[AccountId, frozenset[frozenset[InstrumentId]]]]] = {}
-        self._read: dict[bytes, frozenset[frozenset[InstrumentId]]] = {}
-
-    async def of(self, account_ids: Collection[AccountId], days: Iterable[date]) -> DatedSets:
-        """Return the sets of the accounts together on the days, by day, where they change.
-
-        Raises:
-            Unreachable: Policy does not answer.
-            Invalid: It answers with a document that cannot be read.
-        """
-        ordered = sorted(set(days))
-        for day in ordered:
-            if day not in self._days:
-                self._days[day] = asyncio.create_task(self._on(day))
-        found: list[tuple[date, Mapping[str, str]]] = []
-        for day, by_account in zip(ordered, await asyncio.gather(*(self._days[day] for day in ordered)), strict=True):
-            sets = {each for account_id in account_ids for each in by_account.get(account_id, ())}
-            joined = joined_sets({instrument: f"{POLICY_SET}{min(each)}" for instrument in each} for each in sets)
-            names = {name: each for name, each in sorted(joined.items()) if not name.startswith(POLICY_SET)}
-            if (found[-1][1] if found else {}) != names:
-                found.append((day, names))
-        return tuple(found)
-
-    async def _on(self, day: date) -> Mapping[AccountId, frozenset[frozenset[InstrumentId]]]:
-        async with self._asked:
-            policies = await self._policy.resolve(self._account_ids, datetime.combine(day, time(12), EXCHANGE_ZONE))
-        sets: dict[AccountId, frozenset[frozenset[InstrumentId]]] = {}
-        for account_id, name in policies.policy_of.items():
-            if name:
-                body = policies.documents[name]
-                if body not in self._read:
-                    self._read[body] = frozenset(self._policy.read(body).identical)
-                sets[account_id] = self._read[body]
-        return sets
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,8 @@ UNITED_STATES = SettlingLaw(
     sheltering_source="26 U.S.C. § 408(a)(1): nothing but money goes into an IRA",
 )
 
+_AT_VALUE_UNLESS_FROM_SPOUSE = {each: Received(at_value=each is not Giver.SPOUSE) for each in Giver}
+
 UNITED_KINGDOM = SettlingLaw(
     code="GB",
     gifts={
@@ -120,11 +122,7 @@ UNITED_KINGDOM = SettlingLaw(
         Recipient.CHARITY: Given(Treatment.AT_COST, "TCGA 1992 s. 257"),
         Recipient.HEIRS: Given(Treatment.AT_COST, "TCGA 1992 s. 62(1)(b)"),
     },
-    receipts={
-        Giver.PERSON: Received(at_value=True),
-        Giver.SPOUSE: Received(at_value=False),
-        Giver.ESTATE: Received(at_value=True),
-    },
+    receipts=_AT_VALUE_UNLESS_FROM_SPOUSE,
     spouses_share_lots=False,
     wrappers=True,
     sheltering=None,
@@ -139,11 +137,7 @@ CANADA = SettlingLaw(
         Recipient.CHARITY: Given(Treatment.GAIN_EXEMPT, "ITA s. 38(a.1)"),
         Recipient.HEIRS: Given(Treatment.DEEMED, "ITA s. 70(5)"),
     },
-    receipts={
-        Giver.PERSON: Received(at_value=True),
-        Giver.SPOUSE: Received(at_value=False),
-        Giver.ESTATE: Received(at_value=True),
-    },
+    receipts=_AT_VALUE_UNLESS_FROM_SPOUSE,
     spouses_share_lots=False,
     wrappers=True,
     sheltering=Treatment.LOSS_BARRED,
