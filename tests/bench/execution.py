@@ -1,8 +1,10 @@
 """How fast are blocks formed, fills shared out, plans checked, and orders carried through?"""
 
 import asyncio
+import os
 import random
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from services.execution.store import begin_with
 from services.execution.venues.sandbox.postgres import book_with
 from services.kernel.ids import AccountId, InstrumentId, OrderId, VenueId
 from services.runtime.database import Database
+from services.runtime.server import settle
 from tests.bench.results import Result
 from tests.execution.builders import NOON, a_plan, a_price, a_situation, a_trade
 from tests.execution.world import World, a_submission, settings_for
@@ -32,6 +35,8 @@ CHECKED_PLANS = 3_000
 TRADES_PER_PLAN = 10
 ORDERS = 20_000
 PLANS_PER_SUBMISSION = 200
+# Names a Python that has nautilus_trader: 700 MB with what it needs, too much for everybody's set-up.
+NAUTILUS = "EVENKEEL_BENCH_NAUTILUS_PYTHON"
 
 
 def blocks() -> Sequence[Result]:
@@ -107,7 +112,13 @@ def checks() -> Sequence[Result]:
 
 def orders() -> Sequence[Result]:
     """Carry orders through checks, the durable journal and the sandbox venue, until their fills are allocated."""
-    return [Result("execution.orders_per_s", asyncio.run(_orders_per_s()), "1/s")]
+    ours = asyncio.run(_orders_per_s())
+    python = os.environ.get(NAUTILUS)
+    if python is None:
+        return [Result("execution.orders_per_s", ours, "1/s")]
+    command = [python, str(Path(__file__).parent / "nautilus_venue.py"), str(ORDERS)]
+    theirs = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return [Result("execution.orders_per_s", ours, "1/s", "NautilusTrader, in memory", theirs, ours / theirs)]
 
 
 async def _orders_per_s() -> float:
@@ -140,6 +151,8 @@ async def _carried_out(world: World) -> float:
         )
         for number in range(ORDERS // TRADES_PER_PLAN)
     ]
+    # As the service has it.
+    settle()
     start = time.perf_counter()
     for first in range(0, len(submissions), PLANS_PER_SUBMISSION):
         await world.app.intake.submit_plans(submissions[first : first + PLANS_PER_SUBMISSION])

@@ -8,17 +8,24 @@ import typer
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_service_pb2 as policy_pb
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
-from services.kernel.errors import NotFound
+from services.kernel.errors import NotFound, Rejected
 from tools.cli.context import call, out, show
+from tools.cli.policy import to_approve
 from tools.cli.text import money, number, utc_message
 from tools.client.session import Evenkeel
-from tools.client.values import new_request_id
+from tools.client.values import decimal, new_request_id
 
 
 class NoRules(NotFound):
     """The node has no rules of its own that could be changed."""
 
     reason = "POLICY_VERSION_NOT_FOUND"
+
+
+class FitNoBetter(Rejected):
+    """Too few orders to tell better: what was fitted predicts those that it did not see no better than before."""
+
+    reason = "COSTS_TOO_FEW"
 
 
 def calibrate(
@@ -59,12 +66,17 @@ def calibrate(
         fit.error_before_bps
     )
     change = call(context, "policy_author", lambda services: _proposed(services, node, fit, why))
-    out.print(f"change {change.change_id} of {node} waits for approval: evenkeel policy approve {change.change_id}")
+    to_approve(change)
 
 
 async def _proposed(
     services: Evenkeel, node: str, fit: pb.GetCostCalibrationResponse, why: str
 ) -> policy_pb.PolicyChange:
+    if decimal(fit.error_after_bps) >= decimal(fit.error_before_bps):
+        raise FitNoBetter(
+            f"the error on orders that were not fitted must be below {number(fit.error_before_bps)} bp for a change,"
+            f" was {number(fit.error_after_bps)} bp"
+        )
     document = await _rules_of(services, node)
     document.cost.spread_factor.CopyFrom(fit.spread_factor)
     document.cost.impact_coefficient.CopyFrom(fit.impact_coefficient)

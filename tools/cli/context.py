@@ -57,7 +57,7 @@ def call(context: typer.Context, person: str, work: Callable[[Evenkeel], Awaitab
         return asyncio.run(connected())
     except grpc.aio.AioRpcError as error:
         _tell(error)
-    except Invalid as error:
+    except Fact as error:
         _tell_local(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

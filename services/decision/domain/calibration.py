@@ -9,7 +9,8 @@ weighted by its value, neither below 0:
 
 Whether that is better is judged on trades that it did not see: the half whose ids hash to odd numbers is predicted by
 parameters fitted to the other half, and the other way round. A parameter that its trades cannot tell, because no trade
-has any of it, stays as it is.
+has any of it, stays as it is. And none moves by more than a factor of two at once: a sample may be absurd, and what is
+right is proposed again from the next.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ TRADES_MIN = 30
 # What policy takes, and to how many decimals parameters are said.
 PARAMETER_MAX = Decimal(10)
 PARAMETER_QUANTUM = Decimal("0.0001")
+# At most so many times what trades were predicted with, or one part in so many.
+STEP_MAX = Decimal(2)
 ERROR_QUANTUM = Decimal("0.0001")
 # Of the determinant against the product of its diagonal: below it, the two causes cannot be told apart.
 SINGULAR = Decimal("1e-9")
@@ -76,7 +79,7 @@ class Calibration:
 
 
 def calibrated(observations: Sequence[Observation]) -> Calibration:
-    """Return the parameters that fit `observations`, and how good they are; independent of the order.
+    """Return the parameters that fit `observations` within a step, and how good they are; independent of the order.
 
     Raises:
         ValueError: There are fewer than `TRADES_MIN`.
@@ -85,10 +88,10 @@ def calibrated(observations: Sequence[Observation]) -> Calibration:
         raise ValueError(f"at least {TRADES_MIN} trades are needed, were {len(observations)}")
     ordered = sorted(observations, key=lambda each: each.order_id)
     halves = ([each for each in ordered if not _odd(each)], [each for each in ordered if _odd(each)])
-    after = sum((_squares(seen, fitted(other)) for seen, other in (halves, halves[::-1])), ZERO)
+    after = sum((_squares(seen, _within_step(fitted(other), ordered)) for seen, other in (halves, halves[::-1])), ZERO)
     before = sum((_squares([each], each.predicted_with) for each in ordered), ZERO)
     value = sum((each.value for each in ordered), ZERO)
-    return Calibration(fitted(ordered), _error(before, value), _error(after, value))
+    return Calibration(_within_step(fitted(ordered), ordered), _error(before, value), _error(after, value))
 
 
 def fitted(observations: Sequence[Observation]) -> Parameters:
@@ -123,6 +126,18 @@ def fitted(observations: Sequence[Observation]) -> Parameters:
     if ss:
         return Parameters(_parameter(sr / ss), now.impact_coefficient)
     return Parameters(now.spread_factor, _parameter(xr / xx))
+
+
+def _within_step(found: Parameters, observations: Sequence[Observation]) -> Parameters:
+    used = [each.predicted_with for each in observations]
+    return Parameters(
+        _stepped(found.spread_factor, [each.spread_factor for each in used]),
+        _stepped(found.impact_coefficient, [each.impact_coefficient for each in used]),
+    )
+
+
+def _stepped(found: Decimal, used: Sequence[Decimal]) -> Decimal:
+    return _parameter(min(max(found, min(used) / STEP_MAX), max(used) * STEP_MAX))
 
 
 def _squares(observations: Sequence[Observation], by: Parameters) -> Decimal:

@@ -42,9 +42,9 @@ def test_what_was_predicted_with_is_taken_out_first():
 
 
 def test_the_error_shrinks_on_trades_that_were_not_seen():
-    found = calibrated(market(400, spread_factor="0.5", impact_coefficient="2.5", noise_bps=3))
+    found = calibrated(market(400, spread_factor="0.6", impact_coefficient="1.7", noise_bps=3))
 
-    assert abs(found.parameters.impact_coefficient - Decimal("2.5")) < Decimal("0.5")
+    assert abs(found.parameters.impact_coefficient - Decimal("1.7")) < Decimal("0.3")
     assert found.error_after_bps < found.error_before_bps
 
 
@@ -65,6 +65,18 @@ def test_nothing_is_below_zero_and_what_cannot_be_told_stays():
     assert fitted(gains) == Parameters(Decimal(0), Decimal(0))
     assert fitted(without_impact) == Parameters(Decimal("0.5"), Decimal(1))
     assert fitted([]) == Parameters()
+
+
+def test_an_absurd_sample_moves_no_parameter_by_more_than_a_factor_of_two():
+    by = Parameters(Decimal("0.8"), Decimal("1.5"))
+    gains, ruin = (
+        calibrated(market(50, spread_factor=spread, impact_coefficient=impact, predicted_with=by))
+        for spread, impact in ((-5, -5), (9, 9))
+    )
+
+    assert gains.parameters == Parameters(Decimal("0.4"), Decimal("0.75"))
+    assert ruin.parameters == Parameters(Decimal("1.6"), Decimal(3))
+    assert ruin.error_after_bps < ruin.error_before_bps
 
 
 def test_two_causes_that_are_one_move_together():

@@ -1587,11 +1587,13 @@ class GetCostCalibrationResponse(_message.Message):
 
     @_builtins.property
     def spread_factor(self) -> _decimal_pb2.Decimal:
-        """`cost.spread_factor` that fits all of them best, 0 to 10."""
+        """`cost.spread_factor` that fits all of them best, 0 to 10, and within a factor of two of
+        those they were predicted with.
+        """
 
     @_builtins.property
     def impact_coefficient(self) -> _decimal_pb2.Decimal:
-        """`cost.impact_coefficient` that fits all of them best, 0 to 10."""
+        """`cost.impact_coefficient` that fits all of them best, in the same bounds."""
 
     @_builtins.property
     def error_before_bps(self) -> _decimal_pb2.Decimal:
