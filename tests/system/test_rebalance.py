@@ -1,5 +1,6 @@
 """One rebalance through all four services: what it must leave behind."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -8,16 +9,23 @@ from evenkeel.audit.v1 import audit_service_pb2 as audit
 from evenkeel.audit.v1 import report_service_pb2 as report
 from evenkeel.decision.v1 import plan_service_pb2 as plan
 from evenkeel.decision.v1 import run_service_pb2 as run
+from evenkeel.execution.v1 import sandbox_service_pb2 as sandbox
+from evenkeel.policy.v1 import policy_service_pb2 as policy
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from services.runtime.wire import decimal_column, decimal_message, instant_message
+from tests.support.keyboard import Keyboard
 from tests.support.system import check_invariants
 from tests.support.systems import TRADING, WHOLE_ACCOUNTS, on
 from tools.client.values import amount, decimal, new_request_id
+from tools.demo.prices import PRICE_DECIMALS
 from tools.demo.reference import isin, put_on_record
+from tools.demo.scenario import CURRENCY, DECISION_DAY, MARKET_TIME, SANDBOX_FEE_BPS, SANDBOX_SPREAD_BPS
 from tools.local.traces import Span
 
 pytestmark = on(TRADING)
 
 START_ID = new_request_id()
+COST_PARAMETERS = ("spread_factor", "impact_coefficient")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +41,19 @@ def accounts(system) -> list[str]:
 
 @pytest.fixture(scope="module")
 async def finished(system, accounts) -> run.Run:
+    """A run at prices of the decision's day: all that trading costs is the spread, and that is half as much again."""
+    prices = system.scenario.prices
+    await system.platform.sandbox.LoadSandboxMarket(
+        sandbox.LoadSandboxMarketRequest(
+            request_id=new_request_id(),
+            instrument_ids=prices.instrument_ids,
+            prices=decimal_column([prices.close(each, DECISION_DAY) for each in prices.instrument_ids], PRICE_DECIMALS),
+            currency=CURRENCY,
+            spread_bps=decimal_message(SANDBOX_SPREAD_BPS * 3 / 2),
+            fee_bps=decimal_message(SANDBOX_FEE_BPS),
+            market_time=instant_message(MARKET_TIME),
+        )
+    )
     await put_on_record(system.scenario.clients[-WHOLE_ACCOUNTS:], system.advisor)
     started = await system.start_run(START_ID, account_ids=accounts)
     return await system.finished(started.run_id)
@@ -164,3 +185,34 @@ async def test_no_span_carries_an_account_in_its_name(system, finished):
     accounts = {client.account_id for client in system.scenario.clients}
 
     assert not [span.name for span in system.receiver.spans if any(account in span.name for account in accounts)]
+
+
+async def test_what_trading_cost_is_fitted_proposed_approved_by_another_and_decided_with(system, finished, accounts):
+    profile = system.stack.directory / "profile.toml"
+    system.stack.profile.save(profile)
+    evenkeel = Keyboard(system.stack.directory, {"EVENKEEL_PROFILE": str(profile)})
+    fit = (await evenkeel("--json", "calibrate", "--run", finished.run_id)).json
+    assert abs(float(fit["spread_factor"]["value"]) - 1.5) < 0.2
+
+    proposed = await evenkeel("calibrate", "--run", finished.run_id, "--node", "firm")
+    assert proposed.code == 0, proposed.err
+    approval = re.search(r"evenkeel (policy approve \S+ \S+ --etag \S+)", proposed.out).group(1).split()
+    assert "ROLE_MISSING" in (await evenkeel("--as", "policy_author", *approval)).err
+    assert await cost_model(system, accounts[0]) == {}
+    approved = await evenkeel(*approval)
+    assert approved.code == 0, approved.err
+
+    assert await cost_model(system, accounts[0]) == {name: fit[name]["value"] for name in COST_PARAMETERS}
+    again = await system.start_run(account_ids=[accounts[0]], dry_run=True)
+    await system.finished(again.run_id)
+    (now,) = await system.plans(again.run_id)
+    (before,) = [each for each in await system.plans(finished.run_id) if each.account_id == accounts[0]]
+    assert now.inputs.policy_hash != before.inputs.policy_hash
+    replayed = await system.advisor.plans.ReplayPlan(plan.ReplayPlanRequest(plan_id=before.plan_id))
+    assert replayed.identical
+
+
+async def cost_model(system, account_id) -> dict[str, str]:
+    found = await system.advisor.policy.GetEffectivePolicy(policy.GetEffectivePolicyRequest(node_id=account_id))
+    cost = found.document.cost
+    return {name: getattr(cost, name).value for name in COST_PARAMETERS if cost.HasField(name)}
