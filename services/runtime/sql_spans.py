@@ -54,7 +54,7 @@ def trace_statements(engine: Engine, schema: str) -> None:
 def _named(statement: str, context: Any) -> tuple[str, str | None]:  # noqa: ANN401 - SQLAlchemy's own
     compiled = getattr(context, "compiled", None)
     if compiled is None:
-        return statement.split(None, 1)[0].upper(), None
+        return _read(statement)
     name = _names.get(compiled)
     if name is None:
         name = _names[compiled] = _said(compiled.statement, statement)
@@ -67,4 +67,12 @@ def _said(expression: object, statement: str) -> tuple[str, str | None]:
     if isinstance(expression, Select):
         sources = expression.get_final_froms()
         return "SELECT", getattr(sources[0], "name", None) if sources else None
-    return statement.split(None, 1)[0].upper(), None
+    return _read(statement)
+
+
+def _read(statement: str) -> tuple[str, str | None]:
+    """Return what a statement written as text does; of an INSERT also to which table, which stands third in it."""
+    operation, *rest = statement.split(None, 3)
+    if operation.upper() != "INSERT":
+        return operation.upper(), None
+    return "INSERT", rest[1].partition("(")[0].rpartition(".")[2]
