@@ -47,8 +47,6 @@ def keep_up(initiator: Initiator, database: Database, watch: SessionWatch) -> Wo
             finally:
                 await watch.let_go(initiator.session_id)
                 await initiator.stop()
-        if lost.is_set():
-            raise ConnectionError(f"the lock of session {initiator.session_id} is gone")
 
     return Worker(f"fix session {initiator.session_id}", run)
 
@@ -114,7 +112,11 @@ class SandboxPort:
 
 @asynccontextmanager
 async def held(database: Database, name: str, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """Hold what `name` names in this replica alone; the event is set when it is lost. Waits for it, or for `stop`."""
+    """Hold what `name` names in this replica alone; the event is set when it is lost. Waits for it, or for `stop`.
+
+    Raises:
+        ConnectionError: It was lost. A worker must fail then, so that it is started again.
+    """
     key = int.from_bytes(hashlib.sha256(f"fix/{name}".encode()).digest()[:8], "big", signed=True)
     lost = asyncio.Event()
     async with database.dedicated() as connection:
@@ -140,6 +142,8 @@ async def held(database: Database, name: str, stop: asyncio.Event) -> AsyncItera
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+    if lost.is_set():
+        raise ConnectionError(f"the lock of {name} is gone")
 
 
 async def _either(*awaited: "asyncio.Event | asyncio.Task[None]") -> None:
