@@ -9,7 +9,6 @@ from services.execution.venues.fix44 import workers
 from services.execution.venues.fix44.workers import held
 from services.runtime.database import Database
 
-
 TAKE_LOCKS_AWAY = """
     SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
