@@ -45,8 +45,9 @@ def keep_up(initiator: Initiator, database: Database, watch: SessionWatch) -> Wo
             try:
                 await _either(stop, lost)
             finally:
-                await watch.let_go(initiator.session_id)
+                # First what needs no database: it may be away, and nobody may speak any more either way.
                 await initiator.stop()
+                await watch.let_go(initiator.session_id)
 
     return Worker(f"fix session {initiator.session_id}", run)
 
@@ -99,11 +100,12 @@ class SandboxPort:
                 try:
                     await _either(stop, lost, *pumps)
                 finally:
-                    for each in self._sessions:
-                        await watch.let_go(each)
+                    # First what needs no database: it may be away, and the port must be free either way.
                     ending.set()
                     await asyncio.gather(*pumps, return_exceptions=True)
                     await self.acceptor.stop()
+                    for each in self._sessions:
+                        await watch.let_go(each)
             for pump in pumps:
                 pump.result()
 
