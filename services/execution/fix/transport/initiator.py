@@ -84,8 +84,9 @@ class Initiator:
         return self.link is not None and self.link.up
 
     def start(self) -> None:
-        """Keep the session up from now on."""
+        """Keep the session up from now on, also after a `stop`."""
         if self._task is None:
+            self._stopping = False
             self._task = asyncio.get_running_loop().create_task(self._keep_up(), name=f"fix {self.session_id}")
 
     async def stop(self) -> None:
