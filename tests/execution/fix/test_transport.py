@@ -129,6 +129,16 @@ async def up(initiator):
         return await initiator.logged_on()
 
 
+async def test_who_was_stopped_connects_again_when_started_again():
+    async with pair() as (initiator, _, _, (theirs, _)):
+        await up(initiator)
+        await initiator.stop()
+        initiator.start()
+        await up(initiator)
+        await initiator.send([news("again")])
+        await theirs.until(lambda: "again" in theirs.applied)
+
+
 async def test_messages_go_both_ways_and_arrive_in_order():
     async with pair() as (initiator, acceptor, (mine, _), (theirs, _)):
         await up(initiator)
