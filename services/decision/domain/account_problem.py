@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.convex import kept_because
+from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.grouping import WEIGHT_STEP, factor_limits, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy, Restriction, RestrictionKind
@@ -35,6 +36,7 @@ from services.decision.domain.problem import (
     TotalTriggers,
 )
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
+from services.decision.domain.tax_years import in_year
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
 from services.kernel.errors import Rejected, Violations
@@ -105,9 +107,10 @@ def account_problem(
     quotes = _quotes(account, policy, market, found)
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
-    _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    gain_budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
     for year, yearly in sorted(policy.tax.gain_budgets.items()):
         _amount(yearly, f"tax.gain_budgets[{year}]", account, found)
+    gain_budgets = {year: yearly.amount for year, yearly in policy.tax.gain_budgets.items()}
     room = _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
     harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
     allowance = _amount(policy.tax.yearly_allowance, "tax.yearly_allowance", account, found)
@@ -137,55 +140,48 @@ def account_problem(
     )
     short, long = account.gains(as_of_date.year)
     carried = account.carried(rules.tax_year(as_of_date))
-    budget = policy.tax.budget(rules.tax_year(as_of_date))
+    said = GainRules(
+        long_rate=policy.tax.long_term_rate or ZERO,
+        gain_budget=gain_budget,
+        gain_budgets=gain_budgets,
+        harvest_room=room,
+        harvest_importance=policy.tax.gain_harvest_importance,
+    )
     problem = AccountProblem(
         account_id=account.account_id,
         currency=account.currency,
         as_of_date=as_of_date,
         cash=account.cash,
         holdings=holdings,
-        tax=TaxProfile(
-            jurisdiction=policy.tax.jurisdiction or "",
-            taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
-            short_rate=policy.tax.short_term_rate or ZERO,
-            long_rate=policy.tax.long_term_rate or ZERO,
-            gain_budget=None if budget is None else budget.amount,
-            realized_short=short,
-            realized_long=long,
-            carried_short=carried[0],
-            carried_long=carried[1],
-            lot_method=rules.lot_method or policy.tax.lot_method,
-            harvest_minimum=harvest_minimum or ZERO,
-            defer_short_term_gains=policy.tax.defer_short_term_gains,
-            allowance=allowance,
+        tax=in_year(
+            TaxProfile(
+                jurisdiction=policy.tax.jurisdiction or "",
+                taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
+                short_rate=policy.tax.short_term_rate or ZERO,
+                realized_short=short,
+                realized_long=long,
+                carried_short=carried[0],
+                carried_long=carried[1],
+                lot_method=rules.lot_method or policy.tax.lot_method,
+                harvest_minimum=harvest_minimum or ZERO,
+                defer_short_term_gains=policy.tax.defer_short_term_gains,
+                allowance=allowance,
+            ),
+            said,
+            rules.tax_year(as_of_date),
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),
         limits=Limits(turnover=policy.turnover_limit, minimum_hold_days=policy.minimum_hold_days),
         recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
-        ladder=None if policy.ladder_steps is None else Ladder(policy.ladder_steps, policy.ladder_days or 1),
+        ladder=None if policy.ladder_steps is None else Ladder(policy.ladder_steps, policy.ladder_days or 1, said),
         total_triggers=TotalTriggers(policy.total_drift, policy.tracking_error_trigger),
     )
-    if room is not None:
-        problem = replace(problem, tax=harvesting(problem.tax, room, policy.tax.gain_harvest_importance))
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
     groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
     groups += tuple(group_limits(problem, policy, market.instruments))
     groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
-
-
-def harvesting(tax: TaxProfile, room: Decimal, importance: Decimal) -> TaxProfile:
-    """Return how gains are taxed while some of the year's `room` without tax is left; as it is when none is.
-
-    Long-term gains cost nothing then, their higher basis saves the long-term rate later, and the plan may realize no
-    more than what is left. While losses of this or earlier years are unused, a gain would use them up and gain nothing.
-    """
-    short, long = tax.realized_short - tax.carried_short, tax.realized_long - tax.carried_long
-    if not tax.taxable or min(short, long) < 0 or short + long >= room:
-        return tax
-    budget = room if tax.gain_budget is None else min(tax.gain_budget, room)
-    return replace(tax, long_rate=ZERO, gain_budget=budget, gain_credit=importance * tax.long_rate)
 
 
 def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:

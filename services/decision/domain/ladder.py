@@ -2,8 +2,9 @@
 
 The plan for all at once says how much is to be traded. The first step may trade its share of that, and the optimiser
 chooses what is best to trade first. The steps after it are computed on the account as it would be then: lots sold and
-bought, gains of the year, holding periods and wash-sale windows moved on, prices as they are now. They show where the
-ladder leads and what it costs; when their day comes they are decided anew, on what is so then (a receding horizon).
+bought, gains and budget of the tax year, holding periods and wash-sale windows moved on, prices as they are now. They
+show where the ladder leads and what it costs; when their day comes they are decided anew, on what is so then (a
+receding horizon).
 """
 
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from services.decision.domain.decision import Character, Decision, LadderStep, Trade, Trigger, TriggerKind
+from services.decision.domain.decision import Decision, LadderStep, Trade, Trigger, TriggerKind
+from services.decision.domain.gain_rules import GainRules
+from services.decision.domain.netting import gains_of
 from services.decision.domain.problem import (
     ZERO,
     AccountProblem,
@@ -21,6 +24,7 @@ from services.decision.domain.problem import (
     RecentTrade,
     Side,
 )
+from services.decision.domain.tax_years import moved_on
 from services.decision.domain.words import money
 
 # What asks at once, whatever step of a ladder is due.
@@ -60,9 +64,10 @@ def later_steps(
     if ladder is None:
         return ()
     found: list[LadderStep] = []
+    said = ladder.gains or GainRules(problem.tax.long_rate, problem.tax.gain_budget)
     made, now = first, replace(problem, ladder=None)
     for left in range(ladder.steps - 1, 0, -1):
-        now = after(now, made.trades, ladder.days)
+        now = after(now, made.trades, ladder.days, said)
         full = decide(now)
         if not full.trades:
             break
@@ -83,26 +88,21 @@ def later_steps(
     return tuple(found)
 
 
-def after(problem: AccountProblem, trades: tuple[Trade, ...], days: int) -> AccountProblem:
-    """Return the account `days` later, when the trades are made and prices are as they were."""
+def after(problem: AccountProblem, trades: tuple[Trade, ...], days: int, said: GainRules) -> AccountProblem:
+    """Return the account `days` later, when the trades are made and prices are as they were.
+
+    Args:
+        problem: The account.
+        trades: Made on its day.
+        days: 1 or more.
+        said: What the policy asks about gains of any tax year.
+    """
     traded = {trade.instrument_id: trade for trade in trades}
     as_of_date = problem.as_of_date + timedelta(days=days)
     cash = problem.cash
     for trade in trades:
         cash += (trade.value if trade.side is Side.SELL else -trade.value) - trade.cost.total
-    sales = [sale for trade in trades for sale in trade.lot_sales]
-    same_year = as_of_date.year == problem.as_of_date.year
-    tax = replace(
-        problem.tax,
-        realized_short=problem.tax.realized_short
-        + sum((each.gain for each in sales if each.character is Character.SHORT), ZERO)
-        if same_year
-        else ZERO,
-        realized_long=problem.tax.realized_long
-        + sum((each.gain for each in sales if each.character is not Character.SHORT), ZERO)
-        if same_year
-        else ZERO,
-    )
+    gains = gains_of([sale for trade in trades for sale in trade.lot_sales])
     recent = tuple(
         RecentTrade(
             trade.instrument_id, trade.side, problem.as_of_date, sum((each.gain for each in trade.lot_sales), ZERO)
@@ -114,7 +114,7 @@ def after(problem: AccountProblem, trades: tuple[Trade, ...], days: int) -> Acco
         as_of_date=as_of_date,
         cash=cash,
         holdings=tuple(_traded(each, traded.get(each.instrument_id), problem.as_of_date) for each in problem.holdings),
-        tax=tax,
+        tax=moved_on(problem.tax, said, problem.as_of_date, as_of_date, *gains),
         recent_trades=(*problem.recent_trades, *recent),
         cash_rule=replace(problem.cash_rule, flow=ZERO),
     )

@@ -85,10 +85,6 @@ class TaxSettings:
     gain_harvest_importance: Decimal = ONE
     gain_budgets: Mapping[int, Money] = field(default_factory=dict)
 
-    def budget(self, tax_year: int) -> Money | None:
-        """Return the most net gain of a tax year; None for no limit."""
-        return self.gain_budgets.get(tax_year, self.gain_budget)
-
 
 @dataclass(frozen=True, slots=True)
 class SafetyNets:

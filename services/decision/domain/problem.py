@@ -16,6 +16,7 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
+from services.decision.domain.gain_rules import GainRules
 from services.kernel.errors import Violations
 from services.kernel.ids import AccountId, InstrumentId
 
@@ -280,10 +281,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """A rebalance made in `steps`, 2 or more, `days` apart, 1 or more."""
+    """A rebalance made in `steps`, 2 or more, `days` apart, 1 or more.
+
+    `gains` is what the policy asks of the tax years that later steps fall into; None for what holds in this one.
+    """
 
     steps: int
     days: int
+    gains: GainRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from services.decision.domain.bulk.deciding import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, NoTradeReason, TriggerKind
+from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.ladder import after
 from services.decision.domain.problem import (
     CashRule,
@@ -20,6 +21,7 @@ from services.decision.domain.problem import (
     Side,
     TotalTriggers,
 )
+from services.decision.domain.tax_years import in_year
 from tests.support.portfolios import TODAY, US_TAXABLE, a_lot, a_market, an_account, independent
 
 FAST = DecideOptions(engine=Engine.KERNEL)
@@ -75,20 +77,64 @@ def test_a_step_moves_lots_cash_gains_and_the_day():
     )
     problem = account.build()
     decision = decide(problem, RISK, DecideOptions(ignore_triggers=True))
-    later = after(problem, decision.trades, 5)
+    said = GainRules(US_TAXABLE.long_rate)
+    later = after(problem, decision.trades, 5, said)
 
     sold = next(trade for trade in decision.trades if trade.side is Side.SELL)
     assert later.mix_value == problem.mix_value - decision.explanation.summary.cost
     assert later.as_of_date == TODAY + timedelta(days=5)
-    # The year has ended meanwhile, and with it what was realized in it.
+    # The year has ended meanwhile, and with it what was realized in it: a gain carries nothing on.
     assert TODAY.year != later.as_of_date.year
     assert (later.tax.realized_short, later.tax.realized_long) == (0, 0)
-    assert after(problem, decision.trades, 1).tax.realized_long == sum(
+    assert after(problem, decision.trades, 1, said).tax.realized_long == sum(
         each.gain for each in sold.lot_sales if each.character is Character.LONG
     )
     holding = next(each for each in later.holdings if each.instrument_id == sold.instrument_id)
     assert holding.quantity == 70 - sold.quantity
     assert {each.trade_date for each in later.recent_trades} == {TODAY}
+
+
+def test_a_new_tax_year_has_its_own_gain_budget_and_brings_the_old_ones_losses():
+    said = GainRules(Decimal("0.15"), gain_budget=Decimal(900), gain_budgets={2023: Decimal(2_000)})
+    tax = replace(US_TAXABLE, gain_budget=Decimal(900), realized_short=Decimal(-5_000), realized_long=Decimal(1_000))
+    problem = an_account(cash=1000, tax=tax).holding("AAA", units=70, target="0.5").build()
+    later = after(problem, (), 5, said).tax
+
+    assert later.gain_budget == 2_000
+    assert (later.realized_short, later.realized_long) == (0, 0)
+    # 4,000 of loss: 26 U.S.C. § 1211(b) takes 3,000 off other income, § 1212(b) carries the rest as short-term.
+    assert (later.carried_short, later.carried_long) == (1_000, 0)
+    # A year on, nothing is left of it, and the budget is that of any year.
+    far = after(problem, (), 370, said).tax
+    assert (far.gain_budget, far.carried_short) == (900, 0)
+
+
+def test_the_steps_of_a_ladder_over_a_years_end_use_both_years_budgets():
+    # 20 a unit of gain, and 3 units may be sold in the old year, all 20 that are asked for in the new one.
+    said = GainRules(Decimal("0.15"), gain_budget=Decimal(1_000), gain_budgets={2022: Decimal(60)})
+    account = (
+        an_account(cash=1000, tax=replace(US_TAXABLE, gain_budget=Decimal(60)))
+        .holding("AAA", units=70, basis=80, target="0.5", trigger="0.02")
+        .holding("BBB", units=20, target="0.4", trigger="0.02")
+        .caring(band_excess_price=1)
+    )
+    first = decide(account.having(ladder=Ladder(4, 5, said)).build(), RISK, FAST)
+    steps = first.explanation.ladder
+
+    assert sum(trade.value for trade in first.trades if trade.side is Side.SELL) == 300
+    assert sum(each.sold_value for each in steps) > 1_000
+
+
+def test_a_gain_harvest_ends_with_its_room_and_begins_anew_with_the_year():
+    said = GainRules(Decimal("0.15"), harvest_room=Decimal(1_000))
+    problem = an_account(cash=1000, tax=in_year(US_TAXABLE, said, 2022)).holding("AAA", units=70, basis=80).build()
+    sale = decide(problem, a_market(1, ["AAA"]), DecideOptions(ignore_triggers=True)).trades
+
+    assert sum(each.gain for trade in sale for each in trade.lot_sales) == 1_000
+    assert problem.tax.gain_credit == Decimal("0.15")
+    spent, anew = after(problem, sale, 1, said).tax, after(problem, sale, 5, said).tax
+    assert (spent.long_rate, spent.gain_budget, spent.gain_credit) == (Decimal("0.15"), None, 0)
+    assert (anew.long_rate, anew.gain_budget, anew.gain_credit) == (0, 1_000, Decimal("0.15"))
 
 
 def test_money_that_came_is_only_bought_for_and_money_that_is_missing_only_sold_for():

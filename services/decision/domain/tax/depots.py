@@ -74,6 +74,10 @@ class GermanyPlanning:
         taxed = max(net - (profile.allowance or ZERO), ZERO)
         return TaxYear(taxed * profile.long_rate, max(-net, ZERO), profile.long_rate)
 
+    def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
+        """Return the unused losses that the year leaves to the next."""
+        return self.year(profile, ZERO, ZERO).carried, ZERO
+
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every sale that leaves something of an older lot than it takes."""
         if not problem.tax.taxable:

@@ -126,6 +126,14 @@ class Jurisdiction(Protocol):
         """
         ...
 
+    def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
+        """Return the unused losses that the year leaves to the next, short-term and long-term, each 0 or more.
+
+        They sum to what `year` carries on when nothing more is realized. Where the law knows no terms, all of them are
+        the first.
+        """
+        ...
+
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return a sentence for each rule that the finished plan breaks, in a stable order."""
         ...

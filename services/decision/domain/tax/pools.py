@@ -74,6 +74,10 @@ class UnitedKingdomPlanning:
         used = min(carried, net - free)
         return TaxYear((net - free - used) * profile.long_rate, carried - used, profile.long_rate)
 
+    def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
+        """Return the unused losses that the year leaves to the next."""
+        return self.year(profile, ZERO, ZERO).carried, ZERO
+
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would be matched with a loss, of this plan or of the last 30 days."""
         return denied_losses(problem, trades, looks_back=False) if problem.tax.taxable else ()
@@ -130,6 +134,10 @@ class CanadaPlanning:
         net = short + long + profile.realized_short + profile.realized_long
         net -= profile.carried_short + profile.carried_long
         return TaxYear(max(net, ZERO) * profile.long_rate, max(-net, ZERO), profile.long_rate)
+
+    def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
+        """Return the unused losses that the year leaves to the next."""
+        return self.year(profile, ZERO, ZERO).carried, ZERO
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would deny a loss, of this plan or of the last 30 days, and the reverse."""

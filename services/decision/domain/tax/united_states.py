@@ -69,6 +69,20 @@ def _loss_cap(profile: TaxProfile) -> Decimal:
     return LOSS_CAP if profile.allowance is None else profile.allowance
 
 
+def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the short-term and the long-term loss that go on to the next year, each 0 or more.
+
+    26 U.S.C. § 1212(b): what was deducted is taken off the short-term loss first, and a gain of one kind off the loss
+    of the other.
+    """
+    if short + long >= 0:
+        return ZERO, ZERO
+    short_loss = max(-short - max(long, ZERO), ZERO)
+    long_loss = max(-long - max(short, ZERO), ZERO)
+    from_short = min(deducted, short_loss)
+    return short_loss - from_short, long_loss - (deducted - from_short)
+
+
 @dataclass(frozen=True, slots=True)
 class UnitedStates:
     """The jurisdiction `US`."""
@@ -133,6 +147,13 @@ class UnitedStates:
         if long < 0:
             return TaxYear(net * profile.short_rate, ZERO, worth)
         return TaxYear(short * profile.short_rate + long * profile.long_rate, ZERO, worth)
+
+    def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
+        """Return the unused losses that the year leaves to the next, each of its kind."""
+        if not profile.taxable:
+            return ZERO, ZERO
+        short, long = _so_far(profile)
+        return carried(short, long, min(max(-short - long, ZERO), _loss_cap(profile)))
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every purchase that would disallow a loss, of this plan or of the last 30 days, and the reverse."""

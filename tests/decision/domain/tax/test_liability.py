@@ -43,6 +43,16 @@ def test_the_pieces_say_what_the_law_says(profile, short, long):
     assert JURISDICTIONS[profile.jurisdiction].liability(profile).of(short, long) == owed(profile, short, long)
 
 
+@given(PROFILES)
+def test_the_losses_that_a_year_leaves_are_those_that_it_carries_on(profile):
+    rules = JURISDICTIONS[profile.jurisdiction]
+    left = rules.carried_on(profile)
+
+    assert min(left) >= 0
+    assert sum(left) == rules.year(profile, Decimal(0), Decimal(0)).carried
+    assert rules.terms or left[1] == 0
+
+
 @given(PROFILES, st.lists(AMOUNTS, min_size=4, max_size=4), st.fractions(0, 1), st.fractions(0, 1))
 def test_pieces_that_matter_nowhere_in_an_area_are_left_out_without_a_trace(profile, edges, across, up):
     area = Area(*sorted(edges[:2]), *sorted(edges[2:]))

@@ -43,6 +43,7 @@ from services.decision.domain.tax.assessment.results import (
 from services.decision.domain.tax.assessment.settling import UNITED_STATES, settled
 from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus, StatusYear, YearRules
 from services.decision.domain.tax.assessment.wash_sales import AssetLots, Lot
+from services.decision.domain.tax.united_states import carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,20 +252,6 @@ class _Dividends:
         rows = list(dividends)
         qualified = total(each.qualified for each in rows)
         return cls(total((*(each.dividend.amount for each in rows), qualified.copy_negate())), qualified)
-
-
-def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, Decimal]:
-    """Return the short-term and the long-term loss that go on to the next year, each 0 or more.
-
-    26 U.S.C. § 1212(b): what was deducted is taken off the short-term loss first, and a gain of one kind off the loss
-    of the other.
-    """
-    if short + long >= 0:
-        return ZERO, ZERO
-    short_loss = max(-short - max(long, ZERO), ZERO)
-    long_loss = max(-long - max(short, ZERO), ZERO)
-    from_short = min(deducted, short_loss)
-    return short_loss - from_short, long_loss - (deducted - from_short)
 
 
 def income_tax(ordinary: Decimal, net_capital_gain: Decimal, year: StatusYear) -> Fraction:

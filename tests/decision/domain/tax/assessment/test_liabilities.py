@@ -8,8 +8,9 @@ from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.history import History, TaxAccount
 from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxYearUnknown
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
-from services.decision.domain.tax.assessment.united_states import UnitedStatesYear, carried, income_tax
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear, income_tax
 from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus
+from services.decision.domain.tax.united_states import carried
 from tests.decision.domain.tax.assessment.histories import bought, sold
 
 D = Decimal
