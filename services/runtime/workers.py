@@ -22,7 +22,10 @@ CALM_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A background loop. `run` is handed an event that says when to end, and ends soon after it is set."""
+    """A background loop. `run` is handed an event that says when to end, and ends soon after it is set.
+
+    One that returns earlier has failed just like one that raises: it is counted and started again.
+    """
 
     name: str
     run: Callable[[asyncio.Event], Awaitable[None]]
@@ -36,7 +39,9 @@ class Workers:
         self._workers = tuple(workers)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._failures = counter("evenkeel.worker.failures", "{failure}", "How often background work failed.")
+        self._failures = counter(
+            "evenkeel.worker.failures", "{failure}", "How often background work failed, or ended unasked."
+        )
 
     def start(self) -> None:
         """Start each worker."""
@@ -58,19 +63,20 @@ class Workers:
         backoff = Backoff(RESTART_S_MIN, RESTART_S_MAX)
         while not self._stop.is_set():
             started_s = loop.time()
+            why: Exception | None = None
             try:
                 await worker.run(self._stop)
-            except Exception:
-                self._failures.add(1, {"worker": worker.name})
-                if loop.time() - started_s > WELL_S:
-                    backoff.reset()
-                wait_s = backoff.next_s()
-                log.exception("worker failed", worker=worker.name, again_in_s=round(wait_s, 3))
-                await wait(self._stop, wait_s)
-            else:
-                if not self._stop.is_set():
-                    log.info("worker is done", worker=worker.name)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, counted, and the work goes on
+                why = error
+            if why is None and self._stop.is_set():
                 return
+            self._failures.add(1, {"worker": worker.name})
+            if loop.time() - started_s > WELL_S:
+                backoff.reset()
+            wait_s = backoff.next_s()
+            event = "worker failed" if why else "worker returned although nobody told it to end"
+            log.error(event, worker=worker.name, again_in_s=round(wait_s, 3), exc_info=why)
+            await wait(self._stop, wait_s)
 
 
 class Backoff:

@@ -17,6 +17,21 @@ NO_DATABASE = {
     "token_issuer": "https://issuer.test",
 }
 
+# Of what the processes of a failed test wrote, in characters.
+LOG_SHOWN = 20_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Show with a failure what the test's processes wrote last."""
+    report = yield
+    folder = item.funcargs.get("tmp_path")
+    if report.failed and folder is not None:
+        for log in sorted(folder.rglob("service.log")):
+            written = log.read_text(errors="replace")[-LOG_SHOWN:]
+            report.sections.append((str(log.relative_to(folder)), written))
+    return report
+
 
 @pytest.fixture
 async def make_postgres_world(execution_database, tmp_path):

@@ -26,21 +26,26 @@ class EverythingInForce(PolicyServiceServicer):
 
 
 class Process:
-    """`python -m services.execution serve`, which can be killed and started again."""
+    """`python -m services.execution serve`, which can be killed and started again.
+
+    What it writes, over all its starts, is in `service.log` beside its port file; a failed test shows the end of it.
+    """
 
     def __init__(self, environment, port_file, issuer):
         self._environment = environment
         self._port_file = port_file
+        self._log_file = port_file.with_name("service.log")
         self.issuer = issuer
         self._process = None
         self.port = None
 
     async def start(self):
         self._port_file.unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.execution", "serve", cwd=ROOT, env=self._environment,
-            stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        with self._log_file.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.execution", "serve", cwd=ROOT, env=self._environment,
+                stdout=log, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
         # A machine that is busy starts a process slowly.
         async with asyncio.timeout(240):
             while not self._port_file.exists():

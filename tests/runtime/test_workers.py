@@ -24,6 +24,23 @@ async def test_a_worker_that_fails_is_started_again(recorded):
     assert ({"worker": "flaky"}, 2) in recorded.points("evenkeel.worker.failures")
 
 
+async def test_a_worker_that_returns_although_nobody_told_it_to_end_is_counted_and_started_again(recorded):
+    runs = []
+
+    async def run(stop):
+        runs.append(len(runs))
+        if len(runs) == 3:
+            await stop.wait()
+
+    workers = Workers([Worker("gone", run)])
+    workers.start()
+    await until(lambda: len(runs) == 3)
+    await workers.stop(5)
+
+    assert runs == [0, 1, 2]
+    assert ({"worker": "gone"}, 2) in recorded.points("evenkeel.worker.failures")
+
+
 async def test_workers_are_asked_to_end_and_waited_for():
     started, ended = [], []
 
