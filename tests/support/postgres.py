@@ -4,7 +4,8 @@ The fixtures `policy_database`, `decision_database`, `execution_database` and `a
 `ServiceDatabase`: a database of its own, with that service's schema, roles and rights as in production, and its
 migrations applied. They run once a session, into a template that databases are copied from; one that a test is done
 with is put back to how it began and serves another test, which takes a quarter of the time of a new one (`reuse.sql`).
-`empty_database` is one without tables, for tests of the plumbing.
+`empty_database` is one without tables, for tests of the plumbing; `service_database` gives also such as have a past,
+where what many tests begin with has happened already.
 
 `EVENKEEL_DATABASE_URL` runs the same tests on another server.
 """
@@ -112,26 +113,32 @@ def postgres_url() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+# What happened in a database before a test has it: done once a session, in a template.
+Past = Callable[[ServiceDatabase], Awaitable[None]]
+# The service whose roles a database has, the package whose migrations are in, and its past.
+Kind = tuple[str, str | None, Past | None]
+
+
 class Databases:
-    """The databases of one server, by the service whose roles they have and the package whose migrations are in."""
+    """The databases of one server, by kind."""
 
     def __init__(self, url: str) -> None:
         """Nothing is made before somebody asks."""
         self._url = url
-        self._templates: dict[tuple[str, str | None], str] = {}
+        self._templates: dict[Kind, str] = {}
         # Whose test is over, as they began.
-        self._idle: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+        self._idle: dict[Kind, list[str]] = defaultdict(list)
 
-    async def take(self, service: str, package: str | None) -> ServiceDatabase:
-        """Return a database as `package`'s migrations leave it; without tables for None."""
-        idle = self._idle[service, package]
-        name = idle.pop() if idle else await self._copy(service, package)
+    async def take(self, service: str, package: str | None, past: Past | None = None) -> ServiceDatabase:
+        """Return a database as `package`'s migrations and then `past` leave it; without tables for no package."""
+        kind = service, package, past
+        name = self._idle[kind].pop() if self._idle[kind] else await self._copy(service, await self._template(kind))
         return ServiceDatabase(service, name, self._url)
 
-    async def give_back(self, database: ServiceDatabase, package: str | None) -> None:
+    async def give_back(self, database: ServiceDatabase, package: str | None, past: Past | None = None) -> None:
         """Put a database back to how it began, or drop it when that cannot be."""
         if package is not None and await self._restored(database.name):
-            self._idle[database.service, package].append(database.name)
+            self._idle[database.service, package, past].append(database.name)
         else:
             await self._administer(f"DROP DATABASE {database.name} WITH (FORCE)")
 
@@ -140,8 +147,7 @@ class Databases:
         for name in (*self._templates.values(), *chain.from_iterable(self._idle.values())):
             await self._administer(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def _copy(self, service: str, package: str | None) -> str:
-        template = await self._template(service, package)
+    async def _copy(self, service: str, template: str) -> str:
         name = f"evenkeel_test_{service}_{os.getpid()}_{uuid4().hex[:8]}"
         await self._administer(
             f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy",
@@ -151,17 +157,28 @@ class Databases:
         )
         return name
 
-    async def _template(self, service: str, package: str | None) -> str:
-        if (service, package) not in self._templates:
-            name = f"evenkeel_template_{service}_{os.getpid()}_{uuid4().hex[:8]}"
-            await bootstrap(self._url, {service: PASSWORDS[service]}, name)
-            self._templates[service, package] = name
+    async def _template(self, kind: Kind) -> str:
+        if kind not in self._templates:
+            service, package, past = kind
+            if past is None:
+                name = await self._migrated(service, package)
+            else:
+                name = await self._copy(service, await self._template((service, package, None)))
+                await past(ServiceDatabase(service, name, self._url))
             if package is not None:
-                from services.runtime.migrations import run_migrations  # noqa: PLC0415 - as in `databases`
+                await self._administer("SELECT pristine.remember()", database=name)
+            self._templates[kind] = name
+        return self._templates[kind]
 
-                await run_migrations(ServiceDatabase(service, name, self._url).settings(), package)
-                await self._administer(REUSE.read_text().replace("{schema}", service), database=name)
-        return self._templates[service, package]
+    async def _migrated(self, service: str, package: str | None) -> str:
+        name = f"evenkeel_template_{service}_{os.getpid()}_{uuid4().hex[:8]}"
+        await bootstrap(self._url, {service: PASSWORDS[service]}, name)
+        if package is not None:
+            from services.runtime.migrations import run_migrations  # noqa: PLC0415 - as in `databases`
+
+            await run_migrations(ServiceDatabase(service, name, self._url).settings(), package)
+            await self._administer(REUSE.read_text().replace("{schema}", service), database=name)
+        return name
 
     async def _restored(self, name: str) -> bool:
         connection = await asyncpg.connect(self._url, database=name)
@@ -195,19 +212,22 @@ async def databases(postgres_url: str) -> AsyncIterator[Databases]:
 async def service_database(databases: Databases) -> AsyncIterator[Callable[..., Awaitable[ServiceDatabase]]]:
     """Make databases for one test: `await service_database("policy")`.
 
-    `package` names another than the service's own package, whose migrations shall be in; None: no table.
+    `package` names another than the service's own package, whose migrations shall be in; None: no table. `past` is
+    what shall have happened in it.
     """
-    taken: list[tuple[ServiceDatabase, str | None]] = []
+    taken: list[tuple[ServiceDatabase, str | None, Past | None]] = []
 
-    async def fresh(service: str, *, package: str | None = "services.{service}") -> ServiceDatabase:
+    async def fresh(
+        service: str, *, package: str | None = "services.{service}", past: Past | None = None
+    ) -> ServiceDatabase:
         whose = package and package.format(service=service)
-        database = await databases.take(service, whose)
-        taken.append((database, whose))
+        database = await databases.take(service, whose, past)
+        taken.append((database, whose, past))
         return database
 
     yield fresh
-    for database, package in taken:
-        await databases.give_back(database, package)
+    for each in taken:
+        await databases.give_back(*each)
 
 
 Fresh = Callable[..., Awaitable[ServiceDatabase]]

@@ -1,31 +1,37 @@
--- What lets a test's database serve the next test: it remembers how a migrated schema began, and goes back to that.
+-- What lets a test's database serve the next test: it remembers how a schema began, and goes back to that.
 -- A schema that a test altered does not come back, and neither does one that has grown; such a database is dropped.
 
 CREATE SCHEMA pristine;
-CREATE TABLE pristine.sequences AS
-    SELECT schemaname, sequencename, COALESCE(last_value, start_value) AS value, last_value IS NOT NULL AS called
-    FROM pg_sequences WHERE schemaname IN ('{schema}', '{schema}_keeper');
-CREATE TABLE pristine.tables AS
-    SELECT
-        format('%I.%I', held.nspname, class.relname) AS name,
-        class.oid::bigint AS id,
-        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-         WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns
-    FROM pg_class AS class JOIN pg_namespace AS held ON held.oid = class.relnamespace
-    WHERE held.nspname IN ('{schema}', '{schema}_keeper') AND class.relkind = 'r';
-DO $$
-DECLARE kept record;
-BEGIN
-    FOR kept IN SELECT name, id FROM pristine.tables LOOP
-        EXECUTE format('CREATE TABLE pristine.%I AS TABLE %s', 'rows_of_' || kept.id, kept.name);
-    END LOOP;
-END $$;
 
--- Without superuser's rights a test cannot get past these triggers, and it may write here without knowing.
+-- Without superuser's rights a test cannot get past the triggers below, and it may write here without knowing.
 CREATE TABLE pristine.changes (tag text);
 CREATE FUNCTION pristine.note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO pristine.changes VALUES (tg_tag);
+END $$;
+
+-- How the schema is now is how it began; what was remembered before is forgotten.
+CREATE FUNCTION pristine.remember() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE kept record;
+BEGIN
+    FOR kept IN SELECT tablename FROM pg_tables WHERE schemaname = 'pristine' AND tablename <> 'changes' LOOP
+        EXECUTE format('DROP TABLE pristine.%I', kept.tablename);
+    END LOOP;
+    CREATE TABLE pristine.sequences AS
+        SELECT schemaname, sequencename, COALESCE(last_value, start_value) AS value, last_value IS NOT NULL AS called
+        FROM pg_sequences WHERE schemaname IN ('{schema}', '{schema}_keeper');
+    CREATE TABLE pristine.tables AS
+        SELECT
+            format('%I.%I', held.nspname, class.relname) AS name,
+            class.oid::bigint AS id,
+            (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+             WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns
+        FROM pg_class AS class JOIN pg_namespace AS held ON held.oid = class.relnamespace
+        WHERE held.nspname IN ('{schema}', '{schema}_keeper') AND class.relkind = 'r';
+    FOR kept IN SELECT name, id FROM pristine.tables LOOP
+        EXECUTE format('CREATE TABLE pristine.%I AS TABLE %s', 'rows_of_' || kept.id, kept.name);
+    END LOOP;
+    DELETE FROM pristine.changes;
 END $$;
 
 CREATE FUNCTION pristine.restore(bytes_max bigint) RETURNS boolean LANGUAGE plpgsql AS $$

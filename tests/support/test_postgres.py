@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from tests.support.postgres import Databases
+from tests.support.postgres import Databases, ServiceDatabase
 
 PACKAGE = "services.execution"
 RELATIONS = """
@@ -50,3 +50,38 @@ async def test_an_altered_schema_serves_nobody_again(databases: Databases) -> No
     again = await databases.take("execution", PACKAGE)
     assert again != database
     await databases.give_back(again, PACKAGE)
+
+
+async def test_a_past_happens_once_and_every_database_has_it_again_whatever_a_test_did(databases: Databases) -> None:
+    happened = 0
+
+    async def past(database: ServiceDatabase) -> None:
+        nonlocal happened
+        happened += 1
+        connection = await asyncpg.connect(database.owner_url)
+        await connection.execute("CREATE TABLE execution.past (day int)")
+        await connection.execute("INSERT INTO execution.past VALUES (7)")
+        await connection.close()
+
+    async def days(database: ServiceDatabase, statement: str) -> list[int]:
+        connection = await asyncpg.connect(database.owner_url)
+        await connection.execute(statement)
+        found = await connection.fetch("SELECT day FROM execution.past")
+        await connection.close()
+        return [row["day"] for row in found]
+
+    first, second = [await databases.take("execution", PACKAGE, past) for _ in range(2)]
+    assert await days(first, "DELETE FROM execution.past") == []
+    assert await days(second, "INSERT INTO execution.past VALUES (8)") == [7, 8]
+    for each in (first, second):
+        await databases.give_back(each, PACKAGE, past)
+
+    again = await databases.take("execution", PACKAGE, past)
+    plain = await databases.take("execution", PACKAGE)
+
+    assert again in (first, second)
+    assert plain not in (first, second)
+    assert await days(again, "SELECT 1") == [7]
+    assert happened == 1
+    await databases.give_back(again, PACKAGE, past)
+    await databases.give_back(plain, PACKAGE)

@@ -1,7 +1,9 @@
 """The policy service as it is in production, in this process: its own server, interceptors, database and roles."""
 
-from contextlib import asynccontextmanager
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import grpc
@@ -138,17 +140,53 @@ async def refused(code, reason):
     fields[""] = caught.value.details()
 
 
-@pytest.fixture
-async def service(policy_database, tmp_path):
-    issuer = TokenIssuer.at(tmp_path / "issuer")
-    settings = policy_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER)
+@asynccontextmanager
+async def running(in_database, directory, market_time=NOON):
+    """The service over `in_database`; its keys are in `directory`."""
+    issuer = TokenIssuer.at(directory / "issuer")
+    settings = in_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER)
     database = Database(settings)
-    market_clock = FixedClock(NOON)
+    market_clock = FixedClock(market_time)
     built = build(database, SystemClock(), market_clock, watch_period_s=0.01, policy_cache_bytes=1 << 20)
     server = Server(settings, servicers=built.servicers, database=database, package="services.policy")
     await server.start()
-    running = Service(server, database, built.changes, market_clock, issuer, built.clients)
-    yield running
-    await running.close()
-    await server.drain()
-    await database.close()
+    service = Service(server, database, built.changes, market_clock, issuer, built.clients)
+    try:
+        yield service
+    finally:
+        await service.close()
+        await server.drain()
+        await database.close()
+
+
+@pytest.fixture
+async def service(policy_database, tmp_path):
+    async with running(policy_database, tmp_path) as service:
+        yield service
+
+
+class Past:
+    """What happens to a service before many tests begin; it happens once a session, and they have copies."""
+
+    def __init__(self, happens):
+        self._happens = happens
+        self.left = None
+        self.market_time = None
+
+    async def __call__(self, database):
+        with tempfile.TemporaryDirectory() as directory:
+            async with running(database, Path(directory)) as service:
+                self.left = await self._happens(service)
+                self.market_time = service.market_clock.now()
+
+
+@pytest.fixture
+async def service_after(service_database, tmp_path):
+    """Start the service after a past: `await service_after(past)`; what that returned is in `past.left`."""
+    async with AsyncExitStack() as started:
+
+        async def start(past):
+            database = await service_database("policy", past=past)
+            return await started.enter_async_context(running(database, tmp_path, past.market_time))
+
+        yield start

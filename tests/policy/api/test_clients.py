@@ -26,7 +26,7 @@ from services.policy.domain.personal_rules import (
 )
 from services.policy.tables import outbox
 from services.runtime.wire import decimal_message, instant_message
-from tests.policy.api.conftest import a_request_id, refused
+from tests.policy.api.conftest import Past, a_request_id, refused
 from tests.policy.builders import DAY, NOON, both, risk, targets
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -57,8 +57,8 @@ LIMITS = PreferenceLimits(
 )
 
 
-@pytest.fixture
-async def firm(service):
+@Past
+async def opened(service):
     """A firm with three models, a rule that chooses among them, and an account whose household has a client."""
     await service.plant(
         growth=("model", "firm"), balanced=("model", "firm"), income=("model", "firm"),
@@ -69,7 +69,14 @@ async def firm(service):
     await service.enact(targets(cash="0.1", BND="0.9"), "income")
     screens = Document(eligibility=Eligibility(screens=(Screen("oil", ("XOM", "VTI")),)))
     rules = both(RULE, Document(preferences=LIMITS), screens, risk(cash_floor="0"))
-    service.rule = await service.enact(rules, "program")
+    return await service.enact(rules, "program")
+
+
+@pytest.fixture
+async def firm(service_after):
+    """What `opened` left; `rule` is its rule."""
+    service = await service_after(opened)
+    service.rule = opened.left
     return service
 
 

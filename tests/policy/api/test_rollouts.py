@@ -15,7 +15,7 @@ from services.kernel.money import Money
 from services.policy.app import checking
 from services.policy.domain.document import ApprovalRule, Bands, Document, Targets
 from services.runtime.wire import decimal_message, instant_message, money_message, words_of
-from tests.policy.api.conftest import a_request_id, refused
+from tests.policy.api.conftest import Past, a_request_id, refused
 from tests.policy.builders import NOON, bands, both, guarded, risk, targets
 
 SECOND = timedelta(seconds=1)
@@ -31,11 +31,15 @@ def a_plan(*, share=5_000, cohort=(), bound="5", window=2, metric=rollout_pb.Sto
     return rollout_pb.RolloutPlan(share_bps=share, stop_rules=[rule])
 
 
-@pytest.fixture
-async def planted(service):
+@Past
+async def grown(service):
     await service.plant(growth=("model", "firm"), **dict.fromkeys(ACCOUNTS, ("account", "growth")))
     await service.enact(OLD, "growth")
-    return service
+
+
+@pytest.fixture
+async def planted(service_after):
+    return await service_after(grown)
 
 
 async def begin(service, plan=None, document=NEW, node_id="growth"):

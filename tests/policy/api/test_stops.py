@@ -13,7 +13,7 @@ from services.policy.api.documents import document_message, document_of
 from services.policy.domain.document import CostSettings, Document, SafetyNets
 from services.policy.tables import outbox
 from services.runtime.wire import instant_message
-from tests.policy.api.conftest import a_request_id, refused
+from tests.policy.api.conftest import Past, a_request_id, refused
 from tests.policy.builders import NOON, both, risk, targets
 
 SECOND = timedelta(seconds=1)
@@ -35,11 +35,15 @@ async def paused(service, node_id="acc", **when):
     return (await service.effective(node_id, **when)).document.safety.paused
 
 
-@pytest.fixture
-async def planted(service):
+@Past
+async def grown(service):
     await service.plant(growth=("model", "firm"), acc=("account", "growth"), other=("account", "firm"))
     await service.enact(both(targets(VTI="1"), Document(safety=SafetyNets(paused=False))))
-    return service
+
+
+@pytest.fixture
+async def planted(service_after):
+    return await service_after(grown)
 
 
 async def test_a_stop_pauses_everything_under_its_node_at_once_until_another_lifts_it(planted):
