@@ -9,7 +9,10 @@ import pytest
 
 from services.audit.domain.entry import new_entry
 from services.audit.domain.reports.base import Fact, missing
-from services.audit.domain.reports.orders import BEST_EXECUTION, CAT, MEMORANDUM, MIFID
+from services.audit.domain.reports.best_execution import BEST_EXECUTION
+from services.audit.domain.reports.cat_linkage import CAT
+from services.audit.domain.reports.mifid_orders import MIFID
+from services.audit.domain.reports.order_memorandum import MEMORANDUM
 from services.audit.domain.reports.oversight import (
     ACCESS_REPORT,
     CLOCK_REPORT,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from services.audit.domain.reports.base import missing
-from services.audit.domain.reports.orders import BEST_EXECUTION
+from services.audit.domain.reports.best_execution import BEST_EXECUTION
 from services.execution.domain.words import Algorithm, Side
 from tests.audit.domain.test_reports import facts_of
 from tests.execution.builders import NOON, a_plan, a_trade

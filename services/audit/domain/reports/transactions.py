@@ -21,7 +21,8 @@ from services.kernel.canonical import JsonValue, rfc3339
 RULE = "Del. Reg. (EU) 2017/590 (RTS 22), Annex I, table 2"
 # Clients together, where one order at the market is for several (field 7, field 16).
 AGGREGATED = "INTC"
-# Field 36 of what is traded at no venue, in an instrument that is traded at some.
+# Field 36 of what is traded at no venue, with no systematic internaliser and on no platform outside the Union, in an
+# instrument that is traded at a venue; also where the firm does not know that the other side is an internaliser.
 OFF_VENUE = "XOFF"
 _NOT_DERIVATIVE = "only of derivatives, which this platform does not trade"
 _NOT_TOLD_BY_VENUES = "of the venue's own report; a broker's execution report does not carry it"
