@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.runtime.context import Call, Method, serving
-from services.runtime.database import Database, DatabaseUnreachable, TransactionConflict, driver_of
+from services.runtime.database import ASKING_MAX, Database, DatabaseUnreachable, TransactionConflict, driver_of
 from services.runtime.deadlines import DeadlinePassed
 from services.runtime.questions import Question
 from services.runtime.telemetry import span
@@ -251,3 +251,21 @@ async def test_a_text_with_a_nul_character_is_the_caller_s_fault(counter):
     assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
     assert answer.reason == "FIELD_INVALID"
     assert "NUL" in answer.message
+
+
+async def test_a_question_that_was_given_up_spoils_none_of_the_next(database):
+    sleeping = Question(select(func.pg_sleep(5).label("nothing")), "sleep")
+    given_up = [asyncio.create_task(database.ask(sleeping, {})) for _ in range(ASKING_MAX)]
+    await asyncio.sleep(0.2)
+    for each in given_up:
+        each.cancel()
+    assert {type(each) for each in await asyncio.gather(*given_up, return_exceptions=True)} == {asyncio.CancelledError}
+
+    assert await database.ask(TOTALS, {}) == []
+
+
+async def test_a_question_whose_connection_ended_is_unanswered_and_the_next_gets_another(database):
+    ending = Question(select(func.pg_terminate_backend(func.pg_backend_pid()).label("nothing")), "end")
+    with pytest.raises(DatabaseUnreachable):
+        await database.ask(ending, {})
+    assert await database.ask(TOTALS, {}) == []
