@@ -1,7 +1,7 @@
 """Traces and metrics, by OpenTelemetry.
 
-Spans are always made, because their ids tie logs, records and errors together; they are exported only when
-`OTEL_EXPORTER_OTLP_ENDPOINT` says where to. The standard `OTEL_*` variables work, sampling included.
+Spans are always made, because their ids tie logs, records and errors together; they say more, and are exported,
+only when `OTEL_EXPORTER_OTLP_ENDPOINT` says where to. The standard `OTEL_*` variables work, sampling included.
 """
 
 import os
@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util.types import AttributeValue
 
 from services.runtime.context import dotted
+from services.runtime.trace_ids import TraceIdsProvider
 
 _NAME = "evenkeel"
 
@@ -37,7 +38,7 @@ class Telemetry:
     def __init__(self, service: str) -> None:
         """Start measuring as `service`; export if the environment says where to."""
         resource = Resource.create({"service.name": f"evenkeel-{service}", "service.version": installed_version()})
-        self._traces = TracerProvider(resource=resource)
+        self._traces: TracerProvider | None = None
         readers: list[MetricReader] = []
         # Imported when used: they take a third of a second, which the command line and whoever has no collector save.
         if _endpoint("TRACES"):
@@ -45,6 +46,7 @@ class Telemetry:
                 OTLPSpanExporter,
             )
 
+            self._traces = TracerProvider(resource=resource)
             self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         if _endpoint("METRICS"):
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - as above
@@ -53,13 +55,14 @@ class Telemetry:
 
             readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
         self._metrics = MeterProvider(resource=resource, metric_readers=readers)
-        trace.set_tracer_provider(self._traces)
+        trace.set_tracer_provider(self._traces or TraceIdsProvider())
         metrics.set_meter_provider(self._metrics)
 
     def close(self) -> None:
         """Send what is not sent yet, for at most a few seconds. Blocks."""
-        self._traces.force_flush(FLUSH_MS_MAX)
-        self._traces.shutdown()
+        if self._traces is not None:
+            self._traces.force_flush(FLUSH_MS_MAX)
+            self._traces.shutdown()
         self._metrics.shutdown(FLUSH_MS_MAX)
 
 
