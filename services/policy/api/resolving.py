@@ -75,10 +75,8 @@ class PolicyMessages:
 
     def answer(self, applied: Applied) -> pb.GetEffectivePolicyResponse:
         """Return the answer to who asks what applies to one node; made once while it is kept."""
-        # Of the same content, others may answer: a version that was gone back to has the hash that it had.
-        said = ((a.change_id, a.author, a.reason, a.effective_time, a.approved_time) for a in applied.effective.layers)
-        key = (applied.key, *said)
-        kept = self._answers.get(key)
+        # By identity: of the same content, others may answer, as when a version was gone back to.
+        kept = self._answers.get((applied,))
         if kept is not None:
             return kept
         document = effective_document(applied)
@@ -86,7 +84,7 @@ class PolicyMessages:
             policy=named(applied, document), document=document, sources=source_messages(applied)
         )
         if applied.lasting:
-            self._answers.keep(key, made, made.ByteSize() + OVERHEAD_BYTES)
+            self._answers.keep((applied,), made, made.ByteSize() + OVERHEAD_BYTES)
         return made
 
 

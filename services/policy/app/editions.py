@@ -6,6 +6,7 @@ question, whichever replica wrote, and a million accounts cost no query each.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -13,11 +14,15 @@ from services.kernel.ids import PolicyNodeId
 from services.policy.app.client_ports import Glance
 from services.policy.app.loading import load
 from services.policy.app.ports import PolicyReader, Read
+from services.policy.domain.clients import Clients
 from services.policy.domain.history import AsOf
-from services.policy.domain.index import PolicyIndex
+from services.policy.domain.index import Governing, PolicyIndex
 from services.policy.domain.merge import Layer, Merges
 from services.policy.domain.overlays import Overlays
-from services.policy.domain.resolve import Lineage, Resolver
+from services.policy.domain.resolve import Applied, Lineage, Resolver
+
+# Answers about single nodes that are remembered, those used last; one takes some 10 kB, most of it shared.
+APPLIED_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Editions:
         self._glance = glance
         self._index = PolicyIndex()
         self._merges = Merges()
+        # By what governs the path, by identity, which no other can take: it is kept with the answer.
+        self._applied: OrderedDict[tuple[int, ...], tuple[tuple[Governing, ...], Applied]] = OrderedDict()
         self._reading = asyncio.Lock()
 
     async def known(self, policies: PolicyReader) -> Known:
@@ -74,11 +81,44 @@ class Editions:
             _, clients = await self._glance(lineage.parents.keys(), as_of)
         return Resolver(lineage, layers, as_of.valid_time, known.overlays(as_of), clients, self._merges.below)
 
+    async def applied(self, node_id: PolicyNodeId, as_of: AsOf) -> Applied:
+        """Return what applies to a node; the same object while the same versions, and nothing else, say so.
+
+        Raises:
+            NodeNotFound: It does not exist.
+        """
+        index = self._index
+        path = index.path(node_id)
+        number, clients = await self._glance(path, as_of)
+        if number != index.edition or not path:
+            return (await self.resolver([node_id], as_of)).applied(node_id)
+        overlays = index.overlays(as_of)
+        if clients or overlays:
+            return await self._resolved(index, node_id, as_of, overlays, clients)
+        governing = index.layers(as_of).governing(path)
+        key = tuple(map(id, governing))
+        known = self._applied.get(key)
+        if known is not None:
+            self._applied.move_to_end(key)
+            return known[1]
+        found = await self._resolved(index, node_id, as_of, overlays, clients)
+        if found.lasting:
+            self._applied[key] = (governing, found)
+            if len(self._applied) > APPLIED_KEPT:
+                self._applied.popitem(last=False)
+        return found
+
     async def warm(self) -> None:
         """Read what governs, so that the first who asks need not wait for it."""
         async with self._read() as policies:
             number = await policies.edition()
         await self._newest(number)
+
+    async def _resolved(
+        self, index: PolicyIndex, node_id: PolicyNodeId, as_of: AsOf, overlays: Overlays, clients: Clients
+    ) -> Applied:
+        lineage, layers = await load(Known(index), [node_id], as_of)
+        return Resolver(lineage, layers, as_of.valid_time, overlays, clients, self._merges.below).applied(node_id)
 
     async def _newest(self, number: int) -> PolicyIndex:
         if number == self._index.edition:

@@ -100,7 +100,7 @@ class PolicyApp:
             NodeNotFound: It does not exist.
             PolicyNotInForce: Nothing was in force on its path.
         """
-        found = (await self._resolver([node_id], as_of)).applied(node_id)
+        found = await self.editions.applied(node_id, as_of)
         if not found.effective.layers:
             known = "" if as_of.known_time is None else f", as known at {as_of.known_time.isoformat()}"
             raise PolicyNotInForce(
@@ -204,7 +204,7 @@ class PolicyApp:
         if FIELDS.get(path) is None:
             description = f"must be the path of a field, such as risk.cash_floor, was {path!r}"
             raise Invalid(f"field: {description}", violations=[FieldViolation("field", description)])
-        found = (await self._resolver([node_id], as_of)).applied(node_id)
+        found = await self.editions.applied(node_id, as_of)
         return explain(found.effective, path, found.plain)
 
     async def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
@@ -263,7 +263,7 @@ class PolicyApp:
                     raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
                 return change.document
             case NodePoint(node_id, as_of, merged=True):
-                return (await self._resolver([node_id], as_of)).applied(node_id).plain.document
+                return (await self.editions.applied(node_id, as_of)).plain.document
             case NodePoint(node_id, as_of):
                 async with self.read() as policies:
                     await existing(policies, node_id)

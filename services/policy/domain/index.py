@@ -195,6 +195,16 @@ class PolicyIndex:
                 current = parents[current]
         return Lineage(parents, sorted(accounts))
 
+    def path(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
+        """Return a node and what is above it, the root last; nothing if it does not exist."""
+        above = Parents(self._columns, self._size)
+        found: list[PolicyNodeId] = []
+        current: PolicyNodeId | None = node_id if node_id in above else None
+        while current is not None:
+            found.append(current)
+            current = above[current]
+        return found
+
     def layers(self, as_of: AsOf) -> "Layers":
         """Return the versions in force as of an instant, by node; each is found when it is asked for."""
         return Layers(self._columns, self._governing, as_of)
@@ -296,6 +306,15 @@ class Layers(Mapping[PolicyNodeId, Layer]):
     def __len__(self) -> int:
         """Return how many nodes have one."""
         return sum(1 for _ in self)
+
+    def governing(self, node_ids: Iterable[PolicyNodeId]) -> tuple[Governing, ...]:
+        """Return what governs those of `node_ids` that have a version in force; the same objects while it does.
+
+        Raises:
+            KeyError: One of them does not exist.
+        """
+        found = (self._found(self._places[node_id]) for node_id in node_ids)
+        return tuple(each for each in found if each is not None)
 
     def _found(self, place: int) -> Governing | None:
         found: Governing | None = None
