@@ -23,6 +23,7 @@ from services.decision.domain import decision as domain
 from services.decision.domain.hypotheses import Scenario, WhatIf
 from services.decision.domain.lot_reasons import LotReason
 from services.decision.domain.prices import PriceSetId
+from services.decision.domain.waiting import Waiting
 from services.kernel.errors import Violations
 from services.kernel.ids import AccountId, InstrumentId
 from services.kernel.money import Money
@@ -241,7 +242,28 @@ def _lot(told: LotReason, currency: str) -> explanation_pb.LotReason:
     )
     if told.long_from is not None:
         message.long_term_date.CopyFrom(date_message(told.long_from))
+    if told.waiting is not None:
+        message.waiting.CopyFrom(_waiting(told.waiting, currency))
     return message
+
+
+def _waiting(told: Waiting, currency: str) -> explanation_pb.Waiting:
+    return explanation_pb.Waiting(
+        years=told.years,
+        trading_cost=_money(told.cost, currency),
+        right_value=_money(told.right, currency),
+        outlooks=[
+            explanation_pb.Waiting.Outlook(
+                growth=decimal_message(each.growth),
+                taxes_now=_money(each.taxes_now, currency),
+                taxes_waiting=_money(each.taxes_waiting, currency),
+                advantage=_money(each.advantage, currency),
+            )
+            for each in told.outlooks
+        ],
+        source=told.source,
+        sentence=told.sentence,
+    )
 
 
 def _drift(told: domain.DriftFigures) -> explanation_pb.DriftFigures:

@@ -62,7 +62,9 @@ class ExplainApp:
             if decision is None:
                 raise NothingDecided(f"plan {plan_id} has no decision: {plan.outline.sentence}", plan_id=plan_id)
             inputs, basis = await inputs_of(session, plan, self.policy)
-        lots = () if inputs.policy is None else lot_reasons(problem_of(inputs, inputs.policy, basis), decision)
+        lots: Sequence[LotReason] = ()
+        if inputs.policy is not None:
+            lots = lot_reasons(problem_of(inputs, inputs.policy, basis), decision, basis.risk_model)
         if not what_ifs or not decision.trades:
             return ExplainedPlan(plan, lots)
         instruments = [trade.instrument_id for trade in decision.trades][:WHAT_IFS_MAX]

@@ -13,8 +13,9 @@ from decimal import Decimal
 from services.decision.domain.convex import kept_because, ordered_holdings, ordered_lots
 from services.decision.domain.decision import Character, Decision, LotSale
 from services.decision.domain.netting import gains_of
-from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState, RiskModel
 from services.decision.domain.tax import LotTax, TaxView, jurisdiction
+from services.decision.domain.waiting import Ahead, Waiting, ahead_of
 from services.decision.domain.words import cents, money, percent, quantity
 from services.kernel.ids import InstrumentId
 
@@ -41,6 +42,7 @@ class LotReason:
         long_from: First day on which its sale is long-term; None where it is, or the law does not ask.
         barred: Why it may not be sold; empty when it may.
         source: Law and paragraph of the rule that decides how it is taxed, or that bars it.
+        waiting: Of a loss that is realized, or could be: how that compares with waiting; None of anything else.
     """
 
     instrument_id: InstrumentId
@@ -57,18 +59,20 @@ class LotReason:
     barred: str
     source: str
     sentence: str
+    waiting: Waiting | None = None
 
 
-def lot_reasons(problem: AccountProblem, decision: Decision) -> tuple[LotReason, ...]:
+def lot_reasons(problem: AccountProblem, decision: Decision, risk: RiskModel) -> tuple[LotReason, ...]:
     """Return the reasons of all lots of an account, by instrument, those sold first, then by lot.
 
     Args:
         problem: What was decided on.
         decision: What was decided.
+        risk: What its risk was judged by.
     """
     view = jurisdiction(problem.tax.jurisdiction).view(problem)
     sales = {sale.lot_id: sale for trade in decision.trades for sale in trade.lot_sales}
-    case = _Case(problem, view, sales)
+    case = _Case(problem, view, sales, ahead_of(problem, decision, risk))
     found = [
         reason
         for holding in ordered_holdings(problem)
@@ -83,6 +87,7 @@ class _Case:
     problem: AccountProblem
     view: TaxView
     sales: dict[LotId, LotSale]
+    ahead: Ahead | None
 
     def of(self, holding: Holding, lot: LotState) -> Iterator[LotReason]:
         """Yield what is sold of a lot, then what is kept of it."""
@@ -97,7 +102,8 @@ class _Case:
     def _sold(self, holding: Holding, lot: LotState, sale: LotSale) -> LotReason:
         dearest = max((self._instead(holding, other, sale) for other in holding.lots), default=ZERO)
         made = self._reason(holding, lot, sale.quantity, sale.gain, sale.tax, sold=True)
-        return self._told(replace(made, rate=sale.rate, avoided=max(cents(dearest), ZERO)))
+        waiting = None if self.ahead is None or sale.gain >= 0 else self.ahead.sold(holding, sale)
+        return self._told(replace(made, rate=sale.rate, avoided=max(cents(dearest), ZERO), waiting=waiting))
 
     def _instead(self, holding: Holding, other: LotState, sale: LotSale) -> Decimal:
         """Return how much more the plan would owe if it sold the same units of another lot instead."""
@@ -114,11 +120,15 @@ class _Case:
     def _kept(self, holding: Holding, lot: LotState, left: Decimal) -> LotReason:
         taxed = self.view.lots[lot.lot_id]
         gain = cents(taxed.gain_per_unit * left)
-        more = LotSale(lot.lot_id, lot.acquired_date, left, ZERO, ZERO, gain, taxed.character, ZERO, ZERO)
+        value = cents(holding.price * left)
+        more = LotSale(lot.lot_id, lot.acquired_date, left, value, value - gain, gain, taxed.character, ZERO, ZERO)
         planned = list(self.sales.values())
         tax = cents(self._owed([*planned, more]) - self._owed(planned))
         made = self._reason(holding, lot, left, gain, tax, sold=False)
-        return self._told(replace(made, avoided=max(tax, ZERO)))
+        waiting = None
+        if self.ahead is not None and gain < 0 and not made.barred:
+            waiting = self.ahead.kept(holding, more)
+        return self._told(replace(made, avoided=max(tax, ZERO), waiting=waiting))
 
     def _owed(self, sales: list[LotSale]) -> Decimal:
         taxed = [each for each in sales if each.character is not Character.EXEMPT]
@@ -162,13 +172,17 @@ class _Case:
                 )
             if self.problem.tax.lot_method is not LotMethod.LOWEST_TAX:
                 parts.append(f"lots are taken by {self.problem.tax.lot_method.value.lower().replace('_', ' ')}")
-            return replace(reason, sentence=f"{'; '.join(parts)}.")
+            return replace(reason, sentence=f"{'; '.join(parts)}.{_waits(reason)}")
         if reason.barred:
             return replace(reason, sentence=f"{what} are kept: {reason.barred}{cited}. Selling would make {result}.")
         said = f"{what} are kept: selling them too would make {result}{cited} and {_adds(reason, currency)}"
         if reason.long_from is not None and reason.gain > 0:
             said += f"; the gain is long-term from {reason.long_from} on"
-        return replace(reason, sentence=f"{said}.")
+        return replace(reason, sentence=f"{said}.{_waits(reason)}")
+
+
+def _waits(reason: LotReason) -> str:
+    return "" if reason.waiting is None else f" {reason.waiting.sentence}"
 
 
 def _bears(reason: LotReason, currency: str) -> str:

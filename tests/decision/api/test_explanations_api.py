@@ -297,3 +297,11 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
     assert amount(reasons["loss", True].tax) == -491
     assert reasons["gain", True].character == explanation_pb.LotReason.CHARACTER_LONG
     assert reasons["other", False].source == "26 U.S.C. § 1222(3), (4)"
+    # The loss that is realized is compared with waiting; gains are not.
+    waiting = reasons["loss", True].waiting
+    assert waiting.sentence in reasons["loss", True].sentence
+    assert (waiting.years, waiting.source) == (1, "26 U.S.C. § 1091(a)")
+    flat = waiting.outlooks[0]
+    assert amount(flat.advantage) == amount(flat.taxes_waiting) - amount(flat.taxes_now) - amount(waiting.trading_cost)
+    assert len(waiting.outlooks) == 3
+    assert not any(each.HasField("waiting") for (_, sold), each in reasons.items() if amount(each.gain) >= 0)

@@ -97,8 +97,9 @@ def test_each_lot_says_its_gain_its_rate_its_tax_what_is_avoided_and_the_rule():
     account = an_account(cash=300, tax=profile, objective=Objective(Decimal(1000), Decimal(0)))
     account = account.holding("VTI", price=190, lots=lots, target="0.66")
     account = account.holding("AAPL", price=130, target="0.32").build()
-    decision = decide(account, a_market(3, ("AAPL", "VTI")), FAST)
-    reasons = {(each.lot_id, each.sold): each for each in lot_reasons(account, decision)}
+    market = a_market(3, ("AAPL", "VTI"))
+    decision = decide(account, market, FAST)
+    reasons = {(each.lot_id, each.sold): each for each in lot_reasons(account, decision, market)}
 
     assert decision.outcome is Outcome.TRADE
     sold = reasons["dear", True]

@@ -731,6 +731,7 @@ class LotReason(_message.Message):
     BARRED_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Of which instrument."""
     lot_id: _builtins.str
@@ -779,6 +780,12 @@ class LotReason(_message.Message):
         does not ask.
         """
 
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """Of a loss that is realized, or could be: how that compares with waiting. Absent of
+        anything else, and of an account that is not taxed.
+        """
+
     def __init__(
         self,
         *,
@@ -796,14 +803,110 @@ class LotReason(_message.Message):
         barred: _builtins.str = ...,
         source: _builtins.str = ...,
         sentence: _builtins.str = ...,
+        waiting: Global___Waiting | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "gain", b"gain", "long_term_date", b"long_term_date", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "gain", b"gain", "long_term_date", b"long_term_date", "quantity", b"quantity", "rate", b"rate", "tax", b"tax", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "barred", b"barred", "character", b"character", "gain", b"gain", "instrument_id", b"instrument_id", "long_term_date", b"long_term_date", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "sentence", b"sentence", "sold", b"sold", "source", b"source", "tax", b"tax"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "barred", b"barred", "character", b"character", "gain", b"gain", "instrument_id", b"instrument_id", "long_term_date", b"long_term_date", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "sentence", b"sentence", "sold", b"sold", "source", b"source", "tax", b"tax", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LotReason: _TypeAlias = LotReason  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """A loss realized now beside the same loss kept until the policy's horizon, after tax.
+    Now, something that does alike is bought instead; at the end everything is sold.
+    Worked out from what the plan was decided on. Amounts are in the account's currency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Outlook(_message.Message):
+        """How it ends when prices of all that is held grow so."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        GROWTH_FIELD_NUMBER: _builtins.int
+        TAXES_NOW_FIELD_NUMBER: _builtins.int
+        TAXES_WAITING_FIELD_NUMBER: _builtins.int
+        ADVANTAGE_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def growth(self) -> _decimal_pb2.Decimal:
+            """Of each year, -1 or more."""
+
+        @_builtins.property
+        def taxes_now(self) -> _money_pb2.Money:
+            """Taxes until the end, with their growth, when the loss is realized now; negative
+            when they save.
+            """
+
+        @_builtins.property
+        def taxes_waiting(self) -> _money_pb2.Money:
+            """The same when it is kept."""
+
+        @_builtins.property
+        def advantage(self) -> _money_pb2.Money:
+            """What realizing it now leaves more after tax and trading cost; negative for less."""
+
+        def __init__(
+            self,
+            *,
+            growth: _decimal_pb2.Decimal | None = ...,
+            taxes_now: _money_pb2.Money | None = ...,
+            taxes_waiting: _money_pb2.Money | None = ...,
+            advantage: _money_pb2.Money | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["advantage", b"advantage", "growth", b"growth", "taxes_now", b"taxes_now", "taxes_waiting", b"taxes_waiting"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["advantage", b"advantage", "growth", b"growth", "taxes_now", b"taxes_now", "taxes_waiting", b"taxes_waiting"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    YEARS_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    RIGHT_VALUE_FIELD_NUMBER: _builtins.int
+    OUTLOOKS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    years: _builtins.int
+    """The horizon in whole years, 1 or more."""
+    source: _builtins.str
+    """Law and paragraph by which the same may not be bought back for some days, or may."""
+    sentence: _builtins.str
+    """A sentence for people."""
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """Cost of selling, and of buying something else instead."""
+
+    @_builtins.property
+    def right_value(self) -> _money_pb2.Money:
+        """Most that the right to realize the loss later is worth, which realizing it now
+        gives up; 0 or more.
+        """
+
+    @_builtins.property
+    def outlooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Waiting.Outlook]:
+        """Prices as they are, risen by a standard deviation, and fallen by one."""
+
+    def __init__(
+        self,
+        *,
+        years: _builtins.int = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+        right_value: _money_pb2.Money | None = ...,
+        outlooks: _abc.Iterable[Global___Waiting.Outlook] | None = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["right_value", b"right_value", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outlooks", b"outlooks", "right_value", b"right_value", "sentence", b"sentence", "source", b"source", "trading_cost", b"trading_cost", "years", b"years"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
 
 @_typing.final
 class Scenario(_message.Message):

@@ -2,15 +2,14 @@
 
 Sources:
     Harvesting is worth it when the tax saved exceeds the cost of trading and of giving up the right to harvest later:
-    the latter is at most an at-the-money put over the 31 days in which the same may not be bought back, priced as
-    Bachelier (1900) does: value · volatility · √(t / 2π), times the rate.
+    the latter is at most an at-the-money put over the days in which the same may not be bought back (31 in the United
+    States, none in Germany), times the rate.
     Gains in the zero bracket: 26 U.S.C. § 1(h)(1)(B): as much gain as leaves the year's tax where it is.
     Waiting for the long term: § 1222; it pays unless the price falls by more than `break_even_fall`.
     Gifts to charity: § 170(e): the gain of a long-term lot is never taxed, so lots with most gain for their value go
     first.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,15 +18,14 @@ from enum import StrEnum
 from fractions import Fraction
 
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax import jurisdiction
 from services.decision.domain.tax.assessment.history import Acquisition, cents, total
 from services.decision.domain.tax.assessment.results import AssessedDisposal, Term, gain_on
+from services.decision.domain.tax.option_value import at_the_money_put
 from services.decision.domain.tax.projection import Projected, Scenario, all_projected
 from services.decision.domain.tax.raising import CENT, Raiser
 from services.decision.domain.tax.situation import Explained, Parcel, Situation, part_of
 
-# 26 U.S.C. § 1091(a): so long the same may not be bought back after a loss.
-LOCKED_DAYS = 31
-DAYS_PER_YEAR = 365
 # What is bought instead of what was sold, for the projection: worth 1 a unit.
 PARKED = "parked:"
 
@@ -178,7 +176,7 @@ def _action(
     terms: Terms,
     parcels: tuple[Parcel, ...],
     waiting: Sequence[Projected],
-    told: Callable[[Decimal, Decimal, Decimal, Decimal], str],
+    told: Callable[[Decimal, Decimal, Decimal, Decimal, int], str],
 ) -> Action:
     after = _reinvested(situation, parcels)
     tax = total((after.tax, situation.tax.copy_negate()))
@@ -188,10 +186,11 @@ def _action(
         cents(Fraction(each.value) * Fraction(terms.spreads_bps.get(each.asset, ZERO)) / 10_000)
         for each in parcels
     )
-    waiting_value = ZERO
+    waiting_value, locked_days = ZERO, jurisdiction(situation.rules.code).locked_days
     if kind is ActionKind.HARVEST_LOSSES and tax < 0:
         lost = total(each.gain for each in parcels)
-        waiting_value = cents(Fraction(_put(sold, terms.volatility, LOCKED_DAYS)) * Fraction(tax) / Fraction(lost))
+        right = at_the_money_put(sold, terms.volatility, locked_days)
+        waiting_value = cents(Fraction(right) * Fraction(tax) / Fraction(lost))
     shown = all_projected(after, terms.scenarios, -cost)
     advantage = tuple(total((mine.after_tax, -rest.after_tax)) for mine, rest in zip(shown, waiting, strict=True))
     grown = Fraction(1 + terms.scenarios[0].growth) ** terms.scenarios[0].years
@@ -208,18 +207,21 @@ def _action(
         advantage,
         break_even,
         pays and all(each > 0 for each in advantage),
-        told(sold, tax, cost, waiting_value),
+        told(sold, tax, cost, waiting_value, locked_days),
     )
 
 
-def _losses_told(sold: Decimal, tax: Decimal, cost: Decimal, waiting: Decimal) -> str:
+def _losses_told(sold: Decimal, tax: Decimal, cost: Decimal, waiting: Decimal, locked_days: int) -> str:
+    said = f"Selling {sold} at a loss changes this year's tax by {tax}, costs {cost} to trade"
+    if not locked_days:
+        return f"{said}, and the same may be bought back at once."
     return (
-        f"Selling {sold} at a loss changes this year's tax by {tax}, costs {cost} to trade, and gives up a right to "
-        f"harvest later that is worth {waiting}; the same may be bought back after {LOCKED_DAYS - 1} days."
+        f"{said}, and gives up a right to harvest later that is worth {waiting}; the same may be bought back after "
+        f"{locked_days - 1} days."
     )
 
 
-def _gains_told(sold: Decimal, tax: Decimal, cost: Decimal, _: Decimal) -> str:
+def _gains_told(sold: Decimal, tax: Decimal, cost: Decimal, _: Decimal, __: int) -> str:
     return (
         f"Selling {sold} at a gain and buying it back adds {tax} to this year's tax, costs {cost}, and lifts the cost."
     )
@@ -273,7 +275,7 @@ def _deferrals(situation: Situation, explained: Sequence[Explained], terms: Term
         fall = Fraction(saved) / (Fraction(parcel.value) * (1 - long_rate))
         days = (parcel.long_from - situation.today).days
         shown = Decimal(round(fall * 10_000)).scaleb(-4)
-        found.append(Deferral(parcel, days, saved, shown, _put(parcel.value, terms.volatility, days)))
+        found.append(Deferral(parcel, days, saved, shown, at_the_money_put(parcel.value, terms.volatility, days)))
     return sorted(found, key=lambda each: (each.days, each.parcel.asset, each.parcel.lot_id or ""))
 
 
@@ -281,12 +283,6 @@ def _gifts(explained: Sequence[Explained]) -> list[Explained]:
     """Return the lots that avoid tax when they are given away, most of it for their value first."""
     given = [each for each in explained if each.parcel.gain > 0 and each.term is not Term.SHORT and each.tax > 0]
     return sorted(given, key=lambda each: (-Fraction(each.tax) / Fraction(each.parcel.value), each.parcel.lot_id or ""))
-
-
-def _put(value: Decimal, volatility: Decimal, days: int) -> Decimal:
-    """Return the price of an at-the-money put: value · volatility · √(t / 2π) (Bachelier 1900)."""
-    years = days / DAYS_PER_YEAR
-    return cents(Fraction(value) * Fraction(volatility) * Fraction(math.sqrt(years / (2 * math.pi))))
 
 
 # Withdrawals.

@@ -36,6 +36,8 @@ class GermanyPlanning:
     terms: bool = False
     lot_method: LotMethod | None = LotMethod.FIRST_IN_FIRST_OUT
     netting_source: str = "EStG § 20 Abs. 6, Abs. 9"
+    locked_days: int = 0
+    locked_source: str = "BFH IX R 60/07"
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""

@@ -100,6 +100,16 @@ class Jurisdiction(Protocol):
         """Law and paragraphs by which gains and losses of a year meet."""
         ...
 
+    @property
+    def locked_days(self) -> int:
+        """First day after a sale at a loss on which the same may be bought back; 0 where nothing forbids it."""
+        ...
+
+    @property
+    def locked_source(self) -> str:
+        """Law and paragraph of that."""
+        ...
+
     def tax_year(self, day: date) -> int:
         """Return the tax year of a day, by the year in which it begins."""
         ...

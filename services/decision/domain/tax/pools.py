@@ -36,6 +36,8 @@ class UnitedKingdomPlanning:
     terms: bool = False
     lot_method: LotMethod | None = None
     netting_source: str = "TCGA 1992 s. 1(3), s. 1K"
+    locked_days: int = 31
+    locked_source: str = "TCGA 1992 s. 106A(5)"
 
     def tax_year(self, day: date) -> int:
         """Return the year in which the tax year of a day begins, on 6 April."""
@@ -93,6 +95,8 @@ class CanadaPlanning:
     terms: bool = False
     lot_method: LotMethod | None = None
     netting_source: str = "ITA s. 3(b), s. 38, s. 111(1)(b)"
+    locked_days: int = 31
+    locked_source: str = "ITA s. 54"
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""

@@ -93,6 +93,8 @@ class UnitedStates:
     terms: bool = True
     lot_method: LotMethod | None = None
     netting_source: str = "26 U.S.C. § 1222, § 1211(b), § 1212(b)"
+    locked_days: int = 31
+    locked_source: str = WASH_SALE_SOURCE
 
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""
