@@ -28,8 +28,9 @@ from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
 from services.runtime.deadlines import DeadlinePassed
+from services.runtime.drivers import Drivers, NoConnection
 from services.runtime.outbox.table import append_to, outbox_table
-from services.runtime.questions import Asking, Question, answered
+from services.runtime.questions import Question, answered
 from services.runtime.requests import request_answer_table
 from services.runtime.settings import ServiceSettings
 from services.runtime.sql_spans import trace_statements
@@ -43,9 +44,15 @@ CONNECTION_AGE_S_MAX = 1800
 APART_MAX = 8
 # Connections for questions, each of which takes a fraction of a millisecond.
 ASKING_MAX = 4
-# A statement that is planned once, while its tables are young, keeps to that plan while they grow by the million: here
-# each is planned for what it is given.
-PLANNED_EACH_TIME = {"plan_cache_mode": "force_custom_plan"}
+# What is written apart is a handful of statements that name their rows. Each is planned once, by indexes alone: a plan
+# made while tables are young would otherwise read them from end to end, and still do so when they have grown.
+PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 
 _QUERY_CANCELED = "57014"
 # Serialization failure and deadlock: nothing was done, and doing it again helps.
@@ -133,26 +140,9 @@ class Database:
         self._glancers = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         trace_statements(self._engine.sync_engine, self.schema)
         listen(self._engine.sync_engine.pool, "checkout", _refuse_closed)
-        # Connections of their own: what must go on while calls have used up the pool. The driver begins and ends their
-        # transactions.
-        self._apart = _engine(
-            settings,
-            pool_size=APART_MAX,
-            max_overflow=0,
-            pool_timeout=settings.database_pool_wait_s,
-            pool_recycle=CONNECTION_AGE_S_MAX,
-            isolation_level="AUTOCOMMIT",
-            server_settings=PLANNED_EACH_TIME,
-        )
-        self._asking = Asking(
-            settings.database_url.get_secret_value(),
-            ASKING_MAX,
-            settings.database_pool_wait_s,
-            CONNECTION_AGE_S_MAX,
-            _driver_options(settings, {"default_transaction_read_only": "on"}),
-        )
-
-        listen(self._apart.sync_engine.pool, "checkout", _refuse_closed)
+        # Connections of their own: what must go on while calls have used up the pool.
+        self._apart = self._drivers(APART_MAX, PLANNED_ONCE)
+        self._asking = self._drivers(ASKING_MAX, {"default_transaction_read_only": "on"})
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -179,20 +169,19 @@ class Database:
                 self.events_waiting.set()
 
     @asynccontextmanager
-    async def begin_apart(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction of its own, also while a call is served.
+    async def apart(self) -> AsyncIterator[Driver]:
+        """Hold a connection of the driver's own, outside of the transaction of a call that is served.
 
-        For what must be on record before something leaves for the outside, whatever becomes of the call. The driver's
-        own connection (`driver_of`) is part of it, too: a statement costs half as much there.
+        For what must be on record before something leaves for the outside, whatever becomes of the call. Each statement
+        commits by itself, but for those within a `transaction` of the driver. Its plans are `PLANNED_ONCE`.
 
         Raises:
             DatabaseUnreachable: The database does not answer, or no connection became free in time.
             TransactionConflict: Another transaction was faster.
         """
-        async with self._connected(self._apart) as connection:
-            with _database_errors():
-                async with (await driver_of(connection)).transaction():
-                    yield connection
+        with _database_errors():
+            async with self._apart.taken() as driver:
+                yield driver
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -243,12 +232,11 @@ class Database:
         with _database_errors():
             if joined is not None:
                 return await answered(await driver_of(joined.connection), question, values)
-            try:
-                return await self._asking.ask(question, values)
-            except TimeoutError as error:
-                raise DatabaseUnreachable("no database connection became free in time") from error
-            except (OSError, InterfaceError) as error:
-                raise DatabaseUnreachable("the database does not answer") from error
+            async with self._asking.taken() as driver:
+                try:
+                    return await answered(driver, question, values)
+                except OSError as error:
+                    raise DatabaseUnreachable("the database does not answer") from error
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[AsyncConnection]:
@@ -270,13 +258,22 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
-        await self._apart.dispose()
+        await self._apart.close()
         await self._asking.close()
 
     @property
     def connections_in_use(self) -> int:
         """Return how many connections of the pool are taken."""
         return int(self._engine.pool.checkedout())  # type: ignore[attr-defined] # of the queue pool, which this one is
+
+    def _drivers(self, connections: int, server_settings: Mapping[str, str]) -> Drivers:
+        return Drivers(
+            self._settings.database_url.get_secret_value(),
+            connections,
+            self._settings.database_pool_wait_s,
+            CONNECTION_AGE_S_MAX,
+            _driver_options(self._settings, server_settings),
+        )
 
     def _joined(self) -> Transaction | None:
         call = current_call()
@@ -327,10 +324,9 @@ def database_url(secret_url: str) -> URL:
 
 def _engine(
     settings: ServiceSettings,
-    server_settings: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401 - SQLAlchemy's own options
 ) -> AsyncEngine:
-    connect = _driver_options(settings, server_settings or {})
+    connect = _driver_options(settings, {})
     url = database_url(settings.database_url.get_secret_value())
     if settings.database_pooler == "pgbouncer":
         connect["prepared_statement_name_func"] = lambda: f"__{uuid4()}__"
@@ -364,6 +360,8 @@ class _database_errors:  # noqa: N801 - read as a context manager; a class, beca
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         match error:
+            case NoConnection():
+                raise DatabaseUnreachable(str(error)) from error
             case exc.TimeoutError():
                 raise DatabaseUnreachable("no database connection became free in time") from error
             case exc.DBAPIError() | PostgresError():

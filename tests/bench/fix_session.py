@@ -27,7 +27,8 @@ from services.execution.app.venue_port import Intent
 from services.execution.domain.order import Accepted, Filled, VenueOrder, after
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.fix.memory import MemoryStore
-from services.execution.fix.postgres import PostgresStore, PostgresUnit
+from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.postgres_unit import PostgresUnit
 from services.execution.fix.protocol.actions import Received
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.store import SessionId, Unit
@@ -37,9 +38,9 @@ from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.turn import Together
 from services.execution.venues.fix44 import asking, telling
 from services.execution.venues.fix44.asked import OrdersAsked, asked
-from services.execution.venues.fix44.record import Record
 from services.execution.venues.fix44.sessions import broker_session, client_session
 from services.execution.venues.fix44.venue import Fix44Venue
+from services.execution.venues.fix44.writing import Writing
 from services.kernel.ids import InstrumentId, VenueId
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
@@ -95,7 +96,7 @@ def _answers(intent: Intent) -> list[Outgoing]:
 
 async def _write_down(unit: Unit, intents: Sequence[Intent]) -> None:
     assert isinstance(unit, PostgresUnit)
-    await Record(unit.driver, VENUE).add_orders(intents, CLOCK.now())
+    await Writing(unit, VENUE).add_orders(intents, CLOCK.now())
 
 
 @dataclass(slots=True)

@@ -28,12 +28,23 @@ session = Table(
     Column("target", Text, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("next_out", BigInteger, nullable=False),
+    # As of the generation's beginning; `expected` has it since.
     Column("next_in", BigInteger, nullable=False),
     Column("since", _TIME, nullable=False),
     # As whoever holds it last said.
     Column("up", Boolean, nullable=False, server_default=false()),
     Column("why_down", Text, nullable=False, server_default=""),
     Column("check_time", _TIME),
+)
+
+# What each session expects next: a row of its own, so that who writes down what came and who writes down what is sent
+# do not wait for each other's commit.
+expected = Table(
+    "fix_expected",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("next_in", BigInteger, nullable=False),
 )
 
 message = Table(

@@ -45,8 +45,12 @@ class PostgresSessions:
             select(*_RESET).where(_RESET.state != ResetState.DONE).order_by(_RESET.propose_time, _RESET.reset_id)
         ):
             open_resets.setdefault(row.session, []).append(_reset(row))
-        kept = tables.session.c
-        found = await self._connection.execute(select(*kept).order_by(kept.session))
+        kept, expected = tables.session.c, tables.expected.c
+        found = await self._connection.execute(
+            select(*(each for each in kept if each is not kept.next_in), expected.next_in)
+            .join_from(tables.session, tables.expected, kept.session == expected.session)
+            .order_by(kept.session)
+        )
         return [
             SessionView(
                 session=row.session,

@@ -9,6 +9,7 @@ from asyncpg import UniqueViolationError
 
 from services.execution.fix.memory import MemoryStore
 from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.postgres_unit import Part
 from services.execution.fix.protocol.store import Direction, Entry, Journaled, Numbers, NumbersMoved, SessionId
 from services.runtime.database import Database
 from tests.execution.builders import NOON
@@ -67,23 +68,14 @@ async def test_what_a_unit_writes_is_there_after_it(store):
     assert await store.journal(US, 0, Direction.IN, 1, 9, 10) == [an_entry(1, "8")]
 
 
-async def test_what_is_sent_and_what_was_received_may_be_written_at_once(store):
+async def test_what_is_sent_and_what_was_received_do_not_wait_for_each_other(store):
     await store.load(US, NOON)
-    moved = asyncio.Event()
+    async with asyncio.timeout(10), store.begin() as leaving:
+        await leaving.advance(US, START, replace(START, next_out=3), sent(an_entry(1), an_entry(2)))
+        await leaving.claim(US, ["written while the transaction is open"])
+        async with store.begin() as coming:
+            await coming.advance(US, START, replace(START, next_in=2), [Journaled(0, Direction.IN, an_entry(1))])
 
-    async def leave():
-        async with store.begin() as unit:
-            await unit.advance(US, START, replace(START, next_out=3), sent(an_entry(1), an_entry(2)))
-            moved.set()
-            await asyncio.sleep(0)
-
-    async def come():
-        await moved.wait()
-        async with store.begin() as unit:
-            # In PostgreSQL, this waits for the other's commit.
-            await unit.advance(US, START, replace(START, next_in=2), [Journaled(0, Direction.IN, an_entry(1))])
-
-    await asyncio.gather(leave(), come())
     assert await numbers(store) == replace(START, next_out=3, next_in=2)
 
 
@@ -218,3 +210,60 @@ async def test_a_part_of_a_unit_that_fails_is_undone_by_itself(store):
             assert await unit.claim(US, ["e-1", "e-2"]) == {"e-1", "e-2"}
 
     assert await store.journal(US, 0, Direction.OUT, 1, 9, 10) == [an_entry(1)]
+
+
+CLAIMED = Part("claimed AS (INSERT INTO execution.fix_claim (session, key) VALUES ($1, $2))")
+
+
+async def test_what_is_written_beside_the_numbers_is_written_with_them_or_not_at_all(postgres_store):
+    async def move(key):
+        async with postgres_store.begin() as unit:
+            await unit.beside(CLAIMED, str(US), key)
+            await unit.advance(US, START, replace(START, next_out=2), sent(an_entry(1)))
+
+    await postgres_store.load(US, NOON)
+    await move("k-1")
+    with pytest.raises(NumbersMoved):
+        await move("k-2")
+
+    async with postgres_store.begin() as unit:
+        assert await unit.claim(US, ["k-1", "k-2"]) == {"k-2"}
+
+
+async def test_what_waits_to_be_written_is_seen_by_what_comes_after_it(postgres_store):
+    await postgres_store.load(US, NOON)
+    async with postgres_store.begin() as unit:
+        await unit.beside(CLAIMED, str(US), "k-1")
+        await unit.beside(CLAIMED, str(US), "k-2")
+        assert await unit.claim(US, ["k-1", "k-2", "k-3"]) == {"k-3"}
+
+
+async def test_what_waits_is_undone_with_its_part_of_the_unit(postgres_store):
+    async def fail(unit):
+        async with unit.savepoint():
+            await unit.beside(CLAIMED, str(US), "k-2")
+            raise ZeroDivisionError
+
+    await postgres_store.load(US, NOON)
+    async with postgres_store.begin() as unit:
+        await unit.beside(CLAIMED, str(US), "k-1")
+        with pytest.raises(ZeroDivisionError):
+            await fail(unit)
+
+    async with postgres_store.begin() as unit:
+        assert await unit.claim(US, ["k-1", "k-2"]) == {"k-2"}
+
+
+async def test_what_an_earlier_release_counted_is_taken_over(postgres_store, execution_database):
+    async def earlier(change):
+        async with Database(execution_database.settings()).apart() as driver:
+            await driver.execute(f"UPDATE execution.fix_session SET {change}")
+
+    await postgres_store.load(US, NOON)
+    await earlier("next_in = 5")
+    assert await numbers(postgres_store) == replace(START, next_in=5)
+    async with postgres_store.begin() as unit:
+        await unit.advance(US, replace(START, next_in=5), replace(START, next_in=9))
+    assert await numbers(postgres_store) == replace(START, next_in=9)
+    await earlier("generation = 1, next_out = 3, next_in = 2")
+    assert await numbers(postgres_store) == replace(START, generation=1, next_out=3, next_in=2)

@@ -14,7 +14,6 @@ from decimal import Decimal
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.venue_port import InstructionState, NotTaken, VenueReport
 from services.execution.domain.order import (
@@ -27,7 +26,7 @@ from services.execution.domain.order import (
     VenueOrder,
     after,
 )
-from services.execution.fix.postgres import PostgresUnit
+from services.execution.fix.postgres_unit import Part, PostgresUnit
 from services.execution.fix.protocol.actions import Received
 from services.execution.fix.protocol.message import FieldInvalid, Message, Outgoing
 from services.execution.fix.protocol.state import NotLoggedOn
@@ -61,6 +60,13 @@ ZERO = Decimal(0)
 TOLD_MAX = 500
 # Orders whose present state is remembered; others are read again.
 REMEMBERED_MAX = 10_000
+
+_TOLD = Part("""
+    told AS (
+        INSERT INTO execution.fix_told (session, position) VALUES ($1, $2)
+        ON CONFLICT (session) DO UPDATE SET position = excluded.position
+    )
+""")
 
 
 @dataclass(slots=True)
@@ -246,11 +252,7 @@ class SandboxDesk:
         async def within(unit: Unit) -> None:
             if not isinstance(unit, PostgresUnit):
                 raise TypeError(f"the desk's record is in PostgreSQL, was {type(unit)}")
-            kept = upsert(tables.told)
-            await unit.connection.execute(
-                kept.on_conflict_do_update(index_elements=["session"], set_={"position": kept.excluded.position}),
-                {"session": str(session), "position": last},
-            )
+            await unit.beside(_TOLD, str(session), last)
 
         await link.send(messages, within)
         return last, len(said)

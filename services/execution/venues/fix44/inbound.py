@@ -24,7 +24,7 @@ from services.execution.venues.fix44.hearing import (
     hear,
     named,
 )
-from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record, view_of
+from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, view_of
 from services.execution.venues.fix44.words import (
     BUSINESS_REJECT,
     BUSINESS_REJECT_REASON,
@@ -32,6 +32,7 @@ from services.execution.venues.fix44.words import (
     REF_SEQ_NUM,
     TEXT,
 )
+from services.execution.venues.fix44.writing import Writing
 
 log = structlog.get_logger()
 
@@ -64,12 +65,12 @@ class Asked:
 
 
 async def apply(
-    record: Record, messages: Sequence[Message], asked_as: dict[int, Asked], *, copies: bool, now: datetime
+    record: Writing, messages: Sequence[Message], asked_as: dict[int, Asked], *, copies: bool, now: datetime
 ) -> Applied:
     """Apply messages in their order, and return what became known.
 
     Args:
-        record: The venue's record in the session's transaction.
+        record: Writes the venue's record in the session's transaction.
         messages: What came.
         asked_as: What those of our messages asked that are refused by number.
         copies: Whether the session brings copies: then it says nothing about how orders stand now.
@@ -231,7 +232,7 @@ def _list(book: _Book, said: ListSaid, applied: Applied) -> None:
 
 
 async def _refused(
-    record: Record, book: _Book, said: RequestRefused, asked_as: dict[int, Asked], applied: Applied, now: datetime
+    record: Writing, book: _Book, said: RequestRefused, asked_as: dict[int, Asked], applied: Applied, now: datetime
 ) -> list[tuple[str, Report, datetime, bool]]:
     """A message of ours was refused as a whole: what it asked for will not happen."""
     asked = asked_as.get(said.number or 0)

@@ -34,7 +34,7 @@ from services.execution.app.venue_port import (
 )
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.words import OrderType, TimeInForce
-from services.execution.fix.postgres import PostgresUnit
+from services.execution.fix.postgres_unit import PostgresUnit
 from services.execution.fix.protocol.actions import GapFilled, LoggedOn, Received
 from services.execution.fix.protocol.codec import decode
 from services.execution.fix.protocol.dictionary import fix_4_4
@@ -48,6 +48,7 @@ from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
 from services.execution.venues.fix44.words import REF_SEQ_NUM
+from services.execution.venues.fix44.writing import Writing
 from services.kernel.clock import Clock
 from services.kernel.ids import VenueId
 from services.runtime.database import driver_of
@@ -190,7 +191,7 @@ class Fix44Venue:
         ]
 
     async def _add_orders(self, unit: Unit, intents: Sequence[Intent]) -> None:
-        await self._record(unit).add_orders(intents, self.clock.now())
+        await self._writing(unit).add_orders(intents, self.clock.now())
 
     def _orders(self, intents: Sequence[Intent]) -> list[Outgoing]:
         now = self.clock.now()
@@ -233,7 +234,7 @@ class Fix44Venue:
 
     async def _change(self, message: Outgoing, request_id: str, client_order_id: str, kind: NameKind) -> None:
         try:
-            await self._send([message], lambda unit: self._record(unit).add_change(request_id, client_order_id, kind))
+            await self._send([message], lambda unit: self._writing(unit).add_change(request_id, client_order_id, kind))
         except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
 
@@ -308,8 +309,7 @@ class Fix44Venue:
         ]
 
         async def noted(unit: Unit) -> None:
-            for each in telling:
-                await self._record(unit).instruct(each, now)
+            await self._writing(unit).instruct(telling, now)
 
         if not telling:
             return
@@ -339,9 +339,8 @@ class Fix44Venue:
     ) -> Sequence[Outgoing]:
         """Apply what a session of the venue brought, within its transaction."""
         asked_as = await self._asked_as(session, messages)
-        record = self._record(unit)
         applied = await apply(
-            record, [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
+            self._writing(unit), [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
         )
         _postgres(unit).after_commit(lambda: self._tell(applied))
         return applied.replies
@@ -398,8 +397,8 @@ class Fix44Venue:
     async def _record_in(self, connection: AsyncConnection) -> Record:
         return Record(await driver_of(connection), self.venue_id)
 
-    def _record(self, unit: Unit) -> Record:
-        return Record(_postgres(unit).driver, self.venue_id)
+    def _writing(self, unit: Unit) -> Writing:
+        return Writing(_postgres(unit), self.venue_id)
 
     def _unreachable(self) -> VenueUnreachable:
         return VenueUnreachable(f"the session of {self.venue_id} is not logged on", venue_id=self.venue_id)

@@ -8,7 +8,8 @@ import structlog
 from opentelemetry.metrics import CallbackOptions, Observation
 from sqlalchemy import text
 
-from services.execution.fix.postgres import PostgresStore, PostgresUnit
+from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.postgres_unit import Part, PostgresUnit
 from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
 from services.execution.fix.transport.link import Link
@@ -30,7 +31,7 @@ _APPROVED = text("""
     SELECT reset_id, session FROM execution.fix_reset
     WHERE state = 'APPROVED' AND session = ANY(CAST(:sessions AS text[])) ORDER BY propose_time
 """)
-_DONE = text("UPDATE execution.fix_reset SET state = 'DONE' WHERE reset_id = :reset_id AND state = 'APPROVED'")
+_DONE = Part("done AS (UPDATE execution.fix_reset SET state = 'DONE' WHERE reset_id = $1 AND state = 'APPROVED')")
 
 # What is counted of a session: the metric's end, its unit, its description, the count.
 _COUNTS = (
@@ -137,7 +138,7 @@ class SessionWatch:
         async def done(unit: Unit) -> None:
             if not isinstance(unit, PostgresUnit):
                 raise TypeError(f"resets are in PostgreSQL, was {type(unit)}")
-            await unit.connection.execute(_DONE, {"reset_id": reset_id})
+            await unit.beside(_DONE, reset_id)
 
         link = self._watched[session].link()
         if link is not None:

@@ -1,0 +1,220 @@
+"""Writes our record of orders at a broker, in the transactions of its sessions.
+
+What is sent and what was said are written here and in the session's journal together, so that a death between the two
+is impossible: most of it in the very statement that moves the session's numbers.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from services.execution.app.report_text import report_text
+from services.execution.app.venue_port import AllocationInstruction, InstructionState, InstructionView, Intent
+from services.execution.domain.order import Report
+from services.execution.fix.postgres_unit import Part, PostgresUnit
+from services.execution.venues.fix44.record import KnownOrder, NameKind, known_order
+from services.kernel.ids import VenueId
+
+# An order that is known to be absent is sent again, under the same name.
+_ADD_ORDERS = Part("""
+    sent AS (
+        SELECT * FROM unnest(
+            $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::numeric[], $10::text[],
+            $11::text[]
+        ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
+    ), ordered AS (
+        INSERT INTO execution.fix_order (
+            venue_id, client_order_id, instrument_id, side, quantity, increment, order_type, limit_price,
+            time_in_force, currency, send_time, state, why, present_name, confirmed_name, order_id
+        )
+        SELECT $1, name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency,
+            $2, 'SENT', '', name, name, ''
+        FROM sent
+        ON CONFLICT (venue_id, client_order_id) DO UPDATE
+        SET state = 'SENT', send_time = excluded.send_time, instrument_id = excluded.instrument_id,
+            side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price
+    ), named AS (
+        INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind)
+        SELECT $1, name, name, 'ORDER' FROM sent
+        ON CONFLICT DO NOTHING
+    )
+""")
+_ADD_CHANGE = Part("""
+    named AS (
+        INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind) VALUES ($1, $2, $3, $4)
+        ON CONFLICT DO NOTHING
+    ), renamed AS (
+        UPDATE execution.fix_order SET present_name = $2
+        WHERE venue_id = $1 AND client_order_id = $3 AND $4 = 'REPLACE'
+    )
+""")
+_OPEN_INBOX = "INSERT INTO execution.fix_inbox (venue_id, position) VALUES ($1, 0) ON CONFLICT DO NOTHING"
+# Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
+_BEGIN = """
+    WITH inbox AS MATERIALIZED (SELECT position FROM execution.fix_inbox WHERE venue_id = $1 FOR UPDATE),
+    named AS MATERIALIZED (
+        SELECT venue_id, name, kind, client_order_id FROM execution.fix_name
+        WHERE venue_id = $1 AND name = ANY($2::text[])
+    )
+    SELECT inbox.position AS stream_end, named.name, named.kind, ordered.*
+    FROM inbox LEFT JOIN (named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)) ON true
+"""
+# Its plan is kept from when the tables were empty: `told` and `said` name the venue of each row, so that rows are found
+# by their whole keys, not by going through all of the venue's for each. So do the names above.
+# An order may be asked to be called otherwise while what was said of it is applied: that name stays.
+_HEARD = Part("""
+    told AS MATERIALIZED (
+        SELECT $1::text AS venue_id, told.*
+        FROM unnest(
+            $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
+        ) WITH ORDINALITY AS told (report_id, client_order_id, kind, content, report_time, drop_copy, place)
+    ), said AS MATERIALIZED (
+        SELECT $1::text AS venue_id, said.*
+        FROM unnest(
+            $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+            $16::numeric[], $17::numeric[], $18::numeric[], $19::numeric[], $20::boolean[]
+        ) AS said (
+            name, state, why, name_before, present_name, confirmed_name, order_id, quantity, filled, price, fees, open
+        )
+    ), fresh AS (
+        SELECT row_number() OVER (ORDER BY place) AS number, told.*
+        FROM told
+        WHERE NOT EXISTS (
+            SELECT FROM execution.fix_report AS known
+            WHERE known.venue_id = told.venue_id AND known.report_id = told.report_id
+        )
+    ), ended AS (
+        UPDATE execution.fix_inbox SET position = position + (SELECT count(*) FROM fresh) WHERE venue_id = $1
+    ), saved AS (
+        UPDATE execution.fix_order AS was
+        SET state = said.state, why = said.why,
+            present_name = CASE WHEN was.present_name = said.name_before THEN said.present_name
+                ELSE was.present_name END,
+            confirmed_name = said.confirmed_name, order_id = said.order_id,
+            told_quantity = coalesce(said.quantity, was.told_quantity),
+            told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
+            told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
+        FROM said
+        WHERE was.venue_id = said.venue_id AND was.client_order_id = said.name
+    ), reported AS (
+        INSERT INTO execution.fix_report
+            (venue_id, position, report_id, client_order_id, kind, content, report_time, drop_copy)
+        SELECT $1, $2::bigint + number, report_id, client_order_id, kind, CAST(content AS jsonb), report_time, drop_copy
+        FROM fresh
+    )
+""")
+_INSTRUCT = Part("""
+    instructed AS (
+        INSERT INTO execution.fix_instruction
+            (venue_id, allocation_id, client_order_id, replaces, send_time, state, why)
+        SELECT $1, told.allocation_id, told.client_order_id, told.replaces, $2, 'SENT', ''
+        FROM unnest($3::text[], $4::text[], $5::text[]) AS told (allocation_id, client_order_id, replaces)
+        ON CONFLICT DO NOTHING
+    )
+""")
+_SAVE_INSTRUCTION = """
+    UPDATE execution.fix_instruction SET state = $3, why = $4 WHERE venue_id = $1 AND allocation_id = $2
+"""
+
+
+class Writing:
+    """What one transaction writes of one venue's orders."""
+
+    def __init__(self, unit: PostgresUnit, venue_id: VenueId) -> None:
+        """Write within `unit`."""
+        self._unit = unit
+        self._venue_id = venue_id
+        self._stream_end = 0
+        self._names: dict[str, str] = {}
+
+    async def add_orders(self, intents: Sequence[Intent], at: datetime) -> None:
+        """Write down orders that are about to be sent; those that are known to be absent are sent again."""
+        await self._unit.beside(
+            _ADD_ORDERS,
+            self._venue_id,
+            at,
+            [each.client_order_id for each in intents],
+            [each.instrument_id for each in intents],
+            [each.side for each in intents],
+            [each.quantity for each in intents],
+            [each.increment for each in intents],
+            [each.order_type for each in intents],
+            [each.limit_price for each in intents],
+            [each.time_in_force for each in intents],
+            [each.currency for each in intents],
+        )
+
+    async def add_change(self, request_id: str, client_order_id: str, kind: NameKind) -> None:
+        """Write down a change that is about to be asked for. A replaced order will be called by its request."""
+        await self._unit.beside(_ADD_CHANGE, self._venue_id, request_id, client_order_id, kind)
+
+    async def begin_hearing(self, names: Collection[str]) -> dict[str, tuple[NameKind, KnownOrder]]:
+        """Return what names are about, and let nobody else add to the stream until the transaction ends."""
+        driver = await self._unit.begun()
+        found = await driver.fetch(_BEGIN, self._venue_id, list(names))
+        if not found:
+            await driver.execute(_OPEN_INBOX, self._venue_id)
+            found = await driver.fetch(_BEGIN, self._venue_id, list(names))
+        self._stream_end = found[0]["stream_end"]
+        named = [row for row in found if row["name"] is not None]
+        self._names = {row["client_order_id"]: row["present_name"] for row in named}
+        return {row["name"]: (NameKind(row["kind"]), known_order(row)) for row in named}
+
+    async def heard(
+        self, reports: Iterable[tuple[str, Report, datetime, bool]], orders: Collection[KnownOrder]
+    ) -> None:
+        """Add what was said to the stream, each report once, and record how orders stand; after `begin_hearing`.
+
+        Args:
+            reports: Name of the order, report, its time, whether it is a copy.
+            orders: As the broker says that they are.
+        """
+        once = {each[1].report_id: each for each in reversed(list(reports))}
+        said = list(reversed(once.values()))
+        if not said and not orders:
+            return
+        texts = [report_text(report) for _, report, _, _ in said]
+        told = [each.told for each in orders]
+        await self._unit.beside(
+            _HEARD,
+            self._venue_id,
+            self._stream_end,
+            [report.report_id for _, report, _, _ in said],
+            [name for name, _, _, _ in said],
+            [kind for kind, _ in texts],
+            [json.dumps(content) for _, content in texts],
+            [time for _, _, time, _ in said],
+            [copy for _, _, _, copy in said],
+            [each.client_order_id for each in orders],
+            [each.knowledge for each in orders],
+            [each.why for each in orders],
+            [self._names[each.client_order_id] for each in orders],
+            [each.present_name for each in orders],
+            [each.confirmed_name for each in orders],
+            [each.order_id for each in orders],
+            [None if each is None else each.quantity for each in told],
+            [None if each is None else each.filled_quantity for each in told],
+            [None if each is None else each.average_price for each in told],
+            [None if each is None else each.fees for each in told],
+            [None if each is None else each.open for each in told],
+        )
+
+    async def instruct(self, instructions: Sequence[AllocationInstruction], at: datetime) -> None:
+        """Write down allocation instructions that are about to be sent."""
+        await self._unit.beside(
+            _INSTRUCT,
+            self._venue_id,
+            at,
+            [each.allocation_id for each in instructions],
+            [each.client_order_id for each in instructions],
+            [each.replaces for each in instructions],
+        )
+
+    async def save_instruction(self, allocation_id: str, view: InstructionView) -> None:
+        """Record what became of an allocation instruction."""
+        driver = await self._unit.begun()
+        await driver.execute(_SAVE_INSTRUCTION, self._venue_id, allocation_id, view.state, view.why)
+
+    async def refuse_instruction(self, allocation_id: str, why: str) -> None:
+        """Record that an instruction was not understood; harmless where there is none."""
+        await self.save_instruction(allocation_id, InstructionView(InstructionState.REJECTED, why))

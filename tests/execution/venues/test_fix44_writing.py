@@ -1,0 +1,99 @@
+"""What is written of orders at a broker while several transactions are under way, and by which plans."""
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from services.execution.app.venue_port import Intent
+from services.execution.domain.order import Accepted, Filled
+from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.fix.postgres import PostgresStore
+from services.execution.venues.fix44 import writing
+from services.execution.venues.fix44.record import NameKind, OrderKnowledge, Record
+from services.execution.venues.fix44.writing import Writing
+from services.kernel.ids import InstrumentId, VenueId
+from services.runtime.database import Database
+from tests.execution.builders import NOON
+
+VENUE = VenueId("fix44")
+
+
+@pytest.fixture
+async def database(execution_database):
+    database = Database(execution_database.settings())
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def store(database):
+    return PostgresStore(database)
+
+
+def an_intent(name):
+    return Intent(
+        client_order_id=name,
+        instrument_id=InstrumentId("VTI"),
+        side=Side.BUY,
+        quantity=Decimal(10),
+        increment=Decimal(1),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("99.5"),
+        time_in_force=TimeInForce.DAY,
+        currency="USD",
+    )
+
+
+async def sent(store, *names):
+    async with store.begin() as unit:
+        await Writing(unit, VENUE).add_orders([an_intent(name) for name in names], NOON)
+
+
+async def orders(database, *names):
+    async with database.apart() as driver:
+        return await Record(driver, VENUE).orders(names)
+
+
+async def test_an_order_that_is_renamed_while_a_report_of_it_is_applied_keeps_its_new_name(store, database):
+    await sent(store, "c-1")
+    async with store.begin() as unit:
+        hearing = Writing(unit, VENUE)
+        _, order = (await hearing.begin_hearing(["c-1"]))["c-1"]
+        async with store.begin() as other:
+            await Writing(other, VENUE).add_change("c-2", "c-1", NameKind.REPLACE)
+        await hearing.heard([("c-1", Accepted("c-1/1"), NOON, False)], [replace(order, knowledge=OrderKnowledge.KNOWN)])
+
+    found = (await orders(database, "c-1"))["c-1"]
+    assert (found.knowledge, found.present_name) == (OrderKnowledge.KNOWN, "c-2")
+
+
+async def test_a_report_is_in_the_stream_once_and_the_stream_has_no_gap(store, database):
+    await sent(store, "c-1")
+    fill = Filled("c-1/2", Decimal(4), Decimal(100), Decimal(0))
+    for reports in ([Accepted("c-1/1")], [Accepted("c-1/1"), fill, fill], [fill, Accepted("c-1/3")]):
+        async with store.begin() as unit:
+            hearing = Writing(unit, VENUE)
+            await hearing.begin_hearing(["c-1"])
+            await hearing.heard([("c-1", each, NOON, False) for each in reports], [])
+
+    async with database.apart() as driver:
+        stream = await Record(driver, VENUE).said(0, 10)
+    assert [(each.position, each.report.report_id) for each in stream] == [(1, "c-1/1"), (2, "c-1/2"), (3, "c-1/3")]
+
+
+@pytest.mark.parametrize("statement", [writing._BEGIN, f"WITH {writing._HEARD.text} SELECT"])
+async def test_a_plan_that_was_made_on_empty_tables_looks_rows_up_by_their_whole_keys(database, statement):
+    values = max(map(int, re.findall(r"\$(\d+)", statement)))
+    async with database.apart() as driver, driver.transaction():
+        await driver.execute(f"PREPARE kept AS {statement}")
+        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN EXECUTE kept ({', '.join(['NULL'] * values)})"))
+        await driver.execute("DEALLOCATE kept")
+
+    for table, key in (("fix_order", "client_order_id"), ("fix_report", "report_id"), ("fix_name", "name")):
+        for looked_up in re.findall(rf"Scan using \w+ on {table}\b.*\n\s+(.*)", plan):
+            assert looked_up.startswith("Index Cond: ((venue_id = ")
+            assert f" AND ({key} = " in looked_up
+    assert "Seq Scan" not in plan
+    assert "Index Cond" in plan
