@@ -80,13 +80,20 @@ def service_url(admin_url: str, login: str, password: str, database: str = DATAB
     return urlunsplit(at._replace(netloc=f"{quote(login)}:{quote(password, safe='')}@{host}", path=f"/{database}"))
 
 
-async def bootstrap(admin_url: str, passwords: Mapping[str, Passwords], database: str = DATABASE) -> None:
+async def bootstrap(
+    admin_url: str,
+    passwords: Mapping[str, Passwords],
+    database: str = DATABASE,
+    *,
+    iterations: int = SCRAM_ITERATIONS,
+) -> None:
     """Make the database, and for each service its schema and its roles; whatever is there already stays.
 
     Args:
         admin_url: A login that may create databases and roles.
         passwords: By service, the keys of `ROW_GRANTS`.
         database: The database's name.
+        iterations: How often a password is hashed, at least once; whoever connects does that each time, too.
 
     Raises:
         ValueError: A service is not one of ours.
@@ -99,10 +106,10 @@ async def bootstrap(admin_url: str, passwords: Mapping[str, Passwords], database
     try:
         await server.execute("SELECT pg_advisory_lock($1)", LOCK)
         for service, password in passwords.items():
-            await _make_role(server, owner_role(service), password.owner)
-            await _make_role(server, role(service), password.service)
+            await _make_role(server, owner_role(service), password.owner, iterations)
+            await _make_role(server, role(service), password.service, iterations)
             if password.keeper:
-                await _make_role(server, keeper_role(service), password.keeper)
+                await _make_role(server, keeper_role(service), password.keeper, iterations)
         if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
             await server.execute(f"CREATE DATABASE {database} ENCODING 'UTF8' TEMPLATE template0")
         await server.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
@@ -121,14 +128,14 @@ async def bootstrap(admin_url: str, passwords: Mapping[str, Passwords], database
         await server.close()
 
 
-async def _make_role(server: asyncpg.Connection, name: str, password: str) -> None:
+async def _make_role(server: asyncpg.Connection, name: str, password: str, iterations: int) -> None:
     # The name is ours and the verifier is base64, so neither needs quoting; the password itself never leaves here.
-    options = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD '{_scram_verifier(password)}'"
+    proof = f"PASSWORD '{_scram_verifier(password, iterations)}'"
     exists = await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
     if exists:
-        await server.execute(f"ALTER ROLE {name} PASSWORD '{_scram_verifier(password)}'")
+        await server.execute(f"ALTER ROLE {name} {proof}")
     else:
-        await server.execute(f"CREATE ROLE {name} {options}")
+        await server.execute(f"CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {proof}")
 
 
 async def _make_schema(inside: asyncpg.Connection, service: str, database: str) -> None:
@@ -166,14 +173,14 @@ async def _make_keeper_schema(inside: asyncpg.Connection, service: str, database
         await inside.execute(statement)
 
 
-def _scram_verifier(password: str) -> str:
+def _scram_verifier(password: str, iterations: int) -> str:
     """Return what PostgreSQL stores for a password (RFC 5803), so that its log never sees the password itself."""
     salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
-    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
+    return f"SCRAM-SHA-256${iterations}:{salt_text}${stored_text}:{server_text}"
 
 
 def _passwords(environment: Mapping[str, str], services: Sequence[str]) -> dict[str, Passwords]:
