@@ -45,6 +45,7 @@ from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.following import Following
+from services.decision.app.impact import ImpactApp
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
@@ -209,7 +210,7 @@ def build(
         Servicer(
             RUN.services_by_name["RunService"].full_name,
             add_RunServiceServicer_to_server,
-            RunServicer(runs, ComparisonApp(store.read)),
+            RunServicer(runs, ComparisonApp(store.read), ImpactApp(store.read, asks_policy, solver)),
         ),
         Servicer(
             PLAN.services_by_name["PlanService"].full_name,

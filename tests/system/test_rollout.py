@@ -56,6 +56,26 @@ async def enacted(system, node_id, document, plan=None):
     return change
 
 
+async def test_a_draft_is_tried_on_a_past_run_before_anybody_approves_it(asked_system):
+    account_id = asked_system.scenario.clients[7].account_id
+    run_id, plan_then = await decided(asked_system, account_id)
+    author = asked_system.people["policy_author"]
+    request = policy.CreateChangeRequest(
+        request_id=new_request_id(), node_id=account_id, reason="Other.", document=document_from_yaml(FAR)
+    )
+    draft = (await author.policy.CreateChange(request)).change
+
+    found = await author.runs.PreviewChange(run.PreviewChangeRequest(change_id=draft.change_id, run_id=run_id))
+
+    (one,) = found.comparisons
+    assert (one.account_id, one.candidate.outcome) == (account_id, "TRADE")
+    assert one.incumbent_hash == plan_then.inputs.policy_hash != one.candidate_hash
+    assert float(one.candidate.turnover_bps.value) > 1_000
+    assert float(one.turnover_delta_bps.value) > 0
+    # Nothing came of it.
+    assert (await decided(asked_system, account_id))[1].inputs.policy_hash == plan_then.inputs.policy_hash
+
+
 def stopping(metric, bound, account_id):
     """Return the plan of a rollout to one account, with one stop rule over one comparison."""
     return rollout.RolloutPlan(

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from evenkeel.decision.v1 import run_service_pb2 as run_pb
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from services.runtime.wire import words_of
+from tools.cli.comparisons import comparison_rows
 from tools.cli.context import Options, call, out, show, table
 from tools.cli.documents import document_to_yaml
 from tools.cli.policy import AtTime, KnownTime, Node, one, to_approve
@@ -174,6 +176,40 @@ def version(context: typer.Context, version_hash: Annotated[str, typer.Argument(
         if found.HasField("effective_time"):
             out.print(f"  holds from {time(found.effective_time)}", highlight=False)
         out.print(document_to_yaml(found.document), highlight=False, markup=False)
+
+    show(context, found, readable)
+
+
+@app.command()
+def impact(
+    context: typer.Context,
+    change: Annotated[str, typer.Argument(help="Id of a change, in whatever state.")],
+    run: Annotated[str, typer.Option(help="Try it on what this run rested on.")] = "",
+    at: Annotated[
+        datetime | None, typer.Option("--at", help="On the last run that decided for an instant up to this (UTC).")
+    ] = None,
+) -> None:
+    """Try a change on a past day: what each account would have got with it, less what without, in basis points."""
+    request = run_pb.PreviewChangeRequest(change_id=change, run_id=run)
+    if at is not None:
+        request.as_of_time.CopyFrom(utc_message(at))
+
+    async def work(services: Evenkeel) -> run_pb.PreviewChangeResponse:
+        whole = page = await services.runs.PreviewChange(request)
+        while page.next_page_token:
+            request.page_token = page.next_page_token
+            page = await services.runs.PreviewChange(request)
+            whole.comparisons.extend(page.comparisons)
+            whole.account_count += page.account_count
+        whole.next_page_token = ""
+        return whole
+
+    found = call(context, "policy_author", work)
+
+    def readable() -> None:
+        title = f"{change} on {found.run_id}, {time(found.as_of_time)}"
+        out.print(comparison_rows(title, found.comparisons))
+        out.print(f"{len(found.comparisons)} of {found.account_count} accounts have other rules with it")
 
     show(context, found, readable)
 

@@ -9,6 +9,7 @@ from evenkeel.decision.v1 import run_service_pb2 as run_pb
 from evenkeel.policy.v1 import rollout_pb2 as pb
 from evenkeel.policy.v1 import rollout_service_pb2 as service_pb
 from evenkeel.policy.v1 import stop_service_pb2 as stop_pb
+from tools.cli.comparisons import comparison_rows
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import document_from_yaml
 from tools.cli.policy import Node
@@ -91,17 +92,7 @@ def comparisons(
     request = run_pb.ListComparisonsRequest(change_id=change, run_id=run, account_id=account, page_size=count)
     response = call(context, "compliance_officer", lambda services: services.runs.ListComparisons(request))
 
-    def readable() -> None:
-        rows = table("Comparisons", "account", "run", "new", "old", ">tax", ">cost", ">drift", ">turnover")
-        for each in response.comparisons:
-            rows.add_row(
-                each.account_id, each.run_id, each.candidate.outcome, each.incumbent.outcome,
-                number(each.tax_delta_bps), number(each.cost_delta_bps), number(each.drift_delta_bps),
-                number(each.turnover_delta_bps),
-            )  # fmt: skip
-        out.print(rows)
-
-    show(context, response.comparisons, readable)
+    show(context, response.comparisons, lambda: out.print(comparison_rows("Comparisons", response.comparisons)))
 
 
 @halting.command()

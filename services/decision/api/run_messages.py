@@ -9,7 +9,7 @@ from google.rpc import code_pb2, status_pb2
 
 from evenkeel.decision.v1 import run_service_pb2 as pb
 from services.decision.app.comparing import KeptComparison
-from services.decision.domain.comparison import Figures
+from services.decision.domain.comparison import Comparison, Figures
 from services.decision.domain.outline import Totals
 from services.decision.domain.run import RunProgress, RunState
 from services.kernel.money import Money
@@ -102,11 +102,15 @@ def _duration(spent: timedelta) -> Duration:
     return message
 
 
-def comparison_message(kept: KeptComparison) -> pb.Comparison:
+def kept_comparison_message(kept: KeptComparison) -> pb.Comparison:
     """Return the message that says what an account got under both sides of a rollout."""
-    found = kept.comparison
+    return comparison_message(kept.run_id, kept.comparison, kept.decide_time)
+
+
+def comparison_message(run_id: str, found: Comparison, decide_time: datetime) -> pb.Comparison:
+    """Return the message that says what an account gets with a change and without, on the inputs of a run."""
     return pb.Comparison(
-        run_id=kept.run_id,
+        run_id=run_id,
         account_id=found.account_id,
         change_id=found.sides.change_id,
         candidate_hash=found.sides.candidate_hash,
@@ -119,7 +123,7 @@ def comparison_message(kept: KeptComparison) -> pb.Comparison:
         drift_delta_bps=decimal_message(found.drift_bps),
         turnover_delta_bps=decimal_message(found.turnover_bps),
         failed=found.failed,
-        decide_time=instant_message(kept.decide_time),
+        decide_time=instant_message(decide_time),
     )
 
 

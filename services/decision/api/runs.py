@@ -10,17 +10,27 @@ from google.longrunning import operations_pb2
 from evenkeel.decision.v1 import run_service_pb2 as pb
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceServicer
 from services.decision.api.callers import subject
-from services.decision.api.run_messages import comparison_message, operation_message, run_message
+from services.decision.api.run_messages import (
+    comparison_message,
+    kept_comparison_message,
+    operation_message,
+    run_message,
+)
 from services.decision.app.comparing import ComparisonApp, ComparisonFilter
+from services.decision.app.impact import ImpactApp
 from services.decision.app.runs import RunApp, RunWish
 from services.decision.domain.prices import PriceSetId
-from services.kernel.ids import AccountId, RunId
+from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.ids import AccountId, PlanId, RunId
 from services.runtime.context import trace_parent
 from services.runtime.paging import cut, read_page
-from services.runtime.wire import instant_of
+from services.runtime.wire import instant_message, instant_of
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+# Each account of a preview is decided twice.
+PREVIEWED_DEFAULT = 50
+PREVIEWED_MAX = 200
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,6 +41,7 @@ class RunServicer(RunServiceServicer):
 
     app: RunApp
     comparisons: ComparisonApp
+    impacts: ImpactApp
 
     async def StartRun(self, request: pb.StartRunRequest, context: _Context) -> operations_pb2.Operation:
         wish = RunWish(
@@ -72,7 +83,32 @@ class RunServicer(RunServiceServicer):
         before = None if page.after is None else int(page.after[0])
         found = await self.comparisons.list_comparisons(wanted, before, page.size + 1)
         shown, token = cut(found, page, lambda each: (each.number,))
-        return pb.ListComparisonsResponse(comparisons=map(comparison_message, shown), next_page_token=token)
+        return pb.ListComparisonsResponse(comparisons=map(kept_comparison_message, shown), next_page_token=token)
+
+    async def PreviewChange(self, request: pb.PreviewChangeRequest, context: _Context) -> pb.PreviewChangeResponse:
+        if request.run_id and request.HasField("as_of_time"):
+            violation = FieldViolation("as_of_time", "must be absent when a run is named")
+            raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
+        page = read_page(request, default=PREVIEWED_DEFAULT, most=PREVIEWED_MAX)
+        # Pages are of one run, also when another is decided between them.
+        run_id, after = (
+            (request.run_id, None) if page.after is None else (str(page.after[0]), PlanId(str(page.after[1])))
+        )
+        found = await self.impacts.impact(
+            request.change_id,
+            RunId(run_id) if run_id else None,
+            instant_of(request.as_of_time, "as_of_time") if request.HasField("as_of_time") else None,
+            None if after is None else PlanId(after),
+            page.size,
+        )
+        run = found.run
+        return pb.PreviewChangeResponse(
+            run_id=run.run_id,
+            as_of_time=instant_message(run.as_of_time),
+            comparisons=[comparison_message(run.run_id, each, run.as_of_time) for each in found.comparisons],
+            account_count=len(found.plans),
+            next_page_token=page.token((run.run_id, found.plans[-1].plan_id)) if len(found.plans) == page.size else "",
+        )
 
     async def WatchRun(self, request: pb.WatchRunRequest, context: _Context) -> AsyncIterator[pb.WatchRunResponse]:
         async for progress in self.app.watch_run(RunId(request.run_id)):

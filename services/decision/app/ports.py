@@ -76,6 +76,10 @@ class Runs(Protocol):
         """Return runs with their number, newest first, those before number `before`."""
         ...
 
+    async def decided_by(self, as_of_time: datetime | None) -> Run | None:
+        """Return the run that decided for the latest business instant up to this one, of all for None."""
+        ...
+
     async def move(self, run: Run, was: RunState) -> None:
         """Keep state, end and note of a run.
 
@@ -390,6 +394,17 @@ class PolicyDocuments(Protocol):
         """Return the policies in force at `effective_time`, for each of the accounts.
 
         Raises:
+            Unreachable: The service does not answer.
+        """
+        ...
+
+    async def supposing(
+        self, change_id: str, account_ids: Sequence[AccountId], effective_time: datetime, known_time: datetime | None
+    ) -> EffectivePolicies:
+        """Return the same as it was known at an instant, now for None, but as if a change governed its node.
+
+        Raises:
+            NotFound: There is no such change.
             Unreachable: The service does not answer.
         """
         ...

@@ -1,5 +1,6 @@
 """Finds again what a plan was decided on, by the hashes that it names."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.decision.app.policies import with_policy
@@ -35,18 +36,49 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
     Raises:
         RuntimeError: Something that it rests on is not stored.
     """
-    named = plan.inputs
-    run = await session.runs.get(plan.run_id)
+    inputs, basis = await inputs_of_all(session, [plan], policy)
+    return inputs[0], basis
+
+
+async def inputs_of_all(
+    session: Session, plans: Sequence[Plan], policy: PolicyClient
+) -> tuple[Sequence[AccountInputs], Basis]:
+    """Return what plans of one run were decided on, in their order.
+
+    Args:
+        session: To read in.
+        plans: One or more.
+        policy: Reads policies.
+
+    Raises:
+        RuntimeError: Something that they rest on is not stored.
+    """
+    named = plans[0].inputs
+    run = await session.runs.get(plans[0].run_id)
     prices = await session.prices.price_set(PriceSetId(named.price_set_id))
-    hashes = {named.account_hash, named.instruments_hash, named.risk_model_hash}
-    if named.policy_hash:
-        hashes.add(named.policy_hash)
+    hashes = {named.instruments_hash, named.risk_model_hash}
+    for plan in plans:
+        hashes |= {each for each in (plan.inputs.account_hash, plan.inputs.policy_hash) if each}
     bodies = await session.contents.get(hashes)
     missing = sorted(hashes - bodies.keys())
     if run is None or prices is None or missing:
         what = ", ".join(missing) or f"the prices {named.price_set_id}"
-        raise RuntimeError(f"plan {plan.plan_id} rests on {what}, which is not stored")
+        raise RuntimeError(f"plan {plans[0].plan_id} rests on {what}, which is not stored")
     known = read_recorded(InstrumentList, bodies[named.instruments_hash])
+    basis = Basis(
+        market=market_of(prices, known),
+        risk_model=read_risk_model(bodies[named.risk_model_hash]),
+        instruments_hash=named.instruments_hash,
+        risk_model_hash=named.risk_model_hash,
+        engine=named.engine,
+        as_of_time=named.as_of_time,
+        currency=run.currency,
+    )
+    return [_inputs(plan, bodies, policy) for plan in plans], basis
+
+
+def _inputs(plan: Plan, bodies: Mapping[str, bytes], policy: PolicyClient) -> AccountInputs:
+    named = plan.inputs
     inputs = AccountInputs(
         account=account_from_content(bodies[named.account_hash]),
         account_hash=named.account_hash,
@@ -63,13 +95,4 @@ async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple
     failure = None if plan.content is None else plan.content.failure
     if failure is not None and failure.reason in NOT_OF_INPUTS:
         inputs = replace(inputs, refused=failure)
-    basis = Basis(
-        market=market_of(prices, known),
-        risk_model=read_risk_model(bodies[named.risk_model_hash]),
-        instruments_hash=named.instruments_hash,
-        risk_model_hash=named.risk_model_hash,
-        engine=named.engine,
-        as_of_time=named.as_of_time,
-        currency=run.currency,
-    )
-    return inputs, basis
+    return inputs

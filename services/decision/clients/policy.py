@@ -58,10 +58,20 @@ class GrpcPolicy:
         Accounts that the tree does not have are without a policy, like those for which none is in force.
         """
         try:
-            return await self._resolve(account_ids, account_ids, effective_time)
+            return await self._resolve(account_ids, _request(account_ids, effective_time))
         except NotFound:
             # Policy refuses the whole call for one unknown account; it knows all that it knows without being told.
-            return await self._resolve((), account_ids, effective_time)
+            return await self._resolve(account_ids, _request((), effective_time))
+
+    async def supposing(
+        self, change_id: str, account_ids: Sequence[AccountId], effective_time: datetime, known_time: datetime | None
+    ) -> EffectivePolicies:
+        """Return the same as it was known at an instant, now for None, but as if a change governed its node."""
+        request = _request(account_ids, effective_time)
+        request.change_id = change_id
+        if known_time is not None:
+            request.known_time.CopyFrom(instant_message(known_time))
+        return await self._resolve(account_ids, request)
 
     def read(self, document: bytes) -> Policy:
         """Return what a document says.
@@ -91,12 +101,7 @@ class GrpcPolicy:
         """Return `document` with the fields that `over` sets in place of its own, lists as a whole."""
         return overlaid_policy(document, over)
 
-    async def _resolve(
-        self, asked: Sequence[AccountId], account_ids: Sequence[AccountId], effective_time: datetime
-    ) -> EffectivePolicies:
-        request = pb.ResolvePoliciesRequest(
-            account_ids=asked, effective_time=instant_message(effective_time), with_comparisons=True
-        )
+    async def _resolve(self, account_ids: Sequence[AccountId], request: pb.ResolvePoliciesRequest) -> EffectivePolicies:
         sides: dict[AccountId, PolicySides] = {}
         documents: dict[PolicyHash, bytes] = {}
         versions: dict[PolicyHash, tuple[str, ...]] = {}
@@ -126,6 +131,12 @@ class GrpcPolicy:
             policy_of=policy_of,
             sides=sides,
         )
+
+
+def _request(account_ids: Sequence[AccountId], effective_time: datetime) -> pb.ResolvePoliciesRequest:
+    return pb.ResolvePoliciesRequest(
+        account_ids=account_ids, effective_time=instant_message(effective_time), with_comparisons=True
+    )
 
 
 def read_policy(document: bytes) -> Policy:

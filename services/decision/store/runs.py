@@ -103,6 +103,15 @@ class RunStore:
         wanted = select(run.c.sequence, *_RUN).order_by(run.c.sequence.desc()).limit(limit)
         return await self._progress(wanted if before is None else wanted.where(run.c.sequence < before))
 
+    async def decided_by(self, as_of_time: datetime | None) -> Run | None:
+        """Return the run that decided for the latest business instant up to this one, of all for None."""
+        wanted = select(*_RUN).where(run.c.decided_time.is_not(None))
+        if as_of_time is not None:
+            wanted = wanted.where(run.c.as_of_time <= as_of_time)
+        newest = wanted.order_by(run.c.as_of_time.desc(), run.c.sequence.desc()).limit(1)
+        row = (await self.connection.execute(newest)).one_or_none()
+        return None if row is None else _run(row)
+
     async def move(self, moved: Run, was: RunState) -> None:
         """Keep state, instants and note of a run; Conflict when its state is not `was`."""
         await self._one(

@@ -195,6 +195,7 @@ class PolicyServicer(PolicyServiceServicer):
             as_of(request, self.market_clock.now()),
             at_once=ACCOUNTS_AT_ONCE,
             with_sides=request.with_comparisons,
+            supposing=ChangeId(request.change_id) if request.change_id else None,
         )
         async for part in parts(resolved, self.messages):
             yield part

@@ -10,9 +10,10 @@ from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, place_of
-from services.policy.app.editions import Editions
+from services.policy.app.editions import Editions, Known
 from services.policy.app.loading import load
-from services.policy.app.ports import Read
+from services.policy.app.ports import PolicyReader, Read
+from services.policy.app.supposing import Supposed
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
 from services.policy.domain.document import EMPTY, FIELDS, Document
@@ -109,17 +110,28 @@ class PolicyApp:
         return found
 
     async def resolve(
-        self, account_ids: Sequence[PolicyNodeId], as_of: AsOf, *, at_once: int, with_sides: bool = False
+        self,
+        account_ids: Sequence[PolicyNodeId],
+        as_of: AsOf,
+        *,
+        at_once: int,
+        with_sides: bool = False,
+        supposing: ChangeId | None = None,
     ) -> AsyncIterator[Resolved]:
         """Yield what applies to each account, in the order given, `at_once` at a time.
 
         Accounts for which nothing was in force have no layers. When no account is given, all are meant, by id.
+        With `supposing`, it is what would apply if that change governed its node, whatever its state.
 
         Raises:
             NodeNotFound: Names the first that does not exist.
+            ChangeNotFound: There is no such change.
         """
         async with self.read() as policies:
-            known = await self.editions.known(policies)
+            newest = await self.editions.known(policies)
+            known: Known | Supposed = newest
+            if supposing is not None:
+                known = Supposed(newest, await existing_change(policies, supposing))
             lineage, layers = await load(known, account_ids or None, as_of)
             overlays = known.overlays(as_of)
             clients = await policies.clients(lineage.parents.keys() if account_ids else None, as_of)
@@ -258,10 +270,7 @@ class PolicyApp:
                 return (await self.version(version_id)).document
             case ChangePoint(change_id):
                 async with self.read() as policies:
-                    change = await policies.change(change_id)
-                if change is None:
-                    raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
-                return change.document
+                    return (await existing_change(policies, change_id)).document
             case NodePoint(node_id, as_of, merged=True):
                 return (await self.editions.applied(node_id, as_of)).plain.document
             case NodePoint(node_id, as_of):
@@ -271,6 +280,18 @@ class PolicyApp:
                 return EMPTY if layer is None else layer.document
             case _:
                 assert_never(point)
+
+
+async def existing_change(policies: PolicyReader, change_id: ChangeId) -> Change:
+    """Return a change.
+
+    Raises:
+        ChangeNotFound: It does not exist.
+    """
+    change = await policies.change(change_id)
+    if change is None:
+        raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
+    return change
 
 
 class _Named:

@@ -55,6 +55,11 @@ class Overlays:
             if self.candidates[each].stage is Stage.CANARY and self.candidates[each].rollout.in_canary(household, path)
         )
 
+    def without(self, node_id: PolicyNodeId) -> "Overlays":
+        """Return the same without a rollout at a node."""
+        candidates = {each: found for each, found in self.candidates.items() if each != node_id}
+        return Overlays(candidates, self.stops, self.kind_of)
+
     def stops_on(self, path: Sequence[PolicyNodeId]) -> list[Stop]:
         """Return the stops that hold at the end of a path, from the root down."""
         return [stop for each in path for stop in self.stops.get(each, ())] if self.stops else []

@@ -93,7 +93,7 @@ async def serving(decision_database, tmp_path):
         Servicer(
             "evenkeel.decision.v1.RunService",
             add_RunServiceServicer_to_server,
-            RunServicer(world.runs, ComparisonApp(world.store.read)),
+            RunServicer(world.runs, ComparisonApp(world.store.read), world.impacts),
         ),
         Servicer(
             "evenkeel.decision.v1.PlanService",

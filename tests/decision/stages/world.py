@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from services.decision.app.comparing import Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.following import Following
+from services.decision.app.impact import ImpactApp
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
@@ -54,7 +55,7 @@ from services.decision.store.sessions import DecisionStore, PlansOfBooks
 from services.decision.store.values import ValueSessions
 from services.kernel.canonical import content_hash
 from services.kernel.clock import FixedClock
-from services.kernel.errors import Invalid, Unreachable
+from services.kernel.errors import Invalid, NotFound, Unreachable
 from services.kernel.ids import OrderId, RunId
 from services.policy.api.documents import document_message
 from services.policy.domain.presets import PRESETS
@@ -69,6 +70,10 @@ ENGINE = "engine/1"
 
 class DoesNotAnswer(Unreachable):
     reason = "PEER_UNREACHABLE"
+
+
+class ChangeMissing(NotFound):
+    reason = "POLICY_CHANGE_NOT_FOUND"
 
 
 def number(value):
@@ -130,6 +135,9 @@ class FakePolicy:
     candidate: bytes | None = None
     canary: set = field(default_factory=set)
     reports: list = field(default_factory=list)
+    # Changes by id: the accounts that each reaches, and the document that they would have; and as of when it was asked.
+    changes: dict = field(default_factory=dict)
+    supposed_as_of: list = field(default_factory=list)
     # What it was told that accounts are worth, by request; accounts of `without` it does not have.
     values: dict = field(default_factory=dict)
     down: bool = False
@@ -155,6 +163,15 @@ class FakePolicy:
             policy_of={each: content_hash(bodies[each]) if each in bodies else "" for each in account_ids},
             sides=sides,
         )
+
+    async def supposing(self, change_id, account_ids, effective_time, known_time):
+        if change_id not in self.changes:
+            raise ChangeMissing(f"policy change {change_id} does not exist", change_id=change_id)
+        self.supposed_as_of.append((effective_time, known_time))
+        reached, document = self.changes[change_id]
+        return await replace(
+            self, own={**self.own, **dict.fromkeys(reached, document)}, candidate=None, canary=set()
+        ).resolve(account_ids, effective_time)
 
     async def report(self, request_id, found):
         if self.down:
@@ -340,6 +357,7 @@ class World:
             ENGINE,
         )
         self.previews = PreviewApp(self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD")
+        self.impacts = ImpactApp(self.store.read, self.policy, self.solver)
         self.explanations = ExplainApp(self.store.read, self.solver, self.policy)
         kept = PreviewSessions(database)
         self.preview_errors = PreviewErrors(kept.read, kept.begin, self.clock)

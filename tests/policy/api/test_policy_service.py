@@ -657,10 +657,11 @@ async def test_what_was_in_force_as_known_then(service):
         await service.effective("nobody")
 
 
-async def resolve(service, *account_ids):
+async def resolve(service, *account_ids, change_id=""):
     """Return the policy hash of each account, in the order streamed, and each policy by its hash."""
     hashes, policies = [], {}
-    async for part in service.reading.ResolvePolicies(pb.ResolvePoliciesRequest(account_ids=account_ids)):
+    request = pb.ResolvePoliciesRequest(account_ids=account_ids, change_id=change_id)
+    async for part in service.reading.ResolvePolicies(request):
         for policy in part.policies:
             assert policy.policy_hash not in policies
             policies[policy.policy_hash] = policy
@@ -668,6 +669,31 @@ async def resolve(service, *account_ids):
         assert all(word in policies for word in words if word)
         hashes += zip(part.account_ids, words, strict=True)
     return hashes, policies
+
+
+async def test_what_would_apply_if_a_change_governed_is_what_applies_once_it_does(service):
+    await service.plant(
+        growth=("model", "firm"), a1=("account", "growth"), a2=("account", "growth"), a3=("account", "firm")
+    )
+    await service.enact(both(risk(cash_floor="0.01"), guarded("risk.cash_floor", maximum="0.05")))
+    await service.enact(targets(cash="0.05", VTI="0.95"), "growth")
+    before = dict((await resolve(service))[0])
+    draft = await service.draft(both(targets(cash="0.05", VTI="0.9", BND="0.05"), risk(cash_floor="0.03")), "growth")
+
+    supposed, policies = await resolve(service, change_id=draft.change_id)
+    (alone,), _ = await resolve(service, "a2", change_id=draft.change_id)
+    as_before = dict((await resolve(service))[0])
+    service.market_clock.advance(SECOND)
+    await service.approve(await service.submit(draft))
+    after = dict((await resolve(service))[0])
+
+    assert as_before == before
+    assert dict(supposed) == after
+    assert alone == ("a2", after["a2"])
+    assert (supposed[0][1] != before["a1"], dict(supposed)["a3"]) == (True, before["a3"])
+    assert draft.version_hash in policies[after["a1"]].version_hashes
+    async with refused(NOT_FOUND, "POLICY_CHANGE_NOT_FOUND"):
+        await resolve(service, change_id="change-of-nobody")
 
 
 async def test_many_accounts_are_resolved_as_each_alone(service):

@@ -709,6 +709,92 @@ class ListComparisonsResponse(_message.Message):
 Global___ListComparisonsResponse: _TypeAlias = ListComparisonsResponse  # noqa: Y015
 
 @_typing.final
+class PreviewChangeRequest(_message.Message):
+    """Request of `PreviewChange`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.str
+    """The change of policy."""
+    run_id: _builtins.str
+    """Whose accounts, and on what; the one chosen by `as_of_time` when empty."""
+    page_size: _builtins.int
+    """Accounts per page, at most 200; 50 when 0."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The run that decided for the latest business instant up to this one; the latest
+        of all when absent. Only without `run_id`.
+        """
+
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "change_id", b"change_id", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewChangeRequest: _TypeAlias = PreviewChangeRequest  # noqa: Y015
+
+@_typing.final
+class PreviewChangeResponse(_message.Message):
+    """Response of `PreviewChange`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """Which run."""
+    account_count: _builtins.int
+    """Accounts of this page, those included that the change does not reach."""
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The business instant that it decided for."""
+
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Comparison]:
+        """Accounts of this page whose policy the change changes, in the order of their plans'
+        ids. Differences are what the change makes more of.
+        """
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        comparisons: _abc.Iterable[Global___Comparison] | None = ...,
+        account_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "as_of_time", b"as_of_time", "comparisons", b"comparisons", "next_page_token", b"next_page_token", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewChangeResponse: _TypeAlias = PreviewChangeResponse  # noqa: Y015
+
+@_typing.final
 class WatchRunRequest(_message.Message):
     """Request of `WatchRun`."""
 

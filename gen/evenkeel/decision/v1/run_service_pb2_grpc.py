@@ -64,6 +64,11 @@ class RunServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.FromString,
                 _registered_method=True)
+        self.PreviewChange = channel.unary_unary(
+                '/evenkeel.decision.v1.RunService/PreviewChange',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeResponse.FromString,
+                _registered_method=True)
         self.WatchRun = channel.unary_stream(
                 '/evenkeel.decision.v1.RunService/WatchRun',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.WatchRunRequest.SerializeToString,
@@ -124,6 +129,18 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewChange(self, request, context):
+        """Decides the accounts of a past run again, on what they were decided on then, as if
+        a change of policy had been in force, and returns what each gets with the change
+        and without. The change may be a draft. Nothing is written, and nothing is traded.
+
+        Errors: `NOT_FOUND` / `RUN_NOT_FOUND`, also when no run was decided by that instant;
+        `POLICY_CHANGE_NOT_FOUND`; `UNAVAILABLE` / `PEER_UNREACHABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchRun(self, request, context):
         """Streams a run each time its progress changes, until it is final.
 
@@ -160,6 +177,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListComparisons,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.SerializeToString,
+            ),
+            'PreviewChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewChange,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeResponse.SerializeToString,
             ),
             'WatchRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRun,
@@ -306,6 +328,33 @@ class RunService:
             '/evenkeel.decision.v1.RunService/ListComparisons',
             evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_run__service__pb2.ListComparisonsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.RunService/PreviewChange',
+            evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_run__service__pb2.PreviewChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

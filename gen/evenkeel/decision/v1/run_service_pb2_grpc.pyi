@@ -63,6 +63,14 @@ class RunServiceStub:
     """Lists what accounts under a rollout of policy got under both sides, newest
     first. Only the side that was in force became a plan.
     """
+    PreviewChange: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.PreviewChangeRequest, _run_service_pb2.PreviewChangeResponse]
+    """Decides the accounts of a past run again, on what they were decided on then, as if
+    a change of policy had been in force, and returns what each gets with the change
+    and without. The change may be a draft. Nothing is written, and nothing is traded.
+
+    Errors: `NOT_FOUND` / `RUN_NOT_FOUND`, also when no run was decided by that instant;
+    `POLICY_CHANGE_NOT_FOUND`; `UNAVAILABLE` / `PEER_UNREACHABLE`.
+    """
     WatchRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]
     """Streams a run each time its progress changes, until it is final.
 
@@ -102,6 +110,14 @@ class RunServiceAsyncStub(RunServiceStub):
     ListComparisons: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListComparisonsRequest, _run_service_pb2.ListComparisonsResponse]  # type: ignore[assignment]
     """Lists what accounts under a rollout of policy got under both sides, newest
     first. Only the side that was in force became a plan.
+    """
+    PreviewChange: _aio.UnaryUnaryMultiCallable[_run_service_pb2.PreviewChangeRequest, _run_service_pb2.PreviewChangeResponse]  # type: ignore[assignment]
+    """Decides the accounts of a past run again, on what they were decided on then, as if
+    a change of policy had been in force, and returns what each gets with the change
+    and without. The change may be a draft. Nothing is written, and nothing is traded.
+
+    Errors: `NOT_FOUND` / `RUN_NOT_FOUND`, also when no run was decided by that instant;
+    `POLICY_CHANGE_NOT_FOUND`; `UNAVAILABLE` / `PEER_UNREACHABLE`.
     """
     WatchRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Streams a run each time its progress changes, until it is final.
@@ -169,6 +185,20 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.ListComparisonsResponse, _abc.Awaitable[_run_service_pb2.ListComparisonsResponse]]:
         """Lists what accounts under a rollout of policy got under both sides, newest
         first. Only the side that was in force became a plan.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewChange(
+        self,
+        request: _run_service_pb2.PreviewChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.PreviewChangeResponse, _abc.Awaitable[_run_service_pb2.PreviewChangeResponse]]:
+        """Decides the accounts of a past run again, on what they were decided on then, as if
+        a change of policy had been in force, and returns what each gets with the change
+        and without. The change may be a draft. Nothing is written, and nothing is traded.
+
+        Errors: `NOT_FOUND` / `RUN_NOT_FOUND`, also when no run was decided by that instant;
+        `POLICY_CHANGE_NOT_FOUND`; `UNAVAILABLE` / `PEER_UNREACHABLE`.
         """
 
     @_abc_1.abstractmethod
