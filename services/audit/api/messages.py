@@ -3,7 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from operator import attrgetter
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -14,7 +16,7 @@ from services.audit.domain.batch import Columns, recordable
 from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.entry import Entry, Event, EventInvalid, printable
 from services.audit.domain.filter import EntryFilter
-from services.audit.domain.sequencing import Result, Status
+from services.audit.domain.sequencing import Status
 from services.kernel.canonical import JsonValue, rfc3339
 from services.kernel.errors import Invalid, Violations
 from services.runtime.wire import EPOCH, instant_message, instant_of
@@ -81,6 +83,13 @@ _SUBJECTS_MAX = _rules(pb.Event, "subjects").repeated.max_items
 _DATA_BYTES_MAX = _rules(pb.Event, "data").bytes.max_len
 
 
+_FIELDS = attrgetter(
+    *("event_id", "kind", "producer", "actor", "trace_parent", "data", "subjects"),
+    *("occurred_time.seconds", "occurred_time.nanos"),
+)
+_KIND_AND_ID = attrgetter("kind", "id")
+
+
 def _surely_events(request: pb.AppendRequest | pb.AppendStreamRequest) -> list[Event] | None:
     """Return the events that `request` tells, None when something may be wrong with it.
 
@@ -92,31 +101,29 @@ def _surely_events(request: pb.AppendRequest | pb.AppendStreamRequest) -> list[E
         return None
     if request.log and not _OF_REQUEST["log"].allow([request.log]):
         return None
-    subjects: list[dict[str, str]] = []
-    times: list[datetime] = []
-    for each in messages:
-        said = each.subjects
-        about = {subject.kind: subject.id for subject in said}
-        if len(about) != len(said) or len(about) > _SUBJECTS_MAX or not each.HasField("occurred_time"):
-            return None
-        subjects.append(about)
-        at = each.occurred_time
-        nanos = at.nanos
-        try:
-            times.append(EPOCH + timedelta(0, at.seconds, nanos // 1000))
-        except OverflowError:
-            return None
-        if nanos % 1000:
-            return None
+    ids, kinds, producers, actors, traces, data, said, seconds, nanos = zip(*map(_FIELDS, messages), strict=True)
+    subjects = [dict(map(_KIND_AND_ID, each)) for each in said]
+    lengths = list(map(len, subjects))
+    if lengths != list(map(len, said)) or max(lengths) > _SUBJECTS_MAX:
+        return None
+    # An instant that is not there reads as that of 1970.
+    if 0 in seconds and not all(each.HasField("occurred_time") for each in messages):
+        return None
+    try:
+        times = [EPOCH + timedelta(0, second, nano // 1000) for second, nano in zip(seconds, nanos, strict=True)]
+    except OverflowError:
+        return None
+    if any(nano % 1000 for nano in nanos):
+        return None
     columns = Columns(
-        event_ids=[each.event_id.lower() for each in messages],
-        kinds=[each.kind for each in messages],
+        event_ids=[event_id.lower() for event_id in ids],
+        kinds=kinds,
         occurred_times=times,
-        producers=[each.producer for each in messages],
-        actors=[each.actor for each in messages],
-        trace_parents=[each.trace_parent for each in messages],
+        producers=producers,
+        actors=actors,
+        trace_parents=traces,
         subjects=subjects,
-        data=[each.data for each in messages],
+        data=data,
     )
     if not (
         _OF_EVENT["kind"].allow(set(columns.kinds))
@@ -203,13 +210,19 @@ def question_of(wanted: EntryFilter) -> dict[str, JsonValue]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def result_messages(appended: Appended) -> list[pb.AppendResult]:
-    """Return the messages that say what became of each event."""
-    return list(map(_result_message, appended.results))
+_Answer = TypeVar("_Answer", pb.AppendResponse, pb.AppendStreamResponse)
 
 
-def _result_message(result: Result) -> pb.AppendResult:
-    return pb.AppendResult(index=result.index, status=_STATUS[result.status])
+def told(appended: Appended, answer: _Answer) -> _Answer:
+    """Return `answer`, which says nothing yet, with what became of each event and the checkpoint that covers them."""
+    add = answer.results.add
+    for result in appended.results:
+        # A message is filled in half the time that one takes to be made and copied.
+        message = add()
+        message.index = result.index
+        message.status = _STATUS[result.status]
+    answer.checkpoint.CopyFrom(checkpoint_message(appended.checkpoint))
+    return answer
 
 
 def entry_message(entry: Entry) -> pb.Entry:

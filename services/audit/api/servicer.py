@@ -1,6 +1,7 @@
 """`evenkeel.audit.v1.AuditService`: message → values → use case → message."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
@@ -15,11 +16,11 @@ from services.audit.api.messages import (
     entry_message,
     filter_of,
     question_of,
-    result_messages,
+    told,
 )
 from services.audit.api.reading import AccessRecorder
 from services.audit.app import Access, Appended, Logs, accounts_in
-from services.audit.domain.entry import Event
+from services.audit.domain.entry import TRACE_ID, Event
 from services.audit.domain.errors import LogReserved, ProducerForeign
 from services.audit.domain.logs import OWN
 from services.kernel.canonical import JsonValue
@@ -52,8 +53,7 @@ class AuditServicer(AuditServiceServicer):
         self._reader = EventsReader(Validation().check)
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
-        appended = await self._append(request)
-        return pb.AppendResponse(results=result_messages(appended), checkpoint=checkpoint_message(appended.checkpoint))
+        return told(await self._append(request), pb.AppendResponse())
 
     async def AppendStream(
         self, requests: AsyncIterator[pb.AppendStreamRequest], context: _Context
@@ -75,9 +75,7 @@ class AuditServicer(AuditServiceServicer):
             while (appending := await begun.get()) is not None:
                 appended = await appending
                 flight.release()
-                yield pb.AppendStreamResponse(
-                    results=result_messages(appended), checkpoint=checkpoint_message(appended.checkpoint)
-                )
+                yield told(appended, pb.AppendStreamResponse())
             await taking
         finally:
             # A caller that has gone is not waited for; what was queued is appended or not, and it will repeat it.
@@ -188,10 +186,11 @@ def _in_their_traces(events: Sequence[Event]) -> Iterator[None]:
     """Be a span in each trace that one of `events` happened in, so that each ends where it is recorded."""
     counts: dict[str, int] = {}
     parents: dict[str, str] = {}
-    for event in events:
-        if event.trace_id is not None:
-            parents.setdefault(event.trace_id, event.trace_parent)
-            counts[event.trace_id] = counts.get(event.trace_id, 0) + 1
+    for trace_parent, count in Counter([event.trace_parent for event in events]).items():
+        if trace_parent:
+            trace_id = trace_parent[TRACE_ID]
+            parents.setdefault(trace_id, trace_parent)
+            counts[trace_id] = counts.get(trace_id, 0) + count
     with ExitStack() as spans:
         for trace_id, trace_parent in parents.items():
             spans.enter_context(continued(trace_parent, "audit.append", evenkeel__events=counts[trace_id]))

@@ -122,13 +122,13 @@ class AuditApp:
         """
         if self._sealed is not None:
             events = await self._sealed(events)
-        violations = Violations()
-        for number, event in enumerate(events):
-            if event.size_bytes > EVENT_BYTES_MAX:
-                violations.add(
-                    f"events[{number}]", f"must be at most {EVENT_BYTES_MAX} bytes as JSON, was {event.size_bytes}"
-                )
-        violations.raise_if_any(EventTooLarge)
+        sizes = [event.size_bytes for event in events]
+        if max(sizes, default=0) > EVENT_BYTES_MAX:
+            violations = Violations()
+            for number, size in enumerate(sizes):
+                if size > EVENT_BYTES_MAX:
+                    violations.add(f"events[{number}]", f"must be at most {EVENT_BYTES_MAX} bytes as JSON, was {size}")
+            violations.raise_if_any(EventTooLarge)
         return await self._sequencer.append(events)
 
     async def entry(self, index: int) -> Entry:

@@ -26,7 +26,7 @@ class Sealer:
 
     async def sealed(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return `events` as they may be recorded, in their order."""
-        if not any(event.kind in PERSONAL_FIELDS for event in events):
+        if PERSONAL_FIELDS.keys().isdisjoint({event.kind for event in events}):
             return events
         subjects = sorted({subject for event in events for subject in subjects_of(event)})
         if not subjects:

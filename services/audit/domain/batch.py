@@ -7,8 +7,9 @@ one by one. Of those that are not seen to be right, `Event` itself says what is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 
-from services.audit.domain.entry import TRACE_PARENT, Event, printable, surely_canonical_object
+from services.audit.domain.entry import TRACE_PARENT, Event, parts_of_each, printable, surely_canonical_objects
 
 _UUID_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)
@@ -30,16 +31,26 @@ class Columns:
 
 
 def recordable(columns: Columns) -> list[Event] | None:
-    """Return the events; None when one of them may be none that can be recorded."""
+    """Return the events; None when one of them may be none that can be recorded. Times are in UTC."""
     names = {*columns.producers, *columns.actors}
     names.update(*(about.values() for about in columns.subjects))
     if not (
         _uuids(columns.event_ids)
         and all(map(TRACE_PARENT.fullmatch, filter(None, set(columns.trace_parents))))
         and printable("".join(names))
-        and all(map(surely_canonical_object, columns.data))
+        and surely_canonical_objects(columns.data)
     ):
         return None
+    parts = parts_of_each(
+        columns.actors,
+        columns.data,
+        columns.event_ids,
+        columns.kinds,
+        columns.occurred_times,
+        columns.producers,
+        columns.subjects,
+        columns.trace_parents,
+    )
     return list(
         map(
             Event.checked,
@@ -51,6 +62,7 @@ def recordable(columns: Columns) -> list[Event] | None:
             columns.trace_parents,
             columns.subjects,
             columns.data,
+            parts or repeat(None),
         )
     )
 

@@ -11,7 +11,7 @@ root: whoever holds entries 1 to n of an account can see that none was kept from
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,10 +35,16 @@ EVENT_BYTES_MAX = BODY_BYTES_MAX - _ENVELOPE_BYTES_MAX
 
 # W3C Trace Context, version 00: trace id and parent id are not all zeros.
 TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_ID = slice(3, 35)
 # What no name needs, and PostgreSQL's text cannot hold or a terminal would obey.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+
+# How the members of an event stand between the log's own; see `Event.parts`.
+_FIRST = b'"actor":%b,"data":%b,"event_id":"%b"'
+_SECOND = b'"kind":%b,"occurred_time":%b,"producer":%b'
+_THIRD = b'"subjects":%b,"trace_parent":"%b"'
 
 # A hash that is copied is made in half the time of a new one.
 _SHA256 = hashlib.sha256()
@@ -128,8 +134,12 @@ class Event:
         trace_parent: str,
         subjects: Mapping[str, str],
         data: bytes,
+        parts: tuple[bytes, bytes, bytes] | None = None,
     ) -> "Event":
-        """Return the event with these fields, for whoever has checked them; see `services.audit.domain.batch`."""
+        """Return the event with these fields, for whoever has checked them; see `services.audit.domain.batch`.
+
+        `parts`, when they are given, are those that it would have.
+        """
         event = object.__new__(cls)
         fields = event.__dict__
         fields["event_id"] = event_id
@@ -140,6 +150,8 @@ class Event:
         fields["trace_parent"] = trace_parent
         fields["subjects"] = subjects
         fields["data"] = data
+        if parts is not None:
+            fields["parts"] = parts
         return event
 
     @property
@@ -150,16 +162,15 @@ class Event:
     @property
     def trace_id(self) -> str | None:
         """The trace it happened in, 32 hexadecimal digits."""
-        return self.trace_parent[3:35] or None
+        return self.trace_parent[TRACE_ID] or None
 
     @_remembered
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The event's members of the body, as they stand between the log's own."""
         return (
-            b'"actor":%b,"data":%b,"event_id":"%b"' % (_name(self.actor), self.data, self.event_id.encode()),
-            b'"kind":%b,"occurred_time":%b,"producer":%b'
-            % (_name(self.kind), written(self.occurred_time), _name(self.producer)),
-            b'"subjects":%b,"trace_parent":"%b"' % (_json(dict(self.subjects)), self.trace_parent.encode()),
+            _FIRST % (_name(self.actor), self.data, self.event_id.encode()),
+            _SECOND % (_name(self.kind), written(self.occurred_time), _name(self.producer)),
+            _THIRD % (_json(dict(self.subjects)), self.trace_parent.encode()),
         )
 
     @_remembered
@@ -204,18 +215,36 @@ def new_entry(event: Event, *, index: int, account_sequence: int, recorded_time:
     Raises:
         ValueError: The event is larger than `EVENT_BYTES_MAX`.
     """
-    if event.size_bytes > EVENT_BYTES_MAX:
-        raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
-    first, second, third = event.parts
-    # The event's members stand between the log's own.
-    body = b"".join(
-        (
-            *(b'{"account_sequence":', b"%d" % account_sequence, b",", first),
-            *(b',"index":', b"%d" % index, b",", second),
-            *(b',"recorded_time":', _recorded(recorded_time), b",", third, b"}"),
+    return new_entries([event], index, [account_sequence], recorded_time)[0]
+
+
+def new_entries(
+    events: Sequence[Event], first: int, account_sequences: Iterable[int], recorded_time: datetime
+) -> list[Entry]:
+    """Return the entries that record `events` together, at `first` and the indexes after it.
+
+    Args:
+        events: In the order of the log.
+        first: The index of the first.
+        account_sequences: One for each event.
+        recorded_time: Of all.
+
+    Raises:
+        ValueError: An event is larger than `EVENT_BYTES_MAX`.
+    """
+    recorded = _recorded(recorded_time)
+    entries: list[Entry] = []
+    add = entries.append
+    for index, (event, number) in enumerate(zip(events, account_sequences, strict=True), first):
+        one, two, three = event.parts
+        if len(one) + len(two) + len(three) + 4 > EVENT_BYTES_MAX:
+            raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
+        # The event's members stand between the log's own.
+        body = b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":%b,%b}' % (
+            *(number, one, index, two, recorded, three),
         )
-    )
-    return Entry(index, account_sequence, recorded_time, event, body, leaf_hash(body))
+        add(Entry(index, number, recorded_time, event, body, leaf_hash(body)))
+    return entries
 
 
 @lru_cache(maxsize=512)
@@ -336,6 +365,38 @@ def _recorded(instant: datetime) -> bytes:
     return written(instant)
 
 
+def parts_of_each(
+    actors: Sequence[str],
+    data: Sequence[bytes],
+    event_ids: Sequence[str],
+    kinds: Sequence[str],
+    occurred_times: Sequence[datetime],
+    producers: Sequence[str],
+    subjects: Sequence[Mapping[str, str]],
+    trace_parents: Sequence[str],
+) -> list[tuple[bytes, bytes, bytes]] | None:
+    """Return `Event.parts` of many events by columns, in half the time; None when they must be made one by one.
+
+    `occurred_times` are in UTC.
+    """
+    times = orjson.dumps(occurred_times, option=orjson.OPT_UTC_Z)[1:-1].split(b",")
+    listed = orjson.dumps(subjects, option=_STRICT)
+    about = listed[2:-2].split(b"},{")
+    if len(about) != len(subjects) or not _sorted_alike(listed):
+        # A subject has what stands between two, or characters that are sorted otherwise.
+        return None
+    return [
+        (_FIRST % first, _SECOND % second, _THIRD % (b"{%b}" % each, trace_parent))
+        for first, second, each, trace_parent in zip(
+            zip(map(_name, actors), data, map(str.encode, event_ids), strict=True),
+            zip(map(_name, kinds), times, map(_name, producers), strict=True),
+            about,
+            map(str.encode, trace_parents),
+            strict=True,
+        )
+    ]
+
+
 def _require_canonical_object(data: bytes) -> None:
     if surely_canonical_object(data):
         return
@@ -364,6 +425,18 @@ def surely_canonical_object(data: bytes) -> bool:
 
 # Of what orjson reads, what is no float and holds none.
 _PLAIN = frozenset({str, int, bool, type(None)})
+
+
+def surely_canonical_objects(data: Sequence[bytes]) -> bool:
+    """Return whether `surely_canonical_object` is True for each of `data`, in half the time."""
+    try:
+        values = orjson.loads(b"[%b]" % b",".join(data))
+        # Each is compared by itself: a comma inside one could stand for that between two.
+        same = [orjson.dumps(value, option=_STRICT) for value in values] == list(data)
+    except (ValueError, TypeError):
+        return False
+    objects = same and set(map(type, values)) <= {dict}
+    return objects and all(map(_sorted_alike, data)) and all(map(_without_floats, values))
 
 
 def _without_floats(value: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.audit.domain.entry import ACCOUNT, Entry, Event, new_entry
+from services.audit.domain.entry import ACCOUNT, Entry, Event, new_entries
 from services.audit.domain.tiles import RightEdge, Tile
 from services.kernel.canonical import canonical_json
 
@@ -106,30 +106,39 @@ def grow(
         now: The time to record. It does not go back: a time before the head's is raised to that.
     """
     recorded_time = max(now, head.recorded_time) if head.recorded_time else now
-    index = head.edge.size
-    entries: list[Entry] = []
-    results: list[Result] = []
-    added: dict[str, Entry] = {}
+    fresh, results = _told_apart(list(events), known, head.edge.size)
     numbers: dict[str, int] = {}
-    for event in events:
-        event_id = event.event_id
-        earlier = known.get(event_id)
-        if earlier is None and event_id in added:
-            earlier = Known(added[event_id].index, added[event_id].event.digest)
-        if earlier is not None:
-            same = earlier.digest == event.digest
-            results.append(Result(earlier.index, Status.DUPLICATE if same else Status.CONFLICT))
-            continue
+    of_each = []
+    for event in fresh:
         number, account = 0, event.subjects.get(ACCOUNT)
         if account is not None:
             number = numbers[account] = (numbers.get(account) or sequences.get(account, 0)) + 1
-        entry = added[event_id] = new_entry(event, index=index, account_sequence=number, recorded_time=recorded_time)
-        entries.append(entry)
-        results.append(Result(index, Status.APPENDED))
-        index += 1
+        of_each.append(number)
+    entries = new_entries(fresh, head.edge.size, of_each, recorded_time)
     edge, tiles = head.edge.extended([entry.leaf for entry in entries])
     after = Head(edge, recorded_time if entries else head.recorded_time)
     return Growth(tuple(entries), tiles, after, tuple(results), numbers)
+
+
+def _told_apart(
+    events: Sequence[Event], known: Mapping[str, Known], index: int
+) -> tuple[Sequence[Event], Sequence[Result]]:
+    """Return those of `events` that are new, which are appended from `index` on, and what becomes of each of all."""
+    if not known and len({event.event_id for event in events}) == len(events):
+        return events, [Result(at, Status.APPENDED) for at in range(index, index + len(events))]
+    recorded = dict(known)
+    fresh: list[Event] = []
+    results: list[Result] = []
+    for event in events:
+        earlier = recorded.get(event.event_id)
+        if earlier is None:
+            recorded[event.event_id] = Known(index + len(fresh), event.digest)
+            results.append(Result(index + len(fresh), Status.APPENDED))
+            fresh.append(event)
+        else:
+            same = earlier.digest == event.digest
+            results.append(Result(earlier.index, Status.DUPLICATE if same else Status.CONFLICT))
+    return fresh, results
 
 
 def _conflict_report(event: Event, recorded: bytes, now: datetime) -> Event:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 
-from services.audit.domain.entry import Event
+from services.audit.domain.entry import TRACE_ID, Event
 from services.audit.domain.filter import EntryFilter
 
 # Entries that one posting can tell of: their numbers are two bytes.
@@ -86,7 +86,7 @@ def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
     sorts: defaultdict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for number, event in enumerate(events):
-        sorts[event.actor, event.producer, event.trace_parent[3:35], event.kind].append(number)
+        sorts[event.actor, event.producer, event.trace_parent[TRACE_ID], event.kind].append(number)
         for kind, subject_id in event.subjects.items():
             found[term_number(f"subject:{kind}:{subject_id}")].append(number)
     for (actor, producer, trace_id, kind), numbers in sorts.items():
@@ -112,7 +112,7 @@ def postings_of_columns(
     found: dict[tuple[str, str], bytes] = {}
     for position, trace_parent in zip(_POSITIONS, trace_parents, strict=False):
         if trace_parent:
-            key = "", trace_parent[3:35]
+            key = "", trace_parent[TRACE_ID]
             found[key] = found.get(key, b"") + position
     for position, about in zip(_POSITIONS, subjects, strict=False):
         for subject in about.items():
@@ -145,7 +145,7 @@ def _by_each(
     for position, (actor, producer, kind), trace_parent, about in zip(
         _POSITIONS, labels, trace_parents, subjects, strict=False
     ):
-        for term in _common_numbers(actor, producer, trace_parent[3:35] or None, kind):
+        for term in _common_numbers(actor, producer, trace_parent[TRACE_ID] or None, kind):
             found[term] += position
         for subject in about.items():
             found[term_number(subject_term(*subject))] += position

@@ -19,7 +19,7 @@ from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import ACCOUNT, body_account, parse_entry
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known
-from services.audit.domain.terms import positions, postings, subject_term, term_number
+from services.audit.domain.terms import positions, postings_of_columns, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
 from services.audit.tables import EVENTS, SCHEMA, log_tables
 from services.runtime.database import Database
@@ -123,6 +123,8 @@ class PostgresWriter:
         self._origins = {origin, continues or origin}
         # Where the log ends, as far as this session knows: partitions beyond it need no look.
         self._size = _INDEX_MAX
+        # Numbers of terms, so that they are not computed again.
+        self._terms: dict[tuple[str, str], int] = {}
 
     async def head(self) -> tuple[Head, SignedCheckpoint | None]:
         """Return where the log ends, rebuilt from full tiles and the leaves after them.
@@ -218,7 +220,14 @@ class PostgresWriter:
         entries = [(entry.index, entry.leaf, entry.body) for entry in growth.entries]
         keys = [(entry.event.event_id, entry.index, entry.event.digest) for entry in growth.entries]
         start = growth.head.edge.size - len(entries)
-        found = [(term, start, each) for term, each in postings(entry.event for entry in growth.entries).items()]
+        events = [entry.event for entry in growth.entries]
+        placed = postings_of_columns(
+            [(event.actor, event.producer, event.kind) for event in events],
+            [event.trace_parent for event in events],
+            [event.subjects for event in events],
+            self._terms,
+        )
+        found = [(term, start, each) for term, each in placed.items()]
         async with _lost(), self._recorded():
             if len(entries) < COPY_ENTRIES_MIN:
                 columns = (*_columns(entries), *_columns(found), *_columns(keys))

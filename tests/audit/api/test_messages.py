@@ -18,7 +18,7 @@ READER = EventsReader(CONTRACT.check)
 ODD_TEXTS = st.one_of(
     st.text(max_size=5),
     st.sampled_from(
-        ["", "a", "a.b", "a.b.c.d.e.f", "a.b.c.d.e.f.g", "a.b\n", "A.b", "account", "plan", "\x7f", "é", "𐀀"]
+        ["", "a", "a.b", "a.b.c.d.e.f", "a.b.c.d.e.f.g", "a.b\n", "A.b", "account", "plan", "\x7f", "é", "𐀀", '"},{"']
     ),
     st.integers(0, 300).map("x".__mul__),
     st.integers(0, 70).map(lambda count: "a." + "b" * 2 * count),
@@ -41,7 +41,17 @@ ODD_DATA = st.one_of(
         [b'{"b":1,"a":2}', b'{"a":1,"a":1}', b'{"a":9007199254740993}', b'{"a":"\xff"}', b'{"a":{"b":[1,"x"]}}']
     ),
     st.sampled_from(
-        [b'{"a":[', b"]}", b'{"a":"%b"}' % (b"x" * 61_432), b'{"a":"%b"}' % (b"x" * 61_433), b'{"a":[[]]}']
+        [
+            b'{"a":[',
+            b"]}",
+            b'{},{"a":[1',
+            b"1]}",
+            b'{"a":"},{"}',
+            b'{"\xf0\x90\x80\x80":1}',
+            b'{"a":"%b"}' % (b"x" * 61_432),
+            b'{"a":"%b"}' % (b"x" * 61_433),
+            b'{"a":[[]]}',
+        ]
     ),
 )
 ODD_TIMES = st.one_of(
@@ -102,7 +112,30 @@ def test_what_is_read_over_columns_is_what_the_contract_allows(messages, log):
     assert events == (read(messages) if allowed else None)
     if events is not None:
         assert [each.digest for each in events] == [each.digest for each in read(messages)]
+        assert [each.parts for each in events] == [each.parts for each in read(messages)]
         assert READER.events_of(request) == events
+
+
+def test_two_pieces_of_data_that_are_objects_only_together_are_not_taken_for_objects():
+    pieces = [b'{},{"a":[1', b"1]}"]
+    request = pb.AppendRequest(events=[message_of(an_event(number)) for number in range(2)])
+    for message, data in zip(request.events, pieces, strict=True):
+        message.data = data
+
+    assert _surely_events(request) is None
+
+
+def test_a_subject_with_what_stands_between_two_does_not_move_the_subjects_of_others():
+    subjects = [{"plan": 'a"},{"plan":"b'}, {"plan": "c"}, {"plan": "𐀀"}]
+    messages = [message_of(an_event(number)) for number in range(3)]
+    for message, about in zip(messages, subjects, strict=True):
+        del message.subjects[:]
+        message.subjects.extend([pb.Subject(kind=kind, id=each) for kind, each in about.items()])
+
+    events = _surely_events(pb.AppendRequest(events=messages))
+
+    assert [dict(event.subjects) for event in events] == subjects
+    assert [event.parts for event in events] == [event.parts for event in read(messages)]
 
 
 def test_as_many_events_as_the_contract_allows_are_read():
