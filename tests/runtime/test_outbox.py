@@ -219,6 +219,20 @@ async def test_an_event_that_audit_refuses_holds_up_no_other(database, peer, shi
     assert await unshipped(database) == 1
 
 
+async def test_a_refused_event_among_hundreds_is_found_by_halves(database, peer, ship):
+    peer.log.refuses = lambda request: (
+        Invalid("no") if any(subject.id == "bad" for event in request.events for subject in event.subjects) else None
+    )
+    names = [f"event-{number}" for number in range(400)]
+    ship()
+    await emit(database, *names[:217], "bad", *names[217:])
+    await until(lambda: len(peer.log.events) == 400)
+
+    assert peer.log.names() == names
+    assert len(peer.log.batches) < 12
+    assert await unshipped(database) == 1
+
+
 async def test_of_two_relays_one_ships_and_the_other_takes_over(database, counter_settings, peer, ship):
     other = Database(counter_settings)
     first = ship()
@@ -253,10 +267,16 @@ async def test_shipping_continues_the_trace_of_each_event(database, peer, ship, 
         await emit(database, "c")
         second = context.trace_parent()
     ship()
-    await until(lambda: len(peer.log.events) == 3)
+    await until(lambda: len(recorded.named("ship outbox")) == 2)
 
-    assert peer.log.batches == [2, 1]
-    assert [parent[3:35] for parent in peer.log.contexts] == [first[3:35], second[3:35]]
+    # One call for all, in the trace of the first; a span in each trace.
+    assert peer.log.batches == [3]
+    assert [parent[3:35] for parent in peer.log.contexts] == [first[3:35]]
+    shipping = {f"{each.context.trace_id:032x}": each for each in recorded.named("ship outbox")}
+    assert {trace: each.attributes["evenkeel.events"] for trace, each in shipping.items()} == {
+        first[3:35]: 2,
+        second[3:35]: 1,
+    }
     assert {event.trace_parent for event in peer.log.events[:2]} == {first}
 
 

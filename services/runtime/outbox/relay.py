@@ -4,19 +4,21 @@ One relay per service is active, by a lock that ends with its connection; the ot
 audit's acknowledgement, never before: a crash in between ships it again, and audit knows it by its id. While audit is
 down the service goes on, the outbox grows, and its lag is a metric.
 
-An event belongs to the trace in which it happened. So the shipping of rows that share a trace is a span of that trace.
+An event belongs to the trace in which it happened. So the shipping of rows is a span of each trace that they are of.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import grpc
 import grpc.aio
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
@@ -27,6 +29,7 @@ from services.runtime.client.errors import peer_errors
 from services.runtime.clock import SystemClock
 from services.runtime.logging import get_logger
 from services.runtime.outbox.heart import Heart
+from services.runtime.outbox.table import mark_in
 from services.runtime.telemetry import counter, level
 from services.runtime.wire import instant_message
 from services.runtime.workers import Backoff, Worker, wait
@@ -41,8 +44,6 @@ log = get_logger()
 # Of one look at the outbox.
 BATCH_ROWS_MAX = 500
 BATCH_BYTES_MAX = 2 * 1024 * 1024
-# Calls that one batch is split into; beyond it, rows of several traces share the last.
-CHUNKS_MAX = 32
 # How often an outbox is looked at that nobody in this process has written to.
 LOOK_S = 1.0
 # Between two tries while audit does not answer.
@@ -82,6 +83,7 @@ class _Relay:
     def __init__(self, database: "Database", stub: "AuditServiceAsyncStub", producer: str, heart: Heart) -> None:
         self._database = database
         self._outbox = database.outbox
+        self._marked = mark_in(database.outbox)
         self._stub = stub
         self._producer = producer
         self._heart = heart
@@ -114,8 +116,8 @@ class _Relay:
             waiting.clear()
             rows = await self._waiting_rows(connection)
             try:
-                for chunk in _chunks(rows):
-                    await self._append(connection, chunk)
+                if rows:
+                    await self._append(connection, rows)
             except Fact as fact:
                 lag = await self._measure(connection)
                 if stop.is_set():
@@ -162,9 +164,7 @@ class _Relay:
         return rows
 
     async def _append(self, connection: AsyncConnection, rows: Sequence[_Row]) -> None:
-        first = rows[0]
-        others = sorted({row.trace_parent for row in rows if row.trace_parent and row.trace_id != first.trace_id})
-        with context.continued(first.trace_parent, "ship outbox", also=others, evenkeel__events=len(rows)):
+        with _in_their_traces(rows):
             try:
                 with peer_errors("audit"):
                     answer = await self._stub.Append(audit.AppendRequest(events=[row.event for row in rows]))
@@ -177,9 +177,11 @@ class _Relay:
         self._shipped.add(len(rows))
 
     async def _refuse(self, connection: AsyncConnection, rows: Sequence[_Row], fact: Fact) -> None:
+        """Find by halves, which keeps the order, the row that audit refuses, and set it aside."""
         if len(rows) > 1:
-            for row in rows:
-                await self._append(connection, [row])
+            middle = len(rows) // 2
+            await self._append(connection, rows[:middle])
+            await self._append(connection, rows[middle:])
             return
         event = rows[0].event
         self._failures.add(1)
@@ -189,20 +191,15 @@ class _Relay:
         self._refused.add(UUID(event.event_id))
 
     async def _mark(self, connection: AsyncConnection, rows: Sequence[_Row], answer: audit.AppendResponse) -> None:
-        c = self._outbox.c
-        marks = []
+        indexes: list[int | None] = []
         for row, result in zip(rows, answer.results, strict=True):
             conflict = result.status == audit.AppendResult.STATUS_CONFLICT
             if conflict:
                 self._failures.add(1)
                 log.error("audit has another event under this id", event_id=row.event.event_id, kind=row.event.kind)
-            marks.append({"marked": UUID(row.event.event_id), "index": None if conflict else result.index})
-        marked = (
-            update(self._outbox)
-            .where(c.event_id == bindparam("marked"))
-            .values(audit_index=bindparam("index"), shipped_time=func.now())
-        )
-        await connection.execute(marked, marks)
+            indexes.append(None if conflict else result.index)
+        marks = {"event_ids": [UUID(row.event.event_id) for row in rows], "indexes": indexes}
+        await connection.execute(self._marked, marks)
 
     async def _measure(self, connection: AsyncConnection) -> int:
         c = self._outbox.c
@@ -213,15 +210,17 @@ class _Relay:
         return int(rows)
 
 
-def _chunks(rows: Sequence[_Row]) -> list[list[_Row]]:
-    """Split `rows` where the trace changes, keeping their order."""
-    chunks: list[list[_Row]] = []
+@contextmanager
+def _in_their_traces(rows: Sequence[_Row]) -> Iterator[None]:
+    """Be a span in each trace that one of `rows` is of; the call that ships them all belongs to that of the first."""
+    counts = Counter(row.trace_id for row in rows)
+    parents: dict[str | None, str | None] = {}
     for row in rows:
-        if chunks and (chunks[-1][-1].trace_id == row.trace_id or len(chunks) == CHUNKS_MAX):
-            chunks[-1].append(row)
-        else:
-            chunks.append([row])
-    return chunks
+        parents.setdefault(row.trace_id, row.trace_parent)
+    with ExitStack() as spans:
+        for trace_id, parent in reversed(parents.items()):
+            spans.enter_context(context.continued(parent, "ship outbox", evenkeel__events=counts[trace_id]))
+        yield
 
 
 def _refuses_content(fact: Fact) -> bool:

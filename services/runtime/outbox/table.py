@@ -66,3 +66,12 @@ def append_to(outbox: Table) -> TextClause:
             WITH ORDINALITY AS said (kind, body, subjects, place)
         ORDER BY said.place
     """)  # noqa: S608 - see above
+
+
+def mark_in(outbox: Table) -> TextClause:
+    """Return the statement that marks the events `event_ids` as shipped, with their `indexes` in the log."""
+    return text(f"""
+        UPDATE {outbox.fullname} AS shipped SET audit_index = said.index, shipped_time = now()
+        FROM unnest(CAST(:event_ids AS uuid[]), CAST(:indexes AS bigint[])) AS said (event_id, index)
+        WHERE shipped.event_id = said.event_id
+    """)  # noqa: S608 - see above
