@@ -51,6 +51,11 @@ def rfc3339(instant: datetime) -> str:
 
 
 def _canonical(value: JsonValue) -> object:
+    # What most values are, first.
+    if type(value) is str:
+        return value
+    if isinstance(value, Decimal):
+        return plain(value)
     # `Mapping` is asked last: it is an abstract class, and asking it costs more than all others together.
     match value:
         case None | bool() | str():
@@ -63,8 +68,6 @@ def _canonical(value: JsonValue) -> object:
             if abs(value) > SAFE_INTEGER_MAX:
                 raise ValueError(f"an integer must be within 2**53 - 1 either way, was {value}; write it as a Decimal")
             return int(value)
-        case Decimal():
-            return plain(value)
         case datetime():
             return rfc3339(value)
         case date():

@@ -116,6 +116,11 @@ def plain(value: Decimal) -> str:
     """
     if not value.is_finite():
         raise ValueError(f"must be a finite number, was {value}")
+    text = str(value)
+    if len(text) <= EXPONENT_MAX and "E" not in text:
+        # Written plainly by Python itself, as nearly every number is: only zeros at the end may go.
+        short = text.rstrip("0").rstrip(".") if "." in text else text
+        return "0" if short == "-0" else short
     if value == 0:
         return "0"
     try:

@@ -7,7 +7,7 @@ at all. Workers have no call, and `begin()` gives them a transaction of their ow
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from uuid import uuid4
@@ -25,6 +25,7 @@ from services.kernel.canonical import canonical_json
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
+from services.runtime.arrays import text_array
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
 from services.runtime.deadlines import DeadlinePassed
@@ -89,24 +90,30 @@ class Transaction:
         Raises:
             ValueError: An event's data is larger than audit takes.
         """
-        if not events:
-            return
+        if events:
+            await self.connection.execute(self.database.append_events, self.told(events))
+
+    def told(self, events: Sequence[Event]) -> Mapping[str, object]:
+        """Return the parameters of `append_events` that tell audit of `events`, which must be executed then.
+
+        Raises:
+            ValueError: An event's data is larger than audit takes.
+        """
         caller = current_caller()
         actor = caller.subject if caller is not None else f"{self.database.schema}_service"
         bodies = [canonical_json(event.data) for event in events]
         for event, body in zip(events, bodies, strict=True):
             if len(body) > EVENT_DATA_BYTES_MAX:
                 raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
-        said = {
-            "kinds": [event.kind for event in events],
-            "bodies": bodies,
-            "subjects": [json.dumps(dict(event.subjects)) for event in events],
+        self.emitted = True
+        return {
+            "kinds": text_array([event.kind for event in events]),
+            "bodies": text_array([body.decode() for body in bodies]),
+            "subjects": text_array([json.dumps(dict(event.subjects)) for event in events]),
             "actor": actor,
             "time": self.database.clock.now(),
             "trace_parent": trace_parent(),
         }
-        await self.connection.execute(self.database.append_events, said)
-        self.emitted = True
 
 
 class Database:

@@ -269,6 +269,15 @@ class MemoryLedger:
             assert all(one <= next_one for one, next_one in pairwise(chain)), each
             self.state.orders[each.order_id] = each
 
+    async def place_orders(self, pieces, now):
+        was = [self.state.orders[each.order_id] for each in pieces]
+        await self.save_orders(
+            [
+                replace(order, placed=order.placed + each.quantity, block_id=each.block_id, update_time=now)
+                for order, each in zip(was, pieces, strict=True)
+            ]
+        )
+
     async def orders(self, order_ids):
         return {key: self.state.orders[key] for key in order_ids if key in self.state.orders}
 

@@ -30,7 +30,7 @@ from tools.local.postgres import Postgres
 KILLS = int(os.environ.get("EVENKEEL_CHAOS_KILLS", "200"))
 # Plans that come between two kills, of three orders each.
 PLANS = 4
-ANSWER_S = 120
+ANSWER_S = 300
 END_S = 600
 
 

@@ -1,12 +1,12 @@
 """Gathers what is ready into blocks, and writes them down before anything is sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.execution.app.events import block_formed
-from services.execution.app.ports import Begin, Ledger, Trace
+from services.execution.app.ports import Begin, Ledger, PlacedPiece, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace, distinct
@@ -89,7 +89,7 @@ class Forming:
                 for block in blocks
             ]
             await ledger.add_blocks(records)
-            await ledger.save_orders([order for block in blocks for order in self._placed(block, orders)])
+            await ledger.place_orders([piece for block in blocks for piece in _placed(block)], self.clock.now())
             for group in by_trace(records):
                 with self.trace.continued(
                     group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
@@ -122,17 +122,6 @@ class Forming:
             or ready.count >= self.orders_max
         )
 
-    def _placed(self, block: Block, orders: dict[OrderId, OrderRecord]) -> list[OrderRecord]:
-        return [
-            replace(
-                orders[share.order_id],
-                placed=orders[share.order_id].placed + share.ordered * block.statement.increment,
-                block_id=block.block_id,
-                update_time=self.clock.now(),
-            )
-            for share in block.statement.shares
-        ]
-
 
 def block_record(
     block: Block,
@@ -160,6 +149,11 @@ def block_record(
         protection_price=protecting.price(block.terms, arrival_price, members),
         trace_parents=distinct(order.trace_parent for order in members),
     )
+
+
+def _placed(block: Block) -> list[PlacedPiece]:
+    increment = block.statement.increment
+    return [PlacedPiece(share.order_id, share.ordered * increment, block.block_id) for share in block.statement.shares]
 
 
 def _members(block: Block, orders: Mapping[OrderId, OrderRecord]) -> Sequence[OrderRecord]:

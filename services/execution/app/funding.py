@@ -32,16 +32,24 @@ class FundingRules:
 
 
 def released_at_intake(orders: Sequence[OrderRecord], available_cash: Decimal) -> list[OrderRecord]:
-    """Return a new plan's orders with those that may leave at once released: all sells, and buys that cash covers."""
-    sells = [replace(order, released=order.quantity) for order in orders if order.terms.side is Side.SELL]
+    """Return a new plan's orders with what may leave at once released: all sells, and what cash covers of buys.
+
+    They come with all of it released.
+    """
+    sells = [order for order in orders if order.terms.side is Side.SELL]
     buys = [order for order in orders if order.terms.side is Side.BUY]
     released = {
         each.order_id: each.quantity
         for each in release(
-            [_waiting(order) for order in buys], budget=available_cash, part_amount_min=_part_amount_min(buys, sells)
+            [_waiting(order, order.quantity) for order in buys],
+            budget=available_cash,
+            part_amount_min=_part_amount_min(buys, sells),
         )
     }
-    return sells + [replace(order, released=released.get(order.order_id, ZERO)) for order in buys]
+    return sells + [
+        order if (covered := released.get(order.order_id, ZERO)) == order.quantity else replace(order, released=covered)
+        for order in buys
+    ]
 
 
 def repriced(
@@ -63,7 +71,7 @@ def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> 
     """Return those waiting buys of a plan that change because money came in, or because no more will come."""
     # While more is to come a part must be worth sending; at the end every increment that is covered goes.
     released = release(
-        [_waiting(order) for order in short.waiting],
+        [_waiting(order, order.waiting) for order in short.waiting],
         budget=short.funding.budget(rules.haircut_bps),
         part_amount_min=rules.part_amount_min if short.more_to_come else ZERO,
     )
@@ -86,8 +94,8 @@ def released_orders(short: ShortPlan, *, rules: FundingRules, now: datetime) -> 
     return [replace(order, close_reason=CloseReason.CASH_INSUFFICIENT, update_time=now) for order in short.waiting]
 
 
-def _waiting(order: OrderRecord) -> WaitingBuy:
-    return WaitingBuy(order.order_id, order.waiting, order.terms.increment, order.unit_cost_max, order.rank)
+def _waiting(order: OrderRecord, quantity: Decimal) -> WaitingBuy:
+    return WaitingBuy(order.order_id, quantity, order.terms.increment, order.unit_cost_max, order.rank)
 
 
 def _part_amount_min(buys: Sequence[OrderRecord], sells: Sequence[OrderRecord]) -> Decimal:

@@ -7,7 +7,6 @@ submissions of one plan make one set of orders, and the limits of a day cannot b
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 
 from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
@@ -278,7 +277,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 create_time=record.submit_time,
                 update_time=record.submit_time,
                 trace_parent=record.trace_parent,
-                released=Decimal(0),
+                released=trade.quantity,
                 check_time=record.submit_time,
             )
         )

@@ -54,6 +54,15 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedPiece:
+    """So much more of an order is in a block now."""
+
+    order_id: OrderId
+    quantity: Decimal
+    block_id: BlockId
+
+
+@dataclass(frozen=True, slots=True)
 class Allocated:
     """What was shared out of a block, in all."""
 
@@ -200,6 +209,10 @@ class Ledger(Protocol):
 
     async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record how orders changed."""
+        ...
+
+    async def place_orders(self, pieces: Sequence[PlacedPiece], now: datetime) -> None:
+        """Record at `now` that so much more of orders is in blocks; each order is named once."""
         ...
 
     async def correct_orders(self, orders: Sequence[OrderRecord]) -> None:

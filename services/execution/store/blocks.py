@@ -5,9 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, exists, func, insert, select, true, update
+from sqlalchemy import Column, ColumnElement, exists, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.records import AllocationId, AllocationRecord, BlockDetail, BlockRecord
 from services.execution.app.report_text import report_text
@@ -28,6 +27,7 @@ from services.execution.tables import (
     venue_report,
 )
 from services.kernel.ids import AccountId, BlockId, InstrumentId, RunId, VenueId
+from services.runtime.write_behind import WriteBehind
 
 AnyColumn: TypeAlias = Column[Any]
 
@@ -44,7 +44,7 @@ _AT_VENUE = (OrderState.PENDING_NEW,)
 class Blocks:
     """The part of the ledger with blocks."""
 
-    _connection: AsyncConnection
+    _connection: WriteBehind
 
     async def allocations(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[AllocationRecord]]:
         """Return the blocks' allocations that nothing replaced, by order and day; blocks without any are missing."""
@@ -105,21 +105,15 @@ class Blocks:
     async def add_carries(self, changes: Mapping[AccountId, int]) -> None:
         """Add to accounts' carries."""
         values = [{"account_id": name, "carry": change} for name, change in sorted(changes.items()) if change]
-        if not values:
-            return
-        statement = upsert(carry)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[carry.c.account_id], set_={"carry": carry.c.carry + statement.excluded.carry}
-            ),
-            values,
+        await insert_rows(
+            self._connection, carry, values, "(account_id) DO UPDATE SET carry = was.carry + excluded.carry"
         )
 
     async def add_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record new blocks, before anything is sent."""
         if not blocks:
             return
-        await self._connection.execute(insert(block), [rows.block_values(each) for each in blocks])
+        await insert_rows(self._connection, block, [rows.block_values(each) for each in blocks])
         shares = [rows.share_values(each.block_id, share) for each in blocks for share in each.statement.shares]
         await insert_rows(self._connection, block_share, shares)
 
@@ -269,8 +263,7 @@ class Blocks:
                     "report_time": said.time,
                 }
             )
-        if values:
-            await self._connection.execute(upsert(venue_report).on_conflict_do_nothing(), values)
+        await insert_rows(self._connection, venue_report, values, "DO NOTHING")
 
     async def _blocks(
         self,

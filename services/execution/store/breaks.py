@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.records import AllocationRecord, Break, Party
 from services.execution.domain.custody import Holdings
@@ -15,6 +14,7 @@ from services.execution.store import rows
 from services.execution.store.blocks import TERMS, replaced
 from services.execution.tables import allocation, block, block_share, custodian_account, reconciliation_break
 from services.kernel.ids import AccountId, InstrumentId
+from services.runtime.write_behind import WriteBehind
 
 _KEPT = reconciliation_break.c
 
@@ -22,7 +22,7 @@ _KEPT = reconciliation_break.c
 class Breaks:
     """The part of the ledger with breaks."""
 
-    _connection: AsyncConnection
+    _connection: WriteBehind
 
     async def see_breaks(self, breaks: Sequence[Break]) -> list[Break]:
         """Record breaks that are there now, and return those that are news.

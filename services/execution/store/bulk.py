@@ -1,17 +1,37 @@
 """Writes many rows in one statement.
 
-A block has thousands of orders, and a statement per row would spend its time on the way. Here the columns travel as
-arrays and the server makes rows of them: an order of magnitude faster, and still one plain statement.
+A block has thousands of orders, and a statement per row would spend its time on the way. Here each column travels as
+the text of an array (`services/runtime/arrays.py`) and the server makes rows of them: still one plain statement.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, LargeBinary, Numeric, Table, Text, TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CursorResult,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    Text,
+    TextClause,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.execution.store.rows import Values
+from services.kernel.errors import Conflict
+from services.runtime.arrays import plain_array, text_array
+from services.runtime.write_behind import WriteBehind
+
+# Rows of one statement: few enough that PostgreSQL has begun before all are gathered.
+ROWS_AT_ONCE = 500
 
 _TYPES = {
     Text: "text",
@@ -22,19 +42,38 @@ _TYPES = {
     Date: "date",
     DateTime: "timestamptz",
     LargeBinary: "bytea",
+    JSONB: "jsonb",
 }
 
 
-async def insert_rows(connection: AsyncConnection, table: Table, rows: Sequence[Values]) -> None:
-    """Insert `rows`, which all name the same columns."""
-    if rows:
-        await connection.execute(_insert(table, tuple(rows[0])), _columns(rows))
+Value = TypeVar("Value")
+
+
+def parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Return `values` in parts of which each is one statement; none when there are none."""
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        yield values[start : start + ROWS_AT_ONCE]
+
+
+async def insert_rows(
+    connection: WriteBehind, table: Table, rows: Sequence[Values], on_conflict: str | None = None
+) -> None:
+    """Insert `rows`, which all name the same columns.
+
+    Args:
+        connection: Where.
+        table: Which.
+        rows: By the columns' names.
+        on_conflict: What follows ON CONFLICT, in SQL; without it a conflict is an error.
+    """
+    for part in parts(rows):
+        await connection.send(_insert(table, tuple(part[0]), on_conflict), _columns(table, part))
 
 
 async def update_rows(
-    connection: AsyncConnection, table: Table, key: str, rows: Sequence[Values], only_if: str = "true"
-) -> int:
-    """Write over the rows of `table` with the same `key`, and return how many there were.
+    connection: WriteBehind, table: Table, key: str, rows: Sequence[Values], only_if: str = "true"
+) -> None:
+    """Write over the rows of `table` with the same `key`.
 
     Args:
         connection: Where.
@@ -42,21 +81,46 @@ async def update_rows(
         key: Name of the column that names a row.
         rows: The key and the columns to change; all name the same.
         only_if: A condition in SQL on the row as it is, which is called `was`.
+
+    Raises:
+        Conflict: A row is not there, or not as `only_if` says.
     """
-    if not rows:
-        return 0
-    changed = await connection.execute(_update(table, key, tuple(rows[0]), only_if), _columns(rows))
-    return changed.rowcount
+    for part in parts(rows):
+        statement = _update(table, key, tuple(part[0]), only_if)
+        await connection.send(statement, _columns(table, part), all_of(len(part), table))
 
 
-def _columns(rows: Sequence[Values]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def all_of(rows: int, table: Table) -> Callable[[CursorResult[Any]], None]:
+    """Return what makes sure that a statement changed so many rows, and raises `Conflict` when it did not."""
+
+    def look(changed: CursorResult[Any]) -> None:
+        if changed.rowcount != rows:
+            raise Conflict(f"{rows - changed.rowcount} rows of {table.name} were not as they must be")
+
+    return look
+
+
+def _columns(table: Table, rows: Sequence[Values]) -> dict[str, str]:
+    return {name: _column(type(table.c[name].type), [row[name] for row in rows]) for name in rows[0]}
+
+
+def _column(kind: type, values: list[Any]) -> str:
+    if kind is Text:
+        return text_array(values)
+    if kind is JSONB:
+        return text_array([json.dumps(each) for each in values])
+    if kind is LargeBinary:
+        return text_array([f"\\x{each.hex()}" for each in values])
+    return plain_array(values)
 
 
 @lru_cache(maxsize=64)
-def _insert(table: Table, names: tuple[str, ...]) -> TextClause:
+def _insert(table: Table, names: tuple[str, ...], on_conflict: str | None) -> TextClause:
     # The names come from our own tables and never from a request.
-    return text(f"INSERT INTO {table.fullname} ({', '.join(names)}) SELECT * FROM {_arrays(table, names)}")  # noqa: S608 - see above
+    otherwise = "" if on_conflict is None else f" ON CONFLICT {on_conflict}"
+    return text(
+        f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT * FROM {_arrays(table, names)}{otherwise}"  # noqa: S608 - see above
+    )
 
 
 @lru_cache(maxsize=64)
@@ -69,5 +133,5 @@ def _update(table: Table, key: str, names: tuple[str, ...], only_if: str) -> Tex
 
 
 def _arrays(table: Table, names: tuple[str, ...]) -> str:
-    arrays = (f"CAST(:{name} AS {_TYPES[type(table.c[name].type)]}[])" for name in names)
+    arrays = (f"CAST(CAST(:{name} AS text) AS {_TYPES[type(table.c[name].type)]}[])" for name in names)
     return f"unnest({', '.join(arrays)})"

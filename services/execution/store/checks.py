@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Integer, Time, and_, delete, func, insert, or_, select, text
+from sqlalchemy import Integer, Time, and_, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.exchanges import Exchange
@@ -14,6 +13,7 @@ from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.execution.store import rows
+from services.execution.store.bulk import insert_rows
 from services.execution.tables import (
     account_order,
     closing_price,
@@ -24,6 +24,7 @@ from services.execution.tables import (
     reference_price,
 )
 from services.kernel.ids import AccountId, InstrumentId, PlanId
+from services.runtime.write_behind import WriteBehind
 
 # Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
 LEDGER_LOCK = 0x6578_6563_0001
@@ -32,6 +33,9 @@ GATE_LOCK = 0x6578_6563_0002
 # How far back the usual volume of a bucket is looked for.
 CURVE_DAYS = timedelta(days=28)
 
+_ADD_USAGE = """(trade_date, kind, subject_id) DO UPDATE SET
+    orders = was.orders + excluded.orders, amount = was.amount + excluded.amount, sold = was.sold + excluded.sold"""
+
 CLOSED_STATES = tuple(sorted(CLOSED))
 OPEN_STATES = ("WAITING", "READY", "WORKING")
 
@@ -39,7 +43,7 @@ OPEN_STATES = ("WAITING", "READY", "WORKING")
 class Checks:
     """The part of the ledger that intake and the switch use."""
 
-    _connection: AsyncConnection
+    _connection: WriteBehind
 
     async def lock(self) -> None:
         """Wait until no other transaction changes orders or limits."""
@@ -75,8 +79,7 @@ class Checks:
 
     async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
         """Record plans."""
-        if plans:
-            await self._connection.execute(insert(plan), [rows.plan_values(each) for each in plans])
+        await insert_rows(self._connection, plan, [rows.plan_values(each) for each in plans])
 
     async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
         """Return what was ordered on `day`."""
@@ -97,17 +100,6 @@ class Checks:
 
     async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
         """Count what is ordered on `day`."""
-        if not used:
-            return
-        statement = upsert(day_usage)
-        statement = statement.on_conflict_do_update(
-            index_elements=[day_usage.c.trade_date, day_usage.c.kind, day_usage.c.subject_id],
-            set_={
-                "orders": day_usage.c.orders + statement.excluded.orders,
-                "amount": day_usage.c.amount + statement.excluded.amount,
-                "sold": day_usage.c.sold + statement.excluded.sold,
-            },
-        )
         values = [
             {
                 "trade_date": day,
@@ -119,7 +111,7 @@ class Checks:
             }
             for key in sorted(used)
         ]
-        await self._connection.execute(statement, values)
+        await insert_rows(self._connection, day_usage, values, _ADD_USAGE)
 
     async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, ReferencePrice]:
         """Return our reference prices."""

@@ -5,12 +5,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.execution.app.ports import Ledger
 from services.execution.store.breaks import Breaks
+from services.execution.store.bulk import parts
 from services.execution.store.checks import Checks
 from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
 from services.execution.store.stream import Stream
 from services.kernel.events import Event
 from services.runtime.database import Database, Transaction
+from services.runtime.write_behind import WriteBehind
 
 
 class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks):
@@ -19,11 +21,20 @@ class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks):
     def __init__(self, transaction: Transaction) -> None:
         """Read and write through `transaction`."""
         self._transaction = transaction
-        self._connection = transaction.connection
+        self._connection = WriteBehind(transaction.connection)
 
     async def emit(self, *events: Event) -> None:
         """Tell audit, if the transaction commits."""
-        await self._transaction.emit(*events)
+        for part in parts(events):
+            await self._connection.send(self._transaction.database.append_events, self._transaction.told(part))
+
+    async def settled(self) -> None:
+        """Wait until all is written. Raises what a write raised."""
+        await self._connection.settled()
+
+    async def abandoned(self) -> None:
+        """Wait until nothing is being written; the transaction will be rolled back."""
+        await self._connection.abandoned()
 
 
 def begin_with(database: Database) -> Callable[[], AbstractAsyncContextManager[Ledger]]:
@@ -32,6 +43,11 @@ def begin_with(database: Database) -> Callable[[], AbstractAsyncContextManager[L
     @asynccontextmanager
     async def begin() -> AsyncIterator[Ledger]:
         async with database.begin() as transaction:
-            yield PostgresLedger(transaction)
+            ledger = PostgresLedger(transaction)
+            try:
+                yield ledger
+                await ledger.settled()
+            finally:
+                await ledger.abandoned()
 
     return begin

@@ -5,19 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, exists, false, func, literal_column, select, text, true
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.execution.app.ports import OrderFilter, Readiness, ShortPlan
+from services.execution.app.ports import OrderFilter, PlacedPiece, Readiness, ShortPlan
 from services.execution.app.records import LifeState, OrderRecord
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.domain.words import Side
 from services.execution.store import rows
-from services.execution.store.bulk import insert_rows, update_rows
+from services.execution.store.bulk import all_of, insert_rows, parts, update_rows
 from services.execution.store.checks import CLOSED_STATES, OPEN_STATES
 from services.execution.tables import account_order, block_share, plan
-from services.kernel.errors import Conflict
 from services.kernel.ids import BlockId, OrderId, PlanId, RunId
+from services.runtime.arrays import plain_array, text_array
+from services.runtime.write_behind import WriteBehind
 
 _COLUMNS = tuple(account_order.c)
 # A closed order stays as it is: no code may open it again by writing over it.
@@ -30,6 +30,17 @@ _KEEP_TOLD = text("""
     WHERE report.order_id = was.order_id AND report.allocation_id IS NULL AND report.closed IS NULL
         AND was.order_id = ANY(:order_ids)
 """)
+_PLACE = text(f"""
+    UPDATE execution.account_order AS was
+    SET placed = was.placed + now.quantity, block_id = now.block_id, update_time = CAST(:now AS timestamptz),
+        state = '{LifeState.WORKING}'
+    FROM unnest(
+        CAST(CAST(:order_ids AS text) AS text[]),
+        CAST(CAST(:quantities AS text) AS numeric[]),
+        CAST(CAST(:block_ids AS text) AS text[])
+    ) AS now (order_id, quantity, block_id)
+    WHERE was.order_id = now.order_id AND {_STILL_OPEN}
+""")  # noqa: S608 - nothing in it comes from a request
 # Written out for the same reason.
 _AT_ONCE = account_order.c.algorithm == literal_column("'IMMEDIATE'")
 # Rows of one statement with their ids as one array, well below what a message may hold.
@@ -39,7 +50,7 @@ _IDS_MAX = 10_000
 class Orders:
     """The part of the ledger with accounts' orders."""
 
-    _connection: AsyncConnection
+    _connection: WriteBehind
 
     async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record new orders."""
@@ -52,9 +63,22 @@ class Orders:
             Conflict: One of them was closed before.
         """
         values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
-        saved = await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
-        if saved != len(orders):
-            raise Conflict(f"{len(orders) - saved} orders were closed before")
+        await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
+
+    async def place_orders(self, pieces: Sequence[PlacedPiece], now: datetime) -> None:
+        """Record at `now` that so much more of orders is in blocks; each order is named once.
+
+        Raises:
+            Conflict: One of them was closed before.
+        """
+        for part in parts(pieces):
+            values = {
+                "order_ids": text_array([each.order_id for each in part]),
+                "quantities": plain_array([each.quantity for each in part]),
+                "block_ids": text_array([each.block_id for each in part]),
+                "now": now,
+            }
+            await self._connection.send(_PLACE, values, all_of(len(part), account_order))
 
     async def correct_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record how orders that were closed changed; what the stream of plan reports said of them stays said."""

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.execution.app.ports import Allocated, Benchmarks
 from services.execution.app.records import AllocationRecord, Correction, OrderRecord, PlanReport
@@ -18,6 +17,7 @@ from services.execution.store.blocks import replaced
 from services.execution.store.bulk import insert_rows
 from services.execution.tables import account_order, allocation, block, plan, plan_report
 from services.kernel.ids import AccountId, BlockId, OrderId, PlanId
+from services.runtime.write_behind import WriteBehind
 
 # Longer than any trade takes to settle.
 SETTLING_MAX = timedelta(days=30)
@@ -53,7 +53,7 @@ _BENCHMARKS = text("""
 class Stream:
     """The part of the ledger with allocations and the stream of plan reports."""
 
-    _connection: AsyncConnection
+    _connection: WriteBehind
 
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""

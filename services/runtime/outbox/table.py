@@ -54,16 +54,19 @@ def outbox_table(metadata: MetaData) -> Table:
 def append_to(outbox: Table) -> TextClause:
     """Return the statement that appends events in their order, which `seq` keeps.
 
-    `kinds`, `bodies` and `subjects` (JSON) have an element an event; `actor`, `time` and `trace_parent` are of all. One
-    statement of arrays costs a fraction of one per event.
+    `kinds`, `bodies` and `subjects` (JSON) are texts of arrays (`text_array`) with an element an event; `actor`, `time`
+    and `trace_parent` are of all. One statement of arrays costs a fraction of one per event.
     """
     # The names come from our own tables and never from a request.
     return text(f"""
         INSERT INTO {outbox.fullname} (event_id, kind, body, subjects, actor, occurred_time, trace_parent)
-        SELECT gen_random_uuid(), said.kind, said.body, CAST(said.subjects AS jsonb), CAST(:actor AS text),
+        SELECT gen_random_uuid(), said.kind, convert_to(said.body, 'UTF8'), said.subjects, CAST(:actor AS text),
             CAST(:time AS timestamptz), CAST(:trace_parent AS text)
-        FROM unnest(CAST(:kinds AS text[]), CAST(:bodies AS bytea[]), CAST(:subjects AS text[]))
-            WITH ORDINALITY AS said (kind, body, subjects, place)
+        FROM unnest(
+            CAST(CAST(:kinds AS text) AS text[]),
+            CAST(CAST(:bodies AS text) AS text[]),
+            CAST(CAST(:subjects AS text) AS jsonb[])
+        ) WITH ORDINALITY AS said (kind, body, subjects, place)
         ORDER BY said.place
     """)  # noqa: S608 - see above
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.execution.app.ports import OrderFilter
+from services.execution.app.ports import OrderFilter, PlacedPiece
 from services.execution.app.records import LifeState
 from services.execution.domain.order import OrderState
 from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
@@ -118,6 +118,28 @@ async def test_an_order_comes_back_as_it_was_written(taken):
         assert await ledger.closed_orders("run-9", "", 5) == []
         assert await ledger.closed_orders(None, "", 5) == [changed]
         assert await ledger.closed_orders(None, changed.order_id, 5) == []
+
+
+async def test_orders_go_into_blocks_and_closed_ones_do_not(taken):
+    later = NOON + timedelta(seconds=1)
+    async with taken.begin() as ledger:
+        one, other, *_ = await ledger.list_orders(OrderFilter(), "", 2)
+        await ledger.place_orders(
+            [PlacedPiece(one.order_id, Decimal("0.5"), "b-1"), PlacedPiece(other.order_id, other.quantity, "b-2")],
+            later,
+        )
+        await ledger.place_orders([PlacedPiece(one.order_id, one.quantity - Decimal("0.5"), "b-3")], later)
+        placed = await ledger.orders({one.order_id, other.order_id})
+        (working, *_) = await ledger.list_orders(OrderFilter(state=LifeState.WORKING), "", 1)
+        full = replace(one, placed=one.quantity, ended=one.quantity, close_reason="PLAN_EXPIRED")
+        await ledger.save_orders([full])
+
+    assert placed[one.order_id] == replace(one, placed=one.quantity, block_id="b-3", update_time=later)
+    assert placed[other.order_id] == replace(other, placed=other.quantity, block_id="b-2", update_time=later)
+    assert working.order_id == min(one.order_id, other.order_id)
+    with pytest.raises(Conflict):
+        async with taken.begin() as ledger:
+            await ledger.place_orders([PlacedPiece(one.order_id, Decimal(0), "b-4")], later)
 
 
 async def test_a_closed_order_cannot_be_written_over(taken):

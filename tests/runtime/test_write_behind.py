@@ -1,0 +1,66 @@
+"""Writes are done in their order, what follows sees them, and none of their errors is lost."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from services.runtime.database import Database
+from services.runtime.write_behind import WriteBehind
+
+TABLE = text("CREATE TEMP TABLE said (place serial, word text PRIMARY KEY) ON COMMIT DROP")
+SAY = text("INSERT INTO said (word) VALUES (:word)")
+SAID = text("SELECT word FROM said ORDER BY place")
+
+
+@pytest.fixture
+async def database(counter_database):
+    opened = Database(counter_database.settings())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def behind(database):
+    async with database.begin() as transaction:
+        await transaction.connection.execute(TABLE)
+        yield WriteBehind(transaction.connection)
+
+
+async def test_a_read_sees_all_writes_before_it_in_their_order(behind):
+    for word in ("one", "two", "three"):
+        await behind.send(SAY, {"word": word})
+
+    assert list((await behind.execute(SAID)).scalars()) == ["one", "two", "three"]
+
+
+async def test_an_error_is_raised_by_what_follows_and_once(database):
+    async with database.begin() as transaction:
+        behind = WriteBehind(transaction.connection)
+        await behind.execute(TABLE)
+        await behind.send(SAY, {"word": "one"})
+        async with transaction.connection.begin_nested():
+            await behind.send(SAY, {"word": "one"})
+            with pytest.raises(IntegrityError):
+                await behind.settled()
+            await transaction.connection.get_nested_transaction().rollback()
+        await behind.settled()
+
+        assert list((await behind.execute(SAID)).scalars()) == ["one"]
+
+
+async def test_an_answer_that_is_not_as_it_must_be_is_an_error(behind):
+    def refuse(answer):
+        raise LookupError(f"{answer.rowcount} row is not what was wanted")
+
+    await behind.send(SAY, {"word": "one"}, refuse)
+
+    with pytest.raises(LookupError, match="1 row is not what was wanted"):
+        await behind.execute(SAID)
+
+
+async def test_what_is_abandoned_is_over_and_raises_nothing(behind):
+    await behind.send(SAY, {"word": "one"})
+    await behind.send(SAY, {"word": "one"})
+
+    await behind.abandoned()
+    await behind.settled()
