@@ -54,7 +54,8 @@ $(READY): requirements/dev.lock pyproject.toml
 	@touch $@
 
 # Compiled again when its sources change, so that no test and no demo waits for it.
-$(COMPILED): $(READY) $(wildcard services/decision/domain/*.py services/decision/domain/kernel/*.py services/decision/domain/bulk/*.py)
+$(COMPILED): $(READY) $(wildcard services/decision/domain/*.py services/decision/domain/kernel/*.py services/decision/domain/bulk/*.py \
+  services/decision/domain/tax/batch/*.py)
 	@$(PYTHON) -m services.decision compile
 	@mkdir -p $(@D)
 	@touch $@

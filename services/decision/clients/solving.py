@@ -117,10 +117,19 @@ def compile_columns() -> None:
     warm_up_batches()
 
 
+def compile_taxes() -> None:
+    """Compile what says the tax years of many households, or load what was compiled."""
+    from services.decision.domain.tax.batch.marginal import warm_up as warm_up_marginal  # noqa: PLC0415 - like the optimiser
+    from services.decision.domain.tax.batch.year_end import warm_up  # noqa: PLC0415 - like the optimiser
+
+    warm_up()
+    warm_up_marginal()
+
+
 def compile_everything() -> None:
     """Compile all that is compiled, side by side, so that no service and no test does it while somebody waits."""
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for each in [pool.submit(work) for work in (compile_columns, compile_kernel)]:
+        for each in [pool.submit(work) for work in (compile_columns, compile_kernel, compile_taxes)]:
             each.result()
 
 

@@ -186,11 +186,11 @@ def test_marginal_costs_are_those_of_the_optimisers_view(said):
     """Of every lot: its gain, and the rate and term that `UnitedStates.view` gives it."""
     rows = [(owner, *lot) for owner, (lots, _, _) in enumerate(said) for lot in lots]
     starts = np.cumsum([0, *(len(lots) for lots, _, _ in said)])
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), 4)
+    _, ago_days, units_of, bases = np.array(rows, dtype=np.int64).reshape(len(rows), 4).T.copy()
     realized = np.array([nets for _, *nets in said], dtype=np.int64)
     rates, price = np.tile(np.array([4080, 2380]), (len(said), 1)), 101_250_000
     got = marginal_costs(
-        starts, TODAY.toordinal() - table[:, 1], table[:, 2], table[:, 3], np.full(len(rows), price), realized, rates,
+        starts, TODAY.toordinal() - ago_days, units_of, bases, np.full(len(rows), price), realized, rates,
         TODAY.toordinal(),
     )  # fmt: skip
 

@@ -27,3 +27,9 @@ def marginal_costs(
     long = np.empty(len(days), dtype=np.bool_)
     each_lot(starts, days, units, bases, prices, realized, rates, today, gains, taxed, long)
     return gains, taxed, long
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled."""
+    none = np.zeros(0, dtype=np.int64)
+    marginal_costs(np.zeros(1, dtype=np.int64), none, none, none, none, none.reshape(0, 2), none.reshape(0, 2), 1)

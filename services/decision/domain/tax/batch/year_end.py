@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.decision.domain.tax.assessment.us_years import YEARS
 from services.decision.domain.tax.batch.brackets import Brackets, brackets
-from services.decision.domain.tax.batch.columns import Households, Prices, YearColumns
+from services.decision.domain.tax.batch.columns import Households, Prices, YearColumns, columns_of
 from services.decision.domain.tax.batch.compiled import (
     DISALLOWED,
     GROUP_FIELDS,
@@ -114,6 +115,12 @@ def year_end(columns: YearColumns, tax_year: int, as_of_day: int, prices: Prices
         no_buy_days=no_buy,
         savings=savings,
     )
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled."""
+    nobody = columns_of([], {})
+    year_end(nobody, max(YEARS), 1, np.zeros(0, dtype=np.int64))
 
 
 def _year_days(tax_year: int) -> tuple[int, int]:
