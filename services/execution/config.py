@@ -112,6 +112,9 @@ class ExecutionSettings(ServiceSettings):
     # Instruments that must not be traded, as a JSON list.
     restricted_instruments: frozenset[str] = frozenset()
 
+    # The firm's own accounts, as a JSON list: in a block with clients they get what is left when every client has all.
+    own_accounts: frozenset[str] = frozenset()
+
     # Limits of one order: units, and value in the account's currency.
     order_quantity_max: Decimal = Field(default=Decimal(10_000_000), gt=0)
     order_amount_max: Decimal = Field(default=Decimal(5_000_000), gt=0)

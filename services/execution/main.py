@@ -60,7 +60,7 @@ from services.execution.venues.fix44.workers import SandboxPort, Tls, keep_up
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.kernel.clock import Clock
-from services.kernel.ids import InstrumentId, VenueId
+from services.kernel.ids import AccountId, InstrumentId, VenueId
 from services.kernel.signing import PublicKey, read_public_key
 from services.runtime.client import connect
 from services.runtime.clock import ShiftedClock, SystemClock
@@ -267,6 +267,7 @@ def build_app(
     )
     limits = limits_of(settings)
     restricted = frozenset(map(InstrumentId, settings.restricted_instruments))
+    own_accounts = frozenset(map(AccountId, settings.own_accounts))
     checked_for = timedelta(seconds=settings.check_again_s)
     break_grace = timedelta(seconds=settings.break_grace_s)
     return ExecutionApp(
@@ -311,6 +312,7 @@ def build_app(
             wait_max=timedelta(seconds=settings.block_wait_max_s),
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
+            own_accounts=own_accounts,
         ),
         scheduling=Scheduling(
             begin=begin,
@@ -333,6 +335,7 @@ def build_app(
             checked_for=checked_for,
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
+            own_accounts=own_accounts,
         ),
         sending=Sending(
             begin=begin,

@@ -207,6 +207,7 @@ block_share = Table(
     Column("account_id", Text, nullable=False),
     Column("ordered", BigInteger, nullable=False),
     Column("carry", BigInteger, nullable=False),
+    Column("own", Boolean, nullable=False),
 )
 
 venue_report = Table(

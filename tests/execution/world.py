@@ -79,14 +79,15 @@ def signed_plan(payload, signature):
     return SignedPlan(payload=payload, signature=Signature(key_id=signature.key_id, value=signature.value))
 
 
+def write_public_key(file, key):
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    file.write_bytes(key.public_key().public_bytes(encoding, form))
+
+
 def settings_for(values, keys_directory, **changed):
     """Settings of a test: `values` say where the database is, `changed` what the test is about."""
     keys_directory.mkdir(exist_ok=True)
-    (keys_directory / f"{KEY_ID}.pem").write_bytes(
-        PRIVATE_KEY.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
+    write_public_key(keys_directory / f"{KEY_ID}.pem", PRIVATE_KEY)
     given = {
         "plan_keys_directory": keys_directory,
         "policy_address": "unused:1",

@@ -213,6 +213,7 @@ def allocation_response(detail: AllocationDetail) -> pb.GetAllocationResponse:
         ordered_quantity=decimal_message(detail.share.ordered * statement.increment),
         block_quantity=decimal_message(statement.quantity * statement.increment),
         carry=decimal_message(detail.share.carry * statement.increment / CARRY_SCALE),
+        own=detail.share.own,
     )
 
 

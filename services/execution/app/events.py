@@ -23,6 +23,11 @@ from services.kernel.ids import InstrumentId
 
 # Shares of a statement in one event, so that it stays well below what audit takes.
 SHARES_PER_EVENT = 300
+# How a block's fills are shared (`domain/allocation.py`), as the statement says it.
+RULE = (
+    "clients before the firm's own accounts; pro rata by largest remainder, carries first, ties by hash of block and"
+    " account"
+)
 # A refusal of a large plan may have a line per trade.
 REFUSALS_SHOWN_MAX = 50
 
@@ -129,11 +134,13 @@ def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterato
             for share in shares[start : start + SHARES_PER_EVENT]
         ]
         data: dict[str, JsonValue] = {
-            "rule": "pro rata by largest remainder, carries first, ties by hash of block and account",
+            "rule": RULE,
             "increment": record.statement.increment,
             "first": start,
             "shares": part,
         }
+        if own := [share.order_id for share in shares[start : start + SHARES_PER_EVENT] if share.own]:
+            data["own"] = own
         yield Event("execution.block.allocation_stated", subjects, data)
 
 

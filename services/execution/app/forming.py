@@ -16,7 +16,7 @@ from services.execution.domain.protection import Protection, protective_price
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import ReferencePrice, Side
 from services.kernel.clock import Clock
-from services.kernel.ids import InstrumentId, OrderId
+from services.kernel.ids import AccountId, InstrumentId, OrderId
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Forming:
     wait_max: timedelta
     orders_max: int
     orders_per_block_max: int
+    own_accounts: frozenset[AccountId]
 
     async def form_blocks(self) -> int:
         """Form blocks of all that is ready, if it is time, and return how many."""
@@ -73,6 +74,7 @@ class Forming:
                 [order.piece() for order in orders.values()],
                 carries=carries,
                 orders_per_block_max=self.orders_per_block_max,
+                own=self.own_accounts,
             )
             prices = await ledger.prices({block.terms.instrument_id for block in blocks})
             market_time, exchange = self.market_clock.now(), self.hours.exchange

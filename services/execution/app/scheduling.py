@@ -30,7 +30,7 @@ from services.execution.domain.schedules import (
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm
 from services.kernel.clock import Clock
-from services.kernel.ids import InstrumentId, OrderId
+from services.kernel.ids import AccountId, InstrumentId, OrderId
 
 ONE = Decimal(1)
 # Seconds of a trading day, 09:30 to 16:00: the day of the paper's volatility.
@@ -72,6 +72,7 @@ class Scheduling:
     checked_for: timedelta
     orders_max: int
     orders_per_block_max: int
+    own_accounts: frozenset[AccountId]
 
     async def form_children(self) -> int:
         """Form the child blocks that are due, and return how many orders were looked at."""
@@ -206,6 +207,7 @@ class Scheduling:
             [order.part(parts[name] * order.terms.increment) for name, order in members.items()],
             carries=await ledger.carries({order.account_id for order in members.values()}),
             orders_per_block_max=self.orders_per_block_max,
+            own=self.own_accounts,
         )
         prices = await ledger.prices({block.terms.instrument_id for block in blocks})
         records = [

@@ -4,8 +4,9 @@ Several accounts' orders travel as one block, and the venue may fill part of it.
 1995; FCA COBS 11.3): every account pays the same average price, shares the fill pro rata to what it ordered, and shares
 the costs. Whole increments do not divide evenly, so someone gets the odd one. The largest remainder gets it, where an
 account's remainder includes what it was left short by (or given over) in earlier blocks: its *carry*. So nobody is
-favored in the long run, whatever the sizes. What is still tied is settled by a hash of block and account: no order of
-rows, names or time can win.
+favored in the long run, whatever the sizes. The firm's own accounts come last: they share, by the same rule, what is
+left when every client has all it ordered, and the later fills. What is still tied is settled by a hash of block and
+account: no order of rows, names or time can win.
 
 Quantities are whole numbers of the block's increment here: integers divide exactly.
 """
@@ -31,13 +32,15 @@ class Share:
     """What one account's order has in a block.
 
     `ordered` counts whole increments and is positive; `carry` is what earlier blocks left the account short by, in
-    millionths of an increment, negative when they gave it more than its share.
+    millionths of an increment, negative when they gave it more than its share. `own` says that the account is the
+    firm's, which comes behind all clients.
     """
 
     order_id: OrderId
     account_id: AccountId
     ordered: int
     carry: int = 0
+    own: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an empty share.
@@ -127,8 +130,9 @@ def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:
         filled: Filled quantity in whole increments, at most what was ordered.
 
     Returns:
-        One part per share. They sum to `filled`, none exceeds what its order asked for, and none differs from the exact
-        pro rata by a whole increment or more.
+        One part per share. They sum to `filled`, and none exceeds what its order asked for. The firm's own accounts get
+        nothing while a client lacks anything. Among the clients, and among the own accounts, none differs from the
+        exact pro rata by a whole increment or more.
 
     Raises:
         ValueError: `filled` is negative or more than was ordered.
@@ -136,19 +140,12 @@ def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:
     total = statement.quantity
     if not 0 <= filled <= total:
         raise ValueError(f"filled must be 0 to {total}, was {filled}")
-    products = [filled * share.ordered for share in statement.shares]
-    floors = [product // total for product in products]
-    remainders = [product % total for product in products]
-    favored = _largest_claims(statement, remainders, filled - sum(floors))
-    return tuple(
-        Part(
-            order_id=share.order_id,
-            account_id=share.account_id,
-            filled=floor + (index in favored),
-            carry=share.carry + remainder * CARRY_SCALE // total - (CARRY_SCALE if index in favored else 0),
-        )
-        for index, (share, floor, remainder) in enumerate(zip(statement.shares, floors, remainders, strict=True))
-    )
+    parts: list[Part] = []
+    for shares in _in_turn(statement):
+        taken = min(filled, sum(share.ordered for share in shares))
+        parts += _pro_rata(statement.block_id, shares, taken)
+        filled -= taken
+    return tuple(sorted(parts, key=lambda part: part.order_id))
 
 
 def certain_increments(statement: Statement, filled: int) -> dict[OrderId, int]:
@@ -157,7 +154,13 @@ def certain_increments(statement: Statement, filled: int) -> dict[OrderId, int]:
     The largest remainder may take an odd increment back when more is filled; the whole part never shrinks. Proceeds may
     be spent on this much before the block is complete.
     """
-    return {share.order_id: filled * share.ordered // statement.quantity for share in statement.shares}
+    certain: dict[OrderId, int] = {}
+    for shares in _in_turn(statement):
+        total = sum(share.ordered for share in shares)
+        taken = min(filled, total)
+        certain |= {share.order_id: taken * share.ordered // total for share in shares}
+        filled -= taken
+    return certain
 
 
 def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allocation, ...], tuple[Part, ...]]:
@@ -177,7 +180,7 @@ def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allo
     parts = allocate_pro_rata(statement, sum(increments))
     names = [part.order_id for part in parts]
     allocations: list[Allocation] = []
-    for day, weights in zip(days, split_by_day([part.filled for part in parts], increments, names), strict=True):
+    for day, weights in zip(days, _days_in_turn(statement, parts, increments), strict=True):
         # Another day, another draw for the odd cent.
         salt = f"{statement.block_id}/{day.trade_date.isoformat()}"
         amounts = share_money(in_cents(day.gross_amount), weights, names, salt)
@@ -196,6 +199,48 @@ def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allo
             if weight
         )
     return tuple(allocations), parts
+
+
+def _in_turn(statement: Statement) -> list[list[Share]]:
+    """Return the shares that are served together, in the order in which they are: clients, then own accounts."""
+    return [shares for own in (False, True) if (shares := [share for share in statement.shares if share.own is own])]
+
+
+def _pro_rata(block_id: BlockId, shares: Sequence[Share], filled: int) -> list[Part]:
+    """Return the parts of `filled`, at most what the shares ordered, by largest remainder plus carry."""
+    total = sum(share.ordered for share in shares)
+    products = [filled * share.ordered for share in shares]
+    floors = [product // total for product in products]
+    remainders = [product % total for product in products]
+    favored = _largest_claims(block_id, shares, remainders, filled - sum(floors))
+    return [
+        Part(
+            order_id=share.order_id,
+            account_id=share.account_id,
+            filled=floor + (index in favored),
+            carry=share.carry + remainder * CARRY_SCALE // total - (CARRY_SCALE if index in favored else 0),
+        )
+        for index, (share, floor, remainder) in enumerate(zip(shares, floors, remainders, strict=True))
+    ]
+
+
+def _days_in_turn(statement: Statement, parts: Sequence[Part], days: Sequence[int]) -> list[list[int]]:
+    """Return how much of each part falls on each day, in the order of the parts: clients have the earlier fills."""
+    place = {part.order_id: index for index, part in enumerate(parts)}
+    left = list(days)
+    split = [[0] * len(parts) for _ in days]
+    for shares in _in_turn(statement):
+        wholes = [parts[place[share.order_id]].filled for share in shares]
+        rest, taken = sum(wholes), []
+        for day in left:
+            taken.append(min(day, rest))
+            rest -= taken[-1]
+        left = [before - each for before, each in zip(left, taken, strict=True)]
+        names = [share.order_id for share in shares]
+        for row, weights in zip(split, split_by_day(wholes, taken, names), strict=True):
+            for name, weight in zip(names, weights, strict=True):
+                row[place[name]] = weight
+    return split
 
 
 def split_by_day(wholes: Sequence[int], days: Sequence[int], names: Sequence[str]) -> list[list[int]]:
@@ -255,14 +300,13 @@ def carries(parts: Iterable[Part], before: Mapping[AccountId, int]) -> dict[Acco
     return changes
 
 
-def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) -> frozenset[int]:
+def _largest_claims(block_id: BlockId, shares: Sequence[Share], remainders: Sequence[int], left: int) -> frozenset[int]:
     """Return the indexes of the `left` shares with the largest remainder plus carry."""
     if left == 0:
         return frozenset()
-    total = statement.quantity
+    total = sum(share.ordered for share in shares)
 
     # Where nothing remains nothing is owed: an account with an exact share gets neither more nor less.
-    shares = statement.shares
     claims = {
         index: remainder * CARRY_SCALE // total + shares[index].carry
         for index, remainder in enumerate(remainders)
@@ -271,7 +315,7 @@ def _largest_claims(statement: Statement, remainders: Sequence[int], left: int) 
     edge = sorted(claims.values(), reverse=True)[left - 1]
     sure = [index for index, claim in claims.items() if claim > edge]
     tied = [index for index, claim in claims.items() if claim == edge]
-    tied.sort(key=lambda index: (_lot_drawn(statement.block_id, shares[index].account_id), shares[index].order_id))
+    tied.sort(key=lambda index: (_lot_drawn(block_id, shares[index].account_id), shares[index].order_id))
     return frozenset(sure + tied[: left - len(sure)])
 
 

@@ -9,7 +9,7 @@ The id of a block, and the id the venue knows it by, follow from what is in it: 
 after a crash, names the same block.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -90,7 +90,11 @@ class Block:
 
 
 def form_blocks(
-    pieces: Iterable[Piece], *, carries: Mapping[AccountId, int], orders_per_block_max: int
+    pieces: Iterable[Piece],
+    *,
+    carries: Mapping[AccountId, int],
+    orders_per_block_max: int,
+    own: Collection[AccountId] = frozenset(),
 ) -> tuple[Block, ...]:
     """Return the blocks in which `pieces` are sent, sells first, then by block id.
 
@@ -98,6 +102,7 @@ def form_blocks(
         pieces: What is ready; each order at most once.
         carries: What earlier blocks left each account short by, as `allocation` counts it.
         orders_per_block_max: A group with more orders makes several blocks.
+        own: The firm's own accounts, which come behind all clients of their block.
 
     Raises:
         ValueError: A piece is not a whole number of its increments.
@@ -110,7 +115,7 @@ def form_blocks(
     for (terms, _), group in groups.items():
         group.sort(key=lambda piece: piece.order_id)
         starts = range(0, len(group), orders_per_block_max)
-        blocks.extend(_block(terms, group[start : start + orders_per_block_max], carries) for start in starts)
+        blocks.extend(_block(terms, group[start : start + orders_per_block_max], carries, own) for start in starts)
     # Sells bring the cash that buys wait for.
     blocks.sort(key=lambda block: (block.terms.side is Side.BUY, block.block_id))
     return tuple(blocks)
@@ -121,7 +126,7 @@ def client_order_id(block_id: BlockId, revision: int) -> str:
     return derived_id("c", block_id, str(revision))
 
 
-def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int]) -> Block:
+def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int], own: Collection[AccountId]) -> Block:
     block_id = BlockId(
         derived_id(
             "block",
@@ -138,6 +143,7 @@ def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int]) 
             account_id=piece.account_id,
             ordered=whole_increments(piece.quantity, terms.increment),
             carry=carries.get(piece.account_id, 0),
+            own=piece.account_id in own,
         )
         for piece in pieces
     )

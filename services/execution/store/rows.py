@@ -325,12 +325,13 @@ def share_values(block_id: BlockId, share: Share) -> Values:
         "account_id": share.account_id,
         "ordered": share.ordered,
         "carry": share.carry,
+        "own": share.own,
     }
 
 
 def share_of(row: AnyRow) -> Share:
     """Return a block's share."""
-    return Share(OrderId(row.order_id), AccountId(row.account_id), row.ordered, row.carry)
+    return Share(OrderId(row.order_id), AccountId(row.account_id), row.ordered, row.carry, row.own)
 
 
 def report_of_row(row: AnyRow) -> Report:

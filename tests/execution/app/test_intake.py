@@ -13,7 +13,7 @@ from services.execution.app.ports import PolicyVerdict
 from services.execution.domain.errors import MarketInvalid, PolicyUnverified
 from services.execution.domain.words import Side
 from tests.execution.builders import VERSION, a_plan, a_trade
-from tests.execution.world import a_submission, signed, submission_of
+from tests.execution.world import KEY_ID, PRIVATE_KEY, a_submission, signed, submission_of, write_public_key
 
 
 async def only(world, *plans):
@@ -39,6 +39,38 @@ async def test_a_plan_signed_by_another_key_is_refused_and_takes_no_id(world):
         "execution.plan.accepted",
         "execution.order.accepted",
     ]
+
+
+async def test_a_key_is_rotated_in_while_the_old_one_still_counts_until_it_is_retired(world):
+    await world.market(VTI=100)
+    newer = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+    keys = world.settings.plan_keys_directory
+
+    async def submitted(name, key, key_id):
+        plan = a_plan(plan=f"plan-{name}", account=f"acc-{name}")
+        (result,) = await world.app.intake.submit_plans([submission_of(*signed(plan, key, key_id))])
+        return result.status, reasons(result)
+
+    refused = (Status.REFUSED, ["PLAN_SIGNATURE_INVALID"])
+    assert await submitted("a", newer, "decision-2") == refused
+    write_public_key(keys / "decision-2.pem", newer)
+    world.start()
+    assert await submitted("a", newer, "decision-2") == (Status.ACCEPTED, [])
+    assert await submitted("b", PRIVATE_KEY, KEY_ID) == (Status.ACCEPTED, [])
+    # A name is no key: what one key signed under the other's name is nobody's.
+    assert await submitted("c", PRIVATE_KEY, "decision-2") == refused
+    (keys / f"{KEY_ID}.pem").unlink()
+    world.start()
+    assert await submitted("d", PRIVATE_KEY, KEY_ID) == refused
+    assert await submitted("d", newer, "decision-2") == (Status.ACCEPTED, [])
+
+    audited = [data for kind, _, data in await world.events() if kind == "execution.submission.refused"]
+    assert [(each["key_id"], each["reason"]) for each in audited] == [
+        ("decision-2", "PLAN_SIGNATURE_INVALID"),
+        ("decision-2", "PLAN_SIGNATURE_INVALID"),
+        (KEY_ID, "PLAN_SIGNATURE_INVALID"),
+    ]
+    assert "no trusted key is named" in audited[0]["description"]
 
 
 async def test_no_byte_of_a_signed_plan_can_be_altered(make_memory_world):

@@ -19,10 +19,10 @@ from services.execution.domain.allocation import (
 )
 
 
-def a_statement(*ordered, block="block-1", carries=None, increment=1):
+def a_statement(*ordered, block="block-1", carries=None, increment=1, own=()):
     carry = carries or {}
     shares = [
-        Share(f"order-{index}", f"acc-{index}", quantity, carry.get(f"acc-{index}", 0))
+        Share(f"order-{index}", f"acc-{index}", quantity, carry.get(f"acc-{index}", 0), index in own)
         for index, quantity in enumerate(ordered)
     ]
     return Statement(block, Decimal(increment), tuple(shares))
@@ -56,6 +56,37 @@ def test_whoever_was_left_short_before_comes_first():
     assert got(a_statement(5, 5, carries={"acc-0": 1}), 5) == {"acc-0": 3, "acc-1": 2}
 
 
+def test_the_own_account_gets_what_is_left_when_every_client_has_all():
+    statement = a_statement(100, 100, 100, own={0})
+
+    assert got(statement, 150) == {"acc-0": 0, "acc-1": 75, "acc-2": 75}
+    assert got(statement, 200) == {"acc-0": 0, "acc-1": 100, "acc-2": 100}
+    assert got(statement, 230) == {"acc-0": 30, "acc-1": 100, "acc-2": 100}
+    assert got(statement, 300) == {"acc-0": 100, "acc-1": 100, "acc-2": 100}
+
+
+def test_own_accounts_share_what_is_left_by_the_same_rule():
+    assert got(a_statement(4, 3, 3, 4, own={1, 2, 3}), 8) == {"acc-0": 4, "acc-1": 1, "acc-2": 1, "acc-3": 2}
+
+
+def test_nothing_of_an_own_account_is_certain_before_every_client_has_all():
+    statement = a_statement(10, 10, own={1})
+
+    assert certain_increments(statement, 10) == {"order-0": 10, "order-1": 0}
+    assert certain_increments(statement, 13) == {"order-0": 10, "order-1": 3}
+
+
+def test_clients_have_the_fills_of_the_earlier_days():
+    allocations, _ = allocate(a_statement(4, 4, own={0}), [a_day(3, 300), a_day(3, 330, 1), a_day(1, 120, 2)])
+
+    assert [(each.account_id, each.trade_date.day, each.quantity) for each in allocations] == [
+        ("acc-1", 28, 3),
+        ("acc-0", 29, 2),
+        ("acc-1", 29, 1),
+        ("acc-0", 30, 1),
+    ]
+
+
 def test_nothing_filled_is_nothing_allocated():
     assert got(a_statement(3, 4), 0) == {"acc-0": 0, "acc-1": 0}
 
@@ -72,7 +103,11 @@ def partly_filled_blocks(draw):
     carries = draw(
         st.lists(st.integers(-2 * CARRY_SCALE, 2 * CARRY_SCALE), min_size=len(ordered), max_size=len(ordered))
     )
-    statement = a_statement(*ordered, carries={f"acc-{i}": carry for i, carry in enumerate(carries)})
+    statement = a_statement(
+        *ordered,
+        carries={f"acc-{i}": carry for i, carry in enumerate(carries)},
+        own=draw(st.sets(st.integers(0, len(ordered) - 1))),
+    )
     return statement, draw(st.integers(0, sum(ordered)))
 
 
@@ -82,9 +117,36 @@ def test_every_increment_is_allocated_and_nobody_gets_more_than_they_ordered(cas
     parts = allocate_pro_rata(statement, filled)
 
     assert sum(part.filled for part in parts) == filled
-    for share, part in zip(statement.shares, parts, strict=True):
-        assert 0 <= part.filled <= share.ordered
-        assert abs(part.filled * statement.quantity - filled * share.ordered) < statement.quantity
+    for own in (False, True):
+        served = [(s, p) for s, p in zip(statement.shares, parts, strict=True) if s.own is own]
+        ordered, got = sum(share.ordered for share, _ in served), sum(part.filled for _, part in served)
+        for share, part in served:
+            assert 0 <= part.filled <= share.ordered
+            assert abs(part.filled * ordered - got * share.ordered) < ordered
+
+
+@given(partly_filled_blocks())
+def test_own_accounts_get_something_only_when_every_client_has_all(case):
+    statement, filled = case
+    parts = allocate_pro_rata(statement, filled)
+    clients = [(s, p) for s, p in zip(statement.shares, parts, strict=True) if not s.own]
+    lacking = [share.order_id for share, part in clients if part.filled < share.ordered]
+    own = sum(part.filled for share, part in zip(statement.shares, parts, strict=True) if share.own)
+
+    assert own == 0 or not lacking
+
+
+@given(partly_filled_blocks())
+def test_clients_get_what_they_would_get_without_the_own_accounts(case):
+    statement, filled = case
+    clients = tuple(share for share in statement.shares if not share.own)
+    if not clients:
+        return
+    alone = Statement(statement.block_id, statement.increment, clients)
+    among = {part.order_id: part for part in allocate_pro_rata(statement, filled)}
+
+    for part in allocate_pro_rata(alone, min(filled, alone.quantity)):
+        assert among[part.order_id] == part
 
 
 @given(partly_filled_blocks(), st.randoms(use_true_random=False))

@@ -47,7 +47,8 @@ from services.execution.venues.fix44.asked import (
     StatusAsked,
     asked,
 )
-from services.execution.venues.fix44.hearing import ListSaid, RequestRefused, hear, named
+from services.execution.venues.fix44.hearing import hear, named
+from services.execution.venues.fix44.said import ListSaid, RequestRefused
 
 DICTIONARY = fix_4_4()
 AT = datetime(2022, 12, 28, 17, 0, 0, 123000, UTC)

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from services.execution.domain.order import OrderState, VenueOrder, fold, sending
-from services.execution.venues.fix44.hearing import ChangeSaid, hear
+from services.execution.venues.fix44.hearing import hear
+from services.execution.venues.fix44.said import ChangeSaid
 from tests.execution.venues.test_fix44_mapping import message_of
 
 S = OrderState

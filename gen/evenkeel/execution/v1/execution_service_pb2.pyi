@@ -1191,6 +1191,11 @@ class GetAllocationResponse(_message.Message):
     ORDERED_QUANTITY_FIELD_NUMBER: _builtins.int
     BLOCK_QUANTITY_FIELD_NUMBER: _builtins.int
     CARRY_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    own: _builtins.bool
+    """Whether the account is the firm's own: in its block it gets what is left
+    when every client has all it ordered, and the later fills.
+    """
     @_builtins.property
     def allocation(self) -> Global___Allocation:
         """What counts now."""
@@ -1221,10 +1226,11 @@ class GetAllocationResponse(_message.Message):
         ordered_quantity: _decimal_pb2.Decimal | None = ...,
         block_quantity: _decimal_pb2.Decimal | None = ...,
         carry: _decimal_pb2.Decimal | None = ...,
+        own: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "block_quantity", b"block_quantity", "carry", b"carry", "ordered_quantity", b"ordered_quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "block_quantity", b"block_quantity", "carry", b"carry", "history", b"history", "ordered_quantity", b"ordered_quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "block_quantity", b"block_quantity", "carry", b"carry", "history", b"history", "ordered_quantity", b"ordered_quantity", "own", b"own"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,17 +14,9 @@ from services.execution.app.venue_port import VenueView
 from services.execution.domain.order import ChangeRefused, Refused, Replaced, Report
 from services.execution.fix.protocol.message import FieldInvalid, Message, Outgoing
 from services.execution.fix.protocol.store import Entry
-from services.execution.venues.fix44.hearing import (
-    AllocationSaid,
-    ChangeSaid,
-    ListSaid,
-    OrderSaid,
-    RequestRefused,
-    Said,
-    hear,
-    named,
-)
+from services.execution.venues.fix44.hearing import hear, named
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, view_of
+from services.execution.venues.fix44.said import AllocationSaid, ChangeSaid, ListSaid, OrderSaid, RequestRefused, Said
 from services.execution.venues.fix44.words import (
     BUSINESS_REJECT,
     BUSINESS_REJECT_REASON,

@@ -21,7 +21,7 @@ from services.execution.app.venue_port import (
     VenueView,
 )
 from services.execution.domain.words import OrderType, Side, TimeInForce
-from services.execution.venues.fix44.hearing import Standing
+from services.execution.venues.fix44.said import Standing
 from services.kernel.ids import InstrumentId, VenueId
 
 # A broker says an average price to so many decimals at least; what it rounds away cannot be compared.
