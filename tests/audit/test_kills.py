@@ -201,7 +201,7 @@ async def test_the_command_line_checks_what_is_stored_and_tells_the_public_key(e
         output.write_text("")
         ran = Forked("services.audit.__main__:command_line", [name], variables, output)
         ran.start()
-        return ran.ended(), output.read_text()
+        return ran.wait(), output.read_text()
 
     whole = await asyncio.to_thread(command, "scrub")
     superuser = await asyncpg.connect(audit_database.admin_server_url, database=audit_database.name)

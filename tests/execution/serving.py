@@ -1,9 +1,8 @@
-"""`python -m services.execution serve` as a process of its own, which tests kill and start again."""
+"""`python -m services.execution serve` as a process of its own, forked, which tests kill and start again."""
 
 import asyncio
 import os
 import signal
-import sys
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from evenkeel.policy.v1 import policy_service_pb2 as policy
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer
 from services.runtime.client import connect
 from tests.execution.world import settings_for
+from tests.support.forked import Forked
 from tools.local.issuer import ISSUER, TokenIssuer
 
 ROOT = Path(__file__).parents[2]
@@ -32,32 +32,25 @@ class Process:
     """
 
     def __init__(self, environment, port_file, issuer):
-        self._environment = environment
         self._port_file = port_file
         self._log_file = port_file.with_name("service.log")
         self.issuer = issuer
-        self._process = None
+        self._process = Forked("services.execution", ["serve"], environment, self._log_file)
         self.port = None
 
     async def start(self):
         self._port_file.unlink(missing_ok=True)
-        with self._log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.execution", "serve", cwd=ROOT, env=self._environment,
-                stdout=log, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
+        await asyncio.to_thread(self._process.start)
         # A machine that is busy starts a process slowly.
         async with asyncio.timeout(240):
             while not self._port_file.exists():
-                assert self._process.returncode is None
+                assert self._process.poll() is None
                 await asyncio.sleep(0.02)
         self.port = int(self._port_file.read_text())
 
     async def kill(self, how=signal.SIGKILL):
         """End it, if it has not ended yet, and return how it did."""
-        if self._process.returncode is None:
-            self._process.send_signal(how)
-        return await self._process.wait()
+        return await asyncio.to_thread(self._process.kill, how)
 
 
 def environment_of(database, policy_address, folder, **changed):

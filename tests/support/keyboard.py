@@ -41,5 +41,5 @@ class Keyboard:
             environment = {**os.environ, **self.environment}
             command = Forked("tools.cli.main:main", words, environment, out, errors=err, directory=self.directory)
             await asyncio.to_thread(command.start)
-            code = await asyncio.to_thread(command.ended)
+            code = await asyncio.to_thread(command.wait)
             return Typed(code, out.read_text(), err.read_text())

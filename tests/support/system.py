@@ -19,6 +19,7 @@ from evenkeel.decision.v1 import book_service_pb2 as book
 from evenkeel.decision.v1 import plan_service_pb2 as plan
 from evenkeel.decision.v1 import run_service_pb2 as run
 from evenkeel.execution.v1 import execution_service_pb2 as execution
+from tests.support.forked import forked
 from tools.client.log import VerifiedLog, verify_log
 from tools.client.profile import SERVICES
 from tools.client.session import Evenkeel
@@ -44,6 +45,8 @@ SMALL = {
     "EVENKEEL_DECISION_LEASE_S": "3",
     "EVENKEEL_EXECUTION_BLOCK_QUIET_S": "0.2",
     "EVENKEEL_EXECUTION_RESOLVE_AFTER_S": "0.5",
+    # No test of a whole system reads its metrics; those of the people who watch a demo come every two seconds.
+    "OTEL_METRIC_EXPORT_INTERVAL": "60000",
 }
 
 
@@ -188,6 +191,7 @@ async def running_system(
             market_time=MARKET_TIME,
             otlp_endpoint=receiver.endpoint,
             environment={**SMALL, **DESK, "EVENKEEL_DECISION_ENGINE": engine},
+            launch=forked,
         )
         await closing.enter_async_context(stack)
         scenario = Scenario.build(accounts, seed)

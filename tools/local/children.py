@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 # Runs in the child. Becomes the user, asks for the signal (which a change of user would forget), and makes sure that
 # the parent did not die before that; then becomes the command.
@@ -29,6 +30,26 @@ if os.getppid() != int(parent):
     sys.exit("the launcher is gone")
 os.execvp(command[0], command)
 """
+
+
+class Child(Protocol):
+    """A process that was started, as `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its number; it leads the process group of that number."""
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+
+    def wait(self, timeout: float = ..., /) -> int:
+        """Return its exit code when it has ended; `subprocess.TimeoutExpired` when it has not in time."""
+
+    def send_signal(self, how: signal.Signals, /) -> None:
+        """Send it a signal, if it has not ended."""
+
+    def kill(self) -> object:
+        """End it at once."""
 
 
 def start(
@@ -82,7 +103,7 @@ def run(
     )
 
 
-def stop(child: "subprocess.Popen[bytes]", *, how: signal.Signals, within_s: float) -> None:
+def stop(child: Child, *, how: signal.Signals, within_s: float) -> None:
     """Ask a process to end, kill it when it has not after `within_s`, and wait for its end."""
     if child.poll() is None:
         child.send_signal(how)

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,14 @@ STOP_S_MAX = 20.0
 ASK_EACH_S = 0.05
 LOG_TAIL_BYTES = 3000
 
-Process: TypeAlias = "subprocess.Popen[bytes]"
+# Starts a module as a program: its name, the words after it, its whole environment, and where its output goes.
+Launch: TypeAlias = Callable[[str, Sequence[str], Mapping[str, str], Path], children.Child]
+
+
+def python(module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> children.Child:
+    """Start `python -m module arguments…`."""
+    command = [sys.executable, "-m", module, *arguments]
+    return children.start(command, log=log, environment=environment, directory=ROOT)
 
 
 class StackFailed(Exception):
@@ -79,11 +86,13 @@ class LocalStack:
     ports: Mapping[str, int] = field(default_factory=dict)
     # More environment variables, for all services; they win.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # How its programs are started.
+    launch: Launch = python
     profile: Profile = field(init=False)
     issuer: TokenIssuer = field(init=False)
     # Where to administer the database server.
     database_url: str = field(default="", init=False)
-    _processes: "dict[str, Process]" = field(default_factory=dict, init=False)
+    _processes: dict[str, children.Child] = field(default_factory=dict, init=False)
     _environments: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
     _closing: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
@@ -120,8 +129,8 @@ class LocalStack:
         """Start a service that does not run, on the port it always has; `serving` waits for it."""
         if self.running(service):
             raise ValueError(f"{service} runs already")
-        self._processes[service] = self._launch(
-            f"services.{service}", "serve", log=self.log_file(service), environment=self._environments[service]
+        self._processes[service] = self.launch(
+            f"services.{service}", ["serve"], self._environments[service], self.log_file(service)
         )
 
     def kill(self, service: str) -> None:
@@ -237,7 +246,7 @@ class LocalStack:
     async def _migrate(self) -> None:
         """Bring every service's tables up to date."""
         everything = {name: value for each in self._environments.values() for name, value in each.items()}
-        process = self._launch("tools.local.migrate", log=self.log_file("migrate"), environment=everything)
+        process = self.launch("tools.local.migrate", [], everything, self.log_file("migrate"))
         try:
             code = await asyncio.to_thread(process.wait, MIGRATE_S_MAX)
         except subprocess.TimeoutExpired:
@@ -246,10 +255,6 @@ class LocalStack:
             await asyncio.to_thread(children.stop, process, how=signal.SIGTERM, within_s=STOP_S_MAX)
         if code != 0:
             raise StackFailed(self._failure("migrate", "could not bring the tables up to date"))
-
-    def _launch(self, module: str, *arguments: str, log: Path, environment: Mapping[str, str]) -> "Process":
-        command = [sys.executable, "-m", module, *arguments]
-        return children.start(command, log=log, environment=environment, directory=ROOT)
 
     def _passwords(self) -> dict[str, Passwords]:
         """Return the passwords of the database roles: those of the last time, or new ones."""
