@@ -119,7 +119,7 @@ def build(
         exchange=exchange(settings.exchange),
     )
     work, reported, heard = Bell(), Bell(), Bell()
-    fix = build_fix(settings, database, venue, clock, heard)
+    fix = build_fix(settings, database, venue, clock, work=work, heard=heard)
     trading_at: VenuePort = venue if fix.venue is None else fix.venue
     app = build_app(settings, begin_with(database), trading_at, policies, clock=clock, market_clock=market_clock)
     names = (
@@ -158,11 +158,11 @@ class BuiltFix:
 
 
 def build_fix(
-    settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock, heard: Bell
+    settings: ExecutionSettings, database: Database, sandbox: SandboxVenue, clock: Clock, *, work: Bell, heard: Bell
 ) -> BuiltFix:
     """Return the sessions that the settings ask for: with a broker, and on the sandbox's own port.
 
-    `heard` rings when the broker said something.
+    `heard` rings when the broker said something, `work` when orders may leave that waited for its session.
     """
     store = PostgresStore(database)
     watch = SessionWatch(database, store, clock)
@@ -180,6 +180,7 @@ def build_fix(
             answer_s=settings.fix_answer_s,
             list_min=settings.fix_list_min,
             heard=heard.ring,
+            came_up=work.ring,
         )
         orders = Initiator(
             _broker_session(settings, settings.fix_sender_comp_id), _broker(settings), store, venue, clock

@@ -10,12 +10,17 @@ from services.execution.app.venue_port import Intent
 from services.execution.domain.order import Accepted, Filled
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.fix.postgres import PostgresStore
+from services.execution.fix.protocol.actions import Received
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, SessionId
 from services.execution.venues.fix44 import writing
 from services.execution.venues.fix44.record import NameKind, OrderKnowledge, Record
+from services.execution.venues.fix44.venue import Fix44Venue
 from services.execution.venues.fix44.writing import Writing
 from services.kernel.ids import InstrumentId, VenueId
+from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from tests.execution.builders import NOON
+from tests.execution.venues.test_fix44_mapping import message_of
 
 VENUE = VenueId("fix44")
 
@@ -97,3 +102,25 @@ async def test_a_plan_that_was_made_on_empty_tables_looks_rows_up_by_their_whole
             assert f" AND ({key} = " in looked_up
     assert "Seq Scan" not in plan
     assert "Index Cond" in plan
+
+
+# What PostgreSQL's text cannot hold, wherever a broker's word becomes text: a type, a name, a reason.
+NUL_SAYS_NO = "8=FIX.4.4|35=8|37=o\0|11=c-1|17=e\0|150=8|39=8|55=VTI|54=1|151=0|14=0|6=0|58=a\0b|60=20221228-17:00:00|"
+NUL_AS_TYPE = "8=FIX.4.4|35=\0|58=\0|"
+
+
+async def test_a_nul_in_what_a_broker_says_stops_nothing(store, database):
+    await sent(store, "c-1")
+    session, venue = SessionId("FIX.4.4", "US", "THEM"), Fix44Venue(VENUE, database, store, SystemClock())
+    stands = await store.load(session, NOON)
+    for number, text in enumerate((NUL_SAYS_NO, NUL_AS_TYPE), 1):
+        message = message_of(text)
+        entry = Entry(number, message.msg_type, message.raw, NOON)
+        async with store.begin() as unit:
+            await venue.apply(unit, session, [Received(0, entry, message, deliver=True)])
+            came = replace(stands, next_in=number + 1)
+            await unit.advance(session, replace(stands, next_in=number), came, [Journaled(0, Direction.IN, entry)])
+
+    found = (await orders(database, "c-1"))["c-1"]
+    assert (found.knowledge, found.why) == (OrderKnowledge.REFUSED, "a\N{REPLACEMENT CHARACTER}b")
+    assert (await store.load(session, NOON)).next_in == 3

@@ -17,7 +17,7 @@ from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database, DatabaseUnreachable
-from tests.execution.venues.fix_cases import a_sandbox_broker, until
+from tests.execution.venues.fix_cases import a_sandbox_broker, a_trader, until
 from tools.local.broker import free_port
 
 TAKE_LOCKS_AWAY = """
@@ -106,4 +106,22 @@ async def test_a_session_is_ended_before_the_database_is_told_which_may_be_away(
         assert initiator.link is None
     finally:
         await venue.close()
+        await broker.stop()
+
+
+async def test_a_session_that_comes_up_calls_for_what_waited_for_it(execution_database):
+    broker = await a_sandbox_broker(execution_database.settings())
+    trader = await a_trader(execution_database.settings(), broker.port)
+    ready = []
+    trader.venue.came_up = lambda: ready.append(trader.venue.ready)
+
+    async def called():
+        return ready == [True]
+
+    try:
+        await trader.down(True)
+        await trader.down(False)
+        await until(called)
+    finally:
+        await trader.stop()
         await broker.stop()

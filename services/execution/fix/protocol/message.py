@@ -30,7 +30,7 @@ class Message:
         torn: The first field whose value went on behind a separator, so that what follows it has no tag.
         by_tag: The first value of each field.
         get: Returns the first value of a field by its tag; None without one.
-        msg_type: The message type; bytes that are no ASCII are replaced.
+        msg_type: The message type; bytes that are no ASCII, and NUL, are replaced.
     """
 
     __slots__ = ("bad_tag", "by_tag", "fields", "get", "msg_type", "raw", "torn")
@@ -51,7 +51,7 @@ class Message:
         self.by_tag: dict[int, bytes] = dict(reversed(fields))
         # Asked dozens of times for each message: the dictionary's own method, without a call of ours around it.
         self.get: Callable[[int], bytes | None] = self.by_tag.get
-        self.msg_type = self.by_tag.get(MSG_TYPE, b"").decode("ascii", "replace")
+        self.msg_type = _without_nul(self.by_tag.get(MSG_TYPE, b"").decode("ascii", "replace"))
 
     @property
     def number(self) -> int | None:
@@ -72,9 +72,9 @@ class Message:
         return self.get(POSS_RESEND) == b"Y"
 
     def text(self, tag: int) -> str | None:
-        """Return a field as text, UTF-8; bytes that are none are replaced."""
+        """Return a field as text, UTF-8; bytes that are none, and NUL, are replaced."""
         value = self.get(tag)
-        return None if value is None else value.decode("utf-8", "replace")
+        return None if value is None else _without_nul(value.decode("utf-8", "replace"))
 
     def require(self, tag: int) -> str:
         """Return a field as text.
@@ -149,3 +149,8 @@ class Outgoing:
     msg_type: str
     body: Sequence[Pair]
     header: Sequence[Pair] = field(default=())
+
+
+def _without_nul(text: str) -> str:
+    """Return text that can be kept: PostgreSQL's has no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

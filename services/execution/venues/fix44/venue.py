@@ -133,7 +133,8 @@ class Fix44Venue:
 
     `account`: ours at the broker, sent with each order when it is not empty. `answer_s`: how long an answer may take
     before the outcome is unknown, in seconds. `list_min`: from so many orders on, what is submitted together goes as
-    one NewOrderList; 0 for never. `heard`: called when something that the broker said is on record.
+    one NewOrderList; 0 for never. `heard`: called when something that the broker said is on record. `came_up`: called
+    when the order session is logged on, so that what waited for it may leave.
     """
 
     venue_id: VenueId
@@ -145,6 +146,7 @@ class Fix44Venue:
     answer_s: float = 2.0
     list_min: int = 0
     heard: Callable[[], None] = lambda: None
+    came_up: Callable[[], None] = lambda: None
     _waiting: _Waiting = field(default_factory=_Waiting)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -365,6 +367,7 @@ class Fix44Venue:
         match what:
             case LoggedOn():
                 log.info("session is logged on", session=str(session))
+                self.came_up()
                 task = asyncio.create_task(self._learn(), name=f"mass status {self.venue_id}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
