@@ -10,13 +10,17 @@ from google.protobuf.message import Message
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 
+from evenkeel.decision.v1 import plan_service_pb2 as plan_pb
+from evenkeel.decision.v1.explanation_pb2 import Scenario
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from evenkeel.policy.v1 import policy_service_pb2 as policy_pb
 from evenkeel.policy.v1 import profile_service_pb2 as pb
 from services.runtime.wire import date_message, decimal_message
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import document_to_yaml
+from tools.cli.plans import side_by_side
 from tools.cli.text import number, state, time, utc_message
+from tools.client.session import Evenkeel
 from tools.client.values import civil_date, new_request_id
 
 app = typer.Typer(help="What is on record of clients, and what policy makes of it.", no_args_is_help=True)
@@ -187,20 +191,37 @@ def preview(
     risk: RiskSteps = 0,
     exclude: Exclusions = None,
     tilt: Tilts = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Also what would be traded, with them and without.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the plans say, for `plan previews`.")] = False,
 ) -> None:
     """Say what preferences would change and which bounds they would break, and set nothing."""
     request = pb.PreviewPreferencesRequest(
         account_id=account, preferences=_preferences(tax, risk, exclude or [], tilt or [])
     )
-    response = call(context, "advisor", lambda services: services.profiles.PreviewPreferences(request))
+
+    async def work(services: Evenkeel) -> tuple[pb.PreviewPreferencesResponse, plan_pb.PreviewPlanResponse | None]:
+        previewed = await services.profiles.PreviewPreferences(request)
+        if not plan:
+            return previewed, None
+        document = previewed.document.SerializeToString(deterministic=True)
+        scenarios = [
+            Scenario(name="as it is", ignore_triggers=True),
+            Scenario(name="with the preferences", policy_document=document, whole_policy=True, ignore_triggers=True),
+        ]
+        asked = plan_pb.PreviewPlanRequest(account_id=account, scenarios=scenarios, keep=keep)
+        return previewed, await services.plans.PreviewPlan(asked)
+
+    response, planned = call(context, "advisor", work)
 
     def readable() -> None:
         for problem in response.problems:
             words = f"{problem.field}: {problem.description}" if problem.field else problem.description
             out.print(f"[red]not possible[/] {words}", highlight=False)
         _differences(response.differences)
+        if planned is not None:
+            side_by_side(planned)
 
-    show(context, response, readable)
+    show(context, response if planned is None else [response, planned], readable)
     if response.problems:
         raise typer.Exit(1)
 

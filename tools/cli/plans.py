@@ -13,7 +13,7 @@ from tools.cli.context import call, out, show, table
 from tools.cli.documents import document_from_yaml, message_from_yaml
 from tools.cli.text import money, number, percent, short, state, time
 from tools.client.session import Evenkeel
-from tools.client.values import new_request_id
+from tools.client.values import civil_date, new_request_id
 
 app = typer.Typer(help="What an account should do, why, and a person's word on it.", no_args_is_help=True)
 
@@ -137,7 +137,40 @@ def preview(
             each.ignore_triggers = regardless
         request.scenarios.extend(scenarios)
     response = call(context, "advisor", lambda services: services.plans.PreviewPlan(request))
-    show(context, response, lambda: _side_by_side(response))
+    show(context, response, lambda: side_by_side(response))
+
+
+@app.command()
+def transition(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Id of an account.")],
+    years: Annotated[int, typer.Option(min=1, max=30, help="Tax years, the present one included.")] = 5,
+    policy: Annotated[Path | None, typer.Option(help="YAML of a policy document whose fields replace some.")] = None,
+) -> None:
+    """Show how an account gets to its target over tax years, each within its gain budget; no plan is made."""
+    request = pb.PreviewTransitionRequest(account_id=account, tax_years=years)
+    if policy is not None:
+        document = document_from_yaml(policy.read_text(encoding="utf-8"))
+        request.scenario.CopyFrom(Scenario(name="what if", policy_document=document.SerializeToString()))
+    response = call(context, "advisor", lambda services: services.plans.PreviewTransition(request))
+
+    def readable() -> None:
+        rows = table(
+            f"Transition of {account}", "from", ">tax year", "outcome", ">sold", ">bought", ">net gain", ">budget",
+            ">tax", ">cost", ">drift", ">tracking error",
+        )  # fmt: skip
+        for step in response.steps:
+            rows.add_row(
+                civil_date(step.step_date).isoformat(), str(step.tax_year),
+                state(pb.Plan.Outcome.DESCRIPTOR, step.outcome),
+                money(step.sold_value), money(step.bought_value), money(step.realized_gain),
+                money(step.gain_budget) if step.HasField("gain_budget") else "none", money(step.tax),
+                money(step.trading_cost), percent(step.drift_after), percent(step.tracking_error_after),
+            )  # fmt: skip
+        out.print(rows)
+        out.print(response.sentence, highlight=False, markup=False)
+
+    show(context, response, readable)
 
 
 @app.command()
@@ -207,7 +240,8 @@ def why_not(
     show(context, response, readable)
 
 
-def _side_by_side(response: pb.PreviewPlanResponse) -> None:
+def side_by_side(response: pb.PreviewPlanResponse) -> None:
+    """Print what hypothetical plans come to, beside each other."""
     rows = table("", "", "outcome", ">trades", ">turnover", ">cost", ">tax", ">drift", ">tracking error")
     for each in response.plans:
         why = each.plan.explanation

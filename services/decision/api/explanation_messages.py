@@ -71,6 +71,18 @@ def wish_of(request: pb.PreviewPlanRequest) -> Wish:
     )
 
 
+def scenario_of(said: explanation_pb.Scenario) -> Scenario:
+    """Return a scenario of a request that has one.
+
+    Raises:
+        Invalid: It says what cannot be; with one violation per field.
+    """
+    found = Violations()
+    scenario = _scenario(said, "scenario", found)
+    found.raise_if_any()
+    return scenario
+
+
 def _scenario(said: explanation_pb.Scenario, field: str, found: Violations) -> Scenario:
     flows: dict[str, Money] = {}
     for name in ("deposit", "withdrawal"):
@@ -90,6 +102,8 @@ def _scenario(said: explanation_pb.Scenario, field: str, found: Violations) -> S
         if each.instrument_id in prices:
             found.add(f"{field}.prices[{row}].instrument_id", f"must be named once, was {each.instrument_id} again")
         prices[InstrumentId(each.instrument_id)] = price
+    if said.whole_policy and said.preset:
+        found.add(f"{field}.preset", "must be empty when the whole policy is given")
     nothing = Money(Decimal(0), currencies[0] if currencies else "USD")
     return Scenario(
         name=said.name,
@@ -101,6 +115,7 @@ def _scenario(said: explanation_pb.Scenario, field: str, found: Violations) -> S
         prices=prices,
         untouched=tuple(InstrumentId(each) for each in said.untouched_instrument_ids),
         ignore_triggers=said.ignore_triggers,
+        whole_policy=said.whole_policy,
     )
 
 

@@ -12,6 +12,7 @@ from services.decision.api.explanation_messages import (
     explained_message,
     not_traded_message,
     previewed_message,
+    scenario_of,
     wish_of,
 )
 from services.decision.api.plan_messages import (
@@ -22,11 +23,13 @@ from services.decision.api.plan_messages import (
     state_of,
 )
 from services.decision.api.preview_messages import previews_message
+from services.decision.api.transition_messages import transition_message
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
 from services.decision.app.ports import PlanFilter
 from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
+from services.decision.domain.prices import PriceSetId
 from services.kernel.ids import AccountId, InstrumentId, PlanId, RunId
 from services.runtime.paging import cut, read_page
 from services.runtime.wire import instant_of
@@ -104,6 +107,17 @@ class PlanServicer(PlanServiceServicer):
             for plan, preview_id in zip(plans, ids, strict=True):
                 plan.preview_id = preview_id
         return pb.PreviewPlanResponse(plans=plans)
+
+    async def PreviewTransition(
+        self, request: pb.PreviewTransitionRequest, context: _Context
+    ) -> pb.PreviewTransitionResponse:
+        meant = await self.previews.transition(
+            AccountId(request.account_id),
+            PriceSetId(request.price_set_id) if request.price_set_id else None,
+            scenario_of(request.scenario) if request.HasField("scenario") else None,
+            request.tax_years,
+        )
+        return transition_message(meant)
 
     async def ListPreviews(self, request: pb.ListPreviewsRequest, context: _Context) -> pb.ListPreviewsResponse:
         page = read_page(request, default=PREVIEWS_DEFAULT, most=PREVIEWS_MAX)

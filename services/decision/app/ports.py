@@ -26,6 +26,7 @@ from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RecentTrade, RiskModel
 from services.decision.domain.run import Run, RunProgress, RunState, Shard
+from services.decision.domain.transition import Transition
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, OrderId, PlanId, PolicyHash, RunId
 
@@ -504,6 +505,14 @@ class Solver(Protocol):
 
     async def drafts(self, accounts: Sequence[AccountInputs], basis: Basis) -> Sequence[Solved]:
         """Return the plan of each account, in order; one that takes too long is UNSOLVED."""
+        ...
+
+    async def transition(self, account: AccountInputs, basis: Basis, tax_years: int) -> Transition:
+        """Return how an account gets to its target over tax years.
+
+        Raises:
+            Fact: The inputs are refused, or nothing is decided about the account.
+        """
         ...
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:

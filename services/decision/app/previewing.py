@@ -19,6 +19,7 @@ from services.decision.domain.prices import PriceHistory, PriceHistoryId, PriceS
 from services.decision.domain.problem import RiskModel
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.tax.laws import law_book
+from services.decision.domain.transition import Transition
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import NotFound, Violations
@@ -112,6 +113,23 @@ class PreviewApp:
             for each, draft in zip(scenarios, drafts, strict=True)
         ]
 
+    async def transition(
+        self, account_id: AccountId, price_set_id: PriceSetId | None, scenario: Scenario | None, tax_years: int
+    ) -> Transition:
+        """Return how an account gets to its target over tax years. Nothing is written.
+
+        Raises:
+            NothingDecided: Its policy holds or pauses it.
+            Fact: As `preview` does.
+        """
+        supposing = scenario or Scenario(AS_IT_IS)
+        wish = Wish(account_id, price_set_id, (supposing,))
+        presets = await self._presets(wish)
+        inputs, document, basis = await self._as_it_is(wish, self.market_clock.now())
+        _check((supposing,), inputs.account.currency, basis)
+        meant = self._inputs(inputs, document, supposing, presets)
+        return await self.solver.transition(meant, supposed_basis(basis, supposing), tax_years)
+
     async def _draft(self, inputs: AccountInputs, basis: Basis) -> Draft:
         (solved,) = await self.solver.drafts([inputs], basis)
         return solved.draft
@@ -131,9 +149,11 @@ class PreviewApp:
     ) -> AccountInputs:
         if scenario.preset:
             document = self.policy.overlaid(document, presets[scenario.preset].document)
-        if scenario.policy_document:
+        if scenario.whole_policy:
+            document = scenario.policy_document
+        elif scenario.policy_document:
             document = self.policy.overlaid(document, scenario.policy_document)
-        if scenario.preset or scenario.policy_document:
+        if scenario.preset or scenario.policy_document or scenario.whole_policy:
             # What nobody approved came from no version.
             inputs = replace(inputs, policy_hash=PolicyHash(content_hash(document)), policy_version_hashes=())
         return supposed(with_policy(inputs, self.policy, document), scenario)
@@ -216,6 +236,7 @@ def _objective(scenario: Scenario) -> object:
     return (
         scenario.preset,
         scenario.policy_document,
+        scenario.whole_policy,
         scenario.deposit,
         scenario.withdrawal,
         tuple(sorted(scenario.prices.items())),

@@ -19,6 +19,7 @@ from services.decision.clients.solving import (
     NotTradedAnswer,
     NotTradedJob,
     RiskJob,
+    TransitionJob,
     optimiser,
     serve,
 )
@@ -28,6 +29,7 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.transition import Transition
 from services.kernel.errors import Invalid, Unreachable
 from services.runtime.logging import get_logger
 from services.runtime.telemetry import counter, duration
@@ -111,6 +113,21 @@ class SolverProcesses:
         answer = await self._run(lambda process: process.asked(NotTradedJob(account, basis), self._account_s_max))
         if isinstance(answer, NotTradedAnswer):
             return answer.instruments
+        if isinstance(answer, Failure):
+            raise NothingDecided(f"{answer.reason}: {answer.message}")
+        raise SolverStopped("the computing process ended before it answered")
+
+    async def transition(self, account: AccountInputs, basis: Basis, tax_years: int) -> Transition:
+        """Return how an account gets to its target over tax years.
+
+        Raises:
+            Rejected: The inputs are refused, or nothing is decided about the account.
+            SolverStopped: The processes are stopped, or no answer came in time.
+        """
+        job, within_s = TransitionJob(account, basis, tax_years), tax_years * self._account_s_max
+        answer = await self._run(lambda process: process.asked(job, within_s))
+        if isinstance(answer, Transition):
+            return answer
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
         raise SolverStopped("the computing process ended before it answered")

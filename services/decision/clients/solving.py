@@ -33,6 +33,7 @@ from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import AccountProblem, Engine, RiskModel
 from services.decision.domain.risk_model import estimate
+from services.decision.domain.transition import Transition
 from services.kernel.errors import Fact
 
 # Said once, when everything is imported.
@@ -66,6 +67,15 @@ class NotTradedAnswer:
     """Why each instrument that a plan leaves alone is not traded."""
 
     instruments: Sequence[NotTraded]
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionJob:
+    """Plan a transition. The answer is a `Transition`, or a `Failure`."""
+
+    account: AccountInputs
+    basis: Basis
+    tax_years: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,8 @@ def serve(
                     connection.send(_risk_model(job.history))
                 case NotTradedJob():
                     connection.send(_not_traded(job))
+                case TransitionJob():
+                    connection.send(_transition(job))
                 case BatchJob():
                     connection.send(_batch(job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -226,6 +238,17 @@ def _not_traded(job: NotTradedJob) -> NotTradedAnswer | Failure:
 
     try:
         return NotTradedAnswer(reasons_not_to_trade(job.account, job.basis, optimiser()))
+    except Fact as fact:
+        return Failure(fact.reason, fact.message)
+
+
+def _transition(job: TransitionJob) -> Transition | Failure:
+    from services.decision.domain.transition import transition  # noqa: PLC0415 - like the optimiser
+
+    try:
+        if job.account.refused is not None:
+            return job.account.refused
+        return transition(job.account, job.basis, job.tax_years, optimiser(), check)
     except Fact as fact:
         return Failure(fact.reason, fact.message)
 

@@ -107,11 +107,10 @@ def account_problem(
     quotes = _quotes(account, policy, market, found)
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
-    gain_budget = _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
+    _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
     for year, yearly in sorted(policy.tax.gain_budgets.items()):
         _amount(yearly, f"tax.gain_budgets[{year}]", account, found)
-    gain_budgets = {year: yearly.amount for year, yearly in policy.tax.gain_budgets.items()}
-    room = _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
+    _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
     harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
     allowance = _amount(policy.tax.yearly_allowance, "tax.yearly_allowance", account, found)
     flow_minimum = _amount(policy.cash_flow_minimum, "triggers.cash_flow_minimum", account, found)
@@ -140,13 +139,7 @@ def account_problem(
     )
     short, long = account.gains(as_of_date.year)
     carried = account.carried(rules.tax_year(as_of_date))
-    said = GainRules(
-        long_rate=policy.tax.long_term_rate or ZERO,
-        gain_budget=gain_budget,
-        gain_budgets=gain_budgets,
-        harvest_room=room,
-        harvest_importance=policy.tax.gain_harvest_importance,
-    )
+    said = gain_rules(policy)
     problem = AccountProblem(
         account_id=account.account_id,
         currency=account.currency,
@@ -182,6 +175,18 @@ def account_problem(
     groups += tuple(group_limits(problem, policy, market.instruments))
     groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
+
+
+def gain_rules(policy: Policy) -> GainRules:
+    """Return what a policy, whose money is in the account's currency, asks about gains of any tax year."""
+    tax = policy.tax
+    return GainRules(
+        long_rate=tax.long_term_rate or ZERO,
+        gain_budget=None if tax.gain_budget is None else tax.gain_budget.amount,
+        gain_budgets={year: yearly.amount for year, yearly in tax.gain_budgets.items()},
+        harvest_room=None if tax.gain_harvest_room is None else tax.gain_harvest_room.amount,
+        harvest_importance=tax.gain_harvest_importance,
+    )
 
 
 def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:

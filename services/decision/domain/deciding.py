@@ -212,7 +212,7 @@ def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decis
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     reasons += stress_reasons(policy, problem, decision) if decision.trades else ()
-    return _draft(inputs, basis, _outcome(decision), content, reasons)
+    return _draft(inputs, basis, plan_outcome(decision), content, reasons)
 
 
 def problem_of(inputs: AccountInputs, policy: Policy, basis: Basis) -> AccountProblem:
@@ -348,7 +348,8 @@ def _below(what: str, amount: Decimal, least: Money | None, currency: str) -> li
     return [f"{what} of {amount:.2f} is below {least}"] if amount < least.amount else []
 
 
-def _outcome(decision: Decision) -> PlanOutcome:
+def plan_outcome(decision: Decision) -> PlanOutcome:
+    """Return what a decision makes of its plan."""
     match decision.outcome:
         case Outcome.TRADE:
             return PlanOutcome.TRADE

@@ -29,6 +29,7 @@ class Scenario:
     Attributes:
         preset: Name of a preset of policy whose fields replace those of the effective policy.
         policy_document: A serialized policy document whose fields do, applied after the preset.
+        whole_policy: Whether it is the whole effective policy instead; without a preset.
         deposit: Comes into the account before the plan, 0 or more.
         withdrawal: Leaves it after the plan, 0 or more.
         currency: Of both, which must be the account's; empty when there are none.
@@ -46,6 +47,7 @@ class Scenario:
     prices: Mapping[InstrumentId, Decimal] = field(default_factory=dict)
     untouched: tuple[InstrumentId, ...] = ()
     ignore_triggers: bool = False
+    whole_policy: bool = False
 
 
 def supposed(inputs: AccountInputs, scenario: Scenario) -> AccountInputs:

@@ -92,6 +92,72 @@ async def test_scenarios_stand_side_by_side_with_what_they_change(running):
     assert not plans["deposit"].beside_first.HasField("objective_bps")
 
 
+async def test_a_whole_policy_takes_the_place_of_the_one_in_force(running):
+    kind = document_pb.Restriction.KIND_NO_SELL
+    barred = document_pb.Restriction(instrument_id="VTI", kind=kind, reason="The client asked.")
+    running.world.policy.document = a_policy(restrictions=document_pb.Restrictions(items=[barred]))
+    await running.world.ingest(needs_trades("a1"))
+    # What a client takes back is not in the policy any more: there is nothing that would replace it.
+    taken_back = a_policy()
+    scenarios = [
+        explanation_pb.Scenario(name="as it is"),
+        explanation_pb.Scenario(name="over it", policy_document=taken_back),
+        explanation_pb.Scenario(name="taken back", policy_document=taken_back, whole_policy=True),
+    ]
+    response = await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", scenarios=scenarios, keep=True))
+
+    sold = [[trade.instrument_id for trade in each.plan.trades if trade.side == 2] for each in response.plans]
+    assert sold == [[], [], ["VTI"]]
+    assert response.plans[2].beside_first.sentence
+    assert all(each.preview_id for each in response.plans)
+    both = explanation_pb.Scenario(name="both", policy_document=taken_back, whole_policy=True, preset="tax-first")
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as fields:
+        await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", scenarios=[both]))
+    assert set(fields) == {"scenarios[0].preset"}
+
+
+async def test_a_transition_has_a_step_for_each_tax_year_within_its_budget(running):
+    # 500 VTI at 190, bought for 60,000: 70 of gain a unit.
+    await running.world.ingest(needs_trades("a1"))
+    later = document_pb.YearlyGainBudget(tax_year=2024, amount=dollars(7_000))
+    tax = document_pb.TaxSettings(
+        jurisdiction="US", short_term_rate=number("0.408"), long_term_rate=number("0.238"),
+        gain_budget=dollars(2_100), gain_budgets=[later],
+    )  # fmt: skip
+    running.world.policy.document = a_policy(tax=tax)
+
+    meant = await running.plans().PreviewTransition(pb.PreviewTransitionRequest(account_id="a1", tax_years=3))
+    at_once = document_pb.PolicyDocument(tax=document_pb.TaxSettings(gain_budget=dollars(50_000)))
+    scenario = explanation_pb.Scenario(name="at once", policy_document=at_once.SerializeToString())
+    other = await running.plans().PreviewTransition(
+        pb.PreviewTransitionRequest(account_id="a1", tax_years=1, scenario=scenario)
+    )
+
+    assert [each.tax_year for each in meant.steps] == [2022, 2023, 2024]
+    assert [amount(each.gain_budget) for each in meant.steps] == [2_100, 2_100, 7_000]
+    for each in meant.steps:
+        assert amount(each.gain_budget) - 1 < amount(each.realized_gain) <= amount(each.gain_budget)
+        assert each.outcome == pb.Plan.OUTCOME_TRADE
+    drifts = [figure(each.drift_after) for each in meant.steps]
+    assert drifts == sorted(drifts, reverse=True)
+    assert amount(meant.realized_gain) == sum(amount(each.realized_gain) for each in meant.steps)
+    assert amount(meant.tax) == sum(amount(each.tax) for each in meant.steps) > 0
+    assert f"USD {amount(meant.tax):,.2f} of tax" in meant.sentence
+    assert amount(other.steps[0].realized_gain) > 7_000
+    async with running.world.database.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(tables.plan))).scalar_one() == 0
+
+
+async def test_a_transition_of_an_account_that_is_held_is_refused(running):
+    running.world.policy.document = a_policy(safety=document_pb.SafetyNets(paused=True))
+    await running.world.ingest(needs_trades("a1"))
+
+    async with refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAN_STATE"):
+        await running.plans().PreviewTransition(pb.PreviewTransitionRequest(account_id="a1", tax_years=2))
+    async with refused(grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND"):
+        await running.plans().PreviewTransition(pb.PreviewTransitionRequest(account_id="nobody", tax_years=2))
+
+
 async def test_philosophies_are_computed_on_the_same_inputs_in_one_call(running):
     await running.world.ingest(needs_trades("a1"))
     response = await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", philosophies=True))

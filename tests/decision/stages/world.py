@@ -49,6 +49,7 @@ from services.decision.domain.not_traded import reasons_not_to_trade
 from services.decision.domain.plan import LIVE_STATES, PlanState
 from services.decision.domain.prices import HistoryColumns, PriceColumns
 from services.decision.domain.risk_model import estimate
+from services.decision.domain.transition import transition
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.previews import PreviewSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
@@ -298,6 +299,9 @@ class InlineSolver:
 
     async def not_traded(self, account, basis):
         return reasons_not_to_trade(account, basis, self.decide)
+
+    async def transition(self, account, basis, tax_years):
+        return transition(account, basis, tax_years, self.decide, check)
 
     async def risk_model(self, history):
         return estimate(history.instrument_ids, history.units.T / 10.0**history.scale)

@@ -922,6 +922,7 @@ class Scenario(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     UNTOUCHED_INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
     IGNORE_TRIGGERS_FIELD_NUMBER: _builtins.int
+    WHOLE_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, for people; unique in a request."""
     preset: _builtins.str
@@ -934,6 +935,10 @@ class Scenario(_message.Message):
     """
     ignore_triggers: _builtins.bool
     """Decide even if nothing asks for a rebalance."""
+    whole_policy: _builtins.bool
+    """Whether `policy_document` is the whole effective policy, as `PreviewPreferences` of
+    policy returns one: what it leaves out is not set. Without `preset`.
+    """
     @_builtins.property
     def deposit(self) -> _money_pb2.Money:
         """Comes into the account before the plan; 0 or more, in its currency."""
@@ -961,10 +966,11 @@ class Scenario(_message.Message):
         prices: _abc.Iterable[Global___HypotheticalPrice] | None = ...,
         untouched_instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
         ignore_triggers: _builtins.bool = ...,
+        whole_policy: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "withdrawal", b"withdrawal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "ignore_triggers", b"ignore_triggers", "name", b"name", "policy_document", b"policy_document", "preset", b"preset", "prices", b"prices", "untouched_instrument_ids", b"untouched_instrument_ids", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "ignore_triggers", b"ignore_triggers", "name", b"name", "policy_document", b"policy_document", "preset", b"preset", "prices", b"prices", "untouched_instrument_ids", b"untouched_instrument_ids", "whole_policy", b"whole_policy", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1098,6 +1098,168 @@ class PreviewedPlan(_message.Message):
 Global___PreviewedPlan: _TypeAlias = PreviewedPlan  # noqa: Y015
 
 @_typing.final
+class PreviewTransitionRequest(_message.Message):
+    """Request of `PreviewTransition`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PRICE_SET_ID_FIELD_NUMBER: _builtins.int
+    TAX_YEARS_FIELD_NUMBER: _builtins.int
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Which account."""
+    price_set_id: _builtins.str
+    """Prices to decide on; the newest when empty."""
+    tax_years: _builtins.int
+    """Tax years, the present one included, 1 to 30."""
+    @_builtins.property
+    def scenario(self) -> _explanation_pb2.Scenario:
+        """Hypothetical inputs, for instance other budgets; the inputs as they are when absent."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        price_set_id: _builtins.str = ...,
+        tax_years: _builtins.int = ...,
+        scenario: _explanation_pb2.Scenario | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "price_set_id", b"price_set_id", "scenario", b"scenario", "tax_years", b"tax_years"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewTransitionRequest: _TypeAlias = PreviewTransitionRequest  # noqa: Y015
+
+@_typing.final
+class PreviewTransitionResponse(_message.Message):
+    """Response of `PreviewTransition`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    REALIZED_GAIN_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    sentence: _builtins.str
+    """What all steps come to together, in words."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransitionStep]:
+        """The steps, in the order of time."""
+
+    @_builtins.property
+    def realized_gain(self) -> _money_pb2.Money:
+        """Net gain that all steps realize; negative for a loss."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """Expected tax of all steps; negative when losses save more than gains cost."""
+
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """Expected cost of trading of all steps."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___TransitionStep] | None = ...,
+        sentence: _builtins.str = ...,
+        realized_gain: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["realized_gain", b"realized_gain", "tax", b"tax", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["realized_gain", b"realized_gain", "sentence", b"sentence", "steps", b"steps", "tax", b"tax", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewTransitionResponse: _TypeAlias = PreviewTransitionResponse  # noqa: Y015
+
+@_typing.final
+class TransitionStep(_message.Message):
+    """What is meant to be traded in a tax year of a transition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_DATE_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    BOUGHT_VALUE_FIELD_NUMBER: _builtins.int
+    SOLD_VALUE_FIELD_NUMBER: _builtins.int
+    REALIZED_GAIN_FIELD_NUMBER: _builtins.int
+    GAIN_BUDGET_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    DRIFT_AFTER_FIELD_NUMBER: _builtins.int
+    TRACKING_ERROR_AFTER_FIELD_NUMBER: _builtins.int
+    tax_year: _builtins.int
+    """The calendar year in which the tax year begins."""
+    outcome: Global___Plan.Outcome.ValueType
+    """What becomes of the account."""
+    @_builtins.property
+    def step_date(self) -> _date_pb2.Date:
+        """When: the day decided for, or the first day of the tax year."""
+
+    @_builtins.property
+    def bought_value(self) -> _money_pb2.Money:
+        """Value bought."""
+
+    @_builtins.property
+    def sold_value(self) -> _money_pb2.Money:
+        """Value sold."""
+
+    @_builtins.property
+    def realized_gain(self) -> _money_pb2.Money:
+        """Net gain that is realized; negative for a loss."""
+
+    @_builtins.property
+    def gain_budget(self) -> _money_pb2.Money:
+        """Most net gain of the tax year; absent for no limit."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """Expected tax; negative for what losses save."""
+
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """Expected cost of trading."""
+
+    @_builtins.property
+    def drift_after(self) -> _decimal_pb2.Decimal:
+        """Half the sum of absolute deviations from the targets after it, as a weight."""
+
+    @_builtins.property
+    def tracking_error_after(self) -> _decimal_pb2.Decimal:
+        """Tracking error of a year after it, as a fraction."""
+
+    def __init__(
+        self,
+        *,
+        step_date: _date_pb2.Date | None = ...,
+        tax_year: _builtins.int = ...,
+        outcome: Global___Plan.Outcome.ValueType = ...,
+        bought_value: _money_pb2.Money | None = ...,
+        sold_value: _money_pb2.Money | None = ...,
+        realized_gain: _money_pb2.Money | None = ...,
+        gain_budget: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+        drift_after: _decimal_pb2.Decimal | None = ...,
+        tracking_error_after: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bought_value", b"bought_value", "drift_after", b"drift_after", "gain_budget", b"gain_budget", "realized_gain", b"realized_gain", "sold_value", b"sold_value", "step_date", b"step_date", "tax", b"tax", "tracking_error_after", b"tracking_error_after", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bought_value", b"bought_value", "drift_after", b"drift_after", "gain_budget", b"gain_budget", "outcome", b"outcome", "realized_gain", b"realized_gain", "sold_value", b"sold_value", "step_date", b"step_date", "tax", b"tax", "tax_year", b"tax_year", "tracking_error_after", b"tracking_error_after", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransitionStep: _TypeAlias = TransitionStep  # noqa: Y015
+
+@_typing.final
 class ListPreviewsRequest(_message.Message):
     """Request of `ListPreviews`."""
 

@@ -66,6 +66,11 @@ class PlanServiceStub:
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
                 _registered_method=True)
+        self.PreviewTransition = channel.unary_unary(
+                '/evenkeel.decision.v1.PlanService/PreviewTransition',
+                request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionResponse.FromString,
+                _registered_method=True)
         self.ListPreviews = channel.unary_unary(
                 '/evenkeel.decision.v1.PlanService/ListPreviews',
                 request_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.ListPreviewsRequest.SerializeToString,
@@ -152,6 +157,19 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewTransition(self, request, context):
+        """Returns how an account gets to its target over several tax years: a step now and
+        one at the beginning of each tax year after it, each within that year's gain
+        budget, at the prices and by the law of today. No step is a plan, and nothing is
+        stored.
+
+        Errors: as `PreviewPlan`; `FAILED_PRECONDITION` / `PLAN_STATE` when nothing is
+        decided about the account, because its policy holds or pauses it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPreviews(self, request, context):
         """Lists the kept previews of an account, the newest first: what each said, what the
         next plan of the account came to, and the error, with the inputs that differed.
@@ -226,6 +244,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.PreviewPlan,
                     request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.FromString,
                     response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.SerializeToString,
+            ),
+            'PreviewTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTransition,
+                    request_deserializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionRequest.FromString,
+                    response_serializer=evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionResponse.SerializeToString,
             ),
             'ListPreviews': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPreviews,
@@ -412,6 +435,33 @@ class PlanService:
             '/evenkeel.decision.v1.PlanService/PreviewPlan',
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanRequest.SerializeToString,
             evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.decision.v1.PlanService/PreviewTransition',
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionRequest.SerializeToString,
+            evenkeel_dot_decision_dot_v1_dot_plan__service__pb2.PreviewTransitionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,15 @@ class PlanServiceStub:
     `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
     said in its plan, whose outcome is `FAILED`.
     """
+    PreviewTransition: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PreviewTransitionRequest, _plan_service_pb2.PreviewTransitionResponse]
+    """Returns how an account gets to its target over several tax years: a step now and
+    one at the beginning of each tax year after it, each within that year's gain
+    budget, at the prices and by the law of today. No step is a plan, and nothing is
+    stored.
+
+    Errors: as `PreviewPlan`; `FAILED_PRECONDITION` / `PLAN_STATE` when nothing is
+    decided about the account, because its policy holds or pauses it.
+    """
     ListPreviews: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListPreviewsRequest, _plan_service_pb2.ListPreviewsResponse]
     """Lists the kept previews of an account, the newest first: what each said, what the
     next plan of the account came to, and the error, with the inputs that differed.
@@ -136,6 +145,15 @@ class PlanServiceAsyncStub(PlanServiceStub):
     Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
     `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
     said in its plan, whose outcome is `FAILED`.
+    """
+    PreviewTransition: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PreviewTransitionRequest, _plan_service_pb2.PreviewTransitionResponse]  # type: ignore[assignment]
+    """Returns how an account gets to its target over several tax years: a step now and
+    one at the beginning of each tax year after it, each within that year's gain
+    budget, at the prices and by the law of today. No step is a plan, and nothing is
+    stored.
+
+    Errors: as `PreviewPlan`; `FAILED_PRECONDITION` / `PLAN_STATE` when nothing is
+    decided about the account, because its policy holds or pauses it.
     """
     ListPreviews: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPreviewsRequest, _plan_service_pb2.ListPreviewsResponse]  # type: ignore[assignment]
     """Lists the kept previews of an account, the newest first: what each said, what the
@@ -237,6 +255,21 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `NOT_FOUND` / `ACCOUNT_NOT_FOUND`, `PRICE_SET_NOT_FOUND`, `PRESET_NOT_FOUND`;
         `FAILED_PRECONDITION` / `POLICY_NOT_IN_FORCE`. What is wrong with one scenario is
         said in its plan, whose outcome is `FAILED`.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewTransition(
+        self,
+        request: _plan_service_pb2.PreviewTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.PreviewTransitionResponse, _abc.Awaitable[_plan_service_pb2.PreviewTransitionResponse]]:
+        """Returns how an account gets to its target over several tax years: a step now and
+        one at the beginning of each tax year after it, each within that year's gain
+        budget, at the prices and by the law of today. No step is a plan, and nothing is
+        stored.
+
+        Errors: as `PreviewPlan`; `FAILED_PRECONDITION` / `PLAN_STATE` when nothing is
+        decided about the account, because its policy holds or pauses it.
         """
 
     @_abc_1.abstractmethod
