@@ -19,7 +19,8 @@ from evenkeel.policy.v1.stop_service_pb2_grpc import add_StopServiceServicer_to_
 from services.kernel.clock import Clock
 from services.policy.api import PolicyServicer, ProfileServicer, RolloutServicer, StopServicer
 from services.policy.api.resolving import PolicyMessages
-from services.policy.app import ChangeApp, ClientApp, Editions, PolicyApp, RolloutApp, StopApp, TreeApp
+from services.policy.api.scope import NodeScope
+from services.policy.app import ChangeApp, ClientApp, Editions, PolicyApp, RolloutApp, ScopeApp, StopApp, TreeApp
 from services.policy.app.changing import ANNOUNCED_AT_ONCE_MAX
 from services.policy.app.clients import LOOKED_AT_ONCE_MAX
 from services.policy.config import PolicySettings
@@ -90,19 +91,21 @@ def build(
     clients = ClientApp(store.read, store.begin, editions, clock, market_clock)
     rollouts = RolloutServicer(RolloutApp(store.read, store.begin, clock, market_clock))
     stops = StopServicer(StopApp(store.read, store.begin, clock, market_clock))
+    scope = NodeScope(ScopeApp(store.read))
     return Built(
         changes,
         clients,
         editions,
         (
-            Servicer(_name(POLICY, "PolicyService"), add_PolicyServiceServicer_to_server, servicer),
+            Servicer(_name(POLICY, "PolicyService"), add_PolicyServiceServicer_to_server, servicer, scope=scope),
             Servicer(
                 _name(PROFILE, "ProfileService"),
                 add_ProfileServiceServicer_to_server,
                 ProfileServicer(clients, market_clock),
+                scope=scope,
             ),
-            Servicer(_name(ROLLOUT, "RolloutService"), add_RolloutServiceServicer_to_server, rollouts),
-            Servicer(_name(STOP, "StopService"), add_StopServiceServicer_to_server, stops),
+            Servicer(_name(ROLLOUT, "RolloutService"), add_RolloutServiceServicer_to_server, rollouts, scope=scope),
+            Servicer(_name(STOP, "StopService"), add_StopServiceServicer_to_server, stops, scope=scope),
         ),
     )
 

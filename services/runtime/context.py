@@ -30,6 +30,8 @@ class Caller:
     subject: str
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
+    # The policy nodes at and below which it may change something; None for everywhere.
+    nodes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Method:
     response_streams: bool = False
     # Whether the handler checks the request against its contract itself.
     checked_by_handler: bool = False
+    # Refuses what a caller who is bound to some policy nodes may not change; None where nothing can tell.
+    scope: "Scope | None" = None
 
     @property
     def full_name(self) -> str:
@@ -74,6 +78,8 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Message | None]]
+# Given a request and the nodes that its caller is bound to, raises `NodeOutOfScope` where it is about others.
+Scope = Callable[[Any, frozenset[str]], Awaitable[None]]
 
 _W3C = TraceContextTextMapPropagator()
 _call: ContextVar[Call | None] = ContextVar("call", default=None)

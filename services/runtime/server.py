@@ -25,7 +25,7 @@ from services.kernel.clock import Clock
 from services.runtime.auth.keys import Keys
 from services.runtime.auth.tokens import Tokens
 from services.runtime.clock import SystemClock
-from services.runtime.context import Method
+from services.runtime.context import Method, Scope
 from services.runtime.credentials import WatchedFile
 from services.runtime.database import Database
 from services.runtime.health import Health
@@ -36,6 +36,7 @@ from services.runtime.interceptors.draining import Draining
 from services.runtime.interceptors.errors import Errors, answer_unknown
 from services.runtime.interceptors.parsing import Parsing
 from services.runtime.interceptors.request_id import RequestIds
+from services.runtime.interceptors.scoping import Scoping
 from services.runtime.interceptors.stages import Stage, Staged, methods_of
 from services.runtime.interceptors.telemetry import Telemetry as MeasureCalls
 from services.runtime.interceptors.validation import Validation
@@ -70,7 +71,8 @@ class Servicer:
 
     `permissions` gives the permission of each method, by name, for a contract that is not ours and declares none
     (`google.longrunning.Operations`). `checked` names the methods whose implementation checks requests against their
-    contract itself.
+    contract itself. `scope` refuses what a caller who is bound to some policy nodes may not change; without it, such a
+    caller may only read.
     """
 
     service_full_name: str
@@ -78,6 +80,7 @@ class Servicer:
     implementation: object
     permissions: Mapping[str, str] = field(default_factory=dict)
     checked: Collection[str] = ()
+    scope: Scope | None = None
 
 
 class _ByName:
@@ -140,6 +143,7 @@ class Server:
             Deadline(settings.call_s_max, settings.stream_s_max),
             Access(tokens),
             Parsing(),
+            Scoping(),
             Validation(),
             RequestIds(database),
         ]
@@ -273,7 +277,9 @@ def _methods(servicers: Sequence[Servicer]) -> dict[str, Method]:
     pool = descriptor_pool.Default()
     methods: dict[str, Method] = {}
     for each in servicers:
-        methods |= methods_of(pool.FindServiceByName(each.service_full_name), each.permissions, each.checked)
+        methods |= methods_of(
+            pool.FindServiceByName(each.service_full_name), each.permissions, each.checked, each.scope
+        )
     return methods
 
 

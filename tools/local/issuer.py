@@ -64,8 +64,12 @@ class TokenIssuer:
         *,
         now: datetime | None = None,
         audience: str = AUDIENCE,
+        nodes: Sequence[str] | None = None,
     ) -> str:
-        """Return a token that says who `subject` is and which roles it has, valid from `now` for `lifetime`."""
+        """Return a token that says who `subject` is and which roles it has, valid from `now` for `lifetime`.
+
+        With `nodes`, it may change something only at and below these policy nodes.
+        """
         now = now or datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -75,6 +79,8 @@ class TokenIssuer:
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
         }
+        if nodes is not None:
+            claims["nodes"] = list(nodes)
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._key_id})
 
     def write_token(self, path: Path, subject: str, roles: Sequence[str], lifetime: timedelta) -> None:

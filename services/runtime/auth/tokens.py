@@ -125,4 +125,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
         raise TokenInvalid(f"the claim sub must be 1 to {SUBJECT_LENGTH_MAX} characters")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise TokenInvalid("the claim roles must be a list of names")
-    return Caller(subject, frozenset(roles), permissions_of(roles))
+    nodes = claims.get("nodes")
+    if nodes is not None and not (isinstance(nodes, list) and all(isinstance(node, str) for node in nodes)):
+        raise TokenInvalid("the claim nodes must be a list of policy nodes")
+    return Caller(subject, frozenset(roles), permissions_of(roles), None if nodes is None else frozenset(nodes))

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from evenkeel.common.v1 import permission_pb2
-from services.runtime.context import Call, Handler, Method, serving
+from services.runtime.context import Call, Handler, Method, Scope, serving
 
 Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message | None]]
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
@@ -33,7 +33,10 @@ class Stage(Protocol):
 
 
 def methods_of(
-    service: ServiceDescriptor, permissions: Mapping[str, str] | None = None, checked: Collection[str] = ()
+    service: ServiceDescriptor,
+    permissions: Mapping[str, str] | None = None,
+    checked: Collection[str] = (),
+    scope: Scope | None = None,
 ) -> dict[str, Method]:
     """Return the methods of `service` by their path.
 
@@ -41,11 +44,12 @@ def methods_of(
         service: As its contract describes it.
         permissions: By method name, for a contract that is not ours and cannot declare them.
         checked: Names of the methods whose handlers check requests against the contract themselves.
+        scope: Refuses what a caller who is bound to some policy nodes may not change.
     """
     given = permissions or {}
     return {
         f"/{service.full_name}/{method.name}": _method(
-            service, method, given.get(method.name), checked=method.name in checked
+            service, method, given.get(method.name), scope, checked=method.name in checked
         )
         for method in service.methods
     }
@@ -135,7 +139,9 @@ def _innermost(method: Method, behaviour: Any) -> Handler:  # noqa: ANN401 - gRP
     return answer
 
 
-def _method(service: ServiceDescriptor, method: MethodDescriptor, permission: str | None, *, checked: bool) -> Method:
+def _method(
+    service: ServiceDescriptor, method: MethodDescriptor, permission: str | None, scope: Scope | None, *, checked: bool
+) -> Method:
     declared = method.GetOptions().Extensions[permission_pb2.permission]
     return Method(
         path=f"/{service.full_name}/{method.name}",
@@ -145,4 +151,5 @@ def _method(service: ServiceDescriptor, method: MethodDescriptor, permission: st
         request_streams=method.client_streaming,
         response_streams=method.server_streaming,
         checked_by_handler=checked,
+        scope=scope,
     )

@@ -40,11 +40,16 @@ class Service:
         self._issuer = issuer
         self._channels = {}
 
-    def stub(self, subject, *roles, kind=PolicyServiceStub):
-        if (subject, roles) not in self._channels:
-            token = self._issuer.token(subject, roles, timedelta(minutes=5))
-            self._channels[subject, roles] = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
-        return kind(self._channels[subject, roles])
+    def channel(self, subject, *roles, nodes=None):
+        """Return a channel as a subject, who may be bound to some nodes."""
+        who = subject, roles, nodes
+        if who not in self._channels:
+            token = self._issuer.token(subject, roles, timedelta(minutes=5), nodes=nodes)
+            self._channels[who] = connect(f"127.0.0.1:{self.server.port}", token=lambda: token)
+        return self._channels[who]
+
+    def stub(self, subject, *roles, kind=PolicyServiceStub, nodes=None):
+        return kind(self.channel(subject, *roles, nodes=nodes))
 
     def stops(self, subject="tess", role="trader"):
         return self.stub(subject, role, kind=StopServiceStub)

@@ -250,6 +250,21 @@ async def test_an_author_does_not_advance_and_of_two_readers_one_does(planted):
     assert (await rollout_of(planted, change)).stage == rollout_pb.ROLLOUT_STAGE_CANARY
 
 
+async def test_who_approved_may_lead_a_rollout_on_and_who_wrote_it_may_only_take_it_back(planted):
+    change = await begin(planted, a_plan(window=1))
+    assert (change.author, change.approver) == ("ann", "bob")
+    # Not by judgement: what was approved says what must be seen first.
+    async with refused(REJECTED, "ROLLOUT_EVIDENCE_MISSING"):
+        await advance(planted, change, by="bob")
+    await report(planted, change, "1")
+    assert (await advance(planted, change, by="bob")).stage == rollout_pb.ROLLOUT_STAGE_CANARY
+
+    # Roles do not help: it is the person who wrote it.
+    async with refused(grpc.StatusCode.PERMISSION_DENIED, "SELF_APPROVAL"):
+        await advance(planted, change, by="ann")
+    assert (await roll_back(planted, change, by="ann")).stage == rollout_pb.ROLLOUT_STAGE_ROLLED_BACK
+
+
 async def test_what_could_not_work_any_more_does_not_advance(planted):
     change = await begin(planted, a_plan(window=1))
     await report(planted, change, "1")

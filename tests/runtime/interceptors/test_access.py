@@ -76,6 +76,15 @@ async def test_a_token_for_others_or_by_others_is_refused(start, counter):
     assert (await refused(strict.stub().Get(pb.GetRequest()))).reason == "TOKEN_INVALID"
 
 
+@pytest.mark.parametrize("nodes", [[], ["east"]])
+async def test_who_is_bound_to_policy_nodes_changes_nothing_where_nobody_can_tell(counter, nodes):
+    token = counter.issuer.token("ned", ["policy_author"], HOUR, nodes=nodes)
+
+    got = await refused(counter.stub(token=token).Add(add()))
+
+    assert (got.code, got.reason) == (StatusCode.PERMISSION_DENIED, "NODE_OUT_OF_SCOPE")
+
+
 async def test_a_role_without_the_permission_is_refused_and_told_which(counter):
     got = await refused(counter.stub("policy_approver", subject="bob").Add(add()))
 

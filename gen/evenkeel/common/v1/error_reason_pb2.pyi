@@ -56,6 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The method does not exist in this build."""
     ERROR_REASON_SERVICE_STOPPING: _ErrorReason.ValueType  # 16
     """The service is about to stop, and ends its streams."""
+    ERROR_REASON_NODE_OUT_OF_SCOPE: _ErrorReason.ValueType  # 17
+    """The caller may act only at and below some policy nodes, and this is elsewhere."""
     ERROR_REASON_POLICY_NODE_NOT_FOUND: _ErrorReason.ValueType  # 100
     """No policy node has this id."""
     ERROR_REASON_POLICY_NODE_EXISTS: _ErrorReason.ValueType  # 101
@@ -315,6 +317,8 @@ ERROR_REASON_METHOD_UNKNOWN: ErrorReason.ValueType  # 15
 """The method does not exist in this build."""
 ERROR_REASON_SERVICE_STOPPING: ErrorReason.ValueType  # 16
 """The service is about to stop, and ends its streams."""
+ERROR_REASON_NODE_OUT_OF_SCOPE: ErrorReason.ValueType  # 17
+"""The caller may act only at and below some policy nodes, and this is elsewhere."""
 ERROR_REASON_POLICY_NODE_NOT_FOUND: ErrorReason.ValueType  # 100
 """No policy node has this id."""
 ERROR_REASON_POLICY_NODE_EXISTS: ErrorReason.ValueType  # 101
