@@ -5,27 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Row,
-    ScalarSelect,
     Select,
-    Text,
-    and_,
-    any_,
     func,
-    literal,
-    or_,
     select,
     text,
-    union,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.ports import ChangeFilter, NumberedChange, NumberedRollout, NumberedStop
 from services.policy.domain.assets import Assets
-from services.policy.domain.changes import Change, Decided, State
+from services.policy.domain.changes import Change, Decided
 from services.policy.domain.history import Activation, AsOf
 from services.policy.domain.index import Delta, NewNode
 from services.policy.domain.merge import Layer
@@ -34,6 +26,7 @@ from services.policy.domain.resolve import Lineage
 from services.policy.domain.rollout import Comparison, Rollout, Stage
 from services.policy.domain.stops import Stop
 from services.policy.domain.tree import Node, NodeKind
+from services.policy.store import statements
 from services.policy.store.clients import StoredClientReader
 from services.policy.store.rows import (
     ACTIVATION_COLUMNS,
@@ -89,15 +82,16 @@ class StoredReader(StoredClientReader):
 
     async def ancestry(self, node_ids: Collection[PolicyNodeId] | None) -> list[Node]:
         """Return those of `node_ids` that exist and everything above them, in any order; all nodes for None."""
-        return [node_of(row) for row in await self._connection.execute(_paths(NODE_COLUMNS, node_ids))]
+        query = statements.paths(NODE_COLUMNS, of_all=node_ids is None)
+        return [node_of(row) for row in await self._connection.execute(query, statements.asked(node_ids))]
 
     async def lineage(self, node_ids: Collection[PolicyNodeId] | None) -> Lineage:
         """Return the paths of those of `node_ids` that exist; of all nodes for None."""
-        query = _paths((node.c.node_id, node.c.parent_id, node.c.kind), node_ids)
+        query = statements.paths((node.c.node_id, node.c.parent_id, node.c.kind), of_all=node_ids is None)
         parents: dict[PolicyNodeId, PolicyNodeId | None] = {}
         account_ids: list[PolicyNodeId] = []
         account = NodeKind.ACCOUNT.value
-        for node_id, parent_id, kind in await self._connection.execute(query):
+        for node_id, parent_id, kind in await self._connection.execute(query, statements.asked(node_ids)):
             parents[node_id] = parent_id
             if kind == account:
                 account_ids.append(node_id)
@@ -134,7 +128,7 @@ class StoredReader(StoredClientReader):
         async for rows in self._partitions(governing):
             yield Delta(to, governing=map(governing_of, rows))
         stops = await self._connection.execute(select(*STOP_COLUMNS).where(stop.c.edition > since))
-        rollouts = (await self._connection.execute(_rollouts().where(rollout.c.edition > since))).all()
+        rollouts = (await self._connection.execute(statements.rollouts().where(rollout.c.edition > since))).all()
         steps = await self._steps(rollouts)
         yield Delta(
             to,
@@ -187,38 +181,15 @@ class StoredReader(StoredClientReader):
 
     async def layers(self, node_ids: Collection[PolicyNodeId] | None, as_of: AsOf) -> dict[PolicyNodeId, Layer]:
         """Return the versions in force as of an instant, by node; of all nodes for None."""
-        query = (
-            select(
-                activation.c.node_id,
-                activation.c.version_id,
-                activation.c.change_id,
-                activation.c.effective_time,
-                activation.c.recorded_time,
-                version.c.document,
-                change.c.author,
-                change.c.approver,
-                change.c.reason,
-            )
-            .ext(distinct_on(activation.c.node_id))
-            .join(version, version.c.version_id == activation.c.version_id)
-            .join(change, change.c.change_id == activation.c.change_id)
-            .where(_governs(as_of))
-            .order_by(activation.c.node_id, activation.c.effective_time.desc())
-        )
-        if node_ids is not None:
-            query = query.where(_among(activation.c.node_id, node_ids))
-        rows = await self._connection.execute(query)
+        query = statements.layers(of_all=node_ids is None, as_known_now=as_of.known_time is None)
+        said = {**statements.asked(node_ids), **statements.instants(as_of)}
+        rows = await self._connection.execute(query, said)
         return {found.node_id: found for found in map(layer_of, rows)}
 
     async def governed(self, node_id: PolicyNodeId) -> list[PolicyNodeId]:
         """Return the nodes for which a version was ever approved, among the node, those above it and those below it."""
-        above = _paths((node.c.node_id, node.c.parent_id), [node_id]).subquery()
-        below = select(node.c.node_id).where(node.c.node_id == node_id).cte("below", recursive=True)
-        below = below.union_all(select(node.c.node_id).join(below, node.c.parent_id == below.c.node_id))
-        concerned = union(select(above.c.node_id), select(below.c.node_id)).subquery()
-        approved = select(activation.c.node_id).where(activation.c.sequence == 1)
-        query = approved.where(activation.c.node_id.in_(select(concerned.c.node_id))).order_by(activation.c.node_id)
-        return [PolicyNodeId(found) for found in (await self._connection.execute(query)).scalars()]
+        found = await self._connection.execute(statements.governed(), statements.asked([node_id]))
+        return [PolicyNodeId(each) for each in found.scalars()]
 
     async def model_references(self) -> list[tuple[PolicyNodeId, PolicyNodeId]]:
         """Return which nodes refer to which models in a version that was ever approved and not revoked, in order."""
@@ -238,7 +209,7 @@ class StoredReader(StoredClientReader):
             select(activation.c.effective_time)
             .distinct()
             .where(
-                _among(activation.c.node_id, node_ids),
+                statements.among(activation.c.node_id, node_ids),
                 activation.c.effective_time > after,
                 activation.c.revoked_time.is_(None),
             )
@@ -253,12 +224,13 @@ class StoredReader(StoredClientReader):
 
     async def change(self, change_id: ChangeId) -> Change | None:
         """Return the change, or None."""
-        row = (await self._connection.execute(_changes().where(change.c.change_id == change_id))).one_or_none()
+        query = statements.changes().where(change.c.change_id == change_id)
+        row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else change_of(row)
 
     async def changes(self, wanted: ChangeFilter, *, before: int | None, limit: int) -> list[NumberedChange]:
         """Return up to `limit` changes with numbers below `before`, newest first."""
-        query = _changes().order_by(change.c.number.desc()).limit(limit)
+        query = statements.changes().order_by(change.c.number.desc()).limit(limit)
         if wanted.node_id is not None:
             query = query.where(change.c.node_id == wanted.node_id)
         if wanted.author is not None:
@@ -272,7 +244,7 @@ class StoredReader(StoredClientReader):
         if wanted.created_before is not None:
             query = query.where(change.c.created_time < wanted.created_before)
         if wanted.state is not None:
-            query = query.where(_in_state(wanted.state, wanted.market_time))
+            query = query.where(statements.in_state(wanted.state, wanted.market_time))
         if before is not None:
             query = query.where(change.c.number < before)
         return [NumberedChange(row.number, change_of(row)) for row in await self._connection.execute(query)]
@@ -280,7 +252,11 @@ class StoredReader(StoredClientReader):
     async def change_of_version(self, version_id: PolicyVersionId) -> Change | None:
         """Return the newest approved change that brought this content, or the newest that proposes it; None if none."""
         approved_first = (change.c.decided == Decided.APPROVED.value).desc()
-        query = _changes().where(change.c.version_id == version_id).order_by(approved_first, change.c.number.desc())
+        query = (
+            statements.changes()
+            .where(change.c.version_id == version_id)
+            .order_by(approved_first, change.c.number.desc())
+        )
         row = (await self._connection.execute(query.limit(1))).one_or_none()
         return None if row is None else change_of(row)
 
@@ -309,7 +285,7 @@ class StoredReader(StoredClientReader):
 
     async def rollout(self, change_id: ChangeId) -> Rollout | None:
         """Return the rollout of a change, or None."""
-        rows = (await self._connection.execute(_rollouts().where(rollout.c.change_id == change_id))).all()
+        rows = (await self._connection.execute(statements.rollouts().where(rollout.c.change_id == change_id))).all()
         steps = await self._steps(rows)
         return rollout_of(rows[0], steps[change_id]) if rows else None
 
@@ -317,7 +293,7 @@ class StoredReader(StoredClientReader):
         self, *, node_id: PolicyNodeId | None, open_only: bool, before: int | None, limit: int
     ) -> list[NumberedRollout]:
         """Return up to `limit` rollouts with numbers below `before`, newest first."""
-        query = _rollouts().order_by(rollout.c.number.desc()).limit(limit)
+        query = statements.rollouts().order_by(rollout.c.number.desc()).limit(limit)
         if node_id is not None:
             query = query.where(rollout.c.node_id == node_id)
         if open_only:
@@ -348,21 +324,30 @@ class StoredReader(StoredClientReader):
 
         For some accounts at least: a rollout's version counts while some have it, and a stop's while it holds.
         """
-        concerned = select(activation.c.node_id).where(_among(activation.c.version_id, version_ids))
+        concerned = select(activation.c.node_id).where(statements.among(activation.c.version_id, version_ids))
         governing = (
             select(activation.c.node_id, activation.c.version_id)
             .ext(distinct_on(activation.c.node_id))
-            .where(activation.c.node_id.in_(concerned), _governs(as_of))
+            .where(activation.c.node_id.in_(concerned), statements.governs(as_known_now=as_of.known_time is None))
             .order_by(activation.c.node_id, activation.c.effective_time.desc())
             .subquery()
         )
-        query = select(governing.c.version_id).where(_among(governing.c.version_id, version_ids))
-        found = {PolicyVersionId(each) for each in (await self._connection.execute(query)).scalars()}
+        query = select(governing.c.version_id).where(statements.among(governing.c.version_id, version_ids))
+        found = {
+            PolicyVersionId(each)
+            for each in (await self._connection.execute(query, statements.instants(as_of))).scalars()
+        }
         if len(found) == len(set(version_ids)):
             return found
-        stops = await self._connection.execute(select(*STOP_COLUMNS).where(_among(stop.c.version_id, version_ids)))
+        stops = await self._connection.execute(
+            select(*STOP_COLUMNS).where(statements.among(stop.c.version_id, version_ids))
+        )
         found |= {each.version_id for each in map(stop_of, stops) if each.holds(as_of)}
-        rows = (await self._connection.execute(_rollouts().where(_among(rollout.c.version_id, version_ids)))).all()
+        rows = (
+            await self._connection.execute(
+                statements.rollouts().where(statements.among(rollout.c.version_id, version_ids))
+            )
+        ).all()
         steps = await self._steps(rows)
         rollouts = (rollout_of(row, steps[row.change_id]) for row in rows)
         return found | {each.version_id for each in rollouts if each.stage_at(as_of) is Stage.CANARY}
@@ -370,7 +355,7 @@ class StoredReader(StoredClientReader):
     async def _steps(self, rollouts: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
         found: dict[str, list[Row[Any]]] = {row.change_id: [] for row in rollouts}
         if found:
-            query = select(*STEP_COLUMNS).where(_among(rollout_step.c.change_id, found.keys()))
+            query = select(*STEP_COLUMNS).where(statements.among(rollout_step.c.change_id, found.keys()))
             for row in await self._connection.execute(query.order_by(rollout_step.c.sequence)):
                 found[row.change_id].append(row)
         return found
@@ -379,102 +364,3 @@ class StoredReader(StoredClientReader):
         async with self._connection.stream(query) as rows:
             async for part in rows.partitions(ROWS_AT_ONCE):
                 yield part
-
-
-def _rollouts() -> Select[*tuple[Any, ...]]:
-    """Select rollouts with who wrote, approved and why, the plan and the content."""
-    return (
-        select(
-            rollout.c.change_id,
-            rollout.c.number,
-            rollout.c.node_id,
-            rollout.c.version_id,
-            change.c.author,
-            change.c.approver,
-            change.c.reason,
-            change.c.rollout,
-            version.c.document,
-        )
-        .join(change, change.c.change_id == rollout.c.change_id)
-        .join(version, version.c.version_id == rollout.c.version_id)
-    )
-
-
-def _paths(
-    columns: tuple[ColumnElement[Any], ...], node_ids: Collection[PolicyNodeId] | None
-) -> Select[*tuple[Any, ...]]:
-    """Select `node_ids` and everything above them; everything for None. The columns hold id and parent."""
-    if node_ids is None:
-        return select(*columns)
-    path = select(*columns).where(_among(node.c.node_id, node_ids)).cte("path", recursive=True)
-    return select(path.union(select(*columns).join(path, node.c.node_id == path.c.parent_id)))
-
-
-def _superseded_time() -> ScalarSelect[datetime]:
-    """Select since when a later version governs the node of a change; null while none is approved."""
-    mine = activation.alias("mine")
-    later = activation.alias("later")
-    return (
-        select(later.c.effective_time)
-        .join(mine, and_(mine.c.node_id == later.c.node_id, mine.c.sequence == later.c.follows))
-        .where(mine.c.change_id == change.c.change_id, mine.c.revoked_time.is_(None), later.c.revoked_time.is_(None))
-        .correlate(change)
-        .scalar_subquery()
-    )
-
-
-def _in_state(state: State, market_time: datetime | None) -> ColumnElement[bool]:
-    """Return the condition that a change is in `state`, as `Change.state` says it."""
-    match state:
-        case State.SCHEDULED:
-            return change.c.effective_time > market_time
-        case State.ACTIVE:
-            later = _superseded_time()
-            return and_(change.c.effective_time <= market_time, or_(later.is_(None), later > market_time))
-        case State.SUPERSEDED:
-            return and_(change.c.effective_time <= market_time, _superseded_time() <= market_time)
-        case _:
-            return change.c.decided == state.value
-
-
-def _changes() -> Select[*tuple[object, ...]]:
-    """Select changes with their content, and since when a later version governs the node."""
-    return select(
-        change.c.number,
-        change.c.change_id,
-        change.c.node_id,
-        change.c.base_version_id,
-        change.c.version_id,
-        change.c.reason,
-        change.c.requested_time,
-        change.c.decided,
-        change.c.revision,
-        change.c.author,
-        change.c.created_time,
-        change.c.approver,
-        change.c.approver_comment,
-        change.c.decided_time,
-        change.c.effective_time,
-        change.c.rollout,
-        change.c.approvals,
-        change.c.account_count,
-        version.c.document,
-        _superseded_time().label("superseded_time"),
-    ).join(version, version.c.version_id == change.c.version_id)
-
-
-def _governs(as_of: AsOf) -> ColumnElement[bool]:
-    """Return the condition that an activation took effect and counted, as `Activation.known` says it."""
-    took_effect = activation.c.effective_time <= as_of.valid_time
-    if as_of.known_time is None:
-        return and_(took_effect, activation.c.revoked_time.is_(None))
-    return and_(
-        took_effect,
-        activation.c.recorded_time <= as_of.known_time,
-        or_(activation.c.revoked_time.is_(None), activation.c.revoked_time > as_of.known_time),
-    )
-
-
-def _among(column: ColumnElement[str], wanted: Collection[str]) -> ColumnElement[bool]:
-    # One array parameter: however many are wanted, it is one statement that is prepared once.
-    return column == any_(literal(list(wanted), ARRAY(Text)))
