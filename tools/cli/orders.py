@@ -177,7 +177,8 @@ def show_allocation(
         out.print(
             f"[bold]{found.account_id}[/] ordered {number(response.ordered_quantity)} of the "
             f"{number(response.block_quantity)} {found.instrument_id} of {found.block_id}; "
-            f"{number(response.carry)} carried over from earlier blocks",
+            f"{number(response.carry)} carried over from earlier blocks"
+            f"{'; an own account of the firm, behind all clients' if response.own else ''}",
             highlight=False,
         )
         rows = table("Allocation", "id", "replaces", ">units", ">price", ">value", ">fees", "made")

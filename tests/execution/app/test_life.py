@@ -97,6 +97,22 @@ async def test_a_trade_is_of_the_day_on_which_the_venue_made_it(world):
     assert detail.record.trade_date == date(2022, 12, 29)
 
 
+async def test_opposite_orders_of_clients_never_meet_here_and_each_is_filled_by_the_venue(world):
+    await world.market(VTI=100, spread_bps=20)
+    buy = a_plan(a_trade(quantity=10), plan="plan-b", account="acc-b", cash=2_000)
+    await world.submit(buy, a_plan(a_trade("VTI", SELL, 10), plan="plan-s", account="acc-s"))
+    await world.run()
+
+    blocks = await world.blocks()
+    assert {detail.record.block.terms.side: detail.record.order.filled_quantity for detail in blocks} == {
+        Side.BUY: 10,
+        SELL: 10,
+    }
+    bought, sold = await world.order("VTI", "acc-b"), await world.order("VTI", "acc-s")
+    # Each pays its half of the spread to the venue, which a cross would have spared both.
+    assert (bought.filled_amount, sold.filled_amount) == (Decimal(1001), Decimal(999))
+
+
 async def test_buys_wait_for_the_proceeds_of_sells(world):
     await world.market(VTI=100, BND=100, share="0.5")
     await world.submit(a_plan(a_trade("BND", SELL, 100), a_trade("VTI", quantity=98), cash=100))

@@ -1,5 +1,6 @@
 """The firm's own account travels with clients and comes behind them."""
 
+from services.execution.api.messages import allocation_response
 from services.execution.app.records import LifeState
 from services.execution.domain.trading_state import EVERYTHING, TradingState
 from tests.execution.builders import a_plan, a_trade
@@ -44,7 +45,7 @@ async def test_an_allocation_says_whether_its_account_is_the_firms(make_world):
     await world.run()
     (block,) = await world.blocks()
     said = {
-        each.account_id: (await world.app.queries.get_allocation(each.allocation_id)).share.own
+        each.account_id: allocation_response(await world.app.queries.get_allocation(each.allocation_id)).own
         for each in block.allocations
     }
 
