@@ -62,8 +62,14 @@ class Certificates:
         return self.primal_bps - self.dual_bps
 
 
-def certify(batch: Batch, found: Results) -> Certificates:
-    """Return the certificates of trades and prices, whoever found them."""
+def certify(batch: Batch, found: Results, least: Floats | None = None) -> Certificates:
+    """Return the certificates of trades and prices, whoever found them.
+
+    Args:
+        batch: The accounts.
+        found: Their trades and prices.
+        least: As in `certificate.dual_bound`, shape (2, instruments).
+    """
     accounts = len(batch.accounts)
     sizes = np.diff(batch.instrument_at)
     made = Certificates(np.empty(accounts), np.empty(accounts), np.empty(accounts))
@@ -71,9 +77,9 @@ def certify(batch: Batch, found: Results) -> Certificates:
     room = np.empty((4, int(sizes.max(initial=0))))
     order = np.empty(int(lots), dtype=np.int64)
     factor = np.empty(batch.exposures.shape[1])
-    _certify(
-        batch, found.prices, found.sold, found.bought, room, order, factor, made.primal_bps, made.dual_bps, made.broken
-    )
+    sizes_least = np.zeros((2, batch.instruments.shape[1])) if least is None else least
+    values = made.primal_bps, made.dual_bps, made.broken
+    _certify(batch, found.prices, found.sold, found.bought, room, order, factor, sizes_least, *values)
     return made
 
 
@@ -106,6 +112,7 @@ def _certify(
     room: Floats,
     order: Integers,
     factor: Floats,
+    least: Floats,
     primal: Floats,
     dual: Floats,
     broken: Floats,
@@ -115,7 +122,7 @@ def _certify(
         i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
         own_sold, own_bought = sold[b.lot_at[i0] : b.lot_at[i1]], bought[i0:i1]
         primal[account], broken[account] = added_up(b, account, own_sold, own_bought, room, factor)
-        dual[account] = bound_below(b, account, prices[account, k:], room, factor, order)
+        dual[account] = bound_below(b, account, prices[account, k:], room, factor, order, least[:, i0:i1])
 
 
 @part
@@ -184,10 +191,13 @@ def exposed(b: Batch, account: int, room: Floats, factor: Floats) -> float:
 
 
 @part
-def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats, order: Integers) -> float:
+def bound_below(
+    b: Batch, account: int, y: Floats, room: Floats, factor: Floats, order: Integers, least: Floats
+) -> float:
     """Return the bound at the prices y of the limits, with tangents where `added_up` has been.
 
-    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups.
+    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups. `least`
+    is as in `certificate.dual_bound`, shape (2, n) or more.
     """
     k = b.exposures.shape[1]
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
@@ -227,7 +237,8 @@ def bound_below(b: Batch, account: int, y: Floats, room: Floats, factor: Floats,
         bend = 1.5 * (own_price + cash) * b.instruments[IMPACT, i]
         sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
         buy = spread + bend * np.sqrt(max(room[3, i - i0], 0.0)) + cash - ceiling
-        bound += _least(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order)
+        size = least[0, i - i0], least[1, i - i0]
+        bound += _least(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order, size)
     return bound
 
 
@@ -243,8 +254,13 @@ def _least(
     risk: float,
     band_price: float,
     order: Integers,
+    size: tuple[float, float],
 ) -> float:
-    """Return the least that an instrument can cost at the prices, going one way or staying where it is."""
+    """Return the least that an instrument can cost at the prices, going one way or staying where it is.
+
+    A sale and a purchase have the sizes in `size` at least.
+    """
+    least_sold, least_bought = size
     start, t, band = b.instruments[START, i], b.instruments[TARGET, i], b.instruments[BAND, i]
     q = risk * b.instruments[VARIANCE, i]
     count = 0
@@ -267,19 +283,22 @@ def _least(
         count += 1
     least = _own(start, t, band, there, q, band_price)
     # From everything sold upwards, the dearest lot is kept first: convex, so it ends where it stops falling.
+    end = max(start - least_sold, edge)
     for place in range(count):
+        if least_sold == np.inf:
+            break
         lot = order[place]
         price = sell + b.lots[TAX, lot] + gains * b.lots[GAIN, lot] + hinge * b.lots[HINGED, lot]
         right = edge + b.lots[CAP, lot]
-        w = min(max(_level(t, band, there - price, q, band_price), edge), right)
+        w = min(max(_level(t, band, there - price, q, band_price), edge), right, end)
         least = min(least, spent - price * (w - edge) + _own(w, t, band, there, q, band_price))
         if w < right:
             break
         spent -= price * b.lots[CAP, lot]
         edge = right
     cap = b.instruments[BUY_CAP, i]
-    if cap > 0.0:
-        w = min(max(_level(t, band, there + buy, q, band_price), start), start + cap)
+    if cap > 0.0 and least_bought <= cap:
+        w = min(max(_level(t, band, there + buy, q, band_price), start + least_bought), start + cap)
         least = min(least, buy * (w - start) + _own(w, t, band, there, q, band_price))
     return least
 

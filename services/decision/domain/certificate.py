@@ -3,9 +3,10 @@
 The bound is Lagrange's. Give every coupling row of `convex` a price, replace the factor term by its tangent
 ½λ‖Fᵀd‖² ≥ νᵀFᵀd − ‖ν‖²/2λ and each impact by its own, and the problem falls apart into two convex piecewise quadratic
 functions per instrument, one for selling and one for buying, whose least values are found exactly. An instrument goes
-one way, so the smaller of the two counts: the bound holds although that choice is not convex. Whatever the prices, the
-sum is below every plan that keeps the limits; with the right ones it meets the optimum. Prices come from the solver,
-but wrong ones only make the bound weaker, never false.
+one way, so the smaller of the two counts; and where trades have a least size, only no trade and trades of that size and
+more do. The bound holds although neither choice is convex. Whatever the prices, the sum is below every plan that keeps
+the limits; with the right ones it meets the optimum of the convex problem. Prices come from the solver, but wrong ones
+only make the bound weaker, never false.
 """
 
 from dataclasses import dataclass, replace
@@ -106,12 +107,14 @@ def marginal_costs(convex: ConvexProblem, near: ConvexSolution) -> Marginal:
     )
 
 
-def dual_bound(convex: ConvexProblem, near: ConvexSolution) -> float:
+def dual_bound(convex: ConvexProblem, near: ConvexSolution, least: Floats | None = None) -> float:
     """Return a value, in basis points, that no plan within the limits is below.
 
     Args:
         convex: The account.
         near: Prices of the rows, and the trades at which tangents are taken: the bound is tight when they are optimal.
+        least: Least weight that a sale and a purchase of each instrument have, infinite where there is none, shape
+            (2, n); without it trades may be of any size.
     """
     prices = _in_range(convex, near.prices)
     slopes = marginal_costs(convex, near)
@@ -129,7 +132,7 @@ def dual_bound(convex: ConvexProblem, near: ConvexSolution) -> float:
     constant += float(prices.group_min @ (convex.group_min - convex.groups @ convex.target))
     constant -= risk / 2 * float(factor @ factor)
     constant -= cost_price / 2 * float(convex.impact @ (sold_of**1.5 + near.bought**1.5))
-    return constant + float(_least(convex, slopes).sum())
+    return constant + float(np.minimum(*least_each_way(convex, slopes, least)).sum())
 
 
 def _in_range(convex: ConvexProblem, prices: Prices) -> Prices:
@@ -157,25 +160,29 @@ def _gained(convex: ConvexProblem, sold: Floats) -> Floats:
     return convex.hinge_lots @ sold if len(convex.hinge_price) else convex.hinge_price
 
 
-def _least(convex: ConvexProblem, slopes: Marginal) -> Floats:
-    """Return each instrument's least value over all it may do one way or the other, shape (n,)."""
-    return np.minimum(*least_each_way(convex, slopes))
-
-
-def least_each_way(convex: ConvexProblem, slopes: Marginal) -> tuple[Floats, Floats]:
+def least_each_way(convex: ConvexProblem, slopes: Marginal, least: Floats | None = None) -> tuple[Floats, Floats]:
     """Return each instrument's least value over its sales and over its purchases, no trade among both, shape (n,).
 
-    Going up from the weight with everything sold means keeping lots, the dearest to sell first: a convex function.
+    Going up from the weight with everything sold means keeping lots, the dearest to sell first: a convex function. It
+    ends, and purchases begin, where a trade has its `least` size; see `dual_bound`.
     """
     n = len(convex.start)
+    least_sold, least_bought = np.zeros((2, n)) if least is None else least
     order = np.lexsort((-slopes.sell, convex.lot_instrument))
     row, length, slope = convex.lot_instrument[order], convex.lot_cap[order], -slopes.sell[order]
     first = np.searchsorted(row, np.arange(n))
     all_sold = by_instrument(convex, slopes.sell * convex.lot_cap)
-    left = (convex.start - convex.sell_cap)[row] + _before(length, row, first)
-    sales = _Segments(row, left, length, slope, all_sold[row] + _before(slope * length, row, first))
+    sold_out = convex.start - convex.sell_cap
+    left = sold_out[row] + _before(length, row, first)
+    end = np.maximum(convex.start - least_sold, sold_out)[row]
+    value_left = all_sold[row] + _before(slope * length, row, first)
+    large = np.isfinite(least_sold)[row] & (left <= end)
+    length = np.minimum(length, end - left)
+    sales = _Segments(row[large], left[large], length[large], slope[large], value_left[large])
     every = np.arange(n)
-    purchases = _Segments(every, convex.start, convex.buy_cap, slopes.buy, np.zeros(n))
+    able = np.flatnonzero(least_bought <= convex.buy_cap)
+    begin, buy = least_bought[able], slopes.buy[able]
+    purchases = _Segments(able, convex.start[able] + begin, convex.buy_cap[able] - begin, buy, buy * begin)
     none = _Segments(every, convex.start, np.zeros(n), np.zeros(n), np.zeros(n))
     idle = _least_on(convex, slopes.there, none)
     selling, buying = (np.minimum(idle, _least_on(convex, slopes.there, way)) for way in (sales, purchases))

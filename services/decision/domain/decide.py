@@ -17,6 +17,7 @@ from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
     ConvexSolution,
+    Floats,
     Prices,
     Solve,
     SolveStatus,
@@ -46,6 +47,7 @@ from services.decision.domain.explanation import (
     trade_reasons,
 )
 from services.decision.domain.fallback import heuristic, relaxed
+from services.decision.domain.increments import least_trades, tradables
 from services.decision.domain.ladder import ladder_sentence, later_steps, next_step_date, share_of
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.reference_model import least_relaxation
@@ -163,7 +165,7 @@ def _best_piece(case: "_Case") -> "_Case | Solve":
     for piece in case.pieces:
         if best is not None:
             near = _at_best_hinges(piece, best[1].near)
-            if dual_bound(piece, near) >= best[1].objective - EQUAL_BPS:
+            if dual_bound(piece, near, case.least) >= best[1].objective - EQUAL_BPS:
                 bounds.append((piece, near))
                 continue
         chosen = choose(piece, smallest, solve)
@@ -195,7 +197,9 @@ def _case(
 ) -> "_Case":
     """Return what is known of an account before anything is solved."""
     none = Chosen(pieces[0], _nothing(pieces[0]), NO_SOLVER, NOT_SOLVED)
-    return _Case(problem, options, tax, pieces, pieces[0], asked, none, tuple((each, none.near) for each in pieces))
+    least = least_trades(tradables(problem, tax, pieces[0], none.near.prices), problem.mix_value)
+    bounds = tuple((each, none.near) for each in pieces)
+    return _Case(problem, options, tax, pieces, pieces[0], asked, none, bounds, least)
 
 
 def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
@@ -279,6 +283,7 @@ class _Case:
         convex: The one whose plan is best.
         asked: What asks for a rebalance.
         bounds: Each piece with the solution whose prices bound it.
+        least: Least weight that a sale and a purchase of each instrument have, as `certificate.dual_bound` takes it.
         chosen: The problem that was solved last, each instrument going one way, and its solution.
         fallback: How it was solved.
     """
@@ -291,12 +296,13 @@ class _Case:
     asked: tuple[Trigger, ...]
     chosen: Chosen
     bounds: tuple[tuple[ConvexProblem, ConvexSolution], ...]
+    least: Floats
     fallback: Fallback = Fallback.NONE
 
     @property
     def bound(self) -> float:
         """A value, in basis points, that no plan is below, whichever piece of the tax it is on."""
-        return min(dual_bound(piece, near) for piece, near in self.bounds)
+        return min(dual_bound(piece, near, self.least) for piece, near in self.bounds)
 
     def without_trades(
         self,

@@ -5,7 +5,7 @@ exact; the effects beside it are float64 and only guide the choice.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -194,6 +194,22 @@ def tradables(
         parts = _first_parts(problem, terms, sold)
         return [_tradable(problem, tax, convex, row, terms, parts) for row in range(len(convex.start))]
     return [_tradable(problem, tax, convex, row, terms) for row in range(len(convex.start))]
+
+
+def least_trades(each_allows: Sequence[Tradable], mix_value: Decimal) -> Floats:
+    """Return the least weight that a sale and a purchase of each instrument have, infinite where none, shape (2, n).
+
+    Where no smallest trade is set it is zero.
+    """
+    least = np.zeros((2, len(each_allows)))
+    for row, each in enumerate(each_allows):
+        if each.holding.minimum_trade <= 0:
+            continue
+        sale = each.smallest if -each.lowest >= each.smallest else -each.lowest if each.whole else 0
+        purchase = each.smallest if each.highest >= each.smallest else 0
+        for way, steps in enumerate((sale, purchase)):
+            least[way, row] = float(each.value(steps) / mix_value) if steps else np.inf
+    return least
 
 
 def _tradable(

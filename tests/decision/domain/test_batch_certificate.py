@@ -44,6 +44,9 @@ def test_it_says_what_the_certificate_of_one_account_says():
     # Any prices and trades, not only the best.
     shaken = shaken_results(found._replace(optimal=np.ones(len(CASES), dtype=np.bool_)), rng)
     made = certify(batch, shaken)
+    # Some trades have a least size, some ways are closed.
+    least = rng.choice([0.0, 0.01, 0.1, np.inf], (2, batch.instruments.shape[1]))
+    with_least = certify(batch, shaken, least)
     for account, (convex, answer) in enumerate(zip(CASES, unpack(batch, shaken), strict=True)):
         assert answer.solution is not None
 
@@ -57,6 +60,9 @@ def test_it_says_what_the_certificate_of_one_account_says():
         near = replace(answer.solution, prices=replace(answer.solution.prices, **unlimited))
         if not unlimited:
             assert made.dual_bps[account] == pytest.approx(dual_bound(convex, near), rel=1e-9, abs=1e-7)
+            own = least[:, batch.instrument_at[account] : batch.instrument_at[account + 1]]
+            expected = dual_bound(convex, near, own)
+            assert with_least.dual_bps[account] == pytest.approx(expected, rel=1e-9, abs=1e-7)
 
 
 def shaken_results(found, rng):

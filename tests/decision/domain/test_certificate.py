@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,6 +74,60 @@ def test_the_bound_covers_both_ways_of_an_instrument():
     # Selling is level where 0.4 · (½ − w) = 0.1, at w = ¼, where it starts: it never pays. Buying goes to the target.
     assert sales[0] == pytest.approx(1e4 * 0.2 * 0.25**2)
     assert purchases[0] == pytest.approx(0.0)
+
+
+def best_with_least_trades(convex: ConvexProblem, least: np.ndarray) -> float:
+    """Return the best objective over every choice of no trade, a sale or a purchase of at least its size, for each."""
+    n = len(convex.start)
+    best = np.inf
+    for ways in product((-1, 0, 1), repeat=n):
+        way = np.array(ways)
+        size = np.where(way < 0, least[0], least[1])
+        if np.isinf(size[way != 0]).any():
+            continue
+        # How much at least is a limit of its own on each final weight.
+        chosen = replace(
+            convex.restricted(may_buy=way > 0, may_sell=way < 0),
+            groups=np.vstack([convex.groups, np.eye(n)]),
+            group_min=np.concatenate([convex.group_min, np.where(way > 0, convex.start + least[1], 0.0)]),
+            group_max=np.concatenate([convex.group_max, np.where(way < 0, convex.start - least[0], 2.0)]),
+        )
+        found = solve(chosen, iterations_max=200).solution
+        if found is not None:
+            best = min(best, terms(convex, found.sold, found.bought).total)
+    return best
+
+
+def test_with_least_trades_the_bound_is_below_the_best_of_every_choice_and_above_the_bound_without():
+    tighter = 0
+    for seed in range(16):
+        convex = replace(a_convex_problem(seed, instruments=3, lots_max=3, impact=seed % 2 == 0), cash_floor=0.0)
+        rng = np.random.default_rng([seed, 3])
+        smallest = rng.choice([0.01, 0.05, 0.15], 3)
+        sales = np.where(convex.sell_cap >= smallest, smallest, np.where(convex.sell_cap > 0, convex.sell_cap, np.inf))
+        least = np.stack([sales, np.where(convex.buy_cap >= smallest, smallest, np.inf)])
+        best = best_with_least_trades(convex, least)
+        found = solve(convex, iterations_max=200).solution
+        if found is None:
+            assert best == np.inf
+            continue
+        # At the convex optimum's prices, and at any others.
+        for near in (found, ConvexSolution(*a_random_plan(convex, rng), random_prices(convex, rng))):
+            bound = dual_bound(convex, near, least)
+
+            assert dual_bound(convex, near) - 1e-9 <= bound <= best + 1e-4
+        tighter += dual_bound(convex, found, least) > dual_bound(convex, found) + 1e-3
+    assert tighter >= 8
+
+
+def test_the_least_trade_by_hand():
+    # 0.1 below the target, and a purchase is 0.3 or none: ½ · 0.4 · 0.1² for none, ½ · 0.4 · 0.2² for 0.3.
+    convex = one_instrument(start=np.array([0.4]), lot_cap=np.array([0.4]), cash=0.6)
+    nothing = doing(convex, np.zeros(1), np.zeros(1))
+
+    assert dual_bound(convex, nothing, np.array([[0.3], [0.3]])) == pytest.approx(1e4 * 0.2 * 0.1**2)
+    assert dual_bound(convex, nothing, np.array([[0.3], [0.15]])) == pytest.approx(1e4 * 0.2 * 0.05**2)
+    assert dual_bound(convex, nothing, np.array([[np.inf], [np.inf]])) == pytest.approx(1e4 * 0.2 * 0.1**2)
 
 
 def test_terms_by_hand():

@@ -89,13 +89,15 @@ from services.decision.domain.bulk.trading import (
     improve,
     mend,
     sit_down,
+    value_in_cents,
 )
 from services.decision.domain.bulk.why import tell_account, tell_limits, tell_paid, tell_risk, tell_trades
 from services.decision.domain.compiling import compiled, inlined, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.costs import daily_volatility
-from services.decision.domain.kernel.arrays import COST as COST_RATE
 from services.decision.domain.kernel.arrays import (
+    BUY_CAP,
+    CAP,
     COST_PRICE,
     HINGE_ABOVE,
     HINGE_PRICE,
@@ -106,6 +108,7 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
+from services.decision.domain.kernel.arrays import COST as COST_RATE
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
 from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
 from services.decision.domain.kernel.newton import GROUPS, HINGE, Room, Z, room_for
@@ -142,6 +145,7 @@ class Work(NamedTuple):
         found: Prices, then what is sold of each lot and bought of each instrument, then trades at the root and at the
             end, of the best piece of the tax, shape (rows + m + 3 n,); `states` of its instruments, shape (n,).
         bends: Where the tax bends on the way to a plan, shape (64,).
+        any_size: Zeros: trades of any size, shape (2, n).
     """
 
     held: Integers
@@ -155,6 +159,7 @@ class Work(NamedTuple):
     found: Floats
     states: States
     bends: Floats
+    any_size: Floats
 
 
 def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = SEARCH_GAP_BPS) -> Plans:
@@ -185,6 +190,7 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = 
         np.zeros(rows + lots + 3 * instruments),
         np.zeros(instruments, dtype=np.int8),
         np.zeros(BENDS_MAX),
+        np.zeros((2, instruments)),
     )
     room = room_for(instruments, lots, k, rows)
     tree, desk = tree_for(instruments, rows), desk_for(instruments, lots, groups, k)
@@ -237,6 +243,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     lay_out_account(inputs, work.volatility, b, account, work.held, mix)
     told[ASKED_BY] = asked_by(inputs, account, work.held, mix)
     standing = check_plan(inputs, plans, account)
+    least_trades(inputs, b, account, mix, cent, tree.least)
     base, lots = inputs.lot_at[i0], inputs.lot_at[i0 + n] - inputs.lot_at[i0]
     for lot in range(lots):
         work.sold[lot] = 0.0
@@ -255,7 +262,8 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
             lay_out_piece(inputs, b, account, piece, mix)
         hold, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
         if told[ASKED_BY] == 0:
-            dual = min(dual, bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order))
+            y = tree.start[k:rows]
+            dual = min(dual, bound_below(b, account, y, work.room, work.factor, work.order, tree.least))
     # By any piece: what it has for doing nothing is no tax.
     hold -= b.accounts[account, TAX_CONSTANT]
     hold -= b.accounts[account, HINGE_PRICE] * max(-b.accounts[account, HINGE_ABOVE], 0.0)
@@ -266,15 +274,6 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     if inputs.objectives[account, AVERSION] <= 0.0:
         return NO_AVERSION
 
-    for row in range(n):
-        i = i0 + row
-        unit = inputs.instruments[INCREMENT, i] * inputs.instruments[PRICE, i]
-        least = -(-inputs.instruments[MINIMUM, i] // unit) * unit
-        tree.smallest[row] = np.float64(least) / np.float64(mix)
-        tree.whole[row] = True
-        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
-            if b.lots[0, lot] <= 0.0:
-                tree.whole[row] = False
     most = max(NODES_LEAST, nodes_max * 20 // max(n, 20))
     best = bound = dual = np.inf
     chosen = laid_out = first - 1
@@ -284,7 +283,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         laid_out = piece
         if chosen >= first:
             # At the prices, and from the trades, of the best piece so far.
-            near = bound_at_best(b, account, work, rows)
+            near = bound_at_best(b, account, work, rows, tree.least)
             if near >= best - PIECE_BPS:
                 dual, bound = min(dual, near), min(bound, near)
                 continue
@@ -305,7 +304,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     take_found(b, account, room, tree, work, rows)
     y = room.prices[Z, k:rows]
     value, _ = added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
-    near = bound_below(b, account, y, work.room, work.factor, work.order)
+    near = bound_below(b, account, y, work.room, work.factor, work.order, work.any_size)
     told[UNPROVEN] = whole(np.rint((best - bound) * MILLION))
     told[CONVEX_GAP] = whole(np.rint((value - (near if told[NODES] == 1 else best)) * MILLION))
     settle_hinge(b, account, base, base + lots, min(max(y[4], 0.0), b.accounts[account, HINGE_PRICE]))
@@ -362,7 +361,36 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
 
 
 @part
-def bound_at_best(b: Batch, account: int, work: Work, rows: int) -> float:
+def least_trades(inputs: Inputs, b: Batch, account: int, mix: int, cent: int, least: Floats) -> None:
+    """Fill in the least weight that a sale and a purchase of each instrument have; infinite where none can be made."""
+    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+    for i in range(i0, i1):
+        row = i - i0
+        least[0, row] = least[1, row] = 0.0
+        if inputs.instruments[MINIMUM, i] <= 0:
+            continue
+        unit = inputs.instruments[INCREMENT, i] * inputs.instruments[PRICE, i]
+        steps = -(-inputs.instruments[MINIMUM, i] // unit)
+        smallest = np.float64(value_in_cents(steps, unit, cent) * cent) / np.float64(mix)
+        sellable = 0
+        whole_of_it = True
+        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
+            if b.lots[CAP, lot] > 0.0:
+                sellable += inputs.lots[QUANTITY, lot]
+            else:
+                whole_of_it = False
+        all_steps = sellable // inputs.instruments[INCREMENT, i]
+        least[0, row] = least[1, row] = smallest
+        if all_steps < steps:
+            # Less than the smallest trade may be sold where that empties the position.
+            everything = np.float64(value_in_cents(all_steps, unit, cent) * cent) / np.float64(mix)
+            least[0, row] = everything if whole_of_it and all_steps > 0 else np.inf
+        if smallest > b.instruments[BUY_CAP, i]:
+            least[1, row] = np.inf
+
+
+@part
+def bound_at_best(b: Batch, account: int, work: Work, rows: int, least: Floats) -> float:
     """Return what bounds the piece that is laid out, at the prices and from the trades of the best one so far."""
     k = b.exposures.shape[1]
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
@@ -375,7 +403,7 @@ def bound_at_best(b: Batch, account: int, work: Work, rows: int) -> float:
     y = work.found[k:rows]
     kept = y[4]
     y[4] = b.accounts[account, HINGE_PRICE] if over > 0.0 else 0.0
-    bound = bound_below(b, account, y, work.room, work.factor, work.order)
+    bound = bound_below(b, account, y, work.room, work.factor, work.order, least)
     y[4] = kept
     return bound
 
@@ -394,9 +422,10 @@ def bound_of_search(b: Batch, account: int, room: Room, tree: Tree, work: Work, 
             work.room[0, row], work.room[3, row] = max(-wanted, 0.0), max(wanted, 0.0)
             work.room[1, row] = b.instruments[START, i0 + row] + wanted - b.instruments[TARGET, i0 + row]
         root_factors(b, account, work)
-        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order)
+        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order, tree.least)
     added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
-    return max(dual, bound_below(b, account, room.prices[Z, k:rows], work.room, work.factor, work.order))
+    y = room.prices[Z, k:rows]
+    return max(dual, bound_below(b, account, y, work.room, work.factor, work.order, tree.least))
 
 
 @part

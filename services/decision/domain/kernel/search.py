@@ -22,7 +22,6 @@ from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
     BAND_PRICE,
-    BUY_CAP,
     CAP,
     GAIN,
     HINGED,
@@ -72,8 +71,8 @@ class Tree(NamedTuple):
         net: What the last node trades, bought less sold, shape (n,).
         wanted: The same at the root, shape (n,).
         start: Prices at the root, where every node begins, shape (rows,).
-        smallest: Least weight traded of each instrument, shape (n,).
-        whole: Whether selling all that can be sold empties the position, however small it is, shape (n,).
+        least: Least weight that a sale and a purchase of each instrument have, infinite where none can be made, shape
+            (2, n).
         torn: Whether it goes one way only, with all that are identical to it, shape (n,).
         identity: The first of those that are identical, shape (n,).
     """
@@ -85,8 +84,7 @@ class Tree(NamedTuple):
     net: Floats
     wanted: Floats
     start: Floats
-    smallest: Floats
-    whole: NDArray[np.bool_]
+    least: Floats
     torn: NDArray[np.bool_]
     identity: NDArray[np.int64]
 
@@ -102,31 +100,19 @@ def tree_for(instruments: int, rows: int) -> Tree:
         np.zeros(instruments),
         np.zeros(instruments),
         np.zeros(rows),
-        np.zeros(instruments),
-        np.zeros(instruments, dtype=np.bool_),
+        np.zeros((2, instruments)),
         np.zeros(instruments, dtype=np.bool_),
         np.zeros(instruments, dtype=np.int64),
     )
 
 
 @part
-def sellable(b: Batch, i: int) -> float:
-    """Return the weight of instrument i that may be sold."""
-    total = 0.0
-    for lot in range(b.lot_at[i], b.lot_at[i + 1]):
-        total += b.lots[CAP, lot]
-    return total
-
-
-@part
-def possible(b: Batch, i: int, state: int, smallest: float, whole: bool) -> bool:
+def possible(tree: Tree, row: int, state: int) -> bool:
     """Return whether an instrument can be in a state."""
     if state == BUY:
-        most: float = b.instruments[BUY_CAP, i]
-        return smallest <= most and most > 0.0
+        return tree.least[1, row] < np.inf
     if state == SELL:
-        full = sellable(b, i)
-        return full > 0.0 and (whole or full >= smallest)
+        return tree.least[0, row] < np.inf
     return True
 
 
@@ -138,14 +124,14 @@ def solve_node(b: Batch, account: int, room: Room, tree: Tree, iterations_max: i
         room.prices[Z, r] = tree.start[r]
     for row in range(n):
         i = i0 + row
-        start, state, smallest = b.instruments[START, i], tree.state[row], tree.smallest[row]
+        start, state = b.instruments[START, i], tree.state[row]
         low, high = -np.inf, np.inf
         if state == NONE:
             low = high = start
         elif state == SELL:
-            high = max(start - sellable(b, i), start - smallest)
+            high = start - tree.least[0, row]
         elif state == BUY:
-            low = start + min(smallest, b.instruments[BUY_CAP, i])
+            low = start + tree.least[1, row]
         elif state == DOWN:
             high = start
         elif state == UP:
@@ -168,10 +154,7 @@ def lower_by(b: Batch, account: int, room: Room, tree: Tree, row: int) -> float:
     i = b.instrument_at[account] + row
     start, d = b.instruments[START, i], tree.net[row]
     w = start + d
-    smallest = tree.smallest[row]
-    if d > NOISE and d < smallest - NOISE:
-        return np.inf
-    if d < -NOISE and -d < smallest - NOISE and not (tree.whole[row] and -d >= sellable(b, i) - NOISE):
+    if abs(d) > NOISE and abs(d) < tree.least[1 if d > 0.0 else 0, row] - NOISE:
         return np.inf
     if room.bounds[MIXED, row] == 0.0:
         return 0.0
@@ -208,7 +191,7 @@ def open_question(b: Batch, account: int, room: Room, tree: Tree) -> int:
         d = tree.net[row]
         missed = lower_by(b, account, room, tree, row)
         if missed == np.inf:
-            short = min(abs(d), abs(tree.smallest[row] - abs(d)))
+            short = min(abs(d), tree.least[1 if d > 0.0 else 0, row] - abs(d))
             missed = 0.5 * room.lines[Q, row] * short * short + 10.0 * EXACT_BPS
         if tree.torn[row] and state == FREE and abs(d) > NOISE:
             # Of identical instruments one is sold and another bought.
@@ -225,14 +208,14 @@ def open_question(b: Batch, account: int, room: Room, tree: Tree) -> int:
 @part
 def turn(b: Batch, account: int, tree: Tree, row: int, state: int) -> bool:
     """Put an instrument, and if it is torn all that are identical to it, into a state; return whether that can be."""
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
     if state in (UP, DOWN) and tree.torn[row]:
         for other in range(n):
             if tree.torn[other] and tree.identity[other] == tree.identity[row] and tree.state[other] == FREE:
                 tree.state[other] = state
         return True
     tree.state[row] = state
-    return possible(b, i0 + row, state, tree.smallest[row], tree.whole[row])
+    return possible(tree, row, state)
 
 
 @part
@@ -251,18 +234,16 @@ def settle(b: Batch, account: int, tree: Tree, share: float, by_target: bool) ->
                 net += b.instruments[TARGET, i] - b.instruments[START, i] if by_target else tree.wanted[other]
         turn(b, account, tree, row, UP if net > 0.0 else DOWN)
     for row in range(n):
-        smallest = tree.smallest[row]
-        if smallest <= 0.0:
+        least_sold, least_bought = tree.least[0, row], tree.least[1, row]
+        if least_sold <= 0.0 and least_bought <= 0.0:
             continue
         d = tree.wanted[row]
         way = tree.state[row]
-        full = sellable(b, i0 + row)
-        state = NONE
-        if d > share * smallest and way != DOWN:
-            state = BUY
-        elif -d > share * min(smallest, full) and full > 0.0 and way != UP:
-            state = SELL
-        tree.state[row] = state if possible(b, i0 + row, state, smallest, tree.whole[row]) else NONE
+        tree.state[row] = NONE
+        if d > share * least_bought and way != DOWN:
+            tree.state[row] = BUY
+        elif -d > share * least_sold and way != UP:
+            tree.state[row] = SELL
 
 
 @part
@@ -275,7 +256,7 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
         b: The batch.
         account: Of the batch.
         room: As `newton` left it.
-        tree: `smallest`, `whole`, `torn` and `identity` are filled in; `start` has the prices to begin at.
+        tree: `least`, `torn` and `identity` are filled in; `start` has the prices to begin at.
         iterations_max: Of Newton's method, at each node.
         nodes_max: Nodes looked at.
         gap_bps: A plan that is proven to be so near to the best is the best.
@@ -351,7 +332,7 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
             continue
         d = tree.net[pick]
         state = tree.state[pick]
-        large = abs(d) > 0.5 * tree.smallest[pick]
+        large = abs(d) > 0.5 * tree.least[1 if d > 0.0 else 0, pick]
         if state == DOWN:
             first, second = (SELL, NONE) if large else (NONE, SELL)
         elif state == UP:
