@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from services.decision.domain.bulk.columns import Inputs
+from services.decision.domain.bulk.columns import NO_TRADE, OUTCOME, TRADE, Inputs, Plans
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, Floats
 from services.decision.domain.kernel.arrays import Batch
 from services.decision.domain.problem import TaxProfile
@@ -188,6 +188,11 @@ def columns(count: int, seed: int) -> Batch:
         exposure_at=np.tile(np.arange(n), count),
         exposures=shared.exposures,
     )
+
+
+def is_decided(plans: Plans) -> np.ndarray:
+    """Return which accounts the columns answer, shape (accounts,): one left to another road has proven nothing."""
+    return np.isin(plans.accounts[:, OUTCOME], (TRADE, NO_TRADE))
 
 
 def exact_columns(

@@ -23,7 +23,7 @@ from services.decision.domain.batch_certificate import Certificates, certify
 from services.decision.domain.bulk import decide_many
 from services.decision.domain.bulk.batch_check import check as check_batch
 from services.decision.domain.bulk.batching import decide_batch, gather
-from services.decision.domain.bulk.columns import BROKEN, DUAL, NO_TRADE, NODES, OUTCOME, PRIMAL, TRADE, Inputs
+from services.decision.domain.bulk.columns import BROKEN, DUAL, NODES, PRIMAL, Inputs
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.certificate import terms
 from services.decision.domain.convex import ConvexProblem
@@ -33,7 +33,7 @@ from services.decision.domain.kernel.arrays import Batch, Results
 from services.decision.domain.kernel.batch import pack, solve_columns
 from services.decision.domain.screening import screen
 from tests.bench import books
-from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns, exact_columns
+from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns, exact_columns, is_decided
 from tests.bench.peers import Peer, by_clarabel, by_cvxpy, by_piqp, shape_of
 from tests.bench.results import Result, interleaved
 from tests.support.batches import a_request
@@ -82,7 +82,7 @@ def road() -> Sequence[Result]:
     results = []
     for name, each in inputs.items():
         plans = decide_columns(each)
-        decided = (plans.accounts[:, OUTCOME] == TRADE) | (plans.accounts[:, OUTCOME] == NO_TRADE)
+        decided = is_decided(plans)
         if not decided.all() or plans.accounts[:, BROKEN].any():
             raise RuntimeError(f"{name}: {int((~decided).sum())} accounts are not answered")
         rates = interleaved(3, {"ours": lambda each=each: _per_s(lambda: decide_columns(each), len(each.accounts))})

@@ -17,7 +17,6 @@ import pyscipopt
 from services.decision.domain.bulk.columns import (
     DUAL,
     HOLD,
-    NO_TRADE,
     OUTCOME,
     PRIMAL,
     TRADE,
@@ -26,7 +25,7 @@ from services.decision.domain.bulk.columns import (
 )
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.convex import BPS_PER_ONE
-from tests.bench.accounts import LARGE, exact_columns
+from tests.bench.accounts import LARGE, exact_columns, is_decided
 from tests.bench.results import Result
 
 # Smallest trades, in cents: half a percent of an account of a hundred thousand, and a tenth of one.
@@ -37,8 +36,6 @@ ACCOUNTS, PEER_ACCOUNTS = 300, 12
 NODES_MAX = 20_000
 PEER_S_MAX = 20.0
 B500_ACCOUNTS = 12
-# An account that this road leaves to another has proven nothing.
-DECIDED = (TRADE, NO_TRADE)
 
 
 def against_scip() -> Sequence[Result]:
@@ -53,7 +50,7 @@ def against_scip() -> Sequence[Result]:
         taken.append(time.process_time() - started)
         told = plans.accounts[0]
         values.append((told[PRIMAL] if told[OUTCOME] == TRADE else told[HOLD]) / 1e6)
-        unproven.append(told[UNPROVEN] / 1e6 if told[OUTCOME] in DECIDED else math.inf)
+        unproven.append(told[UNPROVEN] / 1e6 if is_decided(plans)[0] else math.inf)
     theirs_s, worse = [], []
     for part, value in list(zip(parts, values, strict=True))[:PEER_ACCOUNTS]:
         seconds, found = by_scip(part, PEER_S_MAX)
@@ -80,7 +77,7 @@ def b500() -> Sequence[Result]:
         taken.append(time.perf_counter() - started)
         told = plans.accounts[0]
         gap = (told[PRIMAL] - told[DUAL]) / max(abs(told[PRIMAL]), abs(told[HOLD]), 1)
-        gaps.append(gap if told[OUTCOME] in DECIDED else math.inf)
+        gaps.append(gap if is_decided(plans)[0] else math.inf)
     said = f"certified gap at most {max(gaps):.1e} of the objective"
     return [Result("decision.b500.p99_s", float(np.quantile(taken, 0.99)), f"s an account, {said}")]
 

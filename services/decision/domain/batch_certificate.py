@@ -77,9 +77,11 @@ def certify(batch: Batch, found: Results, least: Floats | None = None) -> Certif
     room = np.empty((4, int(sizes.max(initial=0))))
     order = np.empty(int(lots), dtype=np.int64)
     factor = np.empty(batch.exposures.shape[1])
-    sizes_least = np.zeros((2, batch.instruments.shape[1])) if least is None else least
+    sizes = np.zeros((3, batch.instruments.shape[1]))
+    if least is not None:
+        sizes[:2] = least
     values = made.primal_bps, made.dual_bps, made.broken
-    _certify(batch, found.prices, found.sold, found.bought, room, order, factor, sizes_least, *values)
+    _certify(batch, found.prices, found.sold, found.bought, room, order, factor, sizes, *values)
     return made
 
 
@@ -112,7 +114,7 @@ def _certify(
     room: Floats,
     order: Integers,
     factor: Floats,
-    least: Floats,
+    sizes: Floats,
     primal: Floats,
     dual: Floats,
     broken: Floats,
@@ -122,7 +124,7 @@ def _certify(
         i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
         own_sold, own_bought = sold[b.lot_at[i0] : b.lot_at[i1]], bought[i0:i1]
         primal[account], broken[account] = added_up(b, account, own_sold, own_bought, room, factor)
-        dual[account] = bound_below(b, account, prices[account, k:], room, factor, order, least[:, i0:i1])
+        dual[account] = bound_below(b, account, prices[account, k:], room, factor, order, sizes[:, i0:i1])
 
 
 @part
@@ -192,12 +194,13 @@ def exposed(b: Batch, account: int, room: Floats, factor: Floats) -> float:
 
 @part
 def bound_below(
-    b: Batch, account: int, y: Floats, room: Floats, factor: Floats, order: Integers, least: Floats
+    b: Batch, account: int, y: Floats, room: Floats, factor: Floats, order: Integers, sizes: Floats
 ) -> float:
     """Return the bound at the prices y of the limits, with tangents where `added_up` has been.
 
-    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups. `least`
-    is as in `certificate.dual_bound`, shape (2, n) or more.
+    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups. Rows of
+    `sizes`, shape (3, n): least weight of a sale, and of a purchase, infinite where there is none; and what no trade
+    costs, zero, or infinite where one must be made.
     """
     k = b.exposures.shape[1]
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
@@ -237,7 +240,7 @@ def bound_below(
         bend = 1.5 * (own_price + cash) * b.instruments[IMPACT, i]
         sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
         buy = spread + bend * np.sqrt(max(room[3, i - i0], 0.0)) + cash - ceiling
-        size = least[0, i - i0], least[1, i - i0]
+        size = sizes[0, i - i0], sizes[1, i - i0], sizes[2, i - i0]
         bound += _least(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order, size)
     return bound
 
@@ -254,13 +257,13 @@ def _least(
     risk: float,
     band_price: float,
     order: Integers,
-    size: tuple[float, float],
+    size: tuple[float, float, float],
 ) -> float:
     """Return the least that an instrument can cost at the prices, going one way or staying where it is.
 
-    A sale and a purchase have the sizes in `size` at least.
+    `size` is the instrument's column of `sizes`.
     """
-    least_sold, least_bought = size
+    least_sold, least_bought, standing = size
     start, t, band = b.instruments[START, i], b.instruments[TARGET, i], b.instruments[BAND, i]
     q = risk * b.instruments[VARIANCE, i]
     count = 0
@@ -281,7 +284,7 @@ def _least(
             place -= 1
         order[place] = lot
         count += 1
-    least = _own(start, t, band, there, q, band_price)
+    least = standing + _own(start, t, band, there, q, band_price)
     # From everything sold upwards, the dearest lot is kept first: convex, so it ends where it stops falling.
     end = max(start - least_sold, edge)
     for place in range(count):

@@ -66,19 +66,22 @@ NO_PLAN = "Nothing is traded: no plan keeps every limit."
 NO_ANSWER = "Nothing is traded: the solver and its fallbacks gave no usable answer, and a person should look."
 
 
-def decide(problem: AccountProblem, risk: RiskModel, options: DecideOptions | None = None) -> Decision:
+def decide(
+    problem: AccountProblem, risk: RiskModel, options: DecideOptions | None = None, *, tax: TaxView | None = None
+) -> Decision:
     """Return what the account should trade.
 
     Args:
         problem: The account.
         risk: Covers every instrument of the account.
         options: How to decide.
+        tax: What the tax rules say of the account; asked of its jurisdiction when left out.
 
     Raises:
         Invalid: The jurisdiction is not known, or the risk model lacks an instrument.
     """
     options = options or DecideOptions()
-    tax = jurisdiction(problem.tax.jurisdiction).view(problem)
+    tax = jurisdiction(problem.tax.jurisdiction).view(problem) if tax is None else tax
     convex = enter(problem, risk, tax)
     asked = triggers(problem, options, exact(tracking_error_bps(convex, convex.start - convex.target), BPS_UNIT))
     case = _case(problem, options, tax, convex.every_piece, asked)

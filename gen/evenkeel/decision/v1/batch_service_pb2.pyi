@@ -519,9 +519,9 @@ class BatchPlans(_message.Message):
     GAIN_BUDGET_PRICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Number of a `Plan.Outcome`. `OUTCOME_UNSOLVED` where no optimum was reached, or no
-        plan keeps every limit: `errors` says which. Such an account needs to be decided
-        by itself.
+        """Number of a `Plan.Outcome`. What the columns cannot decide is decided one by one, as
+        runs do: at most 1,000 accounts of a batch. `OUTCOME_UNSOLVED` where that finds no
+        plan that keeps every limit: `errors` names those in conflict.
         """
 
     @_builtins.property

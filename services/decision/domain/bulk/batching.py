@@ -4,7 +4,6 @@ One broken account keeps no other from its plan. What all share must be right, a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,7 +12,9 @@ from services.decision.domain.batches import Batch, BatchAnswer, BatchError, Pac
 from services.decision.domain.book.check import BookInvalid
 from services.decision.domain.bulk import columns as c
 from services.decision.domain.bulk import gathering as g
+from services.decision.domain.bulk.alone import decide_alone
 from services.decision.domain.bulk.columns import NONE, Inputs, Integers, Plans
+from services.decision.domain.bulk.gathered import Gathered
 from services.decision.domain.bulk.packing import packed
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.bulk.united_states import liability_pieces
@@ -25,27 +26,11 @@ from services.decision.domain.tax.united_states import long_term_from
 WEIGHT, RATE, BPS, CENTS, FINE, HUNDREDTH = 12, 9, 6, 2, 6, 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Gathered:
-    """A batch laid out.
-
-    Attributes:
-        chosen: Rows of the accounts that are decided, which `inputs` holds in this order.
-        places: Row of the request's instrument of each instrument of `inputs`; `lots` of its lots.
-        found: Of every account what is wrong and where, as `gathering.survey` says.
-    """
-
-    inputs: Inputs
-    chosen: Integers
-    places: Integers
-    lots: Integers
-    found: Integers
-
-
 def decide_batch(batch: Batch) -> BatchAnswer:
     """Decide the accounts of a batch that was checked by `batch_check.check`."""
     gathered = gather(batch)
-    return answer(batch, gathered, decide_columns(gathered.inputs))
+    plans = decide_columns(gathered.inputs)
+    return answer(batch, gathered, plans, decide_alone(batch, gathered, plans))
 
 
 def warm_up() -> None:
@@ -136,8 +121,8 @@ def gather(batch: Batch) -> Gathered:
     return Gathered(inputs, chosen, order[places], lot_places, found)
 
 
-def answer(batch: Batch, gathered: Gathered, plans: Plans) -> BatchAnswer:
-    """Return the plans of a batch as its answer's columns."""
+def answer(batch: Batch, gathered: Gathered, plans: Plans, without: Mapping[int, str]) -> BatchAnswer:
+    """Return the plans of a batch as its answer's columns; `without` says by row why an account has none."""
     chosen, told = gathered.chosen, plans.accounts
     traded = np.flatnonzero(plans.instruments[c.STEPS])
     account = np.repeat(np.arange(len(chosen)), np.diff(gathered.inputs.instrument_at))[traded]
@@ -185,7 +170,7 @@ def answer(batch: Batch, gathered: Gathered, plans: Plans) -> BatchAnswer:
             "gains": of_sale(c.LOT_GAIN, CENTS),
             "taxes": of_sale(c.LOT_TAX, CENTS),
         },
-        errors=[*_errors(batch, gathered, told)],
+        errors=_errors(batch, gathered, told, without),
     )
 
 
@@ -227,15 +212,8 @@ TRADED, NOT_TRADED, UNSOLVED, FAILED = 1, 2, 4, 5
 REASON_OF_WHY = {c.WITHIN_BANDS: 1, c.NOT_WORTH_IT: 2, c.BELOW_MINIMUM: 3}
 REASON_UNSOLVED, REASON_FAILED = 5, 6
 
-# What is said of an account that the columns do not answer.
-BY_ITSELF = "decide it by itself"
-UNANSWERED = {
-    c.TOO_LARGE: "its amounts do not fit 64 bits at the scales of the batch",
-    c.NOT_REACHED: f"no optimum was reached, for instance because no plan keeps every limit: {BY_ITSELF}",
-    c.NO_AVERSION: f"without risk aversion the best plan is not unique: {BY_ITSELF}",
-    c.NO_PLAN: f"no plan was found that keeps every limit in whole increments: {BY_ITSELF}",
-    c.CHECK_FAILED: f"the plan that was found fails its exact check: {BY_ITSELF}",
-}
+# What is said of an account that cannot be put into columns.
+TOO_LARGE = "its amounts do not fit 64 bits at the scales of the batch"
 
 # Column, and what its rows are of, of each mistake that `gathering` finds.
 WHERE: Mapping[int, tuple[str, str]] = {
@@ -267,12 +245,12 @@ def _outcomes(count: int, chosen: Integers, told: Integers) -> tuple[Integers, I
     return outcomes, reasons, asked
 
 
-def _errors(batch: Batch, gathered: Gathered, told: Integers) -> list[BatchError]:
+def _errors(batch: Batch, gathered: Gathered, told: Integers, without: Mapping[int, str]) -> list[BatchError]:
     """Return what is wrong with accounts, in their order."""
     found = {int(row): _mistake(batch, int(row), gathered.found[row]) for row in np.flatnonzero(gathered.found[:, 0])}
     for index in np.flatnonzero(told[:, c.OUTCOME] == c.OTHER_ROAD):
         row = int(gathered.chosen[index])
-        why = UNANSWERED[int(told[index, c.WHY])]
+        why = without.get(row, TOO_LARGE)
         found[row] = BatchError(row, batch.accounts[row], PlanUnsolved.reason, f"accounts.account_ids[{row}]", why)
     return [found[row] for row in sorted(found)]
 

@@ -112,18 +112,19 @@ from services.decision.domain.kernel.arrays import COST as COST_RATE
 from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
 from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
 from services.decision.domain.kernel.newton import GROUPS, HINGE, Room, Z, room_for
-from services.decision.domain.kernel.search import NONE as STANDS
-from services.decision.domain.kernel.search import States, Tree, branch_and_bound, tree_for
+from services.decision.domain.kernel.nodes import NONE as STANDS
+from services.decision.domain.kernel.nodes import States, Tree, tree_for
+from services.decision.domain.kernel.search import branch_and_bound
 
 ITERATIONS_MAX = 200
 # In basis points: two plans nearer than this are equals; see `rounding`.
 EQUAL_BPS = 1e-6
 # A search for directions and minimum trades ends when a plan is proven this near to the best, in basis points.
 SEARCH_GAP_BPS = 1e-1
-# Nodes, times twenty over the number of instruments, after which it ends unproven: some milliseconds for a small
-# account. The certificate's bound does not rest on the search.
-NODES_MAX = 200
-NODES_LEAST = 16
+# Or this share of what the objective is without trades.
+SEARCH_GAP_SHARE = 5e-4
+# Nodes after which it ends unproven: some milliseconds for a small account, half a second for one of 500 names.
+NODES_MAX = 800
 MILLION = 1e6
 # A piece of the tax whose bound is better by less than this, in basis points, is not searched.
 PIECE_BPS = 1e-2
@@ -145,7 +146,7 @@ class Work(NamedTuple):
         found: Prices, then what is sold of each lot and bought of each instrument, then trades at the root and at the
             end, of the best piece of the tax, shape (rows + m + 3 n,); `states` of its instruments, shape (n,).
         bends: Where the tax bends on the way to a plan, shape (64,).
-        any_size: Zeros: trades of any size, shape (2, n).
+        any_size: Zeros: trades of any size, shape (3, n).
     """
 
     held: Integers
@@ -167,7 +168,7 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = 
 
     Args:
         inputs: What they are decided on.
-        nodes_max: Of the search in an account of twenty instruments; of more, in proportion fewer.
+        nodes_max: Of the search in an account.
         gap_bps: So near to the best a plan must be proven to be for its search to end.
     """
     plans = room_for_plans(inputs)
@@ -190,10 +191,10 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = 
         np.zeros(rows + lots + 3 * instruments),
         np.zeros(instruments, dtype=np.int8),
         np.zeros(BENDS_MAX),
-        np.zeros((2, instruments)),
+        np.zeros((3, instruments)),
     )
     room = room_for(instruments, lots, k, rows)
-    tree, desk = tree_for(instruments, rows), desk_for(instruments, lots, groups, k)
+    tree, desk = tree_for(instruments, lots, k, rows), desk_for(instruments, lots, groups, k)
     batch = room_for_batch(inputs)
     _decide_range(inputs, batch, plans, 0, len(inputs.accounts), room, tree, desk, work, nodes_max, gap_bps)
     return plans
@@ -274,8 +275,8 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     if inputs.objectives[account, AVERSION] <= 0.0:
         return NO_AVERSION
 
-    most = max(NODES_LEAST, nodes_max * 20 // max(n, 20))
-    best = bound = dual = np.inf
+    gap = min(gap_bps, SEARCH_GAP_SHARE * abs(hold))
+    best = dual = np.inf
     chosen = laid_out = first - 1
     for piece in range(first, max(last, first + 1)):
         if piece < last:
@@ -285,16 +286,15 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
             # At the prices, and from the trades, of the best piece so far.
             near = bound_at_best(b, account, work, rows, tree.least)
             if near >= best - PIECE_BPS:
-                dual, bound = min(dual, near), min(bound, near)
+                dual = min(dual, near)
                 continue
         find_torn(inputs, b, account, tree.torn, tree.identity, work.flags[0], work.flags[1])
         tree.start[k + HINGE] = 0.0
-        value, proven, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, most, gap_bps)
+        value, proven, nodes, found = branch_and_bound(b, account, room, tree, ITERATIONS_MAX, nodes_max, gap)
         told[NODES] += nodes
         if not found:
             return NOT_REACHED
-        dual = min(dual, bound_of_search(b, account, room, tree, work, nodes, rows))
-        bound = min(bound, proven)
+        dual = min(dual, proven)
         if value < best or chosen < first:
             best, chosen = value, piece
             keep_found(b, account, room, tree, work, rows)
@@ -305,7 +305,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     y = room.prices[Z, k:rows]
     value, _ = added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
     near = bound_below(b, account, y, work.room, work.factor, work.order, work.any_size)
-    told[UNPROVEN] = whole(np.rint((best - bound) * MILLION))
+    told[UNPROVEN] = whole(np.rint((best - dual) * MILLION))
     told[CONVEX_GAP] = whole(np.rint((value - (near if told[NODES] == 1 else best)) * MILLION))
     settle_hinge(b, account, base, base + lots, min(max(y[4], 0.0), b.accounts[account, HINGE_PRICE]))
     tell_limits(inputs, plans, b, account, y, work.room)
@@ -409,26 +409,6 @@ def bound_at_best(b: Batch, account: int, work: Work, rows: int, least: Floats) 
 
 
 @part
-def bound_of_search(b: Batch, account: int, room: Room, tree: Tree, work: Work, nodes: int, rows: int) -> float:
-    """Return what bounds the piece that was searched: at the prices of its best plan, or of the root."""
-    k = b.exposures.shape[1]
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    lots = b.lot_at[i0 + n] - b.lot_at[i0]
-    dual = -np.inf
-    if nodes > 1:
-        # At the root's prices every way is still open, so its bound is the better one.
-        for row in range(n):
-            wanted = tree.wanted[row]
-            work.room[0, row], work.room[3, row] = max(-wanted, 0.0), max(wanted, 0.0)
-            work.room[1, row] = b.instruments[START, i0 + row] + wanted - b.instruments[TARGET, i0 + row]
-        root_factors(b, account, work)
-        dual = bound_below(b, account, tree.start[k:rows], work.room, work.factor, work.order, tree.least)
-    added_up(b, account, room.sold[:lots], room.bought[:n], work.room, work.factor)
-    y = room.prices[Z, k:rows]
-    return max(dual, bound_below(b, account, y, work.room, work.factor, work.order, tree.least))
-
-
-@part
 def keep_found(b: Batch, account: int, room: Room, tree: Tree, work: Work, rows: int) -> None:
     """Remember the best plan of a piece of the tax, while others are searched."""
     i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
@@ -474,19 +454,6 @@ def tax_beyond(inputs: Inputs, b: Batch, account: int, work: Work, mix: int) -> 
         else:
             long += gain
     return tax_counted(inputs, account, short, long, mix) - priced
-
-
-@part
-def root_factors(b: Batch, account: int, work: Work) -> None:
-    """Fill in what the deviations in row 1 of the room are exposed to."""
-    k = b.exposures.shape[1]
-    i0 = b.instrument_at[account]
-    for f in range(k):
-        work.factor[f] = 0.0
-    for i in range(i0, b.instrument_at[account + 1]):
-        line = b.exposures[b.exposure_at[i]]
-        for f in range(k):
-            work.factor[f] += line[f] * work.room[1, i - i0]
 
 
 @part

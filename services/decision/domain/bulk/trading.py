@@ -57,9 +57,9 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.search import BUY, DOWN, SELL, States
-from services.decision.domain.kernel.search import NONE as NO_TRADE_STATE
-from services.decision.domain.kernel.search import UP as ONLY_UP
+from services.decision.domain.kernel.nodes import BUY, DOWN, SELL, States
+from services.decision.domain.kernel.nodes import NONE as NO_TRADE_STATE
+from services.decision.domain.kernel.nodes import UP as ONLY_UP
 
 # As in `rounding`, where each is explained.
 MOVES_PER_INSTRUMENT_MAX = 8
@@ -530,9 +530,27 @@ def mend(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> 
     return False
 
 
+@within
+def a_cent_cheaper(inputs: Inputs, account: int, desk: Desk, row: int) -> int:
+    """Return the largest trade the same way whose spread costs a cent less; the trade now when there is none."""
+    now, bps = desk.whole[NOW, row], inputs.instruments[SPREAD_BPS, inputs.instrument_at[account] + row]
+    # Where an increment costs a cent itself, steps are as good.
+    if now == 0 or bps == 0 or desk.whole[UNIT, row] * bps >= 2 * BPS_OF_MONEY * desk.totals[CENT]:
+        return whole(now)
+    paid = ceiling_over(abs(desk.whole[NOW + 1, row]), bps, 2 * BPS_OF_MONEY)
+    value, _ = floor_over(paid - 1, 2 * BPS_OF_MONEY, bps)
+    steps = value * desk.totals[CENT] // desk.whole[UNIT, row]
+    if steps < desk.whole[SMALLEST, row]:
+        return whole(now)
+    return whole(steps) if now > 0 else whole(-steps)
+
+
 @part
 def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> None:
-    """Move while a single move within the limits is better, instrument by instrument, until none is."""
+    """Move while a single move within the limits is better, instrument by instrument, until none is.
+
+    What a trade costs is rounded up to the cent, so the largest trade that costs a cent less is tried too.
+    """
     n = inputs.instrument_at[account + 1] - inputs.instrument_at[account]
     left = MOVES_PER_INSTRUMENT_MAX * n + 1
     moved = True
@@ -542,10 +560,12 @@ def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) 
             now = desk.whole[NOW, row]
             fine = desk.real[UNIT_WEIGHT, row] < FINE_STEP
             best, best_steps = np.inf, now
-            for kind in range(3):
-                # None at all; a step down, a step up; away from no trade, as far as the smallest.
+            for kind in range(4):
+                # None at all; a step down, a step up; away from no trade, as far as the smallest; a cent cheaper.
                 steps = whole(0)
-                if kind > 0:
+                if kind == 3:
+                    steps = a_cent_cheaper(inputs, account, desk, row)
+                elif kind > 0:
                     wish = now - 1 if kind == 1 else now + 1
                     away = now <= 0 if kind == 1 else now >= 0
                     steps = now if fine else snapped(desk, row, wish, away)
@@ -553,12 +573,14 @@ def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) 
                     continue
                 own, cost, _ = guess(inputs, b, account, desk, row, steps)
                 by = (steps - now) * desk.real[UNIT_WEIGHT, row]
-                if guess_change(b, account, desk, row, own, cost, by) > (BETTER_BPS if steps == 0 else -GUESS_BPS):
+                grows = guess_change(b, account, desk, row, own, cost, by)
+                if kind < 3 and grows > (BETTER_BPS if steps == 0 else -GUESS_BPS):
                     continue
                 weigh(inputs, b, account, desk, row, THE_OTHER, steps)
                 change = change_by(inputs, b, account, desk, row, THE_OTHER)
                 # Trading less often is worth it at equal objective; any other move must gain.
-                if change >= (EQUAL_BPS if steps == 0 else -BETTER_BPS) or change >= best:
+                enough = EQUAL_BPS if steps == 0 else (-BETTER_BPS if kind < 3 else -EQUAL_BPS)
+                if change >= enough or change >= best:
                     continue
                 if broken_by(inputs, account, desk, row, THE_OTHER) == 0:
                     best, best_steps = change, steps

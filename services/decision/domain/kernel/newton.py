@@ -15,8 +15,10 @@ One instrument: its lots sorted by what selling them costs, everything that belo
 final weight w: q/2 · d² for d = w − t, and on each *segment* a price per unit that is constant. From the weight with
 everything sold, the segments are the lots, dearest first (going up keeps a lot), then the purchase; the edges of the
 band split them. On a segment, moving w by one trades one unit (`SIDE` says of which side), and what a traded unit costs
-is the same for the whole instrument. Market impact adds ι · u^1.5 for the weight u traded, and a point where its slope
-balances the rest has a closed form. The least point is where the slope changes its sign.
+is the same for the whole instrument. Where trades have a least size, one segment *bridges* what lies between no trade
+and that size, nearly straight (`LOOSE`): the convex hull of what may be done. Market impact adds ι · u^1.5 for the
+weight u traded, and a point where its slope balances the rest has a closed form. The least point is where the slope
+changes its sign.
 
 Where the gain budget, or the corner of the tax's hinge, binds between two lots that then cost the same, D has a kink
 and the method does not end. Then that price is *held*: found by bisection, and the optimum is a mixture of what the
@@ -96,12 +98,19 @@ GAINS_PRICE_MAX = 1e7
 # The first of two points. numpy's, because a plain constant would be a type of its own for the compiler, and what it is
 # passed to compiled twice.
 FIRST_POINT = cast(int, np.int64(0))
-# A segment more than one for each lot: the purchase, and what the start and the two edges of the band split.
-SEGMENTS_MORE = 4
+# Likewise: no value at which to stop.
+NEVER = cast(float, np.float64(np.inf))
+# Segments more than one for each lot: the purchase, and what the start, the two edges of the band, and the ends of the
+# two bridges split.
+SEGMENTS_MORE = 6
+# Share of an instrument's curvature that a bridge keeps, so that the dual stays smooth. It costs the kernel's bound as
+# large a share of what bridging gains; the certificate's has no such loss.
+LOOSE = 0.02
 
 # Rows of `Room.segments`: left and right end; price of weight on it; +1 bought, −1 sold; gain per unit of weight; value
-# and gain at its left end; what the hinge counts per unit of weight, and at its left end.
-LEFT, RIGHT, SLOPE, SIDE, GAIN_SLOPE, VALUE, GAINED, HINGE_SLOPE, COUNTS = range(9)
+# and gain at its left end; what the hinge counts per unit of weight, and at its left end; the root of a bridge's
+# length, 0 for any other.
+LEFT, RIGHT, SLOPE, SIDE, GAIN_SLOPE, VALUE, GAINED, HINGE_SLOPE, COUNTS, BRIDGES = range(10)
 # Rows of `Room.places`: the segment of each answer, at both points; the instrument's first segment, and one past its
 # last; how many of its lots may be sold.
 AT, _, FIRST, END, SELLABLE = range(5)
@@ -111,8 +120,9 @@ AT, _, FIRST, END, SELLABLE = range(5)
 T, Q, INVERSE, W0, KAPPA, IOTA, COUNTED, PULL = range(8)
 WEIGHT, GIVES, MARGINAL = 8, 10, 12
 BY = 14
-# Rows of `Room.bounds`: least and most final weight; 1 where a purchase counts as made before losses are kept.
-FROM, TO, MIXED = range(3)
+# Rows of `Room.bounds`: least and most final weight; 1 where a purchase counts as made before losses are kept; least
+# weights of a sale and of a purchase, 0 for any.
+FROM, TO, MIXED, LEAST_SOLD, LEAST_BOUGHT = range(5)
 # Rows of `Room.prices`: prices and gradient of D, at both points; a step, and prices and gradient where it begins;
 # prices two steps ago; largest price of each limit, after as many places as there are factors; a column and the
 # diagonal of elimination.
@@ -124,7 +134,7 @@ class Room(NamedTuple):
 
     Attributes:
         order: Lots of each instrument, the dearest to sell first, shape (m,).
-        segments: Rows from `LEFT` on, shape (9, m + 4 n).
+        segments: Rows from `LEFT` on, shape (10, m + 6 n).
         places: Rows from `AT` on, by instrument, shape (5, n).
         lines: Rows from `T` on, by instrument, shape (15, n).
         prices: Rows from `Z` on, by price, shape (11, rows).
@@ -135,7 +145,7 @@ class Room(NamedTuple):
         columns: What a unit of weight adds to each limit that moves, shape (rows − k, n).
         sold: Of each lot, shape (m,); `bought` of each instrument, shape (n,).
         laid_out: The prices of gains and of the hinge that segments are laid out for, shape (2,).
-        bounds: Rows from `FROM` on, by instrument, shape (3, n): what a search narrows.
+        bounds: Rows from `FROM` on, by instrument, shape (5, n): what a search narrows.
     """
 
     order: Integers
@@ -159,7 +169,7 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
     """Return room for accounts of at most these sizes."""
     return Room(
         np.zeros(lots, dtype=np.int64),
-        np.zeros((9, lots + SEGMENTS_MORE * instruments)),
+        np.zeros((10, lots + SEGMENTS_MORE * instruments)),
         np.zeros((5, instruments), dtype=np.int64),
         np.zeros((15, instruments)),
         np.zeros((11, rows)),
@@ -172,7 +182,7 @@ def room_for(instruments: int, lots: int, factors: int, rows: int) -> Room:
         np.zeros(lots),
         np.zeros(instruments),
         np.zeros(2),
-        np.zeros((3, instruments)),
+        np.zeros((5, instruments)),
     )
 
 
@@ -211,7 +221,7 @@ def lay_out(  # noqa: C901 - one walk over the pieces
     tax, gain, cap, hinged = b.lots[TAX], b.lots[GAIN], b.lots[CAP], b.lots[HINGED]
     left, right, slope, side = room.segments[LEFT], room.segments[RIGHT], room.segments[SLOPE], room.segments[SIDE]
     gain_slope, at_left, gained = room.segments[GAIN_SLOPE], room.segments[VALUE], room.segments[GAINED]
-    hinge_slope, counts = room.segments[HINGE_SLOPE], room.segments[COUNTS]
+    hinge_slope, counts, bridges = room.segments[HINGE_SLOPE], room.segments[COUNTS], room.segments[BRIDGES]
     order = room.order
     for i in range(i0, i1):
         row = i - i0
@@ -245,6 +255,10 @@ def lay_out(  # noqa: C901 - one walk over the pieces
                     break
                 purchase -= 1
         least, most = room.bounds[FROM, row], room.bounds[TO, row]
+        sales_end = max(start - room.bounds[LEAST_SOLD, row], edge)
+        purchases_begin = start + room.bounds[LEAST_BOUGHT, row]
+        bridging = False
+        bank = bank_value = bank_gains = bank_counted = 0.0
         for p in range(pieces):
             if p == purchase and pieces > count:
                 end, own, rate, by = edge + b.instruments[BUY_CAP, i], 0.0, 0.0, 0.0
@@ -269,13 +283,35 @@ def lay_out(  # noqa: C901 - one walk over the pieces
                         stop = min(stop, high)
                     else:
                         price = own + band_price
-                if stop > least and edge < most:
+                if edge < sales_end:
+                    stop = min(stop, sales_end)
+                elif start <= edge < purchases_begin:
+                    stop = min(stop, purchases_begin)
+                if not bridging and (sales_end <= edge < start or start <= edge < purchases_begin):
+                    bridging = True
+                    bank, bank_value, bank_gains, bank_counted = edge, value, gains, counted
+                if bridging and stop in (start, purchases_begin):
+                    bridging = False
+                    if stop > least and bank < most:
+                        size = stop - bank
+                        # Between both ends lies `LOOSE` of the curvature, so that the rest of it belongs to the ends.
+                        bent = 0.5 * (1.0 - LOOSE) * room.lines[Q, row]
+                        begins = bank_value + bent * (bank - t) * (bank - t)
+                        ends = value + price * (stop - edge) + bent * (stop - t) * (stop - t)
+                        left[s], right[s], slope[s], side[s] = bank, stop, (ends - begins) / size, way
+                        at_left[s], gained[s], counts[s] = begins, bank_gains, bank_counted
+                        gain_slope[s] = (gains + rate * (stop - edge) - bank_gains) / size
+                        hinge_slope[s] = (counted + by * (stop - edge) - bank_counted) / size
+                        bridges[s] = np.sqrt(size)
+                        s += 1
+                elif not bridging and stop > least and edge < most:
+                    bridges[s] = 0.0
                     left[s], right[s], slope[s], side[s] = max(edge, least), min(stop, most), price, way
                     at_left[s], gained[s] = value + price * (left[s] - edge), gains + rate * (left[s] - edge)
                     gain_slope[s] = rate
                     hinge_slope[s], counts[s] = by, counted + by * (left[s] - edge)
                     s += 1
-                elif edge <= least <= stop and s == room.places[FIRST, row]:
+                if edge <= least <= stop and s == room.places[FIRST, row]:
                     # Nothing but this weight is left, or it is where what is left begins.
                     only, only_value, only_gains = least, value + price * (least - edge), gains + rate * (least - edge)
                     only_counted = counted + by * (least - edge)
@@ -286,7 +322,7 @@ def lay_out(  # noqa: C901 - one walk over the pieces
         if s == room.places[FIRST, row]:
             left[s], right[s], slope[s], side[s] = only, only, 0.0, 1.0 if only >= start else -1.0
             gain_slope[s], at_left[s], gained[s] = 0.0, only_value, only_gains
-            hinge_slope[s], counts[s] = 0.0, only_counted
+            hinge_slope[s], counts[s], bridges[s] = 0.0, only_counted, 0.0
             s += 1
         room.places[END, row] = s
     room.laid_out[0], room.laid_out[1] = gains_price, hinge_price
@@ -308,6 +344,7 @@ def enter(b: Batch, account: int, room: Room) -> None:
         own[IOTA, row] = b.instruments[IMPACT, i]
         room.lines[COUNTED, row] = 0.0
         room.bounds[FROM, row], room.bounds[TO, row], room.bounds[MIXED, row] = -np.inf, np.inf, 0.0
+        room.bounds[LEAST_SOLD, row] = room.bounds[LEAST_BOUGHT, row] = 0.0
         line = b.exposures[b.exposure_at[i]]
         for f in range(k):
             room.exposures[row, f] = scale * line[f]
@@ -374,7 +411,12 @@ def respond(room: Room, row: int, s: int, price: float, common: float, c: float)
     while True:
         along = slope[s] + side[s] * common + price
         give = inverse
-        if c > 0.0:
+        bridge = room.segments[BRIDGES, s]
+        if bridge > 0.0:
+            # Impact is straight there too: c · √u at the far end is 1.5 times what a unit costs.
+            give = inverse / LOOSE
+            w = t - (along + side[s] * (c / 1.5) * bridge) * give
+        elif c > 0.0:
             # q u + c √u = force, for the weight u traded on this side.
             force = -side[s] * (q * (start - t) + along)
             # Nothing is to be traded on this side; perhaps on the other.
@@ -432,16 +474,15 @@ def evaluate(b: Batch, account: int, room: Room, point: int) -> float:
         d = w - t[row]
         change = w - w0[row]
         amount = abs(change)
+        bridge = room.segments[BRIDGES, s]
+        bent = q[row] if bridge == 0.0 else LOOSE * q[row]
         value += (
-            room.segments[VALUE, s]
-            + slope[s] * (w - left[s])
-            + (0.5 * q[row] * d) * d
-            + own_price * kappa[row] * amount
+            room.segments[VALUE, s] + slope[s] * (w - left[s]) + (0.5 * bent * d) * d + own_price * kappa[row] * amount
         )
         rate = 0.0
         if iota[row] > 0.0:
-            root = np.sqrt(amount)
-            rate = 1.5 * iota[row] * root
+            root = np.sqrt(amount) if bridge == 0.0 else bridge
+            rate = 1.5 * iota[row] * root if bridge == 0.0 else iota[row] * root
             value += own_price * iota[row] * amount * root
             impact_out += iota[row] * amount * root
         gives[row] = give
@@ -739,10 +780,13 @@ def direct(b: Batch, account: int, room: Room, here: int, count: int, typical: f
 
 
 @inlined
-def climb(b: Batch, account: int, room: Room, held: int, iterations_max: int) -> tuple[float, int, bool, int]:
+def climb(
+    b: Batch, account: int, room: Room, held: int, iterations_max: int, enough: float
+) -> tuple[float, int, bool, int]:
     """Go from the prices in row `Z` to the optimum; return the dual value, iterations, whether optimal, and the point.
 
-    Segments are laid out for those prices of gains and hinge; the one that is held stays.
+    Segments are laid out for those prices of gains and hinge; the one that is held stays. It ends before the optimum
+    when the dual value is `enough`.
     """
     n = b.instrument_at[account + 1] - b.instrument_at[account]
     typical = 0.0
@@ -755,7 +799,7 @@ def climb(b: Batch, account: int, room: Room, held: int, iterations_max: int) ->
     flat = along_ridge = False
     optimal = False
     iteration = 0
-    while iteration < iterations_max:
+    while iteration < iterations_max and value < enough:
         if iteration > 0:
             along_ridge = iteration > RIDGE_AFTER + 2 and iteration % 3 == 0
             if along_ridge:
@@ -813,7 +857,7 @@ def take(b: Batch, account: int, room: Room, point: int, share: float) -> None:
 
 @inlined
 def optimum(  # noqa: C901 - one search, in phases
-    b: Batch, account: int, room: Room, iterations_max: int
+    b: Batch, account: int, room: Room, iterations_max: int, enough: float
 ) -> tuple[float, int, bool]:
     """Solve the account in the room from the prices in row `Z`; return dual value, iterations, and whether optimal.
 
@@ -834,13 +878,13 @@ def optimum(  # noqa: C901 - one search, in phases
     steps = 0
     while True:
         lay_out(b, account, room, room.prices[Z, k + GAINS], room.prices[Z, k + HINGE])
-        value, more, optimal, here = climb(b, account, room, held, iterations_max)
+        value, more, optimal, here = climb(b, account, room, held, iterations_max, enough)
         steps += more
         over = room.prices[GRADIENT + here, k + held]
         for r in range(room.prices.shape[1]):
             room.prices[Z, r] = room.prices[Z + here, r]
         if phase == 0:
-            if optimal:
+            if optimal or value >= enough:
                 take(b, account, room, here, 1.0)
                 break
             # Not every price that is not settled is the one to hold; what settles at its bound is not.
@@ -888,9 +932,9 @@ def optimum(  # noqa: C901 - one search, in phases
 
 
 @part
-def solved(b: Batch, account: int, room: Room, iterations_max: int) -> tuple[float, int, bool]:
-    """Solve the account in the room within its bounds; see `optimum`."""
-    return optimum(b, account, room, iterations_max)
+def solved(b: Batch, account: int, room: Room, iterations_max: int, enough: float) -> tuple[float, int, bool]:
+    """Solve the account in the room within its bounds, or until its dual value is `enough`; see `optimum`."""
+    return optimum(b, account, room, iterations_max, enough)
 
 
 @compiled
@@ -903,7 +947,7 @@ def run(b: Batch, begin: int, end: int, room: Room, iterations_max: int, results
             room.prices[Z, r] = results.prices[account, r]
             room.prices[GRADIENT, r] = room.prices[GRADIENT + 1, r] = 0.0
         enter(b, account, room)
-        value, steps, optimal = solved(b, account, room, iterations_max)
+        value, steps, optimal = solved(b, account, room, iterations_max, NEVER)
         results.duals[account] = value
         results.iterations[account] = steps
         results.optimal[account] = optimal

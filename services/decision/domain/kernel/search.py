@@ -2,23 +2,20 @@
 
 Two things are not convex. A trade is at least so large, or is not made. And an instrument with a loss to sell goes one
 way, with all that are identical to it: to sell the loss and buy the instrument back is a wash sale. So every instrument
-has a *state*, which bounds its final weight; where a state leaves something open, the kernel solves the convex function
-below it, and its dual value bounds every plan in that state (Land and Doig 1960; the hull of lots and purchase together
-is the least convex bound of both ways). A node of the tree costs the kernel a few steps of Newton's method, so most
-accounts are proven in a millisecond. What is left unproven when the nodes run out is said: the bound then is the least
-of those still open.
+has a *state*, which bounds its final weight; where a state leaves something open, the kernel solves the convex hull of
+what may be done (Land and Doig 1960): no trade and the smallest are bridged by a straight line, and of lots and
+purchase together the losses come first. The node with the least bound is looked at first, then one below the other
+until there is a plan. A node costs the kernel a few steps of Newton's method from the prices of the one above, so most
+accounts are proven in a millisecond.
 
-States: FREE: both ways, any size. NONE: no trade. SELL and BUY: at least the smallest trade. DOWN: no purchase. UP: no
-sale.
+What a node proves of the plans in its states is computed from its prices by the certificate's code, not the kernel's.
+The account's bound is the least over the nodes at which the search stopped, whether they were closed or it ran out of
+nodes: a wrong price makes it weaker, never false.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from services.decision.domain.compiling import part
-from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
     BAND_PRICE,
@@ -31,121 +28,30 @@ from services.decision.domain.kernel.arrays import (
     Batch,
 )
 from services.decision.domain.kernel.newton import (
+    BRIDGES,
     END,
     FIRST,
-    FROM,
     LEFT,
+    LOOSE,
     MIXED,
+    NEVER,
     RIGHT,
     SELLABLE,
     SLOPE,
-    TO,
     VALUE,
     Q,
     Room,
     Z,
     enter,
-    solved,
 )
-
-States = NDArray[np.int8]
-
-FREE, NONE, SELL, BUY, DOWN, UP = 0, 1, 2, 3, 4, 5
+from services.decision.domain.kernel.nodes import BUY, DOWN, FREE, NONE, SELL, UP, Tree, possible, solve_node
 
 # In weight: a trade smaller than this is none, and a trade misses its least size by no less.
 NOISE = 1e-9
 # Of the value, in basis points: a relaxation nearer than this to the truth is the truth.
 EXACT_BPS = 1e-7
-# Open nodes that are remembered at once, per instrument.
-OPEN_PER_INSTRUMENT = 8
 # Shares of the smallest trade from which on a trade is rounded up to it, tried in turn.
 ROUND_UP_FROM = (0.5, 0.25, 0.9)
-
-
-class Tree(NamedTuple):
-    """Where one account is searched.
-
-    Attributes:
-        open: States of the nodes to look at, shape (nodes, n); `bounds` below each of them, shape (nodes,).
-        state: Of the node looked at, shape (n,); `best` of the best plan found.
-        net: What the last node trades, bought less sold, shape (n,).
-        wanted: The same at the root, shape (n,).
-        start: Prices at the root, where every node begins, shape (rows,).
-        least: Least weight that a sale and a purchase of each instrument have, infinite where none can be made, shape
-            (2, n).
-        torn: Whether it goes one way only, with all that are identical to it, shape (n,).
-        identity: The first of those that are identical, shape (n,).
-    """
-
-    open: States
-    bounds: Floats
-    state: States
-    best: States
-    net: Floats
-    wanted: Floats
-    start: Floats
-    least: Floats
-    torn: NDArray[np.bool_]
-    identity: NDArray[np.int64]
-
-
-def tree_for(instruments: int, rows: int) -> Tree:
-    """Return room for a search over at most so many instruments and prices."""
-    nodes = OPEN_PER_INSTRUMENT * instruments + 64
-    return Tree(
-        np.zeros((nodes, instruments), dtype=np.int8),
-        np.zeros(nodes),
-        np.zeros(instruments, dtype=np.int8),
-        np.zeros(instruments, dtype=np.int8),
-        np.zeros(instruments),
-        np.zeros(instruments),
-        np.zeros(rows),
-        np.zeros((2, instruments)),
-        np.zeros(instruments, dtype=np.bool_),
-        np.zeros(instruments, dtype=np.int64),
-    )
-
-
-@part
-def possible(tree: Tree, row: int, state: int) -> bool:
-    """Return whether an instrument can be in a state."""
-    if state == BUY:
-        return tree.least[1, row] < np.inf
-    if state == SELL:
-        return tree.least[0, row] < np.inf
-    return True
-
-
-@part
-def solve_node(b: Batch, account: int, room: Room, tree: Tree, iterations_max: int) -> tuple[float, int, bool]:
-    """Solve the account in the states of `tree.state`, beginning at the root's prices."""
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    for r in range(room.prices.shape[1]):
-        room.prices[Z, r] = tree.start[r]
-    for row in range(n):
-        i = i0 + row
-        start, state = b.instruments[START, i], tree.state[row]
-        low, high = -np.inf, np.inf
-        if state == NONE:
-            low = high = start
-        elif state == SELL:
-            high = start - tree.least[0, row]
-        elif state == BUY:
-            low = start + tree.least[1, row]
-        elif state == DOWN:
-            high = start
-        elif state == UP:
-            low = start
-        room.bounds[FROM, row], room.bounds[TO, row] = low, high
-        room.bounds[MIXED, row] = 1.0 if state == FREE and tree.torn[row] else 0.0
-    value, steps, optimal = solved(b, account, room, iterations_max)
-    base = b.lot_at[i0]
-    for row in range(n):
-        net = room.bought[row]
-        for lot in range(b.lot_at[i0 + row], b.lot_at[i0 + row + 1]):
-            net -= room.sold[lot - base]
-        tree.net[row] = net
-    return value, steps, optimal
 
 
 @part
@@ -162,6 +68,9 @@ def lower_by(b: Batch, account: int, room: Room, tree: Tree, row: int) -> float:
     while s < room.places[END, row] - 1 and room.segments[RIGHT, s] < w:
         s += 1
     below = room.segments[VALUE, s] + room.segments[SLOPE, s] * (w - room.segments[LEFT, s])
+    if room.segments[BRIDGES, s] > 0.0:
+        away = w - b.instruments[TARGET, i]
+        below -= 0.5 * (1.0 - LOOSE) * room.lines[Q, row] * away * away
     away = abs(w - b.instruments[TARGET, i]) - b.instruments[BAND, i]
     true = b.accounts[account, BAND_PRICE] * max(away, 0.0)
     left = -d
@@ -247,6 +156,78 @@ def settle(b: Batch, account: int, tree: Tree, share: float, by_target: bool) ->
 
 
 @part
+def keep_best(tree: Tree, room: Room, n: int) -> None:
+    """Remember the node looked at as the best plan."""
+    for row in range(n):
+        tree.best[row] = tree.state[row]
+    for r in range(room.prices.shape[1]):
+        tree.best_at[r] = room.prices[Z, r]
+
+
+@part
+def push(tree: Tree, room: Room, n: int, place: int, bound: float) -> None:
+    """Keep the node looked at for later, with the prices at which to begin."""
+    for row in range(n):
+        tree.open[place, row] = tree.state[row]
+    for r in range(room.prices.shape[1]):
+        tree.at[place, r] = room.prices[Z, r]
+    tree.bounds[place] = bound
+
+
+@part
+def pop_least(tree: Tree, room: Room, n: int, count: int) -> float:
+    """Take the node with the least bound, the first of equals, out of the `count` that wait; return its bound."""
+    place = 0
+    for other in range(1, count):
+        if tree.bounds[other] < tree.bounds[place]:
+            place = other
+    bound: float = tree.bounds[place]
+    last = count - 1
+    for row in range(n):
+        tree.state[row] = tree.open[place, row]
+        tree.open[place, row] = tree.open[last, row]
+    for r in range(room.prices.shape[1]):
+        room.prices[Z, r] = tree.at[place, r]
+        tree.at[place, r] = tree.at[last, r]
+    tree.bounds[place] = tree.bounds[last]
+    return bound
+
+
+@part
+def ways_on(tree: Tree, pick: int) -> tuple[int, int]:
+    """Return the states into which an instrument's is split: first the one that is nearer to what is wanted."""
+    d, state = tree.net[pick], tree.state[pick]
+    large = abs(d) > 0.5 * tree.least[1 if d > 0.0 else 0, pick]
+    if state in (DOWN, UP):
+        trade = SELL if state == DOWN else BUY
+        return (trade, NONE) if large else (NONE, trade)
+    if tree.torn[pick]:
+        return (UP, DOWN) if d > 0.0 else (DOWN, UP)
+    trade, rest = (BUY, DOWN) if d > 0.0 else (SELL, UP)
+    return (trade, rest) if large else (rest, trade)
+
+
+@part
+def round_root(
+    b: Batch, account: int, room: Room, tree: Tree, iterations_max: int, root: float, gap_bps: float
+) -> tuple[float, int]:
+    """Look for a plan near the root's wishes; return the best one's value, infinite without any, and nodes."""
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    best = np.inf
+    nodes = 0
+    while nodes < 2 * len(ROUND_UP_FROM) and best > root + gap_bps:
+        settle(b, account, tree, ROUND_UP_FROM[nodes // 2], nodes % 2 == 1)
+        for r in range(room.prices.shape[1]):
+            room.prices[Z, r] = tree.start[r]
+        value, _, optimal = solve_node(b, account, room, tree, iterations_max, best)
+        nodes += 1
+        if optimal and value < best and open_question(b, account, room, tree) < 0:
+            best = value
+            keep_best(tree, room, n)
+    return best, nodes
+
+
+@part
 def branch_and_bound(  # noqa: C901 - one tree, without recursion
     b: Batch, account: int, room: Room, tree: Tree, iterations_max: int, nodes_max: int, gap_bps: float
 ) -> tuple[float, float, int, bool]:
@@ -270,102 +251,70 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
     for row in range(n):
         tree.state[row] = FREE
         tree.best[row] = FREE
-    value, _, optimal = solve_node(b, account, room, tree, iterations_max)
-    nodes = 1
-    root = value
+    for r in range(room.prices.shape[1]):
+        room.prices[Z, r] = tree.start[r]
+    value, root, optimal = solve_node(b, account, room, tree, iterations_max, NEVER)
     if not optimal:
-        return np.inf, -np.inf, nodes, False
+        return np.inf, -np.inf, 1, False
     for r in range(room.prices.shape[1]):
         tree.start[r] = room.prices[Z, r]
     for row in range(n):
         tree.wanted[row] = tree.net[row]
     if open_question(b, account, room, tree) < 0:
-        return value, value, nodes, True
-
-    best = np.inf
-    last_is_best = False
-    for attempt in range(2 * len(ROUND_UP_FROM)):
-        settle(b, account, tree, ROUND_UP_FROM[attempt // 2], attempt % 2 == 1)
-        value, _, optimal = solve_node(b, account, room, tree, iterations_max)
-        nodes += 1
-        last_is_best = False
-        if optimal and value < best and open_question(b, account, room, tree) < 0:
-            best = value
-            last_is_best = True
-            for row in range(n):
-                tree.best[row] = tree.state[row]
-        if best <= root + gap_bps:
-            break
-
+        return value, root, 1, True
+    best, nodes = round_root(b, account, room, tree, iterations_max, root, gap_bps)
+    nodes += 1
     limit = tree.open.shape[0]
-    count = 0
-    unproven = np.inf
-    if best > root + gap_bps:
-        for row in range(n):
-            tree.open[0, row] = FREE
-        tree.bounds[0] = root
-        count = 1
-    while count > 0:
-        count -= 1
-        if tree.bounds[count] >= best - gap_bps:
-            continue
-        if nodes >= nodes_max:
-            unproven = min(unproven, tree.bounds[count])
-            continue
-        for row in range(n):
-            tree.state[row] = tree.open[count, row]
-        value, _, optimal = solve_node(b, account, room, tree, iterations_max)
+    # What is proven of the nodes at which the search stopped.
+    closed = np.inf
+    for row in range(n):
+        tree.state[row] = FREE
+    for r in range(room.prices.shape[1]):
+        room.prices[Z, r] = tree.start[r]
+    push(tree, room, n, 0, root)
+    count = 1
+    above = root
+    deeper = False
+    while deeper or count > 0:
+        if not deeper:
+            above = pop_least(tree, room, n, count)
+            count -= 1
+            if above >= best - gap_bps or nodes >= nodes_max:
+                # No other is below it.
+                closed = min(closed, above)
+                break
+        deeper = False
+        value, bound, optimal = solve_node(b, account, room, tree, iterations_max, best - gap_bps)
         nodes += 1
-        last_is_best = False
-        bound = max(value, tree.bounds[count])
-        if bound >= best - gap_bps:
+        above = max(above, bound)
+        if above >= best - gap_bps or count >= limit:
+            closed = min(closed, above)
             continue
         pick = open_question(b, account, room, tree)
         if pick < 0:
-            if optimal:
+            closed = min(closed, above)
+            if optimal and value < best:
                 best = value
-                last_is_best = True
-                for row in range(n):
-                    tree.best[row] = tree.state[row]
-            else:
-                unproven = min(unproven, bound)
+                keep_best(tree, room, n)
             continue
-        d = tree.net[pick]
-        state = tree.state[pick]
-        large = abs(d) > 0.5 * tree.least[1 if d > 0.0 else 0, pick]
-        if state == DOWN:
-            first, second = (SELL, NONE) if large else (NONE, SELL)
-        elif state == UP:
-            first, second = (BUY, NONE) if large else (NONE, BUY)
-        elif tree.torn[pick]:
-            first, second = (UP, DOWN) if d > 0.0 else (DOWN, UP)
-        elif d > 0.0:
-            first, second = (BUY, DOWN) if large else (DOWN, BUY)
-        else:
-            first, second = (SELL, UP) if large else (UP, SELL)
-        # The one looked at first goes on top.
-        for child in (second, first):
-            if count >= limit:
-                unproven = min(unproven, bound)
-                break
+        first, second = ways_on(tree, pick)
+        # One waits, the other is looked at next.
+        push(tree, room, n, count, above)
+        if turn(b, account, tree, pick, second):
             for row in range(n):
-                tree.open[count, row] = tree.state[row]
-            kept = tree.state[pick]
-            able = turn(b, account, tree, pick, child)
-            if able:
-                for row in range(n):
-                    kept_row = tree.state[row]
-                    tree.state[row] = tree.open[count, row]
-                    tree.open[count, row] = kept_row
-                tree.bounds[count] = bound
-                count += 1
-            else:
-                tree.state[pick] = kept
+                kept = tree.state[row]
+                tree.state[row] = tree.open[count, row]
+                tree.open[count, row] = kept
+            count += 1
+        else:
+            for row in range(n):
+                tree.state[row] = tree.open[count, row]
+        deeper = turn(b, account, tree, pick, first)
     if best == np.inf:
-        return best, max(root, -np.inf), nodes, False
-    if not last_is_best:
-        for row in range(n):
-            tree.state[row] = tree.best[row]
-        best, _, optimal = solve_node(b, account, room, tree, iterations_max)
-    proven = min(best - gap_bps if count == 0 else best, unproven)
-    return best, max(root, min(proven, best)), nodes, True
+        return best, root, nodes, False
+    for row in range(n):
+        tree.state[row] = tree.best[row]
+    for r in range(room.prices.shape[1]):
+        room.prices[Z, r] = tree.best_at[r]
+    best, _, optimal = solve_node(b, account, room, tree, iterations_max, NEVER)
+    return best, max(root, min(closed, best)), nodes, optimal

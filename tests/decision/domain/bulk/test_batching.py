@@ -12,10 +12,14 @@ from evenkeel.decision.v1 import plan_service_pb2 as plan_pb
 from evenkeel.decision.v1.explanation_pb2 import NoTradeReason
 from services.decision.api.batches import answer_bytes, batch_of
 from services.decision.domain.batches import BatchInvalid
+from services.decision.domain.bulk import columns as c
 from services.decision.domain.bulk import decide_many
+from services.decision.domain.bulk.alone import decide_alone
 from services.decision.domain.bulk.batch_check import check
-from services.decision.domain.bulk.batching import decide_batch
+from services.decision.domain.bulk.batching import answer, decide_batch, gather
+from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.columns import EPOCH
+from services.decision.domain.decide import decide
 from services.decision.domain.problem import (
     AccountProblem,
     Band,
@@ -165,6 +169,64 @@ def test_the_plans_are_those_of_the_accounts_as_values():
         outcomes.add(decision.outcome)
     assert len(outcomes) == 2
     assert not response.errors
+
+
+def test_accounts_that_the_columns_leave_open_are_decided_by_themselves():
+    request = a_request(24, 12, regardless=False)
+    alone, barred = range(0, 24, 3), 6
+    positions = {position for position, account in enumerate(request.positions.accounts) if account == barred}
+    for lot, position in enumerate(request.lots.positions):
+        if position in positions:
+            request.lots.kept[lot] = True
+    batch = batch_of(request)
+    check(batch)
+    gathered = gather(batch)
+    plans = decide_columns(gathered.inputs)
+    # As where no optimum is reached, which no account here does.
+    plans.accounts[alone, c.OUTCOME], plans.accounts[alone, c.WHY] = c.OTHER_ROAD, c.NOT_REACHED
+    without = decide_alone(batch, gathered, plans)
+    response = pb.PreviewBatchResponse.FromString(answer_bytes(answer(batch, gathered, plans, without), "engine/1"))
+
+    assert not response.errors
+    assert {response.plans.outcomes[row] for row in alone} == {TRADE, NO_TRADE}
+    problems, risk = problems_of(request)
+    quantities = numbers(response.trades.quantities)
+    for account in alone:
+        rows = [row for row, each in enumerate(response.trades.accounts) if each == account]
+        ours = {request.instruments.instrument_ids[response.trades.instruments[row]]: quantities[row] for row in rows}
+        if account == barred:
+            # What the caller keeps is kept here too.
+            assert min(ours.values(), default=0) >= 0
+            continue
+        theirs = decide(problems[account], risk, DecideOptions(engine=Engine.KERNEL))
+        traded = {
+            each.instrument_id: each.quantity if each.side is Side.BUY else -each.quantity for each in theirs.trades
+        }
+        assert ours == traded
+        assert numbers(response.plans.primal_bps)[account] == theirs.certificate.primal_bps
+        assert numbers(response.plans.dual_bound_bps)[account] == theirs.certificate.dual_bps
+        assert numbers(response.plans.cash_after)[account] == theirs.explanation.summary.cash_after
+        sold = {
+            request.instruments.instrument_ids[response.trades.instruments[trade]]
+            for trade in response.sales.trades
+            if trade in rows
+        }
+        assert sold == {each.instrument_id for each in theirs.trades if each.lot_sales}
+
+
+def test_an_account_without_any_plan_is_told_which_limits_are_in_conflict():
+    request = a_request(3, 13)
+    # Nothing may be sold, and the cash that must be there is not.
+    model = request.accounts.models[1]
+    request.positions.no_sell.extend(account == 1 for account in request.positions.accounts)
+    request.accounts.cash.units[1] = 0
+    request.models.cash_floors.units[model] = 500
+    response = decided(request)
+
+    (error,) = [each for each in response.errors if each.account == 1]
+    assert error.reason == "PLAN_UNSOLVED"
+    assert "no plan keeps every limit" in error.description
+    assert "cash" in error.description
 
 
 def test_what_is_sold_adds_up_to_its_trades_and_stays_inside_its_lots():
