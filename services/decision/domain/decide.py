@@ -220,8 +220,9 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     plan, hold = plan_of(problem, case.convex, trades), plan_of(problem, case.convex, ())
     needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
     if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
-        # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
-        proven = objective_bps(hold) - case.bound < needed
+        # When trades of any size do not beat doing nothing, nothing can; else it is increments and minimum trades.
+        any_size = min(dual_bound(piece, near) for piece, near in case.bounds)
+        proven = objective_bps(hold) - any_size < needed
         if proven or trades:
             return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, detail, reason=NoTradeReason.NOT_WORTH_IT)
         return case.without_trades(Outcome.NO_TRADE, BELOW_MINIMUM, detail, reason=NoTradeReason.BELOW_MINIMUM)

@@ -343,8 +343,8 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     needed = 1e4 * np.float64(inputs.accounts[account, NET_BENEFIT_MIN]) / np.float64(mix) + EQUAL_BPS
     if standing == 0 and (trades == 0 or hold - primal < needed):
         forget_trades(inputs, plans, account)
-        # When even the bound does not beat doing nothing, nothing can; else it is increments and minimum trades.
-        proven = hold - dual < needed or trades > 0
+        # When trades of any size do not beat doing nothing, nothing can; else it is increments and minimum trades.
+        proven = hold - min(near, dual) < needed or trades > 0
         why = whole(NOT_WORTH_IT if proven else BELOW_MINIMUM)
         return stay(inputs, plans, account, work, mix, cent, hold, dual, why)
     told[BROKEN] = check_plan(inputs, plans, account)
