@@ -6,7 +6,7 @@ A unit that is nothing else is that statement alone, which commits by itself.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -24,30 +24,45 @@ class Part:
     """What can be written beside other things: common table expressions, apart by commas, with `$1` and so on.
 
     Their names must be no others' in the statement; none may be `spoke`, `moved` or `journaled`.
+
+    Attributes:
+        text: The expressions.
+        guard: Names the one that has a row if what was read before still holds, and none if not; empty without one.
     """
 
     text: str
+    guard: str = ""
 
 
 # A number that this does not move is another's to move, and its row is another's to lock.
-_STAYS = Part("""
+_STAYS = Part(
+    """
     moved AS (SELECT FROM execution.fix_session WHERE session = $1 AND generation = $2)
-""")
-_MOVES_OUT = Part("""
+""",
+    guard="moved",
+)
+_MOVES_OUT = Part(
+    """
     moved AS (
         UPDATE execution.fix_session SET next_out = $4
         WHERE session = $1 AND generation = $2 AND next_out = $3
         RETURNING session
     )
-""")
-_MOVES_IN = Part("""
+""",
+    guard="moved",
+)
+_MOVES_IN = Part(
+    """
     moved AS (
         UPDATE execution.fix_expected SET next_in = $4
         WHERE session = $1 AND generation = $2 AND next_in = $3
         RETURNING session
     )
-""")
-_MOVES_BOTH = Part("""
+""",
+    guard="moved",
+)
+_MOVES_BOTH = Part(
+    """
     spoke AS (
         UPDATE execution.fix_session SET generation = $5, next_out = $6, next_in = $7, since = $8
         WHERE session = $1 AND generation = $2 AND next_out = $3
@@ -58,7 +73,9 @@ _MOVES_BOTH = Part("""
         WHERE expected.session = spoke.session AND expected.generation = $2 AND expected.next_in = $4
         RETURNING expected.session
     )
-""")
+""",
+    guard="moved",
+)
 _JOURNAL = Part("""
     journaled AS (
         INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
@@ -68,8 +85,8 @@ _JOURNAL = Part("""
         ) AS entry (generation, direction, number, msg_type, data, time)
     )
 """)
-# Divides by zero, which undoes the statement, where the numbers are not where they should be.
-_IF_MOVED = "SELECT 1 / count(*) FROM moved"
+# Divides by zero, which undoes the statement, where the numbers, or what was read, are not as they should be.
+_IF_ONE = "1 / (SELECT count(*) FROM {})"
 _CLAIM = """
     INSERT INTO execution.fix_claim (session, key)
     SELECT $1, key FROM unnest($2::text[]) AS claimed (key)
@@ -100,6 +117,7 @@ class PostgresUnit:
         self._transaction = transaction
         self._has_begun = False
         self._beside: tuple[Part, Sequence[object]] | None = None
+        self._again: Callable[[], Awaitable[None]] | None = None
         self._move: _Move | None = None
         self._after_commit: list[Callable[[], None]] = []
 
@@ -109,6 +127,18 @@ class PostgresUnit:
             await self._transaction.enter_async_context(self._driver.transaction())
             self._has_begun = True
         await self.finish()
+        return self._driver
+
+    async def glanced(self, again: Callable[[], Awaitable[None]]) -> Driver | None:
+        """Return the connection for reading without a lock, before the transaction; None where it has begun already.
+
+        Args:
+            again: Does what follows once more, within the transaction, where a guard shows that what was read holds no
+                more when it is written. Nothing of the first time is written then.
+        """
+        if self._has_begun or self._beside is not None or self._move is not None:
+            return None
+        self._again = again
         return self._driver
 
     async def beside(self, part: Part, *values: object) -> None:
@@ -159,7 +189,8 @@ class PostgresUnit:
         Raises:
             NumbersMoved: See `Unit.advance`.
         """
-        (beside, move), self._beside, self._move = (self._beside, self._move), None, None
+        beside, move, again = self._beside, self._move, None if self._has_begun else self._again
+        self._beside = self._move = self._again = None
         parts: list[tuple[Part, Sequence[object]]] = []
         if move is not None:
             parts.append(_moving(move))
@@ -169,10 +200,16 @@ class PostgresUnit:
             parts.append(beside)
         if not parts:
             return
-        statement = _statement(tuple(part for part, _ in parts), "SELECT" if move is None else _IF_MOVED)
+        statement = _statement(tuple(part for part, _ in parts))
         try:
             await self._driver.execute(statement, *(value for _, values in parts for value in values))
         except DivisionByZeroError as error:
+            if again is not None:
+                await self.begun()
+                await again()
+                self._move = move
+                await self.finish()
+                return
             if move is None:
                 raise
             raise NumbersMoved(f"{move.session} is not at {move.was}") from error
@@ -205,14 +242,15 @@ def _journaled(move: _Move) -> Sequence[object]:
 
 
 @lru_cache(maxsize=64)
-def _statement(parts: tuple[Part, ...], end: str) -> str:
-    """Return parts as one statement, their values one after the other."""
+def _statement(parts: tuple[Part, ...]) -> str:
+    """Return parts as one statement, their values one after the other; undone where a guard has no row."""
     texts, values = [], 0
     for part in parts:
         first = values
         texts.append(_PLACEHOLDER.sub(partial(_shifted, by=first), part.text))
         values += max((int(number) for number in _PLACEHOLDER.findall(part.text)), default=0)
-    return f"WITH {', '.join(texts)} {end}"
+    guards = ", ".join(_IF_ONE.format(part.guard) for part in parts if part.guard)
+    return f"WITH {', '.join(texts)} SELECT {guards}"
 
 
 def _shifted(placeholder: re.Match[str], by: int) -> str:

@@ -11,7 +11,7 @@ from services.execution.domain.order import Accepted, Filled
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.actions import Received
-from services.execution.fix.protocol.store import Direction, Entry, Journaled, SessionId
+from services.execution.fix.protocol.store import Direction, Entry, Journaled, NumbersMoved, SessionId
 from services.execution.venues.fix44 import writing
 from services.execution.venues.fix44.record import NameKind, OrderKnowledge, Record
 from services.execution.venues.fix44.venue import Fix44Venue
@@ -88,7 +88,7 @@ async def test_a_report_is_in_the_stream_once_and_the_stream_has_no_gap(store, d
     assert [(each.position, each.report.report_id) for each in stream] == [(1, "c-1/1"), (2, "c-1/2"), (3, "c-1/3")]
 
 
-@pytest.mark.parametrize("statement", [writing._BEGIN, f"WITH {writing._HEARD.text} SELECT"])
+@pytest.mark.parametrize("statement", [writing._GLANCE, writing._BEGIN, f"WITH {writing._HEARD.text} SELECT"])
 async def test_a_plan_that_was_made_on_empty_tables_looks_rows_up_by_their_whole_keys(database, statement):
     values = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.apart() as driver, driver.transaction():
@@ -124,3 +124,53 @@ async def test_a_nul_in_what_a_broker_says_stops_nothing(store, database):
     found = (await orders(database, "c-1"))["c-1"]
     assert (found.knowledge, found.why) == (OrderKnowledge.REFUSED, "a\N{REPLACEMENT CHARACTER}b")
     assert (await store.load(session, NOON)).next_in == 3
+
+
+A_FILL = "8=FIX.4.4|35=8|37=o|11=c-1|17=e-{}|150=F|39=1|55=VTI|54=1|32=1|31=100|151=9|14=1|6=100|60=20221228-17:00:00|"
+
+
+def came(number):
+    message = message_of(A_FILL.format(number))
+    return Received(0, Entry(number, "8", message.raw, NOON), message, deliver=True)
+
+
+async def test_two_sessions_that_bring_reports_at_once_add_each_report_once(store, database):
+    await sent(store, "c-1")
+    venue = Fix44Venue(VENUE, database, store, SystemClock())
+    orders_session, copies = (SessionId("FIX.4.4", us, "BROKER") for us in ("US", "COPIES"))
+    for session in (orders_session, copies):
+        await store.load(session, NOON)
+    start = await store.load(copies, NOON)
+
+    async with store.begin() as slow:
+        await venue.apply_said(slow, orders_session, [came(1), came(2)], copies=False)
+        # Between what the slow one read and what it writes, the other brings one of its reports, and another.
+        async with store.begin() as fast:
+            await venue.apply_said(fast, copies, [came(2), came(3)], copies=True)
+        await slow.advance(orders_session, start, replace(start, next_in=3))
+
+    async with database.apart() as driver:
+        stream = await Record(driver, VENUE).said(0, 10)
+    assert [(each.position, each.report.report_id) for each in stream] == [
+        (1, "c-1/e-2"),
+        (2, "c-1/e-3"),
+        (3, "c-1/e-1"),
+    ]
+    assert (await store.load(orders_session, NOON)).next_in == 3
+    assert (await orders(database, "c-1"))["c-1"].knowledge is OrderKnowledge.KNOWN
+
+
+async def test_numbers_that_moved_are_told_from_a_stream_that_grew(store, database):
+    await sent(store, "c-1")
+    session, venue = SessionId("FIX.4.4", "US", "BROKER"), Fix44Venue(VENUE, database, store, SystemClock())
+    start = await store.load(session, NOON)
+
+    async def apply():
+        async with store.begin() as unit:
+            await venue.apply(unit, session, [came(1)])
+            await unit.advance(session, replace(start, next_in=7), replace(start, next_in=8))
+
+    with pytest.raises(NumbersMoved):
+        await apply()
+    async with database.apart() as driver:
+        assert await Record(driver, VENUE).said(0, 10) == []

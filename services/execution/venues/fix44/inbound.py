@@ -4,7 +4,7 @@ Every message counts once: a report by its ExecID, an answer by the question it 
 understood is answered with a BusinessMessageReject <j> and changes nothing; raising would only bring it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -57,7 +57,13 @@ class Asked:
 
 
 async def apply(
-    record: Writing, messages: Sequence[Message], asked_as: dict[int, Asked], *, copies: bool, now: datetime
+    record: Writing,
+    messages: Sequence[Message],
+    asked_as: dict[int, Asked],
+    *,
+    copies: bool,
+    now: datetime,
+    again: Callable[[], Awaitable[None]] | None = None,
 ) -> Applied:
     """Apply messages in their order, and return what became known.
 
@@ -67,10 +73,14 @@ async def apply(
         asked_as: What those of our messages asked that are refused by number.
         copies: Whether the session brings copies: then it says nothing about how orders stand now.
         now: When it is; the time of what has none of its own.
+        again: See `Writing.begin_hearing`.
     """
     applied = Applied()
     said = [each for message in messages if (each := _heard(message, applied)) is not None]
-    book = _Book(await record.begin_hearing(_names(said, asked_as)))
+    if any(isinstance(each, (AllocationSaid, RequestRefused)) for each in said):
+        # They are written on the way.
+        again = None
+    book = _Book(await record.begin_hearing(_names(said, asked_as), again))
     reports: list[tuple[str, Report, datetime, bool]] = []
     for each in said:
         match each:

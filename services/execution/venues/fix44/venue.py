@@ -10,7 +10,7 @@ answers also while the connection is down.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -341,9 +341,14 @@ class Fix44Venue:
     ) -> Sequence[Outgoing]:
         """Apply what a session of the venue brought, within its transaction."""
         asked_as = await self._asked_as(session, messages)
-        applied = await apply(
-            self._writing(unit), [each.message for each in messages], asked_as, copies=copies, now=self.clock.now()
-        )
+        writing, applied = self._writing(unit), Applied()
+
+        async def hear(again: Callable[[], Awaitable[None]] | None = None) -> None:
+            nonlocal applied
+            said = [each.message for each in messages]
+            applied = await apply(writing, said, asked_as, copies=copies, now=self.clock.now(), again=again)
+
+        await hear(again=hear)
         _postgres(unit).after_commit(lambda: self._tell(applied))
         return applied.replies
 

@@ -5,7 +5,7 @@ is impossible: most of it in the very statement that moves the session's numbers
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from services.execution.app.report_text import report_text
@@ -49,9 +49,8 @@ _ADD_CHANGE = Part("""
     )
 """)
 _OPEN_INBOX = "INSERT INTO execution.fix_inbox (venue_id, position) VALUES ($1, 0) ON CONFLICT DO NOTHING"
-# Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
-_BEGIN = """
-    WITH inbox AS MATERIALIZED (SELECT position FROM execution.fix_inbox WHERE venue_id = $1 FOR UPDATE),
+_LOOK = """
+    WITH inbox AS MATERIALIZED (SELECT position FROM execution.fix_inbox WHERE venue_id = $1 {lock}),
     named AS MATERIALIZED (
         SELECT venue_id, name, kind, client_order_id FROM execution.fix_name
         WHERE venue_id = $1 AND name = ANY($2::text[])
@@ -59,10 +58,14 @@ _BEGIN = """
     SELECT inbox.position AS stream_end, named.name, named.kind, ordered.*
     FROM inbox LEFT JOIN (named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)) ON true
 """
+_GLANCE = _LOOK.format(lock="")
+# Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
+_BEGIN = _LOOK.format(lock="FOR UPDATE")
 # Its plan is kept from when the tables were empty: `told` and `said` name the venue of each row, so that rows are found
 # by their whole keys, not by going through all of the venue's for each. So do the names above.
 # An order may be asked to be called otherwise while what was said of it is applied: that name stays.
-_HEARD = Part("""
+_HEARD = Part(
+    """
     told AS MATERIALIZED (
         SELECT $1::text AS venue_id, told.*
         FROM unnest(
@@ -84,7 +87,9 @@ _HEARD = Part("""
             WHERE known.venue_id = told.venue_id AND known.report_id = told.report_id
         )
     ), ended AS (
-        UPDATE execution.fix_inbox SET position = position + (SELECT count(*) FROM fresh) WHERE venue_id = $1
+        UPDATE execution.fix_inbox SET position = position + (SELECT count(*) FROM fresh)
+        WHERE venue_id = $1 AND position = $2
+        RETURNING venue_id
     ), saved AS (
         UPDATE execution.fix_order AS was
         SET state = said.state, why = said.why,
@@ -102,7 +107,9 @@ _HEARD = Part("""
         SELECT $1, $2::bigint + number, report_id, client_order_id, kind, CAST(content AS jsonb), report_time, drop_copy
         FROM fresh
     )
-""")
+""",
+    guard="ended",
+)
 _INSTRUCT = Part("""
     instructed AS (
         INSERT INTO execution.fix_instruction
@@ -148,13 +155,22 @@ class Writing:
         """Write down a change that is about to be asked for. A replaced order will be called by its request."""
         await self._unit.beside(_ADD_CHANGE, self._venue_id, request_id, client_order_id, kind)
 
-    async def begin_hearing(self, names: Collection[str]) -> dict[str, tuple[NameKind, KnownOrder]]:
-        """Return what names are about, and let nobody else add to the stream until the transaction ends."""
-        driver = await self._unit.begun()
-        found = await driver.fetch(_BEGIN, self._venue_id, list(names))
+    async def begin_hearing(
+        self, names: Collection[str], again: Callable[[], Awaitable[None]] | None = None
+    ) -> dict[str, tuple[NameKind, KnownOrder]]:
+        """Return what names are about, as of an end of the stream that is still its end when `heard` is written.
+
+        Args:
+            names: ClOrdIDs.
+            again: Hears all once more, without an `again` of its own, where another session added to the stream
+                meanwhile: without it nobody can until the transaction ends, which costs two answers of the server more.
+        """
+        glancing = None if again is None else await self._unit.glanced(again)
+        driver, look = (await self._unit.begun(), _BEGIN) if glancing is None else (glancing, _GLANCE)
+        found = await driver.fetch(look, self._venue_id, list(names))
         if not found:
             await driver.execute(_OPEN_INBOX, self._venue_id)
-            found = await driver.fetch(_BEGIN, self._venue_id, list(names))
+            found = await driver.fetch(look, self._venue_id, list(names))
         self._stream_end = found[0]["stream_end"]
         named = [row for row in found if row["name"] is not None]
         self._names = {row["client_order_id"]: row["present_name"] for row in named}
