@@ -7,8 +7,9 @@ import pytest
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.tax_action_messages import wish_of
+from services.decision.api.tax_event_messages import accounts_named, events_of
 from services.decision.api.tax_law_messages import amounts_of
-from services.decision.api.tax_ledger_messages import accounts_named, events_of, owners_of
+from services.decision.api.tax_ledger_messages import owners_of
 from services.decision.api.tax_messages import history_of, rules_of
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
@@ -19,6 +20,7 @@ from services.decision.domain.tax.assessment.history import (
     Reorganization,
     Split,
 )
+from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.laws import LAWS, law_book, proposed_amounts
 from services.kernel.errors import Invalid
 from tools.cli.documents import message_from_yaml
@@ -57,8 +59,9 @@ def test_gifts_and_a_merger_with_money_can_be_recorded():
     request = message_from_yaml(GIVEN, pb.RecordTaxEventsRequest())
     events = events_of(request, dict.fromkeys(accounts_named(request), "USD"))
 
-    assert [type(each.row) for each in events] == [Gift, Receipt, Reorganization]
+    assert [type(each.row) for each in events] == [Gift, Receipt, Reorganization, Redemption]
     assert events[2].row_in("USD").new_value == 251
+    assert events[3].row_in("USD").money == 280
 
 
 def test_the_law_can_be_proposed():

@@ -11,14 +11,12 @@ from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceServicer
 from services.decision.api.callers import subject
 from services.decision.api.tax_action_messages import comparison_message, wish_of
+from services.decision.api.tax_event_messages import accounts_named, events_of, recorded_message
 from services.decision.api.tax_law_messages import amounts_of, law_message
 from services.decision.api.tax_ledger_messages import (
-    accounts_named,
     complete_of,
-    events_of,
     ledger_message,
     owners_of,
-    recorded_message,
     taxpayers_of,
     year_message,
 )

@@ -28,6 +28,7 @@ from services.decision.domain.tax.assessment.history import (
     Transfer,
 )
 from services.decision.domain.tax.assessment.results import Assessment, Line, SoldMoreThanHeld, TaxRules
+from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
 from services.decision.domain.tax.laws import LAWS, Law, law_book
 from services.decision.domain.tax.ledger import (
@@ -546,7 +547,7 @@ async def _loaded(
 
 def _sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[BookedTrade]]) -> set[date]:
     """Return the days on which something left an account: a loss is judged by the sets of its day."""
-    left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Transfer)}
+    left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Redemption | Transfer)}
     return left | {each.trade_date for booked in trades.values() for each in booked if each.side is Side.SELL}
 
 

@@ -85,6 +85,49 @@ async def test_gifts_inheritances_and_a_merger_with_money_are_kept_and_assessed(
     assert by_id["m1"].reorganized.paid[0].new_value.units == 110
 
 
+def taken(name, on, *paid, instrument="VTI"):
+    return event(name, on, "redeemed", account=None, instrument=instrument, paid=list(paid))
+
+
+async def test_a_merger_for_money_alone_is_each_accounts_sale_of_all_it_held(taxes):
+    sent = record(
+        bought("b1", "2020-03-02", 10, 1000),
+        bought("b2", "2023-09-05", 4, 900),
+        given("g1", "2023-10-02", 2, 300, "CHARITY", lot_ids=["b1"]),
+        taken("cash-out", "2024-03-01", usd(210), {"currency_code": "CAD", "units": "280"}),
+        **COMPLETE,
+    )
+    assert (await taxes.RecordTaxEvents(sent)).unsettled == []
+    sent.request_id = record().request_id
+    assert (await taxes.RecordTaxEvents(sent)).known == 4
+
+    year = (await taxes.GetTaxLedger(ledger())).year
+    rows = [each for each in year.form_rows if each.form == "8949"]
+    # 4 bought for 900 lose 60 short-term, and 8 that had cost 800 gain 880 long-term: proceeds, cost, gain of each.
+    assert [(each.part, each.description, each.proceeds.value, each.cost.value, each.gain.value) for each in rows] == [
+        ("I (A)", "4 VTI", "840", "900", "-60"),
+        ("II (D)", "8 VTI", "1680", "800", "880"),
+    ]
+    assert not [each for each in year.remaining if each.asset == "VTI"]
+    kept = (await taxes.ListTaxEvents(pb.ListTaxEventsRequest())).events
+    (shown,) = (each.event for each in kept if each.event.event_id == "cash-out")
+    assert [(each.currency_code, each.units) for each in shown.redeemed.paid] == [("USD", 210), ("CAD", 280)]
+    assert shown.account_id == ""
+
+
+async def test_a_redemption_in_another_currency_is_named_and_a_withdrawn_one_counts_no_more(taxes):
+    canadian = taken("cash-out", "2024-03-01", {"currency_code": "CAD", "units": "280"})
+    done = await taxes.RecordTaxEvents(record(bought("b1", "2020-03-02", 10, 1000), canadian, **COMPLETE))
+    assert {each.reason for each in done.unsettled} == {"TAX_RATE_MISSING"}
+    async with refused(BAD, "TAX_RATE_MISSING") as fields:
+        await taxes.GetTaxLedger(ledger())
+    assert fields["redeemed.paid"] == "must say what was paid in USD, was in CAD"
+
+    await taxes.RecordTaxEvents(record(withdrawn_event_ids=["cash-out"]))
+    (left,) = (each for each in (await taxes.GetTaxLedger(ledger())).year.remaining if each.lot_id == "b1")
+    assert left.quantity.value == "10"
+
+
 async def test_a_merger_paid_in_a_currency_that_the_account_does_not_have_is_named(taxes):
     paid = {
         "paid": [{"money": {"currency_code": "CAD", "units": "1"}, "new_value": {"currency_code": "CAD", "units": "2"}}]
@@ -124,6 +167,8 @@ async def test_what_the_law_does_not_know_is_said_for_the_account(taxes):
          "received.giver_cost", "must be in USD, at the rates of the days on which it was paid, was 5 EUR"),
         (received("r", "2024-03-01", 1, 1, "PERSON", giver_date=day("2024-03-02")), "received.giver_date",
          "must be from 1900-01-01 to 2024-03-01, was 2024-03-02"),
+        (taken("m", "2024-03-01", usd(-1)), "redeemed.paid[0]", "must be 0 or more, was -1 USD"),
+        (taken("m", "2024-03-01", usd(1), usd(2)), "redeemed.paid[1]", "must be of each currency once, was 2 USD"),
         (merger("m", "2024-03-01", paid=((0, 5),)), "reorganized.paid[0]", "must be above 0, was 0 USD and 5 USD"),
         (merger("m", "2024-03-01", paid=((1, 5), (2, 5))), "reorganized.paid[1]",
          "must be of one currency, each once, was 2 USD and 5 USD"),

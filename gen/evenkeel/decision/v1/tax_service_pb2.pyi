@@ -2048,6 +2048,30 @@ class TaxEvent(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Redeemed(_message.Message):
+        """Every unit was taken for money before trading on the day: a merger for money alone, a redemption, a liquidation.
+        Each account sells all that it held.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PAID_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def paid(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+            """What was paid for one unit, 0 or more: once in each currency that accounts are kept in."""
+
+        def __init__(
+            self,
+            *,
+            paid: _abc.Iterable[_money_pb2.Money] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["paid", b"paid"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     EVENT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
@@ -2061,10 +2085,11 @@ class TaxEvent(_message.Message):
     DIVIDEND_FIELD_NUMBER: _builtins.int
     GIVEN_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
+    REDEEMED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Chosen by the sender, unique among all events; of an acquisition it names the lot."""
     account_id: _builtins.str
-    """Account; empty for a split or reorganization, which happen to every account."""
+    """Account; empty for a split, a reorganization or a redemption, which happen to every account."""
     instrument_id: _builtins.str
     """Instrument."""
     @_builtins.property
@@ -2107,6 +2132,10 @@ class TaxEvent(_message.Message):
     def received(self) -> Global___TaxEvent.Received:
         """Units were given or inherited."""
 
+    @_builtins.property
+    def redeemed(self) -> Global___TaxEvent.Redeemed:
+        """The asset was taken for money, all of it."""
+
     def __init__(
         self,
         *,
@@ -2123,12 +2152,13 @@ class TaxEvent(_message.Message):
         dividend: Global___TaxEvent.Dividend | None = ...,
         given: Global___TaxEvent.Given | None = ...,
         received: Global___TaxEvent.Received | None = ...,
+        redeemed: Global___TaxEvent.Redeemed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "given", b"given", "received", b"received", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "given", b"given", "received", b"received", "redeemed", b"redeemed", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "event_id", b"event_id", "given", b"given", "instrument_id", b"instrument_id", "received", b"received", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "acquired", b"acquired", "cost_changed", b"cost_changed", "date", b"date", "disposed", b"disposed", "dividend", b"dividend", "event_id", b"event_id", "given", b"given", "instrument_id", b"instrument_id", "received", b"received", "redeemed", b"redeemed", "reorganized", b"reorganized", "split", b"split", "transferred", b"transferred", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized", "dividend", "given", "received"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["acquired", "disposed", "transferred", "cost_changed", "split", "reorganized", "dividend", "given", "received", "redeemed"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 

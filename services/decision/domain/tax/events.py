@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias, assert_never
 
+from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
@@ -23,11 +24,14 @@ from services.decision.domain.tax.assessment.history import (
     Split,
     Transfer,
 )
+from services.decision.domain.tax.assessment.rows import Redemption
 from services.kernel.canonical import JsonValue, canonical_json
 from services.kernel.errors import Duplicate, FieldViolation, Invalid, NotFound
 from services.kernel.money import Money
 
-Row: TypeAlias = Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization | Gift | Receipt
+Row: TypeAlias = (
+    Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization | Redemption | Gift | Receipt
+)
 
 
 class TaxEventDiffers(Duplicate):
@@ -37,7 +41,7 @@ class TaxEventDiffers(Duplicate):
 
 
 class PaidInAnotherCurrency(Invalid):
-    """A merger paid money, and nobody said how much in the account's currency."""
+    """A merger or redemption paid money, and nobody said how much in the account's currency."""
 
     reason = "TAX_RATE_MISSING"
 
@@ -50,7 +54,7 @@ class TaxEventNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What a merger paid for each old unit, and what a new one was worth, in one currency."""
+    """What was paid for an old unit, and what a new one was worth (0 where none came), in one currency."""
 
     currency: str
     money: Decimal
@@ -59,7 +63,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class TaxEvent:
-    """One event. Amounts of `row` are in the account's currency; those of a merger are in `paid`.
+    """One event. Amounts of `row` are in the account's currency; those of a merger or redemption are in `paid`.
 
     Attributes:
         sent_amount: The amount as it was sent, when it was in another currency.
@@ -76,22 +80,25 @@ class TaxEvent:
         """Return the row with its amounts in a currency.
 
         Raises:
-            PaidInAnotherCurrency: A merger paid money, and not in that currency.
+            PaidInAnotherCurrency: A merger or redemption paid money, and not in that currency.
         """
-        if not isinstance(self.row, Reorganization) or not self.paid:
+        if not isinstance(self.row, Reorganization | Redemption) or not self.paid:
             return self.row
         for each in self.paid:
             if each.currency == currency:
+                if isinstance(self.row, Redemption):
+                    return replace(self.row, money=each.money)
                 return replace(self.row, money=each.money, new_value=each.new_value)
+        name = "redeemed" if isinstance(self.row, Redemption) else "reorganized"
         description = f"must say what was paid in {currency}, was in {', '.join(each.currency for each in self.paid)}"
         raise PaidInAnotherCurrency(
-            f"event {self.event_id} {description}", violations=[FieldViolation("reorganized.paid", description)]
+            f"event {self.event_id} {description}", violations=[FieldViolation(f"{name}.paid", description)]
         )
 
     @property
     def account_id(self) -> str | None:
         """The account that it happened to; None when it happened to all."""
-        return None if isinstance(self.row, Split | Reorganization) else self.row.account_id
+        return None if isinstance(self.row, Split | Reorganization | Redemption) else self.row.account_id
 
     @property
     def kind(self) -> str:
@@ -152,6 +159,8 @@ def _content(row: Row) -> JsonValue:
             return [row.day, row.account_id, row.asset, row.amount]
         case Split():
             return [row.day, row.asset, row.new_units, row.old_units]
+        case Redemption():
+            return [row.day, row.asset]
         case Reorganization():
             return [row.day, row.asset, row.new_asset, row.new_units, row.old_units, row.cost_part]
         case _:
@@ -191,6 +200,9 @@ def _row(event_id: str, kind: str, said: list[str]) -> Row:
             return Dividend(event_id, day, account_id, asset, Decimal(amount))
         case "SPLIT":
             return Split(day, rest[0], int(rest[1]), int(rest[2]))
+        case "REDEMPTION":
+            # What was paid is in the event's `paid`.
+            return Redemption(day, rest[0], ZERO)
         case "REORGANIZATION":
             return Reorganization(day, rest[0], rest[1], int(rest[2]), int(rest[3]), Decimal(rest[4]))
         case _:

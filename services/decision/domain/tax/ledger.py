@@ -30,8 +30,10 @@ from services.decision.domain.tax.assessment.history import (
     total,
 )
 from services.decision.domain.tax.assessment.results import Assessment, TaxRules, Term
+from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.events import Row, TaxEvent
 from services.decision.domain.tax.laws import Law, LawBook
+from services.decision.domain.tax.redeeming import redeemed, units_held
 from services.kernel.ids import AccountId, InstrumentId
 
 
@@ -100,7 +102,7 @@ def ledger_history(
         identical_from: Further sets, each from its day on until the next, by day.
 
     Raises:
-        PaidInAnotherCurrency: A merger paid money, and not in the accounts' currency.
+        PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
     """
     known = {each.account_id: each for each in accounts}
     rows = _Rows()
@@ -110,9 +112,12 @@ def ledger_history(
             begin += _opening_lots(each.opening)
         for trade in _trades(each):
             rows.add(trade)
+    redemptions: dict[str, TaxEvent] = {}
     for event in events:
         account = known.get(event.account_id or "")
-        if event.account_id is None or (account is not None and account.counts(event.row.day)):
+        if isinstance(event.row, Redemption):
+            redemptions[event.event_id] = event
+        elif event.account_id is None or (account is not None and account.counts(event.row.day)):
             rows.add(event.row)
     assets = {each.asset for each in rows.acquisitions}
     assets |= {each.asset for each in rows.disposals} | {each.asset for each in rows.receipts}
@@ -124,7 +129,7 @@ def ledger_history(
         if (row.asset, row.day) in paid:
             said = paid[row.asset, row.day].row_in(currency)
             rows.reorganizations[index] = said if isinstance(said, Reorganization) else row
-    return History(
+    history = History(
         accounts=tuple(
             TaxAccount(each.account_id, each.owner, each.account.tax_wrapper is not TaxWrapper.TAXABLE)
             for each in accounts
@@ -141,6 +146,8 @@ def ledger_history(
         receipts=tuple(rows.receipts),
         identical_from=identical_from,
     )
+    taken = {name: each.row_in(currency) for name, each in redemptions.items() if each.row.asset in history.assets}
+    return redeemed(history, {name: row for name, row in taken.items() if isinstance(row, Redemption)})
 
 
 @dataclass(slots=True)
@@ -343,34 +350,3 @@ def differences(accounts: Sequence[LedgerAccount], history: History) -> tuple[Di
         if ledger != book:
             found.append(Difference(account_id, asset, ledger, book))
     return tuple(found)
-
-
-def units_held(history: History) -> dict[tuple[str, str], Fraction]:
-    """Return what each account has of each asset at the end of the history, in units after the last split."""
-    held: dict[tuple[str, str], Fraction] = {}
-    kinds: dict[type, int] = {Reorganization: 0, Transfer: 1, Acquisition: 2, Disposal: 3}
-    rows: list[Acquisition | Disposal | Transfer | Reorganization] = []
-    for each in (history.reorganizations, history.transfers, history.acquisitions, history.disposals):
-        rows.extend(each)
-
-    def when(row: Acquisition | Disposal | Transfer | Reorganization) -> tuple[date, int]:
-        return row.known_from if isinstance(row, Acquisition) else row.day, kinds[type(row)]
-
-    def change(account_id: str, asset: str, units: Fraction) -> None:
-        held[account_id, asset] = held.get((account_id, asset), Fraction(0)) + units
-
-    for row in sorted(rows, key=when):
-        match row:
-            case Acquisition():
-                change(row.account_id, row.asset, history.units(row))
-            case Disposal():
-                change(row.account_id, row.asset, -history.units(row))
-            case Transfer():
-                change(row.account_id, row.asset, -history.units(row))
-                change(row.to_account_id, row.asset, history.units(row))
-            case Reorganization():
-                for account_id, units in [(a, units) for (a, asset), units in held.items() if asset == row.asset]:
-                    change(account_id, row.new_asset, history.become(row, units))
-                    if row.ends_old:
-                        change(account_id, row.asset, -units)
-    return {place: units for place, units in held.items() if units}

@@ -240,6 +240,22 @@ class Reorganization:
 
 
 @dataclass(frozen=True, slots=True)
+class Redemption:
+    """Every unit of an asset was taken for money before trading on `day`: a merger for money alone, a redemption.
+
+    It is a sale of all that each account held (26 U.S.C. § 1001, § 302(a), § 331(a); TCGA 1992 s. 22; ITA s. 54
+    "disposition" (b); EStG § 20 Abs. 2 Satz 2): all of its cost meets the money.
+
+    Attributes:
+        money: For each unit, 0 or more.
+    """
+
+    day: date
+    asset: str
+    money: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """Units that went from one account of the history to another, before trading on `day`.
 

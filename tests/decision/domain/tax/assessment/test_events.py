@@ -27,8 +27,10 @@ from services.decision.domain.tax.assessment.history import (
     Transfer,
 )
 from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, Term
+from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.redeeming import redeemed
 from services.kernel.errors import Invalid
 from tests.decision.domain.tax.assessment.histories import TODAY, bought, sold
 
@@ -37,18 +39,19 @@ EACH_COUNTRY = pytest.mark.parametrize("rules", RULES, ids=lambda each: type(eac
 START = date(2024, 6, 3)
 OWN = (TaxAccount("A"), TaxAccount("B"))
 
-KINDS = ("buy", "buy", "sell", "sell", "give", "receive", "move", "change", "split", "spin", "merge")
+KINDS = ("buy", "buy", "sell", "sell", "give", "receive", "move", "change", "split", "spin", "merge", "take")
 
 
 @st.composite
 def eventful_histories(draw):
-    """Trades, gifts both ways, deaths, splits, transfers, returns of capital, a spin-off and a merger, also with money.
+    """Trades, gifts both ways, deaths, splits, transfers, returns of capital, a spin-off and mergers, also for money.
 
     Every unit is counted along, so that nothing is sold that is not there.
     """
     acquisitions, disposals, transfers, changes, splits = [], [], [], [], []
     gifts, receipts, paid = [], [], Decimal(0)
     reorganizations: list[Reorganization] = []
+    taken: dict[str, Redemption] = {}
     held = {(account, asset): Decimal(0) for account in "AB" for asset in ("OLD", "NEW", "SPUN")}
     day = START
     for number in range(draw(st.integers(2, 16))):
@@ -93,6 +96,11 @@ def eventful_histories(draw):
             for each in "AB":
                 held[each, asset] *= 2
             day += timedelta(days=1)
+        elif kind == "take":
+            day += timedelta(days=1)
+            taken[f"t{number}"] = Redemption(day, asset, amount)
+            held["A", asset] = held["B", asset] = Decimal(0)
+            day += timedelta(days=1)
         elif kind in ("spin", "merge") and not merged:
             day += timedelta(days=1)
             spun = kind == "spin"
@@ -106,10 +114,11 @@ def eventful_histories(draw):
                 held[each, new] += held[each, "OLD"] * 3
                 held[each, "OLD"] *= spun
             day += timedelta(days=1)
-    return History(
+    history = History(
         OWN, tuple(acquisitions), tuple(disposals), tuple(splits), tuple(changes), tuple(reorganizations),
         tuple(transfers), gifts=tuple(gifts), receipts=tuple(receipts),
-    ), held, paid  # fmt: skip
+    )  # fmt: skip
+    return redeemed(history, taken), held, paid
 
 
 @EACH_COUNTRY
@@ -183,6 +192,43 @@ def test_lots_that_are_named_go_before_the_method():
 
     pieces = UnitedStatesYear().assess(us(acquisitions=THREE_LOTS, disposals=(disposal,)), 2025).disposals[0].pieces
     assert {(piece.lot_id, piece.quantity) for piece in pieces} == {("new", 10), ("dear", 5)}
+
+
+def test_what_is_taken_for_money_is_sold_by_each_account_whole():
+    """26 U.S.C. § 1001: all of the cost meets the money. Bought on the day itself is not part of it."""
+    history = us(
+        acquisitions=(
+            bought("l1", "2023-05-01", "A", "100", "1000"), bought("l2", "2025-01-06", "A", "1.5", "30"),
+            bought("l3", "2024-01-05", "IRA", "10", "100"), bought("l4", "2025-03-03", "B", "2", "50"),
+        ),
+        splits=(Split(date(2024, 6, 3), "ACME", 2, 1),),
+        transfers=(Transfer("t", date(2024, 2, 1), "A", "SPOUSE", "ACME", Decimal(25)),),
+        gifts=(Gift("g", date(2025, 2, 3), "A", "ACME", Decimal(10), Decimal(200), Recipient.CHARITY),),
+    )  # fmt: skip
+    got = UnitedStatesYear().assess(redeemed(history, {"m": Redemption(date(2025, 3, 3), "ACME", Decimal(25))}), 2025)
+
+    (sale,) = (each for each in got.disposals if each.disposal_ids == ("m:A",))
+    # 75 left, 150 after the split, 10 given: 140 that had cost 700, and 1.5 that had cost 30.
+    assert (sale.quantity, sale.proceeds) == (Decimal("141.5"), Decimal("3537.50"))
+    assert {(piece.term, piece.cost) for piece in sale.pieces} == {(Term.LONG, 700), (Term.SHORT, 30)}
+    assert [(each.account_id, each.quantity) for each in got.remaining] == [("B", 2)]
+
+
+@EACH_COUNTRY
+def test_a_part_of_a_unit_that_comes_of_a_merger_is_sold_for_what_is_paid_for_it(rules):
+    """Rev. Rul. 66-365: money for a fraction is as if the fraction came and was sold."""
+    history = History(
+        OWN,
+        (bought("l", "2023-05-01", "A", "15", "300", asset="OLD"),),
+        reorganizations=(Reorganization(date(2025, 3, 3), "OLD", "NEW", 1, 2),),
+        disposals=(sold("fraction", "2025-03-03", "A", "0.5", "23.10", asset="NEW"),),
+    )
+    got = rules.assess(history.checked(TODAY), 2025)
+
+    (piece,) = got.disposals[0].pieces
+    # 300 for 7.5 new ones: half of one had cost 20.
+    assert (piece.cost, piece.gain) == (20, Decimal("3.10"))
+    assert sum(each.cost for each in got.remaining) == 280
 
 
 def test_a_spin_off_shares_cost_by_its_part_and_keeps_the_holding_period():
