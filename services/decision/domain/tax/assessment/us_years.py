@@ -7,9 +7,9 @@ and 3.03; of 2025: Rev. Proc. 2024-40 sections 2.01 and 2.03; of 2026: Rev. Proc
 
 Compared with a public project that cites these procedures, PolicyEngine/policyengine-us
 (`gov/irs/income/bracket.yaml` and `gov/irs/capital_gains/thresholds.yaml`): every amount of 2018 to 2025, and the
-thresholds of 2026, not its brackets. Where an early version of it says 539,000 (2022, single) and 329,850 (2021,
-married separately) for the top of the 35 % bracket, § 1(j)(2) and the other statuses of the same year give 539,900 and
-half of 628,300, 314,150.
+thresholds of 2026; its brackets with a public table of Rev. Proc. 2025-32, all four statuses. Where an early version of
+it says 539,000 (2022, single) and 329,850 (2021, married separately) for the top of the 35 % bracket, § 1(j)(2) and the
+other statuses of the same year give 539,900 and half of 628,300, 314,150.
 """
 
 from collections.abc import Mapping
