@@ -9,11 +9,11 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias, TypeVar
 
@@ -150,19 +150,21 @@ def read_value(kind: Kind, plain: Value) -> Value:
     Raises:
         ValueError: It stands for none.
     """
+    return None if plain is None else _reader(kind)(plain)
+
+
+@cache
+def _reader(kind: Kind) -> Callable[[Value], Value]:
+    """Return what reads a `kind` that is there. What a type consists of is looked up once."""
     kind = _underlying(kind)
-    if plain is None:
-        return None
     origin: Kind = typing.get_origin(kind)
     if origin is tuple:
-        item = typing.get_args(kind)[0]
-        return tuple(read_value(item, each) for each in plain)
+        item = _reader(typing.get_args(kind)[0])
+        return lambda plain: tuple(None if each is None else item(each) for each in plain)
     if origin in (Mapping, dict):
-        key_kind, part_kind = typing.get_args(kind)
-        return {read_value(key_kind, key): read_value(part_kind, part) for key, part in plain.items()}
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind, plain)
-    return _read_scalar(kind, plain)
+        key_of, part_of = map(_reader, typing.get_args(kind))
+        return lambda plain: {key_of(key): None if part is None else part_of(part) for key, part in plain.items()}
+    return partial(_read_dataclass if dataclasses.is_dataclass(kind) else _read_scalar, kind)
 
 
 def _read_scalar(kind: Kind, plain: Value) -> Value:
@@ -182,11 +184,17 @@ def _read_scalar(kind: Kind, plain: Value) -> Value:
 
 
 def _read_dataclass(kind: Kind, plain: Mapping[str, Value]) -> Value:
-    hints = _hints(kind)
-    unknown = sorted(set(plain) - set(hints))
+    readers = _field_readers(kind)
+    unknown = sorted(plain.keys() - readers.keys())
     if unknown:
         raise ValueError(f"{kind.__name__} has no {unknown[0]}")
-    return kind(**{name: read_value(hints[name], part) for name, part in plain.items()})
+    return kind(**{name: None if part is None else readers[name](part) for name, part in plain.items()})
+
+
+@cache
+def _field_readers(kind: Kind) -> Mapping[str, Callable[[Value], Value]]:
+    # When the first is read, as a dataclass may hold others of its own kind.
+    return {name: _reader(part) for name, part in typing.get_type_hints(kind).items()}
 
 
 def _underlying(kind: Kind) -> Kind:
@@ -229,8 +237,3 @@ def read_risk_model(data: bytes) -> RiskModel:
         specific_variance=numbers[count * factors :].astype(np.float64),
         source=said["source"],
     )
-
-
-@cache
-def _hints(kind: Kind) -> Mapping[str, Value]:
-    return typing.get_type_hints(kind)
