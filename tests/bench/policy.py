@@ -27,16 +27,9 @@ from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.kernel.ids import InstrumentId, PolicyNodeId
 from services.kernel.money import Money
 from services.policy.domain.content import canonical_bytes, version_id
-from services.policy.domain.document import (
-    Bands,
-    CostSettings,
-    Distance,
-    Document,
-    RiskLimits,
-    Targets,
-    TargetWeight,
-    TaxSettings,
-)
+from services.policy.domain.document import Bands, CostSettings, Document, TaxSettings
+from services.policy.domain.mixes import Distance, Targets, TargetWeight
+from services.policy.domain.risk_limits import RiskLimits
 from services.runtime.bootstrap import Passwords, bootstrap, owner_role, role, service_url
 from services.runtime.settings import ServiceSettings
 from tests.bench.results import Result

@@ -9,24 +9,12 @@ from services.decision.clients.policy import read_policy
 from services.kernel.ids import InstrumentId, PolicyNodeId
 from services.kernel.money import Money
 from services.policy.api.documents import document_message
-from services.policy.domain.document import (
-    FIELDS,
-    ClassLimit,
-    Combine,
-    Distance,
-    FactorExposure,
-    FactorLimit,
-    Pause,
-    Restriction,
-    RestrictionKind,
-    StressLimit,
-    StressMove,
-    TargetWeight,
-    YearlyGainBudget,
-)
+from services.policy.domain.document import FIELDS, Pause, Restriction, RestrictionKind, YearlyGainBudget
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.merge import effective
+from services.policy.domain.mixes import Combine, Distance, TargetWeight
 from services.policy.domain.plain import in_plain_words
+from services.policy.domain.risk_limits import ClassLimit, FactorExposure, FactorLimit, StressLimit, StressMove
 from tests.policy.builders import DAY, NOON, a_group, a_layer
 
 # Read by people, and by nothing else.

@@ -11,18 +11,15 @@ from services.policy.domain.document import (
     EMPTY,
     FIELDS,
     Bands,
-    Distance,
     Document,
     Guardrail,
     Restriction,
     RestrictionKind,
     Restrictions,
-    RiskLimits,
-    TargetGroup,
-    Targets,
-    TargetWeight,
 )
 from services.policy.domain.merge import Layer
+from services.policy.domain.mixes import Distance, TargetGroup, Targets, TargetWeight
+from services.policy.domain.risk_limits import RiskLimits
 from services.policy.domain.rollout import Cohort, Comparison, Metric, RolloutPlan, StopRule
 from services.policy.domain.stops import stopped
 from services.policy.domain.tree import Node, NodeKind

@@ -11,25 +11,17 @@ from services.kernel.money import Money
 from services.policy.domain.document import (
     FIELDS,
     ApprovalRule,
-    ClassLimit,
-    Combine,
-    Distance,
-    FactorExposure,
-    FactorLimit,
     Guardrail,
     Pause,
     Restriction,
     RestrictionCause,
     RestrictionKind,
-    StressLimit,
-    StressMove,
-    TargetGroup,
-    TargetWeight,
     YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.guardrails import bounded, texts_of
 from services.policy.domain.history import Activation, newest
+from services.policy.domain.mixes import Combine, Distance, TargetGroup, TargetWeight
 from services.policy.domain.personal_rules import (
     AgeBudget,
     BudgetModel,
@@ -39,6 +31,7 @@ from services.policy.domain.personal_rules import (
     LiquidityBudget,
     ToleranceBudget,
 )
+from services.policy.domain.risk_limits import ClassLimit, FactorExposure, FactorLimit, StressLimit, StressMove
 from tests.policy.builders import NOON
 
 _FRACTIONS = st.integers(0, 20).map(lambda n: Decimal(n) / 20)

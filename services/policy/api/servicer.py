@@ -35,8 +35,8 @@ from services.policy.api.messages import (
 from services.policy.api.resolving import ACCOUNTS_AT_ONCE, PolicyMessages, parts
 from services.policy.api.rollout_messages import plan_in
 from services.policy.app import ChangeApp, PolicyApp, TreeApp
-from services.policy.app.changing import Edit, Proposal
 from services.policy.app.ports import ChangeFilter
+from services.policy.app.proposals import Edit, Proposal
 from services.policy.app.reading import ChangePoint, NodePoint, Point, VersionPoint
 from services.policy.domain.changes import Change
 from services.runtime.paging import Page, cut, read_page

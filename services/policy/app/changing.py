@@ -5,56 +5,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.kernel.clock import Clock
-from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.app.checking import Place, check_from_then_on, existing, outlook, place_of, refuse_worse
+from services.policy.app.checking import (
+    Place,
+    check_from_then_on,
+    existing,
+    existing_change,
+    outlook,
+    place_of,
+    refuse_worse,
+)
 from services.policy.app.events import change_event, version_event
 from services.policy.app.ports import Begin, ChangeFilter, NumberedChange, PolicyReader, PolicyWriter, Read
+from services.policy.app.proposals import Edit, Proposal, check_rollout
 from services.policy.app.rolling import begin_rollout
 from services.policy.domain.approvals import Need, missing, needs
 from services.policy.domain.changes import Change, Decided, drafted
 from services.policy.domain.document import EMPTY, Document
-from services.policy.domain.errors import ChangeNotFound, ChangeState, RolloutOpen, VersionNotFound
+from services.policy.domain.errors import ChangeState, RolloutOpen, VersionNotFound
 from services.policy.domain.history import Activation, AsOf, following, newest
 from services.policy.domain.lint import Finding
 from services.policy.domain.notices import NoticeKind, noticed
-from services.policy.domain.rollout import RolloutPlan
 from services.policy.domain.tree import Node
 
 # Activations announced in one transaction.
 ANNOUNCED_AT_ONCE_MAX = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A change as its author writes it; `requested_time` None asks that it holds from its approval on."""
-
-    change_id: ChangeId
-    node_id: PolicyNodeId
-    document: Document
-    reason: str
-    author: str
-    requested_time: datetime | None = None
-    rollout: RolloutPlan | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a rollout that is to begin at another time than with the approval."""
-        _check_rollout(self.rollout, self.requested_time)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What an author wants to be different; None leaves a part as it is.
-
-    `clear_time` asks that the change holds from its approval on, `clear_rollout` that it reaches all accounts at once.
-    """
-
-    document: Document | None = None
-    reason: str | None = None
-    requested_time: datetime | None = None
-    clear_time: bool = False
-    rollout: RolloutPlan | None = None
-    clear_rollout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +71,14 @@ class ChangeApp:
             GuardrailExceeded: A guardrail above forbids a value.
         """
         async with self.begin() as policies:
-            change = await _found(policies, change_id)
+            change = await existing_change(policies, change_id)
             change.check_etag(etag)
             document = edit.document if edit.document is not None else change.document
             requested_time = edit.requested_time if edit.requested_time is not None else change.requested_time
             requested_time = None if edit.clear_time else requested_time
             rollout = edit.rollout if edit.rollout is not None else change.rollout
             rollout = None if edit.clear_rollout else rollout
-            _check_rollout(rollout, requested_time)
+            check_rollout(rollout, requested_time)
             edited = change.edited(
                 by,
                 document=document,
@@ -131,7 +106,7 @@ class ChangeApp:
             GuardrailExceeded: A guardrail above forbids a value by now.
         """
         async with self.begin() as policies:
-            change = await _found(policies, change_id)
+            change = await existing_change(policies, change_id)
             change.check_etag(etag)
             return await self._submitted(policies, change, by)
 
@@ -185,7 +160,7 @@ class ChangeApp:
         """
         async with self.begin() as policies:
             await policies.decide_alone()
-            change = await _found(policies, change_id)
+            change = await existing_change(policies, change_id)
             if etag is not None:
                 change.check_etag(etag)
             history = await policies.history(change.node_id)
@@ -197,7 +172,7 @@ class ChangeApp:
             supported.check_base(None if last is None else last.version_id)
             await _refuse_open_rollout(policies, change.node_id)
             place = await self._checked(policies, supported, supported.requested_time)
-            before = EMPTY if last is None else (await _found(policies, last.change_id)).document
+            before = EMPTY if last is None else (await existing_change(policies, last.change_id)).document
             waiting_for = missing(await _needs(policies, place, supported, before), supported.approvals)
             if waiting_for:
                 await policies.replace_approvals(supported)
@@ -240,7 +215,7 @@ class ChangeApp:
             ChangeState: It does not wait for approval.
         """
         async with self.begin() as policies:
-            change = await _found(policies, change_id)
+            change = await existing_change(policies, change_id)
             rejected = change.rejected(by, comment=comment, at=self.clock.now(), market_time=self.market_clock.now())
             await policies.replace_change(rejected)
             await policies.emit(change_event("rejected", rejected, await existing(policies, change.node_id), comment))
@@ -257,7 +232,7 @@ class ChangeApp:
         """
         async with self.begin() as policies:
             await policies.decide_alone()
-            change = await _found(policies, change_id)
+            change = await existing_change(policies, change_id)
             withdrawn = change.withdrawn(by, self.market_clock.now())
             if change.effective_time is not None:
                 now = self.clock.now()
@@ -277,7 +252,7 @@ class ChangeApp:
         async with self.read() as policies:
             place = await self._place(policies, change.node_id, change.requested_time, change.document)
             last = newest(await policies.history(change.node_id))
-            before = EMPTY if last is None else (await _found(policies, last.change_id)).document
+            before = EMPTY if last is None else (await existing_change(policies, last.change_id)).document
             return await _needs(policies, place, change, before)
 
     async def get_change(self, change_id: ChangeId) -> Change:
@@ -287,7 +262,7 @@ class ChangeApp:
             ChangeNotFound: It does not exist.
         """
         async with self.read() as policies:
-            return await _found(policies, change_id)
+            return await existing_change(policies, change_id)
 
     async def list_changes(self, wanted: ChangeFilter, *, before: int | None, limit: int) -> list[NumberedChange]:
         """Return up to `limit` changes with numbers below `before`, newest first."""
@@ -349,13 +324,6 @@ class ChangeApp:
         return place
 
 
-async def _found(policies: PolicyReader, change_id: ChangeId) -> Change:
-    change = await policies.change(change_id)
-    if change is None:
-        raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
-    return change
-
-
 async def _needs(policies: PolicyReader, place: Place, change: Change, before: Document) -> tuple[Need, ...]:
     """Return whose approval `change` needs by the rules that hold at its place now, before it does."""
     own = (await policies.layers([change.node_id], AsOf(place.at))).get(change.node_id)
@@ -374,12 +342,6 @@ async def _refuse_open_rollout(policies: PolicyReader, node_id: PolicyNodeId) ->
             node_id=node_id,
             change_id=change_id,
         )
-
-
-def _check_rollout(rollout: RolloutPlan | None, requested_time: datetime | None) -> None:
-    if rollout is not None and requested_time is not None:
-        description = f"must be absent with a rollout, which begins with the approval, was {requested_time.isoformat()}"
-        raise Invalid(f"effective_time {description}", violations=[FieldViolation("effective_time", description)])
 
 
 async def _newest_version(policies: PolicyReader, node_id: PolicyNodeId) -> PolicyVersionId | None:

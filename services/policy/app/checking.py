@@ -14,9 +14,10 @@ from typing import TypeAlias
 from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.app.loading import add_models, models_of
 from services.policy.app.ports import PolicyReader
+from services.policy.domain.changes import Change
 from services.policy.domain.content import version_id
 from services.policy.domain.document import EMPTY, Document
-from services.policy.domain.errors import NodeNotFound, RolloutsExceedLimit
+from services.policy.domain.errors import ChangeNotFound, NodeNotFound, RolloutsExceedLimit
 from services.policy.domain.guardrails import check_guardrails
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding, Severity, guardrail_findings, lint_merged, lint_own, raise_errors
@@ -261,6 +262,18 @@ async def existing(policies: PolicyReader, node_id: PolicyNodeId) -> Node:
     if node is None:
         raise NodeNotFound(f"policy node {node_id} does not exist", node_id=node_id)
     return node
+
+
+async def existing_change(policies: PolicyReader, change_id: ChangeId) -> Change:
+    """Return a change.
+
+    Raises:
+        ChangeNotFound: It does not exist.
+    """
+    change = await policies.change(change_id)
+    if change is None:
+        raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
+    return change
 
 
 def _in_order(chain: tuple[Node, ...], layers: Mapping[PolicyNodeId, Layer]) -> list[Layer]:

@@ -9,15 +9,15 @@ from typing import TypeAlias, assert_never
 from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
-from services.policy.app.checking import existing, place_of
+from services.policy.app.checking import existing, existing_change, place_of
 from services.policy.app.editions import Editions, Known
 from services.policy.app.loading import load
-from services.policy.app.ports import PolicyReader, Read
+from services.policy.app.ports import Read
 from services.policy.app.supposing import Supposed
 from services.policy.domain.changes import Change
 from services.policy.domain.diff import Difference, differences
 from services.policy.domain.document import EMPTY, FIELDS, Document
-from services.policy.domain.errors import ChangeNotFound, NodeNotFound, PolicyNotInForce, VersionNotFound
+from services.policy.domain.errors import NodeNotFound, PolicyNotInForce, VersionNotFound
 from services.policy.domain.explain import Explanation, explain
 from services.policy.domain.history import AsOf
 from services.policy.domain.lint import Finding
@@ -280,18 +280,6 @@ class PolicyApp:
                 return EMPTY if layer is None else layer.document
             case _:
                 assert_never(point)
-
-
-async def existing_change(policies: PolicyReader, change_id: ChangeId) -> Change:
-    """Return a change.
-
-    Raises:
-        ChangeNotFound: It does not exist.
-    """
-    change = await policies.change(change_id)
-    if change is None:
-        raise ChangeNotFound(f"policy change {change_id} does not exist", change_id=change_id)
-    return change
 
 
 class _Named:

@@ -13,20 +13,16 @@ from services.policy.domain.content import plain_value
 from services.policy.domain.document import (
     FIELDS,
     ApprovalRule,
-    ClassLimit,
     Document,
-    FactorLimit,
     Guardrail,
     Pause,
     Restriction,
-    StressLimit,
-    TargetGroup,
-    TargetWeight,
     YearlyGainBudget,
 )
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.fields import Field
 from services.policy.domain.guardrails import number_of
+from services.policy.domain.mixes import TargetGroup, TargetWeight
 from services.policy.domain.personal_rules import (
     AgeBudget,
     BudgetModel,
@@ -35,6 +31,7 @@ from services.policy.domain.personal_rules import (
     LiquidityBudget,
     ToleranceBudget,
 )
+from services.policy.domain.risk_limits import ClassLimit, FactorLimit, StressLimit
 
 # Longest value that a sentence quotes.
 _QUOTED_MAX = 120

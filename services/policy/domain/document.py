@@ -8,18 +8,16 @@ Weights are fractions of account value from 0 to 1; `_bps` are hundredths of a p
 compare by value, and lists whose order means nothing are kept sorted.
 """
 
-import operator
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from services.kernel.decimals import EXACT
 from services.kernel.ids import InstrumentId, PolicyNodeId
 from services.policy.domain.eligibility import NO_LISTS, Eligibility
 from services.policy.domain.fields import Fields, Merge
+from services.policy.domain.mixes import NO_TARGETS, UNBOUNDED, Distance, Targets, model_references
 from services.policy.domain.personal_rules import (
     NO_PREFERENCES,
     NO_RULE,
@@ -28,20 +26,15 @@ from services.policy.domain.personal_rules import (
     PreferenceLimits,
     ProfileRule,
 )
+from services.policy.domain.risk_limits import NO_LIMITS, RiskLimits
 from services.policy.domain.units import (
     Amount,
     BasisPoints,
     CostFactor,
     Count,
     Days,
-    Exposure,
-    FactorLoading,
     Fraction,
-    Leverage,
-    LossLimit,
-    Multiple,
     Price,
-    PriceChange,
     Seconds,
     StepDays,
     Steps,
@@ -101,106 +94,12 @@ class RestrictionCause(StrEnum):
     INSIDER = "insider"
 
 
-class Combine(StrEnum):
-    """Which of the two parts of a distance counts."""
-
-    LARGER = "larger"
-    SMALLER = "smaller"
-
-
-@dataclass(frozen=True, slots=True)
-class Distance:
-    """A distance from a target weight: of two parts the larger, or the smaller where `combine` says so."""
-
-    absolute: Weight = None
-    relative: Multiple = None
-    combine: Combine | None = None
-
-    def at(self, target: Decimal) -> Decimal | None:
-        """Return the distance from a target weight of `target`, as a weight; None when neither part is present."""
-        parts = []
-        if self.absolute is not None:
-            parts.append(self.absolute)
-        if self.relative is not None:
-            parts.append(EXACT.multiply(self.relative, target))
-        if not parts:
-            return None
-        return min(parts) if self.combine is Combine.SMALLER else max(parts)
-
-
-UNBOUNDED = Distance()
-"""Says no distance."""
-
-
-def _item(line: "TargetWeight") -> tuple[int, str]:
-    if line.group is not None:
-        return (1, line.group.name)
-    return (0, line.instrument_id) if line.instrument_id is not None else (2, line.model_node_id or "")
-
-
-@dataclass(frozen=True, slots=True)
-class TargetGroup:
-    """A named part of the target mix; its members' weights, and its cash, are fractions of the group."""
-
-    name: str
-    members: tuple["TargetWeight", ...]
-    cash_weight: Weight = None
-
-    def __post_init__(self) -> None:
-        """Sort the members."""
-        object.__setattr__(self, "members", tuple(sorted(self.members, key=_item)))
-
-
-@dataclass(frozen=True, slots=True)
-class TargetWeight:
-    """One line of the target mix: an instrument, a group or a model, and its fraction of the parent.
-
-    Attributes:
-        model_node_id: A node whose mix takes this place, its cash included.
-        substitutes: Of an instrument: what takes its place where it may not be bought, the best first.
-        trigger: Instead of `bands.trigger`; for groups and models it bounds the sum of what is inside.
-        destination: Instead of `bands.destination`, likewise.
-    """
-
-    weight: Decimal
-    instrument_id: InstrumentId | None = None
-    group: TargetGroup | None = None
-    model_node_id: PolicyNodeId | None = None
-    substitutes: tuple[InstrumentId, ...] = ()
-    trigger: Distance = UNBOUNDED
-    destination: Distance = UNBOUNDED
-
-    def __post_init__(self) -> None:
-        """Refuse a line that is for nothing, or for two things, and substitutes of what is no instrument."""
-        items = (self.instrument_id, self.group, self.model_node_id)
-        if sum(item is not None for item in items) != 1:
-            raise ValueError("a target weight is for an instrument, for a group or for a model")
-        if self.substitutes and self.instrument_id is None:
-            raise ValueError("only an instrument has substitutes")
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """The mix the portfolio should have."""
-
-    weights: tuple[TargetWeight, ...] = ()
-    cash_weight: Weight = None
-    model_name: str | None = None
-    account_minimum: Amount = None
-    # Said by effective policies only.
-    problem: str | None = None
-
-    def __post_init__(self) -> None:
-        """Sort the lines."""
-        object.__setattr__(self, "weights", tuple(sorted(self.weights, key=_item)))
-
-
 @dataclass(frozen=True, slots=True)
 class Bands:
     """How far from the target needs no trade."""
 
-    trigger: Distance = Distance()
-    destination: Distance = Distance()
+    trigger: Distance = UNBOUNDED
+    destination: Distance = UNBOUNDED
     minimum_trade: Amount = None
     ladder_steps: Steps = None
     ladder_days: StepDays = None
@@ -275,111 +174,6 @@ class CostSettings:
     minimum_hold_days: Days = None
     impact_coefficient: CostFactor = None
     spread_factor: CostFactor = None
-
-
-@dataclass(frozen=True, slots=True)
-class FactorExposure:
-    """Exposure to a factor of a portfolio that holds nothing but the instrument."""
-
-    instrument_id: InstrumentId
-    exposure: FactorLoading
-
-
-@dataclass(frozen=True, slots=True)
-class FactorLimit:
-    """Least and most exposure to a factor; instruments that are not named have none."""
-
-    name: str
-    exposures: tuple[FactorExposure, ...]
-    minimum: Exposure = None
-    maximum: Exposure = None
-
-    def __post_init__(self) -> None:
-        """Sort the exposures."""
-        key = operator.attrgetter("instrument_id")
-        object.__setattr__(self, "exposures", tuple(sorted(self.exposures, key=key)))
-
-
-@dataclass(frozen=True, slots=True)
-class StressMove:
-    """By which fraction the price of an instrument, or of a whole asset class, changes in a stress."""
-
-    change: PriceChange
-    instrument_id: InstrumentId | None = None
-    asset_class: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a move of nothing, or of two things."""
-        if (self.instrument_id is None) == (self.asset_class is None):
-            raise ValueError("a stress moves an instrument or an asset class")
-
-    @property
-    def about(self) -> str:
-        """Return whose price it is."""
-        return f"the class {self.asset_class}" if self.instrument_id is None else self.instrument_id
-
-
-@dataclass(frozen=True, slots=True)
-class StressLimit:
-    """Most loss in an event in which prices change at once; what no move speaks of stays as it is."""
-
-    name: str
-    moves: tuple[StressMove, ...]
-    loss_limit: LossLimit
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Sort the moves."""
-        object.__setattr__(self, "moves", tuple(sorted(self.moves, key=_moved)))
-
-
-def _moved(move: StressMove) -> tuple[str, str, str]:
-    return (move.asset_class or "", move.instrument_id or "", str(move.change))
-
-
-@dataclass(frozen=True, slots=True)
-class ClassLimit:
-    """Least and most weight of an asset class, as the book names it."""
-
-    asset_class: str
-    minimum: Weight = None
-    maximum: Weight = None
-
-
-@dataclass(frozen=True, slots=True)
-class RiskLimits:
-    """What the portfolio may not exceed."""
-
-    instrument_weight_limit: Weight = None
-    tracking_error_limit: Volatility = None
-    cash_floor: Weight = None
-    cash_ceiling: Weight = None
-    issuer_weight_limit: Weight = None
-    class_limits: tuple[ClassLimit, ...] = ()
-    volatility_limit: Volatility = None
-    tail_loss_limit: Fraction = None
-    drawdown_limit: Fraction = None
-    leverage_limit: Leverage = None
-    factor_limits: tuple[FactorLimit, ...] = ()
-    stress_limits: tuple[StressLimit, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Sort the limits of classes, factors and stresses."""
-        object.__setattr__(self, "class_limits", tuple(sorted(self.class_limits, key=_class_limited)))
-        object.__setattr__(self, "factor_limits", tuple(sorted(self.factor_limits, key=_factor_limited)))
-        object.__setattr__(self, "stress_limits", tuple(sorted(self.stress_limits, key=_stress_limited)))
-
-
-def _factor_limited(limit: FactorLimit) -> tuple[str, str, str, str]:
-    return (limit.name, str(limit.minimum), str(limit.maximum), str(limit.exposures))
-
-
-def _stress_limited(limit: StressLimit) -> tuple[str, str, str]:
-    return (limit.name, str(limit.loss_limit), str(limit.moves))
-
-
-def _class_limited(limit: ClassLimit) -> tuple[str, str, str]:
-    return (limit.asset_class, str(limit.minimum), str(limit.maximum))
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,13 +347,13 @@ def _asked(rule: ApprovalRule) -> tuple[str, ...]:
 class Document:
     """The rules of one node, or, merged from root to leaf, of one account."""
 
-    targets: Targets = Targets()
+    targets: Targets = NO_TARGETS
     bands: Bands = Bands()
     triggers: Triggers = Triggers()
     objective: Objective = Objective()
     tax: TaxSettings = TaxSettings()
     cost: CostSettings = CostSettings()
-    risk: RiskLimits = RiskLimits()
+    risk: RiskLimits = NO_LIMITS
     restrictions: Restrictions = Restrictions()
     safety: SafetyNets = SafetyNets()
     execution: ExecutionPreferences = ExecutionPreferences()
@@ -596,45 +390,7 @@ EMPTY = Document()
 """Says nothing: everything is inherited."""
 
 
-def instrument_weights(weights: tuple[TargetWeight, ...], of: Decimal = _ONE) -> Iterator[tuple[InstrumentId, Decimal]]:
-    """Yield each instrument of a target mix with its weight in the account, groups multiplied out, models left out.
-
-    Args:
-        weights: Lines of one level.
-        of: Weight of that level in the account.
-    """
-    for line in weights:
-        if line.instrument_id is not None:
-            yield line.instrument_id, EXACT.multiply(of, line.weight)
-        elif line.group is not None:
-            yield from instrument_weights(line.group.members, EXACT.multiply(of, line.weight))
-
-
-def cash_target(targets: Targets) -> Decimal:
-    """Return the weight of cash in the account: its own, and that of the groups."""
-    return EXACT.add(targets.cash_weight or Decimal(0), _cash_in(targets.weights, _ONE))
-
-
 def models_in(document: Document) -> set[PolicyNodeId]:
     """Return the models that a document refers to, in its targets or in its profile rule."""
     rows = document.profile_rule.models
     return {*model_references(document.targets.weights), *(row.model_node_id for row in rows)}
-
-
-def model_references(weights: tuple[TargetWeight, ...]) -> Iterator[PolicyNodeId]:
-    """Yield the models that a target mix refers to, each as often as it does."""
-    for line in weights:
-        if line.model_node_id is not None:
-            yield line.model_node_id
-        elif line.group is not None:
-            yield from model_references(line.group.members)
-
-
-def _cash_in(weights: tuple[TargetWeight, ...], of: Decimal) -> Decimal:
-    total = Decimal(0)
-    for line in weights:
-        if line.group is not None:
-            share = EXACT.multiply(of, line.weight)
-            total = EXACT.add(total, EXACT.multiply(share, line.group.cash_weight or Decimal(0)))
-            total = EXACT.add(total, _cash_in(line.group.members, share))
-    return total

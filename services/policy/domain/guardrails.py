@@ -24,17 +24,10 @@ from services.kernel.decimals import EXACT, parse_decimal, plain
 from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId, PolicyNodeId, PolicyVersionId
 from services.kernel.money import Money
-from services.policy.domain.document import (
-    EMPTY,
-    FIELDS,
-    Document,
-    Guardrail,
-    Restriction,
-    TargetGroup,
-    TargetWeight,
-)
+from services.policy.domain.document import EMPTY, FIELDS, Document, Guardrail, Restriction
 from services.policy.domain.errors import GuardrailExceeded
 from services.policy.domain.fields import Field, Number
+from services.policy.domain.mixes import TargetGroup, TargetWeight
 from services.policy.domain.units import WEIGHT
 
 _ZERO, _ONE = Decimal(0), Decimal(1)

@@ -18,10 +18,11 @@ from services.kernel.decimals import plain
 from services.kernel.errors import Violations
 from services.kernel.ids import PolicyNodeId
 from services.policy.domain.content import plain_value
-from services.policy.domain.document import Document, Targets, TargetWeight
+from services.policy.domain.document import Document
 from services.policy.domain.eligibility import Eligibility
 from services.policy.domain.identity import ClientIdentity
 from services.policy.domain.merge import Effective, Layer, Origin
+from services.policy.domain.mixes import Targets, TargetWeight
 from services.policy.domain.personal_rules import (
     AgeBudget,
     BudgetModel,

@@ -8,45 +8,34 @@ A model stands for whatever mix applies to its node at the same instant, cash in
 that cannot be worked out (a model without a mix, models in a circle, an unknown screen) leaves no mix and a pause:
 nothing is traded on a guess.
 
-Where a group or a model has a distance of its own, it bounds the sum of what is inside. The distances of its
-instruments are narrowed in proportion until they sum to no more, so whenever each instrument is within its own, the
-group is too. An instrument that stands on several lines counts in full in each group that it is in.
+Where a group or a model has a distance of its own, it bounds the sum of what is inside (`corridors.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import Decimal
 from typing import TypeAlias
 
 from services.kernel.decimals import EXACT, plain
 from services.kernel.ids import InstrumentId, PolicyNodeId
-from services.policy.domain.document import (
+from services.policy.domain.corridors import corridors
+from services.policy.domain.document import Document, Restriction, RestrictionCause, RestrictionKind
+from services.policy.domain.eligibility import BuyList, not_listed
+from services.policy.domain.merge import Effective, Layer, Origin
+from services.policy.domain.mixes import (
     UNBOUNDED,
-    Bands,
-    Distance,
-    Document,
-    Restriction,
-    RestrictionCause,
-    RestrictionKind,
     TargetGroup,
     Targets,
     TargetWeight,
     cash_target,
     instrument_weights,
 )
-from services.policy.domain.eligibility import BuyList, not_listed
-from services.policy.domain.merge import Effective, Layer, Origin
 from services.policy.domain.personal_rules import NO_PREFERENCES, NO_RULE
 
 # Lines in groups in models in groups: with 12 decimal places a level, products still are exact.
 DEPTH_MAX = 16
 
-# Distances that are narrowed are rounded down to this.
-DISTANCE_STEP = Decimal("1e-12")
-
-# Shares that are not exact are rounded down, so that they never sum to more than the whole.
-_DOWN = Context(prec=200, rounding=ROUND_DOWN)
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
@@ -204,23 +193,6 @@ def substituted(lines: Lines, is_barred: Callable[[InstrumentId], str | None]) -
     return tuple(_substituted(line, is_barred) for line in lines)
 
 
-def corridors(lines: Lines, bands: Bands) -> Mapping[InstrumentId, tuple[Distance, Distance]]:
-    """Return the trigger and destination of each instrument for which the lines say one; none if no line does.
-
-    Args:
-        lines: A mix without models.
-        bands: What holds for lines that say nothing.
-    """
-    if not any(_says_distance(line) for line in lines):
-        return {}
-    totals: dict[InstrumentId, Decimal] = {}
-    for instrument_id, weight in instrument_weights(lines):
-        totals[instrument_id] = EXACT.add(totals.get(instrument_id, _ZERO), weight)
-    triggers = _narrowed(lines, totals, bands.trigger, lambda line: line.trigger)
-    destinations = _narrowed(lines, totals, bands.destination, lambda line: line.destination)
-    return {each: (Distance(triggers.get(each)), Distance(destinations.get(each))) for each in totals}
-
-
 def _refuse_if_nothing_is_left(document: Document, at: datetime) -> None:
     """Refuse a mix of which everything is excluded: it would be sold, and nothing could take its place."""
     wanted = {each for each, weight in instrument_weights(document.targets.weights) if weight > 0}
@@ -301,9 +273,9 @@ def _with_mix(document: Document, lines: Lines, at: datetime) -> Document:
     if lists:
         document = _with_restrictions(document, (*document.restrictions.items, *_not_eligible(final, lists)))
     nests_cash = any(line.group is not None and _has_cash(line.group) for line in final)
-    if final == document.targets.weights and not nests_cash and not any(_says_distance(line) for line in final):
-        return document
     distances = corridors(final, document.bands)
+    if final == document.targets.weights and not nests_cash and not distances:
+        return document
     totals: dict[InstrumentId, Decimal] = {}
     for instrument_id, weight in instrument_weights(final):
         totals[instrument_id] = EXACT.add(totals.get(instrument_id, _ZERO), weight)
@@ -338,58 +310,6 @@ def _without_what_is_done(document: Document) -> Document:
     if document.profile_rule != NO_RULE or document.preferences != NO_PREFERENCES:
         document = replace(document, profile_rule=NO_RULE, preferences=NO_PREFERENCES)
     return document
-
-
-def _narrowed(
-    lines: Lines,
-    totals: Mapping[InstrumentId, Decimal],
-    otherwise: Distance,
-    said: Callable[[TargetWeight], Distance],
-) -> dict[InstrumentId, Decimal]:
-    """Return each instrument's distance: its own or the general one, narrowed by the groups that it is in."""
-    distances = {each: at for each, weight in totals.items() if (at := otherwise.at(weight)) is not None}
-    own: dict[InstrumentId, Decimal] = {}
-    bounds: list[tuple[Decimal, frozenset[InstrumentId]]] = []
-    _collect(lines, _ONE, said, own, bounds)
-    distances.update(own)
-    for bound, inside in bounds:
-        total = _ZERO
-        for each in inside & distances.keys():
-            total = EXACT.add(total, distances[each])
-        if total > bound:
-            for each in inside & distances.keys():
-                share = _DOWN.divide(EXACT.multiply(distances[each], bound), total)
-                distances[each] = _DOWN.quantize(share, DISTANCE_STEP)
-    return distances
-
-
-def _collect(
-    lines: Lines,
-    of: Decimal,
-    said: Callable[[TargetWeight], Distance],
-    own: dict[InstrumentId, Decimal],
-    bounds: list[tuple[Decimal, frozenset[InstrumentId]]],
-) -> frozenset[InstrumentId]:
-    """Note what lines say of instruments and of groups, groups inside before those around; return the instruments."""
-    inside: set[InstrumentId] = set()
-    for line in lines:
-        weight = EXACT.multiply(of, line.weight)
-        distance = said(line).at(weight)
-        if line.instrument_id is not None:
-            inside.add(line.instrument_id)
-            if distance is not None:
-                own[line.instrument_id] = min(distance, own.get(line.instrument_id, distance))
-        elif line.group is not None:
-            members = _collect(line.group.members, weight, said, own, bounds)
-            inside |= members
-            if distance is not None:
-                bounds.append((distance, members))
-    return frozenset(inside)
-
-
-def _says_distance(line: TargetWeight) -> bool:
-    inside = line.group.members if line.group is not None else ()
-    return line.trigger != UNBOUNDED or line.destination != UNBOUNDED or any(_says_distance(each) for each in inside)
 
 
 def _has_substitutes(lines: Lines) -> bool:

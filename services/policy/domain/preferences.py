@@ -9,16 +9,9 @@ from services.kernel.canonical import canonical_json, content_hash
 from services.kernel.decimals import EXACT
 from services.kernel.ids import InstrumentId, PolicyNodeId, PolicyVersionId
 from services.policy.domain.content import plain_value
-from services.policy.domain.document import (
-    Restriction,
-    RestrictionCause,
-    RestrictionKind,
-    Targets,
-    TargetWeight,
-    cash_target,
-    instrument_weights,
-)
+from services.policy.domain.document import Restriction, RestrictionCause, RestrictionKind
 from services.policy.domain.merge import Effective
+from services.policy.domain.mixes import Targets, TargetWeight, cash_target, instrument_weights
 from services.policy.domain.personal import Outcome, shifted
 from services.policy.domain.personal_rules import PreferenceLimits
 from services.policy.domain.plain import MixOf, NoMix, worked_out

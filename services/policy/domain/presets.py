@@ -10,17 +10,9 @@ points means that a tracking error of 1 % (a variance of 0.0001) is felt like a 
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.policy.domain.document import (
-    Bands,
-    Combine,
-    CostSettings,
-    Distance,
-    Document,
-    Objective,
-    RiskLimits,
-    TaxSettings,
-    Triggers,
-)
+from services.policy.domain.document import Bands, CostSettings, Document, Objective, TaxSettings, Triggers
+from services.policy.domain.mixes import Combine, Distance
+from services.policy.domain.risk_limits import RiskLimits
 
 
 @dataclass(frozen=True, slots=True)

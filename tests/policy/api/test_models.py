@@ -6,7 +6,8 @@ import grpc
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from services.decision.clients.policy import read_policy
-from services.policy.domain.document import Document, Guardrail, Targets, TargetWeight
+from services.policy.domain.document import Document, Guardrail
+from services.policy.domain.mixes import Targets, TargetWeight
 from tests.policy.api.conftest import a_request_id, refused
 from tests.policy.builders import DAY, NOON, both, risk, targets
 

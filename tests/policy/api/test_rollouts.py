@@ -13,7 +13,8 @@ from evenkeel.policy.v1 import rollout_pb2 as rollout_pb
 from evenkeel.policy.v1 import rollout_service_pb2 as service_pb
 from services.kernel.money import Money
 from services.policy.app import checking
-from services.policy.domain.document import ApprovalRule, Bands, Document, Targets
+from services.policy.domain.document import ApprovalRule, Bands, Document
+from services.policy.domain.mixes import Targets
 from services.runtime.wire import decimal_message, instant_message, money_message, words_of
 from tests.policy.api.conftest import Past, a_request_id, refused
 from tests.policy.builders import NOON, bands, both, guarded, risk, targets

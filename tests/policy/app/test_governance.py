@@ -12,7 +12,7 @@ from services.kernel.clock import FixedClock
 from services.kernel.errors import Fact
 from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.app import ChangeApp, Editions, PolicyApp, TreeApp
-from services.policy.app.changing import Edit, Proposal
+from services.policy.app.proposals import Edit, Proposal
 from services.policy.app.tree import NewNode
 from services.policy.domain.changes import Decided, State
 from services.policy.domain.history import AsOf

@@ -7,25 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.money import Money
-from services.policy.domain.document import (
-    FIELDS,
-    ClassLimit,
-    Combine,
-    Distance,
-    Document,
-    Guardrail,
-    Pause,
-    StressLimit,
-    StressMove,
-    Targets,
-    TargetWeight,
-    YearlyGainBudget,
-)
+from services.policy.domain.document import FIELDS, Document, Guardrail, Pause, YearlyGainBudget
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.guardrails import with_guardrails
 from services.policy.domain.lint import Severity, conflicts, lint_merged, lint_own
 from services.policy.domain.lint.conflict import irreducible
 from services.policy.domain.lint.merged import MERGED_RULES
+from services.policy.domain.mixes import Combine, Distance, Targets, TargetWeight
 from services.policy.domain.personal_rules import (
     AgeBudget,
     BudgetModel,
@@ -35,6 +23,7 @@ from services.policy.domain.personal_rules import (
     ToleranceBudget,
 )
 from services.policy.domain.plain import NoMix, worked_out
+from services.policy.domain.risk_limits import ClassLimit, StressLimit, StressMove
 from tests.policy.builders import DAY, NOON, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 

@@ -5,17 +5,9 @@ from hypothesis import given
 
 from services.kernel.money import Money
 from services.policy.domain.diff import Step, differences
-from services.policy.domain.document import (
-    EMPTY,
-    FIELDS,
-    Document,
-    SafetyNets,
-    StressLimit,
-    StressMove,
-    Targets,
-    TargetWeight,
-    YearlyGainBudget,
-)
+from services.policy.domain.document import EMPTY, FIELDS, Document, SafetyNets, YearlyGainBudget
+from services.policy.domain.mixes import Targets, TargetWeight
+from services.policy.domain.risk_limits import StressLimit, StressMove
 from tests.policy.builders import NOON, a_group, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 

@@ -5,17 +5,8 @@ from hypothesis import given
 
 from services.kernel.money import Money
 from services.policy.domain.content import canonical_bytes, document_from_bytes, version_id
-from services.policy.domain.document import (
-    EMPTY,
-    FIELDS,
-    Bands,
-    Distance,
-    Document,
-    SafetyNets,
-    Targets,
-    TargetWeight,
-    instrument_weights,
-)
+from services.policy.domain.document import EMPTY, FIELDS, Bands, Document, SafetyNets
+from services.policy.domain.mixes import Distance, Targets, TargetWeight, instrument_weights
 from tests.policy.builders import a_group, both, targets
 from tests.policy.strategies import documents
 

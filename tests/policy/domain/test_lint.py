@@ -16,14 +16,13 @@ from services.policy.domain.document import (
     OrderKind,
     RestrictionKind,
     SafetyNets,
-    Targets,
-    TargetWeight,
     TaxSettings,
     Triggers,
 )
 from services.policy.domain.errors import PolicyContradiction
 from services.policy.domain.guardrails import with_guardrails
 from services.policy.domain.lint import Severity, lint_merged, lint_own, raise_errors
+from services.policy.domain.mixes import Targets, TargetWeight
 from tests.policy.builders import DAY, NOON, a_group, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 

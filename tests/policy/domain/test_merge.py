@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.ids import InstrumentId
-from services.policy.domain.document import FIELDS, Document, Guardrail, Targets, TargetWeight
+from services.policy.domain.document import FIELDS, Document, Guardrail
 from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import numbers_of, violation
 from services.policy.domain.merge import effective
+from services.policy.domain.mixes import Targets, TargetWeight
 from tests.policy.builders import NOON, a_group, a_layer, bands, both, guarded, restricted, risk, targets
 from tests.policy.strategies import documents
 

@@ -5,26 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.policy.domain.corridors import DISTANCE_STEP, corridors
 from services.policy.domain.document import (
     EMPTY,
     FIELDS,
     Bands,
-    Combine,
-    Distance,
     Document,
     Pause,
     Restriction,
     RestrictionKind,
     SafetyNets,
+)
+from services.policy.domain.eligibility import BuyList, Screen
+from services.policy.domain.merge import NOTHING, effective
+from services.policy.domain.mixes import (
+    Combine,
+    Distance,
     TargetGroup,
     Targets,
     TargetWeight,
     cash_target,
     instrument_weights,
 )
-from services.policy.domain.eligibility import BuyList, Screen
-from services.policy.domain.merge import NOTHING, effective
-from services.policy.domain.plain import DISTANCE_STEP, NoMix, corridors, expanded, in_plain_words
+from services.policy.domain.plain import NoMix, expanded, in_plain_words
 from tests.policy.builders import DAY, NOON, a_layer, both, restricted, targets
 from tests.policy.strategies import documents
 

@@ -14,10 +14,11 @@ from services.kernel.money import Money
 from services.policy.app.ports import ChangeFilter
 from services.policy.domain.assets import AccountValue, Assets
 from services.policy.domain.changes import State
-from services.policy.domain.document import Document, Targets, TargetWeight
+from services.policy.domain.document import Document
 from services.policy.domain.errors import NodeExists, NodeNotFound, RolloutOpen, VersionConflict
 from services.policy.domain.history import AsOf, following, in_force
 from services.policy.domain.index import PolicyIndex
+from services.policy.domain.mixes import Targets, TargetWeight
 from services.policy.domain.notices import NoticeKind, noticed
 from services.policy.domain.personal import Consent, Profile, ProfileRecord
 from services.policy.domain.personal_rules import BudgetModel, IncomePath, ProfileRule

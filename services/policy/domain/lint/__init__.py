@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from services.kernel.errors import Violations
 from services.kernel.ids import PolicyNodeId
-from services.policy.domain.document import EMPTY, FIELDS, Document, Restrictions, Targets, TargetWeight
+from services.policy.domain.document import EMPTY, FIELDS, Document, Restrictions
 from services.policy.domain.errors import PolicyContradiction
 from services.policy.domain.guardrails import Bounds
 from services.policy.domain.lint.approvals import approval_findings
@@ -22,6 +22,7 @@ from services.policy.domain.lint.finding import Finding, Severity, error
 from services.policy.domain.lint.merged import MERGED_RULES
 from services.policy.domain.lint.own import guardrail_findings, guardrails_leave_something, own_findings
 from services.policy.domain.merge import Effective
+from services.policy.domain.mixes import Targets, TargetWeight
 from services.policy.domain.plain import MixOf, NoMix, expanded, worked_out
 
 __all__ = ["Finding", "Severity", "guardrail_findings", "lint_merged", "lint_own", "raise_errors"]

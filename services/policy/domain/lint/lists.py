@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from services.kernel.decimals import plain
-from services.policy.domain.document import Document, TargetWeight, instrument_weights
+from services.policy.domain.document import Document
 from services.policy.domain.eligibility import not_listed
 from services.policy.domain.lint.finding import Finding, error, warning
+from services.policy.domain.mixes import TargetWeight, instrument_weights
 
 _WEIGHTS = "targets.weights"
 _LISTS = "eligibility.buy_lists"

@@ -9,20 +9,11 @@ from decimal import Decimal
 
 from services.kernel.decimals import EXACT, plain
 from services.kernel.money import Money
-from services.policy.domain.document import (
-    FIELDS,
-    UNBOUNDED,
-    Distance,
-    Document,
-    OrderKind,
-    RestrictionKind,
-    TargetWeight,
-    cash_target,
-    instrument_weights,
-)
+from services.policy.domain.document import FIELDS, Document, OrderKind, RestrictionKind
 from services.policy.domain.lint.clients import CLIENT_RULES
 from services.policy.domain.lint.finding import Finding, error, warning
 from services.policy.domain.lint.lists import LIST_RULES
+from services.policy.domain.mixes import UNBOUNDED, Distance, TargetWeight, cash_target, instrument_weights
 
 _ONE = Decimal(1)
 

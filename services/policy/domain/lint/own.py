@@ -6,15 +6,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from services.kernel.decimals import EXACT, plain
-from services.policy.domain.document import (
-    EMPTY,
-    FIELDS,
-    Document,
-    Guardrail,
-    Restriction,
-    TargetGroup,
-    TargetWeight,
-)
+from services.policy.domain.document import EMPTY, FIELDS, Document, Guardrail, Restriction
 from services.policy.domain.fields import Field, Merge, Number
 from services.policy.domain.guardrails import (
     Bounds,
@@ -27,6 +19,7 @@ from services.policy.domain.guardrails import (
 )
 from services.policy.domain.lint.finding import Finding, error, warning
 from services.policy.domain.lint.rows import DECIMAL_PLACES_MAX, rows_findings
+from services.policy.domain.mixes import TargetGroup, TargetWeight
 
 # Far deeper than asset class, region, sector, issuer, instrument.
 GROUP_DEPTH_MAX = 8

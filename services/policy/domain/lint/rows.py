@@ -9,10 +9,11 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from services.policy.domain.document import FIELDS, Distance, Document, TargetWeight
+from services.policy.domain.document import FIELDS, Document
 from services.policy.domain.fields import Hint, Number
 from services.policy.domain.guardrails import number_of
 from services.policy.domain.lint.finding import Finding, error, warning
+from services.policy.domain.mixes import Distance, TargetWeight
 
 # Finer than any quantity can be traded; bounds the digits that exact sums and products carry.
 DECIMAL_PLACES_MAX = 12
