@@ -65,7 +65,7 @@ def environment_of(database, policy_address, folder, **changed):
         "PLAN_KEYS_DIRECTORY": str(folder / "keys"),
         "POLICY_ADDRESS": policy_address,
         "BLOCK_QUIET_S": "0.05",
-        "LOOK_S": "0.02",
+        "LOOK_S": "0.1",
         "RESOLVE_AFTER_S": "0.2",
         "BLOCK_ORDERS_MAX": "5",
         **changed,

@@ -136,7 +136,7 @@ async def starting(execution_database, folder):
             jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, health_period_s=0.05, drain_s=5
         ).model_dump(exclude_unset=True)
         settings = settings_for(
-            values, folder / "keys", **{"database_pool_size": 8, "look_s": 0.02, "resolve_after_s": 0.2, **changed}
+            values, folder / "keys", **{"database_pool_size": 8, "look_s": 0.1, "resolve_after_s": 0.2, **changed}
         )
         database, policies = Database(settings), FakePolicies()
         built = build(settings, database, policies, clock=SystemClock(), market_clock=FixedClock(market_time))

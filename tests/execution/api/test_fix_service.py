@@ -54,7 +54,6 @@ async def running(databases, recorded, tmp_path_factory):
             fix_target_comp_id="SANDBOX",
             sandbox_fix_port=port,
             outside_session="SEND",
-            look_s=0.05,
         )
         await until(lambda: is_up(service))
         yield service
