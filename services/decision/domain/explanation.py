@@ -289,9 +289,10 @@ def summary_sentence(made: Summary, currency: str, nothing: str | None) -> str:
     sentence = (
         f"Drift goes from {percent(made.drift_before)} to {percent(made.drift_after)} and tracking error from "
         f"{bps(made.tracking_error_before_bps)} to {bps(made.tracking_error_after_bps)}. "
-        f"The plan buys for {money(made.bought_value, currency)} and sells for {money(made.sold_value, currency)}; "
-        f"trading costs {money(made.cost, currency)}, gains are taxed with {money(made.tax_realized, currency)}, and "
-        f"losses save {money(made.tax_saved, currency)} of tax. On balance the plan is worth "
+        f"Cash goes from {money(made.cash_before, currency)} to {money(made.cash_after, currency)}: sales bring "
+        f"{money(made.sold_value, currency)}, purchases take {money(made.bought_value, currency)}, and trading costs "
+        f"{money(made.cost, currency)}. Gains are taxed with {money(made.tax_realized, currency)}, and losses save "
+        f"{money(made.tax_saved, currency)} of tax. On balance the plan is worth "
         f"{money(made.net_benefit, currency)}"
     )
     sentence += (

@@ -13,7 +13,7 @@ from services.decision.domain.decision import ConstraintKind, Decision, NoTradeR
 from services.decision.domain.kernel.newton import GAP_MAX
 from services.decision.domain.problem import CashRule, DecideOptions, Engine, GroupLimit, Limits, Side
 from services.decision.domain.solving import KERNEL
-from services.decision.domain.words import CERTIFIED_BPS_UNIT
+from services.decision.domain.words import CERTIFIED_BPS_UNIT, money
 from services.kernel.errors import Invalid
 from tests.support.portfolios import US_TAXABLE, a_lot, a_market, an_account, independent
 from tests.support.random_accounts import accounts, risk_models
@@ -239,6 +239,18 @@ def test_the_kernel_decides_as_well_as_the_reference_model(problem, risk):
 
 
 # The explanation says what the structure says.
+
+
+def test_the_sentence_accounts_for_cash_to_the_cent():
+    account = an_account(cash="4400.07").holding("VTI", units=56, target="0.2", spread_bps=7)
+    account = account.holding("BND", units=1, price=17, target="0.6", spread_bps=3)
+    made = decide(account.build(), independent(VTI=0.04, BND=0.01), AT_ONCE).explanation.summary
+
+    assert made.cash_before == Decimal("4400.07")
+    assert min(made.sold_value, made.bought_value, made.cost) > 0
+    assert made.cash_before + made.sold_value - made.bought_value - made.cost == made.cash_after
+    said = [money(each, "USD") for each in (made.cash_before, made.cash_after, made.sold_value, made.bought_value)]
+    assert f"Cash goes from {said[0]} to {said[1]}: sales bring {said[2]}, purchases take {said[3]}," in made.sentence
 
 
 def _structured(decision: Decision) -> list[Decimal]:
