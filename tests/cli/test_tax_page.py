@@ -10,7 +10,8 @@ from services.decision.api.tax_action_messages import wish_of
 from services.decision.api.tax_event_messages import accounts_named, events_of
 from services.decision.api.tax_law_messages import amounts_of
 from services.decision.api.tax_ledger_messages import owners_of
-from services.decision.api.tax_messages import history_of, rules_of
+from services.decision.api.tax_messages import history_of
+from services.decision.api.taxpayer_messages import rules_of
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     Disposal,

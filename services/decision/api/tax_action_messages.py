@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
-from services.decision.api.tax_messages import TERMS, number_within
-from services.decision.app.taxes import Comparison, Wish
+from services.decision.api.assessment_messages import TERMS
+from services.decision.api.taxpayer_messages import number_within
+from services.decision.app.tax_ports import Comparison, Wish
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.actions import Action, ActionKind, Choice, Deferral, Withdrawal

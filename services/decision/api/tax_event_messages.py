@@ -9,14 +9,7 @@ from typing import assert_never
 from google.type import money_pb2
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
-from services.decision.api.tax_messages import (
-    GIVERS,
-    LOT_METHODS,
-    RECIPIENTS,
-    Exchange,
-    cost_is_known,
-    own_amount,
-)
+from services.decision.api.tax_messages import GIVERS, LOT_METHODS, RECIPIENTS, Exchange, cost_is_known, own_amount
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
     EARLIEST_DATE,

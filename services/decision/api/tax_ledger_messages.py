@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
-from services.decision.api.tax_messages import (
-    OWNERS,
-    assessment_message,
-    rules_of,
-)
-from services.decision.app.taxes import Ledger, Taxpayer, TaxYear
+from services.decision.api.assessment_messages import assessment_message
+from services.decision.api.tax_messages import OWNERS
+from services.decision.api.taxpayer_messages import rules_of
+from services.decision.app.tax_ports import Ledger, Taxpayer, TaxYear
 from services.decision.domain.tax.assessment.history import (
     Owner,
 )

@@ -1,19 +1,16 @@
-"""Tax histories and assessments as messages."""
+"""Tax histories, from messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-from google.type import date_pb2, decimal_pb2, money_pb2
+from google.type import money_pb2
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.canada import Canada
-from services.decision.domain.tax.assessment.forms import FormRow, form_rows
-from services.decision.domain.tax.assessment.germany import AssetKind, FundYear, Germany
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
@@ -30,50 +27,18 @@ from services.decision.domain.tax.assessment.history import (
     Split,
     TaxAccount,
     Transfer,
-    Treatment,
     cents,
 )
-from services.decision.domain.tax.assessment.marginal import marginals
-from services.decision.domain.tax.assessment.results import (
-    AssessedDisposal,
-    AssessedDividend,
-    Assessment,
-    MatchRule,
-    Piece,
-    Remaining,
-    TaxRules,
-    Term,
-)
-from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
-from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
-from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.kernel.money import Money
-from services.runtime.wire import date_message, date_of, decimal_message, decimal_of, money_of
+from services.runtime.wire import date_of, decimal_of, money_of
 
 Message = TypeVar("Message")
 Row = TypeVar("Row")
-_Taxpayer: TypeAlias = pb.UnitedStatesTaxpayer | pb.UnitedKingdomTaxpayer | pb.CanadaTaxpayer | pb.GermanyTaxpayer
-
 OWNERS: Mapping[pb.TaxHistoryAccount.Owner.ValueType, Owner] = {
     pb.TaxHistoryAccount.OWNER_TAXPAYER: Owner.TAXPAYER,
     pb.TaxHistoryAccount.OWNER_AFFILIATED: Owner.AFFILIATED,
-}
-_STATUSES: Mapping[pb.UnitedStatesTaxpayer.FilingStatus.ValueType, FilingStatus] = {
-    pb.UnitedStatesTaxpayer.FILING_STATUS_SINGLE: FilingStatus.SINGLE,
-    pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_JOINT: FilingStatus.MARRIED_JOINT,
-    pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_SEPARATE: FilingStatus.MARRIED_SEPARATE,
-    pb.UnitedStatesTaxpayer.FILING_STATUS_HEAD_OF_HOUSEHOLD: FilingStatus.HEAD_OF_HOUSEHOLD,
-}
-_KINDS: Mapping[pb.GermanyTaxpayer.AssetKind.ValueType, AssetKind] = {
-    pb.GermanyTaxpayer.ASSET_KIND_SHARE: AssetKind.SHARE,
-    pb.GermanyTaxpayer.ASSET_KIND_EQUITY_FUND: AssetKind.EQUITY_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_MIXED_FUND: AssetKind.MIXED_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_REAL_ESTATE_FUND: AssetKind.REAL_ESTATE_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_FOREIGN_REAL_ESTATE_FUND: AssetKind.FOREIGN_REAL_ESTATE_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_OTHER_FUND: AssetKind.OTHER_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_OTHER: AssetKind.OTHER,
 }
 LOT_METHODS: Mapping[pb.TaxLotMethod.ValueType, LotMethod] = {
     pb.TAX_LOT_METHOD_UNSPECIFIED: LotMethod.FIRST_IN_FIRST_OUT,
@@ -82,19 +47,6 @@ LOT_METHODS: Mapping[pb.TaxLotMethod.ValueType, LotMethod] = {
     pb.TAX_LOT_METHOD_HIGHEST_COST: LotMethod.HIGHEST_COST,
     pb.TAX_LOT_METHOD_LOWEST_TAX: LotMethod.LOWEST_TAX,
     pb.TAX_LOT_METHOD_AVERAGE_COST: LotMethod.AVERAGE_COST,
-}
-_RULES: Mapping[MatchRule, pb.TaxPiece.Rule.ValueType] = {
-    MatchRule.SAME_DAY: pb.TaxPiece.RULE_SAME_DAY,
-    MatchRule.THIRTY_DAYS: pb.TaxPiece.RULE_THIRTY_DAYS,
-    MatchRule.POOL: pb.TaxPiece.RULE_POOL,
-    MatchRule.IDENTIFIED: pb.TaxPiece.RULE_IDENTIFIED,
-    MatchRule.FIRST_IN_FIRST_OUT: pb.TaxPiece.RULE_FIRST_IN_FIRST_OUT,
-    MatchRule.LAST_IN_FIRST_OUT: pb.TaxPiece.RULE_LAST_IN_FIRST_OUT,
-    MatchRule.HIGHEST_COST: pb.TaxPiece.RULE_HIGHEST_COST,
-    MatchRule.LOWEST_TAX: pb.TaxPiece.RULE_LOWEST_TAX,
-    MatchRule.AVERAGE_COST: pb.TaxPiece.RULE_AVERAGE_COST,
-    MatchRule.CAPITAL_RETURNED: pb.TaxPiece.RULE_CAPITAL_RETURNED,
-    MatchRule.EXCHANGED: pb.TaxPiece.RULE_EXCHANGED,
 }
 RECIPIENTS: Mapping[pb.TaxRecipient.ValueType, Recipient] = {
     pb.TAX_RECIPIENT_PERSON: Recipient.PERSON,
@@ -107,68 +59,13 @@ GIVERS: Mapping[pb.TaxGiver.ValueType, Giver] = {
     pb.TAX_GIVER_SPOUSE: Giver.SPOUSE,
     pb.TAX_GIVER_ESTATE: Giver.ESTATE,
 }
-TERMS: Mapping[Term, pb.TaxPiece.Term.ValueType] = {
-    Term.ANY: pb.TaxPiece.TERM_ANY,
-    Term.SHORT: pb.TaxPiece.TERM_SHORT,
-    Term.LONG: pb.TaxPiece.TERM_LONG,
-}
 CURRENCIES = {"united_states": "USD", "united_kingdom": "GBP", "canada": "CAD", "germany": "EUR"}
-# EStG § 51a Abs. 2b with the church tax laws of the states: none, Bavaria and Baden-Württemberg, the others.
-_CHURCH_RATES = (ZERO, Decimal("0.08"), Decimal("0.09"))
-_ONE = Decimal(1)
 
 
 class ExchangeRateMissing(Invalid):
     """An amount is in another currency, and its day has no rate."""
 
     reason = "TAX_RATE_MISSING"
-
-
-TaxpayerRequest: TypeAlias = (
-    pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest | pb.TaxpayerAccounts
-)
-
-
-def rules_of(request: TaxpayerRequest) -> TaxRules:
-    """Return the country's rules with what they must know of the taxpayer.
-
-    Raises:
-        Invalid: An amount is below 0, or a rate is no rate.
-    """
-    name = request.WhichOneof("taxpayer")
-    given = _Facts(name or "taxpayer", Violations())
-    rules: TaxRules
-    match name:
-        case "united_states":
-            us = request.united_states
-            rules = UnitedStatesYear(
-                filing_status=_STATUSES[us.filing_status],
-                ordinary_income=given.number(us, "ordinary_income", low=None),
-                short_brought_forward=given.number(us, "short_brought_forward"),
-                long_brought_forward=given.number(us, "long_brought_forward"),
-                investment_income=given.number(us, "investment_income"),
-                state_rate=given.number(us, "state_rate", high=_ONE),
-            )
-        case "united_kingdom":
-            uk = request.united_kingdom
-            rules = UnitedKingdom(
-                taxable_income=given.number(uk, "taxable_income"),
-                losses_brought_forward=given.number(uk, "losses_brought_forward"),
-            )
-        case "canada":
-            ca = request.canada
-            rules = Canada(
-                marginal_rate=given.number(ca, "marginal_rate", high=_ONE),
-                net_losses_brought_forward=given.number(ca, "net_losses_brought_forward"),
-            )
-        case "germany":
-            rules = _germany(request.germany, given)
-        case None:
-            raise Invalid(
-                "taxpayer: must be given", violations=[FieldViolation("taxpayer", "must be given, was absent")]
-            )
-    given.found.raise_if_any()
-    return rules
 
 
 def history_of(request: pb.PreviewTaxYearRequest) -> History:
@@ -215,124 +112,6 @@ def identical_of(sets: Sequence[pb.IdenticalAssets]) -> Mapping[str, str]:
                 found.add(f"identical[{index}].assets", f"must be in one set, was {asset!r} in two")
     found.raise_if_any()
     return named
-
-
-def assessment_message(rules: TaxRules, assessment: Assessment, law_version: int) -> pb.PreviewTaxYearResponse:
-    """Return the message of an assessment by `rules`, which are those of a version of the year's law."""
-    return pb.PreviewTaxYearResponse(
-        jurisdiction=assessment.jurisdiction,
-        currency_code=assessment.currency,
-        first_date=date_message(assessment.first_date),
-        last_date=date_message(assessment.last_date),
-        disposals=[_disposal_message(each) for each in assessment.of_year()],
-        remaining=[_remaining_message(each) for each in assessment.remaining],
-        lines=[
-            pb.TaxLine(name=line.name, amount=decimal_message(line.amount), source=line.source)
-            for line in assessment.lines
-        ],
-        permanently_lost=decimal_message(assessment.permanently_lost),
-        review=assessment.review,
-        form_rows=[_form_row_message(row) for row in form_rows(assessment)],
-        marginals=[
-            pb.TaxMarginal(
-                term=TERMS[each.term],
-                gain_rate=decimal_message(each.gain_rate),
-                loss_rate=decimal_message(each.loss_rate),
-            )
-            for each in marginals(rules, assessment)
-        ],
-        dividends=[
-            _dividend_message(each)
-            for each in assessment.dividends
-            if assessment.first_date <= each.dividend.day <= assessment.last_date
-        ],
-        law_version=law_version,
-    )
-
-
-def _form_row_message(row: FormRow) -> pb.TaxFormRow:
-    return pb.TaxFormRow(
-        form=row.form,
-        part=row.part,
-        description=row.description,
-        acquired_date=_day(row.acquired_date),
-        sold_date=_day(row.sold_date),
-        proceeds=decimal_message(row.proceeds),
-        cost=decimal_message(row.cost),
-        code=row.code,
-        adjustment=decimal_message(row.adjustment),
-        gain=decimal_message(row.gain),
-    )
-
-
-def number_within(message: decimal_pb2.Decimal, name: str, low: Decimal | None, high: Decimal | None = None) -> Decimal:
-    """Return a number that must be within `low` and `high`, both inside.
-
-    Raises:
-        Invalid: It is not.
-    """
-    value, found = decimal_of(message, name), Violations()
-    _check_within(value, name, low, high, found)
-    found.raise_if_any()
-    return value
-
-
-def _check_within(value: Decimal, name: str, low: Decimal | None, high: Decimal | None, found: Violations) -> None:
-    if low is not None and value < low:
-        found.add(name, f"must be {low} or more, was {value}")
-    if high is not None and value > high:
-        found.add(name, f"must be at most {high}, was {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """Reads what is known of the taxpayer, and collects what is wrong with it."""
-
-    path: str
-    found: Violations
-
-    def number(
-        self, message: _Taxpayer, name: str, *, low: Decimal | None = ZERO, high: Decimal | None = None
-    ) -> Decimal:
-        """Return the number of a field, 0 when it is absent."""
-        if not message.HasField(name):  # type: ignore[arg-type]  # one name for four messages
-            return ZERO
-        return self.within(getattr(message, name), name, low, high)
-
-    def within(self, message: decimal_pb2.Decimal, name: str, low: Decimal | None, high: Decimal | None) -> Decimal:
-        """Return the number of a message, and note when it is outside `low` and `high`, both inside."""
-        value = decimal_of(message, f"{self.path}.{name}")
-        _check_within(value, f"{self.path}.{name}", low, high, self.found)
-        return value
-
-
-def _germany(message: pb.GermanyTaxpayer, given: _Facts) -> Germany:
-    church_rate = given.number(message, "church_rate")
-    if church_rate not in _CHURCH_RATES:
-        given.found.add("germany.church_rate", f"must be 0, 0.08 or 0.09, was {church_rate}")
-    years: list[FundYear] = []
-    known: set[tuple[str, int]] = set()
-    for index, each in enumerate(message.fund_years):
-        path = f"fund_years[{index}]"
-        first = given.within(each.first_price, f"{path}.first_price", ZERO, None)
-        last = given.within(each.last_price, f"{path}.last_price", ZERO, None)
-        distributed = ZERO
-        if each.HasField("distributed"):
-            distributed = given.within(each.distributed, f"{path}.distributed", ZERO, None)
-        if first == 0:
-            given.found.add(f"germany.{path}.first_price", "must be above 0, was 0")
-        if (each.asset, each.year) in known:
-            given.found.add(f"germany.{path}", f"must be one of its asset and year, was {each.asset} {each.year} again")
-        known.add((each.asset, each.year))
-        years.append(FundYear(each.asset, each.year, first, last, distributed))
-    return Germany(
-        kinds={each.asset: _KINDS[each.kind] for each in message.assets},
-        fund_years=tuple(years),
-        joint=message.joint,
-        church_rate=church_rate,
-        share_losses_brought_forward=given.number(message, "share_losses_brought_forward"),
-        other_losses_brought_forward=given.number(message, "other_losses_brought_forward"),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,62 +300,3 @@ def _cost_change(row: pb.TaxCostChange, path: str, exchange: Exchange) -> CostCh
 def _dividend(row: pb.TaxDividend, path: str, exchange: Exchange) -> Dividend:
     day = date_of(row.date, f"{path}.date")
     return Dividend(row.dividend_id, day, row.account_id, row.asset, exchange.amount(row.amount, day, f"{path}.amount"))
-
-
-def _dividend_message(each: AssessedDividend) -> pb.AssessedDividend:
-    return pb.AssessedDividend(
-        dividend_id=each.dividend.dividend_id,
-        date=date_message(each.dividend.day),
-        asset=each.dividend.asset,
-        amount=decimal_message(each.dividend.amount),
-        qualified=decimal_message(each.qualified),
-        held_days=each.held_days,
-    )
-
-
-def _disposal_message(each: AssessedDisposal) -> pb.AssessedDisposal:
-    return pb.AssessedDisposal(
-        disposal_ids=each.disposal_ids,
-        date=date_message(each.day),
-        asset=each.asset,
-        quantity=decimal_message(each.quantity),
-        proceeds=decimal_message(each.proceeds),
-        counted_gain=decimal_message(each.counted_gain),
-        pieces=[_piece_message(piece) for piece in each.pieces],
-    )
-
-
-def _piece_message(piece: Piece) -> pb.TaxPiece:
-    return pb.TaxPiece(
-        rule=_RULES[piece.rule],
-        source=piece.source,
-        quantity=decimal_message(piece.quantity),
-        proceeds=decimal_message(piece.proceeds),
-        cost=decimal_message(piece.cost),
-        gain=decimal_message(piece.gain),
-        disallowed_loss=decimal_message(piece.disallowed_loss),
-        exempt_gain=decimal_message(piece.exempt_gain),
-        counted_gain=decimal_message(piece.counted_gain),
-        term=TERMS[piece.term],
-        acquired_date=_day(piece.acquired_date),
-        held_from_date=_day(piece.held_from_date),
-        lot_id=piece.lot_id or "",
-        note=piece.note,
-        at_cost=piece.treatment is Treatment.AT_COST,
-    )
-
-
-def _remaining_message(each: Remaining) -> pb.TaxRemaining:
-    return pb.TaxRemaining(
-        account_id=each.account_id or "",
-        asset=each.asset,
-        lot_id=each.lot_id or "",
-        quantity=decimal_message(each.quantity),
-        cost=decimal_message(each.cost),
-        acquired_date=_day(each.acquired_date),
-        held_from_date=_day(each.held_from_date),
-    )
-
-
-def _day(value: date | None) -> date_pb2.Date | None:
-    return None if value is None else date_message(value)

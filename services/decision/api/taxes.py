@@ -9,6 +9,7 @@ import grpc.aio
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceServicer
+from services.decision.api.assessment_messages import assessment_message
 from services.decision.api.callers import subject
 from services.decision.api.tax_action_messages import comparison_message, wish_of
 from services.decision.api.tax_event_messages import accounts_named, events_of, recorded_message
@@ -20,9 +21,11 @@ from services.decision.api.tax_ledger_messages import (
     taxpayers_of,
     year_message,
 )
-from services.decision.api.tax_messages import assessment_message, history_of, identical_of, rules_of
+from services.decision.api.tax_messages import history_of, identical_of
+from services.decision.api.taxpayer_messages import rules_of
 from services.decision.app.tax_laws import TaxLawApp
-from services.decision.app.taxes import EventFilter, TaxApp, Taxpayer
+from services.decision.app.tax_ports import EventFilter, Taxpayer
+from services.decision.app.taxes import TaxApp
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.laws import LawVersion
 from services.kernel.ids import AccountId, InstrumentId

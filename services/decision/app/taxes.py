@@ -1,50 +1,45 @@
 """Keeps what happened to accounts' lots, and works out what a history comes to under the tax law of a country."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Protocol
 
-from services.decision.app.book import AccountNotFound, Books
-from services.decision.app.book import Ledger as BookLedger
 from services.decision.app.policy_sets import DatedSets, PolicySets
 from services.decision.app.ports import PolicyDocuments
-from services.decision.app.prices import Prices, PriceSetNotFound
-from services.decision.app.tax_laws import TaxLaws
-from services.decision.domain.book import AccountBook, SnapshotId
+from services.decision.app.prices import PriceSetNotFound
+from services.decision.app.tax_loading import check_found, days_of, loaded, named, sale_days, with_households
+from services.decision.app.tax_ports import (
+    Assessed,
+    Comparison,
+    EventFilter,
+    Ledger,
+    Recorded,
+    Taxpayer,
+    TaxReading,
+    TaxWriting,
+    TaxYear,
+    Wish,
+)
 from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.prices import PriceSetId
-from services.decision.domain.problem import Side
-from services.decision.domain.tax.actions import Compared, Terms, compare
+from services.decision.domain.tax.actions import Terms, compare
 from services.decision.domain.tax.assessment.history import (
     EARLIEST_DATE,
-    Disposal,
-    Gift,
     History,
     Owner,
-    Transfer,
 )
-from services.decision.domain.tax.assessment.results import Assessment, Line, SoldMoreThanHeld, TaxRules
-from services.decision.domain.tax.assessment.rows import Redemption
+from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
 from services.decision.domain.tax.laws import LAWS, Law, law_book
 from services.decision.domain.tax.ledger import (
-    BookedTrade,
-    Difference,
-    LedgerAccount,
-    PendingEffect,
-    PendingPurchase,
-    Standing,
     differences,
     ledger_history,
     pending_effects,
     standings,
 )
-from services.decision.domain.tax.projection import Scenario
-from services.decision.domain.tax.replacements import Replacement, replacements
+from services.decision.domain.tax.replacements import replacements
 from services.decision.domain.tax.situation import Situation, tax_year_of
 from services.kernel.clock import Clock
 from services.kernel.errors import Fact, Invalid, Unreachable, Violations
@@ -53,170 +48,8 @@ from services.kernel.ids import AccountId, InstrumentId
 
 # An event is at most 60 KiB; the record itself keeps every row.
 EVENTS_TOLD_MAX = 400
-# More accounts than a household has.
-HOUSEHOLD_MAX = 1_000
 # An account is kept in the currency of the country that taxes it.
 LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events to list; None for all."""
-
-    account_id: AccountId | None = None
-    instrument_id: InstrumentId | None = None
-
-
-class TaxRecords(Protocol):
-    """The events on record."""
-
-    async def get(self, event_ids: Collection[str]) -> Mapping[str, RecordedEvent]:
-        """Return those events that are on record."""
-        ...
-
-    async def add(self, events: Sequence[TaxEvent], at: datetime) -> None:
-        """Keep new events."""
-        ...
-
-    async def withdraw(self, event_ids: Collection[str], at: datetime) -> int:
-        """Let events count no more, and return how many did until now."""
-        ...
-
-    async def complete(self, until: Mapping[AccountId, date]) -> None:
-        """Keep up to which day accounts' whole histories are on record."""
-        ...
-
-    async def complete_until(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:
-        """Return up to which day the whole history of accounts is on record; absent where it is not."""
-        ...
-
-    async def counting(self, account_ids: Collection[AccountId]) -> Sequence[TaxEvent]:
-        """Return the events that count, of the accounts and of every asset, by day and id."""
-        ...
-
-    async def listed(self, which: EventFilter, after: tuple[date, str] | None, limit: int) -> Sequence[RecordedEvent]:
-        """Return events by day and id, those after `after`."""
-        ...
-
-    async def stand(self, standings: Sequence[Standing]) -> None:
-        """Let accounts stand where the ledger says."""
-        ...
-
-    async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
-        """Return everything booked to the accounts, by position."""
-        ...
-
-    async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
-        """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""
-        ...
-
-
-class Emit(Protocol):
-    """Tells audit of changes, in this transaction."""
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Tell it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TaxWriting:
-    """One database transaction, to write in."""
-
-    books: BookLedger
-    records: TaxRecords
-    laws: TaxLaws
-    emit: Emit
-
-
-@dataclass(frozen=True, slots=True)
-class TaxReading:
-    """One database transaction, to read in."""
-
-    books: Books
-    records: TaxRecords
-    laws: TaxLaws
-    prices: Prices
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a request to keep events did, counted; and of which accounts no ledger can be made yet, with why not."""
-
-    recorded: int
-    known: int
-    withdrawn: int
-    unsettled: tuple[tuple[AccountId, Fact], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """A taxpayer's ledger of a year.
-
-    Attributes:
-        rules: With the losses of earlier years brought forward.
-        brought_forward: Those losses.
-        differences: Where the ledger's units are not those of the book.
-        pending: Orders to buy that are on their way.
-        law_version: Of the year; 0 is the release's own.
-    """
-
-    history: History
-    rules: TaxRules
-    assessment: Assessment
-    brought_forward: tuple[Line, ...]
-    differences: tuple[Difference, ...]
-    pending: tuple[PendingEffect, ...]
-    law_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Assessed:
-    """A year assessed by rules as they are in force; `law_version` 0 is the release's own."""
-
-    rules: TaxRules
-    assessment: Assessment
-    law_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Taxpayer:
-    """Whose year is assessed: the accounts that matter, and the rules with what is known of the taxpayer."""
-
-    taxpayer_id: str
-    owners: Mapping[AccountId, Owner]
-    rules: TaxRules
-
-
-@dataclass(frozen=True, slots=True)
-class TaxYear:
-    """A taxpayer's year, and the losses still open: those that would count, and those that would not; 0 or more."""
-
-    ledger: Ledger
-    open_loss: Decimal
-    denied_loss: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What comparing asks about, besides accounts and taxpayer."""
-
-    price_set_id: PriceSetId | None
-    scenarios: tuple[Scenario, ...]
-    volatility: Decimal
-    minimum: Decimal
-    withdrawal: Decimal
-    tax_limit: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What a taxpayer could do on a day, and what to hold instead of what is sold."""
-
-    today: date
-    currency: str
-    compared: Compared
-    replacements: tuple[Replacement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +87,7 @@ class TaxApp:
         """
         async with self.read() as session:
             found = await session.books.holdings(account_ids)
-        _check_found(account_ids, found)
+        check_found(account_ids, found)
         return {each.account_id: each.currency for each in found}
 
     async def record(
@@ -288,7 +121,7 @@ class TaxApp:
             gone = await session.records.withdraw(withdrawn, now)
             await session.records.complete(complete)
             ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
-            touched = {*_named(events), *_named(ended), *complete}
+            touched = {*named(events), *named(ended), *complete}
             unsettled = await self._stand(session, touched, named_sets, now.date())
             await session.emit(_told(fresh, complete, ended))
         return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)
@@ -336,17 +169,17 @@ class TaxApp:
         """
         async with self.read() as session:
             ended = [each.event for each in (await session.records.get(withdrawn)).values()]
-            touched = {*_named(events), *_named(ended), *complete}
+            touched = {*named(events), *named(ended), *complete}
             until = await session.records.complete_until(touched)
             if not until and not complete:
                 return ()
             held = await session.books.holdings({*until, *complete})
-            groups = await _with_households(session.books, [each.account_id for each in held])
+            groups = await with_households(session.books, [each.account_id for each in held])
             account_ids = sorted({each.account_id for group in groups for each in group})
             known = [*events, *await session.records.counting(account_ids)]
             trades = await session.records.trades(account_ids)
         try:
-            return await PolicySets(self.policy, account_ids).of(account_ids, _sale_days(known, trades))
+            return await PolicySets(self.policy, account_ids).of(account_ids, sale_days(known, trades))
         except (Unreachable, Invalid) as fact:
             return fact
 
@@ -367,13 +200,13 @@ class TaxApp:
         book = law_book(await session.laws.versions())
         # Whatever changes accounts takes turns with booking.
         await session.books.lock_stream()
-        of_households = await _with_households(session.books, until.keys())
+        of_households = await with_households(session.books, until.keys())
         for group in of_households:
             law = LAW_OF_CURRENCY.get(group[0].currency)
             if law is None:
                 continue
             owners = {each.account_id: Owner.TAXPAYER for each in group}
-            accounts, events, sets = await _loaded(session.books, session.records, owners, {})
+            accounts, events, sets = await loaded(session.books, session.records, owners, {})
             try:
                 history = ledger_history(accounts, events, sets, named_sets).checked(today)
                 found = await asyncio.to_thread(standings, accounts, history, law, book, today)
@@ -416,12 +249,12 @@ class TaxApp:
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
-            accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
+            accounts, events, sets = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions(), law_time)
         today = self.clock.now().date()
         asked = policy_sets or PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, _days_of(accounts, events))
+        named_sets = await asked.of(owners, days_of(accounts, events))
 
         def assessed() -> Ledger:
             in_force = book.under(rules)
@@ -480,7 +313,7 @@ class TaxApp:
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
-            accounts, events, sets = await _loaded(session.books, session.records, owners, identical)
+            accounts, events, sets = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions())
             found = await session.prices.price_set(wish.price_set_id)
@@ -494,7 +327,7 @@ class TaxApp:
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 
         asked = PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, {*_days_of(accounts, events), today})
+        named_sets = await asked.of(owners, {*days_of(accounts, events), today})
 
         def compared() -> Comparison:
             in_force = book.under(rules)
@@ -512,76 +345,6 @@ class TaxApp:
             return Comparison(today, situation.assessment.currency, made, instead)
 
         return await asyncio.to_thread(compared)
-
-
-async def _loaded(
-    books: Books, records: TaxRecords, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]
-) -> tuple[Sequence[LedgerAccount], Sequence[TaxEvent], Mapping[str, str]]:
-    """Return accounts with what is on record about them, the events that count, and the sets of identical instruments.
-
-    Raises:
-        AccountNotFound: The book does not have one.
-    """
-    found = await books.accounts(owners.keys(), trades_since=date.max)
-    _check_found(owners.keys(), found)
-    until = await records.complete_until(owners.keys())
-    trades = await records.trades(owners.keys())
-    events = await records.counting(owners.keys())
-    accounts = [
-        LedgerAccount(
-            account,
-            owners[account.account_id],
-            await _opening(books, account),
-            until.get(account.account_id),
-            tuple(trades.get(account.account_id, ())),
-        )
-        for account in found
-    ]
-    names = {InstrumentId(each.row.asset) for each in events}
-    names |= {each.instrument_id for account in found for each in account.positions}
-    names |= {each.instrument_id for booked in trades.values() for each in booked}
-    instruments = await books.instruments(names)
-    sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
-    return accounts, events, {**sets, **identical}
-
-
-def _sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[BookedTrade]]) -> set[date]:
-    """Return the days on which something left an account: a loss is judged by the sets of its day."""
-    left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Redemption | Transfer)}
-    return left | {each.trade_date for booked in trades.values() for each in booked if each.side is Side.SELL}
-
-
-def _days_of(accounts: Sequence[LedgerAccount], events: Sequence[TaxEvent]) -> set[date]:
-    return _sale_days(events, {each.account.account_id: each.trades for each in accounts})
-
-
-async def _with_households(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountBook]]:
-    """Return the accounts in groups, each with all accounts of its household; one without is a group of its own."""
-    groups: dict[str, Sequence[AccountBook]] = {}
-    for account in await books.holdings(account_ids):
-        household = account.household_id
-        name = f"household {household}" if household is not None else f"account {account.account_id}"
-        if name not in groups:
-            alone = household is None
-            groups[name] = [account] if alone else await books.listed(household, None, HOUSEHOLD_MAX)
-    return list(groups.values())
-
-
-def _named(events: Iterable[TaxEvent]) -> set[AccountId]:
-    return {AccountId(each.account_id) for each in events if each.account_id is not None}
-
-
-async def _opening(books: Books, account: AccountBook) -> AccountBook:
-    opening = await books.of_snapshot(SnapshotId(account.snapshot_id), account.account_id)
-    if opening is None:
-        raise AccountNotFound(f"account {account.account_id} has no snapshot", account_id=account.account_id)
-    return opening
-
-
-def _check_found(wanted: Iterable[AccountId], found: Sequence[AccountBook]) -> None:
-    missing = sorted(set(wanted) - {each.account_id for each in found})
-    if missing:
-        raise AccountNotFound(f"account {missing[0]} does not exist", account_id=missing[0])
 
 
 def _told(

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.decision.app.taxes import EventFilter, TaxReading, TaxWriting
+from services.decision.app.tax_ports import EventFilter, TaxReading, TaxWriting
 from services.decision.domain.plan import LIVE_STATES
 from services.decision.domain.plan_parts import planned_purchases
 from services.decision.domain.problem import ZERO, LotId, Side

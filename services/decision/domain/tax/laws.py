@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction
-from services.decision.domain.tax.assessment import canada, germany, united_kingdom, us_years
+from services.decision.domain.tax.assessment import canada, german_years, united_kingdom, us_years
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.law_table import LawTable, Years, check_amounts
@@ -46,7 +46,7 @@ LAWS: dict[str, Law] = {
     code: Law(code, currency, JURISDICTIONS[code], assessing, table)
     for code, currency, assessing, table in (
         ("CA", "CAD", Canada(), canada.TABLE),
-        ("DE", "EUR", Germany(), germany.TABLE),
+        ("DE", "EUR", Germany(), german_years.TABLE),
         ("GB", "GBP", UnitedKingdom(), united_kingdom.TABLE),
         ("US", "USD", UnitedStatesYear(), us_years.TABLE),
     )

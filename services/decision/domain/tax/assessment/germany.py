@@ -23,155 +23,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
-from typing import TypeVar
 
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.german_depots import Depots, Lot
+from services.decision.domain.tax.assessment.german_years import (
+    EXEMPT_PART,
+    FUNDS,
+    YEARS,
+    AssetKind,
+    FundYear,
+    YearRules,
+)
 from services.decision.domain.tax.assessment.history import (
-    Acquisition,
-    CostChange,
-    Disposal,
     History,
-    Owner,
-    Reorganization,
-    Transfer,
-    Treatment,
     cents,
-    fraction_of,
-    part,
     total,
 )
-from services.decision.domain.tax.assessment.law_table import AmountKind, Named, Years
+from services.decision.domain.tax.assessment.law_table import Years
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
     Line,
     MatchRule,
-    Piece,
     Remaining,
-    SoldMoreThanHeld,
     check_year,
-    money_received,
     review_of,
-    treated,
 )
 from services.decision.domain.tax.assessment.settling import GERMANY, settled
 
-Row = TypeVar("Row", Acquisition, Disposal, CostChange, Transfer)
-
-FIFO_SOURCE = "EStG § 20 Abs. 4 Satz 7"
-EXCHANGED_SOURCE = "EStG § 20 Abs. 4a Satz 2"
-MIXED_SOURCE = "EStG § 20 Abs. 2 Satz 1 Nr. 1, BFH 2022 II S. 636"
-# BMF of 2023 (BStBl I S. 1471), Rz. 100a: money up to this part of what the new units are worth leaves it an exchange.
-SMALL_MONEY = Fraction(1, 10)
-
-
-class AssetKind(StrEnum):
-    """What an asset is to the tax; funds by what they must hold."""
-
-    SHARE = "SHARE"
-    EQUITY_FUND = "EQUITY_FUND"
-    MIXED_FUND = "MIXED_FUND"
-    REAL_ESTATE_FUND = "REAL_ESTATE_FUND"
-    FOREIGN_REAL_ESTATE_FUND = "FOREIGN_REAL_ESTATE_FUND"
-    OTHER_FUND = "OTHER_FUND"
-    # Bonds, certificates and the like.
-    OTHER = "OTHER"
-
-
-# InvStG § 20 Abs. 1, 2, 3: the part of income and of gains that private investors do not tax.
-EXEMPT_PART: dict[AssetKind, Decimal] = {
-    AssetKind.EQUITY_FUND: Decimal("0.30"),
-    AssetKind.MIXED_FUND: Decimal("0.15"),
-    AssetKind.REAL_ESTATE_FUND: Decimal("0.60"),
-    AssetKind.FOREIGN_REAL_ESTATE_FUND: Decimal("0.80"),
-}
-FUNDS = frozenset(
-    {
-        AssetKind.EQUITY_FUND,
-        AssetKind.MIXED_FUND,
-        AssetKind.REAL_ESTATE_FUND,
-        AssetKind.FOREIGN_REAL_ESTATE_FUND,
-        AssetKind.OTHER_FUND,
-    }
-)
-
 # InvStG § 18 Abs. 1 Satz 2.
 BASE_RATE_PART = Decimal("0.7")
-
-
-@dataclass(frozen=True, slots=True)
-class YearRules:
-    """What the Bundestag and the Ministry of Finance set for the year.
-
-    Attributes:
-        base_rate: For the advance lump sums, InvStG § 18 Abs. 4; at 0 and below none is due.
-        allowance: Of one person, EStG § 20 Abs. 9 Satz 1; couples have it twice.
-        rate: EStG § 32d Abs. 1 Satz 1.
-        solidarity: SolzG § 4 Satz 1.
-    """
-
-    base_rate: Decimal
-    allowance: Decimal
-    rate: Decimal = Decimal("0.25")
-    solidarity: Decimal = Decimal("0.055")
-
-
-YEARS: dict[int, YearRules] = {
-    2018: YearRules(Decimal("0.0087"), Decimal(801)),
-    2019: YearRules(Decimal("0.0052"), Decimal(801)),
-    2020: YearRules(Decimal("0.0007"), Decimal(801)),
-    2021: YearRules(Decimal("-0.0045"), Decimal(801)),
-    2022: YearRules(Decimal("-0.0005"), Decimal(801)),
-    2023: YearRules(Decimal("0.0255"), Decimal(1000)),
-    2024: YearRules(Decimal("0.0229"), Decimal(1000)),
-    2025: YearRules(Decimal("0.0253"), Decimal(1000)),
-    2026: YearRules(Decimal("0.0320"), Decimal(1000)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class GermanyTable:
-    """The amounts by name."""
-
-    years: Mapping[int, YearRules]
-
-    @property
-    def names(self) -> tuple[Named, ...]:
-        """Every amount that a year has."""
-        return (
-            Named("base_rate", AmountKind.SIGNED_RATE),
-            Named("allowance", AmountKind.MONEY),
-            Named("rate", AmountKind.RATE),
-            Named("solidarity", AmountKind.RATE),
-        )
-
-    def first_date(self, tax_year: int) -> date:
-        """Return the first day of the calendar year."""
-        return date(tax_year, 1, 1)
-
-    def amounts(self, year: YearRules) -> Mapping[str, Decimal]:
-        """Return a year's amounts by name."""
-        return {each.name: getattr(year, each.name) for each in self.names}
-
-    def year(self, amounts: Mapping[str, Decimal]) -> YearRules:
-        """Return the year of checked amounts."""
-        return YearRules(**{each.name: amounts[each.name] for each in self.names})
-
-
-TABLE = GermanyTable(YEARS)
-
-
-@dataclass(frozen=True, slots=True)
-class FundYear:
-    """A fund's calendar year, of one unit, in euros."""
-
-    asset: str
-    year: int
-    first_price: Decimal
-    last_price: Decimal
-    distributed: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +95,9 @@ class Germany:
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
         lump_sums = ZERO
-        received: dict[str, list[tuple[date, str, list[_Lot]]]] = defaultdict(list)
+        received: dict[str, list[tuple[date, str, list[Lot]]]] = defaultdict(list)
         for asset in history.assets_in_order:
-            depots = _Depots(self, history, asset)
+            depots = Depots(self, history, asset)
             depots.run(date(tax_year, 12, 31), received)
             disposals += depots.disposals
             remaining += depots.remaining()
@@ -350,251 +232,3 @@ class Germany:
     def _allowance(self, tax_year: int) -> Decimal:
         single = self.years[tax_year].allowance
         return single * 2 if self.joint else single
-
-
-@dataclass(slots=True)
-class _Lot:
-    """Units bought together.
-
-    Attributes:
-        known_from: What happened to the asset before is in `units` and `cost` already.
-        taxed: Advance lump sums that were income already, before partial exemption.
-    """
-
-    lot_id: str
-    acquired_date: date
-    units: Fraction
-    cost: Decimal
-    known_from: date
-    taxed: Decimal = ZERO
-
-    def take(self, units: Fraction) -> tuple[Decimal, Decimal]:
-        """Take `units` out, and return their part of the cost and of what was taxed already."""
-        cost, taxed = part(self.cost, units, self.units), part(self.taxed, units, self.units)
-        self.units -= units
-        self.cost = total((self.cost, cost.copy_negate()))
-        self.taxed = total((self.taxed, taxed.copy_negate()))
-        return cost, taxed
-
-
-@dataclass(slots=True)
-class _Depots:
-    """One asset in all depots of the taxpayer over the history. `lots`: by depot, the oldest first."""
-
-    rules: Germany
-    history: History
-    asset: str
-    lots: dict[str, list[_Lot]] = field(default_factory=dict)
-    disposals: list[AssessedDisposal] = field(default_factory=list)
-    # By the year in which they are income: the one after the fund's; after partial exemption.
-    lump_sums: dict[int, Decimal] = field(default_factory=dict)
-
-    def run(self, last: date, received: dict[str, list[tuple[date, str, list[_Lot]]]]) -> None:
-        """Walk the days in order; a year's advance lump sum comes between its last day and the next year's first.
-
-        What the asset becomes is put into `received` for the assets that come later.
-        """
-        bought = _by_day(sorted(self._rows(self.history.acquisitions), key=lambda each: each.lot_id))
-        sold = _by_day(sorted(self._rows(self.history.disposals), key=lambda each: each.disposal_id))
-        moved = _by_day(sorted(self._rows(self.history.transfers), key=lambda each: each.transfer_id))
-        changes = _by_day(
-            sorted(self._rows(self.history.cost_changes), key=lambda each: (each.account_id, each.amount))
-        )
-        leaves = {each.day: each for each in self.history.reorganizations if each.asset == self.asset}
-        arrived: dict[date, list[tuple[str, list[_Lot]]]] = defaultdict(list)
-        for day, account_id, lots in received.pop(self.asset, ()):
-            arrived[day].append((account_id, lots))
-        year = None
-        for day in sorted({*bought, *sold, *moved, *changes, *leaves, *arrived}):
-            for passed in range(day.year if year is None else year, day.year):
-                self._advance(passed)
-            year = day.year
-            for account_id, lots in arrived.get(day, ()):
-                self._receive(account_id, lots)
-            if day in leaves:
-                row = leaves[day]
-                for account_id in sorted(self.lots):
-                    if row.money:
-                        self._exchange(row, account_id)
-                    received[row.new_asset].append((day, account_id, self._reorganize(row, account_id)))
-            for transfer in moved.get(day, ()):
-                self._transfer(transfer)
-            for acquisition in bought.get(day, ()):
-                units, held_from = self.history.units(acquisition), acquisition.held_from or day
-                lot = _Lot(acquisition.lot_id, held_from, units, acquisition.cost, acquisition.known_from)
-                self._receive(acquisition.account_id, [lot])
-            for change in changes.get(day, ()):
-                self._change(change.account_id, change.amount)
-            for disposal in sold.get(day, ()):
-                self._sell(disposal)
-        for passed in range(last.year if year is None else year, last.year + 1):
-            self._advance(passed)
-
-    def remaining(self) -> list[Remaining]:
-        """Return the lots still held."""
-        return [
-            Remaining(
-                account_id,
-                self.asset,
-                self.history.quantity_on(self.asset, date.max, lot.units),
-                lot.cost,
-                lot_id=lot.lot_id,
-                acquired_date=lot.acquired_date,
-            )
-            for account_id, lots in self.lots.items()
-            for lot in lots
-        ]
-
-    def _rows(self, rows: tuple[Row, ...]) -> list[Row]:
-        accounts = self.history.account
-        return [
-            row
-            for row in rows
-            if row.asset == self.asset
-            and accounts[row.account_id].owner is Owner.TAXPAYER
-            and not accounts[row.account_id].sheltered
-        ]
-
-    def _receive(self, account_id: str, lots: list[_Lot]) -> None:
-        held = self.lots.setdefault(account_id, [])
-        held += lots
-        held.sort(key=lambda each: (each.acquired_date, each.lot_id))
-
-    def _reorganize(self, row: Reorganization, account_id: str) -> list[_Lot]:
-        made: list[_Lot] = []
-        for lot in self.lots[account_id]:
-            if lot.known_from >= row.day:
-                continue
-            cost, taxed = fraction_of(lot.cost, row.cost_part), fraction_of(lot.taxed, row.cost_part)
-            units = self.history.become(row, lot.units)
-            made.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, row.day, taxed))
-            lot.cost, lot.taxed = total((lot.cost, cost.copy_negate())), total((lot.taxed, taxed.copy_negate()))
-            lot.units = Fraction(0) if row.ends_old else lot.units
-        self.lots[account_id] = [lot for lot in self.lots[account_id] if lot.units]
-        return made
-
-    def _exchange(self, row: Reorganization, account_id: str) -> None:
-        """Count the money of a merger as income, and leave the cost; beyond a tenth, sell everything for both."""
-        worth_of_one = Fraction(row.new_value or ZERO) * row.ratio
-        if Fraction(row.money) > SMALL_MONEY * worth_of_one:
-            self._sell_for_both(row, account_id, worth_of_one)
-            return
-        lots = [lot for lot in self.lots[account_id] if lot.known_from < row.day]
-        units = sum((lot.units for lot in lots), Fraction(0)) / self.history.scale(row.asset, row.day)
-        money = cents(Fraction(row.money) * units)
-        if money:
-            income = money_received(row.day, self.asset, money, ZERO, EXCHANGED_SOURCE)
-            exempt = cents(Fraction(money) * Fraction(self.rules.exempt_part(self.asset)))
-            pieces = tuple(replace(piece, exempt_gain=exempt) for piece in income.pieces)
-            self.disposals.append(replace(income, pieces=pieces))
-
-    def _sell_for_both(self, row: Reorganization, account_id: str, worth_of_one: Fraction) -> None:
-        """Sell each lot for money and new units, which then cost what they are worth, from the day on."""
-        for lot in self.lots[account_id]:
-            if lot.known_from >= row.day:
-                continue
-            units = lot.units / self.history.scale(row.asset, row.day)
-            worth = cents(worth_of_one * units)
-            proceeds = total((cents(Fraction(row.money) * units), worth))
-            quantity = self.history.quantity_on(self.asset, row.day, lot.units)
-            cost = total((lot.cost, lot.taxed))
-            piece = replace(self._piece(lot, ZERO, proceeds, cost, lot.taxed), source=MIXED_SOURCE)
-            piece = replace(piece, note=f"{quantity} units went for money and new units")
-            self.disposals.append(AssessedDisposal((), row.day, self.asset, ZERO, proceeds, (piece,)))
-            lot.cost, lot.taxed, lot.acquired_date = worth, ZERO, row.day
-
-    def _transfer(self, row: Transfer) -> None:
-        """Move lots to another depot with what they cost: EStG § 43a Abs. 2 Satz 3; the oldest when none is named."""
-        left = self.history.units(row)
-        held = self.lots.get(row.account_id, [])
-        named = [lot for lot_id in row.lot_ids for lot in held if lot.lot_id == lot_id]
-        moved: list[_Lot] = []
-        for lot in (*named, *(lot for lot in held if lot.lot_id not in row.lot_ids)):
-            units = min(left, lot.units)
-            if units:
-                cost, taxed = lot.take(units)
-                moved.append(_Lot(lot.lot_id, lot.acquired_date, units, cost, lot.known_from, taxed))
-                left -= units
-        if left:
-            raise self._missing(row.account_id, row.day, left, "transferred")
-        self.lots[row.account_id] = [lot for lot in held if lot.units]
-        self._receive(row.to_account_id, moved)
-
-    def _change(self, account_id: str, amount: Decimal) -> None:
-        lots = self.lots.get(account_id, [])
-        units = sum((lot.units for lot in lots), Fraction(0))
-        for lot in lots:
-            share = part(amount, lot.units, units)
-            lot.cost, amount, units = total((lot.cost, share)), total((amount, share.copy_negate())), units - lot.units
-
-    def _advance(self, year: int) -> None:
-        if self.rules.kind(self.asset) not in FUNDS:
-            return
-        exempt = Fraction(self.rules.exempt_part(self.asset))
-        for lot in (lot for _, lots in sorted(self.lots.items()) for lot in lots):
-            scale = self.history.scale(self.asset, date(year, 12, 31))
-            sums = cents(self.rules.lump_sum(self.asset, year, lot.acquired_date) * lot.units / scale)
-            if sums:
-                lot.taxed = total((lot.taxed, sums))
-                income = cents(Fraction(sums) * (1 - exempt))
-                self.lump_sums[year + 1] = total((self.lump_sums.get(year + 1, ZERO), income))
-
-    def _sell(self, disposal: Disposal) -> None:
-        left, proceeds = self.history.units(disposal), disposal.proceeds
-        pieces: list[Piece] = []
-        lots = self.lots.get(disposal.account_id, [])
-        while left and lots:
-            lot = lots[0]
-            units = min(left, lot.units)
-            share = part(proceeds, units, left)
-            cost, taxed = lot.take(units)
-            left, proceeds = left - units, total((proceeds, share.copy_negate()))
-            quantity = self.history.quantity_on(self.asset, disposal.day, units)
-            piece = self._piece(lot, quantity, share, total((cost, taxed)), taxed)
-            if disposal.treatment is Treatment.AT_COST:
-                piece = replace(treated(piece, disposal.treatment, disposal.source), exempt_gain=ZERO)
-            pieces.append(piece)
-            if not lot.units:
-                lots.pop(0)
-        if left:
-            raise self._missing(disposal.account_id, disposal.day, left, "sold")
-        self.disposals.append(
-            AssessedDisposal(
-                (disposal.disposal_id,),
-                disposal.day,
-                self.asset,
-                disposal.quantity,
-                total(piece.proceeds for piece in pieces),
-                tuple(pieces),
-            )
-        )
-
-    def _missing(self, account_id: str, day: date, units: Fraction, done: str) -> SoldMoreThanHeld:
-        missing = self.history.quantity_on(self.asset, day, units)
-        return SoldMoreThanHeld(
-            f"{self.asset}: {missing} units {done} on {day} were never bought in {account_id}",
-            asset=self.asset,
-            date=day,
-            missing=missing,
-        )
-
-    def _piece(self, lot: _Lot, quantity: Decimal, proceeds: Decimal, cost: Decimal, taxed: Decimal) -> Piece:
-        piece = Piece(
-            MatchRule.FIRST_IN_FIRST_OUT,
-            quantity,
-            proceeds,
-            cost,
-            FIFO_SOURCE,
-            acquired_date=lot.acquired_date,
-            lot_id=lot.lot_id,
-            note=f"{taxed} of advance lump sums was taxed already (InvStG § 19 Abs. 1 Satz 3)" if taxed else "",
-        )
-        exempt = self.rules.exempt_part(self.asset)
-        return replace(piece, exempt_gain=cents(Fraction(piece.gain) * Fraction(exempt))) if exempt else piece
-
-
-def _by_day(rows: list[Row]) -> dict[date, list[Row]]:
-    days: dict[date, list[Row]] = {}
-    for row in rows:
-        days.setdefault(row.day, []).append(row)
-    return days

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from services.decision.domain.tax.assessment.germany import AssetKind, FundYear
+from services.decision.domain.tax.assessment.german_years import AssetKind, FundYear
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     Disposal,

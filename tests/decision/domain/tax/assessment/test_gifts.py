@@ -8,7 +8,8 @@ import pytest
 
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.forms import form_rows
-from services.decision.domain.tax.assessment.germany import AssetKind, Germany
+from services.decision.domain.tax.assessment.german_years import AssetKind
+from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import (
     CostChange,
     Gift,

@@ -1,0 +1,192 @@
+"""What the use cases of tax need of the outside, and what they answer with."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from services.decision.app.book import Books
+from services.decision.app.book import Ledger as BookLedger
+from services.decision.app.prices import Prices
+from services.decision.app.tax_laws import TaxLaws
+from services.decision.domain.prices import PriceSetId
+from services.decision.domain.tax.actions import Compared
+from services.decision.domain.tax.assessment.history import (
+    History,
+    Owner,
+)
+from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
+from services.decision.domain.tax.events import RecordedEvent, TaxEvent
+from services.decision.domain.tax.ledger import (
+    BookedTrade,
+    Difference,
+    PendingEffect,
+    PendingPurchase,
+    Standing,
+)
+from services.decision.domain.tax.projection import Scenario
+from services.decision.domain.tax.replacements import Replacement
+from services.kernel.errors import Fact
+from services.kernel.events import Event
+from services.kernel.ids import AccountId, InstrumentId
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None for all."""
+
+    account_id: AccountId | None = None
+    instrument_id: InstrumentId | None = None
+
+
+class TaxRecords(Protocol):
+    """The events on record."""
+
+    async def get(self, event_ids: Collection[str]) -> Mapping[str, RecordedEvent]:
+        """Return those events that are on record."""
+        ...
+
+    async def add(self, events: Sequence[TaxEvent], at: datetime) -> None:
+        """Keep new events."""
+        ...
+
+    async def withdraw(self, event_ids: Collection[str], at: datetime) -> int:
+        """Let events count no more, and return how many did until now."""
+        ...
+
+    async def complete(self, until: Mapping[AccountId, date]) -> None:
+        """Keep up to which day accounts' whole histories are on record."""
+        ...
+
+    async def complete_until(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, date]:
+        """Return up to which day the whole history of accounts is on record; absent where it is not."""
+        ...
+
+    async def counting(self, account_ids: Collection[AccountId]) -> Sequence[TaxEvent]:
+        """Return the events that count, of the accounts and of every asset, by day and id."""
+        ...
+
+    async def listed(self, which: EventFilter, after: tuple[date, str] | None, limit: int) -> Sequence[RecordedEvent]:
+        """Return events by day and id, those after `after`."""
+        ...
+
+    async def stand(self, standings: Sequence[Standing]) -> None:
+        """Let accounts stand where the ledger says."""
+        ...
+
+    async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
+        """Return everything booked to the accounts, by position."""
+        ...
+
+    async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
+        """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""
+        ...
+
+
+class Emit(Protocol):
+    """Tells audit of changes, in this transaction."""
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Tell it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaxWriting:
+    """One database transaction, to write in."""
+
+    books: BookLedger
+    records: TaxRecords
+    laws: TaxLaws
+    emit: Emit
+
+
+@dataclass(frozen=True, slots=True)
+class TaxReading:
+    """One database transaction, to read in."""
+
+    books: Books
+    records: TaxRecords
+    laws: TaxLaws
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a request to keep events did, counted; and of which accounts no ledger can be made yet, with why not."""
+
+    recorded: int
+    known: int
+    withdrawn: int
+    unsettled: tuple[tuple[AccountId, Fact], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A taxpayer's ledger of a year.
+
+    Attributes:
+        rules: With the losses of earlier years brought forward.
+        brought_forward: Those losses.
+        differences: Where the ledger's units are not those of the book.
+        pending: Orders to buy that are on their way.
+        law_version: Of the year; 0 is the release's own.
+    """
+
+    history: History
+    rules: TaxRules
+    assessment: Assessment
+    brought_forward: tuple[Line, ...]
+    differences: tuple[Difference, ...]
+    pending: tuple[PendingEffect, ...]
+    law_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A year assessed by rules as they are in force; `law_version` 0 is the release's own."""
+
+    rules: TaxRules
+    assessment: Assessment
+    law_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taxpayer:
+    """Whose year is assessed: the accounts that matter, and the rules with what is known of the taxpayer."""
+
+    taxpayer_id: str
+    owners: Mapping[AccountId, Owner]
+    rules: TaxRules
+
+
+@dataclass(frozen=True, slots=True)
+class TaxYear:
+    """A taxpayer's year, and the losses still open: those that would count, and those that would not; 0 or more."""
+
+    ledger: Ledger
+    open_loss: Decimal
+    denied_loss: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What comparing asks about, besides accounts and taxpayer."""
+
+    price_set_id: PriceSetId | None
+    scenarios: tuple[Scenario, ...]
+    volatility: Decimal
+    minimum: Decimal
+    withdrawal: Decimal
+    tax_limit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a taxpayer could do on a day, and what to hold instead of what is sold."""
+
+    today: date
+    currency: str
+    compared: Compared
+    replacements: tuple[Replacement, ...]

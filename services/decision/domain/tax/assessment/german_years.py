@@ -1,0 +1,117 @@
+"""What the Bundestag and the Ministry of Finance set for each year, and what an asset is to Germany's tax: dated data.
+
+Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4, § 20 Abs. 1 to 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.law_table import AmountKind, Named
+
+
+class AssetKind(StrEnum):
+    """What an asset is to the tax; funds by what they must hold."""
+
+    SHARE = "SHARE"
+    EQUITY_FUND = "EQUITY_FUND"
+    MIXED_FUND = "MIXED_FUND"
+    REAL_ESTATE_FUND = "REAL_ESTATE_FUND"
+    FOREIGN_REAL_ESTATE_FUND = "FOREIGN_REAL_ESTATE_FUND"
+    OTHER_FUND = "OTHER_FUND"
+    # Bonds, certificates and the like.
+    OTHER = "OTHER"
+
+
+# InvStG § 20 Abs. 1, 2, 3: the part of income and of gains that private investors do not tax.
+EXEMPT_PART: dict[AssetKind, Decimal] = {
+    AssetKind.EQUITY_FUND: Decimal("0.30"),
+    AssetKind.MIXED_FUND: Decimal("0.15"),
+    AssetKind.REAL_ESTATE_FUND: Decimal("0.60"),
+    AssetKind.FOREIGN_REAL_ESTATE_FUND: Decimal("0.80"),
+}
+FUNDS = frozenset(
+    {
+        AssetKind.EQUITY_FUND,
+        AssetKind.MIXED_FUND,
+        AssetKind.REAL_ESTATE_FUND,
+        AssetKind.FOREIGN_REAL_ESTATE_FUND,
+        AssetKind.OTHER_FUND,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class YearRules:
+    """What the Bundestag and the Ministry of Finance set for the year.
+
+    Attributes:
+        base_rate: For the advance lump sums, InvStG § 18 Abs. 4; at 0 and below none is due.
+        allowance: Of one person, EStG § 20 Abs. 9 Satz 1; couples have it twice.
+        rate: EStG § 32d Abs. 1 Satz 1.
+        solidarity: SolzG § 4 Satz 1.
+    """
+
+    base_rate: Decimal
+    allowance: Decimal
+    rate: Decimal = Decimal("0.25")
+    solidarity: Decimal = Decimal("0.055")
+
+
+YEARS: dict[int, YearRules] = {
+    2018: YearRules(Decimal("0.0087"), Decimal(801)),
+    2019: YearRules(Decimal("0.0052"), Decimal(801)),
+    2020: YearRules(Decimal("0.0007"), Decimal(801)),
+    2021: YearRules(Decimal("-0.0045"), Decimal(801)),
+    2022: YearRules(Decimal("-0.0005"), Decimal(801)),
+    2023: YearRules(Decimal("0.0255"), Decimal(1000)),
+    2024: YearRules(Decimal("0.0229"), Decimal(1000)),
+    2025: YearRules(Decimal("0.0253"), Decimal(1000)),
+    2026: YearRules(Decimal("0.0320"), Decimal(1000)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GermanyTable:
+    """The amounts by name."""
+
+    years: Mapping[int, YearRules]
+
+    @property
+    def names(self) -> tuple[Named, ...]:
+        """Every amount that a year has."""
+        return (
+            Named("base_rate", AmountKind.SIGNED_RATE),
+            Named("allowance", AmountKind.MONEY),
+            Named("rate", AmountKind.RATE),
+            Named("solidarity", AmountKind.RATE),
+        )
+
+    def first_date(self, tax_year: int) -> date:
+        """Return the first day of the calendar year."""
+        return date(tax_year, 1, 1)
+
+    def amounts(self, year: YearRules) -> Mapping[str, Decimal]:
+        """Return a year's amounts by name."""
+        return {each.name: getattr(year, each.name) for each in self.names}
+
+    def year(self, amounts: Mapping[str, Decimal]) -> YearRules:
+        """Return the year of checked amounts."""
+        return YearRules(**{each.name: amounts[each.name] for each in self.names})
+
+
+TABLE = GermanyTable(YEARS)
+
+
+@dataclass(frozen=True, slots=True)
+class FundYear:
+    """A fund's calendar year, of one unit, in euros."""
+
+    asset: str
+    year: int
+    first_price: Decimal
+    last_price: Decimal
+    distributed: Decimal = ZERO
