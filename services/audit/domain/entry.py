@@ -138,7 +138,7 @@ class Event:
     ) -> "Event":
         """Return the event with these fields, for whoever has checked them; see `services.audit.domain.batch`.
 
-        `parts`, when they are given, are those that it would have.
+        `parts`, when they are given, are those that it would have; its digest is made now.
         """
         event = object.__new__(cls)
         fields = event.__dict__
@@ -152,6 +152,7 @@ class Event:
         fields["data"] = data
         if parts is not None:
             fields["parts"] = parts
+            fields["digest"] = _digest(parts)
         return event
 
     @property
@@ -176,9 +177,7 @@ class Event:
     @_remembered
     def digest(self) -> bytes:
         """SHA-256 of the event as canonical JSON: equal only for the same event told again."""
-        digest = _SHA256.copy()
-        digest.update(b"{%b,%b,%b}" % self.parts)
-        return digest.digest()
+        return _digest(self.parts)
 
     @property
     def data_members(self) -> Mapping[str, Any]:
@@ -340,6 +339,12 @@ def _sorted_alike(data: bytes) -> bool:
     It differs only where a character is beyond U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
     """
     return data.isascii() or max(data) < 0xF0
+
+
+def _digest(parts: tuple[bytes, bytes, bytes]) -> bytes:
+    digest = _SHA256.copy()
+    digest.update(b"{%b,%b,%b}" % parts)
+    return digest.digest()
 
 
 @lru_cache(maxsize=4096)
