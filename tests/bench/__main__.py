@@ -23,6 +23,7 @@ from tests.bench import (
     fix_session,
     ground,
     mintrade,
+    mintrade_large,
     policy,
     tax,
 )
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "decision.two_process_ratio": decision.two_processes,
     "decision.plans": decision.plans,
     "decision.mintrade": mintrade.against_scip,
+    "decision.minimum500.s": mintrade_large.against_solvers,
     "decision.b500": mintrade.b500,
     "decision.large": decision.large,
     "decision.certified_share": decision.certified,

@@ -145,7 +145,7 @@ def weights_of(inputs: Inputs) -> Weights:
 
 
 def by_scip(inputs: Inputs, seconds_max: float) -> tuple[float, float]:
-    """Return the processor time that SCIP takes, and the value in basis points of the plan that it finds."""
+    """Return the processor time that SCIP takes, and the value in basis points of its plan; infinite without one."""
     account = weights_of(inputs)
     n = len(account.start)
     started = time.process_time()
@@ -189,4 +189,5 @@ def by_scip(inputs: Inputs, seconds_max: float) -> tuple[float, float]:
     tax = total(float(account.tax[lot]) * sold[lot] for lot in range(len(sold)))
     model.setObjective(deviation + account.band_price * total(excess) + paid + tax)
     model.optimize()
-    return time.process_time() - started, BPS_PER_ONE * float(model.getObjVal())
+    value = float(model.getObjVal()) if model.getNSols() else math.inf
+    return time.process_time() - started, BPS_PER_ONE * value
