@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import grpc
+import pytest
 from google.type import money_pb2
 from sqlalchemy import func, select
 
@@ -371,3 +372,35 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
     assert amount(flat.advantage) == amount(flat.taxes_waiting) - amount(flat.taxes_now) - amount(waiting.trading_cost)
     assert len(waiting.outlooks) == 3
     assert not any(each.HasField("waiting") for (_, sold), each in reasons.items() if amount(each.gain) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("law", "rate", "allowance", "sold", "source"),
+    [
+        # TCGA 1992 s. 1K: the first 3,000 are free, 20 units that gain 150 each.
+        ("GB", "0.24", 3000, 20, "TCGA 1992 s. 1(3), s. 1K"),
+        # EStG § 20 Abs. 9: 1,050 are free, 7 units.
+        ("DE", "0.26375", 1050, 7, "EStG § 20 Abs. 6, Abs. 9"),
+        # ITA s. 38: half of every gain counts, so nothing is free, whatever the policy says.
+        ("CA", "0.24", 3000, 0, ""),
+    ],
+)
+async def test_a_plan_sells_up_to_the_edge_of_what_is_free_in_its_country(running, law, rate, allowance, sold, source):
+    """One unit more would not be worth its tax, one less would leave what is free unused."""
+    running.world.policy.document = a_policy(
+        {"VTI": "0.50", "AAPL": "0.49"},
+        tax=document_pb.TaxSettings(jurisdiction=law, long_term_rate=number(rate), yearly_allowance=dollars(allowance)),
+        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
+    )
+    account = (
+        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
+    )
+    plan_id = (await decided(running, account))["a1"]
+    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=plan_id))).plan
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
+
+    assert sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots if lot.lot_id == "gain") == sold
+    assert amount(told.explanation.tax) == 0
+    assert told.tax.source == source
+    if sold:
+        assert figure(told.tax.long_term_marginal_rate) == Decimal(rate)
