@@ -33,7 +33,7 @@ async def until(condition, timeout_s=SETTLED_S):
     """Wait until a condition holds."""
     async with asyncio.timeout(timeout_s):
         while not await condition():  # noqa: ASYNC110 - what other processes do sets no event here
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
 
 def exec_id(report_id):
