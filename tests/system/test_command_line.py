@@ -244,6 +244,25 @@ async def test_a_kept_preview_is_listed_with_its_error_or_that_nothing_came_yet(
     assert "policy" in listed.out
 
 
+async def test_a_draft_is_tried_on_a_past_run_and_a_transition_over_years_is_shown(evenkeel, run_id, tmp_path):
+    file = tmp_path / "account.yaml"
+    file.write_text("cost: {turnover_limit: 0.01}\n")
+    submitted = await evenkeel(
+        "--json", "policy", "submit", "account-00006", "-f", str(file), "--reason", "Hardly any trading."
+    )
+    assert submitted.code == 0, submitted.err
+
+    tried = await evenkeel("policy", "impact", submitted.json["change"]["change_id"], "--run", run_id)
+    planned = await evenkeel("plan", "transition", "account-00006", "--years", "2")
+
+    assert (tried.code, planned.code) == (0, 0), tried.err + planned.err
+    assert "account-00006" in tried.out
+    assert f"1 of {ASKED_ACCOUNTS} accounts have other rules with it" in tried.out
+    assert "2022" in planned.out
+    assert "2023-01-01" in planned.out
+    assert "are meant to be realized" in planned.out
+
+
 async def test_a_stop_holds_until_somebody_else_lifts_it(evenkeel):
     stopped = await evenkeel("--json", "policy", "stop", "account-00002", "--reason", "Odd.")
     assert stopped.code == 0, stopped.err
@@ -293,11 +312,12 @@ async def test_a_profile_is_recorded_and_a_preference_outside_is_refused_with_it
     assert "1966-03-05" in (await evenkeel("client", "profile", "account-00004")).out
 
     refused = await evenkeel("client", "prefer", "account-00004", "--tax", "0.5")
-    previewed = await evenkeel("client", "preview", "account-00004", "--tax", "0.5")
+    previewed = await evenkeel("client", "preview", "account-00004", "--tax", "0.5", "--plan")
 
     assert refused.code == previewed.code == 1
     assert "PREFERENCE_OUTSIDE_BOUNDS" in refused.err
     assert "policy sets no bounds for it" in previewed.out
+    assert "with the preferences" in previewed.out
     assert "vanguard-200-175" in (await evenkeel("client", "presets")).out
 
 
