@@ -387,12 +387,14 @@ class OpenLog:
     @property
     def workers(self) -> list[Worker]:
         """What runs beside the calls."""
-        return [
+        found = [
             Worker(f"sequencer of {self.name}", self.sequencer.run),
             Worker(f"scrubber of {self.name}", self.scrubber.run),
             Worker(f"closer of {self.name}", self.closer.run),
-            Worker(f"witnesses of {self.name}", self.witnesses.run),
         ]
+        if self.witnesses.standings:
+            found.append(Worker(f"witnesses of {self.name}", self.witnesses.run))
+        return found
 
 
 def _witnesses(

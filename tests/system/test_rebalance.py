@@ -20,6 +20,7 @@ from tools.client.values import amount, decimal, new_request_id
 from tools.demo.prices import PRICE_DECIMALS
 from tools.demo.reference import isin, put_on_record
 from tools.demo.scenario import CURRENCY, DECISION_DAY, MARKET_TIME, SANDBOX_FEE_BPS, SANDBOX_SPREAD_BPS
+from tools.local.stack import SERVICES
 from tools.local.traces import Span
 
 pytestmark = on(TRADING)
@@ -61,6 +62,12 @@ async def finished(system, accounts) -> run.Run:
 
 async def test_every_invariant_holds(system, finished, accounts):
     await check_invariants(system, finished, accounts)
+
+
+async def test_no_background_work_ends_before_its_service(system, finished):
+    for service in SERVICES:
+        said = system.stack.log_file(service).read_text()
+        assert "returned although nobody told it to end" not in said, service
 
 
 async def test_drift_shrinks_and_every_plan_is_certified(system, finished):

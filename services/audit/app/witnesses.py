@@ -154,7 +154,7 @@ class Witnesses:
         """Show the newest checkpoint every so often until `stop` is set."""
         stopping = asyncio.create_task(stop.wait())
         try:
-            while self._witnesses and not stop.is_set():
+            while not stop.is_set():
                 if self._writing():
                     await self.show()
                     await self._measure()
