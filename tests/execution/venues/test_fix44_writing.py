@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 
+import asyncpg
 import pytest
 
 from services.execution.app.venue_port import Intent
@@ -88,8 +89,17 @@ async def test_a_report_is_in_the_stream_once_and_the_stream_has_no_gap(store, d
     assert [(each.position, each.report.report_id) for each in stream] == [(1, "c-1/1"), (2, "c-1/2"), (3, "c-1/3")]
 
 
+@pytest.mark.parametrize("known_empty", [False, True])
 @pytest.mark.parametrize("statement", [writing._GLANCE, writing._BEGIN, f"WITH {writing._HEARD.text} SELECT"])
-async def test_a_plan_that_was_made_on_empty_tables_looks_rows_up_by_their_whole_keys(database, statement):
+async def test_a_plan_that_was_made_on_empty_tables_looks_rows_up_by_their_whole_keys(
+    database, execution_database, statement, known_empty
+):
+    # A table that was never looked at is planned for as one of some pages; one that was, as what it was then.
+    owner = await asyncpg.connect(execution_database.owner_url)
+    await owner.execute("TRUNCATE execution.fix_order, execution.fix_report, execution.fix_name CASCADE")
+    if known_empty:
+        await owner.execute("ANALYZE execution.fix_order, execution.fix_report, execution.fix_name")
+    await owner.close()
     values = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.apart() as driver, driver.transaction():
         await driver.execute(f"PREPARE kept AS {statement}")

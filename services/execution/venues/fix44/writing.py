@@ -61,8 +61,9 @@ _LOOK = """
 _GLANCE = _LOOK.format(lock="")
 # Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
 _BEGIN = _LOOK.format(lock="FOR UPDATE")
-# Its plan is kept from when the tables were empty: `told` and `said` name the venue of each row, so that rows are found
-# by their whole keys, not by going through all of the venue's for each. So do the names above.
+# Its plan is kept from when the tables were empty, whether PostgreSQL knew that or not: `told` names the venue of each
+# row, and the orders of `said` are named once more, so that rows are found by their whole keys, not by going through
+# all of the venue's for each. So do the names above.
 # An order may be asked to be called otherwise while what was said of it is applied: that name stays.
 _HEARD = Part(
     """
@@ -72,8 +73,7 @@ _HEARD = Part(
             $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
         ) WITH ORDINALITY AS told (report_id, client_order_id, kind, content, report_time, drop_copy, place)
     ), said AS MATERIALIZED (
-        SELECT $1::text AS venue_id, said.*
-        FROM unnest(
+        SELECT * FROM unnest(
             $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
             $16::numeric[], $17::numeric[], $18::numeric[], $19::numeric[], $20::boolean[]
         ) AS said (
@@ -100,7 +100,7 @@ _HEARD = Part(
             told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
             told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
         FROM said
-        WHERE was.venue_id = said.venue_id AND was.client_order_id = said.name
+        WHERE was.venue_id = $1 AND was.client_order_id = ANY($9::text[]) AND was.client_order_id = said.name
     ), reported AS (
         INSERT INTO execution.fix_report
             (venue_id, position, report_id, client_order_id, kind, content, report_time, drop_copy)
