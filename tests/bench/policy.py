@@ -42,7 +42,9 @@ PROGRAMS, MODELS, HOUSEHOLDS, ACCOUNTS = 10, 200, 300_000, 1_000_000
 OWN_EACH = 20
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 ROUNDS = 2
-CALLS = 500
+# Single calls, each about another account: those that are measured, and before them some in which the service comes to
+# know what most accounts have, as one that has run for a while does.
+CALLS, WARMING_CALLS = 500, 2_000
 START_S_MAX = 300.0
 STREAM_S_MAX = 300.0
 DATABASE = "evenkeel_bench"
@@ -85,8 +87,7 @@ async def _measured(port: int, token: str, process_id: int) -> Sequence[Result]:
             )
             rates.append(ACCOUNTS / spent_s)
         one: list[float] = []
-        chosen = random.Random(7).sample(range(ACCOUNTS), CALLS)
-        for number in chosen:
+        for number in random.Random(7).sample(range(ACCOUNTS), WARMING_CALLS + CALLS):
             started = time.perf_counter()
             request = pb.GetEffectivePolicyRequest(node_id=f"a{number}")
             await policy.GetEffectivePolicy(request, metadata=metadata, timeout=10)
@@ -94,7 +95,7 @@ async def _measured(port: int, token: str, process_id: int) -> Sequence[Result]:
     # The first stream is cold.
     return [
         Result("policy.resolve_accounts_per_s", statistics.median(rates[1:]), "accounts/s of one core"),
-        Result("policy.resolve_one_ms", statistics.median(one), "ms, median of single calls"),
+        Result("policy.resolve_one_ms", statistics.median(one[WARMING_CALLS:]), "ms, median of single calls"),
         Result("policy.memory_mb", _peak_mb(process_id), "MB at most, of the service's process"),
     ]
 
