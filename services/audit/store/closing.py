@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.audit.domain.closing import CLOSE_KIND, Leaf, StoredNumber
-from services.audit.domain.entry import ACCOUNT, body_index
+from services.audit.domain.entry import ACCOUNT, EntryInvalid, body_index
 from services.audit.domain.filter import EntryFilter
 from services.audit.store.reader import PostgresReader
 from services.audit.tables import EVENTS, disposed_number, log_tables
@@ -112,12 +112,20 @@ class PostgresCloses:
             found += some
             if len(some) < _CLOSINGS_TOGETHER:
                 return found
-            start = body_index(some[-1]) + 1
+            start = max(_index(body, start) for body in some) + 1
 
     async def closing_before(self, index: int) -> bytes | None:
         """Return the body of the last closing entry before `index`."""
         bodies = await self._reader.bodies(EntryFilter(kind=CLOSE_KIND), start=0, stop=index, limit=1, descending=True)
         return bodies[0] if bodies else None
+
+
+def _index(body: bytes, least: int) -> int:
+    """Return the index that an entry says; `least` when it was bent and says none."""
+    try:
+        return body_index(body)
+    except EntryInvalid:
+        return least
 
 
 def account_and_number(body: bytes) -> tuple[str, int] | None:

@@ -106,6 +106,23 @@ async def test_rows_that_were_added_or_removed_are_found(database, superuser):
         await restore(superuser, table)
 
 
+@pytest.mark.parametrize("member", ["index", "recorded_time"])
+async def test_a_closing_entry_that_was_bent_so_that_it_is_none_is_found(database, superuser, member):
+    await filled(database)
+    bent = await superuser.execute(
+        """
+        update audit.entry set body = convert_to(replace(convert_from(body, 'utf8'), $1, '"bent"'), 'utf8')
+        where convert_from(body, 'utf8') like '%"kind":"audit.log.closed"%'
+        """,
+        f'"{member}"',
+    )
+    assert bent == "UPDATE 2"
+
+    found = (await scrubbed(database)).findings
+
+    assert sum(each.what == "its body is not one that the log writes" for each in found) == 2
+
+
 async def test_a_closing_entry_that_states_other_numbers_than_the_entries_have_is_found(database):
     async with Running(database) as running:
         await running.sequencer.append(some_events(9))
