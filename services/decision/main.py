@@ -41,6 +41,7 @@ from services.decision.api.runs import RunServicer
 from services.decision.api.taxes import TaxServicer
 from services.decision.app.batches import BatchApp
 from services.decision.app.book import BookApp
+from services.decision.app.changes import Changes
 from services.decision.app.comparing import ComparisonApp, Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.explaining import ExplainApp
@@ -49,7 +50,7 @@ from services.decision.app.impact import ImpactApp
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
-from services.decision.app.ports import Changes, Spanned
+from services.decision.app.ports.tracing import Spanned
 from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp

@@ -26,7 +26,7 @@ from services.decision.api.preview_messages import previews_message
 from services.decision.api.transition_messages import transition_message
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
-from services.decision.app.ports import PlanFilter
+from services.decision.app.ports.plans import PlanFilter
 from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.decision.domain.prices import PriceSetId

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.decision.app.ports import BatchSolver
+from services.decision.app.ports.solving import BatchSolver
 from services.decision.domain.batches import Batch, BatchAnswer
 
 

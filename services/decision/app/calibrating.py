@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from services.decision.app.ports import CostedOrder, PolicyClient, Session
+from services.decision.app.ports.plans import CostedOrder
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.sessions import Session
 from services.decision.domain.calibration import TRADES_MIN, Calibration, Observation, Parameters, calibrated
 from services.kernel.errors import Rejected
 from services.kernel.ids import RunId

@@ -13,23 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_decided, run_event
 from services.decision.app.flows import cash_flows
 from services.decision.app.households import household_trades, settled, with_household
 from services.decision.app.leases import held
 from services.decision.app.policies import with_policy
-from services.decision.app.ports import (
-    Begin,
-    Changes,
-    PolicyClient,
-    Read,
-    Session,
-    ShardAccount,
-    Solved,
-    Solver,
-    Spanned,
-    Tracing,
-)
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.runs import ShardAccount
+from services.decision.app.ports.sessions import Begin, Read, Session
+from services.decision.app.ports.solving import Solved, Solver
+from services.decision.app.ports.tracing import Spanned, Tracing
 from services.decision.app.recalling import market_of
 from services.decision.domain.account_problem import RECENT_TRADES, is_due
 from services.decision.domain.book import AccountBook

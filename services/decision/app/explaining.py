@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.decision.app.ports import PolicyClient, Read, Solver
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.sessions import Read
+from services.decision.app.ports.solving import Solver
 from services.decision.app.recalling import found_plan, inputs_of
 from services.decision.domain.deciding import AccountInputs, Basis, problem_of
 from services.decision.domain.decision import NotTraded

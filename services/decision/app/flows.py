@@ -8,7 +8,7 @@ on record with its plan, and so is every trade that was booked since. What the t
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from services.decision.app.ports import Session
+from services.decision.app.ports.sessions import Session
 from services.decision.domain.book import AccountBook, account_from_content
 from services.decision.domain.problem import ZERO
 from services.kernel.decimals import EXACT

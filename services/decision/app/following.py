@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved
-from services.decision.app.ports import Begin, Changes, ExecutionClient, Read, Report, Tracing
+from services.decision.app.ports.execution import ExecutionClient, Report
+from services.decision.app.ports.sessions import Begin, Read
+from services.decision.app.ports.tracing import Tracing
 from services.kernel.clock import Clock
 
 # Reports booked in one transaction.

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from services.decision.app.ports import Session, Solved, Solver
+from services.decision.app.ports.sessions import Session
+from services.decision.app.ports.solving import Solved, Solver
 from services.decision.domain.book import AccountBook
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.household import barred, cost_of, opposed, trades_elsewhere

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.decision.app.policies import with_policy
-from services.decision.app.ports import PlanFilter, PolicyClient, Read, Session, Solver
+from services.decision.app.ports.plans import PlanFilter
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.sessions import Read, Session
+from services.decision.app.ports.solving import Solver
 from services.decision.app.recalling import inputs_of_all
 from services.decision.domain.comparison import Comparison, PolicySides, compared
 from services.decision.domain.deciding import AccountInputs

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved, run_event
-from services.decision.app.ports import Begin, Changes, Tracing
+from services.decision.app.ports.sessions import Begin
+from services.decision.app.ports.tracing import Tracing
 from services.kernel.clock import Clock
 
 # Plans that expire in one transaction.

@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.decision.app.changes import Changes
 from services.decision.app.events import run_event
 from services.decision.app.leases import held
-from services.decision.app.ports import Begin, Changes, EffectivePolicies, Pins, PolicyClient, Read, Solver, Tracing
+from services.decision.app.ports.policy import EffectivePolicies, PolicyClient
+from services.decision.app.ports.runs import Pins
+from services.decision.app.ports.sessions import Begin, Read
+from services.decision.app.ports.solving import Solver
+from services.decision.app.ports.tracing import Tracing
 from services.decision.domain.prices import PriceHistoryId, PriceSetId
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.run import Run, backoff

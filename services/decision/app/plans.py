@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.decision.app.calibrating import CostFit, fit_costs
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved
-from services.decision.app.ports import Begin, Changes, PlanFilter, PolicyClient, Read, Solver
+from services.decision.app.ports.plans import PlanFilter
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.sessions import Begin, Read
+from services.decision.app.ports.solving import Solver
 from services.decision.app.recalling import found_plan, inputs_of
 from services.decision.domain.plan import Plan
 from services.decision.domain.recorded import recorded_bytes

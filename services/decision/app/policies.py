@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.decision.app.ports import PolicyClient
+from services.decision.app.ports.policy import PolicyClient
 from services.decision.domain.deciding import AccountInputs
 from services.decision.domain.plan import Failure
 from services.kernel.errors import Invalid

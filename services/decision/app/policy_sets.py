@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import TypeAlias
 
-from services.decision.app.ports import PolicyDocuments
+from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.tax.assessment.history import joined_sets
 from services.kernel.ids import AccountId, InstrumentId

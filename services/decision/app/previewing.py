@@ -8,7 +8,9 @@ from datetime import datetime
 from services.decision.app.book import AccountNotFound
 from services.decision.app.households import household_trades
 from services.decision.app.policies import with_policy
-from services.decision.app.ports import PolicyClient, PolicyPreset, Read, Solver
+from services.decision.app.ports.policy import PolicyClient, PolicyPreset
+from services.decision.app.ports.sessions import Read
+from services.decision.app.ports.solving import Solver
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.recalling import market_of
 from services.decision.domain.account_problem import RECENT_TRADES

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.decision.app.policies import with_policy
-from services.decision.app.ports import PolicyClient, Session
+from services.decision.app.ports.policy import PolicyClient
+from services.decision.app.ports.sessions import Session
 from services.decision.domain.account_problem import Market
 from services.decision.domain.book import account_from_content
 from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved, run_event
-from services.decision.app.ports import Begin, Changes, Read, Session
+from services.decision.app.ports.sessions import Begin, Read, Session
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.domain.account_problem import PricesStale
 from services.decision.domain.prices import PriceSetId

@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved
 from services.decision.app.leases import held
-from services.decision.app.ports import Begin, Changes, ExecutionClient, SignedPlan, Submission, Tracing
+from services.decision.app.ports.execution import ExecutionClient, SignedPlan, Submission
+from services.decision.app.ports.sessions import Begin
+from services.decision.app.ports.tracing import Tracing
 from services.decision.domain.plan import Plan
 from services.decision.domain.run import backoff
 from services.kernel.clock import Clock

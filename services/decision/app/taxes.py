@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.decision.app.policy_sets import DatedSets, PolicySets
-from services.decision.app.ports import PolicyDocuments
+from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.tax_loading import check_found, days_of, loaded, named, sale_days, with_households
 from services.decision.app.tax_ports import (

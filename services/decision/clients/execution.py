@@ -10,7 +10,7 @@ from evenkeel.common.v1 import values_pb2
 from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
-from services.decision.app.ports import ApprovedPlan, ClosedOrder, OrderCost, Report, SignedPlan
+from services.decision.app.ports.execution import ApprovedPlan, ClosedOrder, OrderCost, Report, SignedPlan
 from services.decision.clients.peers import facts_of
 from services.decision.domain.book import Allocation
 from services.decision.domain.plan import ReleasedTrade

@@ -14,7 +14,7 @@ from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1 import profile_service_pb2 as profile_pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
-from services.decision.app.ports import EffectivePolicies, PolicyPreset
+from services.decision.app.ports.policy import EffectivePolicies, PolicyPreset
 from services.decision.clients.peers import facts_of
 from services.decision.domain.comparison import PolicySides
 from services.decision.domain.policy import (

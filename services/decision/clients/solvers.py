@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from services.decision.app.ports import Solved
+from services.decision.app.ports.solving import Solved
 from services.decision.clients.solving import (
     READY,
     BatchJob,

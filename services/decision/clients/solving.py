@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from services.decision.app.ports import Solved
+from services.decision.app.ports.solving import Solved
 from services.decision.clients.compiling import compiling_alone
 from services.decision.domain.batches import Batch, BatchAnswer, BatchInvalid, BatchRefused
 from services.decision.domain.checker import violations

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from services.decision.app.ports import ClosedOrder, CostedOrder, OrderCost, PlanFilter
+from services.decision.app.ports.execution import ClosedOrder, OrderCost
+from services.decision.app.ports.plans import CostedOrder, PlanFilter
 from services.decision.domain.book import PlannedLot
 from services.decision.domain.decision import TradeCost
 from services.decision.domain.plan import LIVE_STATES, NewPlan, Plan, PlanInputs, PlanOutcome, PlanState

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, Text, and_, any_, exists, func, insert, lite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.decision.app.ports import Pins, ShardAccount
+from services.decision.app.ports.runs import Pins, ShardAccount
 from services.decision.domain.outline import Totals
 from services.decision.domain.plan import PlanOutcome
 from services.decision.domain.run import Run, RunProgress, RunState, Shard, shards

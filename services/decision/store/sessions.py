@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.decision.app.ports import Session, WriteSession
+from services.decision.app.ports.sessions import Session, WriteSession
 from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.comparisons import ComparisonStore
 from services.decision.store.contents import ContentStore

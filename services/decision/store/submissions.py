@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.decision.app.ports import ApprovedPlan, SignedPlan, Submission
+from services.decision.app.ports.execution import ApprovedPlan, SignedPlan, Submission
 from services.decision.domain.plan import Plan, PlanState
 from services.decision.domain.plan_parts import read_release
 from services.decision.domain.run import RunState

@@ -20,7 +20,7 @@ from evenkeel.execution.v1.execution_service_pb2_grpc import (
 )
 from evenkeel.policy.v1 import policy_service_pb2 as policy_pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer, add_PolicyServiceServicer_to_server
-from services.decision.app.ports import ApprovedPlan
+from services.decision.app.ports.execution import ApprovedPlan
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.domain.outline import Outline

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
-from services.decision.app.ports import PlanFilter
+from services.decision.app.ports.plans import PlanFilter
 from services.decision.domain.plan import (
     ApprovalStale,
     PlanExpired,

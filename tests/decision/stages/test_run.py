@@ -10,7 +10,7 @@ from sqlalchemy import update
 from evenkeel.decision.v1 import signed_plan_pb2
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import AccountNotFound
-from services.decision.app.ports import PlanFilter
+from services.decision.app.ports.plans import PlanFilter
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.domain.account_problem import PricesStale
 from services.decision.domain.plan import PlanOutcome, PlanState

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import BookApp
+from services.decision.app.changes import Changes
 from services.decision.app.comparing import Reporting
 from services.decision.app.deciding import Deciding
 from services.decision.app.explaining import ExplainApp
@@ -22,16 +23,10 @@ from services.decision.app.impact import ImpactApp
 from services.decision.app.keeping import Keeping
 from services.decision.app.pinning import Pinning
 from services.decision.app.plans import PlanApp
-from services.decision.app.ports import (
-    Changes,
-    ClosedOrder,
-    EffectivePolicies,
-    OrderCost,
-    PlanFilter,
-    PolicyPreset,
-    Report,
-    Solved,
-)
+from services.decision.app.ports.execution import ClosedOrder, OrderCost, Report
+from services.decision.app.ports.plans import PlanFilter
+from services.decision.app.ports.policy import EffectivePolicies, PolicyPreset
+from services.decision.app.ports.solving import Solved
 from services.decision.app.preview_errors import PreviewErrors
 from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp

@@ -1,0 +1,1 @@
+"""What do running and planning need of the outside?"""
