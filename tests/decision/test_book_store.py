@@ -7,11 +7,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.domain.book import PlannedLot, SnapshotCheck, accounts, booked, corrected
+from services.decision.domain.book.gains import DayGain
 from services.decision.domain.identification import Identification
 from services.decision.store.book import PostgresLedger
+from services.decision.tables import book as tables
 from services.kernel.errors import Conflict
 from services.runtime.database import Database
 from tests.decision.books import CLOSE, MORNING, TRADE_DATE, a_header, an_account, an_allocation, columns, lot
@@ -101,6 +104,27 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         assert await ledger.units_sold([("p1", "VTI"), ("p1", "BND")]) == {("p1", "VTI"): 12}
         assert await ledger.states(["a1", "a9"]) == {"a1": (snapshot.snapshot_id, 1)}
         assert await ledger.stream_position() == 3
+
+
+async def test_what_the_release_before_wrote_of_gains_is_read(service_database):
+    """It keeps the sums of a calendar year and no days, also where this release has written some."""
+    database = Database((await service_database("decision")).settings())
+    table = tables.account
+    async with database.begin() as transaction:
+        ledger = PostgresLedger(transaction)
+        await ingest(ledger, *TWO)
+        book = update(table).values(last_trade_date=TRADE_DATE, long_term_gain=Decimal("7.5"), gain_year=2022)
+        await transaction.connection.execute(book)
+        [added] = await book_of(ledger, "a1")
+        await transaction.connection.execute(update(table).values(gain_dates=[], gain_shorts=[], gain_longs=[]))
+        [before] = await book_of(ledger, "a1")
+        await transaction.connection.execute(update(table).values(gain_year=2023))
+        [next_year] = await book_of(ledger, "a1")
+    await database.close()
+
+    assert added.realized == (DayGain(CLOSE.date(), -5, 0), DayGain(TRADE_DATE, 0, Decimal("7.5")))
+    assert before.realized == (DayGain(TRADE_DATE, -5, Decimal("7.5")),)
+    assert next_year.realized == (DayGain(date(2023, 1, 1), -5, Decimal("7.5")),)
 
 
 async def test_a_booking_comes_back_and_one_that_was_replaced_does_not_count(begin):

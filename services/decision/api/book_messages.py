@@ -132,8 +132,8 @@ def account_message(view: AccountView, *, lots: bool) -> pb.Account:
         tax_wrapper=values_pb2.TaxWrapper.Value(f"TAX_WRAPPER_{account.tax_wrapper}"),
         snapshot_id=account.snapshot_id,
         booked_position=account.booked_position,
-        short_term_gain=money_message(Money(account.short_term_gain, currency)),
-        long_term_gain=money_message(Money(account.long_term_gain, currency)),
+        short_term_gain=money_message(Money(view.gains[0], currency)),
+        long_term_gain=money_message(Money(view.gains[1], currency)),
     )
     if valuation.value is not None:
         message.value.CopyFrom(money_message(Money(valuation.value, currency)))

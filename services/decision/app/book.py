@@ -33,6 +33,7 @@ from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.plan import Plan
 from services.decision.domain.run import RunNotFound
+from services.decision.domain.tax.laws import LAW_OF_CURRENCY
 from services.kernel.clock import Clock
 from services.kernel.errors import NotFound, Rejected
 from services.kernel.events import Event
@@ -232,11 +233,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account, its value, and what it should hold; `targets` is None without a plan."""
+    """An account, its value, what it should hold, and its net short-term and long-term gain of the tax year.
+
+    `targets` is None without a plan.
+    """
 
     account: AccountBook
     valuation: Valuation
     targets: Mapping[InstrumentId, Decimal] | None
+    gains: tuple[Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,14 +317,15 @@ class BookApp:
                 account = await view.books.of_snapshot(snapshot_id, account_id)
             if account is None:
                 raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
-            return (await _views(view, [account]))[0]
+            day = self._today() if snapshot_id is None else account.as_of_time.date()
+            return (await _views(view, [account], day))[0]
 
     async def list_accounts(
         self, household_id: HouseholdId | None, after: AccountId | None, limit: int
     ) -> Sequence[AccountView]:
         """Return accounts after `after` by id, of the household or of all, at the newest prices."""
         async with self.read() as view:
-            return await _views(view, await view.books.listed(household_id, after, limit))
+            return await _views(view, await view.books.listed(household_id, after, limit), self._today())
 
     async def get_snapshot(self, snapshot_id: SnapshotId) -> Snapshot:
         """Return a snapshot.
@@ -337,6 +343,9 @@ class BookApp:
         """Return snapshots with their number, newest first, those before number `before`."""
         async with self.read() as view:
             return await view.books.snapshots(before, limit)
+
+    def _today(self) -> date:
+        return self.market_clock.now().date()
 
     async def reconcile(self, run_id: RunId | None) -> Reconciliation:
         """Compare the accounts of a run, or all, with what snapshots and execution make of them.
@@ -377,13 +386,29 @@ def _opened(parts: Iterable[BookColumns], snapshot: Snapshot, position: int) -> 
     return []
 
 
-async def _views(view: View, found: Sequence[AccountBook]) -> list[AccountView]:
+async def _views(view: View, found: Sequence[AccountBook], day: date) -> list[AccountView]:
+    """Return the accounts with their gains of the tax year in which `day` is."""
     prices = await view.prices.price_set(None)
     targets = await view.targets.target_weights([account.account_id for account in found])
     return [
-        AccountView(account, valued(account, prices, targets.get(account.account_id)), targets.get(account.account_id))
+        AccountView(
+            account,
+            valued(account, prices, targets.get(account.account_id)),
+            targets.get(account.account_id),
+            _gains(account, day),
+        )
         for account in found
     ]
+
+
+def _gains(account: AccountBook, day: date) -> tuple[Decimal, Decimal]:
+    law = LAW_OF_CURRENCY.get(account.currency)
+    tax_year = law.planning.tax_year if law is not None else _calendar_year
+    return account.gains(tax_year, tax_year(day))
+
+
+def _calendar_year(day: date) -> int:
+    return day.year
 
 
 async def _batches(view: View, run_id: RunId | None) -> AsyncIterator[Sequence[AccountId]]:

@@ -32,7 +32,7 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
-from services.decision.domain.tax.laws import LAWS, Law, law_book
+from services.decision.domain.tax.laws import LAW_OF_CURRENCY, law_book
 from services.decision.domain.tax.ledger import (
     differences,
     ledger_history,
@@ -48,8 +48,6 @@ from services.kernel.ids import AccountId, InstrumentId
 
 # An event is at most 60 KiB; the record itself keeps every row.
 EVENTS_TOLD_MAX = 400
-# An account is kept in the currency of the country that taxes it.
-LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,9 @@ def account_problem(
         )
         for instrument_id, quote in quotes.items()
     )
-    short, long = account.gains(as_of_date.year)
-    carried = account.carried(rules.tax_year(as_of_date))
+    tax_year = rules.tax_year(as_of_date)
+    short, long = account.gains(rules.tax_year, tax_year)
+    carried = account.carried(tax_year)
     said = gain_rules(policy)
     problem = AccountProblem(
         account_id=account.account_id,
@@ -161,7 +162,7 @@ def account_problem(
                 allowance=allowance,
             ),
             said,
-            rules.tax_year(as_of_date),
+            tax_year,
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from services.decision.domain.book import (
     SoldLot,
     TaxWrapper,
 )
+from services.decision.domain.book.gains import DayGain, of_year, opening_gains, realized_on
 from services.decision.domain.decision import Character
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import LotId, LotState, RecentTrade, Side
@@ -52,8 +53,9 @@ def said_row(account: AccountBook) -> Row:
         "tax_wrapper": account.tax_wrapper.value,
         "cash": account.cash,
         "reserved_cash": account.reserved_cash,
-        "short_term_gain": account.short_term_gain,
-        "long_term_gain": account.long_term_gain,
+        **dict(
+            zip(("short_term_gain", "long_term_gain"), account.gains(_calendar_year, gain_year(account)), strict=True)
+        ),
         "position_instruments": [position.instrument_id for position in account.positions],
         "position_holdings": [position.holding.value for position in account.positions],
         "position_quantities": [position.quantity for position in account.positions],
@@ -65,11 +67,26 @@ def said_row(account: AccountBook) -> Row:
     }
 
 
+def gain_year(account: AccountBook) -> int:
+    """Return the calendar year of the last day on which something was realized, or else of its book."""
+    return account.realized[-1].day.year if account.realized else account.as_of_time.year
+
+
+def gain_row(account: AccountBook) -> Row:
+    """Return the columns of what was realized by day, and of which year the sums are."""
+    return {
+        "gain_year": gain_year(account),
+        "gain_dates": [each.day for each in account.realized],
+        "gain_shorts": [each.short for each in account.realized],
+        "gain_longs": [each.long for each in account.realized],
+    }
+
+
 def account_of(row: RowMapping, recent_trades: Sequence[RecentTrade] = ()) -> AccountBook:
     """Return the account of a row of `account`."""
     account = _account(
         row,
-        gain_year=row["gain_year"],
+        realized=_realized(row),
         as_of_time=row["as_of_time"],
         opening_position=row["opening_position"],
         booked_position=row["booked_position"],
@@ -85,7 +102,7 @@ def opening_of(row: RowMapping, as_of_time: datetime, opening_position: int) -> 
     """Return the account of a row of `snapshot_account`, as the snapshot had it."""
     return _account(
         row,
-        gain_year=as_of_time.year,
+        realized=opening_gains(as_of_time.date(), row["short_term_gain"], row["long_term_gain"]),
         as_of_time=as_of_time,
         opening_position=opening_position,
         booked_position=opening_position,
@@ -208,7 +225,7 @@ def instrument_row(instrument: Instrument) -> Row:
 def _account(
     row: RowMapping,
     *,
-    gain_year: int,
+    realized: tuple[DayGain, ...],
     as_of_time: datetime,
     opening_position: int,
     booked_position: int,
@@ -223,9 +240,7 @@ def _account(
         tax_wrapper=TaxWrapper(row["tax_wrapper"]),
         cash=row["cash"],
         reserved_cash=row["reserved_cash"],
-        short_term_gain=row["short_term_gain"],
-        long_term_gain=row["long_term_gain"],
-        gain_year=gain_year,
+        realized=realized,
         positions=_positions(row),
         snapshot_id=SnapshotId(row["snapshot_id"]),
         as_of_time=as_of_time,
@@ -233,6 +248,28 @@ def _account(
         booked_position=booked_position,
         recent_trades=recent_trades,
     )
+
+
+def _realized(row: RowMapping) -> tuple[DayGain, ...]:
+    """Return what was realized by day.
+
+    What the sums have and the days have not was written by the release before, which knew no days: it counts as of the
+    last day of their year that is known.
+    """
+    days = zip(row["gain_dates"], row["gain_shorts"], row["gain_longs"], strict=True)
+    realized = tuple(DayGain(*each) for each in days if any(each[1:]))
+    year = row["gain_year"]
+    short, long = of_year(realized, _calendar_year, year)
+    short, long = row["short_term_gain"] - short, row["long_term_gain"] - long
+    if not short and not long:
+        return realized
+    known = (row["last_trade_date"], row["as_of_time"].date())
+    day = max((each for each in known if each is not None and each.year == year), default=date(year, 1, 1))
+    return realized_on(realized, day, short, long)
+
+
+def _calendar_year(day: date) -> int:
+    return day.year
 
 
 def _positions(row: RowMapping) -> tuple[Position, ...]:

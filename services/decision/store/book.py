@@ -42,6 +42,7 @@ from services.decision.store.account_rows import (
     booking_of,
     booking_row,
     columns_of,
+    gain_row,
     instrument_of,
     instrument_row,
     opening_of,
@@ -58,7 +59,9 @@ from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId
 from services.runtime.database import Transaction
 
-_NOW_COLUMNS = ("gain_year", "snapshot_id", "as_of_time", "opening_position", "booked_position")
+_GAIN_COLUMNS = ("gain_year", "gain_dates", "gain_shorts", "gain_longs")
+_OPENED_COLUMNS = ("snapshot_id", "as_of_time", "opening_position", "booked_position")
+_NOW_COLUMNS = (*_OPENED_COLUMNS, *_GAIN_COLUMNS, "last_trade_date")
 # What the tax ledger says, which no snapshot changes.
 _CARRIED_COLUMNS = ("carried_year", "carried_short", "carried_long")
 _ACCOUNT = columns_of(tables.account, ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS, *_CARRIED_COLUMNS))
@@ -306,7 +309,7 @@ class PostgresLedger(PostgresBooks):
                 allocation.trade_date, last_dates.get(allocation.account_id, allocation.trade_date)
             )
         if accounts:
-            names = (*SAID_COLUMNS, "gain_year", "booked_position")
+            names = (*SAID_COLUMNS, *_GAIN_COLUMNS, "booked_position")
             statement = (
                 update(table)
                 .where(table.c.account_id == bindparam("id_"))
@@ -399,12 +402,15 @@ class PostgresLedger(PostgresBooks):
     async def open_accounts(self, snapshot: Snapshot, opening_position: int) -> None:
         """Let the book have every account of `snapshot` as the snapshot says."""
         said, now = tables.snapshot_account, tables.account
-        names = ("account_id", *SAID_COLUMNS, *_NOW_COLUMNS)
+        names = ("account_id", *SAID_COLUMNS, *_GAIN_COLUMNS, *_OPENED_COLUMNS)
         opened = (
             select(
                 said.c.account_id,
                 *columns_of(said, SAID_COLUMNS),
                 literal(snapshot.as_of_time.year, Integer),
+                literal([snapshot.as_of_time.date()], now.c.gain_dates.type),
+                postgresql.array([said.c.short_term_gain]),
+                postgresql.array([said.c.long_term_gain]),
                 said.c.snapshot_id,
                 literal(snapshot.as_of_time, now.c.as_of_time.type),
                 literal(opening_position, now.c.opening_position.type),
@@ -453,7 +459,7 @@ def _update(account: AccountBook, last_trade_date: date | None) -> dict[str, Any
     return {
         **said,
         "id_": account.account_id,
-        "gain_year_": account.gain_year,
+        **{f"{name}_": value for name, value in gain_row(account).items()},
         "booked_position_": account.booked_position,
         "last_trade_date_": last_trade_date,
     }

@@ -101,13 +101,13 @@ class PostgresTaxRecords:
                 "carried_year": each.tax_year,
                 "carried_short": each.carried_short,
                 "carried_long": each.carried_long,
+                "short_term_gain": each.short_gain,
+                "long_term_gain": each.long_gain,
+                "gain_year": each.day.year,
+                "gain_dates": [each.day],
+                "gain_shorts": [each.short_gain],
+                "gain_longs": [each.long_gain],
             }
-            if each.short_gain is not None and each.long_gain is not None:
-                values |= {
-                    "short_term_gain": each.short_gain,
-                    "long_term_gain": each.long_gain,
-                    "gain_year": each.tax_year,
-                }
             await self.connection.execute(update(account).where(account.c.account_id == each.account_id).values(values))
 
     async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:

@@ -118,7 +118,12 @@ account = Table(
     metadata,
     Column("account_id", Text, primary_key=True),
     *_account_columns(),
+    # Of `short_term_gain` and `long_term_gain`: the calendar year of the last day on which something was realized.
     Column("gain_year", Integer, nullable=False),
+    # What was realized, by day; of a row that was written before there was any, the gains of its year are not among it.
+    Column("gain_dates", ARRAY(Date), nullable=False, server_default="{}"),
+    Column("gain_shorts", ARRAY(Numeric), nullable=False, server_default="{}"),
+    Column("gain_longs", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("snapshot_id", Text, ForeignKey(snapshot.c.snapshot_id), nullable=False),
     Column("as_of_time", DateTime(timezone=True), nullable=False),
     Column("opening_position", BigInteger, nullable=False),

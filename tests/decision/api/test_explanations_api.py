@@ -14,7 +14,7 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.tables import runs as tables
 from services.runtime.wire import decimal_of, money_of
 from tests.decision.api.conftest import refused
-from tests.decision.books import an_account, lot
+from tests.decision.books import MORNING, an_account, lot
 from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
 
 
@@ -372,6 +372,32 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
     assert amount(flat.advantage) == amount(flat.taxes_waiting) - amount(flat.taxes_now) - amount(waiting.trading_cost)
     assert len(waiting.outlooks) == 3
     assert not any(each.HasField("waiting") for (_, sold), each in reasons.items() if amount(each.gain) >= 0)
+
+
+async def test_a_plan_of_january_knows_what_was_realized_since_april_where_the_tax_year_began_then(running):
+    """TCGA 1992 s. 1K: 3,000 of the year to 5 April are free; a sale of December has used 1,500 of them."""
+    world = running.world
+    world.policy.document = a_policy(
+        {"VTI": "0.50", "AAPL": "0.49"},
+        tax=document_pb.TaxSettings(jurisdiction="GB", long_term_rate=number("0.24"), yearly_allowance=dollars(3000)),
+        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
+        data=document_pb.DataRequirements(snapshot_age_max_s=90 * 86_400),
+    )
+    await world.ingest(
+        an_account("a1", cash=300, short_term_gain=150, long_term_gain=1350)
+        .holding("VTI", lot("gain", 200, 8000))
+        .holding("AAPL", lot("other", 200, 26_000))
+    )
+
+    async def sold_on(as_of):
+        world.market_clock.advance(as_of - world.market_clock.now())
+        await world.ingest_prices(as_of=as_of)
+        plan = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans[0].plan
+        return sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots)
+
+    # A unit gains 150.
+    assert await sold_on(MORNING + timedelta(days=35)) == 10
+    assert await sold_on(MORNING + timedelta(days=80)) == 10
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from google.protobuf.json_format import ParseDict
 from sqlalchemy import select
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.domain.tax.laws import LAWS
 from services.runtime.clock import SystemClock
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import book_requests, price_request
@@ -117,7 +118,7 @@ async def test_plans_reckon_with_the_gains_and_the_unused_losses_of_the_ledger(s
         (account,) = await view.books.accounts(["a1"], trades_since=date.max)
     # 198,000 lost in 2022, of which 3,000 a year were taken off other income since.
     assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2022), 0)
-    assert account.gains(THIS_YEAR) == (300, 0)
+    assert account.gains(LAWS["US"].planning.tax_year, THIS_YEAR) == (300, 0)
     # The next snapshot says what it says of gains, and nothing of what is carried.
     later = a_header(as_of_time=CLOSE + timedelta(hours=1))
     await service.books().IngestBook(iter(book_requests((an_account("a1"),), header=later)))

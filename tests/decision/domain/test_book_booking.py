@@ -1,5 +1,6 @@
 """Booking: money, units and basis are conserved, whatever execution reports and in whatever pieces."""
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,9 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decision.domain.book import HoldingKind, PlannedLot, account_from_content, accounts, booked
+from services.decision.domain.book.gains import DayGain, realized_on
 from services.decision.domain.book.snapshot import Snapshot
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.pools import UnitedKingdomPlanning
+from services.decision.domain.tax.united_states import UnitedStates
+from services.kernel.canonical import canonical_json
 from tests.decision.books import CLOSE, TRADE_DATE, an_account, an_allocation, columns, lot
 
 SNAPSHOT = Snapshot("snapshot-1", "custodian-a", CLOSE, "sha256:0", 1, 1, 1, CLOSE)
@@ -47,7 +52,7 @@ def test_a_buy_is_a_new_lot_whose_basis_is_what_was_paid():
     assert after.cash == Decimal("698.50")
     assert lots_of(after, "BND") == {booking.bought_lot_id: (4, Decimal("301.50"))}
     assert after.position("BND", HoldingKind.TRADED).lots[0].acquired_date == TRADE_DATE
-    assert (after.booked_position, after.short_term_gain, after.long_term_gain) == (7, 0, 0)
+    assert (after.booked_position, after.realized) == (7, ())
 
 
 def test_where_the_law_pools_each_unit_sold_costs_the_average_and_what_is_left_keeps_it():
@@ -97,8 +102,8 @@ def test_a_gain_is_long_from_the_day_after_a_year():
     just_short, _ = sold(date(2022, 12, 27))
     just_long, booking = sold(date(2022, 12, 28))
 
-    assert (just_short.short_term_gain, just_short.long_term_gain) == (-1000, 0)
-    assert (just_long.short_term_gain, just_long.long_term_gain) == (0, -1000)
+    assert just_short.realized == (DayGain(date(2022, 12, 27), -1000, 0),)
+    assert just_long.realized == (DayGain(date(2022, 12, 28), 0, -1000),)
     assert booking.sold_lots[0].character is Character.LONG
 
 
@@ -107,15 +112,48 @@ def test_gains_of_a_new_year_begin_at_nothing():
     carried = opened(an_account("a1", long_term_gain=77).holding("VTI", lot("old", 10, 1000)))
     after, _ = booked(carried, sale, [], ZERO)
 
-    assert (carried.gains(2022), carried.gains(2023)) == ((0, 77), (0, 0))
-    assert (after.gain_year, after.long_term_gain) == (2023, 50)
+    calendar = UnitedStates().tax_year
+    assert (carried.gains(calendar, 2022), carried.gains(calendar, 2023)) == ((0, 77), (0, 0))
+    assert (after.gains(calendar, 2022), after.gains(calendar, 2023)) == ((0, 77), (0, 50))
+
+
+def test_gains_count_in_the_tax_year_of_whichever_country_taxes_them():
+    sale = an_allocation(1, "SELL", "VTI", 1, 150, trade_date=date(2023, 4, 5))
+    later = an_allocation(2, "SELL", "VTI", 1, 160, trade_date=date(2023, 4, 6))
+    # The snapshot is of 27 December 2022: it says what was realized until then in the year that began on 6 April.
+    opening = opened(an_account("a1", long_term_gain=77).holding("VTI", lot("old", 10, 1000)))
+    after, _ = booked(booked(opening, sale, [], ZERO)[0], later, [], ZERO)
+    british, calendar = UnitedKingdomPlanning().tax_year, UnitedStates().tax_year
+
+    assert [after.gains(british, year)[1] for year in (2021, 2022, 2023)] == [0, 127, 60]
+    assert [after.gains(calendar, year)[1] for year in (2021, 2022, 2023)] == [0, 77, 110]
+
+
+def test_gains_are_kept_for_as_long_as_any_tax_year_lasts():
+    first = realized_on((), date(2023, 4, 6), Decimal(1), ZERO)
+    last_day = realized_on(first, date(2024, 4, 5), Decimal(2), ZERO)
+    next_year = realized_on(last_day, date(2024, 4, 8), ZERO, Decimal(3))
+
+    assert [each.day for each in last_day] == [date(2023, 4, 6), date(2024, 4, 5)]
+    assert [each.day for each in next_year] == [date(2024, 4, 5), date(2024, 4, 8)]
+    assert realized_on(first, date(2023, 4, 6), Decimal(-1), ZERO) == ()
+
+
+def test_an_account_that_was_recorded_before_gains_were_kept_by_day_is_read_as_of_its_last_day():
+    account = booked(HELD, an_allocation(1, "SELL", "VTI", 1, 150), [], ZERO)[0]
+    fields = json.loads(account.content())
+    assert account_from_content(account.content()) == account
+    del fields["realized"]
+    fields |= {"short_term_gain": "1.5", "long_term_gain": "50", "gain_year": 2022}
+
+    assert account_from_content(canonical_json(fields)).realized == (DayGain(TRADE_DATE, Decimal("1.5"), Decimal(50)),)
 
 
 def test_a_wrapper_realizes_no_gain():
     inside = opened(an_account("a1", tax_wrapper="TAX_WRAPPER_EXEMPT").holding("VTI", lot("old", 10, 1000)))
     after, booking = booked(inside, an_allocation(1, "SELL", "VTI", 10, 5000), [], ZERO)
 
-    assert (after.short_term_gain, after.long_term_gain) == (0, 0)
+    assert after.realized == ()
     assert booking.sold_lots[0].character is Character.EXEMPT
     assert after.positions == ()
 

@@ -33,7 +33,7 @@ def lots_of(account, instrument_id="VTI"):
 
 def worth(account):
     """Everything that counts, whatever lots are called and wherever the stream is."""
-    return account.cash, account.units, sorted(lots_of(account)), account.short_term_gain, account.long_term_gain
+    return account.cash, account.units, sorted(lots_of(account)), account.realized
 
 
 def correction(of, position, **changes):

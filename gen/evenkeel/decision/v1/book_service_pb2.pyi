@@ -203,11 +203,13 @@ class BookPart(_message.Message):
 
     @_builtins.property
     def short_term_gains(self) -> _columns_pb2.DecimalColumn:
-        """Net short-term gain realised this tax year before the snapshot; signed."""
+        """Net short-term gain realised before the snapshot in the tax year in which it is true, by the law of the country that
+        taxes the account; signed.
+        """
 
     @_builtins.property
     def long_term_gains(self) -> _columns_pb2.DecimalColumn:
-        """Net long-term gain realised this tax year before the snapshot; signed."""
+        """Net long-term gain, likewise; signed."""
 
     @_builtins.property
     def position_accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -439,11 +441,13 @@ class Account(_message.Message):
 
     @_builtins.property
     def short_term_gain(self) -> _money_pb2.Money:
-        """Net short-term gain realised this tax year; signed."""
+        """Net short-term gain realised this tax year, or the snapshot's, by the law of the country of the account's currency,
+        else in the calendar year; signed.
+        """
 
     @_builtins.property
     def long_term_gain(self) -> _money_pb2.Money:
-        """Net long-term gain realised this tax year; signed."""
+        """Net long-term gain, likewise; signed."""
 
     def __init__(
         self,

@@ -5,13 +5,15 @@ names it exactly as it was when a plan was decided, so that the plan can be deci
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 from zoneinfo import ZoneInfo
 
+from services.decision.domain.book.gains import DayGain, of_year, opening_gains
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.kernel.canonical import JsonValue, canonical_json, content_hash
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
@@ -66,7 +68,7 @@ class AccountBook:
         household_id: None when it belongs to none.
         cash: May be used now; negative when overdrawn.
         reserved_cash: What of the cash leaves soon and is kept free; 0 or more.
-        short_term_gain: Net gain of the calendar year `gain_year` so far; negative for a loss.
+        realized: Gains by day, oldest first: those of any tax year that has not ended.
         positions: By instrument, then holding kind; each pair once.
         snapshot_id: What the account began as.
         as_of_time: When that was true.
@@ -86,9 +88,7 @@ class AccountBook:
     tax_wrapper: TaxWrapper
     cash: Decimal
     reserved_cash: Decimal
-    short_term_gain: Decimal
-    long_term_gain: Decimal
-    gain_year: int
+    realized: tuple[DayGain, ...]
     positions: tuple[Position, ...]
     snapshot_id: SnapshotId
     as_of_time: datetime
@@ -114,9 +114,9 @@ class AccountBook:
             units[position.instrument_id] = units.get(position.instrument_id, ZERO) + position.quantity
         return units
 
-    def gains(self, year: int) -> tuple[Decimal, Decimal]:
-        """Return the net short-term and long-term gain of `year`; nothing was realized in a year after `gain_year`."""
-        return (self.short_term_gain, self.long_term_gain) if year == self.gain_year else (ZERO, ZERO)
+    def gains(self, tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
+        """Return the net short-term and long-term gain of a year, by the law whose tax year of a day is `tax_year`."""
+        return of_year(self.realized, tax_year, year)
 
     def carried(self, tax_year: int) -> tuple[Decimal, Decimal]:
         """Return the losses brought into `tax_year`; nothing is known of another year than `carried_year`."""
@@ -149,9 +149,7 @@ def account_from_content(content: bytes) -> AccountBook:
         tax_wrapper=TaxWrapper(fields["tax_wrapper"]),
         cash=Decimal(fields["cash"]),
         reserved_cash=Decimal(fields["reserved_cash"]),
-        short_term_gain=Decimal(fields["short_term_gain"]),
-        long_term_gain=Decimal(fields["long_term_gain"]),
-        gain_year=fields["gain_year"],
+        realized=_realized(fields),
         positions=tuple(
             Position(
                 InstrumentId(instrument_id),
@@ -188,9 +186,7 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
         "tax_wrapper": account.tax_wrapper.value,
         "cash": account.cash,
         "reserved_cash": account.reserved_cash,
-        "short_term_gain": account.short_term_gain,
-        "long_term_gain": account.long_term_gain,
-        "gain_year": account.gain_year,
+        "realized": [[each.day, each.short, each.long] for each in account.realized],
         "positions": [
             [
                 position.instrument_id,
@@ -210,6 +206,19 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
         ],
         **_carried(account),
     }
+
+
+def _realized(fields: Mapping[str, Any]) -> tuple[DayGain, ...]:
+    if "realized" in fields:
+        return tuple(
+            DayGain(date.fromisoformat(day), Decimal(short), Decimal(long)) for day, short, long in fields["realized"]
+        )
+    # Before gains were kept by day they were those of a calendar year: of its last day that is known.
+    days = [date.fromisoformat(day) for _, _, day, _ in fields["recent_trades"]]
+    days.append(datetime.fromisoformat(fields["as_of_time"]).astimezone(UTC).date())
+    year = fields["gain_year"]
+    day = max((each for each in days if each.year == year), default=date(year, 1, 1))
+    return opening_gains(day, Decimal(fields["short_term_gain"]), Decimal(fields["long_term_gain"]))
 
 
 def _carried(account: AccountBook) -> dict[str, JsonValue]:

@@ -18,6 +18,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import assert_never
 
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.book.gains import realized_on
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.decision.domain.tax.pooling import pooled
@@ -138,14 +139,11 @@ def booked(
         case _:
             assert_never(allocation.side)
     others = [position for position in account.positions if position is not held]
-    short, long = _gains(account, booking)
     trade = RecentTrade(allocation.instrument_id, allocation.side, allocation.trade_date, booking.realized_gain)
     changed = replace(
         account,
         cash=account.cash + allocation.cash_change,
-        short_term_gain=short,
-        long_term_gain=long,
-        gain_year=max(account.gain_year, allocation.trade_date.year),
+        realized=realized_on(account.realized, allocation.trade_date, *gains_by_term(booking.sold_lots)),
         positions=tuple(sorted([*others, *after], key=lambda each: (each.instrument_id, each.holding))),
         booked_position=allocation.position,
         recent_trades=(*account.recent_trades, trade),
@@ -261,18 +259,10 @@ def _chosen(
         yield available[lot_id], units
 
 
-def _gains(account: AccountBook, booking: Booking) -> tuple[Decimal, Decimal]:
-    """Return the short-term and long-term gain of the latest year that the account knows of, the booking included."""
-    year = booking.allocation.trade_date.year
-    if year < account.gain_year:
-        return account.short_term_gain, account.long_term_gain
-    short, long = account.gains(year)
-    for lot in booking.sold_lots:
-        if lot.character is Character.SHORT:
-            short += lot.gain
-        elif lot.character is Character.LONG:
-            long += lot.gain
-    return short, long
+def gains_by_term(lots: Sequence[SoldLot]) -> tuple[Decimal, Decimal]:
+    """Return the net short-term and long-term gain of what was sold; nothing of what is not taxed."""
+    short = sum((lot.gain for lot in lots if lot.character is Character.SHORT), ZERO)
+    return short, sum((lot.gain for lot in lots if lot.character is Character.LONG), ZERO)
 
 
 def _character(wrapper: TaxWrapper, acquired_date: date, trade_date: date) -> Character:

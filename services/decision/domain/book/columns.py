@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, SnapshotId, TaxWrapper
+from services.decision.domain.book.gains import opening_gains
 from services.decision.domain.book.snapshot import Snapshot
 from services.decision.domain.columns import EPOCH, Numbers
 from services.decision.domain.problem import LotId, LotState
@@ -103,9 +104,7 @@ def accounts(columns: BookColumns, snapshot: Snapshot, opening_position: int) ->
             tax_wrapper=TAX_WRAPPERS[columns.tax_wrappers[row]],
             cash=cash[row],
             reserved_cash=reserved[row],
-            short_term_gain=short[row],
-            long_term_gain=long[row],
-            gain_year=snapshot.as_of_time.year,
+            realized=opening_gains(snapshot.as_of_time.date(), short[row], long[row]),
             positions=tuple(
                 Position(
                     InstrumentId(columns.position_instruments[position]),

@@ -7,7 +7,6 @@
 - A sale that is booked again takes the same lots as before, then the oldest.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
@@ -17,13 +16,13 @@ from services.decision.domain.book.booking import (
     Allocation,
     Booking,
     PlannedLot,
-    SoldLot,
     booked,
     check_belongs,
+    gains_by_term,
     oldest_first,
     part_of,
 )
-from services.decision.domain.decision import Character
+from services.decision.domain.book.gains import realized_on
 from services.decision.domain.problem import ZERO, LotId, LotState, Side
 from services.kernel.ids import derived_id
 
@@ -63,15 +62,11 @@ def _undone(account: AccountBook, replaced: Allocation, original: Booking | None
     else:
         position = _not_sold(held, replaced, original)
     others = [each for each in account.positions if each is not held]
-    short, long = account.short_term_gain, account.long_term_gain
-    if original is not None and replaced.trade_date.year == account.gain_year:
-        short -= _gain(original.sold_lots, Character.SHORT)
-        long -= _gain(original.sold_lots, Character.LONG)
+    short, long = (ZERO, ZERO) if original is None else gains_by_term(original.sold_lots)
     changed = replace(
         account,
         cash=account.cash - replaced.cash_change,
-        short_term_gain=short,
-        long_term_gain=long,
+        realized=realized_on(account.realized, replaced.trade_date, -short, -long),
         positions=tuple(sorted([*others, *position], key=lambda each: (each.instrument_id, each.holding))),
     )
     return changed, missing
@@ -120,7 +115,3 @@ def _grown(lot: LotState | None, lot_id: LotId, acquired_date: date, units: Deci
     if lot is None:
         return LotState(lot_id=lot_id, acquired_date=acquired_date, quantity=units, basis_total=basis)
     return replace(lot, quantity=lot.quantity + units, basis_total=lot.basis_total + basis)
-
-
-def _gain(lots: Sequence[SoldLot], character: Character) -> Decimal:
-    return sum((lot.gain for lot in lots if lot.character is character), ZERO)

@@ -52,6 +52,9 @@ LAWS: dict[str, Law] = {
     )
 }
 
+# An account is taken to be taxed in the country of its currency, where no policy says otherwise.
+LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
+
 
 class LawNotFound(NotFound):
     """The tax year's law has no such version."""

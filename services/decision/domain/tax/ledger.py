@@ -229,8 +229,8 @@ class Standing:
     """Where an account stands in a tax year by the ledger.
 
     Attributes:
-        short_gain: Net short-term gain of the year so far, without what wash sales disallow; None where the law's year
-            is not the calendar's, and the book's own figure stays.
+        day: Until which it is known; in the year.
+        short_gain: Net short-term gain of the year so far, without what wash sales disallow.
         long_gain: The same of long-term gain; where the law knows no terms, all of it.
         carried_short: The account's part of its taxpayer's unused losses of earlier years, 0 or more.
         carried_long: The same of long-term losses.
@@ -238,8 +238,9 @@ class Standing:
 
     account_id: AccountId
     tax_year: int
-    short_gain: Decimal | None
-    long_gain: Decimal | None
+    day: date
+    short_gain: Decimal
+    long_gain: Decimal
     carried_short: Decimal
     carried_long: Decimal
 
@@ -263,7 +264,6 @@ def standings(
     assessment = rules.assess(history, year)
     lines = [line.amount for line in rules.brought_forward()]
     short, long = (lines[0], lines[1]) if law.planning.terms else (total(lines), ZERO)
-    of_calendar = law.planning.tax_year(date(today.year, 1, 1)) == today.year
     owners = {row.disposal_id: row.account_id for row in history.disposals}
     gains: dict[tuple[str, bool], Decimal] = {}
     for disposal in assessment.of_year():
@@ -281,8 +281,9 @@ def standings(
             Standing(
                 account_id=AccountId(each.account_id),
                 tax_year=year,
-                short_gain=net_short if of_calendar else None,
-                long_gain=net_long if of_calendar else None,
+                day=today,
+                short_gain=net_short,
+                long_gain=net_long,
                 carried_short=shares[0],
                 carried_long=shares[1],
             )

@@ -26,7 +26,7 @@ START = datetime(2020, 1, 2, 21, tzinfo=UTC)
 def an_account(account_id, wrapper=TaxWrapper.TAXABLE):
     zero = Decimal(0)
     return AccountBook(
-        account_id, "h", "custodian", "USD", wrapper, zero, zero, zero, zero, 2020, (), "snapshot-1", START
+        account_id, "h", "custodian", "USD", wrapper, zero, zero, (), (), "snapshot-1", START
     )  # fmt: skip
 
 
@@ -68,12 +68,16 @@ def test_gains_of_the_year_belong_to_the_account_that_sold_and_washed_losses_do_
     assert (one.long_gain, other.long_gain) == (0, 0)
 
 
-def test_where_the_tax_year_is_not_the_calendars_the_book_keeps_its_gains():
-    (found,) = standings(
-        [ledger("a1")], ledger_history([ledger("a1")], [], {}), LAWS["GB"], law_book(()), date(2025, 3, 1)
-    )
+def test_gains_are_those_of_the_countrys_own_tax_year():
+    events = [
+        bought("b1", "2023-01-04", "a1", 1000), sold("s1", "2024-04-05", "a1", 1100),
+        bought("b2", "2024-07-01", "a1", 1000), sold("s2", "2024-12-02", "a1", 1300),
+        bought("b3", "2025-01-06", "a1", 1000), sold("s3", "2025-02-28", "a1", 1040),
+    ]  # fmt: skip
+    day = date(2025, 3, 1)
+    (found,) = standings([ledger("a1")], ledger_history([ledger("a1")], events, {}), LAWS["GB"], law_book(()), day)
 
-    assert (found.tax_year, found.short_gain, found.long_gain) == (2024, None, None)
+    assert (found.tax_year, found.day, found.short_gain, found.long_gain) == (2024, day, 0, 340)
 
 
 def test_bookings_until_the_record_ends_are_in_it_and_later_ones_are_added():
