@@ -266,12 +266,12 @@ class VenueOrder:
     @property
     def filled_quantity(self) -> Decimal:
         """Return the sum of the live fills' quantities."""
-        return sum((f.quantity for f in self.fills.values()), ZERO)
+        return sum([fill.quantity for fill in self.fills.values()], ZERO)
 
     @property
     def gross_amount(self) -> Decimal:
         """Return the exact sum of quantity times price over the live fills, fees excluded."""
-        return sum((f.quantity * f.price for f in self.fills.values()), ZERO)
+        return sum([fill.quantity * fill.price for fill in self.fills.values()], ZERO)
 
     @property
     def fees(self) -> Decimal:
@@ -289,7 +289,7 @@ class VenueOrder:
     @property
     def state(self) -> OrderState:
         """Return the state with the highest precedence among those that apply; of equals, what was learned last."""
-        return max(reversed(self._states()), key=lambda state: PRECEDENCE[state])
+        return max(reversed(self._states()), key=PRECEDENCE.__getitem__)
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -354,26 +354,26 @@ def after(order: VenueOrder, report: Report) -> VenueOrder:
     """Return the order after one report of the venue; a report seen before changes nothing."""
     if report.report_id in order.seen:
         return order
-    seen = replace(order, seen=order.seen | {report.report_id})
+    seen = order.seen | {report.report_id}
     match report:
-        case PendingNew():
-            return replace(seen, acknowledged=seen.acknowledged or OrderState.PENDING_NEW)
-        case Accepted():
-            return replace(seen, acknowledged=OrderState.NEW)
-        case Refused():
-            return replace(seen, ended=seen.ended or OrderState.REJECTED)
         case Filled() | FillCorrected() | FillBusted():
-            return _with_fill(seen, report)
+            return _with_fill(order, report, seen)
+        case PendingNew():
+            return replace(order, seen=seen, acknowledged=order.acknowledged or OrderState.PENDING_NEW)
+        case Accepted():
+            return replace(order, seen=seen, acknowledged=OrderState.NEW)
+        case Refused():
+            return replace(order, seen=seen, ended=order.ended or OrderState.REJECTED)
         case CancelPending() | ReplacePending() | ChangeRefused() | Replaced():
-            return _with_change(seen, report)
+            return _with_change(replace(order, seen=seen), report)
         case Canceled():
-            return replace(seen, ended=OrderState.CANCELED, paused=None)
+            return replace(order, seen=seen, ended=OrderState.CANCELED, paused=None)
         case Expired():
-            return replace(seen, ended=seen.ended or OrderState.EXPIRED, paused=None)
+            return replace(order, seen=seen, ended=order.ended or OrderState.EXPIRED, paused=None)
         case Paused():
-            return replace(seen, paused=report.state)
+            return replace(order, seen=seen, paused=report.state)
         case Restated():
-            return _restated(seen, report)
+            return _restated(replace(order, seen=seen), report)
         case _:
             assert_never(report)
 
@@ -385,7 +385,7 @@ def fold(order: VenueOrder, reports: Iterable[Report]) -> VenueOrder:
     return order
 
 
-def _with_fill(order: VenueOrder, report: Filled | FillCorrected | FillBusted) -> VenueOrder:
+def _with_fill(order: VenueOrder, report: Filled | FillCorrected | FillBusted, seen: frozenset[str]) -> VenueOrder:
     fills = dict(order.fills)
     void = order.void
     match report:
@@ -402,7 +402,7 @@ def _with_fill(order: VenueOrder, report: Filled | FillCorrected | FillBusted) -
     # A correction may overtake the report it corrects: what is void stays void when it arrives.
     if not isinstance(report, FillBusted) and report.report_id not in void:
         fills[report.report_id] = LiveFill(report.report_id, report.quantity, report.price, report.fee)
-    return replace(order, fills=fills, void=void)
+    return replace(order, seen=seen, fills=fills, void=void)
 
 
 def _with_change(order: VenueOrder, report: CancelPending | ReplacePending | ChangeRefused | Replaced) -> VenueOrder:

@@ -82,8 +82,11 @@ class Peer:
 
 
 def instants(text):
+    # One for the whole message: what was sent first may not be later than what is sent again.
+    now = datetime.now(UTC)
+
     def instant(found):
-        at = datetime.now(UTC) + timedelta(seconds=int(found[1] or 0))
+        at = now + timedelta(seconds=int(found[1] or 0))
         return at.strftime("%Y%m%d-%H:%M:%S")
 
     return re.sub(r"NOW([+-]\d+)?", instant, text)

@@ -283,6 +283,18 @@ async def test_many_requests_share_a_transaction():
         assert store.commits - before < 20
 
 
+async def test_what_comes_one_by_one_to_a_busy_session_shares_transactions():
+    async with pair(limits=Limits(turn_pace_s=0.3)) as (initiator, _, _, (theirs, store)):
+        await up(initiator)
+        before = store.commits
+        for number in range(40):
+            await initiator.send([news(f"n{number}")])
+        await theirs.until(lambda: len(theirs.applied) == 40)
+
+        assert theirs.applied == [f"n{number}" for number in range(40)]
+        assert store.commits - before < 20
+
+
 async def test_what_belongs_to_a_message_is_written_with_it_or_the_message_is_not_sent():
     async with pair() as (initiator, _, (_, store), (theirs, _)):
         await up(initiator)

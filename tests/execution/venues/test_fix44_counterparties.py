@@ -108,6 +108,38 @@ async def journal(trader):
 
 
 @needs_quickfix
+async def test_an_order_that_several_submit_at_once_is_sent_once_and_all_hear_of_it(make_pair):
+    trader, broker = await make_pair()
+    several = [
+        trader.venue.submit([an_order("c-1")]),
+        trader.venue.submit([an_order("c-1"), an_order("c-2")]),
+        trader.venue.submit([an_order("c-2"), an_order("c-1")]),
+    ]
+    outcomes = await asyncio.gather(*several)
+    await settled(trader, broker)
+
+    assert [each for together in outcomes for each in together] == [Acknowledged()] * 5
+    assert [entry.msg_type for entry in await journal(trader)].count("D") == 2
+    counts = (await broker.ask("state"))["counts"]
+    assert (counts["orders"], counts["duplicates"]) == (2, 0)
+
+
+@needs_quickfix
+async def test_after_every_logon_the_broker_is_asked_for_all_orders(make_pair):
+    trader, broker = await make_pair()
+    await trader.venue.submit([an_order("c-1", limit="99")])
+    for logons in (1, 2, 3):
+
+        async def asked(times=logons):
+            return [entry.msg_type for entry in await journal(trader)].count("AF") == times
+
+        await until(asked)
+        await settled(trader, broker)
+        await trader.down(True)
+        await trader.down(False)
+
+
+@needs_quickfix
 async def test_a_drop_copy_and_its_report_count_once_whichever_comes_first(make_pair):
     trader, broker = await make_pair(drop_copies=True)
 

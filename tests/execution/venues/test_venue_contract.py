@@ -4,6 +4,7 @@ To put another adapter under the contract, add a fixture that yields a `Case`: t
 what a test needs.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -241,6 +242,14 @@ async def test_the_same_order_twice_is_one_order(case):
     await said(case)
     assert await submit(case.venue, an_order()) == Acknowledged()
 
+    assert (await the_order(case)).filled_quantity == 10
+    assert len(await case.venue.mass_status()) == 1
+
+
+async def test_the_same_order_many_times_at_once_is_one_order(case):
+    outcomes = await asyncio.gather(*[submit(case.venue, an_order()) for _ in range(5)])
+
+    assert outcomes == [Acknowledged()] * 5
     assert (await the_order(case)).filled_quantity == 10
     assert len(await case.venue.mass_status()) == 1
 

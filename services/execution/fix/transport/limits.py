@@ -16,6 +16,8 @@ class Limits:
         strangers_max: So many connections may wait for their Logon at once; further ones are closed.
         inbox_bytes_max: So much is read ahead; then reading pauses, and TCP holds the counterparty back.
         turn_frames_max: So many messages share one transaction.
+        turn_pace_s: Where nothing that comes is answered, turns of what comes begin so far apart: a busy session writes
+            many reports at once, and leaves the database to orders. What comes to a quiet one waits for nothing.
         messages_per_s: A counterparty that sends more, over `burst` messages, is read more slowly.
         burst: See there.
         garbled_bytes_max: So many bytes that are no message, without one between, and we hang up.
@@ -30,6 +32,7 @@ class Limits:
     strangers_max: int = 100
     inbox_bytes_max: int = 1024 * 1024
     turn_frames_max: int = 500
+    turn_pace_s: float = 0.01
     messages_per_s: float = 20_000.0
     burst: int = 40_000
     garbled_bytes_max: int = 1024 * 1024

@@ -87,6 +87,8 @@ class Link:
         self._leaving = Leaving(session, store, clock, limits, speech)
         self._bucket = Bucket(limits.messages_per_s, limits.burst)
         self._garbled_bytes = 0
+        # When the next turn of what comes may begin, by the loop's clock.
+        self._turn_due = 0.0
         self._over = False
 
     @property
@@ -173,6 +175,7 @@ class Link:
             return why
         while not self._over:
             await self._wait()
+            await self._pace()
             held_s = self._read()
             if (why := await self._turn(None)) is not None:
                 return why
@@ -204,6 +207,13 @@ class Link:
                 await self._wire.woken.wait()
         except TimeoutError:
             return
+
+    async def _pace(self) -> None:
+        """Let more come together where nobody waits for an answer; a quiet session's turn is due at once."""
+        loop = asyncio.get_running_loop()
+        if self.up and not (self._application.answers or self._frames or self._requests or self._wire.closed):
+            await asyncio.sleep(max(0.0, self._turn_due - loop.time()))
+        self._turn_due = loop.time() + self._limits.turn_pace_s
 
     def _read(self) -> float:
         """Take what came, and return for how long to read no more."""

@@ -47,6 +47,7 @@ from services.execution.fix.transport.turn import Together, Within
 from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
+from services.execution.venues.fix44.waiting import Waiting
 from services.execution.venues.fix44.words import REF_SEQ_NUM
 from services.execution.venues.fix44.writing import Writing
 from services.kernel.clock import Clock
@@ -97,37 +98,6 @@ class Reading(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """Who waits for what the broker says. Answers come after the commit: whoever hears them may rely on them."""
-
-    orders: dict[str, asyncio.Event] = field(default_factory=dict)
-    statuses: dict[str, asyncio.Future[VenueView | None]] = field(default_factory=dict)
-    masses: dict[str, asyncio.Future[Sequence[VenueView]]] = field(default_factory=dict)
-    mass_views: dict[str, dict[str, VenueView]] = field(default_factory=dict)
-
-    def tell(self, applied: Applied) -> None:
-        """Wake those who waited for this."""
-        for name in applied.answered:
-            if event := self.orders.get(name):
-                event.set()
-        for request, view in applied.statuses:
-            if (waiting := self.statuses.get(request)) and not waiting.done():
-                waiting.set_result(view)
-        for request, mass_view, last in applied.masses:
-            views = self.mass_views.get(request)
-            if views is None:
-                continue
-            if mass_view is not None:
-                views[mass_view.client_order_id] = mass_view
-            if last and not self.masses[request].done():
-                self.masses[request].set_result(list(views.values()))
-        for request, why in applied.refused_questions:
-            for futures in (self.statuses, self.masses):
-                if (refused := futures.get(request)) and not refused.done():
-                    refused.set_exception(VenueUnreachable(f"the broker does not answer this question: {why}"))
-
-
-@dataclass(slots=True)
 class Fix44Venue:
     """A broker behind `VenuePort`, and the application of its sessions.
 
@@ -147,7 +117,7 @@ class Fix44Venue:
     list_min: int = 0
     heard: Callable[[], None] = lambda: None
     came_up: Callable[[], None] = lambda: None
-    _waiting: _Waiting = field(default_factory=_Waiting)
+    _waiting: Waiting = field(default_factory=Waiting)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -164,33 +134,34 @@ class Fix44Venue:
 
     async def submit(self, intents: Sequence[Intent]) -> Sequence[SubmitOutcome]:
         """Send orders, each once, and wait for what the broker says to each."""
+        names = [each.client_order_id for each in intents]
+        with self._waiting.taking(names) as (taken, awaited):
+            # Taken before the record is read: of several who submit an order at once, one sends it.
+            known = await self._known(taken)
+            to_send = {
+                each.client_order_id: each
+                for each in intents
+                if each.client_order_id in taken and not _may_be_there(known.get(each.client_order_id))
+            }
+            sent, fresh = set(to_send), list(to_send.values())
+            try:
+                if fresh:
+                    await self._send(self._orders(fresh), Together(self._add_orders, fresh))
+            except NotLoggedOn:
+                # Not written, so not sent: asking tells that it is not there.
+                lost, lost_names = OutcomeUnknown("the session is not logged on"), sent
+            except SendUnknown as failed:
+                # Written or not, sent or not: the record tells the one, the broker the other.
+                lost, lost_names = OutcomeUnknown(str(failed)), sent
+            else:
+                lost, lost_names = OutcomeUnknown("no answer within the time limit"), set[str]()
+                await self._answers([event for name, event in awaited.items() if name in sent or name not in taken])
+        known = await self._known(names)
+        return [lost if name in lost_names else _outcome(known.get(name), lost) for name in names]
+
+    async def _known(self, client_order_ids: Collection[str]) -> Mapping[str, KnownOrder]:
         async with self.reading.glance() as connection:
-            known = await (await self._record_in(connection)).orders([each.client_order_id for each in intents])
-        fresh = [each for each in intents if not _may_be_there(known.get(each.client_order_id))]
-        waited = {each.client_order_id: asyncio.Event() for each in fresh}
-        self._waiting.orders |= waited
-        try:
-            if fresh:
-                await self._send(self._orders(fresh), Together(self._add_orders, fresh))
-                await self._answers(waited)
-        except NotLoggedOn:
-            # Not written, so not sent: asking tells that it is not there.
-            lost = OutcomeUnknown("the session is not logged on")
-            waiting = set(waited)
-        except SendUnknown as failed:
-            # Written or not, sent or not: the record tells the one, the broker the other.
-            lost, waiting = OutcomeUnknown(str(failed)), set(waited)
-        else:
-            lost, waiting = OutcomeUnknown("no answer within the time limit"), set()
-        finally:
-            for name in waited:
-                self._waiting.orders.pop(name, None)
-        async with self.reading.glance() as connection:
-            known = await (await self._record_in(connection)).orders([each.client_order_id for each in intents])
-        return [
-            lost if each.client_order_id in waiting else _outcome(known.get(each.client_order_id), lost)
-            for each in intents
-        ]
+            return await (await self._record_in(connection)).orders(client_order_ids)
 
     async def _add_orders(self, unit: Unit, intents: Sequence[Intent]) -> None:
         await self._writing(unit).add_orders(intents, self.clock.now())
@@ -201,13 +172,13 @@ class Fix44Venue:
             return [asking.new_list(f"list:{intents[0].client_order_id}", intents, now, self.account)]
         return [asking.new_order(each, now, self.account) for each in intents]
 
-    async def _answers(self, waited: Mapping[str, asyncio.Event]) -> None:
+    async def _answers(self, awaited: Sequence[asyncio.Event]) -> None:
         try:
             async with asyncio.timeout(self.answer_s):
-                for event in waited.values():
+                for event in awaited:
                     await event.wait()
         except TimeoutError:
-            log.warning("orders without an answer", venue_id=self.venue_id, orders=len(waited))
+            log.warning("orders without an answer", venue_id=self.venue_id, orders=len(awaited))
 
     async def cancel(self, client_order_id: str, request_id: str) -> None:
         """Ask for a cancel, once for each `request_id`."""
@@ -244,8 +215,7 @@ class Fix44Venue:
 
     async def query(self, client_order_id: str) -> VenueView | None:
         """Ask the broker about an order; None when it was never sent, or the broker does not know it."""
-        async with self.reading.glance() as connection:
-            order = (await (await self._record_in(connection)).orders([client_order_id])).get(client_order_id)
+        order = (await self._known([client_order_id])).get(client_order_id)
         if not self.ready:
             raise self._unreachable()
         if order is None or not _may_be_there(order) or order.knowledge is OrderKnowledge.REFUSED:

@@ -126,6 +126,9 @@ class SessionWatch:
             wanted = [*await connection.execute(_APPROVED, {"sessions": sorted(by_name)})]
         for reset_id, name in wanted:
             session = by_name[name]
+            if session not in self._watched:
+                # Let go since it was looked at: whoever holds it next does it.
+                continue
             try:
                 await self._begin_anew(session, reset_id)
             except (NotLoggedOn, NumbersMoved, OutcomeUnknown) as late:
