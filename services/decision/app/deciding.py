@@ -24,7 +24,7 @@ from services.decision.app.ports.runs import ShardAccount
 from services.decision.app.ports.sessions import Begin, Read, Session
 from services.decision.app.ports.solving import Solved, Solver
 from services.decision.app.ports.tracing import Spanned, Tracing
-from services.decision.app.recalling import market_of
+from services.decision.app.recalling import basis_of
 from services.decision.domain.account_problem import RECENT_TRADES, is_due
 from services.decision.domain.book import AccountBook
 from services.decision.domain.comparison import Comparison, PolicySides, compared
@@ -33,7 +33,6 @@ from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import LIVE_STATES, Draft, Failure, NewPlan, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.problem import ZERO
-from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
 from services.decision.domain.run import Run, RunState, Shard, backoff
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
@@ -308,12 +307,10 @@ async def _basis(session: Session, run: Run) -> Basis:
     if prices is None or run.instruments_hash is None or run.risk_model_hash is None:
         raise RuntimeError(f"run {run.run_id} is decided before it is pinned")
     bodies = await session.contents.get({run.instruments_hash, run.risk_model_hash})
-    known = read_recorded(InstrumentList, bodies[run.instruments_hash])
-    return Basis(
-        market=market_of(prices, known),
-        risk_model=read_risk_model(bodies[run.risk_model_hash]),
-        instruments_hash=run.instruments_hash,
-        risk_model_hash=run.risk_model_hash,
+    return basis_of(
+        prices,
+        bodies[run.instruments_hash],
+        bodies[run.risk_model_hash],
         engine=run.engine,
         as_of_time=run.as_of_time,
         currency=run.currency,

@@ -12,7 +12,7 @@ from services.decision.app.ports.policy import PolicyClient, PolicyPreset
 from services.decision.app.ports.sessions import Read
 from services.decision.app.ports.solving import Solver
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.app.recalling import market_of
+from services.decision.app.recalling import basis_of
 from services.decision.domain.account_problem import RECENT_TRADES
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, supposed_basis, what_if
@@ -189,12 +189,10 @@ class PreviewApp:
             policy_version_hashes=policies.version_hashes[policy_hash],
             household_trades=elsewhere.get(wish.account_id, ()),
         )
-        instruments = InstrumentList(tuple(known[each] for each in sorted(known)), laws.reviewed_years())
-        basis = Basis(
-            market=market_of(prices, instruments),
-            risk_model=risk_model,
-            instruments_hash=content_hash(recorded_bytes(instruments)),
-            risk_model_hash=content_hash(risk_model_bytes(risk_model)),
+        basis = basis_of(
+            prices,
+            recorded_bytes(InstrumentList(tuple(known[each] for each in sorted(known)), laws.reviewed_years())),
+            risk_model_bytes(risk_model),
             engine=self.engine,
             as_of_time=as_of_time,
             currency=self.currency,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from services.decision.app.policies import with_policy
 from services.decision.app.ports.policy import PolicyClient
@@ -12,6 +13,7 @@ from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basi
 from services.decision.domain.plan import Plan, PlanNotFound
 from services.decision.domain.prices import PriceSet, PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model
+from services.kernel.canonical import content_hash
 from services.kernel.ids import PlanId
 
 
@@ -26,9 +28,35 @@ def found_plan(plan: Plan | None, plan_id: PlanId) -> Plan:
     return plan
 
 
-def market_of(prices: PriceSet, known: InstrumentList) -> Market:
-    """Return what every account of a run sees, by what was known when the run was pinned."""
-    return Market(prices, {each.instrument_id: each for each in known.instruments}, known.reviewed_years)
+def basis_of(
+    prices: PriceSet,
+    instruments: bytes,
+    risk_model: bytes,
+    *,
+    engine: str,
+    as_of_time: datetime,
+    currency: str,
+) -> Basis:
+    """Return what all accounts of a run are decided on.
+
+    Args:
+        prices: Of the instruments.
+        instruments: Recorded text of the `InstrumentList` that was known when the run was pinned.
+        risk_model: Its recorded text.
+        engine: Name and version of what computes.
+        as_of_time: The business instant that is decided for.
+        currency: Of every account.
+    """
+    known = read_recorded(InstrumentList, instruments)
+    return Basis(
+        market=Market(prices, {each.instrument_id: each for each in known.instruments}, known.reviewed_years),
+        risk_model=read_risk_model(risk_model),
+        instruments_hash=content_hash(instruments),
+        risk_model_hash=content_hash(risk_model),
+        engine=engine,
+        as_of_time=as_of_time,
+        currency=currency,
+    )
 
 
 async def inputs_of(session: Session, plan: Plan, policy: PolicyClient) -> tuple[AccountInputs, Basis]:
@@ -65,12 +93,10 @@ async def inputs_of_all(
     if run is None or prices is None or missing:
         what = ", ".join(missing) or f"the prices {named.price_set_id}"
         raise RuntimeError(f"plan {plans[0].plan_id} rests on {what}, which is not stored")
-    known = read_recorded(InstrumentList, bodies[named.instruments_hash])
-    basis = Basis(
-        market=market_of(prices, known),
-        risk_model=read_risk_model(bodies[named.risk_model_hash]),
-        instruments_hash=named.instruments_hash,
-        risk_model_hash=named.risk_model_hash,
+    basis = basis_of(
+        prices,
+        bodies[named.instruments_hash],
+        bodies[named.risk_model_hash],
         engine=named.engine,
         as_of_time=named.as_of_time,
         currency=run.currency,
