@@ -1,7 +1,7 @@
 """What is read and checked over columns is what the contract allows, and what each event read by itself is."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
@@ -14,6 +14,8 @@ from tests.audit.builders import an_event
 
 CONTRACT = Validation()
 READER = EventsReader(CONTRACT.check)
+# Characters beyond U+FFFF begin with it; where they are keys, encoders sort them otherwise than the canonical order.
+BEYOND_16_BITS = 0xF0
 
 ODD_TEXTS = st.one_of(
     st.text(max_size=5),
@@ -102,18 +104,27 @@ def read(messages):
         return None
 
 
+def with_data(data):
+    message = message_of(an_event(0))
+    message.data = data
+    return message
+
+
 @given(st.lists(odd_events(), max_size=4), st.sampled_from(["", "", "events", "Events", "e" * 48, "e" * 49, "e\n"]))
+@example([with_data('{"𐀀":1}'.encode())], "")
 def test_what_is_read_over_columns_is_what_the_contract_allows(messages, log):
     request = pb.AppendRequest(events=messages, log=log)
     allowed = not CONTRACT._validator.collect_violations(request)
 
     events = _surely_events(request)
 
-    assert events == (read(messages) if allowed else None)
+    unsure = any(max(each.data, default=0) >= BEYOND_16_BITS for each in messages)
+    assert events == (read(messages) if allowed and not unsure else None)
+    if allowed and read(messages) is not None:
+        assert READER.events_of(request) == read(messages)
     if events is not None:
         assert [each.digest for each in events] == [each.digest for each in read(messages)]
         assert [each.parts for each in events] == [each.parts for each in read(messages)]
-        assert READER.events_of(request) == events
 
 
 def test_two_pieces_of_data_that_are_objects_only_together_are_not_taken_for_objects():
