@@ -14,11 +14,11 @@ from services.runtime.telemetry import span
 @pytest.fixture
 def lines():
     """Log as a service does, and return what was written."""
-    handlers, level = logging.root.handlers, logging.root.level
+    handlers, level, before = logging.root.handlers, logging.root.level, structlog.get_config()
     written = io.StringIO()
     configure_logging("counter", to=written)
     yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
     logging.root.handlers, logging.root.level = handlers, level
 
