@@ -17,8 +17,9 @@ from services.decision.domain.tax.assessment.united_states import UnitedStatesYe
 from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.batch import Households, YearColumns, year_end
 from services.decision.domain.tax.batch.columns import STATUSES
-from services.decision.domain.tax.batch.compiled import TAX, UNIT
 from services.decision.domain.tax.batch.marginal import marginal_costs
+from services.decision.domain.tax.batch.whole import UNIT
+from services.decision.domain.tax.batch.years import TAX
 from services.decision.domain.tax.laws import LAWS
 from tests.bench.accounts import SMALL, accounts
 from tests.bench.results import Result, interleaved

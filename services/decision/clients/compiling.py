@@ -34,6 +34,11 @@ _COMPILED = (
     "compiling.py",
     "convex.py",
     "screening.py",
+    "tax/batch/days.py",
+    "tax/batch/lots.py",
+    "tax/batch/marginal.py",
+    "tax/batch/whole.py",
+    "tax/batch/years.py",
 )
 
 

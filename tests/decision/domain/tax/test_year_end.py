@@ -26,8 +26,9 @@ from services.decision.domain.tax.assessment.united_states import UnitedStatesYe
 from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.batch import columns_of, year_end
 from services.decision.domain.tax.batch.columns import NotInColumns
-from services.decision.domain.tax.batch.compiled import civil, long_from, ordinal, rounded, share, value
+from services.decision.domain.tax.batch.days import civil, long_from, ordinal
 from services.decision.domain.tax.batch.marginal import marginal_costs
+from services.decision.domain.tax.batch.whole import rounded, share, value
 from services.decision.domain.tax.united_states import long_term_from, marginal_rates
 
 YEAR, TODAY = 2025, date(2025, 12, 31)

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus
 from services.decision.domain.tax.batch.columns import STATUSES as ORDER
-from services.decision.domain.tax.batch.compiled import RATE_SCALE, Ints
+from services.decision.domain.tax.batch.whole import RATE_SCALE, Ints
 
 # Higher than any income, in cents.
 _NO_TOP = 2**62

@@ -18,7 +18,7 @@ import numpy as np
 from services.decision.domain.tax.assessment.history import History, LotMethod, Owner, Treatment
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
-from services.decision.domain.tax.batch.compiled import RATE_SCALE, UNIT, Flags, Ints
+from services.decision.domain.tax.batch.whole import RATE_SCALE, UNIT, Flags, Ints
 
 # Price of one unit of each asset, in millionths of the currency; 0 where there is none.
 Prices: TypeAlias = Ints

@@ -2,7 +2,43 @@
 
 import numpy as np
 
-from services.decision.domain.tax.batch.compiled import Flags, Ints, each_lot
+from services.decision.domain.tax.batch.days import long_from
+from services.decision.domain.tax.batch.whole import Flags, Ints, compiled, value
+
+
+@compiled
+def _each_lot(
+    starts: Ints,
+    days: Ints,
+    units: Ints,
+    bases: Ints,
+    prices: Ints,
+    realized: Ints,
+    rates: Ints,
+    today: int,
+    gains: Ints,
+    taxed: Ints,
+    long: Flags,
+) -> None:
+    """Fill each lot's gain, rate and term; see `marginal_costs`."""
+    # What was bought later is short-term: `long_from` never falls as days go on.
+    newest = today - 366
+    while long_from(newest) > today:
+        newest -= 1
+    for account in range(len(starts) - 1):
+        short_net, long_net = realized[account, 0], realized[account, 1]
+        short_rate, long_rate = rates[account, 0], rates[account, 1]
+        if short_net < 0 or long_net < 0:
+            if short_net + long_net <= 0:
+                short_rate = min(short_rate, long_rate)
+            elif short_net < 0:
+                short_rate = long_rate
+            long_rate = short_rate
+        for row in range(starts[account], starts[account + 1]):
+            held_long = days[row] <= newest
+            gains[row] = value(units[row], prices[row]) - bases[row]
+            taxed[row] = long_rate if held_long else short_rate
+            long[row] = held_long
 
 
 def marginal_costs(
@@ -25,7 +61,7 @@ def marginal_costs(
     """
     gains, taxed = np.empty(len(days), dtype=np.int64), np.empty(len(days), dtype=np.int64)
     long = np.empty(len(days), dtype=np.bool_)
-    each_lot(starts, days, units, bases, prices, realized, rates, today, gains, taxed, long)
+    _each_lot(starts, days, units, bases, prices, realized, rates, today, gains, taxed, long)
     return gains, taxed, long
 
 

@@ -10,16 +10,9 @@ import numpy as np
 from services.decision.domain.tax.assessment.us_years import YEARS
 from services.decision.domain.tax.batch.brackets import Brackets, brackets
 from services.decision.domain.tax.batch.columns import Households, Prices, YearColumns, columns_of
-from services.decision.domain.tax.batch.compiled import (
-    DISALLOWED,
-    GROUP_FIELDS,
-    LOST,
-    MISSING,
-    YEAR_FIELDS,
-    Ints,
-    each_group,
-    each_household,
-)
+from services.decision.domain.tax.batch.lots import DISALLOWED, GROUP_FIELDS, LOST, MISSING, each_group
+from services.decision.domain.tax.batch.whole import Ints
+from services.decision.domain.tax.batch.years import YEAR_FIELDS, each_household
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +21,7 @@ class YearEnd:
 
     Attributes:
         years: Lines of each household's year, shape (households, YEAR_FIELDS): columns `NET_SHORT` to `TAX` of
-            `compiled`.
+            `years`.
         disallowed: Of each household: losses of the year that wash sales disallow.
         permanently_lost: Of each household, over the whole history.
         missing: Of each household: units sold that were never bought, in millionths; above 0 its year is not to be

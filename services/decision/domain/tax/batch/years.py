@@ -1,0 +1,120 @@
+"""What a year's nets come to by the law of the United States, compiled.
+
+The law is that of `assessment.united_states`, where its sources stand; a test holds the two to each other to the cent.
+"""
+
+import numpy as np
+
+from services.decision.domain.tax.batch.lots import LONG, SHORT
+from services.decision.domain.tax.batch.whole import RATE_SCALE, Ints, compiled, rounded
+
+# Columns of a household's year, in the order of the assessment's lines.
+NET_SHORT, NET_LONG, NET, DEDUCTED, SHORT_FORWARD, LONG_FORWARD, INCOME_TAX, INVESTMENT_TAX, STATE_TAX, TAX = range(10)
+YEAR_FIELDS = 10
+
+
+@compiled
+def through(start: int, end: int, tops: Ints, rates: Ints) -> int:
+    """Return the tax on income from `start` to `end` through brackets that end at `tops`."""
+    tax, bottom = 0, 0
+    for row in range(len(tops)):
+        tax += max(min(end, tops[row]) - max(start, bottom), 0) * rates[row]
+        bottom = tops[row]
+    return tax
+
+
+@compiled
+def income_tax(ordinary: int, gain: int, tops: Ints, rates: Ints, gain_tops: Ints, gain_rates: Ints) -> int:
+    """Return the tax on ordinary income with a net capital gain on top of it."""
+    taxable = max(gain + min(ordinary, 0), 0)
+    base = max(ordinary, 0)
+    return through(0, base, tops, rates) + through(base, base + taxable, gain_tops, gain_rates)
+
+
+@compiled
+def investment_tax(investment: int, income: int, threshold: int, rate: int) -> int:
+    """Return the tax on net investment income."""
+    return max(min(investment, income - threshold), 0) * rate
+
+
+@compiled
+def liability(
+    short: int,
+    long: int,
+    income: int,
+    investment: int,
+    state_rate: int,
+    tops: Ints,
+    gain_tops: Ints,
+    rates: Ints,
+    gain_rates: Ints,
+    cap: int,
+    threshold: int,
+    investment_rate: int,
+    year: Ints,
+) -> None:
+    """Fill `year`, shape (YEAR_FIELDS,), from the nets after what is brought forward."""
+    net = short + long
+    deducted = min(-net, cap) if net < 0 else 0
+    short_loss, long_loss = max(-short - max(long, 0), 0), max(-long - max(short, 0), 0)
+    from_short = min(deducted, short_loss)
+    gain = max(min(long, net), 0)
+    ordinary = income + max(net - gain, 0) - deducted
+    counted = net if net > 0 else -deducted
+    year[NET_SHORT], year[NET_LONG], year[NET], year[DEDUCTED] = short, long, net, deducted
+    year[SHORT_FORWARD] = short_loss - from_short if net < 0 else 0
+    year[LONG_FORWARD] = long_loss - (deducted - from_short) if net < 0 else 0
+    with_gains = income_tax(ordinary, gain, tops, rates, gain_tops, gain_rates)
+    without = income_tax(income, 0, tops, rates, gain_tops, gain_rates)
+    year[INCOME_TAX] = rounded(with_gains - without, RATE_SCALE)
+    invested = investment_tax(investment + counted, income + counted, threshold, investment_rate)
+    year[INVESTMENT_TAX] = rounded(
+        invested - investment_tax(investment, income, threshold, investment_rate), RATE_SCALE
+    )
+    year[STATE_TAX] = rounded(counted * state_rate, RATE_SCALE)
+    year[TAX] = year[INCOME_TAX] + year[INVESTMENT_TAX] + year[STATE_TAX]
+
+
+@compiled
+def each_household(
+    status: Ints,
+    income: Ints,
+    short_forward: Ints,
+    long_forward: Ints,
+    investment: Ints,
+    state_rate: Ints,
+    tops: Ints,
+    gain_tops: Ints,
+    rates: Ints,
+    gain_rates: Ints,
+    caps: Ints,
+    thresholds: Ints,
+    investment_rate: int,
+    nets: Ints,
+    harvest: Ints,
+    years: Ints,
+    savings: Ints,
+) -> None:
+    """Fill each household's year, and what harvesting `harvest` (short-term, long-term) would save of its tax."""
+    other = np.zeros(YEAR_FIELDS, dtype=np.int64)
+    for row in range(len(status)):
+        filed = status[row]
+        short = nets[row, SHORT] - short_forward[row]
+        long = nets[row, LONG] - long_forward[row]
+        for times in range(2):
+            liability(
+                short - times * harvest[row, 0],
+                long - times * harvest[row, 1],
+                income[row],
+                investment[row],
+                state_rate[row],
+                tops[filed],
+                gain_tops[filed],
+                rates,
+                gain_rates,
+                caps[filed],
+                thresholds[filed],
+                investment_rate,
+                years[row] if times == 0 else other,
+            )
+        savings[row] = years[row, TAX] - other[TAX]
