@@ -150,6 +150,8 @@ def _columns(count: int, seed: int) -> YearColumns:
         sale_days=sold.reshape(groups * sales),
         sale_units=np.full(groups * sales, UNIT),
         sale_proceeds=rng.integers(50_00, 150_00, groups * sales),
+        named_starts=np.zeros(groups * sales + 1, dtype=np.int64),
+        named_lots=np.zeros(0, dtype=np.int64),
     )
 
 

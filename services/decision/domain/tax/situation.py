@@ -116,7 +116,7 @@ class Situation:
         for each in self.assessment.remaining:
             account_id = each.account_id or self._pool_account(each.asset)
             price = self.prices.get(each.asset)
-            if price is None or account_id is None or not self._own(account_id):
+            if price is None or account_id is None or not self.own(account_id):
                 continue
             if each.lot_id is not None and each.lot_id.startswith(PENDING):
                 continue
@@ -130,14 +130,15 @@ class Situation:
         """Whether the law lets lots be named."""
         return self.rules.code == "US"
 
-    def _own(self, account_id: str) -> bool:
+    def own(self, account_id: str) -> bool:
+        """Return whether gains of the account are the taxpayer's and taxed."""
         account = self.history.account[account_id]
         return account.owner is Owner.TAXPAYER and not account.sheltered
 
     def _pool_account(self, asset: str) -> str | None:
         """Return the first own account that traded an asset whose units are pooled."""
         accounts = sorted({row.account_id for row in self.history.acquisitions if row.asset == asset})
-        return next((each for each in accounts if self._own(each)), None)
+        return next((each for each in accounts if self.own(each)), None)
 
     def _parcel(self, each: Remaining, account_id: str, price: Decimal, unknown: set[str]) -> Parcel:
         quantity = each.quantity
@@ -202,10 +203,11 @@ class Situation:
         denied: list[Decimal] = []
         for parcel in self.parcels:
             if parcel.gain < 0:
-                (denied if self._replaced(parcel) else counted).append(parcel.gain.copy_negate())
+                (denied if self.replaced(parcel) else counted).append(parcel.gain.copy_negate())
         return total(counted), total(denied)
 
-    def _replaced(self, parcel: Parcel) -> bool:
+    def replaced(self, parcel: Parcel) -> bool:
+        """Return whether a purchase of the 30 days before, other than the parcel's own, may deny a loss on it."""
         if self.rules.code not in ("US", "CA"):
             # The United Kingdom looks ahead only, Germany not at all.
             return False
@@ -259,12 +261,12 @@ class Situation:
         term = pieces[0].term if pieces else Term.ANY
         source = (washed or pieces[0]).source if pieces else ""
         rate = ZERO if counted == 0 else Decimal(round(Fraction(tax) / Fraction(counted) * 10_000)).scaleb(-4)
-        free = self._free_date(parcel) if washed is not None else None
+        free = self.free_date(parcel) if washed is not None else None
         return Explained(
             parcel, tax, rate, term, disallowed, free, source, _sentence(parcel, tax, term, disallowed, free, source)
         )
 
-    def _free_date(self, parcel: Parcel) -> date:
+    def free_date(self, parcel: Parcel) -> date:
         """Return the first day on which no purchase until today is within 30 days of a sale."""
         near = [
             row.day

@@ -61,7 +61,9 @@ def household(chosen):
         if have and chosen.random() < 0.5:
             units = min(units, have)
             held[account, asset] -= units
-            disposals.append(Disposal(f"s{number:02}", day, account, asset, units, amount))
+            lots = [each.lot_id for each in acquisitions if chosen.random() < 0.2]
+            chosen.shuffle(lots)
+            disposals.append(Disposal(f"s{number:02}", day, account, asset, units, amount, tuple(lots)))
         else:
             held[account, asset] += units
             acquisitions.append(Acquisition(f"l{number:02}", day, account, asset, units, amount))
@@ -83,7 +85,8 @@ def agree(said):
     got = year_end(columns_of(said, ASSETS), YEAR, TODAY.toordinal(), prices())
     assert not got.missing.any()
     lot = 0
-    for row, (rules, history) in enumerate(said):
+    for row, (stated, history) in enumerate(said):
+        rules = stated.carried_into(history, YEAR)
         exact = rules.assess(history, YEAR)
         assert [money(each) for each in got.years[row]] == [exact.amount(name) for name in LINES]
         assert money(got.disallowed[row]) == exact.amount("wash_sales_disallowed")

@@ -5,7 +5,7 @@ The law is that of `assessment.wash_sales`, where its sources stand; a test hold
 
 import numpy as np
 
-from services.decision.domain.tax.batch.days import long_from
+from services.decision.domain.tax.batch.days import civil, long_from
 from services.decision.domain.tax.batch.whole import Flags, Ints, compiled, share, value
 
 # Lots. A group's are few, so they stay in one array in the order of purchase, and a part that replaced something is
@@ -37,26 +37,29 @@ def split(lots: Ints, row: int, units: int, into: Ints) -> None:
 
 
 @compiled
-def taken(lots: Ints, count: int, sale: Ints, number: int, sold: Ints, sold_count: int) -> tuple[int, int]:
-    """Take a sale's units out of its account's lots, the oldest first.
+def taken(lots: Ints, count: int, sale: Ints, named: Ints, number: int, sold: Ints, sold_count: int) -> tuple[int, int]:
+    """Take a sale's units out of its account's lots: those `named`, in their order, then the oldest first.
 
     Returns:
         How many rows of `sold` there are now, and how many units are missing.
     """
     account, asset, day, left, proceeds = sale[0], sale[1], sale[2], sale[3], sale[4]
-    for row in range(count):
-        if left == 0 or lots[row, DAY] > day:
-            break
-        if lots[row, ACCOUNT] != account or lots[row, ASSET] != asset or lots[row, UNITS] == 0:
-            continue
-        units = min(left, lots[row, UNITS])
-        paid = share(proceeds, units, left)
-        split(lots, row, units, sold[sold_count])
-        sold[sold_count, SOLD_PROCEEDS] = paid
-        sold[sold_count, SOLD_SALE] = number
-        sold_count += 1
-        left -= units
-        proceeds -= paid
+    for turn in range(len(named) + 1):
+        for row in range(count):
+            if left == 0 or lots[row, DAY] > day:
+                break
+            if turn < len(named) and lots[row, PURCHASE] != named[turn]:
+                continue
+            if lots[row, ACCOUNT] != account or lots[row, ASSET] != asset or lots[row, UNITS] == 0:
+                continue
+            units = min(left, lots[row, UNITS])
+            paid = share(proceeds, units, left)
+            split(lots, row, units, sold[sold_count])
+            sold[sold_count, SOLD_PROCEEDS] = paid
+            sold[sold_count, SOLD_SALE] = number
+            sold_count += 1
+            left -= units
+            proceeds -= paid
     return sold_count, left
 
 
@@ -123,6 +126,9 @@ def walk(
     lots: Ints,
     count: int,
     sales: Ints,
+    first_sale: int,
+    named_starts: Ints,
+    named: Ints,
     first_day: int,
     last_day: int,
     taxed: Flags,
@@ -130,6 +136,7 @@ def walk(
     sold: Ints,
     spare: Ints,
     found: Ints,
+    earlier: Ints,
 ) -> int:
     """Walk a group's sales in order, and return how many lots there are afterwards.
 
@@ -137,6 +144,9 @@ def walk(
         lots: The group's, with room for what is taken out of them.
         count: How many there are.
         sales: Account, asset, day, units and proceeds of each, by day and id.
+        first_sale: Where the group's sales begin among all.
+        named_starts: Where the lots that each sale of all names begin; one more than there are sales.
+        named: Row of each lot that is named.
         first_day: First day of the tax year; what is counted into `found` is from it on.
         last_day: Last day of the tax year, inside.
         taxed: Of each account.
@@ -145,14 +155,17 @@ def walk(
         spare: Room for one lot.
         found: What the group comes to, shape (GROUP_FIELDS,); `FULL` is 1 when there was no room, and then nothing else
             of it counts.
+        earlier: Net short-term and long-term gain of each calendar year before, the last one last, shape (years, 2).
     """
     begin = 0
+    this_year = civil(first_day)[0]
     while begin < len(sales) and found[FULL] == 0:
         day = sales[begin, 2]
         end = begin
         sold_count = 0
         while end < len(sales) and sales[end, 2] == day:
-            sold_count, missing = taken(lots, count, sales[end], end, sold, sold_count)
+            of_sale = named[named_starts[first_sale + end] : named_starts[first_sale + end + 1]]
+            sold_count, missing = taken(lots, count, sales[end], of_sale, end, sold, sold_count)
             found[MISSING] += missing
             end += 1
         in_order(sold, sold_count)
@@ -163,9 +176,13 @@ def walk(
                 if taxed[account]:
                     found[LAST_LOSS] = max(found[LAST_LOSS], day)
                 count = washed(lots, count, sold[row], day, sheltered, spare, counts, found)
-            if counts and sold[row, UNITS] > 0:
+            if taxed[account] and day <= last_day and sold[row, UNITS] > 0:
                 gain = sold[row, SOLD_PROCEEDS] - sold[row, BASIS]
-                found[LONG if day >= long_from(sold[row, HELD_FROM]) else SHORT] += gain
+                term = LONG if day >= long_from(sold[row, HELD_FROM]) else SHORT
+                if counts:
+                    found[term] += gain
+                else:
+                    earlier[len(earlier) - (this_year - civil(day)[0]), term] += gain
         begin = end
     return count
 
@@ -181,6 +198,8 @@ def each_group(
     lot_bases: Ints,
     sale_starts: Ints,
     sales: Ints,
+    named_starts: Ints,
+    named: Ints,
     taxed: Flags,
     sheltered: Flags,
     prices: Ints,
@@ -188,18 +207,20 @@ def each_group(
     last_day: int,
     today: int,
     nets: Ints,
+    earlier: Ints,
     harvest: Ints,
     losses: Ints,
     losing: Ints,
     free: Ints,
     no_buy: Ints,
 ) -> None:
-    """Walk every group; fill `nets` and `harvest` of households, the lots' columns, and `no_buy` of groups."""
+    """Walk every group; fill `nets`, `earlier` and `harvest` of households, the lots' columns, `no_buy` of groups."""
     lots = np.zeros((16, LOT_FIELDS), dtype=np.int64)
     # On one day each sale takes from at most all lots, and leaves at most one of them with units.
     sold = np.zeros((32, SOLD_FIELDS), dtype=np.int64)
     spare = np.zeros(LOT_FIELDS, dtype=np.int64)
     found = np.zeros(GROUP_FIELDS, dtype=np.int64)
+    before = np.zeros(earlier.shape[1:], dtype=np.int64)
     for group in range(len(group_households)):
         begin, end = lot_starts[group], lot_starts[group + 1]
         of_group = sales[sale_starts[group] : sale_starts[group + 1]]
@@ -214,14 +235,30 @@ def each_group(
                 lot[DAY], lot[HELD_FROM] = lot_days[row], lot_days[row]
                 lot[UNITS], lot[BASIS], lot[UNUSED] = lot_units[row], lot_bases[row], 1
             found[:] = 0
-            count = end - begin
-            count = walk(lots, count, of_group, first_day, last_day, taxed, sheltered, sold, spare, found)
+            before[:] = 0
+            count = walk(
+                lots,
+                end - begin,
+                of_group,
+                sale_starts[group],
+                named_starts,
+                named,
+                first_day,
+                last_day,
+                taxed,
+                sheltered,
+                sold,
+                spare,
+                found,
+                before,
+            )
             if found[FULL] == 0:
                 break
             room = 2 * len(lots)
         household = group_households[group]
         for field in range(GROUP_FIELDS):
             nets[household, field] += found[field]
+        earlier[household] += before
         if found[LAST_LOSS] + WINDOW_DAYS >= today:
             no_buy[group] = found[LAST_LOSS] + WINDOW_DAYS + 1
         _harvest(lots, count, taxed, prices, today, harvest[household], losses, losing, free)

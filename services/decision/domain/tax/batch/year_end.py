@@ -3,13 +3,22 @@
 The same law as the exact assessment, which a test holds it to over random histories, to the cent.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
-from services.decision.domain.tax.assessment.us_years import YEARS
+from services.decision.domain.tax.assessment.us_years import YEARS, YearRules
 from services.decision.domain.tax.batch.brackets import Brackets, brackets
-from services.decision.domain.tax.batch.columns import Households, Prices, YearColumns, columns_of
+from services.decision.domain.tax.batch.columns import (
+    STATUSES,
+    Households,
+    NotInColumns,
+    Prices,
+    YearColumns,
+    columns_of,
+)
 from services.decision.domain.tax.batch.lots import DISALLOWED, GROUP_FIELDS, LOST, MISSING, each_group
 from services.decision.domain.tax.batch.whole import Ints
 from services.decision.domain.tax.batch.years import YEAR_FIELDS, each_household
@@ -45,21 +54,27 @@ class YearEnd:
     savings: Ints
 
 
-def year_end(columns: YearColumns, tax_year: int, as_of_day: int, prices: Prices) -> YearEnd:
-    """Return what the households' tax year comes to.
+def year_end(
+    columns: YearColumns, tax_year: int, as_of_day: int, prices: Prices, years: Mapping[int, YearRules] = YEARS
+) -> YearEnd:
+    """Return what the households' tax year comes to, the losses that their years before carry into it counted.
 
     Args:
         columns: Their histories.
         tax_year: A calendar year.
         as_of_day: Ordinal of the day on which losses would be harvested.
         prices: Of one unit of each asset, in millionths; 0 where there is none, and then nothing is harvested.
+        years: The law's amounts by year; without the year's own there is no answer.
 
     Raises:
-        KeyError: There are no rules for the year.
+        NotInColumns: The law's amounts are finer than whole numbers say.
     """
-    law = brackets(tax_year)
+    law = brackets(years[tax_year])
+    before = _years_before(columns, tax_year)
+    caps = _caps(years, range(tax_year - before, tax_year))
     count, rows, groups = len(columns.households.status), len(columns.lot_days), len(columns.group_households)
     nets = np.zeros((count, GROUP_FIELDS), dtype=np.int64)
+    earlier = np.zeros((count, before, 2), dtype=np.int64)
     harvest = np.zeros((count, 2), dtype=np.int64)
     losses, losing, free = (np.zeros(rows, dtype=np.int64) for _ in range(3))
     no_buy = np.zeros(groups, dtype=np.int64)
@@ -83,6 +98,8 @@ def year_end(columns: YearColumns, tax_year: int, as_of_day: int, prices: Prices
             ),
             axis=1,
         ),
+        columns.named_starts,
+        columns.named_lots,
         columns.taxed,
         columns.sheltered,
         prices,
@@ -90,15 +107,19 @@ def year_end(columns: YearColumns, tax_year: int, as_of_day: int, prices: Prices
         last,
         as_of_day,
         nets,
+        earlier,
         harvest,
         losses,
         losing,
         free,
         no_buy,
     )
-    years, savings = _years(columns.households, law, nets, harvest)
+    if not first <= as_of_day <= last:
+        # What is sold on another day is of another year.
+        harvest[:] = 0
+    lines, savings = _years(columns.households, law, caps, nets, earlier, harvest)
     return YearEnd(
-        years=years,
+        years=lines,
         disallowed=nets[:, DISALLOWED].copy(),
         permanently_lost=nets[:, LOST].copy(),
         missing=nets[:, MISSING].copy(),
@@ -117,12 +138,28 @@ def warm_up() -> None:
 
 
 def _year_days(tax_year: int) -> tuple[int, int]:
-    first = int(np.datetime64(f"{tax_year}-01-01", "D").astype(int)) + 719_163
-    last = int(np.datetime64(f"{tax_year}-12-31", "D").astype(int)) + 719_163
-    return first, last
+    return date(tax_year, 1, 1).toordinal(), date(tax_year, 12, 31).toordinal()
 
 
-def _years(households: Households, law: Brackets, nets: Ints, harvest: Ints) -> tuple[Ints, Ints]:
+def _years_before(columns: YearColumns, tax_year: int) -> int:
+    """Return how many years before the tax year there are back to the first sale."""
+    if not len(columns.sale_days):
+        return 0
+    return max(tax_year - date.fromordinal(int(columns.sale_days.min())).year, 0)
+
+
+def _caps(years: Mapping[int, YearRules], which: range) -> Ints:
+    """Return the cap on losses of years by filing status, in cents, shape (years, statuses); as `deducted` has it."""
+    first = years[min(years)]
+    caps = [[years.get(year, first)[each].loss_cap * 100 for each in STATUSES] for year in which]
+    if any(cap % 1 for row in caps for cap in row):
+        raise NotInColumns("a cap on losses is finer than a cent")
+    return np.array([[int(cap) for cap in row] for row in caps], dtype=np.int64).reshape(len(which), len(STATUSES))
+
+
+def _years(
+    households: Households, law: Brackets, caps: Ints, nets: Ints, earlier: Ints, harvest: Ints
+) -> tuple[Ints, Ints]:
     count = len(households.status)
     years = np.zeros((count, YEAR_FIELDS), dtype=np.int64)
     savings = np.zeros(count, dtype=np.int64)
@@ -138,9 +175,11 @@ def _years(households: Households, law: Brackets, nets: Ints, harvest: Ints) -> 
         law.ordinary_rates,
         law.long_term_rates,
         law.loss_caps,
+        caps,
         law.thresholds,
         law.investment_rate,
         nets,
+        earlier,
         harvest,
         years,
         savings,

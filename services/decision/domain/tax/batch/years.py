@@ -56,14 +56,11 @@ def liability(
     """Fill `year`, shape (YEAR_FIELDS,), from the nets after what is brought forward."""
     net = short + long
     deducted = min(-net, cap) if net < 0 else 0
-    short_loss, long_loss = max(-short - max(long, 0), 0), max(-long - max(short, 0), 0)
-    from_short = min(deducted, short_loss)
     gain = max(min(long, net), 0)
     ordinary = income + max(net - gain, 0) - deducted
     counted = net if net > 0 else -deducted
     year[NET_SHORT], year[NET_LONG], year[NET], year[DEDUCTED] = short, long, net, deducted
-    year[SHORT_FORWARD] = short_loss - from_short if net < 0 else 0
-    year[LONG_FORWARD] = long_loss - (deducted - from_short) if net < 0 else 0
+    year[SHORT_FORWARD], year[LONG_FORWARD] = carried(short, long, cap)
     with_gains = income_tax(ordinary, gain, tops, rates, gain_tops, gain_rates)
     without = income_tax(income, 0, tops, rates, gain_tops, gain_rates)
     year[INCOME_TAX] = rounded(with_gains - without, RATE_SCALE)
@@ -73,6 +70,18 @@ def liability(
     )
     year[STATE_TAX] = rounded(counted * state_rate, RATE_SCALE)
     year[TAX] = year[INCOME_TAX] + year[INVESTMENT_TAX] + year[STATE_TAX]
+
+
+@compiled
+def carried(short: int, long: int, cap: int) -> tuple[int, int]:
+    """Return what of a year's nets is carried on by kind, 0 or more: as `united_states.carried`."""
+    net = short + long
+    if net >= 0:
+        return 0, 0
+    deducted = min(-net, cap)
+    short_loss, long_loss = max(-short - max(long, 0), 0), max(-long - max(short, 0), 0)
+    from_short = min(deducted, short_loss)
+    return short_loss - from_short, long_loss - (deducted - from_short)
 
 
 @compiled
@@ -88,19 +97,29 @@ def each_household(
     rates: Ints,
     gain_rates: Ints,
     caps: Ints,
+    earlier_caps: Ints,
     thresholds: Ints,
     investment_rate: int,
     nets: Ints,
+    earlier: Ints,
     harvest: Ints,
     years: Ints,
     savings: Ints,
 ) -> None:
-    """Fill each household's year, and what harvesting `harvest` (short-term, long-term) would save of its tax."""
+    """Fill each household's year, and what harvesting `harvest` (short-term, long-term) would save of its tax.
+
+    Losses of the years of `earlier` are carried through them, and added to what is stated; `earlier_caps` is the cap of
+    each of these years by filing status.
+    """
     other = np.zeros(YEAR_FIELDS, dtype=np.int64)
     for row in range(len(status)):
         filed = status[row]
-        short = nets[row, SHORT] - short_forward[row]
-        long = nets[row, LONG] - long_forward[row]
+        old_short, old_long = 0, 0
+        for year in range(earlier.shape[1]):
+            net_short, net_long = earlier[row, year, SHORT] - old_short, earlier[row, year, LONG] - old_long
+            old_short, old_long = carried(net_short, net_long, earlier_caps[year, filed])
+        short = nets[row, SHORT] - short_forward[row] - old_short
+        long = nets[row, LONG] - long_forward[row] - old_long
         for times in range(2):
             liability(
                 short - times * harvest[row, 0],
