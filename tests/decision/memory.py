@@ -69,14 +69,15 @@ class MemoryLedger:
     async def holdings(self, account_ids):
         return [_without_lots(each) for each in await self.accounts(account_ids, trades_since=date.max)]
 
-    async def openings(self, accounts):
+    async def openings(self, accounts, *, lots=False):
+        said = [self.state.said[each.snapshot_id, each.account_id] for each in accounts]
         found = [
             replace(
-                _without_lots(self.state.said[each.snapshot_id, each.account_id]),
+                one if lots else _without_lots(one),
                 opening_position=each.opening_position,
                 booked_position=each.opening_position,
             )
-            for each in accounts
+            for each, one in zip(accounts, said, strict=True)
         ]
         return sorted(found, key=lambda each: each.account_id)
 

@@ -98,6 +98,7 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         assert now == after
         assert bare.recent_trades == ()
         assert await ledger.openings([now]) == [without_lots(before)]
+        assert await ledger.openings([now], lots=True) == [before]
         assert await ledger.holdings(["a1", "a3"]) == [replace(without_lots(after), recent_trades=())]
         assert await ledger.of_snapshot(snapshot.snapshot_id, "a1") == before
         assert await ledger.of_snapshot(snapshot.snapshot_id, "a9") is None

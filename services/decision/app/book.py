@@ -106,8 +106,8 @@ class Books(Protocol):
         """Return the accounts that exist, by id, without lots and recent trades."""
         ...
 
-    async def openings(self, accounts: Collection[AccountBook]) -> Sequence[AccountBook]:
-        """Return each account as the snapshot that it rests on had it, by id, without lots."""
+    async def openings(self, accounts: Collection[AccountBook], *, lots: bool = False) -> Sequence[AccountBook]:
+        """Return each account as the snapshot that it rests on had it, by id; without lots unless `lots`."""
         ...
 
     async def of_snapshot(self, snapshot_id: SnapshotId, account_id: AccountId) -> AccountBook | None:

@@ -21,9 +21,14 @@ DatedSets: TypeAlias = tuple[tuple[date, Mapping[str, str]], ...]
 class PolicySets:
     """Which sets of identical instruments the policies of accounts name on days; each day is asked about once."""
 
-    def __init__(self, policy: PolicyDocuments, account_ids: Sequence[AccountId]) -> None:
-        """Ask about these accounts together."""
-        self._policy, self._account_ids = policy, account_ids
+    def __init__(
+        self,
+        policy: PolicyDocuments,
+        account_ids: Sequence[AccountId],
+        of_days: Mapping[date, Collection[AccountId]] | None = None,
+    ) -> None:
+        """Ask about these accounts together, or about those of `of_days` on each of its days."""
+        self._policy, self._account_ids, self._of_days = policy, account_ids, of_days
         self._asked = asyncio.Semaphore(POLICY_CALLS_MAX)
         self._days: dict[date, asyncio.Task[Mapping[AccountId, frozenset[frozenset[InstrumentId]]]]] = {}
         self._read: dict[bytes, frozenset[frozenset[InstrumentId]]] = {}
@@ -49,8 +54,9 @@ class PolicySets:
         return tuple(found)
 
     async def _on(self, day: date) -> Mapping[AccountId, frozenset[frozenset[InstrumentId]]]:
+        account_ids = self._account_ids if self._of_days is None else sorted(self._of_days[day])
         async with self._asked:
-            policies = await self._policy.resolve(self._account_ids, datetime.combine(day, time(12), EXCHANGE_ZONE))
+            policies = await self._policy.resolve(account_ids, datetime.combine(day, time(12), EXCHANGE_ZONE))
         sets: dict[AccountId, frozenset[frozenset[InstrumentId]]] = {}
         for account_id, name in policies.policy_of.items():
             if name:

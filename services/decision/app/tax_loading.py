@@ -1,11 +1,12 @@
 """Loads what ledgers are derived from: accounts, what is on record about them, and identical instruments."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from services.decision.app.book import AccountNotFound, Books
 from services.decision.app.tax_ports import TaxRecords
-from services.decision.domain.book import AccountBook, SnapshotId
+from services.decision.domain.book import AccountBook
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import (
     Disposal,
@@ -25,35 +26,72 @@ from services.kernel.ids import AccountId, InstrumentId
 HOUSEHOLD_MAX = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a ledger is derived from: the accounts with what is on record of them, the events, the identical sets."""
+
+    accounts: Sequence[LedgerAccount]
+    events: Sequence[TaxEvent]
+    identical: Mapping[str, str]
+
+
 async def loaded(
     books: Books, records: TaxRecords, owners: Mapping[AccountId, Owner], identical: Mapping[str, str]
-) -> tuple[Sequence[LedgerAccount], Sequence[TaxEvent], Mapping[str, str]]:
-    """Return accounts with what is on record about them, the events that count, and the sets of identical instruments.
+) -> Loaded:
+    """Return what the ledger of accounts is derived from; `identical` beside what the book says.
 
     Raises:
         AccountNotFound: The book does not have one.
     """
-    found = await books.accounts(owners.keys(), trades_since=date.max)
-    check_found(owners.keys(), found)
-    until = await records.complete_until(owners.keys())
-    trades = await records.trades(owners.keys())
-    events = await records.counting(owners.keys())
-    accounts = [
-        LedgerAccount(
-            account,
-            owners[account.account_id],
-            await opening(books, account),
-            until.get(account.account_id),
-            tuple(trades.get(account.account_id, ())),
-        )
-        for account in found
-    ]
-    names = {InstrumentId(each.row.asset) for each in events}
-    names |= {each.instrument_id for account in found for each in account.positions}
-    names |= {each.instrument_id for booked in trades.values() for each in booked}
-    instruments = await books.instruments(names)
-    sets = {str(name): each.identity_set for name, each in instruments.items() if each.identity_set != name}
-    return accounts, events, {**sets, **identical}
+    (found,) = await loaded_each(books, records, [owners])
+    if isinstance(found, AccountNotFound):
+        raise found
+    return replace(found, identical={**found.identical, **identical})
+
+
+async def loaded_each(
+    books: Books, records: TaxRecords, each_owners: Sequence[Mapping[AccountId, Owner]]
+) -> Sequence[Loaded | AccountNotFound]:
+    """Return what each of many ledgers is derived from, in order; a few queries, however many they are."""
+    ids = sorted({name for owners in each_owners for name in owners})
+    accounts = {each.account_id: each for each in await books.accounts(ids, trades_since=date.max)}
+    until = await records.complete_until(ids)
+    trades = await records.trades(ids)
+    # Who rests on the snapshot alone is as it was there, and who has a whole history began with nothing.
+    booked = [each for each in accounts.values() if each.booked_position != each.opening_position]
+    openings = {each.account_id: each for each in await books.openings(booked, lots=True)}
+    events: dict[str | None, list[TaxEvent]] = {}
+    for event in await records.counting(ids):
+        events.setdefault(event.account_id, []).append(event)
+    of_all = events.get(None, [])
+    names = {InstrumentId(each.row.asset) for some in events.values() for each in some}
+    names |= {each.instrument_id for account in accounts.values() for each in account.positions}
+    names |= {each.instrument_id for some in trades.values() for each in some}
+    sets = {str(name): each.identity_set for name, each in (await books.instruments(names)).items()}
+    found: list[Loaded | AccountNotFound] = []
+    for owners in each_owners:
+        missing = sorted(owners.keys() - accounts.keys())
+        if missing:
+            found.append(AccountNotFound(f"account {missing[0]} does not exist", account_id=missing[0]))
+            continue
+        rows = [
+            LedgerAccount(
+                accounts[name],
+                owners[name],
+                openings.get(name, accounts[name]),
+                until.get(name),
+                tuple(trades.get(name, ())),
+            )
+            for name in sorted(owners)
+        ]
+        own = [event for name in owners for event in events.get(name, ())]
+        ordered = sorted((*own, *of_all), key=lambda each: (each.row.day, each.event_id)) if own else of_all
+        used = {event.row.asset for event in ordered}
+        used |= {str(each.instrument_id) for row in rows for each in row.trades}
+        used |= {str(each.instrument_id) for row in rows for each in (*row.account.positions, *row.opening.positions)}
+        identical = {name: sets[name] for name in sorted(used) if sets.get(name, name) != name}
+        found.append(Loaded(rows, ordered, identical))
+    return found
 
 
 def sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[BookedTrade]]) -> set[date]:
@@ -82,18 +120,6 @@ async def with_households(books: Books, account_ids: Collection[AccountId]) -> S
 def named(events: Iterable[TaxEvent]) -> set[AccountId]:
     """Return the accounts that events name."""
     return {AccountId(each.account_id) for each in events if each.account_id is not None}
-
-
-async def opening(books: Books, account: AccountBook) -> AccountBook:
-    """Return an account as its snapshot had it.
-
-    Raises:
-        AccountNotFound: It has no snapshot.
-    """
-    begin = await books.of_snapshot(SnapshotId(account.snapshot_id), account.account_id)
-    if begin is None:
-        raise AccountNotFound(f"account {account.account_id} has no snapshot", account_id=account.account_id)
-    return begin
 
 
 def check_found(wanted: Iterable[AccountId], found: Sequence[AccountBook]) -> None:

@@ -204,10 +204,10 @@ class TaxApp:
             if law is None:
                 continue
             owners = {each.account_id: Owner.TAXPAYER for each in group}
-            accounts, events, sets = await loaded(session.books, session.records, owners, {})
+            known = await loaded(session.books, session.records, owners, {})
             try:
-                history = ledger_history(accounts, events, sets, named_sets).checked(today)
-                found = await asyncio.to_thread(standings, accounts, history, law, book, today)
+                history = ledger_history(known.accounts, known.events, known.identical, named_sets).checked(today)
+                found = await asyncio.to_thread(standings, known.accounts, history, law, book, today)
             except (Invalid, SoldMoreThanHeld) as fact:
                 unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
                 continue
@@ -247,23 +247,25 @@ class TaxApp:
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
-            accounts, events, sets = await loaded(session.books, session.records, owners, identical)
+            known = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions(), law_time)
         today = self.clock.now().date()
         asked = policy_sets or PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, days_of(accounts, events))
+        named_sets = await asked.of(owners, days_of(known.accounts, known.events))
 
         def assessed() -> Ledger:
             in_force = book.under(rules)
-            history = in_force.settled(ledger_history(accounts, events, sets, named_sets).checked(today))
+            history = in_force.settled(
+                ledger_history(known.accounts, known.events, known.identical, named_sets).checked(today)
+            )
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,
                 carried,
                 carried.assess(history, tax_year),
                 carried.brought_forward(),
-                differences(accounts, history),
+                differences(known.accounts, history),
                 pending_effects(carried, history, tax_year, today, pending),
                 book.version(rules.code, tax_year),
             )
@@ -311,7 +313,7 @@ class TaxApp:
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
-            accounts, events, sets = await loaded(session.books, session.records, owners, identical)
+            known = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions())
             found = await session.prices.price_set(wish.price_set_id)
@@ -325,11 +327,13 @@ class TaxApp:
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 
         asked = PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, {*days_of(accounts, events), today})
+        named_sets = await asked.of(owners, {*days_of(known.accounts, known.events), today})
 
         def compared() -> Comparison:
             in_force = book.under(rules)
-            recorded = ledger_history(accounts, events, sets, named_sets).checked(self.clock.now().date())
+            recorded = ledger_history(known.accounts, known.events, known.identical, named_sets).checked(
+                self.clock.now().date()
+            )
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.

@@ -177,8 +177,8 @@ class PostgresBooks:
         query = select(*_HELD).where(_among(column, account_ids)).order_by(column)
         return [account_of(row) for row in (await self._connection.execute(query)).mappings()]
 
-    async def openings(self, accounts: Collection[AccountBook]) -> Sequence[AccountBook]:
-        """Return each account as the snapshot that it rests on had it, by id, without lots."""
+    async def openings(self, accounts: Collection[AccountBook], *, lots: bool = False) -> Sequence[AccountBook]:
+        """Return each account as the snapshot that it rests on had it, by id; without lots unless `lots`."""
         table = tables.snapshot_account
         known = {(account.snapshot_id, account.account_id): account for account in accounts}
         wanted = (
@@ -190,7 +190,7 @@ class PostgresBooks:
             .render_derived()
         )
         query = (
-            select(*_OPENING_HELD)
+            select(*(_OPENING if lots else _OPENING_HELD))
             .join(wanted, (table.c.snapshot_id == wanted.c.snapshot_id) & (table.c.account_id == wanted.c.account_id))
             .order_by(table.c.account_id)
         )
