@@ -6,6 +6,7 @@ holds the gate that a halt closes, sends it, and records the answer. So:
 - killed before the claim: it is PENDING and is sent later;
 - killed after the claim, sent or not: it stays SENDING with an attempt that nobody continues, and the venue is asked
   by its client order id before anything is sent again;
+- a write that fails undoes the answers of the whole attempt, those that left after it included: the same as killed;
 - a halt that was acknowledged: the gate was closed while no send was under way, and every later send sees the halt.
 """
 

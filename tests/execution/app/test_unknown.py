@@ -1,11 +1,18 @@
 """When the outcome of a send is unknown the state says so, and the venue is asked before anything is sent again."""
 
+from contextlib import asynccontextmanager
 from datetime import timedelta
+
+import asyncpg
+import pytest
+from opentelemetry import trace
+from sqlalchemy.exc import DBAPIError
 
 from services.execution.app.records import LifeState
 from services.execution.domain.order import OrderState
 from tests.execution.builders import a_plan, a_trade
 from tests.execution.venues.test_venue_contract import an_order
+from tests.support.telemetry import record
 
 
 async def formed(world):
@@ -102,3 +109,47 @@ async def test_a_venue_that_reports_what_is_not_ours_is_a_break(world):
     (found,) = await world.app.queries.list_breaks()
     assert (found.kind, found.client_order_id, found.block_id) == ("UNKNOWN_ORDER", "stray", None)
     assert (await world.order("VTI")).state is LifeState.FILLED
+
+
+@asynccontextmanager
+async def no_room_for_sent_blocks(database):
+    """PostgreSQL refuses, as a full disk does, the event that says that a block was sent."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$;"
+            "CREATE TRIGGER no_room BEFORE INSERT ON outbox FOR EACH ROW"
+            " WHEN (NEW.kind = 'execution.block.sent') EXECUTE FUNCTION no_room()"
+        )
+        yield
+    finally:
+        await owner.execute("DROP FUNCTION IF EXISTS no_room CASCADE")
+        await owner.close()
+
+
+async def test_a_write_that_fails_after_the_next_blocks_left_ends_in_asking(make_postgres_world, execution_database):
+    # The error of the first block's event is raised by the first write for the second, which is at the venue by then.
+    world = await make_postgres_world()
+    await world.market(VTI=100, BND=50)
+    record()
+    for number, trade in enumerate((a_trade("VTI"), a_trade("BND", price=50)), 1):
+        with trace.get_tracer("test").start_as_current_span("run"):
+            await world.submit(a_plan(trade, plan=f"plan-{number}", account=f"acc-{number}"))
+    await world.app.forming.form_blocks()
+    async with no_room_for_sent_blocks(execution_database):
+        with pytest.raises(DBAPIError, match="no room"):
+            await world.app.sending.send_blocks()
+    at_venue = {view.client_order_id for view in await world.venue.mass_status()}
+
+    details = await world.blocks()
+    assert at_venue == {detail.record.block.client_order_id for detail in details}
+    assert [detail.record.order.state for detail in details] == [OrderState.SENDING] * 2
+    assert await world.app.sending.send_blocks() == 0
+
+    await world.run()
+
+    assert {order.state for order in await world.orders()} == {LifeState.FILLED}
+    assert {view.client_order_id for view in await world.venue.mass_status()} == at_venue
+    kinds = [kind for kind, _, _ in await world.events()]
+    assert (kinds.count("execution.block.found_at_venue"), kinds.count("execution.block.sent")) == (2, 0)
