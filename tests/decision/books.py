@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import Allocation, BookColumns, SnapshotHeader
 from services.decision.domain.columns import EPOCH, Numbers
 from services.decision.domain.instruments import Instrument
@@ -47,6 +48,7 @@ class AnAccount:
     reserved_cash: Decimal = Decimal(0)
     short_term_gain: Decimal = Decimal(0)
     long_term_gain: Decimal = Decimal(0)
+    share_gain: Decimal = Decimal(0)
     holdings: tuple[AHolding, ...] = field(default=())
 
     def holding(self, instrument_id, *lots, units=None, kind="HOLDING_TRADED"):
@@ -66,8 +68,12 @@ def lot(lot_id, units, basis, acquired="2020-01-02"):
     return ALot(lot_id, Decimal(units), Decimal(basis), date.fromisoformat(acquired))
 
 
-def a_header(*instrument_ids, as_of_time=CLOSE, source="custodian-a"):
-    known = [Instrument(InstrumentId(each), "USD", Decimal("0.001"), "equity") for each in instrument_ids or USED]
+def a_header(*instrument_ids, as_of_time=CLOSE, source="custodian-a", shares=()):
+    kinds = dict.fromkeys(shares, AssetKind.SHARE)
+    known = [
+        Instrument(InstrumentId(each), "USD", Decimal("0.001"), "equity", asset_kind=kinds.get(each, AssetKind.OTHER))
+        for each in instrument_ids or USED
+    ]
     return SnapshotHeader(source, as_of_time, known)
 
 
@@ -89,6 +95,7 @@ def columns(*accounts, money_scale=2, unit_scale=3):
         reserved_cash=numbers([each.reserved_cash for each in accounts], money_scale),
         short_term_gains=numbers([each.short_term_gain for each in accounts], money_scale),
         long_term_gains=numbers([each.long_term_gain for each in accounts], money_scale),
+        share_gains=numbers([each.share_gain for each in accounts], money_scale),
         position_accounts=[row for row, _ in positions],
         position_instruments=[holding.instrument_id for _, holding in positions],
         position_quantities=numbers([holding.quantity for _, holding in positions], unit_scale),

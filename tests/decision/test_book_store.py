@@ -38,7 +38,7 @@ async def begin(request, service_database):
 
 
 TWO = (
-    an_account("a1", cash="1000.50", household_id="h1", short_term_gain=-5).holding(
+    an_account("a1", cash="1000.50", household_id="h1", short_term_gain=-5, share_gain=-2).holding(
         "VTI", lot("l1", "10.5", 1000), lot("l2", 5, 700, "2022-12-20")
     ),
     an_account("a2", cash=-3, tax_wrapper="TAX_WRAPPER_DEFERRED")
@@ -88,7 +88,8 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         snapshot = await ingest(ledger, *TWO)
         [before] = await book_of(ledger, "a1")
         sale = an_allocation(1, "SELL", "VTI", 12, "1500.00", fees="0.10")
-        after, booking = booked(before, sale, [PlannedLot("l1", Decimal("10.5")), PlannedLot("l2", Decimal("1.5"))], 0)
+        lots = [PlannedLot("l1", Decimal("10.5")), PlannedLot("l2", Decimal("1.5"))]
+        after, booking = booked(before, sale, lots, 0, share=True)
         await ledger.save([after], [booking])
         await ledger.advance_stream(was=0, becomes=3)
 
@@ -117,13 +118,15 @@ async def test_what_the_release_before_wrote_of_gains_is_read(service_database):
         book = update(table).values(last_trade_date=TRADE_DATE, long_term_gain=Decimal("7.5"), gain_year=2022)
         await transaction.connection.execute(book)
         [added] = await book_of(ledger, "a1")
-        await transaction.connection.execute(update(table).values(gain_dates=[], gain_shorts=[], gain_longs=[]))
+        await transaction.connection.execute(
+            update(table).values(gain_dates=[], gain_shorts=[], gain_longs=[], gain_shares=[])
+        )
         [before] = await book_of(ledger, "a1")
         await transaction.connection.execute(update(table).values(gain_year=2023))
         [next_year] = await book_of(ledger, "a1")
     await database.close()
 
-    assert added.realized == (DayGain(CLOSE.date(), -5, 0), DayGain(TRADE_DATE, 0, Decimal("7.5")))
+    assert added.realized == (DayGain(CLOSE.date(), -5, 0, -2), DayGain(TRADE_DATE, 0, Decimal("7.5")))
     assert before.realized == (DayGain(TRADE_DATE, -5, Decimal("7.5")),)
     assert next_year.realized == (DayGain(date(2023, 1, 1), -5, Decimal("7.5")),)
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from evenkeel.common.v1 import columns_pb2, values_pb2
 from evenkeel.decision.v1 import book_service_pb2 as pb
+from services.decision.api.asset_kinds import ASSET_KINDS
 from services.decision.app.book import AccountView
+from services.decision.domain.asset_kinds import kind_by_classification
 from services.decision.domain.book import (
     AccountBook,
     BookColumns,
@@ -87,6 +89,9 @@ def columns_of(part: pb.BookPart) -> BookColumns:
         reserved_cash=numbers_of(part.reserved_cash),
         short_term_gains=numbers_of(part.short_term_gains),
         long_term_gains=numbers_of(part.long_term_gains),
+        share_gains=numbers_of(part.share_gains)
+        if part.HasField("share_gains")
+        else Numbers([0] * len(part.account_ids), 0),
         position_accounts=list(part.position_accounts),
         position_instruments=words_of(part.position_instruments, "part.position_instruments"),
         position_quantities=numbers_of(part.position_quantities),
@@ -180,6 +185,7 @@ def _instrument(message: pb.Instrument, field: str) -> Instrument:
             issuer=message.issuer,
             identity_set=message.identity_set,
             tradable=message.tradable,
+            asset_kind=ASSET_KINDS[message.asset_kind] if message.asset_kind else kind_by_classification(message.cfi),
         )
     except ValueError as error:
         raise invalid(field, str(error)) from error

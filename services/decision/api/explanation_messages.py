@@ -45,6 +45,7 @@ _CHARACTERS: Mapping[domain.Character, explanation_pb.LotReason.Character.ValueT
     domain.Character.ANY: explanation_pb.LotReason.CHARACTER_ANY,
     domain.Character.POOLED: explanation_pb.LotReason.CHARACTER_POOLED,
     domain.Character.EXEMPT: explanation_pb.LotReason.CHARACTER_EXEMPT,
+    domain.Character.SHARE: explanation_pb.LotReason.CHARACTER_SHARE,
 }
 
 
@@ -236,6 +237,7 @@ def _taxes(told: domain.TaxFigures, currency: str) -> explanation_pb.TaxOfPlan:
         long_term_marginal_rate=decimal_message(told.long_marginal),
         source=told.source,
         sentence=told.sentence,
+        short_term_carried=_money(told.carried_apart, currency),
     )
 
 

@@ -8,9 +8,10 @@ from typing import TypeAlias
 from google.type import decimal_pb2
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.asset_kinds import ASSET_KINDS
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.canada import Canada
-from services.decision.domain.tax.assessment.german_years import AssetKind, FundYear
+from services.decision.domain.tax.assessment.german_years import FundYear
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.results import (
     TaxRules,
@@ -27,15 +28,6 @@ _STATUSES: Mapping[pb.UnitedStatesTaxpayer.FilingStatus.ValueType, FilingStatus]
     pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_JOINT: FilingStatus.MARRIED_JOINT,
     pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_SEPARATE: FilingStatus.MARRIED_SEPARATE,
     pb.UnitedStatesTaxpayer.FILING_STATUS_HEAD_OF_HOUSEHOLD: FilingStatus.HEAD_OF_HOUSEHOLD,
-}
-_KINDS: Mapping[pb.GermanyTaxpayer.AssetKind.ValueType, AssetKind] = {
-    pb.GermanyTaxpayer.ASSET_KIND_SHARE: AssetKind.SHARE,
-    pb.GermanyTaxpayer.ASSET_KIND_EQUITY_FUND: AssetKind.EQUITY_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_MIXED_FUND: AssetKind.MIXED_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_REAL_ESTATE_FUND: AssetKind.REAL_ESTATE_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_FOREIGN_REAL_ESTATE_FUND: AssetKind.FOREIGN_REAL_ESTATE_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_OTHER_FUND: AssetKind.OTHER_FUND,
-    pb.GermanyTaxpayer.ASSET_KIND_OTHER: AssetKind.OTHER,
 }
 # EStG § 51a Abs. 2b with the church tax laws of the states: none, Bavaria and Baden-Württemberg, the others.
 _CHURCH_RATES = (ZERO, Decimal("0.08"), Decimal("0.09"))
@@ -148,7 +140,7 @@ def _germany(message: pb.GermanyTaxpayer, given: _Facts) -> Germany:
         known.add((each.asset, each.year))
         years.append(FundYear(each.asset, each.year, first, last, distributed))
     return Germany(
-        kinds={each.asset: _KINDS[each.kind] for each in message.assets},
+        kinds={each.asset: ASSET_KINDS[each.kind] for each in message.assets},
         fund_years=tuple(years),
         joint=message.joint,
         church_rate=church_rate,

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.app.book import AccountNotFound, Ledger
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import (
     AccountBook,
     Allocation,
@@ -70,6 +71,8 @@ async def book_allocations(
     sold = dict(await ledger.units_sold({_sale(each.allocation) for each in fresh}))
     replaced = {each.allocation.replaces.position for each in fresh if each.allocation.replaces is not None}
     known = dict(await ledger.bookings(replaced))
+    instruments = await ledger.instruments({each.allocation.instrument_id for each in fresh})
+    shares = {name for name, each in instruments.items() if each.asset_kind is AssetKind.SHARE}
     bookings: list[Booking] = []
     told: list[Event] = []
     for each in fresh:
@@ -81,7 +84,9 @@ async def book_allocations(
             told.append(_allocation_refused(allocation, problem, each.run_id))
             continue
         sold_before = sold.get(_sale(allocation), ZERO)
-        accounts[account.account_id], booking = _booked(account, each, sold_before, known)
+        accounts[account.account_id], booking = _booked(
+            account, each, sold_before, known, share=allocation.instrument_id in shares
+        )
         if allocation.side is Side.SELL:
             before = allocation.replaces.quantity if allocation.replaces is not None else ZERO
             sold[_sale(allocation)] = sold_before + allocation.quantity - before
@@ -102,15 +107,15 @@ def _problem(account: AccountBook | None, allocation: Allocation) -> str:
 
 
 def _booked(
-    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking]
+    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking], *, share: bool
 ) -> tuple[AccountBook, Booking]:
     allocation = each.allocation
     if allocation.replaces is not None:
-        return corrected(account, allocation, known.get(allocation.replaces.position))
+        return corrected(account, allocation, known.get(allocation.replaces.position), share=share)
     if allocation.trade_date <= day_covered(account.as_of_time):
         # Reported after a book came that has every trade of that day: it would count twice.
         return contained(account, allocation)
-    return booked(account, allocation, each.planned_lots, sold_before)
+    return booked(account, allocation, each.planned_lots, sold_before, share=share)
 
 
 def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:

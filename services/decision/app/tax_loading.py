@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.policy_sets import DatedSets
 from services.decision.app.tax_ports import TaxRecords
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import (
     Disposal,
     Gift,
+    History,
     Owner,
     Transfer,
 )
@@ -19,6 +22,7 @@ from services.decision.domain.tax.events import TaxEvent
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     LedgerAccount,
+    ledger_history,
 )
 from services.kernel.ids import AccountId, InstrumentId
 
@@ -28,11 +32,35 @@ HOUSEHOLD_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a ledger is derived from: the accounts with what is on record of them, the events, the identical sets."""
+    """What a ledger is derived from.
+
+    Attributes:
+        accounts: With what is on record about them.
+        events: Those that count, of the accounts and of every asset.
+        identical: By instrument, the set of identical instruments that it is in.
+        kinds: What instruments are to the law.
+    """
 
     accounts: Sequence[LedgerAccount]
     events: Sequence[TaxEvent]
     identical: Mapping[str, str]
+    kinds: Mapping[str, AssetKind]
+
+    @property
+    def sale_days(self) -> set[date]:
+        """The days on which something left one of the accounts."""
+        return sale_days(self.events, {each.account.account_id: each.trades for each in self.accounts})
+
+    def history(self, named_sets: DatedSets) -> History:
+        """Return the history of the accounts.
+
+        Args:
+            named_sets: Further sets of identical instruments that policies named, each from its day on.
+
+        Raises:
+            PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
+        """
+        return ledger_history(self.accounts, self.events, self.identical, named_sets)
 
 
 async def loaded(
@@ -67,7 +95,7 @@ async def loaded_each(
     names = {InstrumentId(each.row.asset) for some in events.values() for each in some}
     names |= {each.instrument_id for account in accounts.values() for each in account.positions}
     names |= {each.instrument_id for some in trades.values() for each in some}
-    sets = {str(name): each.identity_set for name, each in (await books.instruments(names)).items()}
+    instruments = {str(name): each for name, each in (await books.instruments(names)).items()}
     found: list[Loaded | AccountNotFound] = []
     for owners in each_owners:
         missing = sorted(owners.keys() - accounts.keys())
@@ -89,8 +117,10 @@ async def loaded_each(
         used = {event.row.asset for event in ordered}
         used |= {str(each.instrument_id) for row in rows for each in row.trades}
         used |= {str(each.instrument_id) for row in rows for each in (*row.account.positions, *row.opening.positions)}
-        identical = {name: sets[name] for name in sorted(used) if sets.get(name, name) != name}
-        found.append(Loaded(rows, ordered, identical))
+        known = {name: instruments[name] for name in sorted(used) if name in instruments}
+        identical = {name: each.identity_set for name, each in known.items() if each.identity_set != name}
+        kinds = {name: each.asset_kind for name, each in known.items()}
+        found.append(Loaded(rows, ordered, identical, kinds))
     return found
 
 
@@ -98,11 +128,6 @@ def sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[Bo
     """Return the days on which something left an account: a loss is judged by the sets of its day."""
     left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Redemption | Transfer)}
     return left | {each.trade_date for booked in trades.values() for each in booked if each.side is Side.SELL}
-
-
-def days_of(accounts: Sequence[LedgerAccount], events: Sequence[TaxEvent]) -> set[date]:
-    """Return the days on which something left one of the accounts."""
-    return sale_days(events, {each.account.account_id: each.trades for each in accounts})
 
 
 async def with_households(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountBook]]:

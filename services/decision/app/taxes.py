@@ -9,7 +9,7 @@ from datetime import date, datetime
 from services.decision.app.policy_sets import DatedSets, PolicySets
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.app.tax_loading import check_found, days_of, loaded, named, sale_days, with_households
+from services.decision.app.tax_loading import check_found, loaded, named, sale_days, with_households
 from services.decision.app.tax_ports import (
     Assessed,
     Comparison,
@@ -35,7 +35,6 @@ from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEven
 from services.decision.domain.tax.laws import LAW_OF_CURRENCY, law_book
 from services.decision.domain.tax.ledger import (
     differences,
-    ledger_history,
     pending_effects,
     standings,
 )
@@ -206,8 +205,8 @@ class TaxApp:
             owners = {each.account_id: Owner.TAXPAYER for each in group}
             known = await loaded(session.books, session.records, owners, {})
             try:
-                history = ledger_history(known.accounts, known.events, known.identical, named_sets).checked(today)
-                found = await asyncio.to_thread(standings, known.accounts, history, law, book, today)
+                history = known.history(named_sets).checked(today)
+                found = await asyncio.to_thread(standings, known.accounts, history, law, book, today, known.kinds)
             except (Invalid, SoldMoreThanHeld) as fact:
                 unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
                 continue
@@ -252,13 +251,11 @@ class TaxApp:
             book = law_book(await session.laws.versions(), law_time)
         today = self.clock.now().date()
         asked = policy_sets or PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, days_of(known.accounts, known.events))
+        named_sets = await asked.of(owners, known.sale_days)
 
         def assessed() -> Ledger:
-            in_force = book.under(rules)
-            history = in_force.settled(
-                ledger_history(known.accounts, known.events, known.identical, named_sets).checked(today)
-            )
+            in_force = book.under(rules).with_kinds(known.kinds)
+            history = in_force.settled(known.history(named_sets).checked(today))
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,
@@ -327,13 +324,11 @@ class TaxApp:
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 
         asked = PolicySets(self.policy, sorted(owners))
-        named_sets = await asked.of(owners, {*days_of(known.accounts, known.events), today})
+        named_sets = await asked.of(owners, {*known.sale_days, today})
 
         def compared() -> Comparison:
-            in_force = book.under(rules)
-            recorded = ledger_history(known.accounts, known.events, known.identical, named_sets).checked(
-                self.clock.now().date()
-            )
+            in_force = book.under(rules).with_kinds(known.kinds)
+            recorded = known.history(named_sets).checked(self.clock.now().date())
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.

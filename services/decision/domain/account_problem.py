@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.convex import kept_because
 from services.decision.domain.gain_rules import GainRules
@@ -138,7 +139,8 @@ def account_problem(
         for instrument_id, quote in quotes.items()
     )
     tax_year = rules.tax_year(as_of_date)
-    short, long = account.gains(rules.tax_year, tax_year)
+    realized = account.pots if rules.pots else account.gains
+    short, long = realized(rules.tax_year, tax_year)
     carried = account.carried(tax_year)
     said = gain_rules(policy)
     problem = AccountProblem(
@@ -334,6 +336,7 @@ def _holding(
         held_away_value=EXACT.multiply(aside, quote.price),
         weight_max=policy.instrument_weight_limit,
         identity_set=identities[instrument.instrument_id],
+        share=instrument.asset_kind is AssetKind.SHARE,
         no_buy=no_buy,
         no_sell=no_sell,
     )

@@ -228,8 +228,8 @@ def _of_liability(problem: AccountProblem, trades: Sequence[Trade]) -> list[Plan
     if not sales:
         return []
     rules = jurisdiction(problem.tax.jurisdiction)
-    short = sum((sale.gain for sale in sales if sale.character is Character.SHORT), ZERO)
-    other = sum((sale.gain for sale in sales if sale.character is not Character.SHORT), ZERO)
+    short = sum((sale.gain for sale in sales if sale.character.apart), ZERO)
+    other = sum((sale.gain for sale in sales if not sale.character.apart), ZERO)
     with_plan, without = rules.year(problem.tax, short, other), rules.year(problem.tax, ZERO, ZERO)
     owed, told = with_plan.liability - without.liability, sum((sale.tax for sale in sales), ZERO)
     if abs(told - owed) > ROUNDING * len(sales):

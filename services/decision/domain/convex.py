@@ -101,8 +101,8 @@ class ConvexProblem:
         hinge_above: θ, shape (h,).
         hinge_price: ρ, positive, shape (h,).
         tax_constant: c.
-        lot_short: What of each lot's gain counts as short-term, per unit of weight sold, shape (m,); empty without
-            pieces.
+        lot_short: What of each lot's gain counts as short-term, or as on shares where those are apart, per unit of
+            weight sold, shape (m,); empty without pieces.
         lot_long: What of it counts as long-term.
         lot_credit: What a gain saves later when it is realized now, per unit of weight sold, shape (m,), 0 or more.
         pieces: Of the tax; none where each lot is taxed by itself.
@@ -331,7 +331,7 @@ def enter(problem: AccountProblem, risk: RiskModel, tax: TaxView) -> ConvexProbl
     )
     if tax.liability is None:
         return convex
-    short = [tax.lots[lot.lot_id].character is Character.SHORT for _, _, lot in lots]
+    short = [tax.lots[lot.lot_id].character.apart for _, _, lot in lots]
     convex = replace(
         convex,
         lot_short=_floats(gain if is_short else ZERO for gain, is_short in zip(counted, short, strict=True)),
@@ -377,7 +377,7 @@ def reachable(problem: AccountProblem, tax: TaxView) -> Area:
             if may_be_sold(problem, holding, lot, tax):
                 taxed = tax.lots[lot.lot_id]
                 of_lot = taxed.gain_per_unit * lot.quantity
-                edges[taxed.character is Character.SHORT][of_lot > 0] += gain_counted(problem, of_lot, of_lot)
+                edges[taxed.character.apart][of_lot > 0] += gain_counted(problem, of_lot, of_lot)
     return Area(*edges[True], *edges[False])
 
 

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
 from services.decision.domain.book import AccountBook
-from services.decision.domain.decision import CENT, Character, Decision, Fallback, Outcome, Trade
+from services.decision.domain.decision import CENT, Decision, Fallback, Outcome, Trade
 from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,
@@ -405,7 +405,7 @@ def _first_in_first_out_tax(problem: AccountProblem, decision: Decision) -> Deci
             taxed = view.lots[lot_id]
             gain = quantity * taxed.gain_per_unit
             total += gain * taxed.rate
-            if taxed.character is Character.SHORT:
+            if taxed.character.apart:
                 short += gain
             else:
                 long += gain

@@ -66,6 +66,13 @@ class Character(StrEnum):
     POOLED = "POOLED"
     # Inside a wrapper that is not taxed.
     EXEMPT = "EXEMPT"
+    # On a share, where losses on shares meet gains on shares only.
+    SHARE = "SHARE"
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is of the kind that a liability takes first: short-term, or on shares. All else is of another."""
+        return self in (Character.SHORT, Character.SHARE)
 
 
 class ConstraintKind(StrEnum):
@@ -281,12 +288,14 @@ class TaxFigures:
 
     Attributes:
         short_before: Net short-term gain of the year without the plan, carried losses taken off; negative for a loss.
-        long_before: The same of long-term gain; where the law knows no terms, all of it.
+            Where the law keeps losses on shares apart it is that on shares, here and below.
+        long_before: The same of all other gain.
         short_after: With the plan.
         long_after: With the plan.
         net_after: Both together.
         tax: What the plan adds to the year's tax, to the cent; negative for what it takes off.
         carried: What it adds to the losses that are carried on to later years; negative when it uses some up.
+        carried_apart: The part of it that is of short-term losses, or of losses on shares.
         carried_worth: What those are taken to be worth.
         alone: What the tax would be if each lot were taxed by itself, at the rate of its kind.
         short_marginal: What one more unit of short-term gain would cost after the plan, 0 to 1.
@@ -308,6 +317,7 @@ class TaxFigures:
     long_marginal: Decimal
     source: str
     sentence: str
+    carried_apart: Decimal = ZERO
 
     @property
     def liability(self) -> Decimal:

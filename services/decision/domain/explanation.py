@@ -211,6 +211,7 @@ def told(reason: TradeReason, trade: Trade, currency: str, *, saved_later: Decim
         ({Character.SHORT}, "short-term"),
         ({Character.LONG}, "long-term"),
         ({Character.ANY, Character.POOLED}, "capital"),
+        ({Character.SHARE}, "share"),
     ):
         sales = [sale for sale in trade.lot_sales if sale.character in characters]
         gain, tax = sum((sale.gain for sale in sales), ZERO), sum((sale.tax for sale in sales), ZERO)
@@ -235,7 +236,7 @@ def told(reason: TradeReason, trade: Trade, currency: str, *, saved_later: Decim
 
 
 # Where the law knows no terms, a gain counts as long-term.
-NOT_SHORT = frozenset({Character.LONG, Character.ANY, Character.POOLED})
+NOT_SHORT = frozenset({Character.LONG, Character.ANY, Character.POOLED, Character.SHARE})
 
 # The account.
 

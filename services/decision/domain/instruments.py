@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import QUANTITY_DECIMALS_MAX
 from services.kernel.errors import Invalid
 from services.kernel.ids import InstrumentId
@@ -43,6 +44,7 @@ class Instrument:
         quantity_increment: Smallest step of a quantity: 1 for whole shares, 0.000000001 at the finest.
         identity_set: Instruments of one set are substantially identical for wash sales; its own id when not said.
         tradable: False for what is only counted.
+        asset_kind: What it is to tax laws that ask.
     """
 
     instrument_id: InstrumentId
@@ -52,6 +54,7 @@ class Instrument:
     issuer: str = ""
     identity_set: str = ""
     tradable: bool = True
+    asset_kind: AssetKind = AssetKind.OTHER
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traded in steps, and let an instrument without a set be its own.

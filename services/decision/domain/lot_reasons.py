@@ -25,6 +25,7 @@ KINDS = {
     Character.ANY: "",
     Character.POOLED: "",
     Character.EXEMPT: "untaxed ",
+    Character.SHARE: "share ",
 }
 
 

@@ -19,9 +19,9 @@ from services.decision.domain.words import cents, money, percent
 
 
 def gains_of(sales: Sequence[LotSale]) -> tuple[Decimal, Decimal]:
-    """Return net short-term gain, and all other: where the law knows no terms, a gain counts as long-term."""
-    short = sum((each.gain for each in sales if each.character is Character.SHORT), ZERO)
-    return short, sum((each.gain for each in sales if each.character is not Character.SHORT), ZERO)
+    """Return the net gain of what a liability takes first, short-term or on shares, and of all else."""
+    short = sum((each.gain for each in sales if each.character.apart), ZERO)
+    return short, sum((each.gain for each in sales if not each.character.apart), ZERO)
 
 
 def netted(tax: TaxView, trades: Sequence[Trade]) -> tuple[Trade, ...]:
@@ -31,7 +31,7 @@ def netted(tax: TaxView, trades: Sequence[Trade]) -> tuple[Trade, ...]:
         return tuple(trades)
     gains = gains_of(sales)
     averages = tax.liability.averages(*gains)
-    average = {each.lot_id: averages[0 if each.character is Character.SHORT else 1] for each in sales}
+    average = {each.lot_id: averages[0 if each.character.apart else 1] for each in sales}
     parts = shared(
         to_cents(tax.liability.of(*gains)), {each.lot_id: Fraction(each.gain) * average[each.lot_id] for each in sales}
     )
@@ -53,6 +53,7 @@ def tax_figures(problem: AccountProblem, trades: Sequence[Trade]) -> TaxFigures 
     profile, gains = problem.tax, gains_of(sales)
     before, after = rules.year(profile, ZERO, ZERO), rules.year(profile, *gains)
     so_far = _so_far(profile)
+    left_before, left_after = rules.carried_on(profile), rules.carried_on(realizing(profile, *gains))
     marginal = rules.liability(profile).marginal(*gains)
     tax, worth = after.tax - before.tax, after.carried * after.carried_rate - before.carried * before.carried_rate
     # Both are rounded so that lots, which sum to the tax less the worth, add up.
@@ -71,8 +72,14 @@ def tax_figures(problem: AccountProblem, trades: Sequence[Trade]) -> TaxFigures 
         long_marginal=marginal[1],
         source=rules.netting_source,
         sentence="",
+        carried_apart=cents(left_after[0] - left_before[0]),
     )
-    return replace(found, sentence=_sentence(found, problem.currency))
+    return replace(found, sentence=_sentence(found, problem.currency, pots=rules.pots))
+
+
+def realizing(profile: TaxProfile, short: Decimal, long: Decimal) -> TaxProfile:
+    """Return the profile with more net gain in its year."""
+    return replace(profile, realized_short=profile.realized_short + short, realized_long=profile.realized_long + long)
 
 
 def _so_far(profile: TaxProfile) -> tuple[Decimal, Decimal]:
@@ -83,8 +90,7 @@ def _own_rate(profile: TaxProfile, sale: LotSale) -> Decimal:
     return profile.short_rate if sale.character is Character.SHORT else profile.long_rate
 
 
-def _sentence(told: TaxFigures, currency: str) -> str:
-    kind = "gain" if told.net_after >= 0 else "loss"
+def _sentence(told: TaxFigures, currency: str, *, pots: bool) -> str:
     owed = (
         f"adds {money(told.tax, currency)} to the year's tax"
         if told.tax > 0
@@ -92,17 +98,29 @@ def _sentence(told: TaxFigures, currency: str) -> str:
         if told.tax < 0
         else "leaves the year's tax where it is"
     )
-    said = f"With the plan the year has a net {kind} of {money(abs(told.net_after), currency)}: the plan {owed}"
-    if told.carried > 0:
-        said += f", and {money(told.carried, currency)} more of losses are carried on to later years"
-    elif told.carried < 0:
-        said += f", and {money(-told.carried, currency)} of carried losses are used up"
+    if pots:
+        nets = f"{_net(told.short_after, currency)} on shares and {_net(told.long_after, currency)} on all else"
+        carried = _carried(told.carried_apart, "losses on shares", currency)
+        carried += _carried(told.carried - told.carried_apart, "other losses", currency)
+    else:
+        nets, carried = _net(told.net_after, currency), _carried(told.carried, "losses", currency)
+    said = f"With the plan the year has {nets}: the plan {owed}{carried}"
     if told.alone != told.liability:
         said += f"; each lot taxed by itself would make it {money(told.alone, currency)}"
+    first, other = ("gain on shares", "other gain") if pots else ("short-term gain", "long-term gain")
     rates = (
         f"One more of gain would cost {percent(told.long_marginal)}"
         if told.short_marginal == told.long_marginal
-        else f"One more of short-term gain would cost {percent(told.short_marginal)}, of long-term gain "
-        f"{percent(told.long_marginal)}"
+        else f"One more of {first} would cost {percent(told.short_marginal)}, of {other} {percent(told.long_marginal)}"
     )
     return f"{said} ({told.source}). {rates}."
+
+
+def _net(gain: Decimal, currency: str) -> str:
+    return f"a net {'gain' if gain >= 0 else 'loss'} of {money(abs(gain), currency)}"
+
+
+def _carried(more: Decimal, what: str, currency: str) -> str:
+    if more > 0:
+        return f", and {money(more, currency)} more of {what} are carried on to later years"
+    return f", and {money(-more, currency)} of carried {what} are used up" if more < 0 else ""

@@ -89,6 +89,7 @@ class Holding:
         identity_set: Instruments with the same one are substantially identical to tax rules; None when it is alone.
         no_buy: Why it may not be bought; None when it may. Wash-sale windows are added by the tax rules, not here.
         no_sell: Why it may not be sold; None when it may.
+        share: Whether it is a share in a company, for laws that keep losses on shares apart.
     """
 
     instrument_id: InstrumentId
@@ -107,6 +108,7 @@ class Holding:
     identity_set: str | None = None
     no_buy: str | None = None
     no_sell: str | None = None
+    share: bool = False
 
     @property
     def identity(self) -> str:
@@ -159,7 +161,8 @@ class TaxProfile:
         short_rate: Of short-term gains, 0 to 1.
         long_rate: Of long-term gains, 0 to 1.
         gain_budget: Most net gain that may be realized in the tax year, in currency; None for no limit.
-        realized_short: Net short-term gain of the year so far; negative for a loss.
+        realized_short: Net short-term gain of the year so far; negative for a loss. Where the law keeps losses on
+            shares apart, what is called short-term is on shares, and what is called long-term on all else.
         realized_long: Net long-term gain of the year so far.
         carried_short: Unused short-term losses of earlier years, 0 or more: the year's gains meet them.
         carried_long: The same of long-term losses.

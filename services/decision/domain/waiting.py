@@ -75,23 +75,64 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What is held, in currency: of shares where the law keeps losses on them apart, and of all else."""
+
+    value_apart: Decimal
+    basis_apart: Decimal
+    value_other: Decimal
+    basis_other: Decimal
+
+    @property
+    def value(self) -> Decimal:
+        """All that it is worth."""
+        return self.value_apart + self.value_other
+
+    def more(self, other: "Held") -> "Held":
+        """Return both together."""
+        return Held(
+            self.value_apart + other.value_apart,
+            self.basis_apart + other.basis_apart,
+            self.value_other + other.value_other,
+            self.basis_other + other.basis_other,
+        )
+
+    def less(self, other: "Held") -> "Held":
+        """Return it without the other."""
+        return self.more(Held(-other.value_apart, -other.basis_apart, -other.value_other, -other.basis_other))
+
+    def part(self, value: Decimal) -> "Held":
+        """Return a part of purchases, which are worth what they cost, of both kinds as they are in the whole."""
+        apart = value * self.value_apart / self.value if self.value_apart else ZERO
+        return Held(apart, apart, value - apart, value - apart)
+
+    def gains(self, grown: Fraction) -> tuple[Decimal, Decimal]:
+        """Return what selling it gains of each kind, in whole cents, when all of it is worth `grown` times as much."""
+        apart = Fraction(self.value_apart) * grown - Fraction(self.basis_apart)
+        return cents(apart), cents(Fraction(self.value_other) * grown - Fraction(self.basis_other))
+
+
+def held_of(value: Decimal, basis: Decimal, *, apart: bool) -> Held:
+    """Return what is all of one kind."""
+    return Held(value, basis, ZERO, ZERO) if apart else Held(ZERO, ZERO, value, basis)
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
     """An account after its plan, as far as waiting asks.
 
     Attributes:
         sales: Of the plan.
-        value: Of all that is held after it.
-        basis: What that cost.
-        bought: Value of the plan's purchases, part of both.
+        held: What is held after it.
+        bought: The plan's purchases, part of it.
         variances: Of a year, of each instrument's returns.
     """
 
     problem: AccountProblem
     rules: Jurisdiction
     sales: tuple[LotSale, ...]
-    value: Decimal
-    basis: Decimal
-    bought: Decimal
+    held: "Held"
+    bought: "Held"
     variances: dict[InstrumentId, float]
 
     @property
@@ -109,9 +150,8 @@ class Ahead:
         """
         others = tuple(each for each in self.sales if each.lot_id != sale.lot_id)
         # What the plan buys, it buys with this money first.
-        spent = min(sale.proceeds, self.bought)
-        rest = replace(self, sales=others, value=self.value - spent, basis=self.basis - spent)
-        return rest.beside(holding, sale)
+        spent = self.bought.part(min(sale.proceeds, self.bought.value))
+        return replace(self, sales=others, held=self.held.less(spent)).beside(holding, sale)
 
     def kept(self, holding: Holding, loss: LotSale) -> Waiting:
         """Return what realizing a loss too, on top of the plan, would be worth beside waiting with it.
@@ -120,8 +160,8 @@ class Ahead:
             holding: Out of which it would be.
             loss: The sale that the plan does not make.
         """
-        cost = loss.proceeds - loss.gain
-        return replace(self, value=self.value - loss.proceeds, basis=self.basis - cost).beside(holding, loss)
+        lot = self._held(holding, loss.proceeds, loss.proceeds - loss.gain)
+        return replace(self, held=self.held.less(lot)).beside(holding, loss)
 
     def beside(self, holding: Holding, loss: LotSale) -> Waiting:
         """Return the same of a loss that is neither among the sales nor in what is held.
@@ -135,7 +175,7 @@ class Ahead:
         cost = 2 * trade_cost(holding, loss.proceeds, impact).total
         volatility = Decimal(variance).sqrt().quantize(RATE_UNIT, ROUND_HALF_EVEN)
         step = (volatility / Decimal(self.years).sqrt()).quantize(RATE_UNIT, ROUND_HALF_EVEN)
-        outlooks = tuple(self._outlook(growth, loss, cost) for growth in (ZERO, step, max(-step, -ONE)))
+        outlooks = tuple(self._outlook(growth, holding, loss, cost) for growth in (ZERO, step, max(-step, -ONE)))
         saved = self._owed((*self.sales, loss)) - self._owed(self.sales)
         right = at_the_money_put(loss.proceeds, volatility, self.rules.locked_days)
         found = Waiting(
@@ -151,17 +191,26 @@ class Ahead:
     def _owed(self, sales: tuple[LotSale, ...]) -> Decimal:
         return self.rules.year(self.problem.tax, *gains_of(sales)).liability
 
-    def _outlook(self, growth: Decimal, loss: LotSale, cost: Decimal) -> Outlook:
+    def _held(self, holding: Holding, value: Decimal, basis: Decimal) -> "Held":
+        return held_of(value, basis, apart=self.rules.pots and holding.share)
+
+    def _outlook(self, growth: Decimal, holding: Holding, loss: LotSale, cost: Decimal) -> Outlook:
         grown = Fraction(1 + growth) ** self.years
-        rest = Fraction(self.value) * grown - Fraction(self.basis)
-        worth = Fraction(loss.proceeds) * grown
-        now = self._taxes((*self.sales, loss), growth, rest + worth - Fraction(loss.proceeds))
-        waiting = self._taxes(self.sales, growth, rest + worth - Fraction(loss.proceeds - loss.gain))
+        instead = self.held.more(self._held(holding, loss.proceeds, loss.proceeds))
+        itself = self.held.more(self._held(holding, loss.proceeds, loss.proceeds - loss.gain))
+        now = self._taxes((*self.sales, loss), growth, instead.gains(grown))
+        waiting = self._taxes(self.sales, growth, itself.gains(grown))
         ahead = waiting - now - Fraction(cost) * grown
         return Outlook(growth, cents(now), cents(waiting), cents(ahead))
 
-    def _taxes(self, sales: tuple[LotSale, ...], growth: Decimal, at_the_end: Fraction) -> Fraction:
-        """Return all taxes of the plan's year, the years after it, and the sale of everything at the end."""
+    def _taxes(self, sales: tuple[LotSale, ...], growth: Decimal, at_the_end: tuple[Decimal, Decimal]) -> Fraction:
+        """Return all taxes of the plan's year, the years after it, and the sale of everything at the end.
+
+        Args:
+            sales: Of the plan's year.
+            growth: Of each year.
+            at_the_end: Gain of what is sold then: on shares where they are apart, and all other.
+        """
         profile, (short, long), taxes = self.problem.tax, gains_of(sales), Fraction(0)
         profile = replace(
             profile, realized_short=profile.realized_short + short, realized_long=profile.realized_long + long
@@ -170,7 +219,7 @@ class Ahead:
             taxes += Fraction(self.rules.year(profile, ZERO, ZERO).tax) * Fraction(1 + growth) ** left
             short, long = self.rules.carried_on(profile)
             profile = replace(profile, realized_short=ZERO, realized_long=ZERO, carried_short=short, carried_long=long)
-        return taxes + Fraction(self.rules.year(profile, ZERO, cents(at_the_end)).tax)
+        return taxes + Fraction(self.rules.year(profile, *at_the_end).tax)
 
 
 def ahead_of(problem: AccountProblem, decision: Decision, risk: RiskModel) -> Ahead | None:
@@ -183,18 +232,24 @@ def ahead_of(problem: AccountProblem, decision: Decision, risk: RiskModel) -> Ah
     """
     if not problem.tax.taxable:
         return None
-    sales = tuple(sale for trade in decision.trades for sale in trade.lot_sales)
-    bought = sum((trade.value for trade in decision.trades if trade.side is Side.BUY), ZERO)
-    received = sum((each.proceeds for each in sales), ZERO)
-    gained = sum((each.gain for each in sales), ZERO)
-    lots = [lot for holding in problem.holdings for lot in holding.lots]
+    rules = jurisdiction(problem.tax.jurisdiction)
+    trades = {trade.instrument_id: trade for trade in decision.trades}
+    held = bought = held_of(ZERO, ZERO, apart=False)
+    for holding in problem.holdings:
+        apart, trade = rules.pots and holding.share, trades.get(holding.instrument_id)
+        basis = sum((lot.basis_total for lot in holding.lots), ZERO)
+        held = held.more(held_of(holding.value, basis, apart=apart))
+        if trade is not None and trade.side is Side.BUY:
+            bought = bought.more(held_of(trade.value, trade.value, apart=apart))
+        for sale in () if trade is None else trade.lot_sales:
+            held = held.less(held_of(sale.proceeds, sale.proceeds - sale.gain, apart=apart))
+    sales = (sale for trade in decision.trades for sale in trade.lot_sales)
     variances = risk.specific_variance + (risk.exposures**2).sum(axis=1)
     return Ahead(
         problem=problem,
-        rules=jurisdiction(problem.tax.jurisdiction),
+        rules=rules,
         sales=tuple(each for each in sales if each.character is not Character.EXEMPT),
-        value=sum((each.value for each in problem.holdings), bought - received),
-        basis=sum((each.basis_total for each in lots), bought - (received - gained)),
+        held=held.more(bought),
         bought=bought,
         variances=dict(zip(risk.instrument_ids, map(float, variances), strict=True)),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, Table
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import (
     AccountBook,
     Allocation,
@@ -38,6 +39,10 @@ INSTRUMENT_COLUMNS = tuple(column.name for column in tables.snapshot_instrument.
 SNAPSHOT_COLUMNS = tuple(column.name for column in tables.snapshot.columns if column.name != "sequence")
 
 
+# What of it says what was realized, in the order of `opening_gains`.
+SAID_GAINS = ("short_term_gain", "long_term_gain", "share_gain")
+
+
 def columns_of(table: Table, names: Sequence[str]) -> list[Any]:
     """Return the columns of `table` with those names, in that order."""
     return [table.c[name] for name in names]
@@ -53,9 +58,7 @@ def said_row(account: AccountBook) -> Row:
         "tax_wrapper": account.tax_wrapper.value,
         "cash": account.cash,
         "reserved_cash": account.reserved_cash,
-        **dict(
-            zip(("short_term_gain", "long_term_gain"), account.gains(_calendar_year, gain_year(account)), strict=True)
-        ),
+        **dict(zip(SAID_GAINS, of_year(account.realized, _calendar_year, gain_year(account)), strict=True)),
         "position_instruments": [position.instrument_id for position in account.positions],
         "position_holdings": [position.holding.value for position in account.positions],
         "position_quantities": [position.quantity for position in account.positions],
@@ -79,6 +82,7 @@ def gain_row(account: AccountBook) -> Row:
         "gain_dates": [each.day for each in account.realized],
         "gain_shorts": [each.short for each in account.realized],
         "gain_longs": [each.long for each in account.realized],
+        "gain_shares": [each.shares for each in account.realized],
     }
 
 
@@ -102,7 +106,7 @@ def opening_of(row: RowMapping, as_of_time: datetime, opening_position: int) -> 
     """Return the account of a row of `snapshot_account`, as the snapshot had it."""
     return _account(
         row,
-        realized=opening_gains(as_of_time.date(), row["short_term_gain"], row["long_term_gain"]),
+        realized=opening_gains(as_of_time.date(), *(row[name] for name in SAID_GAINS)),
         as_of_time=as_of_time,
         opening_position=opening_position,
         booked_position=opening_position,
@@ -214,6 +218,7 @@ def instrument_of(row: RowMapping) -> Instrument:
         issuer=row["issuer"],
         identity_set=row["identity_set"],
         tradable=row["tradable"],
+        asset_kind=AssetKind(row["asset_kind"]),
     )
 
 
@@ -256,10 +261,10 @@ def _realized(row: RowMapping) -> tuple[DayGain, ...]:
     What the sums have and the days have not was written by the release before, which knew no days: it counts as of the
     last day of their year that is known.
     """
-    days = zip(row["gain_dates"], row["gain_shorts"], row["gain_longs"], strict=True)
+    days = zip(row["gain_dates"], row["gain_shorts"], row["gain_longs"], row["gain_shares"], strict=True)
     realized = tuple(DayGain(*each) for each in days if any(each[1:]))
     year = row["gain_year"]
-    short, long = of_year(realized, _calendar_year, year)
+    short, long, _ = of_year(realized, _calendar_year, year)
     short, long = row["short_term_gain"] - short, row["long_term_gain"] - long
     if not short and not long:
         return realized

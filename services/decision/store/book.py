@@ -37,6 +37,7 @@ from services.decision.store.account_rows import (
     HELD_COLUMNS,
     INSTRUMENT_COLUMNS,
     SAID_COLUMNS,
+    SAID_GAINS,
     SNAPSHOT_COLUMNS,
     account_of,
     booking_of,
@@ -59,7 +60,7 @@ from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId
 from services.runtime.database import Transaction
 
-_GAIN_COLUMNS = ("gain_year", "gain_dates", "gain_shorts", "gain_longs")
+_GAIN_COLUMNS = ("gain_year", "gain_dates", "gain_shorts", "gain_longs", "gain_shares")
 _OPENED_COLUMNS = ("snapshot_id", "as_of_time", "opening_position", "booked_position")
 _NOW_COLUMNS = (*_OPENED_COLUMNS, *_GAIN_COLUMNS, "last_trade_date")
 # What the tax ledger says, which no snapshot changes.
@@ -409,8 +410,7 @@ class PostgresLedger(PostgresBooks):
                 *columns_of(said, SAID_COLUMNS),
                 literal(snapshot.as_of_time.year, Integer),
                 literal([snapshot.as_of_time.date()], now.c.gain_dates.type),
-                postgresql.array([said.c.short_term_gain]),
-                postgresql.array([said.c.long_term_gain]),
+                *(postgresql.array([said.c[name]]) for name in SAID_GAINS),
                 said.c.snapshot_id,
                 literal(snapshot.as_of_time, now.c.as_of_time.type),
                 literal(opening_position, now.c.opening_position.type),

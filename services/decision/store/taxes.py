@@ -107,6 +107,7 @@ class PostgresTaxRecords:
                 "gain_dates": [each.day],
                 "gain_shorts": [each.short_gain],
                 "gain_longs": [each.long_gain],
+                "gain_shares": [each.share_gain],
             }
             await self.connection.execute(update(account).where(account.c.account_id == each.account_id).values(values))
 

@@ -38,6 +38,8 @@ def _account_columns() -> list[Column[object]]:
         Column("reserved_cash", Numeric, nullable=False),
         Column("short_term_gain", Numeric, nullable=False),
         Column("long_term_gain", Numeric, nullable=False),
+        # What of both is on shares.
+        Column("share_gain", Numeric, nullable=False, server_default="0"),
         Column("position_instruments", ARRAY(Text), nullable=False),
         Column("position_holdings", ARRAY(Text), nullable=False),
         Column("position_quantities", ARRAY(Numeric), nullable=False),
@@ -57,6 +59,7 @@ def _instrument_columns() -> list[Column[object]]:
         Column("quantity_increment", Numeric, nullable=False),
         Column("identity_set", Text, nullable=False),
         Column("tradable", Boolean, nullable=False),
+        Column("asset_kind", Text, nullable=False, server_default="OTHER"),
     ]
 
 
@@ -124,6 +127,7 @@ account = Table(
     Column("gain_dates", ARRAY(Date), nullable=False, server_default="{}"),
     Column("gain_shorts", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("gain_longs", ARRAY(Numeric), nullable=False, server_default="{}"),
+    Column("gain_shares", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("snapshot_id", Text, ForeignKey(snapshot.c.snapshot_id), nullable=False),
     Column("as_of_time", DateTime(timezone=True), nullable=False),
     Column("opening_position", BigInteger, nullable=False),

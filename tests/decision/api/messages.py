@@ -29,6 +29,7 @@ def header_message(header):
                 asset_class=each.asset_class,
                 quantity_increment=decimal_message(each.quantity_increment),
                 tradable=each.tradable,
+                asset_kind=f"ASSET_KIND_{each.asset_kind}",
             )
             for each in header.instruments
         ],

@@ -7,8 +7,10 @@ from decimal import Decimal
 import grpc
 from sqlalchemy import text
 
+from evenkeel.common.v1.columns_pb2 import DecimalColumn
 from evenkeel.decision.v1 import book_service_pb2 as pb
 from services.decision.api.book import SNAPSHOTS_AT_ONCE_MAX
+from services.decision.domain.asset_kinds import AssetKind
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import a_request_id, book_requests, header_message, part_message
 from tests.decision.books import CLOSE, a_header, an_account, lot
@@ -111,6 +113,35 @@ async def test_everything_wrong_with_a_book_is_named_and_nothing_is_kept(service
     assert "must be whole cents, was 0.001 (account a1; part 1)" in fields.values()
     for table in ("snapshot", "snapshot_account", "account", "instrument", "outbox"):
         assert await count(service, table) == 0, table
+
+
+async def test_what_an_instrument_is_to_the_tax_is_told_by_its_classification_unless_it_is_said(service):
+    requests = book_requests((an_account("a1"),))
+    said = {"VTI": ("CEOGES", "ASSET_KIND_EQUITY_FUND"), "BND": ("EDSXFR", None), "AAPL": ("DBFTFB", None)}
+    for instrument in requests[0].header.instruments:
+        instrument.cfi, kind = said[instrument.instrument_id]
+        instrument.asset_kind = kind or "ASSET_KIND_UNSPECIFIED"
+    await service.books().IngestBook(iter(requests))
+
+    async with service.sessions.view() as view:
+        known = await view.books.instruments(["VTI", "BND", "AAPL"])
+    kinds = {name: each.asset_kind for name, each in known.items()}
+    # ISO 10962: an exchange-traded fund, a depositary receipt on shares, a bond.
+    assert kinds == {"VTI": AssetKind.EQUITY_FUND, "BND": AssetKind.SHARE, "AAPL": AssetKind.OTHER}
+
+
+async def test_gains_on_shares_may_be_left_out_and_must_be_whole_cents_and_one_an_account(service):
+    part = part_message(an_account("a1"), an_account("a2"))
+    part.share_gains.CopyFrom(DecimalColumn(units=[1, 5, 7], scale=3))
+    async with refused(BAD, "BOOK_INVALID") as fields:
+        await ingest(service, part)
+    assert fields == {"part.share_gains": "must have 2 rows, had 3 (part 1)"}
+    part.share_gains.CopyFrom(DecimalColumn(units=[10, 5], scale=3))
+    async with refused(BAD, "BOOK_INVALID") as fields:
+        await ingest(service, part)
+    assert fields == {"part.share_gains.units[1]": "must be whole cents, was 0.005 (account a2; part 1)"}
+    part.ClearField("share_gains")
+    assert (await ingest(service, part)).account_count == 2
 
 
 async def test_an_account_twice_across_parts_is_refused(service):

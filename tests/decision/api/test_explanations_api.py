@@ -374,6 +374,44 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
     assert not any(each.HasField("waiting") for (_, sold), each in reasons.items() if amount(each.gain) >= 0)
 
 
+@pytest.mark.parametrize(
+    ("lost_on_shares", "shares", "sold", "said"),
+    [
+        # The loss of the year is on shares and the gain is not: 1,050 of it are free, 7 units that gain 150 each.
+        (-1500, (), 7, "a net loss of USD 1,500.00 on shares and a net gain of USD 1,050.00 on all else"),
+        # Both are on shares, or neither is: a gain would use up the loss, which is worth as much in a later year.
+        (-1500, ("VTI",), 0, "would make a share gain of USD 30,000.00"),
+        (0, (), 0, "would make a gain of USD 30,000.00"),
+    ],
+)
+async def test_losses_on_shares_meet_gains_on_shares_only_in_germany(running, lost_on_shares, shares, sold, said):
+    """EStG § 20 Abs. 6 Satz 4: the plan knows the pot of what it sells, and of what was lost before."""
+    running.world.policy.document = a_policy(
+        {"VTI": "0.50", "AAPL": "0.49"},
+        tax=document_pb.TaxSettings(
+            jurisdiction="DE", long_term_rate=number("0.26375"), yearly_allowance=dollars(1050)
+        ),
+        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
+    )
+    account = (
+        an_account("a1", cash=300, long_term_gain=-1500, share_gain=lost_on_shares)
+        .holding("VTI", lot("gain", 200, 8000))
+        .holding("AAPL", lot("other", 200, 26_000))
+    )
+    await running.world.ingest(account, shares=shares)
+    plan = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans[0].plan
+    run_id = await running.started()
+    await running.world.decide_all()
+    (made,) = await running.world.plans_of(run_id)
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+
+    assert sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots if lot.lot_id == "gain") == sold
+    assert said in " ".join([told.tax.sentence, *(each.sentence for each in told.lots)])
+    kinds = {each.character for each in told.lots if each.instrument_id == "VTI"}
+    of_share, of_other = explanation_pb.LotReason.CHARACTER_SHARE, explanation_pb.LotReason.CHARACTER_ANY
+    assert kinds == {of_share if shares else of_other}
+
+
 async def test_a_plan_of_january_knows_what_was_realized_since_april_where_the_tax_year_began_then(running):
     """TCGA 1992 s. 1K: 3,000 of the year to 5 April are free; a sale of December has used 1,500 of them."""
     world = running.world

@@ -129,6 +129,16 @@ def test_gains_count_in_the_tax_year_of_whichever_country_taxes_them():
     assert [after.gains(calendar, year)[1] for year in (2021, 2022, 2023)] == [0, 77, 110]
 
 
+def test_gains_on_shares_are_kept_beside_all_others():
+    opening = opened(an_account("a1", long_term_gain=77, share_gain=-20).holding("VTI", lot("old", 10, 1000)))
+    on_share = booked(opening, an_allocation(1, "SELL", "VTI", 1, 150), [], ZERO, share=True)[0]
+    after = booked(on_share, an_allocation(2, "SELL", "VTI", 1, 160), [], ZERO)[0]
+
+    assert after.gains(UnitedStates().tax_year, 2022) == (0, 187)
+    assert after.pots(UnitedStates().tax_year, 2022) == (30, 157)
+    assert account_from_content(after.content()) == after
+
+
 def test_gains_are_kept_for_as_long_as_any_tax_year_lasts():
     first = realized_on((), date(2023, 4, 6), Decimal(1), ZERO)
     last_day = realized_on(first, date(2024, 4, 5), Decimal(2), ZERO)

@@ -51,11 +51,11 @@ def test_a_correction_ends_where_the_right_report_would_have(side, wrong, right,
     if side == "SELL" and right[0] > wrong[0]:
         # What more is sold takes the oldest lots, which the first report could not say.
         lots = []
-    after_wrong, booking = booked(HELD, first, lots, ZERO)
-    after, _ = corrected(after_wrong, then, booking)
+    after_wrong, booking = booked(HELD, first, lots, ZERO, share=True)
+    after, _ = corrected(after_wrong, then, booking, share=True)
     if lots and right[0] < wrong[0]:
         lots = [PlannedLot(each.lot_id, each.quantity) for each in booking.sold_lots]
-    straight, _ = booked(HELD, replace(then, replaces=None), lots, ZERO)
+    straight, _ = booked(HELD, replace(then, replaces=None), lots, ZERO, share=True)
 
     assert worth(after) == worth(straight)
     assert after.booked_position == 2

@@ -114,6 +114,42 @@ def test_each_lot_says_its_gain_its_rate_its_tax_what_is_avoided_and_the_rule():
     assert sum(each.quantity for each in reasons.values()) == 150
 
 
+def test_losses_on_shares_and_on_all_else_are_told_apart():
+    """The loss on the share meets the gain on the other share, the fund's gain is free up to the allowance."""
+    profile = replace(
+        US_TAXABLE, jurisdiction="DE", long_rate=Decimal("0.25"), allowance=Decimal(1000), carried_short=Decimal(100)
+    )
+    account = (
+        an_account(cash=300, tax=profile, objective=Objective(Decimal(100_000), Decimal(0)))
+        .holding("SAP", price=190, lots=(a_lot("share", 50, 250),), target="0", share=True)
+        .holding("FUND", price=72, lots=(a_lot("fund", 100, 47),), target="0")
+        .holding("AAPL", price=130, target="0.98")
+        .build()
+    )
+    decision = decide(account, a_market(3, ("AAPL", "FUND", "SAP")), FAST)
+    taxes = decision.explanation.summary.taxes
+    sales = {sale.lot_id: sale for trade in decision.trades for sale in trade.lot_sales}
+
+    # 3,000 lost on shares, 2,500 gained on the fund: (2,500 − 1,000) · 0.25, and 3,000 carried at 0.25.
+    assert {lot_id: (sale.gain, sale.character) for lot_id, sale in sales.items()} == {
+        "share": (-3000, Character.SHARE),
+        "fund": (2500, Character.ANY),
+    }
+    assert (taxes.tax, taxes.carried, taxes.carried_apart, taxes.carried_worth) == (375, 3000, 3000, 750)
+    assert (taxes.short_before, taxes.short_after, taxes.long_after) == (-100, -3100, 2500)
+    assert sum(sale.tax for sale in sales.values()) == 375 - 750
+    assert violations(account, decision.trades) == ()
+    assert taxes.sentence.startswith(
+        "With the plan the year has a net loss of USD 3,100.00 on shares and a net gain of USD 2,500.00 on all else: "
+        "the plan adds USD 375.00 to the year's tax, and USD 3,000.00 more of losses on shares are carried on to later "
+        "years; each lot taxed by itself would make it USD -125.00"
+    )
+    reasons = lot_reasons(account, decision, a_market(3, ("AAPL", "FUND", "SAP")))
+    said = next(each for each in reasons if each.lot_id == "share")
+    assert said.source == "EStG § 20 Abs. 2 Satz 1 Nr. 1, Abs. 4, Abs. 6 Satz 4"
+    assert "with a share loss of USD 3,000.00 (EStG" in said.sentence
+
+
 # Against the law's cells, one by one.
 
 

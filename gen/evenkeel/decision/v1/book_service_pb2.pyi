@@ -6,6 +6,7 @@ What to do."""
 from collections import abc as _abc
 from evenkeel.common.v1 import columns_pb2 as _columns_pb2
 from evenkeel.common.v1 import values_pb2 as _values_pb2
+from evenkeel.decision.v1 import tax_service_pb2 as _tax_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -69,6 +70,7 @@ class Instrument(_message.Message):
     ISIN_FIELD_NUMBER: _builtins.int
     CFI_FIELD_NUMBER: _builtins.int
     FULL_NAME_FIELD_NUMBER: _builtins.int
+    ASSET_KIND_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Chosen by the sender, for instance a ticker or an ISIN."""
     currency: _builtins.str
@@ -89,6 +91,10 @@ class Instrument(_message.Message):
     """Its classification, ISO 10962, for instance `ESVUFR`."""
     full_name: _builtins.str
     """Its name in full."""
+    asset_kind: _tax_service_pb2.GermanyTaxpayer.AssetKind.ValueType
+    """What it is to Germany's tax. Unspecified is what its `cfi` tells, a share where it begins ES, EP, EC, EF or ED, and
+    else `ASSET_KIND_OTHER`.
+    """
     @_builtins.property
     def quantity_increment(self) -> _decimal_pb2.Decimal:
         """Smallest step of a quantity, above 0: 1 for whole shares."""
@@ -106,10 +112,11 @@ class Instrument(_message.Message):
         isin: _builtins.str = ...,
         cfi: _builtins.str = ...,
         full_name: _builtins.str = ...,
+        asset_kind: _tax_service_pb2.GermanyTaxpayer.AssetKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quantity_increment", b"quantity_increment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "cfi", b"cfi", "currency", b"currency", "full_name", b"full_name", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "isin", b"isin", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "asset_kind", b"asset_kind", "cfi", b"cfi", "currency", b"currency", "full_name", b"full_name", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "isin", b"isin", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -164,6 +171,7 @@ class BookPart(_message.Message):
     RESERVED_CASH_FIELD_NUMBER: _builtins.int
     SHORT_TERM_GAINS_FIELD_NUMBER: _builtins.int
     LONG_TERM_GAINS_FIELD_NUMBER: _builtins.int
+    SHARE_GAINS_FIELD_NUMBER: _builtins.int
     POSITION_ACCOUNTS_FIELD_NUMBER: _builtins.int
     POSITION_INSTRUMENTS_FIELD_NUMBER: _builtins.int
     POSITION_QUANTITIES_FIELD_NUMBER: _builtins.int
@@ -210,6 +218,10 @@ class BookPart(_message.Message):
     @_builtins.property
     def long_term_gains(self) -> _columns_pb2.DecimalColumn:
         """Net long-term gain, likewise; signed."""
+
+    @_builtins.property
+    def share_gains(self) -> _columns_pb2.DecimalColumn:
+        """What of both is on shares in companies, for the loss pots of Germany; signed. Absent is nothing of any account."""
 
     @_builtins.property
     def position_accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -259,6 +271,7 @@ class BookPart(_message.Message):
         reserved_cash: _columns_pb2.DecimalColumn | None = ...,
         short_term_gains: _columns_pb2.DecimalColumn | None = ...,
         long_term_gains: _columns_pb2.DecimalColumn | None = ...,
+        share_gains: _columns_pb2.DecimalColumn | None = ...,
         position_accounts: _abc.Iterable[_builtins.int] | None = ...,
         position_instruments: _columns_pb2.WordColumn | None = ...,
         position_quantities: _columns_pb2.DecimalColumn | None = ...,
@@ -269,9 +282,9 @@ class BookPart(_message.Message):
         lot_quantities: _columns_pb2.DecimalColumn | None = ...,
         lot_bases: _columns_pb2.DecimalColumn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cash", b"cash", "currencies", b"currencies", "custodians", b"custodians", "household_ids", b"household_ids", "long_term_gains", b"long_term_gains", "lot_acquired_dates", b"lot_acquired_dates", "lot_bases", b"lot_bases", "lot_quantities", b"lot_quantities", "position_holdings", b"position_holdings", "position_instruments", b"position_instruments", "position_quantities", b"position_quantities", "reserved_cash", b"reserved_cash", "short_term_gains", b"short_term_gains", "tax_wrappers", b"tax_wrappers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cash", b"cash", "currencies", b"currencies", "custodians", b"custodians", "household_ids", b"household_ids", "long_term_gains", b"long_term_gains", "lot_acquired_dates", b"lot_acquired_dates", "lot_bases", b"lot_bases", "lot_quantities", b"lot_quantities", "position_holdings", b"position_holdings", "position_instruments", b"position_instruments", "position_quantities", b"position_quantities", "reserved_cash", b"reserved_cash", "share_gains", b"share_gains", "short_term_gains", b"short_term_gains", "tax_wrappers", b"tax_wrappers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "cash", b"cash", "currencies", b"currencies", "custodians", b"custodians", "household_ids", b"household_ids", "long_term_gains", b"long_term_gains", "lot_acquired_dates", b"lot_acquired_dates", "lot_bases", b"lot_bases", "lot_ids", b"lot_ids", "lot_positions", b"lot_positions", "lot_quantities", b"lot_quantities", "position_accounts", b"position_accounts", "position_holdings", b"position_holdings", "position_instruments", b"position_instruments", "position_quantities", b"position_quantities", "reserved_cash", b"reserved_cash", "short_term_gains", b"short_term_gains", "tax_wrappers", b"tax_wrappers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "cash", b"cash", "currencies", b"currencies", "custodians", b"custodians", "household_ids", b"household_ids", "long_term_gains", b"long_term_gains", "lot_acquired_dates", b"lot_acquired_dates", "lot_bases", b"lot_bases", "lot_ids", b"lot_ids", "lot_positions", b"lot_positions", "lot_quantities", b"lot_quantities", "position_accounts", b"position_accounts", "position_holdings", b"position_holdings", "position_instruments", b"position_instruments", "position_quantities", b"position_quantities", "reserved_cash", b"reserved_cash", "share_gains", b"share_gains", "short_term_gains", b"short_term_gains", "tax_wrappers", b"tax_wrappers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

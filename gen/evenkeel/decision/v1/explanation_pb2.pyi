@@ -583,7 +583,8 @@ Global___NotTraded: _TypeAlias = NotTraded  # noqa: Y015
 @_typing.final
 class TaxOfPlan(_message.Message):
     """What a plan's gains and losses come to together in their tax year. Amounts are in
-    the account's currency.
+    the account's currency. Where losses on shares meet gains on shares only, as in
+    Germany, what is called short-term is on shares, and long-term is all else.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -601,6 +602,7 @@ class TaxOfPlan(_message.Message):
     LONG_TERM_MARGINAL_RATE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    SHORT_TERM_CARRIED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Law and paragraph by which gains and losses meet."""
     sentence: _builtins.str
@@ -651,6 +653,10 @@ class TaxOfPlan(_message.Message):
     def long_term_marginal_rate(self) -> _decimal_pb2.Decimal:
         """The same of long-term gain."""
 
+    @_builtins.property
+    def short_term_carried(self) -> _money_pb2.Money:
+        """What of `carried` is of short-term losses, or of losses on shares."""
+
     def __init__(
         self,
         *,
@@ -667,10 +673,11 @@ class TaxOfPlan(_message.Message):
         long_term_marginal_rate: _decimal_pb2.Decimal | None = ...,
         source: _builtins.str = ...,
         sentence: _builtins.str = ...,
+        short_term_carried: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_marginal_rate", b"short_term_marginal_rate", "tax", b"tax"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_carried", b"short_term_carried", "short_term_marginal_rate", b"short_term_marginal_rate", "tax", b"tax"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "sentence", b"sentence", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_marginal_rate", b"short_term_marginal_rate", "source", b"source", "tax", b"tax"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "carried", b"carried", "carried_worth", b"carried_worth", "long_term_after", b"long_term_after", "long_term_before", b"long_term_before", "long_term_marginal_rate", b"long_term_marginal_rate", "net_after", b"net_after", "sentence", b"sentence", "short_term_after", b"short_term_after", "short_term_before", b"short_term_before", "short_term_carried", b"short_term_carried", "short_term_marginal_rate", b"short_term_marginal_rate", "source", b"source", "tax", b"tax"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -700,6 +707,8 @@ class LotReason(_message.Message):
         """The same, and each unit costs the average of all."""
         CHARACTER_EXEMPT: LotReason._Character.ValueType  # 5
         """Not taxed, in a wrapper."""
+        CHARACTER_SHARE: LotReason._Character.ValueType  # 6
+        """On a share, where losses on shares meet gains on shares only."""
 
     class Character(_Character, metaclass=_CharacterEnumTypeWrapper):
         """How a gain is taxed. New values may be added."""
@@ -716,6 +725,8 @@ class LotReason(_message.Message):
     """The same, and each unit costs the average of all."""
     CHARACTER_EXEMPT: LotReason.Character.ValueType  # 5
     """Not taxed, in a wrapper."""
+    CHARACTER_SHARE: LotReason.Character.ValueType  # 6
+    """On a share, where losses on shares meet gains on shares only."""
 
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     LOT_ID_FIELD_NUMBER: _builtins.int

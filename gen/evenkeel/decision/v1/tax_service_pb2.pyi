@@ -978,7 +978,9 @@ class GermanyTaxpayer(_message.Message):
     """Whether spouses are assessed together."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___GermanyTaxpayer.Asset]:
-        """What the assets are; one that is missing is `ASSET_KIND_OTHER`."""
+        """What the assets are. One that is missing is, in a ledger, what the book says of the instrument, and else
+        `ASSET_KIND_OTHER`.
+        """
 
     @_builtins.property
     def fund_years(self) -> _containers.RepeatedCompositeFieldContainer[Global___GermanyTaxpayer.FundYear]:

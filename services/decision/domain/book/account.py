@@ -77,8 +77,9 @@ class AccountBook:
         booked_position: Position of the last allocation booked on top of it; `opening_position` when there is none.
         recent_trades: Since the date asked for, oldest first; for the wash-sale windows.
         carried_year: Tax year into which the tax ledger brought unused losses forward; None when it never did.
-        carried_short: Unused short-term losses of earlier years, 0 or more; where the law knows no terms, all of them.
-        carried_long: Unused long-term losses of earlier years, 0 or more.
+        carried_short: Unused short-term losses of earlier years, 0 or more; where the law keeps losses on shares apart,
+            those, and where it knows neither, all of them.
+        carried_long: All other unused losses of earlier years, 0 or more.
     """
 
     account_id: AccountId
@@ -116,7 +117,12 @@ class AccountBook:
 
     def gains(self, tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
         """Return the net short-term and long-term gain of a year, by the law whose tax year of a day is `tax_year`."""
-        return of_year(self.realized, tax_year, year)
+        return of_year(self.realized, tax_year, year)[:2]
+
+    def pots(self, tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
+        """Return the net gain of a year on shares, and on all else."""
+        short, long, shares = of_year(self.realized, tax_year, year)
+        return shares, short + long - shares
 
     def carried(self, tax_year: int) -> tuple[Decimal, Decimal]:
         """Return the losses brought into `tax_year`; nothing is known of another year than `carried_year`."""
@@ -186,7 +192,7 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
         "tax_wrapper": account.tax_wrapper.value,
         "cash": account.cash,
         "reserved_cash": account.reserved_cash,
-        "realized": [[each.day, each.short, each.long] for each in account.realized],
+        "realized": [[each.day, each.short, each.long, each.shares] for each in account.realized],
         "positions": [
             [
                 position.instrument_id,
@@ -210,9 +216,7 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
 
 def _realized(fields: Mapping[str, Any]) -> tuple[DayGain, ...]:
     if "realized" in fields:
-        return tuple(
-            DayGain(date.fromisoformat(day), Decimal(short), Decimal(long)) for day, short, long in fields["realized"]
-        )
+        return tuple(DayGain(date.fromisoformat(day), *map(Decimal, gains)) for day, *gains in fields["realized"])
     # Before gains were kept by day they were those of a calendar year: of its last day that is known.
     days = [date.fromisoformat(day) for _, _, day, _ in fields["recent_trades"]]
     days.append(datetime.fromisoformat(fields["as_of_time"]).astimezone(UTC).date())

@@ -116,7 +116,12 @@ class Booking:
 
 
 def booked(
-    account: AccountBook, allocation: Allocation, planned_lots: Sequence[PlannedLot], sold_before: Decimal
+    account: AccountBook,
+    allocation: Allocation,
+    planned_lots: Sequence[PlannedLot],
+    sold_before: Decimal,
+    *,
+    share: bool = False,
 ) -> tuple[AccountBook, Booking]:
     """Return the account after `allocation`, and what was done.
 
@@ -125,6 +130,7 @@ def booked(
         allocation: Of this account, later in the stream than `account.booked_position`.
         planned_lots: What the plan sells of the instrument, in the plan's order; empty for a buy.
         sold_before: Units that earlier allocations of the same plan and instrument sold.
+        share: Whether the instrument is a share in a company.
 
     Raises:
         ValueError: The allocation is another account's, in another currency, or was booked before.
@@ -143,7 +149,7 @@ def booked(
     changed = replace(
         account,
         cash=account.cash + allocation.cash_change,
-        realized=realized_on(account.realized, allocation.trade_date, *gains_by_term(booking.sold_lots)),
+        realized=realized_on(account.realized, allocation.trade_date, *gains_of_day(booking.sold_lots, share=share)),
         positions=tuple(sorted([*others, *after], key=lambda each: (each.instrument_id, each.holding))),
         booked_position=allocation.position,
         recent_trades=(*account.recent_trades, trade),
@@ -259,10 +265,14 @@ def _chosen(
         yield available[lot_id], units
 
 
-def gains_by_term(lots: Sequence[SoldLot]) -> tuple[Decimal, Decimal]:
-    """Return the net short-term and long-term gain of what was sold; nothing of what is not taxed."""
+def gains_of_day(lots: Sequence[SoldLot], *, share: bool) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the net short-term and long-term gain of what was sold, and what of it is on shares.
+
+    There is none of what is not taxed.
+    """
     short = sum((lot.gain for lot in lots if lot.character is Character.SHORT), ZERO)
-    return short, sum((lot.gain for lot in lots if lot.character is Character.LONG), ZERO)
+    long = sum((lot.gain for lot in lots if lot.character is Character.LONG), ZERO)
+    return short, long, short + long if share else ZERO
 
 
 def _character(wrapper: TaxWrapper, acquired_date: date, trade_date: date) -> Character:

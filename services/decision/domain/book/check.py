@@ -114,7 +114,7 @@ class SnapshotCheck:
         ok = True
         for group, count in (
             (("household_ids", "custodians", "currencies", "tax_wrappers"), len(columns.account_ids)),
-            (("cash", "reserved_cash", "short_term_gains", "long_term_gains"), len(columns.account_ids)),
+            (("cash", "reserved_cash", *_GAINS), len(columns.account_ids)),
             (("position_instruments", "position_quantities", "position_holdings"), len(columns.position_accounts)),
             (("lot_ids", "lot_acquired_dates", "lot_quantities", "lot_bases"), len(columns.lot_positions)),
         ):
@@ -168,7 +168,7 @@ class SnapshotCheck:
                     f"currencies.indexes[{row}]", f"must be an ISO 4217 currency, was {currency[:80]!r}", whose(row)
                 )
         self._check_words("tax_wrappers", columns.tax_wrappers, TAX_WRAPPERS, whose)
-        for name in ("cash", "reserved_cash", "short_term_gains", "long_term_gains"):
+        for name in ("cash", "reserved_cash", *_GAINS):
             self._check_cents(name, getattr(columns, name), whose)
         self._check_least("reserved_cash", columns.reserved_cash, 0, whose)
 
@@ -281,11 +281,11 @@ class SnapshotCheck:
         self._found.add(f"part.{field}", f"{description} ({where})")
 
 
+_GAINS = ("short_term_gains", "long_term_gains", "share_gains")
 _NUMBERS = (
     "cash",
     "reserved_cash",
-    "short_term_gains",
-    "long_term_gains",
+    *_GAINS,
     "position_quantities",
     "lot_quantities",
     "lot_bases",

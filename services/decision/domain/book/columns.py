@@ -38,6 +38,8 @@ class BookColumns:
     reserved_cash: Numbers
     short_term_gains: Numbers
     long_term_gains: Numbers
+    # 0 for each account whose source does not say.
+    share_gains: Numbers
     position_accounts: Sequence[int]
     position_instruments: Sequence[str]
     position_quantities: Numbers
@@ -54,7 +56,11 @@ def digests(columns: BookColumns) -> Iterator[tuple[str, bytes]]:
     """Yield each account's id and the SHA-256 of what the columns, which were checked, say of it."""
     amounts = (columns.cash, columns.reserved_cash, columns.short_term_gains, columns.long_term_gains)
     words = (columns.account_ids, columns.household_ids, columns.custodians, columns.currencies, columns.tax_wrappers)
-    accounts = list(zip(*words, *(amount.finest for amount in amounts), strict=True))
+    accounts = [
+        # Only where it says something, so that a snapshot keeps the name that it had before there was any.
+        (*said, shares) if shares else said
+        for *said, shares in zip(*words, *(amount.finest for amount in (*amounts, columns.share_gains)), strict=True)
+    ]
     quantities = columns.position_quantities.finest
     lots = list(
         zip(
@@ -92,6 +98,7 @@ def accounts(columns: BookColumns, snapshot: Snapshot, opening_position: int) ->
     """
     cash, reserved = columns.cash.decimals, columns.reserved_cash.decimals
     short, long = columns.short_term_gains.decimals, columns.long_term_gains.decimals
+    shares = columns.share_gains.decimals
     quantities = columns.position_quantities.decimals
     lots = _lots(columns)
     for row, positions in enumerate(_rows(columns)):
@@ -104,7 +111,7 @@ def accounts(columns: BookColumns, snapshot: Snapshot, opening_position: int) ->
             tax_wrapper=TAX_WRAPPERS[columns.tax_wrappers[row]],
             cash=cash[row],
             reserved_cash=reserved[row],
-            realized=opening_gains(snapshot.as_of_time.date(), short[row], long[row]),
+            realized=opening_gains(snapshot.as_of_time.date(), short[row], long[row], shares[row]),
             positions=tuple(
                 Position(
                     InstrumentId(columns.position_instruments[position]),

@@ -18,7 +18,7 @@ from services.decision.domain.book.booking import (
     PlannedLot,
     booked,
     check_belongs,
-    gains_by_term,
+    gains_of_day,
     oldest_first,
     part_of,
 )
@@ -27,7 +27,9 @@ from services.decision.domain.problem import ZERO, LotId, LotState, Side
 from services.kernel.ids import derived_id
 
 
-def corrected(account: AccountBook, allocation: Allocation, original: Booking | None) -> tuple[AccountBook, Booking]:
+def corrected(
+    account: AccountBook, allocation: Allocation, original: Booking | None, *, share: bool = False
+) -> tuple[AccountBook, Booking]:
     """Return the account after a correction, and what was done.
 
     Args:
@@ -35,6 +37,7 @@ def corrected(account: AccountBook, allocation: Allocation, original: Booking | 
         allocation: What is true now; of this account, later in the stream than `account.booked_position`, and with what
             it replaces. Its quantity is 0 when nothing is left.
         original: What was done when the replaced allocation was booked; None when it was not booked by itself.
+        share: Whether the instrument is a share in a company.
 
     Raises:
         ValueError: The allocation replaces nothing, is another account's, in another currency, or was booked before.
@@ -44,16 +47,18 @@ def corrected(account: AccountBook, allocation: Allocation, original: Booking | 
     if replaced is None:
         raise ValueError(f"allocation {allocation.position} replaces nothing")
     sold_lots = () if original is None else original.sold_lots
-    before, missing = _undone(account, replaced, original)
+    before, missing = _undone(account, replaced, original, share=share)
     if allocation.quantity == 0:
         after = replace(before, booked_position=allocation.position)
         return after, Booking(allocation, uncovered_quantity=missing)
     again = [PlannedLot(each.lot_id, each.quantity) for each in sold_lots]
-    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO)
+    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO, share=share)
     return after, replace(booking, allocation=allocation, uncovered_quantity=booking.uncovered_quantity + missing)
 
 
-def _undone(account: AccountBook, replaced: Allocation, original: Booking | None) -> tuple[AccountBook, Decimal]:
+def _undone(
+    account: AccountBook, replaced: Allocation, original: Booking | None, *, share: bool
+) -> tuple[AccountBook, Decimal]:
     """Return the account without an allocation, and how many of its units were not there to be taken back."""
     held = account.position(replaced.instrument_id, HoldingKind.TRADED)
     missing = ZERO
@@ -62,11 +67,11 @@ def _undone(account: AccountBook, replaced: Allocation, original: Booking | None
     else:
         position = _not_sold(held, replaced, original)
     others = [each for each in account.positions if each is not held]
-    short, long = (ZERO, ZERO) if original is None else gains_by_term(original.sold_lots)
+    gains = gains_of_day(() if original is None else original.sold_lots, share=share)
     changed = replace(
         account,
         cash=account.cash - replaced.cash_change,
-        realized=realized_on(account.realized, replaced.trade_date, -short, -long),
+        realized=realized_on(account.realized, replaced.trade_date, *(-each for each in gains)),
         positions=tuple(sorted([*others, *position], key=lambda each: (each.instrument_id, each.holding))),
     )
     return changed, missing

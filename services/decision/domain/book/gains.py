@@ -17,31 +17,39 @@ KEPT = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class DayGain:
-    """Net short-term and long-term gain of a day, negative for a loss: the American distinction, whatever the law."""
+    """Net gain of a day, negative for a loss.
+
+    Attributes:
+        short: Short-term in the American sense, whatever the law.
+        long: Long-term likewise.
+        shares: What of both is on shares.
+    """
 
     day: date
     short: Decimal
     long: Decimal
+    shares: Decimal = ZERO
 
 
-def realized_on(gains: Sequence[DayGain], day: date, short: Decimal, long: Decimal) -> tuple[DayGain, ...]:
+def realized_on(
+    gains: Sequence[DayGain], day: date, short: Decimal, long: Decimal, shares: Decimal = ZERO
+) -> tuple[DayGain, ...]:
     """Return the gains with more on a day, oldest first; days without, and those before `KEPT`, are left out."""
     by_day = {each.day: each for each in gains}
     before = by_day.get(day, DayGain(day, ZERO, ZERO))
-    by_day[day] = DayGain(day, before.short + short, before.long + long)
-    newest = max(by_day)
-    return tuple(
-        by_day[each] for each in sorted(by_day) if newest - each <= KEPT and (by_day[each].short or by_day[each].long)
-    )
+    by_day[day] = DayGain(day, before.short + short, before.long + long, before.shares + shares)
+    newest, nothing = max(by_day), (ZERO, ZERO, ZERO)
+    kept = (by_day[each] for each in sorted(by_day) if newest - each <= KEPT)
+    return tuple(each for each in kept if (each.short, each.long, each.shares) != nothing)
 
 
-def opening_gains(day: date, short: Decimal, long: Decimal) -> tuple[DayGain, ...]:
+def opening_gains(day: date, short: Decimal, long: Decimal, shares: Decimal = ZERO) -> tuple[DayGain, ...]:
     """Return the gains of a tax year until `day`, of which no more is known than their sums."""
-    return realized_on((), day, short, long)
+    return realized_on((), day, short, long, shares)
 
 
-def of_year(gains: Sequence[DayGain], tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
-    """Return the net short-term and long-term gain of a tax year.
+def of_year(gains: Sequence[DayGain], tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the net short-term and long-term gain of a tax year, and what of both is on shares.
 
     Args:
         gains: By day.
@@ -49,4 +57,8 @@ def of_year(gains: Sequence[DayGain], tax_year: Callable[[date], int], year: int
         year: The one asked about.
     """
     found = [each for each in gains if tax_year(each.day) == year]
-    return sum((each.short for each in found), ZERO), sum((each.long for each in found), ZERO)
+    return (
+        sum((each.short for each in found), ZERO),
+        sum((each.long for each in found), ZERO),
+        sum((each.shares for each in found), ZERO),
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book.account import SnapshotId
 from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
@@ -62,6 +63,8 @@ def snapshot_hash(header: SnapshotHeader, digests: Mapping[str, bytes]) -> str:
                 each.quantity_increment,
                 each.identity_set,
                 each.tradable,
+                # Only where it says something, so that a snapshot keeps the name that it had before there were kinds.
+                *([] if each.asset_kind is AssetKind.OTHER else [each.asset_kind.value]),
             ]
             for each in sorted(header.instruments, key=lambda one: one.instrument_id)
         ],

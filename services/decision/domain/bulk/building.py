@@ -50,7 +50,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         Holding: """
             instrument_id price quantity_increment target_weight band lots spread_bps commission_bps
             commission_per_trade average_daily_value minimum_trade held_away_value weight_max identity_set
-            no_buy no_sell
+            no_buy no_sell share
         """,
         CashRule: "floor floor_weight ceiling_weight withdrawal flow",
         TaxProfile: """

@@ -1,13 +1,16 @@
 """Germany, as far as choosing trades needs it: the oldest units of a depot go first, and no loss is denied.
 
 Sources:
-    EStG § 20 Abs. 4 Satz 7 (first in, first out in each depot), § 32d Abs. 1 (one rate), § 20 Abs. 6 (loss pots).
+    EStG § 20 Abs. 4 Satz 7 (first in, first out in each depot), § 32d Abs. 1 (one rate), § 20 Abs. 6 (loss pots): a
+    loss on shares meets gains on shares only (Satz 4), any other loss meets everything (Satz 2), and § 20 Abs. 9: the
+    allowance comes last.
 
 Our readings: the rate is the policy's long-term rate, with solidarity surcharge and church tax in it, and, for a
-portfolio of funds, after partial exemption. Of the saver's allowance (EStG § 20 Abs. 9) a plan uses the part that the
-policy gives the account (an exemption order, EStG § 44a Abs. 2), none where it says nothing; losses of earlier years
-meet gains before it does. A carried loss is worth the rate. The rule against abuse (AO § 42) bars no purchase: the
-courts let a loss stand when the same shares are bought again at the market's price (BFH IX R 60/07).
+portfolio of funds, after partial exemption. Of the saver's allowance a plan uses the part that the policy gives the
+account (an exemption order, EStG § 44a Abs. 2), none where it says nothing; losses of earlier years meet gains before
+it does. A carried loss is worth the rate, one on shares too: later gains on shares meet it. An instrument of which
+nobody said that it is a share counts as none. The rule against abuse (AO § 42) bars no purchase: the courts let a loss
+stand when the same shares are bought again at the market's price (BFH IX R 60/07).
 """
 
 from collections.abc import Sequence
@@ -16,14 +19,17 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import ZERO, AccountProblem, LotMethod, LotState, TaxProfile
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
 from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
-from services.decision.domain.tax.liability import Liability
-from services.decision.domain.tax.pools import above_allowance
+from services.decision.domain.tax.liability import NOTHING_OWED, Hinge, Liability, Piece, liability_of
+
+SOURCE = "EStG § 20 Abs. 2, 4"
+SHARE_SOURCE = "EStG § 20 Abs. 2 Satz 1 Nr. 1, Abs. 4, Abs. 6 Satz 4"
 
 
-def _so_far(profile: TaxProfile) -> Decimal:
-    return profile.realized_short + profile.realized_long - profile.carried_short - profile.carried_long
+def _so_far(profile: TaxProfile) -> tuple[Decimal, Decimal]:
+    """Return the net gain of the year so far on shares and on all else, carried losses of each taken off."""
+    return profile.realized_short - profile.carried_short, profile.realized_long - profile.carried_long
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class GermanyPlanning:
     first_year: int = 2009
     last_year: int = 2026
     terms: bool = False
+    pots: bool = True
     lot_method: LotMethod | None = LotMethod.FIRST_IN_FIRST_OUT
     netting_source: str = "EStG § 20 Abs. 6, Abs. 9"
     locked_days: int = 0
@@ -49,36 +56,51 @@ class GermanyPlanning:
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return the rate of the account's lots; nothing is forbidden."""
-        taxable = problem.tax.taxable
-        character = Character.ANY if taxable else Character.EXEMPT
-        rate = problem.tax.long_rate if taxable else ZERO
         return TaxView(
-            lots={
-                lot.lot_id: LotTax(
-                    character, holding.price - lot.basis_total / lot.quantity, rate, source="EStG § 20 Abs. 2, 4"
-                )
-                for holding in problem.holdings
-                for lot in holding.lots
-            },
+            lots={lot.lot_id: _lot_tax(problem, holding, lot) for holding in problem.holdings for lot in holding.lots},
             no_buy={},
             liability=self.liability(problem.tax),
         )
 
     def liability(self, profile: TaxProfile) -> Liability:
-        """Return what the gains of a plan come to on top of the year's so far."""
-        return above_allowance(profile, _so_far(profile))
+        """Return what the gains of a plan come to on top of the year's so far.
+
+        With x the net gain on shares, y that on all else and A the allowance, both with carried losses taken off, the
+        tax is rate · max(max(x, 0) + y − A, 0); x below nothing is carried on as losses on shares, max(x, 0) + y below
+        nothing as other losses, and both are worth the rate. With u = max(x, 0) + y and min(x, 0) = x − max(x, 0),
+
+            liability / rate = max(u − A, 0) + min(u, 0) + min(x, 0) = min(u, max(u − A, 0)) + min(x, 0)
+                             = min(x + y,  x + max(y − A, 0),  max(x + y − A, 0)),
+
+        because u + min(x, 0) = x + y and max(u − A, 0) + min(x, 0) = max(x + y − A, min(x, 0)).
+        """
+        if not profile.taxable:
+            return NOTHING_OWED
+        rate, free = profile.long_rate, profile.allowance or ZERO
+        pieces = (
+            Piece(rate, rate),
+            Piece(rate, ZERO, (Hinge(rate, ZERO, ONE, free),)),
+            Piece(ZERO, ZERO, (Hinge(rate, ONE, ONE, free),)),
+        )
+        # Without an allowance the first is nowhere above the others; without a rate they are all nothing.
+        return liability_of(pieces if free and rate else pieces[:1], *_so_far(profile))
 
     def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
         """Return what the year comes to when a plan adds net gains to it."""
         if not profile.taxable:
             return TaxYear(ZERO, ZERO, ZERO)
-        net = short + long + _so_far(profile)
+        shares, others = _so_far(profile)
+        shares, others = shares + short, others + long
+        net = max(shares, ZERO) + others
         taxed = max(net - (profile.allowance or ZERO), ZERO)
-        return TaxYear(taxed * profile.long_rate, max(-net, ZERO), profile.long_rate)
+        return TaxYear(taxed * profile.long_rate, max(-shares, ZERO) + max(-net, ZERO), profile.long_rate)
 
     def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
-        """Return the unused losses that the year leaves to the next."""
-        return self.year(profile, ZERO, ZERO).carried, ZERO
+        """Return the unused losses that the year leaves to the next: on shares, and all others."""
+        if not profile.taxable:
+            return ZERO, ZERO
+        shares, others = _so_far(profile)
+        return max(-shares, ZERO), max(-max(shares, ZERO) - others, ZERO)
 
     def broken_rules(self, problem: AccountProblem, trades: Sequence[Trade]) -> tuple[str, ...]:
         """Return every sale that leaves something of an older lot than it takes."""
@@ -96,3 +118,12 @@ class GermanyPlanning:
                 if lot.acquired_date < youngest and sold.get(lot.lot_id, ZERO) < lot.quantity
             ]
         return tuple(sorted(found))
+
+
+def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState) -> LotTax:
+    gain_per_unit = holding.price - lot.basis_total / lot.quantity
+    if not problem.tax.taxable:
+        return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
+    if holding.share:
+        return LotTax(Character.SHARE, gain_per_unit, problem.tax.long_rate, source=SHARE_SOURCE)
+    return LotTax(Character.ANY, gain_per_unit, problem.tax.long_rate, source=SOURCE)

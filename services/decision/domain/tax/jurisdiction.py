@@ -91,6 +91,14 @@ class Jurisdiction(Protocol):
         ...
 
     @property
+    def pots(self) -> bool:
+        """Whether losses on shares meet gains on shares only.
+
+        Then what is called short-term, of gains and of losses, is on shares, and what is called long-term on all else.
+        """
+        ...
+
+    @property
     def lot_method(self) -> LotMethod | None:
         """In which order the law takes lots; None where they may be chosen."""
         ...
@@ -132,15 +140,15 @@ class Jurisdiction(Protocol):
         Args:
             profile: With the year so far.
             short: Net short-term gain of the plan, in currency.
-            long: Its net long-term gain; where the law knows no terms, all of it.
+            long: Its net long-term gain; where the law knows neither terms nor pots, all of it.
         """
         ...
 
     def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
         """Return the unused losses that the year leaves to the next, short-term and long-term, each 0 or more.
 
-        They sum to what `year` carries on when nothing more is realized. Where the law knows no terms, all of them are
-        the first.
+        They sum to what `year` carries on when nothing more is realized. Where the law knows neither terms nor pots,
+        all of them are the first.
         """
         ...
 

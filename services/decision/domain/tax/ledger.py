@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.problem import ZERO, LotId, Side
 from services.decision.domain.tax.assessment.history import (
@@ -232,8 +233,10 @@ class Standing:
         day: Until which it is known; in the year.
         short_gain: Net short-term gain of the year so far, without what wash sales disallow.
         long_gain: The same of long-term gain; where the law knows no terms, all of it.
-        carried_short: The account's part of its taxpayer's unused losses of earlier years, 0 or more.
-        carried_long: The same of long-term losses.
+        share_gain: What of both is on shares, where the law keeps them apart.
+        carried_short: The account's part of its taxpayer's unused losses of earlier years, 0 or more: of short-term
+            losses, or of those on shares; where the law knows neither, of all.
+        carried_long: The same of all other losses.
     """
 
     account_id: AccountId
@@ -241,16 +244,30 @@ class Standing:
     day: date
     short_gain: Decimal
     long_gain: Decimal
+    share_gain: Decimal
     carried_short: Decimal
     carried_long: Decimal
 
 
 def standings(
-    accounts: Sequence[LedgerAccount], history: History, law: Law, book: LawBook, today: date
+    accounts: Sequence[LedgerAccount],
+    history: History,
+    law: Law,
+    book: LawBook,
+    today: date,
+    kinds: Mapping[str, AssetKind] | None = None,
 ) -> tuple[Standing, ...]:
     """Return where each taxed account of one taxpayer stands; unused losses are shared evenly among them, to the cent.
 
     So that no loss counts twice: each account is planned by itself.
+
+    Args:
+        accounts: Of the taxpayer.
+        history: Of the accounts.
+        law: By which they are taxed.
+        book: The amounts in force.
+        today: The year so far is until then.
+        kinds: What assets are to the law; one that is missing is `OTHER`.
 
     Raises:
         TaxYearUnknown: There are no rules for the year.
@@ -258,19 +275,23 @@ def standings(
     """
     taxed = [each for each in accounts if not history.account[each.account_id].sheltered]
     year = law.planning.tax_year(today)
-    in_force = book.under(law.assessing)
+    in_force = book.under(law.assessing).with_kinds(kinds or {})
     history = in_force.settled(history)
     rules = in_force.carried_into(history, year)
     assessment = rules.assess(history, year)
     lines = [line.amount for line in rules.brought_forward()]
-    short, long = (lines[0], lines[1]) if law.planning.terms else (total(lines), ZERO)
+    short, long = (lines[0], lines[1]) if law.planning.terms or law.planning.pots else (total(lines), ZERO)
     owners = {row.disposal_id: row.account_id for row in history.disposals}
     gains: dict[tuple[str, bool], Decimal] = {}
+    on_shares: dict[str, Decimal] = {}
     for disposal in assessment.of_year():
         for name in disposal.disposal_ids[:1]:
             for piece in disposal.pieces:
                 key = owners[name], piece.term is Term.SHORT
                 gains[key] = total((gains.get(key, ZERO), piece.counted_gain))
+            if rules.on_shares(disposal):
+                owner = owners[name]
+                on_shares[owner] = total((on_shares.get(owner, ZERO), disposal.counted_gain))
     found: list[Standing] = []
     for number, each in enumerate(sorted(taxed, key=lambda one: one.account_id)):
         left = Fraction(len(taxed) - number)
@@ -284,6 +305,7 @@ def standings(
                 day=today,
                 short_gain=net_short,
                 long_gain=net_long,
+                share_gain=on_shares.get(each.account_id, ZERO),
                 carried_short=shares[0],
                 carried_long=shares[1],
             )

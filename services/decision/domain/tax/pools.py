@@ -34,6 +34,7 @@ class UnitedKingdomPlanning:
     first_year: int = 2008
     last_year: int = 2026
     terms: bool = False
+    pots: bool = False
     lot_method: LotMethod | None = None
     netting_source: str = "TCGA 1992 s. 1(3), s. 1K"
     locked_days: int = 31
@@ -93,6 +94,7 @@ class CanadaPlanning:
     first_year: int = 2001
     last_year: int = 2026
     terms: bool = False
+    pots: bool = False
     lot_method: LotMethod | None = None
     netting_source: str = "ITA s. 3(b), s. 38, s. 111(1)(b)"
     locked_days: int = 31

@@ -91,6 +91,7 @@ class UnitedStates:
     first_year: int = 1989
     last_year: int = 2026
     terms: bool = True
+    pots: bool = False
     lot_method: LotMethod | None = None
     netting_source: str = "26 U.S.C. § 1222, § 1211(b), § 1212(b)"
     locked_days: int = 31

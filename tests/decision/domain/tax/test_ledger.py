@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, TaxAccount
@@ -78,6 +79,21 @@ def test_gains_are_those_of_the_countrys_own_tax_year():
     (found,) = standings([ledger("a1")], ledger_history([ledger("a1")], events, {}), LAWS["GB"], law_book(()), day)
 
     assert (found.tax_year, found.day, found.short_gain, found.long_gain) == (2024, day, 0, 340)
+
+
+def test_gains_and_unused_losses_on_shares_are_apart_where_the_law_keeps_them_so():
+    events = [
+        bought("b1", "2024-01-03", "a1", 3000), sold("s1", "2024-05-02", "a1", 1000),
+        bought("b2", "2025-01-03", "a1", 1000), sold("s2", "2025-05-02", "a1", 1300),
+    ]  # fmt: skip
+    history = ledger_history([ledger("a1")], events, {})
+
+    def found(kinds):
+        (standing,) = standings([ledger("a1")], history, LAWS["DE"], law_book(()), TODAY, kinds)
+        return standing.share_gain, standing.long_gain, standing.carried_short, standing.carried_long
+
+    assert found({"VTI": AssetKind.SHARE}) == (300, 300, 2000, 0)
+    assert found({}) == (0, 300, 0, 2000)
 
 
 def test_bookings_until_the_record_ends_are_in_it_and_later_ones_are_added():

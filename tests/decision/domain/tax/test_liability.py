@@ -1,17 +1,21 @@
 """The liability of a plan: the law's own arithmetic, as the least of a few convex functions."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.bulk.united_states import liability_pieces
 from services.decision.domain.problem import TaxProfile
 from services.decision.domain.tax import JURISDICTIONS
+from services.decision.domain.tax.assessment.germany import Germany
+from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, TaxAccount
 from services.decision.domain.tax.liability import Area, Curve, rate_of, shared
 
 RATES = st.sampled_from(["0", "0.1", "0.15", "0.238", "0.35", "0.408"]).map(Decimal)
@@ -32,6 +36,38 @@ PROFILES = st.builds(
 US = TaxProfile("US", True, Decimal("0.35"), Decimal("0.15"))
 
 
+# Amounts of the assessment are in cents, and each of Germany's three taxes is rounded by itself.
+TAXES_ROUNDED = Decimal("0.03")
+
+
+@settings(max_examples=60)
+@given(AMOUNTS, AMOUNTS, LOSSES, LOSSES, st.booleans())
+def test_germanys_pots_in_a_plan_are_those_of_the_exact_assessment(shares, others, share_losses, other_losses, joint):
+    """EStG § 20 Abs. 6, 9: what the year owes and what each pot carries on, from a history of sales."""
+    rules = Germany({"S": AssetKind.SHARE}, (), joint, Decimal(0), share_losses, other_losses)
+    cost = Decimal(10_000)
+    exact = rules.assess(
+        History(
+            (TaxAccount("A"),),
+            tuple(Acquisition(each, date(2024, 2, 1), "A", each, Decimal(1), cost) for each in "SO"),
+            (
+                Disposal("s", date(2025, 3, 3), "A", "S", Decimal(1), cost + shares),
+                Disposal("o", date(2025, 3, 4), "A", "O", Decimal(1), cost + others),
+            ),
+        ),
+        2025,
+    )
+    profile = TaxProfile("DE", True, long_rate=Decimal("0.26375"), allowance=Decimal(2000 if joint else 1000))
+    profile = replace(profile, carried_short=share_losses, carried_long=other_losses)
+    law = JURISDICTIONS["DE"]
+    planned = law.year(profile, shares, others)
+
+    assert abs(planned.tax - exact.amount("tax")) < TAXES_ROUNDED
+    carried = law.carried_on(replace(profile, realized_short=shares, realized_long=others))
+    assert carried == (exact.amount("share_losses_carried_forward"), exact.amount("other_losses_carried_forward"))
+    assert planned.carried == sum(carried)
+
+
 def owed(profile: TaxProfile, short: Decimal, long: Decimal) -> Decimal:
     rules = JURISDICTIONS[profile.jurisdiction]
     before, after = (rules.year(profile, *gains) for gains in ((Decimal(0), Decimal(0)), (short, long)))
@@ -50,7 +86,7 @@ def test_the_losses_that_a_year_leaves_are_those_that_it_carries_on(profile):
 
     assert min(left) >= 0
     assert sum(left) == rules.year(profile, Decimal(0), Decimal(0)).carried
-    assert rules.terms or left[1] == 0
+    assert rules.terms or rules.pots or left[1] == 0
 
 
 @given(PROFILES, st.lists(AMOUNTS, min_size=4, max_size=4), st.fractions(0, 1), st.fractions(0, 1))
@@ -84,6 +120,28 @@ def test_the_marginal_rates_are_what_one_more_cent_costs(profile, short, long):
         (liability.of(short + cent, long) - base) / cent,
         (liability.of(short, long + cent) - base) / cent,
     )
+
+
+@pytest.mark.parametrize(
+    ("shares", "others", "tax", "carried"),
+    [
+        # EStG § 20 Abs. 6 Satz 4: a loss on shares meets nothing but gains on shares.
+        (-3000, 5000, 1000, (3000, 0)),
+        # Satz 2: any other loss meets them too, and before the allowance of 1,000 does.
+        (5000, -3000, 250, (0, 0)),
+        (5000, -4500, 0, (0, 0)),
+        (5000, -6000, 0, (0, 1000)),
+        (-2000, -3000, 0, (2000, 3000)),
+        (-2000, 800, 0, (2000, 0)),
+    ],
+)
+def test_a_loss_on_shares_meets_gains_on_shares_only(shares, others, tax, carried):
+    profile = TaxProfile("DE", True, long_rate=Decimal("0.25"), allowance=Decimal(1000))
+    law, gains = JURISDICTIONS["DE"], (Decimal(shares), Decimal(others))
+
+    assert law.year(profile, *gains).tax == tax
+    assert law.carried_on(replace(profile, realized_short=gains[0], realized_long=gains[1])) == carried
+    assert law.liability(profile).of(*gains) == tax - sum(carried) * Decimal("0.25")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ from services.decision.domain.tax.assessment.law_table import AmountKind, Named,
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
+    AssetsAlike,
     Line,
     MatchRule,
     Piece,
@@ -114,7 +115,7 @@ _OWN = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Canada:
+class Canada(AssetsAlike):
     """The rules, and what they must know of the taxpayer.
 
     Attributes:

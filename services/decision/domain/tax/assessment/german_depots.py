@@ -10,8 +10,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.german_years import FUNDS, AssetKind
+from services.decision.domain.tax.assessment.german_years import FUNDS
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,

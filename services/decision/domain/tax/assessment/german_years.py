@@ -1,4 +1,4 @@
-"""What the Bundestag and the Ministry of Finance set for each year, and what an asset is to Germany's tax: dated data.
+"""What the Bundestag and the Ministry of Finance set for each year, and of which assets a part is exempt: dated data.
 
 Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4, § 20 Abs. 1 to 3.
 """
@@ -7,24 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.law_table import AmountKind, Named
-
-
-class AssetKind(StrEnum):
-    """What an asset is to the tax; funds by what they must hold."""
-
-    SHARE = "SHARE"
-    EQUITY_FUND = "EQUITY_FUND"
-    MIXED_FUND = "MIXED_FUND"
-    REAL_ESTATE_FUND = "REAL_ESTATE_FUND"
-    FOREIGN_REAL_ESTATE_FUND = "FOREIGN_REAL_ESTATE_FUND"
-    OTHER_FUND = "OTHER_FUND"
-    # Bonds, certificates and the like.
-    OTHER = "OTHER"
-
 
 # InvStG § 20 Abs. 1, 2, 3: the part of income and of gains that private investors do not tax.
 EXEMPT_PART: dict[AssetKind, Decimal] = {

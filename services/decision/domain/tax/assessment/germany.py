@@ -25,13 +25,13 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.german_depots import Depots, Lot
 from services.decision.domain.tax.assessment.german_years import (
     EXEMPT_PART,
     FUNDS,
     YEARS,
-    AssetKind,
     FundYear,
     YearRules,
 )
@@ -129,6 +129,10 @@ class Germany:
         """Return the rules with other amounts of law."""
         return replace(self, years=years)
 
+    def with_kinds(self, kinds: Mapping[str, AssetKind]) -> "Germany":
+        """Return the rules that know what assets are, besides those of which they were told already."""
+        return replace(self, kinds={**kinds, **self.kinds})
+
     def after(self, earlier: Assessment) -> "Germany":
         """Return the rules for the next year, with both loss pots of `earlier` brought forward."""
         return replace(
@@ -180,15 +184,15 @@ class Germany:
             Line("other_losses_carried_forward", self.other_losses_brought_forward, "EStG § 20 Abs. 6 Satz 3"),
         )
 
-    def _on_shares(self, disposal: AssessedDisposal) -> bool:
+    def on_shares(self, disposal: AssessedDisposal) -> bool:
         """Return whether it counts in the pot of gains on shares; money beside new units does not."""
         return self.kind(disposal.asset) is AssetKind.SHARE and all(
             piece.rule is not MatchRule.EXCHANGED for piece in disposal.pieces
         )
 
     def _lines(self, of_year: list[AssessedDisposal], lump_sums: Decimal, tax_year: int) -> tuple[Line, ...]:
-        shares = total(each.counted_gain for each in of_year if self._on_shares(each))
-        others = total(each.counted_gain for each in of_year if not self._on_shares(each))
+        shares = total(each.counted_gain for each in of_year if self.on_shares(each))
+        others = total(each.counted_gain for each in of_year if not self.on_shares(each))
         share_used = min(self.share_losses_brought_forward, max(shares, ZERO))
         share_income = max(shares, ZERO) - share_used
         other_income = others + lump_sums

@@ -4,13 +4,14 @@ Each disposal is taken apart into pieces, each by one rule with its source, so t
 beside it. A year ends in lines: a stable name, an amount, and where the rule stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, assert_never
+from typing import Protocol, Self, assert_never
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import Dividend, History, Treatment, total
 from services.decision.domain.tax.assessment.law_table import Years
@@ -272,6 +273,20 @@ def check_year(jurisdiction: str, tax_year: int, years: Years) -> None:
         )
 
 
+class AssetsAlike:
+    """The part of `TaxRules` of a law to which all assets are alike."""
+
+    __slots__ = ()
+
+    def with_kinds(self, kinds: Mapping[str, AssetKind]) -> Self:  # noqa: ARG002 - nothing depends on them
+        """Return the rules as they are."""
+        return self
+
+    def on_shares(self, disposal: AssessedDisposal) -> bool:  # noqa: ARG002 - of none
+        """Return False: gains on shares are not apart."""
+        return False
+
+
 class TaxRules(Protocol):
     """The law of one country about gains. `Facts` are what it must know about the taxpayer besides the history."""
 
@@ -299,6 +314,14 @@ class TaxRules(Protocol):
 
     def with_years(self, years: Years) -> "TaxRules":
         """Return the rules with other amounts of law: those of the country's table."""
+        ...
+
+    def with_kinds(self, kinds: Mapping[str, AssetKind]) -> "TaxRules":
+        """Return the rules that know what assets are, besides those of which they were told already."""
+        ...
+
+    def on_shares(self, disposal: AssessedDisposal) -> bool:
+        """Return whether it counts among gains on shares; of no disposal where the law does not keep those apart."""
         ...
 
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:

@@ -43,6 +43,7 @@ from services.decision.domain.tax.assessment.law_table import AmountKind, Named,
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     Assessment,
+    AssetsAlike,
     Line,
     MatchRule,
     Piece,
@@ -155,7 +156,7 @@ TABLE = UnitedKingdomTable(YEARS)
 
 
 @dataclass(frozen=True, slots=True)
-class UnitedKingdom:
+class UnitedKingdom(AssetsAlike):
     """The rules, and what they must know of the taxpayer.
 
     Attributes:

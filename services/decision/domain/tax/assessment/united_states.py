@@ -34,6 +34,7 @@ from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,
     AssessedDividend,
     Assessment,
+    AssetsAlike,
     Line,
     Remaining,
     Term,
@@ -47,7 +48,7 @@ from services.decision.domain.tax.united_states import carried
 
 
 @dataclass(frozen=True, slots=True)
-class UnitedStatesYear:
+class UnitedStatesYear(AssetsAlike):
     """The rules, and what they must know of the taxpayer.
 
     Attributes:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from services.decision.domain.tax.assessment.german_years import AssetKind, FundYear
+from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.tax.assessment.german_years import FundYear
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     Disposal,

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.forms import form_rows
-from services.decision.domain.tax.assessment.german_years import AssetKind
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import (
     CostChange,
