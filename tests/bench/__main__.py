@@ -52,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "decision.service_overhead_ratio": decision.batches,
     "decision.two_process_ratio": decision.two_processes,
     "decision.plans": decision.plans,
+    "decision.idle": decision.idle,
     "decision.mintrade": mintrade.against_scip,
     "decision.minimum500.s": mintrade_large.against_solvers,
     "decision.b500": mintrade.b500,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -28,10 +29,14 @@ from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.certificate import terms
 from services.decision.domain.convex import ConvexProblem
 from services.decision.domain.decide import decide
-from services.decision.domain.deciding import draft_plan, draft_plans
+from services.decision.domain.deciding import draft_plan, policy_of
+from services.decision.domain.idle import idle_decisions
 from services.decision.domain.kernel.arrays import Batch, Results
 from services.decision.domain.kernel.batch import pack, solve_columns
+from services.decision.domain.plan import PlanOutcome
+from services.decision.domain.policy import Distance
 from services.decision.domain.screening import screen
+from services.decision.domain.together import Together, draft_plans
 from tests.bench import books
 from tests.bench.accounts import LARGE, SMALL, Size, accounts, columns, exact_columns, is_decided
 from tests.bench.peers import Peer, by_clarabel, by_cvxpy, by_piqp, shape_of
@@ -170,13 +175,14 @@ def plans() -> Sequence[Result]:
     """Measure the road of a real run: from a book to a plan that is certified, checked, explained, and recorded."""
     ours, basis = books.inputs(PLANS, engine="columns")
     sides = {name: books.inputs(PLANS // 4, engine=name) for name in ("kernel", "reference")}
-    draft_plans(ours[:1], basis, decide_many)
+    together = Together(idle_decisions, decide_many)
+    draft_plans(ours[:1], basis, together)
     for one, its in sides.values():
         draft_plan(one[0], its, decide, check)
     rates = interleaved(
         3,
         {
-            "columns": lambda: _per_s(lambda: draft_plans(ours, basis, decide_many), len(ours)),
+            "columns": lambda: _per_s(lambda: draft_plans(ours, basis, together), len(ours)),
             **{
                 name: lambda one=one, its=its: _per_s(
                     lambda: [draft_plan(e, its, decide, check) for e in one], len(one)
@@ -198,12 +204,42 @@ def plans() -> Sequence[Result]:
     ]
 
 
+def idle() -> Sequence[Result]:
+    """Measure the same road for accounts inside their bands: screened, beside decided in full."""
+    made, basis = books.inputs(5 * PLANS, seed=2, engine="columns")
+    wide = {"trigger": Distance(Decimal("0.25"), Decimal(1)), "cash_drift": Decimal("0.2"), "cash_floor": Decimal(0)}
+    ours = [replace(each, policy=replace(policy_of(each), **wide)) for each in made]
+    screened = Together(idle_decisions, decide_many)
+    in_full = Together(lambda asked, _: [None] * len(asked), decide_many)
+    for how in (screened, in_full):
+        if any(each is None or each.outcome is not PlanOutcome.NO_TRADE for each in draft_plans(ours, basis, how)):
+            raise RuntimeError("an account inside its bands is not left alone")
+    rates = interleaved(
+        3,
+        {
+            name: lambda how=how: _per_s(lambda: draft_plans(ours, basis, how), len(ours))
+            for name, how in (("screened", screened), ("in full", in_full))
+        },
+    )
+    return [
+        Result(
+            "decision.idle.vs_in_full",
+            rates["screened"],
+            "plans/s on one core, of accounts that nothing asks about, from book to recorded bytes",
+            "decided in full, columns",
+            rates["in full"],
+            rates["screened"] / rates["in full"],
+        )
+    ]
+
+
 def screening() -> Sequence[Result]:
     """Screen a million accounts of 20 holdings for drift, from columns in memory."""
     rng = np.random.default_rng(5)
     values, cash = rng.random((SCREENED, HOLDINGS)), rng.random(SCREENED)
     targets = 0.98 * rng.dirichlet(np.full(HOLDINGS, 2.0), 10)
-    bands = np.full((10, HOLDINGS + 1), 0.05)
+    aimed = np.column_stack([targets, 1.0 - targets.sum(axis=1)])
+    edges, drift_max = np.stack([aimed - 0.05, aimed + 0.05], axis=1), np.full(10, 0.25)
     model = rng.integers(0, 10, SCREENED).astype(np.int32)
 
     def by_numpy() -> float:
@@ -211,12 +247,13 @@ def screening() -> Sequence[Result]:
         total = values.sum(axis=1) + cash
         away = np.abs(values / total[:, None] - targets[model])
         rest = np.abs(cash / total - (1.0 - targets.sum(axis=1))[model])
-        np.asarray(0.5 * (away.sum(axis=1) + rest)), (away > bands[model, :-1]).any(axis=1) | (rest > bands[model, -1])
+        drift = 0.5 * (away.sum(axis=1) + rest)
+        np.asarray((away > 0.05).any(axis=1) | (rest > 0.05) | (drift > drift_max[model]))
         return time.process_time() - started
 
     def ours() -> float:
         started = time.process_time()
-        screen(values, cash, model, targets, bands)
+        screen(values, cash, model, targets, edges, drift_max)
         return time.process_time() - started
 
     ours()

@@ -24,11 +24,12 @@ from services.decision.clients.solving import (
     serve,
 )
 from services.decision.domain.batches import Batch, BatchAnswer, BatchRefused
-from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, DecideMany, failed
+from services.decision.domain.deciding import TOO_SLOW, AccountInputs, Basis, Decide, failed
 from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.together import Together
 from services.decision.domain.transition import Transition
 from services.kernel.errors import Invalid, Unreachable
 from services.runtime.logging import get_logger
@@ -61,7 +62,7 @@ class SolverProcesses:
         count: int,
         account_s_max: float,
         load: Callable[[], Decide] = optimiser,
-        load_many: Callable[[], DecideMany] | None = None,
+        load_many: Callable[[], Together] | None = None,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -69,7 +70,7 @@ class SolverProcesses:
             count: Processes.
             account_s_max: Longest that one account may take, in seconds.
             load: Returns the optimiser; runs in each process.
-            load_many: Returns the optimiser of many, if there is one; likewise.
+            load_many: Returns what decides many at once, if there is something; likewise.
         """
         self._processes = [_SolverProcess(load, load_many) for _ in range(count)]
         self._free: asyncio.Queue[_SolverProcess] = asyncio.Queue()
@@ -169,7 +170,7 @@ class SolverProcesses:
 class _SolverProcess:
     """One process, started when needed and replaced when it fails. Its methods block; one thread uses it at a time."""
 
-    def __init__(self, load: Callable[[], Decide], load_many: Callable[[], DecideMany] | None) -> None:
+    def __init__(self, load: Callable[[], Decide], load_many: Callable[[], Together] | None) -> None:
         # Never forked: a copy of a process with an event loop and gRPC's threads does not work.
         self._context = multiprocessing.get_context("spawn")
         self._load, self._load_many = load, load_many

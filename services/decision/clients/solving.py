@@ -22,9 +22,7 @@ from services.decision.domain.deciding import (
     AccountInputs,
     Basis,
     Decide,
-    DecideMany,
     draft_plan,
-    draft_plans,
     engine_of,
     failed,
 )
@@ -33,6 +31,7 @@ from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import AccountProblem, Engine, RiskModel
 from services.decision.domain.risk_model import estimate
+from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.transition import Transition
 from services.kernel.errors import Fact
 
@@ -143,38 +142,41 @@ def compile_everything() -> None:
             each.result()
 
 
-def optimiser_of_many() -> DecideMany:
-    """Return the optimiser of many accounts at once, compiled, or loaded as it was compiled before."""
+def optimiser_of_many() -> Together:
+    """Return what decides many accounts at once, compiled, or loaded as it was compiled before."""
+    from services.decision.domain import screening  # noqa: PLC0415 - like the optimiser
     from services.decision.domain.bulk.deciding import decide_many, warm_up  # noqa: PLC0415 - like the optimiser
+    from services.decision.domain.idle import idle_decisions  # noqa: PLC0415 - like the optimiser
 
     with compiling_alone():
         warm_up()
-    return decide_many
+        screening.warm_up()
+    return Together(idle_decisions, decide_many)
 
 
 def serve(
     connection: "Connection[object, object]",
     load: Callable[[], Decide] = optimiser,
-    load_many: Callable[[], DecideMany] | None = None,
+    load_many: Callable[[], Together] | None = None,
 ) -> None:
     """Answer jobs until the other side is gone.
 
     Args:
         connection: To the service.
         load: Returns the optimiser.
-        load_many: Returns the optimiser of many, if there is one.
+        load_many: Returns what decides many at once, if there is something.
     """
     # Ctrl-C in a terminal reaches every process of it; this one ends with the service.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         decide = load()
-        decide_many = None if load_many is None else load_many()
+        together = None if load_many is None else load_many()
         connection.send(READY)
         while True:
             job = connection.recv()
             match job:
                 case DraftJob():
-                    for solved in answers(job, decide, decide_many):
+                    for solved in answers(job, decide, together):
                         connection.send(solved)
                 case RiskJob():
                     connection.send(_risk_model(job.history))
@@ -194,16 +196,16 @@ def check(problem: AccountProblem, decision: Decision) -> Sequence[str]:
     return [f"{each.rule} {each.subject}: {each.description}" for each in broken]
 
 
-def answers(job: DraftJob, decide: Decide, decide_many: DecideMany | None) -> Iterator[Solved]:
+def answers(job: DraftJob, decide: Decide, together: Together | None) -> Iterator[Solved]:
     """Yield the answer of each account, in order: of many together, and where that is none, of each by itself."""
-    if decide_many is not None and engine_of(job.basis.engine) is not Engine.COLUMNS:
-        decide_many = None
+    if together is not None and engine_of(job.basis.engine) is not Engine.COLUMNS:
+        together = None
     for accounts in pieces(job.accounts):
         started_s = time.perf_counter()
         drafts: Sequence[Draft | None] = [None] * len(accounts)
-        if decide_many is not None:
+        if together is not None:
             try:
-                drafts = draft_plans(accounts, job.basis, decide_many)
+                drafts = draft_plans(accounts, job.basis, together)
             except Exception:  # noqa: BLE001 - each is then decided by itself, and its plan names who did it
                 traceback.print_exc()
         share_s = (time.perf_counter() - started_s) / len(accounts)

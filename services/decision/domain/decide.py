@@ -347,12 +347,13 @@ class _Case:
             solver=self.chosen.solver,
             solver_version=solver_version(self.chosen.solver),
             status=status,
-            options=_options(self.options),
+            options=options_told(self.options),
             fallback=self.fallback,
         )
 
 
-def _options(options: DecideOptions) -> Mapping[str, str]:
+def options_told(options: DecideOptions) -> Mapping[str, str]:
+    """Return the options as a certificate names them."""
     return {
         "ignore_triggers": str(options.ignore_triggers).lower(),
         "iterations_max": str(options.iterations_max),

@@ -47,8 +47,6 @@ from services.kernel.ids import PolicyHash
 from services.kernel.money import Money
 
 Decide = Callable[[AccountProblem, RiskModel, DecideOptions], Decision]
-# Decides many; None where one must be decided by itself.
-DecideMany = Callable[[Sequence[AccountProblem], RiskModel, Sequence[DecideOptions]], Sequence[Decision | None]]
 # Returns what is wrong with a decision, in sentences; nothing when it may be released.
 Check = Callable[[AccountProblem, Decision], Sequence[str]]
 
@@ -117,38 +115,6 @@ def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check
         return refused(inputs, basis, fact)
 
 
-def draft_plans(inputs: Sequence[AccountInputs], basis: Basis, decide_many: DecideMany) -> list[Draft | None]:
-    """Return the plans of accounts that are decided together, in order; None where one must be decided by itself.
-
-    Args:
-        inputs: Of the accounts.
-        basis: Of the run.
-        decide_many: The optimiser of many; what it answers is checked.
-    """
-    drafts: list[Draft | None] = [None] * len(inputs)
-    asked: list[tuple[int, AccountProblem]] = []
-    for index, each in enumerate(inputs):
-        if each.refused is not None:
-            drafts[index] = failed(each, basis, each.refused)
-            continue
-        try:
-            problem = asked_of(each, basis)
-        except Fact as fact:
-            drafts[index] = refused(each, basis, fact)
-            continue
-        if isinstance(problem, Draft):
-            drafts[index] = problem
-        else:
-            asked.append((index, problem))
-    decisions = decide_many(
-        [problem for _, problem in asked], basis.risk_model, [options_of(inputs[index], basis) for index, _ in asked]
-    )
-    for (index, problem), decision in zip(asked, decisions, strict=True):
-        if decision is not None:
-            drafts[index] = answered(inputs[index], basis, problem, decision)
-    return drafts
-
-
 def refused(inputs: AccountInputs, basis: Basis, fact: Fact) -> Draft:
     """Return the plan of an account that a fact keeps from being decided."""
     violations = fact.violations if isinstance(fact, Invalid) else ()
@@ -159,7 +125,7 @@ def refused(inputs: AccountInputs, basis: Basis, fact: Fact) -> Draft:
 def failed(inputs: AccountInputs, basis: Basis, failure: Failure) -> Draft:
     """Return the plan of an account about which nothing could be decided."""
     outcome = PlanOutcome.UNSOLVED if failure.reason == TOO_SLOW else PlanOutcome.FAILED
-    return _draft(inputs, basis, outcome, PlanContent(inputs.account.currency, failure=failure))
+    return drafted(inputs, basis, outcome, PlanContent(inputs.account.currency, failure=failure))
 
 
 def _decided(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
@@ -180,28 +146,49 @@ def asked_of(inputs: AccountInputs, basis: Basis) -> AccountProblem | Draft:
     Raises:
         Fact: Nothing can be decided about the account.
     """
-    account, policy = inputs.account, inputs.policy
-    if policy is None:
-        raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
+    account, policy = inputs.account, policy_of(inputs)
+    held = held_back(inputs, policy, basis)
+    if held is not None:
+        return held
+    problem = problem_of(inputs, policy, basis)
+    if (note := too_far(policy, problem)) is not None:
+        return drafted(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
+    return problem
+
+
+def policy_of(inputs: AccountInputs) -> Policy:
+    """Return the account's policy.
+
+    Raises:
+        PolicyNotInForce: It has none.
+    """
+    if inputs.policy is None:
+        account_id = inputs.account.account_id
+        raise PolicyNotInForce(f"no policy is in force for account {account_id}", account_id=account_id)
+    return inputs.policy
+
+
+def held_back(inputs: AccountInputs, policy: Policy, basis: Basis) -> Draft | None:
+    """Return the plan of an account that its policy keeps from being decided; None of any other.
+
+    Raises:
+        Invalid: The account is in another currency.
+    """
+    account = inputs.account
     if policy.hold is not None:
         held = f"The policy holds this account: {policy.hold}."
-        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=held))
+        return drafted(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=held))
     if policy.safety.paused:
-        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=PAUSED))
+        return drafted(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=PAUSED))
     if account.currency != basis.currency:
         violation = FieldViolation("account.currency", f"must be the run's {basis.currency}, was {account.currency}")
         raise Invalid(f"{violation.field} {violation.description}", violations=[violation])
-    problem = problem_of(inputs, policy, basis)
-    if (note := too_far(policy, problem)) is not None:
-        return _draft(inputs, basis, PlanOutcome.NO_TRADE, PlanContent(account.currency, note=note))
-    return problem
+    return None
 
 
 def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decision: Decision) -> Draft:
     """Return the plan that a decision, which was checked, is for the account."""
-    account, policy = inputs.account, inputs.policy
-    if policy is None:
-        raise PolicyNotInForce(f"no policy is in force for account {account.account_id}", account_id=account.account_id)
+    account, policy = inputs.account, policy_of(inputs)
     content = PlanContent(
         currency=account.currency,
         decision=decision,
@@ -212,7 +199,7 @@ def answered(inputs: AccountInputs, basis: Basis, problem: AccountProblem, decis
     reasons = review_reasons(policy, account.currency, decision) if decision.trades else ()
     reasons += risk_reasons(policy, problem, basis.risk_model, decision) if decision.trades else ()
     reasons += stress_reasons(policy, problem, decision) if decision.trades else ()
-    return _draft(inputs, basis, plan_outcome(decision), content, reasons)
+    return drafted(inputs, basis, plan_outcome(decision), content, reasons)
 
 
 def problem_of(inputs: AccountInputs, policy: Policy, basis: Basis) -> AccountProblem:
@@ -232,13 +219,14 @@ def options_of(inputs: AccountInputs, basis: Basis) -> DecideOptions:
     return DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine), event=inputs.event)
 
 
-def _draft(
+def drafted(
     inputs: AccountInputs,
     basis: Basis,
     outcome: PlanOutcome,
     content: PlanContent,
     review: tuple[str, ...] = (),
 ) -> Draft:
+    """Return a plan, under the name that follows from its inputs and content; `review` is why a person must look."""
     prices = basis.market.prices
     named = PlanInputs(
         policy_hash=inputs.policy_hash,

@@ -251,7 +251,7 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
     cost = sum((trade.cost.total for trade in plan.trades), ZERO)
     sales = [sale for trade in plan.trades for sale in trade.lot_sales]
     hold = plan_of(problem, convex, ())
-    before, after = drifts_after(problem, ()), drifts_after(problem, plan.trades)
+    before, after, targets = drifts_after(problem, ()), drifts_after(problem, plan.trades), ordered_targets(problem)
     terms_before, terms_after = kept_terms(objective_terms(hold)), kept_terms(objective_terms(plan))
     made = Summary(
         mix_value=cents(value),
@@ -276,8 +276,8 @@ def summary(plan: Plan, nothing: str | None = None) -> Summary:
         objective_before=terms_before,
         objective_after=terms_after,
         break_even_years=break_even_years(problem, terms_before, terms_after),
-        drift_figures_before=drift_figures(problem, before, exact(tracking_error_bps(convex, start), BPS_UNIT)),
-        drift_figures_after=drift_figures(problem, after, exact(tracking_error_bps(convex, d), BPS_UNIT)),
+        drift_figures_before=drift_figures(targets, before, exact(tracking_error_bps(convex, start), BPS_UNIT)),
+        drift_figures_after=drift_figures(targets, after, exact(tracking_error_bps(convex, d), BPS_UNIT)),
         taxes=tax_figures(problem, plan.trades),
     )
     return replace(made, sentence=summary_sentence(made, currency, nothing))
@@ -302,9 +302,13 @@ def summary_sentence(made: Summary, currency: str, nothing: str | None) -> str:
     return sentence if made.taxes is None else f"{sentence} {made.taxes.sentence}"
 
 
-def drift_figures(problem: AccountProblem, drifts: Sequence[Decimal], tracking_error: Decimal) -> DriftFigures:
-    """Return drift by its usual definitions, of absolute deviations in the order of ids, cash last."""
-    targets = [holding.target_weight for holding in ordered_holdings(problem)]
+def ordered_targets(problem: AccountProblem) -> list[Decimal]:
+    """Return the target weights in the order of ids."""
+    return [holding.target_weight for holding in ordered_holdings(problem)]
+
+
+def drift_figures(targets: Sequence[Decimal], drifts: Sequence[Decimal], tracking_error: Decimal) -> DriftFigures:
+    """Return drift by its usual definitions, of target weights and absolute deviations in one order, cash last."""
     relative = (drift / target for drift, target in zip(drifts, targets, strict=False) if target > 0)
     return DriftFigures(
         half_sum=weight(sum(drifts, ZERO) / 2),

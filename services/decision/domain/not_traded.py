@@ -14,12 +14,12 @@ import numpy as np
 from services.decision.domain.certificate import plan_terms
 from services.decision.domain.checker import violations
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact, kept_because
-from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, problem_of
+from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, policy_of, problem_of
 from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
 from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
 from services.decision.domain.netting import gains_of
-from services.decision.domain.plan import NothingDecided, PolicyNotInForce
+from services.decision.domain.plan import NothingDecided
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, RiskModel, Side
 from services.decision.domain.rounding import trade_of
 from services.decision.domain.tax import TaxView, jurisdiction
@@ -34,9 +34,7 @@ def reasons_not_to_trade(inputs: AccountInputs, basis: Basis, decide: Decide) ->
     """
     if inputs.refused is not None:
         raise NothingDecided(f"{inputs.refused.reason}: {inputs.refused.message}")
-    if inputs.policy is None:
-        raise PolicyNotInForce(f"no policy is in force for account {inputs.account.account_id}")
-    problem = problem_of(inputs, inputs.policy, basis)
+    problem = problem_of(inputs, policy_of(inputs), basis)
     return not_traded(problem, basis.risk_model, decide(problem, basis.risk_model, options_of(inputs, basis)))
 
 

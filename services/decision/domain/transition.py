@@ -20,10 +20,11 @@ from services.decision.domain.deciding import (
     asked_of,
     options_of,
     plan_outcome,
+    policy_of,
 )
 from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.ladder import after
-from services.decision.domain.plan import Draft, NothingDecided, PlanOutcome, PlanUnsafe, PolicyNotInForce
+from services.decision.domain.plan import Draft, NothingDecided, PlanOutcome, PlanUnsafe
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.tax import jurisdiction
 from services.decision.domain.tax_years import in_year
@@ -107,11 +108,9 @@ def transition(inputs: AccountInputs, basis: Basis, tax_years: int, decide: Deci
         NothingDecided: The policy holds or pauses the account.
         Fact: The inputs are refused.
     """
-    asked, policy = asked_of(inputs, basis), inputs.policy
+    asked, policy = asked_of(inputs, basis), policy_of(inputs)
     if isinstance(asked, Draft):
         raise NothingDecided(asked.outline.sentence)
-    if policy is None:
-        raise PolicyNotInForce(f"no policy is in force for account {inputs.account.account_id}")
     options = replace(options_of(inputs, basis), ignore_triggers=True)
     steps = steps_of(asked, basis.risk_model, options, gain_rules(policy), tax_years, decide, check)
     return Transition(asked.currency, steps)

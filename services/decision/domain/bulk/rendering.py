@@ -3,13 +3,13 @@
 The columns hold every figure; what is added here is names and words.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.decision.domain.bulk import columns as c
 from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots
-from services.decision.domain.decide import BELOW_MINIMUM, EVERYTHING_WITHIN, NOT_SOLVED, NOT_WORTH_IT
+from services.decision.domain.decide import BELOW_MINIMUM, EVERYTHING_WITHIN, NOT_SOLVED, NOT_WORTH_IT, options_told
 from services.decision.domain.decision import (
     BindingConstraint,
     Certificate,
@@ -29,6 +29,7 @@ from services.decision.domain.explanation import (
     break_even_years,
     drift_figures,
     drifts_after,
+    ordered_targets,
     summary_sentence,
     told,
 )
@@ -193,16 +194,8 @@ def _certificate(plan: AccountPlan, options: DecideOptions, *, solved: bool) -> 
         solver=SOLVER if solved else "NONE",
         solver_version=SOLVER_VERSION if solved else "",
         status=f"best of {nodes} nodes, {_kept(figures[c.UNPROVEN], MILLIONTH)} bp unproven" if solved else NOT_SOLVED,
-        options=_options(options),
+        options=options_told(options),
     )
-
-
-def _options(options: DecideOptions) -> Mapping[str, str]:
-    return {
-        "ignore_triggers": str(options.ignore_triggers).lower(),
-        "iterations_max": str(options.iterations_max),
-        "engine": options.engine,
-    }
 
 
 def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) -> Summary:
@@ -216,6 +209,7 @@ def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) ->
     before = _terms(figures, (c.DEVIATION_BEFORE, c.OUTSIDE_BEFORE, c.IDLE_BEFORE, None, None))
     after = _terms(figures, (c.DEVIATION_AFTER, c.OUTSIDE_AFTER, c.IDLE_AFTER, c.COST_AFTER, c.TAX_AFTER))
     after = after if traded else before
+    targets = ordered_targets(plan.problem)
     error_after = figures[c.ERROR_AFTER] if traded else figures[c.ERROR_BEFORE]
     made = Summary(
         mix_value=cash(c.MIX_VALUE),
@@ -241,11 +235,9 @@ def _summary(plan: AccountPlan, trades: Sequence[Trade], nothing: str | None) ->
         objective_after=after,
         break_even_years=break_even_years(plan.problem, before, after),
         drift_figures_before=drift_figures(
-            plan.problem, drifts_after(plan.problem, ()), _kept(figures[c.ERROR_BEFORE], HUNDREDTH)
+            targets, drifts_after(plan.problem, ()), _kept(figures[c.ERROR_BEFORE], HUNDREDTH)
         ),
-        drift_figures_after=drift_figures(
-            plan.problem, drifts_after(plan.problem, trades), _kept(error_after, HUNDREDTH)
-        ),
+        drift_figures_after=drift_figures(targets, drifts_after(plan.problem, trades), _kept(error_after, HUNDREDTH)),
         taxes=tax_figures(plan.problem, trades),
     )
     return replace(made, sentence=summary_sentence(made, plan.problem.currency, nothing))

@@ -22,14 +22,16 @@ from hypothesis import strategies as st
 from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
-from services.decision.domain.deciding import draft_plans
 from services.decision.domain.decision import Decision, Outcome
+from services.decision.domain.idle import idle_decisions
 from services.decision.domain.plan import PlanContent
 from services.decision.domain.problem import AccountProblem, DecideOptions, Engine, RiskModel
 from services.decision.domain.recorded import read_recorded
+from services.decision.domain.together import Together, draft_plans
 from tests.bench import books
 from tests.support.random_accounts import accounts, risk_models
 
+TOGETHER = Together(idle_decisions, decide_many)
 ANSWERED = (Outcome.TRADE, Outcome.NO_TRADE)
 # In basis points. A bound is computed in another order here and there.
 ROUNDING_BPS = Decimal("0.0001")
@@ -101,9 +103,9 @@ def repeat(count: int, seed: int, counts: Counter[str]) -> None:
         AssertionError: It does.
     """
     inputs, basis = books.inputs(count, seed, engine="columns")
-    together = draft_plans(inputs, basis, decide_many)
+    together = draft_plans(inputs, basis, TOGETHER)
     for each, draft in zip(inputs, together, strict=True):
-        (alone,) = draft_plans([each], basis, decide_many)
+        (alone,) = draft_plans([each], basis, TOGETHER)
         assert draft is not None
         assert alone is not None
         assert (alone.plan_hash, alone.recorded_content) == (draft.plan_hash, draft.recorded_content)
