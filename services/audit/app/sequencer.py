@@ -41,9 +41,9 @@ ASKED_FIRST = 64
 SEQUENCES_KEPT_MAX = 200_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Appended:
-    """What became of each event, in the order given, and a checkpoint that covers them all."""
+    """What became of each event, in the order given, and a checkpoint that covers them all. Never changed."""
 
     results: tuple[Result, ...]
     checkpoint: SignedCheckpoint

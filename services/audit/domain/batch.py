@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 
-from services.audit.domain.entry import TRACE_PARENT, Event, parts_of_each, printable, surely_canonical_objects
+from services.audit.domain.entry import TRACE_PARENT, Event, parts_of_each, printable
+from services.audit.domain.json_text import surely_canonical_objects
 
 _UUID_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)

@@ -21,7 +21,8 @@ import orjson
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.cosignature import WitnessKey
-from services.audit.domain.entry import ACCOUNT, EVENT_BYTES_MAX, TRACE_PARENT, printable, written
+from services.audit.domain.entry import ACCOUNT, EVENT_BYTES_MAX, TRACE_PARENT, printable
+from services.audit.domain.json_text import written
 from services.audit.domain.merkle import HASH_BYTES, leaf_hash
 from services.audit.domain.reading import MEMBERS, STRICT, exact
 from services.audit.domain.scrub import StoredCheckpoint, StoredEntry, witness_findings

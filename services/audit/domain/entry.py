@@ -15,12 +15,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 import orjson
 
-from services.audit.domain.merkle import leaf_hash
-from services.kernel.canonical import SAFE_INTEGER_MAX, JsonValue, canonical_json
+from services.audit.domain.json_text import (
+    STRICT,
+    canonical_object_fault,
+    json_text,
+    name_text,
+    sorted_alike,
+    written,
+)
+from services.audit.domain.merkle import leaf_hashes
 
 # C2SP tlog-tiles: an entry's length is two bytes.
 BODY_BYTES_MAX = 65_535
@@ -48,6 +56,9 @@ _THIRD = b'"subjects":%b,"trace_parent":"%b"'
 
 # A hash that is copied is made in half the time of a new one.
 _SHA256 = hashlib.sha256()
+
+# From so many events on columns cost less than one event after the other.
+_COLUMNS_MIN = 4
 
 _INDEX = re.compile(rb',"index":([0-9]+),"kind":"')
 
@@ -121,7 +132,9 @@ class Event:
             for field, text in (("producer", self.producer), ("actor", self.actor), *self.subjects.items()):
                 if not printable(text):
                     raise EventInvalid(field, "must not have control characters")
-        _require_canonical_object(self.data)
+        fault = canonical_object_fault(self.data)
+        if fault is not None:
+            raise EventInvalid("data", fault)
 
     @classmethod
     def checked(
@@ -169,9 +182,9 @@ class Event:
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The event's members of the body, as they stand between the log's own."""
         return (
-            _FIRST % (_name(self.actor), self.data, self.event_id.encode()),
-            _SECOND % (_name(self.kind), written(self.occurred_time), _name(self.producer)),
-            _THIRD % (_json(dict(self.subjects)), self.trace_parent.encode()),
+            _FIRST % (name_text(self.actor), self.data, self.event_id.encode()),
+            _SECOND % (name_text(self.kind), written(self.occurred_time), name_text(self.producer)),
+            _THIRD % (json_text(dict(self.subjects)), self.trace_parent.encode()),
         )
 
     @_remembered
@@ -231,19 +244,21 @@ def new_entries(
     Raises:
         ValueError: An event is larger than `EVENT_BYTES_MAX`.
     """
-    recorded = _recorded(recorded_time)
-    entries: list[Entry] = []
-    add = entries.append
-    for index, (event, number) in enumerate(zip(events, account_sequences, strict=True), first):
-        one, two, three = event.parts
-        if len(one) + len(two) + len(three) + 4 > EVENT_BYTES_MAX:
-            raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
-        # The event's members stand between the log's own.
-        body = b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":%b,%b}' % (
-            *(number, one, index, two, recorded, three),
-        )
-        add(Entry(index, number, recorded_time, event, body, leaf_hash(body)))
-    return entries
+    if not events:
+        return []
+    _prepare(events)
+    numbers, indexes, recorded = list(account_sequences), range(first, first + len(events)), written(recorded_time)
+    # The event's members stand between the log's own.
+    bodies = [
+        b'{"account_sequence":%d,%b,"index":%d,%b,"recorded_time":%b,%b}' % (number, one, index, two, recorded, three)
+        for number, index, (one, two, three) in zip(numbers, indexes, [event.parts for event in events], strict=True)
+    ]
+    if max(map(len, bodies)) > EVENT_BYTES_MAX:
+        for event in events:
+            if event.size_bytes > EVENT_BYTES_MAX:
+                raise ValueError(f"an event is at most {EVENT_BYTES_MAX} bytes, this one has {event.size_bytes}")
+    leaves = leaf_hashes(bodies)
+    return list(map(Entry, indexes, numbers, repeat(recorded_time), events, bodies, leaves))
 
 
 @lru_cache(maxsize=512)
@@ -263,7 +278,7 @@ def parse_entry(body: bytes) -> Entry:
             actor=members["actor"],
             trace_parent=members["trace_parent"],
             subjects=members["subjects"],
-            data=_json(members["data"]),
+            data=json_text(members["data"]),
         )
         entry = new_entry(
             event,
@@ -304,70 +319,33 @@ def body_account(body: bytes) -> tuple[str | None, int]:
         raise EntryInvalid(f"the bytes are not an entry: {error}") from error
 
 
-_STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _integer(digits: str) -> int:
-    value = int(digits)
-    if abs(value) > SAFE_INTEGER_MAX:
-        raise ValueError(f"an integer must be within 2**53 - 1 either way, was {digits}")
-    return value
-
-
-def _no_float(digits: str) -> float:
-    raise ValueError(f"floating-point numbers are not exact; write text instead of {digits}")
-
-
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float)
-
-
-def _json(value: JsonValue) -> bytes:
-    """Return `canonical_json(value)`, for what JSON itself can hold, many times faster."""
-    try:
-        data = orjson.dumps(value, option=_STRICT)
-    except TypeError:
-        # Nested deeper than the fast encoder goes, or nothing that JSON holds.
-        data = _ENCODER.encode(value).encode()
-    return data if _sorted_alike(data) else canonical_json(value)
-
-
-def _sorted_alike(data: bytes) -> bool:
-    """Return whether sorting by code point, as encoders do, is sorting by UTF-16 unit, as RFC 8785 does.
-
-    It differs only where a character is beyond U+FFFF, and such a one has a byte of 0xF0 or more in UTF-8.
-    """
-    return data.isascii() or max(data) < 0xF0
-
-
 def _digest(parts: tuple[bytes, bytes, bytes]) -> bytes:
     digest = _SHA256.copy()
     digest.update(b"{%b,%b,%b}" % parts)
     return digest.digest()
 
 
-@lru_cache(maxsize=4096)
-def _name(name: str) -> bytes:
-    """Return a name as JSON; there are few, and each stands in many events."""
-    return _json(name)
-
-
-def written(instant: datetime) -> bytes:
-    """Return an instant as JSON, as `rfc3339` writes it.
-
-    Raises:
-        ValueError: `instant` has no time zone.
-    """
-    if instant.tzinfo is None:
-        raise ValueError(f"an instant needs a time zone, was {instant.isoformat()}")
-    return orjson.dumps(instant if instant.tzinfo is UTC else instant.astimezone(UTC), option=orjson.OPT_UTC_Z)
-
-
-@lru_cache(maxsize=16)
-def _recorded(instant: datetime) -> bytes:
-    """Return `written(instant)`; entries that are recorded together share it."""
-    return written(instant)
+def _prepare(events: Sequence[Event]) -> None:
+    """Make the bytes and the digest of those of `events` that have none yet, by columns: in half the time."""
+    bare = [event.__dict__ for event in events if "parts" not in event.__dict__]
+    plain = {(fields["occurred_time"].tzinfo, type(fields["subjects"])) for fields in bare} == {(UTC, dict)}
+    if not plain or len(bare) < _COLUMNS_MIN:
+        return
+    parts = parts_of_each(
+        [fields["actor"] for fields in bare],
+        [fields["data"] for fields in bare],
+        [fields["event_id"] for fields in bare],
+        [fields["kind"] for fields in bare],
+        [fields["occurred_time"] for fields in bare],
+        [fields["producer"] for fields in bare],
+        [fields["subjects"] for fields in bare],
+        [fields["trace_parent"] for fields in bare],
+    )
+    if parts is None:
+        return
+    for fields, each, digest in zip(bare, parts, map(_digest, parts), strict=True):
+        fields["parts"] = each
+        fields["digest"] = digest
 
 
 def parts_of_each(
@@ -385,75 +363,18 @@ def parts_of_each(
     `occurred_times` are in UTC.
     """
     times = orjson.dumps(occurred_times, option=orjson.OPT_UTC_Z)[1:-1].split(b",")
-    listed = orjson.dumps(subjects, option=_STRICT)
+    listed = orjson.dumps(subjects, option=STRICT)
     about = listed[2:-2].split(b"},{")
-    if len(about) != len(subjects) or not _sorted_alike(listed):
+    if len(about) != len(subjects) or not sorted_alike(listed):
         # A subject has what stands between two, or characters that are sorted otherwise.
         return None
     return [
         (_FIRST % first, _SECOND % second, _THIRD % (b"{%b}" % each, trace_parent))
         for first, second, each, trace_parent in zip(
-            zip(map(_name, actors), data, map(str.encode, event_ids), strict=True),
-            zip(map(_name, kinds), times, map(_name, producers), strict=True),
+            zip(map(name_text, actors), data, map(str.encode, event_ids), strict=True),
+            zip(map(name_text, kinds), times, map(name_text, producers), strict=True),
             about,
             map(str.encode, trace_parents),
             strict=True,
         )
     ]
-
-
-def _require_canonical_object(data: bytes) -> None:
-    if surely_canonical_object(data):
-        return
-    try:
-        value = _DECODER.decode(data.decode())
-        canonical = _json(value)
-    except RecursionError as error:
-        raise EventInvalid("data", "is nested too deeply") from error
-    except ValueError as error:
-        raise EventInvalid("data", f"must be canonical JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise EventInvalid("data", f"must be a JSON object, was {type(value).__name__}")
-    if canonical != data:
-        raise EventInvalid("data", "must be canonical JSON (RFC 8785): sorted keys, no spaces, each key once")
-
-
-def surely_canonical_object(data: bytes) -> bool:
-    """Return True for nearly everything that is right; of the rest, the slow way finds out what is wrong with it."""
-    try:
-        value = orjson.loads(data)
-        same: bool = orjson.dumps(value, option=_STRICT) == data
-    except (ValueError, TypeError):
-        return False
-    return same and type(value) is dict and _sorted_alike(data) and _without_floats(value)
-
-
-# Of what orjson reads, what is no float and holds none.
-_PLAIN = frozenset({str, int, bool, type(None)})
-
-
-def surely_canonical_objects(data: Sequence[bytes]) -> bool:
-    """Return whether `surely_canonical_object` is True for each of `data`, in half the time."""
-    try:
-        values = orjson.loads(b"[%b]" % b",".join(data))
-        # Each is compared by itself: a comma inside one could stand for that between two.
-        same = [orjson.dumps(value, option=_STRICT) for value in values] == list(data)
-    except (ValueError, TypeError):
-        return False
-    objects = same and set(map(type, values)) <= {dict}
-    return objects and all(map(_sorted_alike, data)) and all(map(_without_floats, values))
-
-
-def _without_floats(value: dict[str, Any]) -> bool:
-    if _PLAIN.issuperset(map(type, value.values())):
-        return True
-    inside: list[Any] = [value]
-    while inside:
-        each = inside.pop()
-        for part in each.values() if type(each) is dict else each:
-            kind = type(part)
-            if kind is float:
-                return False
-            if kind is dict or kind is list:
-                inside.append(part)
-    return True

@@ -60,6 +60,16 @@ def leaf_hash(data: bytes) -> bytes:
     return begun.digest()
 
 
+def leaf_hashes(contents: Iterable[bytes]) -> list[bytes]:
+    """Return `leaf_hash` of each of `contents`."""
+    copy, hashes = _LEAF_BEGUN.copy, []
+    for data in contents:
+        begun = copy()
+        begun.update(data)
+        hashes.append(begun.digest())
+    return hashes
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of the node above `left` and `right`."""
     begun = _NODE_BEGUN.copy()

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from services.audit.domain.entry import EVENT_BYTES_MAX, TRACE_PARENT, Entry, Event, parse_entry, written
+from services.audit.domain.entry import EVENT_BYTES_MAX, TRACE_PARENT, Entry, Event, parse_entry
+from services.audit.domain.json_text import written
 from services.audit.domain.merkle import leaf_hash
 
 # The members of every body, in their order.

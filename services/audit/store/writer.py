@@ -4,12 +4,12 @@ The lock is the session's own. When the session ends, for whatever reason, the l
 writing can still be committed. The last line of defence are the primary keys: two sessions that both believed to be the
 writer would insert the same index and the same size, and one would fail.
 
-This is the one place that speaks to the driver directly: COPY and arrays are three times as fast as rows.
+This is the one place that speaks to the driver directly: arrays are three times as fast as rows.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known
 from services.audit.domain.terms import positions, postings_of_columns, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
-from services.audit.tables import EVENTS, SCHEMA, log_tables
+from services.audit.tables import EVENTS, log_tables
 from services.runtime.database import Database
 
 # PostgreSQL's bigint.
@@ -30,34 +30,29 @@ _INDEX_MAX = 2**63 - 1
 # Longest wait for an answer of the database, in seconds; a commit takes milliseconds.
 ANSWER_S_MAX = 30.0
 
-# From here on COPY costs less than arrays; below, one answer of the server instead of six costs less.
-COPY_ENTRIES_MIN = 256
-
-# What a commit stores beside rows for each entry: the tiles that became full, the checkpoint.
-_REST = """
-    tiles as (
-        insert into audit.tile (level, idx, root, data)
-        select * from unnest($1::smallint[], $2::bigint[], $3::bytea[], $4::bytea[])
-    )
-    insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($5, $6, $7, $8, $9)
-"""
-_ENTRIES = """
-    entries as (
+# A commit is one statement, and so one way there and back: it begins and commits by itself. What has one length is
+# passed in one piece and cut by the server, and ids as one text: the driver makes an array element by element.
+_INSERT = """
+    with entries as (
         insert into audit.entry (idx, leaf, body)
-        select * from unnest($10::bigint[], $11::bytea[], $12::bytea[])
-    ),
-    postings as (
-        insert into audit.posting (term, start, positions)
-        select * from unnest($13::bigint[], $14::bigint[], $15::bytea[])
+        select $1 + n, substring($2::bytea from 32 * n + 1 for 32), body
+        from (select generate_series(0, $3::int - 1) as n, unnest($4::bytea[]) as body) as each
     ),
     keys as (
         insert into audit.event_key (event_id, idx, digest)
-        select * from unnest($16::uuid[], $17::bigint[], $18::bytea[])
+        select event_id, $1 + n, substring($5::bytea from 32 * n + 1 for 32)
+        from (select generate_series(0, $3::int - 1) as n, unnest($6::text::uuid[]) as event_id) as each
     ),
+    postings as (
+        insert into audit.posting (term, start, positions)
+        select unnest($7::bigint[]), $1, unnest($8::bytea[])
+    ),
+    tiles as (
+        insert into audit.tile (level, idx, root, data)
+        select * from unnest($9::smallint[], $10::bigint[], $11::bytea[], $12::bytea[])
+    )
+    insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($13, $14, $15, $16, $17)
 """
-_INSERT_REST = "with" + _REST
-# A small commit is one statement, and so one round trip: it begins and commits by itself.
-_INSERT_ALL = "with" + _ENTRIES + _REST
 _KNOWN = "select event_id::text, idx, digest from audit.event_key where event_id = any($1::uuid[])"
 # The last entry with each term: that of the last position in its last posting.
 _LAST_ENTRIES = """
@@ -206,39 +201,35 @@ class PostgresWriter:
         Raises:
             EventsRecorded: The log has one of its events; nothing was stored.
         """
-        rest = (
-            [tile.id.level for tile in growth.tiles],
-            [tile.id.index for tile in growth.tiles],
-            [tile.root for tile in growth.tiles],
-            [tile.data for tile in growth.tiles],
-            checkpoint.checkpoint.size,
-            checkpoint.checkpoint.root,
-            checkpoint.checkpoint.origin,
-            checkpoint.note,
-            checkpoint.sign_time,
-        )
-        entries = [(entry.index, entry.leaf, entry.body) for entry in growth.entries]
-        keys = [(entry.event.event_id, entry.index, entry.event.digest) for entry in growth.entries]
-        start = growth.head.edge.size - len(entries)
-        events = [entry.event for entry in growth.entries]
-        placed = postings_of_columns(
+        entries = growth.entries
+        events = [entry.event for entry in entries]
+        postings = postings_of_columns(
             [(event.actor, event.producer, event.kind) for event in events],
             [event.trace_parent for event in events],
             [event.subjects for event in events],
             self._terms,
         )
-        found = [(term, start, each) for term, each in placed.items()]
         async with _lost(), self._recorded():
-            if len(entries) < COPY_ENTRIES_MIN:
-                columns = (*_columns(entries), *_columns(found), *_columns(keys))
-                await self._driver.execute(self._tables.sql(_INSERT_ALL), *rest, *columns)
-            else:
-                async with self._driver.transaction():
-                    # First what may be there already, so that little is undone.
-                    await self._copy(self._tables.event_key.name, ("event_id", "idx", "digest"), keys)
-                    await self._copy(self._tables.entry.name, ("idx", "leaf", "body"), entries)
-                    await self._copy(self._tables.posting.name, ("term", "start", "positions"), found)
-                    await self._driver.execute(self._tables.sql(_INSERT_REST), *rest)
+            await self._driver.execute(
+                self._tables.sql(_INSERT),
+                growth.head.edge.size - len(entries),
+                b"".join([entry.leaf for entry in entries]),
+                len(entries),
+                [entry.body for entry in entries],
+                b"".join([event.digest for event in events]),
+                f"{{{','.join([event.event_id for event in events])}}}",
+                list(postings),
+                list(postings.values()),
+                [tile.id.level for tile in growth.tiles],
+                [tile.id.index for tile in growth.tiles],
+                [tile.root for tile in growth.tiles],
+                [tile.data for tile in growth.tiles],
+                checkpoint.checkpoint.size,
+                checkpoint.checkpoint.root,
+                checkpoint.checkpoint.origin,
+                checkpoint.note,
+                checkpoint.sign_time,
+            )
         self._size = growth.head.edge.size
 
     @asynccontextmanager
@@ -250,14 +241,6 @@ class PostgresWriter:
             if error.table_name != self._tables.event_key.name:
                 raise
             raise EventsRecorded from error
-
-    async def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
-        await self._driver.copy_records_to_table(table, schema_name=SCHEMA, columns=columns, records=rows)
-
-
-def _columns(rows: Sequence[tuple[object, object, object]]) -> list[list[object]]:
-    """Return the three columns of `rows`."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
 
 
 def _lock_number(origin: str) -> int:

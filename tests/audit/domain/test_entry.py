@@ -1,5 +1,6 @@
 import json
-from datetime import UTC, timedelta
+from dataclasses import replace
+from datetime import UTC, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from services.audit.domain.entry import (
     EntryInvalid,
     Event,
     EventInvalid,
+    new_entries,
     new_entry,
     parse_entry,
 )
@@ -60,6 +62,18 @@ def test_the_body_is_canonical_and_read_back_as_it_was(event, index, account_seq
     assert canonical_json(json.loads(entry.body)) == entry.body
     assert parse_entry(entry.body) == entry
     assert parse_entry(entry.body).event.digest == event.digest
+
+
+@given(st.lists(any_event, min_size=1, max_size=9), st.booleans())
+def test_entries_made_together_are_those_made_one_by_one(events, elsewhere):
+    if elsewhere:
+        events[0] = replace(events[0], occurred_time=NOON.astimezone(timezone(timedelta(hours=2))))
+    one_by_one = [entry_of(replace(event), 7 + number, number) for number, event in enumerate(events)]
+
+    together = new_entries([replace(event) for event in events], 7, range(len(events)), NOON)
+
+    assert together == one_by_one
+    assert [entry.event.digest for entry in together] == [replace(event).digest for event in events]
 
 
 @given(any_event, any_event)
