@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction
-from services.decision.domain.tax.assessment import canada, german_years, united_kingdom, us_years
+from services.decision.domain.tax.assessment import canada, german_years, uk_years, us_years
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.law_table import LawTable, Years, check_amounts
@@ -47,7 +47,7 @@ LAWS: dict[str, Law] = {
     for code, currency, assessing, table in (
         ("CA", "CAD", Canada(), canada.TABLE),
         ("DE", "EUR", Germany(), german_years.TABLE),
-        ("GB", "GBP", UnitedKingdom(), united_kingdom.TABLE),
+        ("GB", "GBP", UnitedKingdom(), uk_years.TABLE),
         ("US", "USD", UnitedStatesYear(), us_years.TABLE),
     )
 }
