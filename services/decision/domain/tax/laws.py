@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction
-from services.decision.domain.tax.assessment import canada, german_years, uk_years, us_years
+from services.decision.domain.tax.assessment import canadian_years, german_years, uk_years, us_years
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.law_table import LawTable, Years, check_amounts
@@ -45,7 +45,7 @@ class Law:
 LAWS: dict[str, Law] = {
     code: Law(code, currency, JURISDICTIONS[code], assessing, table)
     for code, currency, assessing, table in (
-        ("CA", "CAD", Canada(), canada.TABLE),
+        ("CA", "CAD", Canada(), canadian_years.TABLE),
         ("DE", "EUR", Germany(), german_years.TABLE),
         ("GB", "GBP", UnitedKingdom(), uk_years.TABLE),
         ("US", "USD", UnitedStatesYear(), us_years.TABLE),

@@ -27,11 +27,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import (
-    History,
-    cents,
-    total,
-)
+from services.decision.domain.tax.assessment.history import History, cents, total
 from services.decision.domain.tax.assessment.law_table import Years
 from services.decision.domain.tax.assessment.results import (
     AssessedDisposal,

@@ -42,8 +42,9 @@ from services.decision.domain.tax.assessment.results import (
     review_of,
 )
 from services.decision.domain.tax.assessment.settling import UNITED_STATES, settled
+from services.decision.domain.tax.assessment.us_lots import Lot
 from services.decision.domain.tax.assessment.us_years import YEARS, FilingStatus, StatusYear, YearRules
-from services.decision.domain.tax.assessment.wash_sales import AssetLots, Lot
+from services.decision.domain.tax.assessment.wash_sales import AssetLots
 from services.decision.domain.tax.united_states import carried
 
 

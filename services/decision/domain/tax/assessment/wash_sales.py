@@ -52,66 +52,14 @@ from services.decision.domain.tax.assessment.results import (
     money_received,
     returned_capital,
 )
+from services.decision.domain.tax.assessment.us_lots import LOT_SOURCE, Lot, insert_before, named_first, oldest_first
 from services.decision.domain.tax.united_states import long_term_from
 from services.decision.domain.tax.windows import WINDOW
 
-LOT_SOURCE = {
-    MatchRule.IDENTIFIED: "26 CFR § 1.1012-1(c)(2)",
-    MatchRule.FIRST_IN_FIRST_OUT: "26 CFR § 1.1012-1(c)(1)(i)",
-    MatchRule.LAST_IN_FIRST_OUT: "26 CFR § 1.1012-1(c)(8)",
-    MatchRule.HIGHEST_COST: "26 CFR § 1.1012-1(c)(8)",
-    MatchRule.LOWEST_TAX: "26 CFR § 1.1012-1(c)(8)",
-    MatchRule.AVERAGE_COST: "26 CFR § 1.1012-1(e)",
-}
 WASH_SOURCE = "26 U.S.C. § 1091"
 RETURNED_SOURCE = "26 U.S.C. § 301(c)(3)"
 EXCHANGED_SOURCE = "26 U.S.C. § 356(a)(1)"
 GIVEN_SOURCE = "26 U.S.C. § 1015(a)"
-
-
-@dataclass(slots=True)
-class Lot:
-    """Units bought together that share a basis and a holding period.
-
-    Attributes:
-        purchase_id: The acquisition that they came from; parts of one purchase have the same.
-        held_from_date: When the holding period counts from: before `acquired_date` once time was tacked on.
-        known_from: What happened to the asset before is in `units` and `basis` already.
-        loss_basis: What counts instead of `basis` in a sale at a loss, lower than it; None when it is the same.
-    """
-
-    purchase_id: str
-    account_id: str
-    asset: str
-    acquired_date: date
-    held_from_date: date
-    known_from: date
-    units: Fraction
-    basis: Decimal
-    loss_basis: Decimal | None = None
-
-    def split(self, units: Fraction) -> "Lot":
-        """Take `units` out as a lot of their own; all of them when they are all."""
-        basis = part(self.basis, units, self.units)
-        loss_basis = None if self.loss_basis is None else part(self.loss_basis, units, self.units)
-        taken = replace(self, units=units, basis=basis, loss_basis=loss_basis)
-        self.units -= units
-        self.basis = total((self.basis, basis.copy_negate()))
-        if self.loss_basis is not None and loss_basis is not None:
-            self.loss_basis = total((self.loss_basis, loss_basis.copy_negate()))
-        return taken
-
-    def change(self, amount: Decimal) -> None:
-        """Change what the units cost; below 0 it stays for the caller to see, and for a loss it is 0."""
-        self.basis = total((self.basis, amount))
-        if self.loss_basis is not None:
-            self.loss_basis = max(total((self.loss_basis, amount)), ZERO)
-
-    def cost(self, proceeds: Decimal) -> Decimal:
-        """Return what the units cost when they bring `proceeds`: between both costs there is neither gain nor loss."""
-        if self.loss_basis is None:
-            return self.basis
-        return min(self.basis, max(proceeds, self.loss_basis))
 
 
 # Orders the account's lots for a disposal: least first.
@@ -157,8 +105,8 @@ class AssetLots:
     def receive(self, lots: Sequence[Lot]) -> None:
         """Take in what another asset became. It replaces nothing."""
         for lot in lots:
-            insort(self.lots, lot, key=_oldest_first)
-            insort(self.by_place.setdefault((lot.account_id, lot.asset), []), lot, key=_oldest_first)
+            insort(self.lots, lot, key=oldest_first)
+            insort(self.by_place.setdefault((lot.account_id, lot.asset), []), lot, key=oldest_first)
 
     def reorganize(self, row: Reorganization) -> tuple[list[Lot], list[tuple[str, AssessedDisposal]]]:
         """Take out of every lot of `row.asset` bought before the day what it became.
@@ -219,7 +167,7 @@ class AssetLots:
         left = self.history.units(row)
         moved: list[Lot] = []
         held = self.by_place.get((row.account_id, row.asset), [])
-        for lot, _ in list(_named_first(held, row.lot_ids, row.day)):
+        for lot, _ in list(named_first(held, row.lot_ids, row.day)):
             units = min(left, lot.units)
             if units:
                 taken = lot.split(units)
@@ -228,15 +176,15 @@ class AssetLots:
                 left -= units
                 # Units that may still replace something may do so where they are now.
                 if self.may_replace(lot):
-                    insort(self.unused, taken, key=_oldest_first)
+                    insort(self.unused, taken, key=oldest_first)
         if left:
             raise self._missing(row.asset, row.day, left, row.account_id, "transferred")
         self.receive(moved)
 
     def may_replace(self, lot: Lot) -> bool:
         """Return whether units of the lot have replaced nothing yet, and were bought so that they can."""
-        index = bisect_left(self.unused, _oldest_first(lot), key=_oldest_first)
-        while index < len(self.unused) and _oldest_first(self.unused[index]) == _oldest_first(lot):
+        index = bisect_left(self.unused, oldest_first(lot), key=oldest_first)
+        while index < len(self.unused) and oldest_first(self.unused[index]) == oldest_first(lot):
             if self.unused[index] is lot:
                 return True
             index += 1
@@ -282,7 +230,7 @@ class AssetLots:
             lots = self.by_place.get(place, [])
             del lots[: next((index for index, lot in enumerate(lots) if lot.units), len(lots))]
         pieces: dict[str, list[Piece]] = {disposal.disposal_id: [] for disposal in disposals}
-        for disposal, lot, rule, proceeds in sorted(sold, key=lambda each: _oldest_first(each[1])):
+        for disposal, lot, rule, proceeds in sorted(sold, key=lambda each: oldest_first(each[1])):
             pieces[disposal.disposal_id] += self._pieces(disposal, lot, rule, proceeds)
         return {disposal_id: tuple(each) for disposal_id, each in pieces.items()}
 
@@ -322,7 +270,7 @@ class AssetLots:
         rule = MatchRule(disposal.method.value)
         if key is not None:
             held = sorted((lot for lot in held if lot.units and lot.acquired_date <= disposal.day), key=key)
-        for lot, named in _named_first(held, disposal.lot_ids, disposal.day):
+        for lot, named in named_first(held, disposal.lot_ids, disposal.day):
             yield lot, MatchRule.IDENTIFIED if named else rule
 
     def _key(self, disposal: Disposal) -> _Key | None:
@@ -343,9 +291,9 @@ class AssetLots:
             case LotMethod.LAST_IN_FIRST_OUT:
                 return lambda lot: (Fraction(-lot.acquired_date.toordinal()), lot.acquired_date, lot.purchase_id)
             case LotMethod.HIGHEST_COST:
-                return lambda lot: (-cost(lot), *_oldest_first(lot))
+                return lambda lot: (-cost(lot), *oldest_first(lot))
             case LotMethod.LOWEST_TAX:
-                return lambda lot: (tax(lot), *_oldest_first(lot))
+                return lambda lot: (tax(lot), *oldest_first(lot))
             case _:
                 assert_never(disposal.method)
 
@@ -419,8 +367,8 @@ class AssetLots:
         if not sheltered:
             taken.basis = total((taken.basis, loss))
             taken.held_from_date = taken.acquired_date - (day - washed.held_from_date)
-        _insert_before(self.lots, taken, replacement)
-        _insert_before(self.by_place[taken.account_id, taken.asset], taken, replacement)
+        insert_before(self.lots, taken, replacement)
+        insert_before(self.by_place[taken.account_id, taken.asset], taken, replacement)
         if sheltered:
             self.permanently_lost = total((self.permanently_lost, loss))
             return f"{loss} is lost: bought in the sheltered account {taken.account_id} on {taken.acquired_date}"
@@ -451,29 +399,3 @@ class AssetLots:
             held_from_date=held_from,
             note=note,
         )
-
-
-def _named_first(held: Sequence[Lot], lot_ids: Sequence[str], day: date) -> Iterator[tuple[Lot, bool]]:
-    """Yield the lots held on `day`: those named, in the order of the names, then the others as they come."""
-    named: dict[str, list[Lot]] = {lot_id: [] for lot_id in lot_ids}
-    if named:
-        for lot in held:
-            if lot.purchase_id in named and lot.acquired_date <= day:
-                named[lot.purchase_id].append(lot)
-    for lots in named.values():
-        yield from ((lot, True) for lot in lots)
-    for lot in held:
-        if lot.acquired_date <= day and lot.purchase_id not in named:
-            yield lot, False
-
-
-def _insert_before(lots: list[Lot], taken: Lot, replacement: Lot) -> None:
-    """Put what was taken out of a lot right before the rest: of one purchase, what replaced something goes first."""
-    index = bisect_left(lots, _oldest_first(replacement), key=_oldest_first)
-    while lots[index] is not replacement:
-        index += 1
-    lots.insert(index, taken)
-
-
-def _oldest_first(lot: Lot) -> tuple[date, str]:
-    return lot.acquired_date, lot.purchase_id
