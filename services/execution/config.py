@@ -115,6 +115,11 @@ class ExecutionSettings(ServiceSettings):
     # The firm's own accounts, as a JSON list: in a block with clients they get what is left when every client has all.
     own_accounts: frozenset[str] = frozenset()
 
+    # Whether opposite orders of clients whose policies agree meet here, at the reference price and without a fee,
+    # before what is left goes to the market; and the oldest reference price for that, in seconds of the market's clock.
+    crossing: bool = False
+    crossing_price_age_max_s: float = Field(default=60.0, gt=0, le=86_400)
+
     # Limits of one order: units, and value in the account's currency.
     order_quantity_max: Decimal = Field(default=Decimal(10_000_000), gt=0)
     order_amount_max: Decimal = Field(default=Decimal(5_000_000), gt=0)

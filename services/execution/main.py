@@ -22,6 +22,7 @@ from services.execution.api import ExecutionServicer, FixServicer, SandboxServic
 from services.execution.app import ExecutionApp
 from services.execution.app.bell import Bell
 from services.execution.app.clearing import Clearing
+from services.execution.app.crossing import Crossing
 from services.execution.app.fills import Fills
 from services.execution.app.fix_sessions import FixSessions
 from services.execution.app.forming import Forming, Protecting
@@ -314,6 +315,18 @@ def build_app(
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
             own_accounts=own_accounts,
+            crossing=Crossing(
+                trace=trace,
+                clock=clock,
+                market_clock=market_clock,
+                exchange=hours.exchange,
+                routing=routing,
+                funding=funding,
+                offered=settings.crossing,
+                price_age_max=timedelta(seconds=settings.crossing_price_age_max_s),
+                restricted=restricted,
+                own_accounts=own_accounts,
+            ),
         ),
         scheduling=Scheduling(
             begin=begin,

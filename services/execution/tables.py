@@ -158,6 +158,8 @@ account_order = Table(
     Column("schedule_start", _TIME),
     Column("schedule_end", _TIME),
     Column("schedule_due", _TIME),
+    # Whose order it is, where it may meet opposite orders of other clients; NULL where it may not.
+    Column("crossing_client", Text),
 )
 
 # Millionths of an increment that earlier blocks left an account short by.
@@ -197,6 +199,8 @@ block = Table(
     Column("filled_quantity", Numeric, nullable=False),
     Column("average_price", Numeric),
     Column("fees", Numeric, nullable=False),
+    # The block on the other side, where both filled each other and neither was sent.
+    Column("crossed_block_id", Text),
 )
 
 block_share = Table(

@@ -40,6 +40,7 @@ def a_trade(instrument="VTI", side=Side.BUY, quantity=10, price=100, *, incremen
 
 def a_plan(*trades, plan="plan-1", account="acc-1", cash=10_000, **fields):
     consent = fields.pop("consent", True)
+    crossing = fields.pop("crossing", False)
     limit_bps = fields.pop("limit_bps", None)
     algorithm = fields.pop("algorithm", Algorithm.IMMEDIATE)
     participation = fields.pop("participation", None)
@@ -64,6 +65,7 @@ def a_plan(*trades, plan="plan-1", account="acc-1", cash=10_000, **fields):
             venue_id=None,
             algorithm=algorithm,
             participation_limit=None if participation is None else Decimal(participation),
+            crossing_consent=crossing,
         ),
     }
     return Plan(**(values | fields))

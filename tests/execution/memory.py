@@ -157,11 +157,13 @@ class MemoryLedger:
             close = self.state.closes.get((terms.instrument_id, each.trade_date))
             closes = close is not None and close.currency == terms.currency
             was = found.get(each.order_id, Benchmarks())
+            crossed = each.amount if record.crossed_block_id is not None else 0
             found[each.order_id] = Benchmarks(
                 was.vwap_amount + (each.amount if at is not None else 0),
                 was.at_vwap + (each.quantity * at if at is not None else 0),
                 was.close_amount + (each.amount if closes else 0),
                 was.at_close + (each.quantity * close.price if closes else 0),
+                was.crossed_amount + crossed,
             )
         return found
 

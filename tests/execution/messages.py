@@ -17,6 +17,7 @@ def payload_message(plan):
 
     preferences = signed.TradePreferences(
         aggregation_consent=plan.preferences.aggregation_consent,
+        crossing_consent=plan.preferences.crossing_consent,
         venue_id=plan.preferences.venue_id or "",
         schedule=SCHEDULES[plan.preferences.algorithm],
     )

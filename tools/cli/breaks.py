@@ -96,6 +96,7 @@ def cost(
             by,
             ">orders",
             ">traded",
+            ">crossed",
             ">delay",
             ">trading",
             ">opportunity",
@@ -107,8 +108,9 @@ def cost(
         )
         for line in response.lines:
             rows.add_row(
-                line.key, str(line.order_count), money(line.traded_value), money(line.delay), money(line.trading),
-                money(line.opportunity), money(line.fees), money(line.shortfall), money(line.predicted_cost),
+                line.key, str(line.order_count), money(line.traded_value), money(line.crossed_value),
+                money(line.delay), money(line.trading), money(line.opportunity),
+                money(line.fees), money(line.shortfall), money(line.predicted_cost),
                 money(line.interval_vwap_cost), money(line.close_cost),
             )  # fmt: skip
         out.print(rows)

@@ -104,12 +104,14 @@ def list_blocks(
     response = call(context, "trader", lambda services: services.execution.ListBlocks(request))
 
     def readable() -> None:
-        rows = table("Blocks", "block", "", "instrument", ">orders", ">units", ">filled", ">average", ">fees", "state")
+        rows = table(
+            "Blocks", "block", "venue", "", "instrument", ">orders", ">units", ">filled", ">average", ">fees", "state"
+        )
         for block in response.blocks:
             rows.add_row(
-                block.block_id, state(Side.DESCRIPTOR, block.side), block.instrument_id, str(block.order_count),
-                number(block.quantity), number(block.filled_quantity), money(block.average_price),
-                money(block.fees), state(pb.Block.State.DESCRIPTOR, block.state),
+                block.block_id, block.venue_id, state(Side.DESCRIPTOR, block.side), block.instrument_id,
+                str(block.order_count), number(block.quantity), number(block.filled_quantity),
+                money(block.average_price), money(block.fees), state(pb.Block.State.DESCRIPTOR, block.state),
             )  # fmt: skip
         out.print(rows)
         _more(response.next_page_token)
@@ -131,6 +133,8 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
             f"{state(pb.Block.State.DESCRIPTOR, found.state)} {found.reject_reason}",
             highlight=False,
         )
+        if found.crossed_block_id:
+            out.print(f"crossed with opposite orders of other clients: {found.crossed_block_id}", highlight=False)
         fills = table("Fills", "execution", ">units", ">price", ">fees", "time")
         for fill in response.fills:
             fills.add_row(

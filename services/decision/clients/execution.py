@@ -85,6 +85,7 @@ def _payload(approved: ApprovedPlan) -> signed_plan_pb2.PlanPayload:
     plan, release = approved.plan, approved.release
     preferences = signed_plan_pb2.TradePreferences(
         aggregation_consent=release.aggregation_consent,
+        crossing_consent=release.crossing_consent,
         venue_id=release.venue_id,
         schedule=_Schedule.Value(f"SCHEDULE_{release.schedule or 'UNSPECIFIED'}"),
     )

@@ -396,6 +396,7 @@ def _execution(said: document_pb.ExecutionPreferences) -> ExecutionPreferences:
         venue_id=said.venue_id,
         schedule=document_pb.Schedule.Name(said.schedule).removeprefix("SCHEDULE_").replace("UNSPECIFIED", ""),
         participation_limit=_number(said, "participation_limit", "execution"),
+        crossing_consent=said.crossing_consent,
     )
 
 

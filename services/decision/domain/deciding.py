@@ -11,7 +11,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from services.decision.domain import outline
 from services.decision.domain.account_problem import Market, account_problem
-from services.decision.domain.book import AccountBook
+from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.decision import CENT, Decision, Fallback, Outcome, Trade
 from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
@@ -374,6 +374,9 @@ def _release(problem: AccountProblem, account: AccountBook, policy: Policy, deci
         venue_id=policy.execution.venue_id,
         schedule=policy.execution.schedule,
         participation_limit=policy.execution.participation_limit,
+        # 29 U.S.C. § 1106 and 26 U.S.C. § 4975(c): what a retirement account trades with another client of the firm may
+        # be a prohibited transaction, and the exemption (29 U.S.C. § 1108(b)(19)) asks for more than a consent.
+        crossing_consent=policy.execution.crossing_consent and account.tax_wrapper is TaxWrapper.TAXABLE,
     )
 
 

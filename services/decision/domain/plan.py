@@ -185,6 +185,7 @@ class Release:
     cash_shortfall: Decimal = ZERO
     schedule: str = ""
     participation_limit: Decimal | None = None
+    crossing_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

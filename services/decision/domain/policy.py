@@ -114,6 +114,7 @@ class ExecutionPreferences:
     venue_id: str = ""
     schedule: str = ""
     participation_limit: Decimal | None = None
+    crossing_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ def block_message(record: BlockRecord) -> pb.Block:
         create_time=instant_message(record.create_time),
         update_time=instant_message(record.update_time),
         reject_reason=record.reject_reason,
+        crossed_block_id=record.crossed_block_id or "",
     )
 
 
@@ -269,6 +270,7 @@ def _cost_line(line: CostLine) -> pb.CostLine:
         interval_vwap_value=_money(line.vwap_amount, line.currency),
         close_cost=_money(line.close_cost, line.currency),
         close_value=_money(line.close_amount, line.currency),
+        crossed_value=_money(line.crossed_amount, line.currency),
     )
 
 

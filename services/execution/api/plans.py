@@ -114,6 +114,7 @@ def _preferences(message: signed.TradePreferences) -> Preferences:
         distance = decimal_of(message.limit_distance_bps, "preferences.limit_distance_bps")
     return Preferences(
         aggregation_consent=message.aggregation_consent,
+        crossing_consent=message.crossing_consent,
         limit_distance_bps=distance,
         venue_id=VenueId(message.venue_id) if message.venue_id else None,
         algorithm=ALGORITHMS[message.schedule],

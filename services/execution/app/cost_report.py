@@ -39,6 +39,7 @@ class CostLine:
 
     `predicted` is decision's own figure for what was filled, each order's rounded to cents, half to even. `vwap_cost`
     and `close_cost` compare `vwap_amount` and `close_amount`, the fills for which the market's price is known.
+    `crossed_amount` is what of `traded_amount` was traded with other clients.
     """
 
     key: str
@@ -54,6 +55,7 @@ class CostLine:
     vwap_amount: Decimal = ZERO
     close_cost: Decimal = ZERO
     close_amount: Decimal = ZERO
+    crossed_amount: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
@@ -76,6 +78,7 @@ class _Sums:
     vwap_amount: Decimal = ZERO
     close_cost: Decimal = ZERO
     close_amount: Decimal = ZERO
+    crossed_amount: Decimal = ZERO
 
     def add(self, order: OrderRecord, market: Benchmarks) -> None:
         sign = 1 if order.terms.side is Side.BUY else -1
@@ -83,6 +86,7 @@ class _Sums:
         self.vwap_amount += market.vwap_amount
         self.close_cost += sign * (market.close_amount - market.at_close)
         self.close_amount += market.close_amount
+        self.crossed_amount += market.crossed_amount
         cost = shortfall_of(order)
         self.order_count += 1
         self.traded_amount += order.filled_amount
@@ -126,6 +130,7 @@ class CostReport:
                 vwap_amount=sums.vwap_amount,
                 close_cost=in_cents(sums.close_cost),
                 close_amount=sums.close_amount,
+                crossed_amount=sums.crossed_amount,
             )
             for (key, currency), sums in sorted(self._sums.items())
         ]

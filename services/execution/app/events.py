@@ -10,6 +10,7 @@ from services.execution.app.records import (
     Break,
     InstructionRecord,
     OrderRecord,
+    PlanBasis,
     PlanRecord,
 )
 from services.execution.app.venue_port import MarketSetting, VenueReport
@@ -19,7 +20,7 @@ from services.execution.domain.trading_state import Halt, ScopeKind
 from services.execution.domain.words import ReferencePrice
 from services.kernel.canonical import JsonValue, canonical_json, content_hash
 from services.kernel.events import Event
-from services.kernel.ids import InstrumentId
+from services.kernel.ids import InstrumentId, OrderId, PlanId
 
 # Shares of a statement in one event, so that it stays well below what audit takes.
 SHARES_PER_EVENT = 300
@@ -27,6 +28,11 @@ SHARES_PER_EVENT = 300
 RULE = (
     "clients before the firm's own accounts; pro rata by largest remainder, carries first, ties by hash of block and"
     " account"
+)
+# By which rule opposite orders meet (`domain/crossing.py`).
+CROSSING_RULE = (
+    "opposite orders of different clients who both agreed, at the reference price of the moment, without fee or"
+    " commission (17 CFR 270.17a-7(b) and (d); 15 U.S.C. 80b-6(3))"
 )
 # A refusal of a large plan may have a line per trade.
 REFUSALS_SHOWN_MAX = 50
@@ -101,6 +107,7 @@ def order_accepted(order: OrderRecord) -> Event:
             "venue_id": terms.venue_id,
             "custodian": terms.custodian,
             "may_aggregate": order.may_aggregate,
+            "may_cross": order.crossing_client is not None,
             "decision_price": order.decision_price,
             "expire_time": order.expire_time,
         },
@@ -142,6 +149,29 @@ def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterato
         if own := [share.order_id for share in shares[start : start + SHARES_PER_EVENT] if share.own]:
             data["own"] = own
         yield Event("execution.block.allocation_stated", subjects, data)
+
+
+def block_crossed(
+    record: BlockRecord, filled: Decimal, orders: Mapping[OrderId, OrderRecord], bases: Mapping[PlanId, PlanBasis]
+) -> Iterator[Event]:
+    """Say that a block was filled by opposite orders of other clients, by which rule, and which policies consented."""
+    subjects = {"block": record.block_id, "instrument": record.block.terms.instrument_id}
+    shares = record.statement.shares
+    for start in range(0, len(shares), SHARES_PER_EVENT):
+        members = [orders[share.order_id] for share in shares[start : start + SHARES_PER_EVENT]]
+        consents: list[JsonValue] = [
+            [each.order_id, each.account_id, each.crossing_client, list(bases[each.plan_id].policy_version_hashes)]
+            for each in members
+        ]
+        data: dict[str, JsonValue] = {
+            "rule": CROSSING_RULE,
+            "crossed_block_id": record.crossed_block_id,
+            "quantity": filled,
+            "price": record.arrival_price,
+            "first": start,
+            "consents": consents,
+        }
+        yield Event("execution.block.crossed", subjects, data)
 
 
 def block_event(kind: str, record: BlockRecord, **data: JsonValue) -> Event:

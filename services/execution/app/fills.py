@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from services.execution.app.changes import Changes
 from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
+from services.execution.app.ending import ended_part, finished
 from services.execution.app.events import block_event, order_unknown, venue_reported
 from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Trace
@@ -125,7 +126,7 @@ class Fills:
                     events += turn.events
                     if turn.ends:
                         records.append(await self._allocate(changes, turn.after, turn.order))
-                        events.append(_finished(turn.after, turn.order))
+                        events.append(finished(turn.after, turn.order))
                         continue
                     if turn.corrects:
                         events.append(await self._correct(changes, turn.after, present.get(record.block_id, ())))
@@ -147,7 +148,7 @@ class Fills:
         for part, share in zip(parts, record.statement.shares, strict=True):
             account_order = orders[part.order_id]
             asked = share.ordered * record.statement.increment
-            ended = _ended(account_order, record, asked, got.get(part.order_id, ()), changes.now)
+            ended = ended_part(account_order, record, asked, got.get(part.order_id, ()), changes.now)
             rest = asked - part.filled * record.statement.increment
             if rest > 0:
                 ended = self._unfilled(ended, record, order, rest, halts)
@@ -273,35 +274,6 @@ def _trade_date(record: BlockRecord, fresh: Sequence[VenueReport], exchange: Exc
     """Return the date of the last fill: a block may be formed on one day and filled on the next."""
     filled = [each.time for each in fresh if isinstance(each.report, Filled)]
     return record.trade_date if record.allocated or not filled else exchange.date_at(max(filled))
-
-
-def _finished(record: BlockRecord, order: VenueOrder) -> Event:
-    return block_event(
-        "finished",
-        record,
-        state=order.state,
-        filled_quantity=order.filled_quantity,
-        average_price=order.average_price,
-        amount=order.gross_amount,
-        fees=order.fees,
-    )
-
-
-def _ended(
-    order: OrderRecord, record: BlockRecord, asked: Decimal, got: Sequence[Allocation], now: datetime
-) -> OrderRecord:
-    """Return an order after one of its blocks is finished."""
-    quantity = sum((each.quantity for each in got), ZERO)
-    return replace(
-        order,
-        ended=order.ended + asked,
-        settling_amount=ZERO,
-        filled=order.filled + quantity,
-        filled_amount=order.filled_amount + sum((each.gross_amount for each in got), ZERO),
-        fees=order.fees + sum((each.fee for each in got), ZERO),
-        arrival_amount=order.arrival_amount + quantity * record.arrival_price,
-        update_time=now,
-    )
 
 
 def _block_id(blocks: Mapping[str, BlockRecord], said: VenueReport) -> BlockId | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from services.execution.app.crossing import Crossing
 from services.execution.app.events import block_formed
 from services.execution.app.ports import Begin, Ledger, PlacedPiece, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
@@ -56,9 +57,10 @@ class Forming:
     orders_max: int
     orders_per_block_max: int
     own_accounts: frozenset[AccountId]
+    crossing: Crossing
 
     async def form_blocks(self) -> int:
-        """Form blocks of all that is ready, if it is time, and return how many."""
+        """Form blocks of all that is ready, if it is time, and return how many; what may be crossed is so first."""
         async with self.begin() as ledger:
             if not await self._due(ledger):
                 return 0
@@ -70,8 +72,9 @@ class Forming:
                 order.order_id: order for order in await ledger.ready_orders(self._checked_since, self.orders_max)
             }
             carries = await ledger.carries({order.account_id for order in orders.values()})
+            crossed, orders = await self.crossing.cross(ledger, orders, carries)
             blocks = form_blocks(
-                [order.piece() for order in orders.values()],
+                [order.piece() for order in orders.values() if order.ready > 0],
                 carries=carries,
                 orders_per_block_max=self.orders_per_block_max,
                 own=self.own_accounts,
@@ -105,7 +108,7 @@ class Forming:
                             )
                         )
                     )
-        return len(records)
+        return crossed + len(records)
 
     @property
     def _checked_since(self) -> datetime:

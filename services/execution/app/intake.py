@@ -268,6 +268,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                     participation_max=plan.preferences.participation_limit,
                 ),
                 may_aggregate=plan.preferences.aggregation_consent,
+                crossing_client=plan.crossing_client,
                 quantity=trade.quantity,
                 rank=trade.rank,
                 decision_price=trade.price,

@@ -76,13 +76,15 @@ class Benchmarks:
     """An order's fills beside what they would have moved at two prices of the market.
 
     `vwap_amount` is what the fills moved whose interval's average price is known, and `at_vwap` what they would have
-    moved at it; `close_amount` and `at_close` the same of the last price of the day.
+    moved at it; `close_amount` and `at_close` the same of the last price of the day. `crossed_amount` is what was
+    traded with other clients.
     """
 
     vwap_amount: Decimal = Decimal(0)
     at_vwap: Decimal = Decimal(0)
     close_amount: Decimal = Decimal(0)
     at_close: Decimal = Decimal(0)
+    crossed_amount: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

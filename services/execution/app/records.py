@@ -101,6 +101,8 @@ class OrderRecord:
     Of its `quantity`, `released` may be sent, `placed` is in blocks, `ended` was in blocks that are finished, and
     `filled` was got. `settling_amount` is what a sell brought for certain from a block that is not finished, fees
     deducted. `check_time` is when what may be sent passed the checks; None when it has to, before it goes into a block.
+    `crossing_client` is whose order it is where it may meet opposite orders of other clients, and None where it may
+    not.
     """
 
     order_id: OrderId
@@ -131,6 +133,7 @@ class OrderRecord:
     block_id: BlockId | None = None
     check_time: datetime | None = None
     schedule: "Timetable | None" = None
+    crossing_client: str | None = None
 
     @property
     def instrument_id(self) -> InstrumentId:
@@ -188,7 +191,7 @@ class BlockRecord:
     when it was formed, by the market's clock. `protection_price` is the most that market buys pay. `attempt` names the
     attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
     asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
-    each report.
+    each report. `crossed_block_id` is the block on the other side, where it was filled inside and never sent.
     """
 
     block: Block
@@ -209,6 +212,7 @@ class BlockRecord:
     reports: tuple[Report, ...] = ()
     times: Mapping[str, datetime] = field(default_factory=dict)
     summary: "BlockSummary | None" = field(default=None, compare=False)
+    crossed_block_id: BlockId | None = None
 
     @property
     def block_id(self) -> BlockId:

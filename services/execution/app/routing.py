@@ -8,6 +8,7 @@ one venue is connected; the file says so rather than pretending there was a cont
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import cast
 
 from services.execution.app.records import BlockRecord
 from services.execution.domain.impact import square_root_cost
@@ -60,6 +61,19 @@ class Routing:
             "algorithm": record.block.terms.algorithm,
             "time_in_force": record.block.terms.time_in_force,
         }
+
+    def told_inside(self, record: BlockRecord, reference: ReferencePrice) -> dict[str, JsonValue]:
+        """Return what audit is told of a new block that opposite clients fill: the same, and why it is not sent."""
+        inside: JsonValue = {
+            "venue_id": record.block.terms.venue_id,
+            "mic": "",
+            "eligible": True,
+            "expected_cost_bps": Decimal(0),
+        }
+        told = self.told(record, reference)
+        outside = cast(list[JsonValue], told["candidates"])
+        reason = "both clients agreed, and at the middle price neither pays spread, impact or fee"
+        return {**told, "candidates": [inside, *outside], "venue_reason": reason}
 
     def expected_cost_bps(self, quantity: Decimal) -> Decimal:
         """Return half the spread and the square-root law's impact of `quantity`, half-even to four decimals."""

@@ -2,14 +2,14 @@
 
 Orders of many accounts for the same thing on the same terms go to the venue as one block: the same price for all, and
 less cost. They may share a block only when instrument, side, venue, terms, currency and custodian are the same and the
-account agreed to it; one that did not goes alone. Buys and sells are never netted: opposite client orders do not cross
-here.
+account agreed to it; one that did not goes alone. Buys and sells are never netted here; `crossing` says when opposite
+orders may meet before what is left of them travels.
 
 The id of a block, and the id the venue knows it by, follow from what is in it: forming the same block twice, before and
 after a crash, names the same block.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -115,7 +115,7 @@ def form_blocks(
     for (terms, _), group in groups.items():
         group.sort(key=lambda piece: piece.order_id)
         starts = range(0, len(group), orders_per_block_max)
-        blocks.extend(_block(terms, group[start : start + orders_per_block_max], carries, own) for start in starts)
+        blocks.extend(block_of(terms, group[start : start + orders_per_block_max], carries, own) for start in starts)
     # Sells bring the cash that buys wait for.
     blocks.sort(key=lambda block: (block.terms.side is Side.BUY, block.block_id))
     return tuple(blocks)
@@ -126,7 +126,14 @@ def client_order_id(block_id: BlockId, revision: int) -> str:
     return derived_id("c", block_id, str(revision))
 
 
-def _block(terms: Terms, pieces: list[Piece], carries: Mapping[AccountId, int], own: Collection[AccountId]) -> Block:
+def block_of(
+    terms: Terms, pieces: Sequence[Piece], carries: Mapping[AccountId, int], own: Collection[AccountId] = frozenset()
+) -> Block:
+    """Return the block of `pieces` on some terms, with its statement; the arguments are those of `form_blocks`.
+
+    Raises:
+        ValueError: There is no piece, or one is not a whole number of increments.
+    """
     block_id = BlockId(
         derived_id(
             "block",

@@ -51,7 +51,8 @@ class Preferences:
 
     `aggregation_consent`: they may travel with other accounts' orders. `limit_distance_bps`: how far limits are from
     the plan's price; None for market orders. `venue_id`: None lets execution choose. `participation_limit`: the largest
-    share of what is traded that may be theirs; None for any.
+    share of what is traded that may be theirs; None for any. `crossing_consent`: they may meet opposite orders of other
+    clients.
     """
 
     aggregation_consent: bool
@@ -59,6 +60,7 @@ class Preferences:
     venue_id: VenueId | None
     algorithm: Algorithm = Algorithm.IMMEDIATE
     participation_limit: Decimal | None = None
+    crossing_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ class Plan:
     def opening_cash(self) -> Decimal:
         """What buys may use before anything is sold; below 0, what must be sold before they may use anything."""
         return self.available_cash - self.cash_shortfall
+
+    @property
+    def crossing_client(self) -> str | None:
+        """In whose name its orders may meet opposite ones of other clients; None when they may not."""
+        agreed = self.preferences.aggregation_consent and self.preferences.crossing_consent
+        return (self.household_id or self.account_id) if agreed else None
 
 
 def order_id(plan_id: PlanId, trade: Trade) -> OrderId:

@@ -181,6 +181,7 @@ def order_values(order: OrderRecord) -> Values:
         "account_id": order.account_id,
         **terms_values(order.terms),
         "may_aggregate": order.may_aggregate,
+        "crossing_client": order.crossing_client,
         "quantity": order.quantity,
         "rank": order.rank,
         "decision_price": order.decision_price,
@@ -249,6 +250,7 @@ def order_of(row: AnyRow) -> OrderRecord:
         schedule=None
         if row.schedule_start is None
         else Timetable(row.schedule_start, row.schedule_end, row.schedule_due),
+        crossing_client=row.crossing_client,
     )
 
 
@@ -267,6 +269,7 @@ def block_values(record: BlockRecord) -> Values:
         "market_time": record.market_time,
         "protection_price": record.protection_price,
         "trace_parents": list(record.trace_parents),
+        "crossed_block_id": record.crossed_block_id,
         **block_changes(record),
     }
 
@@ -314,6 +317,7 @@ def block_of(
         reports=tuple(reports),
         times=times,
         summary=BlockSummary(OrderState(row.state), row.filled_quantity, row.average_price, row.fees),
+        crossed_block_id=None if row.crossed_block_id is None else BlockId(row.crossed_block_id),
     )
 
 

@@ -28,7 +28,8 @@ _BENCHMARKS = text("""
         coalesce(sum(given.amount) FILTER (WHERE market.vwap IS NOT NULL), 0) AS vwap_amount,
         coalesce(sum(given.quantity * market.vwap), 0) AS at_vwap,
         coalesce(sum(given.amount) FILTER (WHERE closing.price IS NOT NULL), 0) AS close_amount,
-        coalesce(sum(given.quantity * closing.price), 0) AS at_close
+        coalesce(sum(given.quantity * closing.price), 0) AS at_close,
+        coalesce(sum(given.amount) FILTER (WHERE block.crossed_block_id IS NOT NULL), 0) AS crossed_amount
     FROM execution.allocation AS given
     JOIN execution.block ON block.block_id = given.block_id
     CROSS JOIN LATERAL (
@@ -105,7 +106,9 @@ class Stream:
         """Return what the orders' allocations would have cost at the market's prices; buckets are so long."""
         found = await self._connection.execute(_BENCHMARKS, {"order_ids": sorted(order_ids), "bucket": bucket})
         return {
-            OrderId(row.order_id): Benchmarks(row.vwap_amount, row.at_vwap, row.close_amount, row.at_close)
+            OrderId(row.order_id): Benchmarks(
+                row.vwap_amount, row.at_vwap, row.close_amount, row.at_close, row.crossed_amount
+            )
             for row in found
         }
 

@@ -263,6 +263,7 @@ class ExecutionPreferences:
     venue_id: str | None = None
     schedule: Schedule | None = None
     participation_limit: Fraction = None
+    crossing_consent: Annotated[bool | None, Merge.EVERY] = None
 
 
 @dataclass(frozen=True, slots=True)

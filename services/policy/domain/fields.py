@@ -32,6 +32,8 @@ class Merge(StrEnum):
     """The node's value holds."""
     GATHER = "gather"
     """Both hold: the ancestor's items, then the node's."""
+    EVERY = "every"
+    """A consent: it holds where every node that says anything says yes, and no descendant lifts a no."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """What applies to a node, and who said so.
 
 Going from the root to a leaf, each version in force adds what it sets: for most fields the value nearest to the leaf
-holds. A value that a guardrail of an ancestor forbids does not count; then the nearest permitted value above it
-holds. So every value in an effective policy was written by one person and approved, as it stands, by another, and
-satisfies every guardrail above the node that set it.
+holds; a consent holds where nobody refuses. A value that a guardrail of an ancestor forbids does not count; then the
+nearest permitted value above it holds. So every value in an effective policy was written by one person and approved, as
+it stands, by another, and satisfies every guardrail above the node that set it.
 """
 
 from collections import OrderedDict
@@ -114,6 +114,9 @@ class Effective:
             broken = next((b for b in self.bounds.get(path, ()) if b.violation(found, value) is not None), None)
             if broken is not None:
                 overruled.append(Overruled(path, layer, value, broken))
+                continue
+            if found.merge is Merge.EVERY and found.read(self.document) is False:
+                # Whoever refused first is who is responsible, whatever is said below.
                 continue
             set_here[path] = value
             sources[path] = (layer,)

@@ -186,6 +186,7 @@ def test_a_memorandum_has_what_the_rule_asks_for():
         "bank": "bank-1",
         "discretionary": None,
         "executed_quantity": "10",
+        "crossed_quantity": "0",
         "average_price": "100.6",
         "end_state": "FILLED",
     }
@@ -288,6 +289,20 @@ def test_clients_together_stand_between_the_market_and_each_of_them():
     assert rows[0].values["transaction_reference"] == rows[1].values["transaction_reference"]
     assert [row.values["venue"] for row in rows] == ["XXXX", "XXXX", "XOFF", "XOFF"]
     assert all(missing(TRANSACTIONS, row) == [] for row in rows)
+
+
+def test_what_other_clients_filled_faces_no_market_and_is_matched():
+    crossed = ("execution.block.crossed", "execution_service", BLOCK, {"crossed_block_id": "block-2"})
+    facts = facts_of([*KNOWN, *STORY, crossed])
+
+    rows = list(TRANSACTIONS.rows(facts))
+
+    said = [(row.values["buyer_id"], row.values["seller_id"], row.values["quantity"]) for row in rows]
+    client = "sealed in entry 1, identity.identifier"
+    assert said == [(client, "INTC", "4"), (client, "INTC", "6")]
+    assert [(row.values["trading_capacity"], row.values["venue"]) for row in rows] == [("MTCH", "XOFF")] * 2
+    assert all(missing(TRANSACTIONS, row) == [] for row in rows)
+    assert only_row(MEMORANDUM, facts).values["crossed_quantity"] == "10"
 
 
 def test_clients_who_sell_together_sell_nothing_short_and_only_each_of_them_says_so():

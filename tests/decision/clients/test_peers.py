@@ -1,7 +1,7 @@
 """How policy and execution are asked, over real gRPC, with peers that answer as a test says."""
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -201,6 +201,10 @@ async def test_a_plan_travels_as_signed_bytes_that_are_the_same_each_time(execut
     assert decimal_of(trade.held_quantity, "") == 7
     assert money_of(trade.trading_cost, "").amount == Decimal("0.12")
     assert payload.preferences.aggregation_consent
+    assert not payload.preferences.crossing_consent
+    willing = replace(an_approved_plan(), release=replace(an_approved_plan().release, crossing_consent=True))
+    payload = signed_plan_pb2.PlanPayload.FromString(client.signed(willing).payload)
+    assert payload.preferences.crossing_consent
     assert decimal_of(payload.preferences.limit_distance_bps, "") == 25
 
 

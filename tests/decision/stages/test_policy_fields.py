@@ -346,3 +346,19 @@ async def test_an_event_asks_for_accounts_inside_their_bands_and_the_plan_names_
     assert [each.kind for each in plan.content.decision.explanation.triggers] == [TriggerKind.EVENT]
     assert (await world.runs.get_run(run_id)).run.event == "merger of AAA and BBB"
     assert (await world.plans.replay_plan(plan.plan_id)).identical_content
+
+
+async def test_only_a_taxable_account_agrees_to_crossing_whatever_its_policy_says(world):
+    agreed = document_pb.ExecutionPreferences(aggregation_consent=True, crossing_consent=True)
+    deferred = an_account("a3", cash=1000, tax_wrapper="TAX_WRAPPER_DEFERRED")
+    await world.ingest(needs_trades("a1"), needs_trades("a2"), deferred.holding("VTI", lot("a3-l1", 500, 60_000)))
+    world.policy.own["a1"] = world.policy.own["a3"] = a_policy(execution=agreed)
+
+    done = await world.run_to_the_end()
+
+    plans = {each: await world.plan_of(done.run.run_id, each) for each in ("a1", "a2", "a3")}
+    assert {name: plan.content.release.crossing_consent for name, plan in plans.items()} == {
+        "a1": True,
+        "a2": False,
+        "a3": False,
+    }

@@ -1,10 +1,12 @@
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.ids import InstrumentId
-from services.policy.domain.document import FIELDS, Document, Guardrail
+from services.policy.domain.document import FIELDS, Document, ExecutionPreferences, Guardrail
+from services.policy.domain.explain import Outcome, explain
 from services.policy.domain.fields import Merge
 from services.policy.domain.guardrails import numbers_of, violation
 from services.policy.domain.merge import effective
@@ -26,6 +28,15 @@ def value_slowly(field, layers):
         for layer in layers:
             gathered += [item for item in field.read(layer.document) if item not in gathered]
         return tuple(gathered)
+    values = permitted_slowly(field, layers)
+    if field.merge is Merge.EVERY:
+        return all(values) if values else None
+    return values[0] if values else None
+
+
+def permitted_slowly(field, layers):
+    """Return the values that nobody above forbids, from the leaf up."""
+    permitted = []
     for place in reversed(range(len(layers))):
         value = field.read(layers[place].document)
         if value is None or value == ():
@@ -38,8 +49,8 @@ def value_slowly(field, layers):
             if guardrail.field == field.path
         ]
         if all(violation(guardrail, field, value, anchor) is None for guardrail, anchor in above):
-            return value
-    return None
+            permitted.append(value)
+    return permitted
 
 
 @given(st.lists(documents(), max_size=5))
@@ -83,6 +94,33 @@ def test_the_nearest_value_holds_and_the_rest_is_inherited():
     assert merged.document == bands(trigger="0.03", destination="0.02")
     assert merged.sources["bands.trigger.absolute"] == (account,)
     assert merged.sources["bands.destination.absolute"] == (firm,)
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ((None, None), None),
+        ((None, True), True),
+        ((True, None), True),
+        ((True, True), True),
+        ((True, False), False),
+        ((False, True), False),
+        ((False, None), False),
+    ],
+)
+def test_a_consent_holds_where_everybody_who_says_anything_says_yes(said, holds):
+    firm, account = (
+        a_layer(node, Document(execution=ExecutionPreferences(crossing_consent=each)))
+        for node, each in zip(("firm", "account"), said, strict=True)
+    )
+
+    merged = effective([firm, account])
+    explained = explain(merged, "execution.crossing_consent")
+
+    assert merged.document.execution.crossing_consent is holds
+    if said == (False, True):
+        assert merged.sources["execution.crossing_consent"] == (firm,)
+        assert [each.outcome for each in explained.said] == [Outcome.HOLDS, Outcome.REPLACED]
 
 
 def test_a_list_replaces_the_inherited_one_as_a_whole():

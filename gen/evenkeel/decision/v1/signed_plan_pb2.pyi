@@ -258,12 +258,17 @@ class TradePreferences(_message.Message):
     VENUE_ID_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
     PARTICIPATION_LIMIT_FIELD_NUMBER: _builtins.int
+    CROSSING_CONSENT_FIELD_NUMBER: _builtins.int
     aggregation_consent: _builtins.bool
     """May be combined with other accounts' orders."""
     venue_id: _builtins.str
     """Venue to use; execution chooses when empty."""
     schedule: Global___TradePreferences.Schedule.ValueType
     """How an order is spread over the day."""
+    crossing_consent: _builtins.bool
+    """May be crossed with opposite orders of other clients; needs
+    `aggregation_consent`.
+    """
     @_builtins.property
     def limit_distance_bps(self) -> _decimal_pb2.Decimal:
         """Distance of limit prices from the plan's price, in basis points; market
@@ -284,10 +289,11 @@ class TradePreferences(_message.Message):
         venue_id: _builtins.str = ...,
         schedule: Global___TradePreferences.Schedule.ValueType = ...,
         participation_limit: _decimal_pb2.Decimal | None = ...,
+        crossing_consent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation_consent", b"aggregation_consent", "crossing_consent", b"crossing_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -332,6 +332,7 @@ class Block(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REJECT_REASON_FIELD_NUMBER: _builtins.int
+    CROSSED_BLOCK_ID_FIELD_NUMBER: _builtins.int
     block_id: _builtins.str
     """Id."""
     venue_id: _builtins.str
@@ -348,6 +349,10 @@ class Block(_message.Message):
     """Number of orders in it."""
     reject_reason: _builtins.str
     """What the venue said when it refused."""
+    crossed_block_id: _builtins.str
+    """The block on the other side, when it was crossed inside and never sent; its
+    venue is `internal` then.
+    """
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
         """Units: the sum of its orders."""
@@ -399,10 +404,11 @@ class Block(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         reject_reason: _builtins.str = ...,
+        crossed_block_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "average_price", b"average_price", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "limit_price", b"limit_price", "quantity", b"quantity", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "average_price", b"average_price", "block_id", b"block_id", "client_order_id", b"client_order_id", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "instrument_id", b"instrument_id", "limit_price", b"limit_price", "order_count", b"order_count", "quantity", b"quantity", "reject_reason", b"reject_reason", "side", b"side", "state", b"state", "update_time", b"update_time", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "average_price", b"average_price", "block_id", b"block_id", "client_order_id", b"client_order_id", "create_time", b"create_time", "crossed_block_id", b"crossed_block_id", "fees", b"fees", "filled_quantity", b"filled_quantity", "instrument_id", b"instrument_id", "limit_price", b"limit_price", "order_count", b"order_count", "quantity", b"quantity", "reject_reason", b"reject_reason", "side", b"side", "state", b"state", "update_time", b"update_time", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1368,6 +1374,7 @@ class CostLine(_message.Message):
     INTERVAL_VWAP_VALUE_FIELD_NUMBER: _builtins.int
     CLOSE_COST_FIELD_NUMBER: _builtins.int
     CLOSE_VALUE_FIELD_NUMBER: _builtins.int
+    CROSSED_VALUE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """What they have in common; empty for all of the currency."""
     order_count: _builtins.int
@@ -1418,6 +1425,12 @@ class CostLine(_message.Message):
     def close_value(self) -> _money_pb2.Money:
         """Value of what `close_cost` is about."""
 
+    @_builtins.property
+    def crossed_value(self) -> _money_pb2.Money:
+        """Value of what was crossed with opposite orders of other clients, as part of
+        `traded_value`.
+        """
+
     def __init__(
         self,
         *,
@@ -1434,10 +1447,11 @@ class CostLine(_message.Message):
         interval_vwap_value: _money_pb2.Money | None = ...,
         close_cost: _money_pb2.Money | None = ...,
         close_value: _money_pb2.Money | None = ...,
+        crossed_value: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "crossed_value", b"crossed_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "opportunity", b"opportunity", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "key", b"key", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_cost", b"close_cost", "close_value", b"close_value", "crossed_value", b"crossed_value", "delay", b"delay", "fees", b"fees", "interval_vwap_cost", b"interval_vwap_cost", "interval_vwap_value", b"interval_vwap_value", "key", b"key", "opportunity", b"opportunity", "order_count", b"order_count", "predicted_cost", b"predicted_cost", "shortfall", b"shortfall", "traded_value", b"traded_value", "trading", b"trading"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

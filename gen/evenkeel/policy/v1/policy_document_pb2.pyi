@@ -2000,6 +2000,7 @@ class ExecutionPreferences(_message.Message):
     VENUE_ID_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
     PARTICIPATION_LIMIT_FIELD_NUMBER: _builtins.int
+    CROSSING_CONSENT_FIELD_NUMBER: _builtins.int
     order_kind: Global___OrderKind.ValueType
     """Kind of order."""
     aggregation_consent: _builtins.bool
@@ -2008,6 +2009,12 @@ class ExecutionPreferences(_message.Message):
     """Venue to use."""
     schedule: Global___Schedule.ValueType
     """How an order is spread over the day."""
+    crossing_consent: _builtins.bool
+    """Orders may be crossed with opposite orders of other clients, at the market's
+    middle price and without a fee, where the firm offers it; needs
+    `aggregation_consent`. Not when absent. Holds only where every level that says
+    anything says so: a level below cannot lift a refusal above.
+    """
     @_builtins.property
     def limit_distance_bps(self) -> _decimal_pb2.Decimal:
         """Distance of a limit price from the reference price, in basis points."""
@@ -2025,14 +2032,20 @@ class ExecutionPreferences(_message.Message):
         venue_id: _builtins.str = ...,
         schedule: Global___Schedule.ValueType = ...,
         participation_limit: _decimal_pb2.Decimal | None = ...,
+        crossing_consent: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "_crossing_consent", b"_crossing_consent", "aggregation_consent", b"aggregation_consent", "crossing_consent", b"crossing_consent", "limit_distance_bps", b"limit_distance_bps", "participation_limit", b"participation_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "aggregation_consent", b"aggregation_consent", "limit_distance_bps", b"limit_distance_bps", "order_kind", b"order_kind", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent", "_crossing_consent", b"_crossing_consent", "aggregation_consent", b"aggregation_consent", "crossing_consent", b"crossing_consent", "limit_distance_bps", b"limit_distance_bps", "order_kind", b"order_kind", "participation_limit", b"participation_limit", "schedule", b"schedule", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aggregation_consent: _TypeAlias = _typing.Literal["aggregation_consent"]  # noqa: Y015
     _WhichOneofArgType__aggregation_consent: _TypeAlias = _typing.Literal["_aggregation_consent", b"_aggregation_consent"]  # noqa: Y015
+    _WhichOneofReturnType__crossing_consent: _TypeAlias = _typing.Literal["crossing_consent"]  # noqa: Y015
+    _WhichOneofArgType__crossing_consent: _TypeAlias = _typing.Literal["_crossing_consent", b"_crossing_consent"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__aggregation_consent) -> _WhichOneofReturnType__aggregation_consent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__crossing_consent) -> _WhichOneofReturnType__crossing_consent | None: ...
 
 Global___ExecutionPreferences: _TypeAlias = ExecutionPreferences  # noqa: Y015
 

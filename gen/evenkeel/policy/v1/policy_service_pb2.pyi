@@ -2083,7 +2083,7 @@ class FieldStatement(_message.Message):
         OUTCOME_HOLDS: FieldStatement._Outcome.ValueType  # 1
         """It is, or is part of, the value."""
         OUTCOME_REPLACED: FieldStatement._Outcome.ValueType  # 2
-        """A level below said something else."""
+        """Another level's value holds: one below; or, of a consent, a refusal above."""
         OUTCOME_OVERRULED: FieldStatement._Outcome.ValueType  # 3
         """A guardrail above forbids it."""
 
@@ -2095,7 +2095,7 @@ class FieldStatement(_message.Message):
     OUTCOME_HOLDS: FieldStatement.Outcome.ValueType  # 1
     """It is, or is part of, the value."""
     OUTCOME_REPLACED: FieldStatement.Outcome.ValueType  # 2
-    """A level below said something else."""
+    """Another level's value holds: one below; or, of a consent, a refusal above."""
     OUTCOME_OVERRULED: FieldStatement.Outcome.ValueType  # 3
     """A guardrail above forbids it."""
 

@@ -65,6 +65,12 @@ def total(order: Order, name: str) -> Decimal:
     return sum((Decimal(fact.data[name]) for fact in order.allocations), Decimal(0))
 
 
+def crossed_quantity(found: Orders, order: Order) -> JsonValue:
+    """Return how many of its units other clients of the firm took or gave."""
+    crossed = (fact for fact in order.allocations if found.crossed(fact.about("block") or ""))
+    return plain(sum((Decimal(fact.data["quantity"]) for fact in crossed), Decimal(0)))
+
+
 def average_price(_: Orders, order: Order) -> JsonValue:
     """Return the average price of its allocations, in its currency, to eight places; None without any."""
     quantity = total(order, "quantity")

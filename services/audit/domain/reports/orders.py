@@ -123,6 +123,10 @@ class Orders:
         facts += [fact for block in order.blocks for fact in self.block_facts.get(block, ())]
         return sorted({fact.index for fact in facts})
 
+    def crossed(self, block: str) -> bool:
+        """Return whether opposite orders of other clients filled a block."""
+        return any(fact.kind == "execution.block.crossed" for fact in self.block_facts.get(block, ()))
+
     def block_data(self, order: Order, name: str) -> list[JsonValue]:
         """Return what its blocks say of something, each value once."""
         formed = [self.formed[block] for block in order.blocks if block in self.formed]

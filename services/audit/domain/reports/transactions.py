@@ -2,8 +2,9 @@
 
 A client's part of a block is one transaction. Where a block had more than one order, the block's fills are transactions
 too, in which `INTC` stands for the clients together, and each client's part has `INTC` on the other side
-(ESMA/2016/1452, section 5.23, which also leaves field 62 empty where sellers stand together). A fill that the venue
-took back cancels its report.
+(ESMA/2016/1452, section 5.23, which also leaves field 62 empty where sellers stand together). So has each part of a
+block that opposite orders of other clients filled; it has no fills at a market. A fill that the venue took back cancels
+its report.
 
 What cannot apply to what this platform trades says so with its reason; what applies and was not told is missing.
 """
@@ -48,10 +49,15 @@ class Deal:
         return bool(self.order.accepted.data.get("side") == "BUY")
 
     @property
+    def crossed(self) -> bool:
+        """Whether other clients' orders filled the block, and no market."""
+        return self.orders.crossed(self.block)
+
+    @property
     def shared(self) -> bool:
-        """Whether the block was for several orders."""
+        """Whether clients together are on the other side of each part: the block was for several orders, or crossed."""
         formed = self.orders.formed.get(self.block)
-        return formed is not None and int(formed.data.get("orders", 1)) > 1
+        return self.crossed or (formed is not None and int(formed.data.get("orders", 1)) > 1)
 
     @property
     def told(self) -> Fact:
@@ -237,6 +243,11 @@ def _desk(name: str) -> Value:
     return lambda deal: deal.order.desk(name)
 
 
+def _capacity(deal: Deal) -> JsonValue:
+    # Two clients' orders brought together without own capital: Directive 2014/65/EU, Art. 4(1)(38).
+    return "MTCH" if deal.crossed else deal.order.desk("capacity")
+
+
 COLUMNS: tuple[Column, ...] = (
     Column(
         1, "report_status", "NEWT, or CANC of what was taken back", lambda deal: "CANC" if deal.canceled else "NEWT"
@@ -260,7 +271,7 @@ COLUMNS: tuple[Column, ...] = (
         27, "transmitting_seller_firm", "who transmitted it for the seller", absent="only of orders of another firm"
     ),
     Column(28, "trading_time", "when it was traded, by the venue, in UTC", _time),
-    Column(29, "trading_capacity", "DEAL, MTCH or AOTC", _desk("capacity")),
+    Column(29, "trading_capacity", "DEAL, MTCH or AOTC", _capacity),
     Column(30, "quantity", "how many units", lambda deal: cast(str, deal.told.data.get("quantity"))),
     Column(31, "quantity_currency", "of a nominal quantity", absent="quantities are units"),
     Column(32, "notional_change", "increase or decrease of a notional", absent=_NOT_DERIVATIVE),
@@ -357,6 +368,9 @@ def _deals(orders: Orders) -> Iterator[Deal]:
             fills = tuple(fact for fact in _fills(orders, block) if fact.index < part.index)
             yield Deal(orders, block, order, fills, part)
     for block, order in first.items():
+        if orders.crossed(block):
+            # Clients together traded with clients together: nobody faced a market.
+            continue
         reports = {str(fact.data["report_id"]): fact for fact in _fills(orders, block)}
         for fact in reports.values():
             deal = Deal(orders, block, order, (fact,))
