@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
@@ -35,6 +36,9 @@ from services.runtime.bootstrap import (
 )
 from services.runtime.settings import ServiceSettings
 from tools.local.postgres import admin_url
+
+if TYPE_CHECKING:
+    from tests.support.connections import Kept
 
 # A file system in memory, on Linux.
 MEMORY = Path("/dev/shm")
@@ -124,9 +128,10 @@ Kind = tuple[str, str | None, Past | None]
 class Databases:
     """The databases of one server, by kind."""
 
-    def __init__(self, url: str) -> None:
-        """Nothing is made before somebody asks."""
+    def __init__(self, url: str, kept: "Kept") -> None:
+        """Nothing is made before somebody asks; connections that are `kept` survive what puts a database back."""
         self._url = url
+        self._kept = kept
         self._templates: dict[Kind, str] = {}
         # Whose test is over, as they began.
         self._idle: dict[Kind, list[str]] = defaultdict(list)
@@ -137,6 +142,8 @@ class Databases:
         """Return a database as `package`'s migrations and then `past` leave it; without tables for no package."""
         kind = service, package, past
         name = self._idle[kind].pop() if self._idle[kind] else await self._copy(service, await self._template(kind))
+        if package is not None:
+            self._kept.keep(name)
         return ServiceDatabase(service, name, self._url)
 
     async def give_back(self, database: ServiceDatabase, package: str | None, past: Past | None = None) -> None:
@@ -152,6 +159,7 @@ class Databases:
             await self._drop(name)
 
     async def _drop(self, name: str) -> None:
+        await self._kept.forget(name)
         connection = self._restoring.pop(name, None)
         if connection is not None:
             await connection.close()
@@ -196,7 +204,8 @@ class Databases:
             as_replica = {"session_replication_role": "replica"}
             connection = await asyncpg.connect(self._url, database=name, server_settings=as_replica)
             self._restoring[name] = connection
-        return bool(await connection.fetchval("SELECT pristine.restore($1)", REUSED_BYTES_MAX))
+        mine = self._kept.backends(name)
+        return bool(await connection.fetchval("SELECT pristine.restore($1, $2)", REUSED_BYTES_MAX, mine))
 
     async def _administer(self, *statements: str, database: str | None = None) -> None:
         connection = await asyncpg.connect(self._url, **({"database": database} if database else {}))
@@ -211,12 +220,12 @@ class Databases:
 async def databases(postgres_url: str) -> AsyncIterator[Databases]:
     """The session's databases."""
     # Here, because every test process imports this module and few need SQLAlchemy, which takes a second.
-    from tests.support.statements import share_statements  # noqa: PLC0415 - for the reason above
+    from tests.support.statements import kept, share_statements  # noqa: PLC0415 - for the reason above
 
     share_statements()
-    kept = Databases(postgres_url)
-    yield kept
-    await kept.drop_all()
+    found = Databases(postgres_url, kept)
+    yield found
+    await found.drop_all()
 
 
 @pytest.fixture

@@ -45,10 +45,10 @@ BEGIN
     -- Its statements are written out, so that the connection which calls it plans each once and not after every test.
     -- That connection is in the role of a replica: no trigger and no foreign key has a say in this.
     EXECUTE format($make$
-        CREATE OR REPLACE FUNCTION pristine.restore(bytes_max bigint) RETURNS boolean LANGUAGE plpgsql AS $body$
+        CREATE OR REPLACE FUNCTION pristine.restore(bytes_max bigint, kept integer[]) RETURNS boolean LANGUAGE plpgsql AS $body$
         BEGIN
             PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid();
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL (kept);
             IF EXISTS (SELECT FROM pristine.changes) OR bytes_max < (
                 SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relnamespace = '{schema}'::regnamespace
             ) THEN
