@@ -64,7 +64,12 @@ from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
 from services.decision.clients.rollouts import GrpcRollouts
 from services.decision.clients.solvers import SolverProcesses
-from services.decision.clients.solving import compile_everything, compiled_optimiser, optimiser, optimiser_of_many
+from services.decision.clients.solving import (
+    compile_everything,
+    compiled_optimiser,
+    optimiser_of_many,
+    reference_optimiser,
+)
 from services.decision.clients.values import GrpcValues
 from services.decision.config import DecisionSettings
 from services.decision.domain.problem import DecideOptions
@@ -172,7 +177,7 @@ def build(
     changes = Changes()
     engine = engine_name(settings.engine)
     processes = settings.solver_processes or os.cpu_count() or 1
-    load = optimiser if settings.engine == "reference" else compiled_optimiser
+    load = reference_optimiser if settings.engine == "reference" else compiled_optimiser
     load_many = optimiser_of_many if settings.engine == "columns" else None
     solver = SolverProcesses(processes, settings.solve_s_max, load, load_many)
     asks_policy = GrpcPolicy(policy)

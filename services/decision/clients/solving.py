@@ -92,10 +92,18 @@ class RiskJob:
 
 
 def optimiser() -> Decide:
-    """Return the optimiser. Importing it takes seconds, so only computing processes do."""
+    """Return the optimiser. Importing it takes long, so only computing processes do."""
     from services.decision.domain.decide import decide  # noqa: PLC0415 - see above
 
     return decide
+
+
+def reference_optimiser() -> Decide:
+    """Return the optimiser with the library of its reference model, so that no account waits for that."""
+    from services.decision.domain.reference_model import load  # noqa: PLC0415 - like the optimiser
+
+    load()
+    return optimiser()
 
 
 def compiled_optimiser() -> Decide:

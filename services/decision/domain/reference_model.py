@@ -4,6 +4,9 @@ Any faster solver must agree with this one. It follows the rules of disciplined 
 is compiled once per shape and then only fed: sizes are rounded up to powers of two, and what fills a shape up are
 instruments without weight and lots without units, which change nothing.
 
+cvxpy takes a second to import, and a process that decides by the kernel may never need it: the first problem imports
+it, unless `load` did.
+
 Lots enter as the share sold of each, 0 to 1, and purchases as the share of the most that may be bought, so that what
 may not be traded (of size zero) leaves the solver's feasible set with an interior.
 """
@@ -14,9 +17,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from services.decision.domain.convex import (
@@ -40,6 +41,11 @@ SHAPES_KEPT_MAX = 64
 RELAXATION_PRICES = {"turnover": 1.0, "gains": 2.0, "group_min": 3.0, "group_max": 3.0, "cash": 4.0}
 # Padding every instrument to the largest number of lots may waste this factor before each gets its own size.
 PADDING_MAX = 4
+
+
+def load() -> None:
+    """Import cvxpy."""
+    import cvxpy  # noqa: F401, PLC0415 - see above
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +75,9 @@ class ReferenceModel:
 
     def __init__(self, shape: Shape) -> None:
         """State the problem."""
+        import cvxpy as cp  # noqa: PLC0415 - see above
+        import scipy.sparse as sp  # noqa: PLC0415 - see above
+
         n, m = len(shape.lots), sum(shape.lots)
         self.shape = shape
         self.lock = Lock()
@@ -194,6 +203,8 @@ def solve(convex: ConvexProblem, *, iterations_max: int, solver: str = SOLVER, t
         solver: Any of cvxpy's; others than the default are for tests, with that solver's own tolerances.
         tolerance: Of gap and feasibility.
     """
+    import cvxpy as cp  # noqa: PLC0415 - see above
+
     model = _model(_shape(convex))
     with model.lock:
         model.feed(convex)
@@ -212,6 +223,8 @@ def solve(convex: ConvexProblem, *, iterations_max: int, solver: str = SOLVER, t
 
 def least_relaxation(convex: ConvexProblem, *, iterations_max: int) -> Relaxation | None:
     """Return how far limits must give way before any plan is possible, or None when the solver fails."""
+    import cvxpy as cp  # noqa: PLC0415 - see above
+
     model = _model(_shape(convex))
     with model.lock:
         model.feed(convex)
@@ -274,6 +287,8 @@ def _power_of_two(count: int) -> int:
 
 
 def _parameters(n: int, m: int, k: int, g: int, h: int) -> dict[str, Any]:
+    import cvxpy as cp  # noqa: PLC0415 - see above
+
     signed: dict[str, int | tuple[int, ...]] = {"start_gap": n, "exposures": (k, n), "lot_tax": m, "lot_gain": m}
     signed |= {"cash_over_floor": (), "cash_over_ceiling": (), "groups": (g, n), "group_min_gap": g, "group_max_gap": g}
     not_negative: dict[str, int | tuple[int, ...]] = {"specific_variance": n, "band": n, "band_price": ()}
