@@ -1,18 +1,15 @@
-"""A side of a FIX session as a process that is killed: python -m tests.execution.fix.killed ROLE PORT SEED URL PID.
+"""A side of a FIX session as a process that is killed: python -m tests.execution.fix.killed ROLE PORT SEED URL FOLDER.
 
 It sends messages in bursts, and writes with each, in its transaction, that it was sent; what it receives it writes as
 applied. Records are claims of the session: `sent:<name>`, `applied:<name>`, and, if a message ever came twice,
-`twice:<name>`. A line on its standard input makes it fall silent, the end of it log out.
-It ends with the process PID, which may itself be killed and say nothing.
+`twice:<name>`. Once it is up there is a file `up` in its folder. SIGUSR1 makes it fall silent, SIGTERM log out.
 """
 
 import asyncio
-import os
 import random
-import select
 import signal
 import sys
-import threading
+from pathlib import Path
 
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.protocol.config import Role, SessionConfig
@@ -65,7 +62,7 @@ async def talk(link_of, session, prefix, chance):
         await asyncio.sleep(chance.random() * 0.01)
 
 
-async def main(role, port, seed, url):
+async def main(role, port, seed, url, folder):
     database = Database(
         ServiceSettings.from_environment(
             database_url=url,
@@ -94,20 +91,14 @@ async def main(role, port, seed, url):
             return side.link
 
     talking = asyncio.create_task(talk(link, config.session_id, role[0], chance))
-    sys.stdout.write("up\n")
-    sys.stdout.flush()
-    await loop.run_in_executor(None, sys.stdin.readline)
-    talking.cancel()
-    await loop.run_in_executor(None, sys.stdin.read)
+    ending = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, talking.cancel)
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    (folder / "up").touch()
+    await ending.wait()
     await side.stop()
     await database.close()
 
 
-def end_with(descriptor):
-    select.select([descriptor], [], [])
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=end_with, args=(os.pidfd_open(int(sys.argv[5])),), daemon=True).start()
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])))

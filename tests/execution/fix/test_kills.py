@@ -3,9 +3,8 @@
 import asyncio
 import os
 import random
+import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,41 +12,43 @@ import pytest
 from sqlalchemy import text
 
 from services.runtime.database import Database
+from tests.support.forked import Forked
 
 ROOT = Path(__file__).parents[3]
 REST_S = 60.0
+# Of one start, on a machine that is busy.
+UP_S = 120.0
 
 
 class Side:
-    def __init__(self, role, port, url, chance):
-        self.role, self.port, self.url, self.chance = role, port, url, chance
+    """One side as a process of its own, whose folder says when it is up."""
+
+    def __init__(self, role, port, url, chance, folder):
+        self.role, self.port, self.url, self.chance, self.folder = role, port, url, chance, folder
+        folder.mkdir()
         self.process = None
 
-    def start(self):
+    async def start(self):
+        up = self.folder / "up"
+        up.unlink(missing_ok=True)
         seed = self.chance.randrange(2**30)
-        arguments = [self.role, str(self.port), str(seed), self.url, str(os.getpid())]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.execution.fix.killed", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
-        )
-        assert self.process.stdout.readline() == "up\n"
+        arguments = [self.role, str(self.port), str(seed), self.url, str(self.folder)]
+        environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'gen'}"}
+        self.process = Forked("tests.execution.fix.killed", arguments, environment, self.folder / "log")
+        await asyncio.to_thread(self.process.start)
+        async with asyncio.timeout(UP_S):
+            while not up.exists():
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                await asyncio.sleep(0.01)
 
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+    async def kill(self):
+        await asyncio.to_thread(self.process.kill)
 
     def hush(self):
-        self.process.stdin.write("hush\n")
-        self.process.stdin.flush()
+        self.process.send_signal(signal.SIGUSR1)
 
-    def stop(self):
-        self.process.stdin.close()
-        assert self.process.wait(60) == 0
+    async def stop(self):
+        assert await asyncio.to_thread(self.process.kill, signal.SIGTERM) == 0
 
 
 def a_port():
@@ -67,10 +68,10 @@ async def claims(database):
     return kept
 
 
-async def kill_and_count(service, kills, pause_s, seed):
+async def kill_and_count(service, folder, kills, pause_s, seed):
     chance = random.Random(seed)
     port, url = a_port(), service.url
-    sides = [Side("acceptor", port, url, chance), Side("initiator", port, url, chance)]
+    sides = [Side(role, port, url, chance, folder / role) for role in ("acceptor", "initiator")]
     database = Database(service.settings())
     us, them = "FIX.4.4:US->THEM", "FIX.4.4:THEM->US"
 
@@ -90,19 +91,19 @@ async def kill_and_count(service, kills, pause_s, seed):
             await asyncio.sleep(0.1)
 
     for side in sides:
-        side.start()
+        await side.start()
     await until(all_talk)
     for _ in range(kills):
         await asyncio.sleep(chance.uniform(*pause_s))
         victim = chance.choice(sides)
-        victim.kill()
-        victim.start()
+        await victim.kill()
+        await victim.start()
     # Both fall silent but for their heartbeats, which show what is missing.
     for side in sides:
         side.hush()
     kept = await until(all_arrived)
     for side in reversed(sides):
-        side.stop()
+        await side.stop()
     await database.close()
     return kept, us, them
 
@@ -113,16 +114,16 @@ def check(kept, us, them):
     assert kept["sent"][them] == kept["applied"][us]
 
 
-async def test_a_kill_loses_nothing_and_doubles_nothing(execution_database):
-    kept, us, them = await kill_and_count(execution_database, 1, (0.1, 0.3), 1)
+async def test_a_kill_loses_nothing_and_doubles_nothing(execution_database, tmp_path):
+    kept, us, them = await kill_and_count(execution_database, tmp_path, 1, (0.1, 0.3), 1)
 
     check(kept, us, them)
 
 
 @pytest.mark.chaos
-async def test_two_hundred_kills_lose_nothing_and_double_nothing(execution_database):
+async def test_two_hundred_kills_lose_nothing_and_double_nothing(execution_database, tmp_path):
     kills = 200
-    kept, us, them = await kill_and_count(execution_database, kills, (0.05, 1.5), 20261128)
+    kept, us, them = await kill_and_count(execution_database, tmp_path, kills, (0.05, 1.5), 20261128)
     check(kept, us, them)
 
     total = len(kept["sent"][us]) + len(kept["sent"][them])
