@@ -34,6 +34,7 @@ _CONTEXT.set_forkserver_preload(
         "tests.support.forked",
         "tools.cli.main",
         "tools.local.migrate",
+        "tests.support.settled",
     ]
 )
 # What the command line finds when it is imported: a terminal without colours, wide enough for every table.

@@ -1,7 +1,9 @@
 """`evenkeel`: one verb for each thing that a person asks of the services."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -76,6 +78,12 @@ def options(
     context.obj = Options(profile, person, as_json)
 
 
+@cache
+def command() -> Callable[[], Any]:
+    """Return the whole command line, made once a process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line."""
-    app()
+    command()()
