@@ -1,11 +1,29 @@
-"""Blocks: what travels together, what venues say about it, and how far each is."""
+"""Blocks: what travels together, what venues say about it, and how far each is.
+
+What is asked again and again, also while there is nothing to do, is written once: writing a statement takes SQLAlchemy
+longer than running it takes PostgreSQL. What differs are its parameters.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, exists, func, select, true, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    exists,
+    func,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import AllocationId, AllocationRecord, BlockDetail, BlockRecord
@@ -41,6 +59,96 @@ TERMS = (
 _AT_VENUE = (OrderState.PENDING_NEW,)
 
 
+# Parameters of what is written once.
+_OF_VENUE = block.c.venue_id == bindparam("venue_id")
+_NAMED: Any = func.any(bindparam("block_ids", type_=ARRAY(Text)))
+_LIMIT: Any = bindparam("limit", type_=Integer)
+
+
+def replaced() -> ColumnElement[bool]:
+    """Return whether an allocation was replaced by a later one."""
+    later = allocation.alias()
+    return exists().where(later.c.replaces == allocation.c.allocation_id)
+
+
+def _chosen(which: ColumnElement[bool], lock: str | None = None, *, limited: bool = False) -> Select[Any]:
+    """Select blocks by id, locked if so: `wait`, or `skip` those that others have locked."""
+    chosen = select(*_COLUMNS).where(which).order_by(block.c.block_id)
+    if limited:
+        chosen = chosen.limit(_LIMIT)
+    return chosen if lock is None else chosen.with_for_update(skip_locked=lock == "skip")
+
+
+def _details(columns: Iterable[AnyColumn], key: AnyColumn, order: AnyColumn) -> Select[Any]:
+    return select(*columns).where(key == _NAMED).order_by(key, order)
+
+
+_ALLOCATIONS = (
+    select(*allocation.c, *TERMS)
+    .join(block, block.c.block_id == allocation.c.block_id)
+    .where(allocation.c.block_id == _NAMED, ~replaced())
+    .order_by(allocation.c.block_id, allocation.c.order_id, allocation.c.trade_date)
+)
+_UNSENT = (
+    select(block.c.block_id)
+    .where(~block.c.allocated, _OF_VENUE, block.c.ours == OrderState.PENDING, block.c.cancel_reason == "")
+    .order_by(block.c.side.desc(), block.c.create_time, block.c.block_id)
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(block)
+    .where(block.c.block_id == _NAMED)
+    .values(
+        ours=OrderState.SENDING,
+        state=OrderState.SENDING,
+        attempt=bindparam("by"),
+        update_time=bindparam("now", type_=DateTime(timezone=True)),
+    )
+)
+_BY_ID = _chosen(block.c.block_id == _NAMED)
+_CLAIMED = _chosen(
+    (block.c.block_id == _NAMED) & (block.c.ours == OrderState.SENDING) & (block.c.attempt == bindparam("by")), "wait"
+)
+_UNRESOLVED = _chosen(
+    _OF_VENUE
+    & ~block.c.allocated
+    & block.c.ours.in_((OrderState.SENDING, OrderState.UNKNOWN))
+    & (block.c.update_time <= bindparam("before")),
+    "skip",
+    limited=True,
+)
+_TO_FINISH = _chosen(
+    _OF_VENUE
+    & ~block.c.allocated
+    & ((block.c.ours == OrderState.REJECTED) | ((block.c.ours == OrderState.PENDING) & (block.c.cancel_reason != ""))),
+    "wait",
+    limited=True,
+)
+_TO_CANCEL = _chosen(
+    _OF_VENUE & ~block.c.allocated & block.c.ours.in_(_AT_VENUE) & (block.c.cancel_reason != "") & ~block.c.cancel_sent,
+    "skip",
+    limited=True,
+)
+_AT = _chosen(
+    _OF_VENUE & (block.c.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))), "wait"
+)
+_CURSOR = select(venue_cursor.c.position).where(venue_cursor.c.venue_id == bindparam("venue_id"))
+_MOVE_CURSOR = upsert(venue_cursor)
+_MOVE_CURSOR = _MOVE_CURSOR.on_conflict_do_update(
+    index_elements=[venue_cursor.c.venue_id], set_={"position": _MOVE_CURSOR.excluded.position}
+)
+_SHARES = _details(block_share.c, block_share.c.block_id, block_share.c.order_id)
+_REPORTS = _details(
+    (
+        *(venue_report.c.block_id, venue_report.c.kind, venue_report.c.content),
+        *(venue_report.c.report_id, venue_report.c.report_time),
+    ),
+    venue_report.c.block_id,
+    venue_report.c.seq,
+)
+
+
 class Blocks:
     """The part of the ledger with blocks."""
 
@@ -51,12 +159,7 @@ class Blocks:
         given: dict[BlockId, list[AllocationRecord]] = {}
         if not block_ids:
             return given
-        found = await self._connection.execute(
-            select(*allocation.c, *TERMS)
-            .join(block, block.c.block_id == allocation.c.block_id)
-            .where(allocation.c.block_id == func.any(sorted(block_ids)), ~replaced())
-            .order_by(allocation.c.block_id, allocation.c.order_id, allocation.c.trade_date)
-        )
+        found = await self._connection.execute(_ALLOCATIONS, {"block_ids": sorted(block_ids)})
         for row in found:
             given.setdefault(BlockId(row.block_id), []).append(rows.allocation_of(row, rows.terms_of(row)))
         return given
@@ -124,67 +227,29 @@ class Blocks:
 
     async def claim_blocks(self, venue_id: VenueId, attempt: str, now: datetime, limit: int) -> list[BlockId]:
         """Mark unsent blocks as being sent by `attempt`, sells first, and return their ids in that order."""
-        unsent = (
-            select(block.c.block_id)
-            .where(
-                ~block.c.allocated,
-                block.c.venue_id == venue_id,
-                block.c.ours == OrderState.PENDING,
-                block.c.cancel_reason == "",
-            )
-            .order_by(block.c.side.desc(), block.c.create_time, block.c.block_id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        found = [BlockId(each) for each in (await self._connection.execute(unsent)).scalars()]
+        unsent = await self._connection.execute(_UNSENT, {"venue_id": venue_id, "limit": limit})
+        found = [BlockId(each) for each in unsent.scalars()]
         if found:
-            await self._connection.execute(
-                update(block)
-                .where(block.c.block_id == func.any(found))
-                .values(ours=OrderState.SENDING, state=OrderState.SENDING, attempt=attempt, update_time=now)
-            )
+            await self._connection.execute(_CLAIM, {"block_ids": found, "by": attempt, "now": now})
         return found
 
     async def claimed_blocks(self, attempt: str, block_ids: Collection[BlockId]) -> list[BlockRecord]:
         """Return and lock those blocks that `attempt` still holds, in the order of `block_ids`."""
-        found = await self._blocks(
-            (block.c.block_id == func.any(list(block_ids)))
-            & (block.c.ours == OrderState.SENDING)
-            & (block.c.attempt == attempt),
-            lock="wait",
-        )
+        found = await self._blocks(_CLAIMED, {"block_ids": list(block_ids), "by": attempt})
         place = {block_id: index for index, block_id in enumerate(block_ids)}
         return sorted(found, key=lambda record: place[record.block_id])
 
     async def unresolved_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockRecord]:
         """Return and lock blocks whose send has had no answer since `before`; those locked by others are left out."""
-        return await self._blocks(
-            (block.c.venue_id == venue_id)
-            & ~block.c.allocated
-            & block.c.ours.in_((OrderState.SENDING, OrderState.UNKNOWN))
-            & (block.c.update_time <= before),
-            lock="skip",
-            limit=limit,
-        )
+        return await self._blocks(_UNRESOLVED, {"venue_id": venue_id, "before": before, "limit": limit})
 
     async def blocks_to_finish(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
         """Return and lock blocks that never reached the venue and never will: refused, or canceled before sending."""
-        never = (block.c.ours == OrderState.REJECTED) | (
-            (block.c.ours == OrderState.PENDING) & (block.c.cancel_reason != "")
-        )
-        return await self._blocks((block.c.venue_id == venue_id) & ~block.c.allocated & never, lock="wait", limit=limit)
+        return await self._blocks(_TO_FINISH, {"venue_id": venue_id, "limit": limit})
 
     async def blocks_to_cancel(self, venue_id: VenueId, limit: int) -> list[BlockRecord]:
         """Return and lock blocks at the venue that we want canceled and have not asked to."""
-        return await self._blocks(
-            (block.c.venue_id == venue_id)
-            & ~block.c.allocated
-            & block.c.ours.in_(_AT_VENUE)
-            & (block.c.cancel_reason != "")
-            & ~block.c.cancel_sent,
-            lock="skip",
-            limit=limit,
-        )
+        return await self._blocks(_TO_CANCEL, {"venue_id": venue_id, "limit": limit})
 
     async def open_blocks(self, scope: Scope | None, expired_at: datetime | None) -> list[BlockRecord]:
         """Return and lock unfinished blocks: within a scope, or of plans that expired by then."""
@@ -193,19 +258,16 @@ class Blocks:
             which &= _within(scope)
         if expired_at is not None:
             which &= block.c.expire_time <= expired_at
-        return await self._blocks(which, lock="wait")
+        return await self._blocks(_chosen(which, "wait"))
 
     async def blocks_at(self, venue_id: VenueId, client_order_ids: Collection[str]) -> dict[str, BlockRecord]:
         """Return and lock blocks with all their reports, by the id the venue knows."""
-        found = await self._blocks(
-            (block.c.venue_id == venue_id) & (block.c.client_order_id == func.any(sorted(client_order_ids))),
-            lock="wait",
-        )
+        found = await self._blocks(_AT, {"venue_id": venue_id, "client_order_ids": sorted(client_order_ids)})
         return {record.block.client_order_id: record for record in found}
 
     async def block(self, block_id: BlockId) -> BlockDetail | None:
         """Return a block with its reports, its allocations, and what the venue was told of them."""
-        found = await self._blocks(block.c.block_id == block_id)
+        found = await self._blocks(_BY_ID, {"block_ids": [block_id]})
         if not found:
             return None
         given = (await self.allocations([block_id])).get(block_id, [])
@@ -223,28 +285,20 @@ class Blocks:
         if run_id is not None:
             of_run = select(account_order.c.order_id).where(account_order.c.run_id == run_id)
             which &= exists().where(block_share.c.block_id == block.c.block_id, block_share.c.order_id.in_(of_run))
-        return await self._blocks(which, limit=limit, reports=False)
+        return await self._blocks(_chosen(which, limited=True), {"limit": limit}, reports=False)
 
     async def sent_blocks(self, venue_id: VenueId, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks that may have reached the venue after a block id, by id, with their reports."""
         sent = (block.c.venue_id == venue_id) & (block.c.ours != OrderState.PENDING)
-        return await self._blocks(sent & (block.c.block_id > after), limit=limit)
+        return await self._blocks(_chosen(sent & (block.c.block_id > after), limited=True), {"limit": limit})
 
     async def cursor(self, venue_id: VenueId) -> int:
         """Return up to which position a venue's reports are recorded."""
-        found = await self._connection.execute(
-            select(venue_cursor.c.position).where(venue_cursor.c.venue_id == venue_id)
-        )
-        return found.scalar() or 0
+        return (await self._connection.execute(_CURSOR, {"venue_id": venue_id})).scalar() or 0
 
     async def move_cursor(self, venue_id: VenueId, position: int) -> None:
         """Record up to which position a venue's reports are recorded."""
-        statement = upsert(venue_cursor).values(venue_id=venue_id, position=position)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[venue_cursor.c.venue_id], set_={"position": statement.excluded.position}
-            )
-        )
+        await self._connection.execute(_MOVE_CURSOR, {"venue_id": venue_id, "position": position})
 
     async def add_reports(self, venue_id: VenueId, reports: Sequence[tuple[BlockId | None, VenueReport]]) -> None:
         """Record what a venue said; None for orders that are not ours. What was said before is kept as it was."""
@@ -265,18 +319,14 @@ class Blocks:
             )
         await insert_rows(self._connection, venue_report, values, "DO NOTHING")
 
+    async def named_blocks(self, block_ids: Sequence[str]) -> list[BlockRecord]:
+        """Return blocks by id, without their reports."""
+        return await self._blocks(_BY_ID, {"block_ids": block_ids}, reports=False)
+
     async def _blocks(
-        self,
-        which: ColumnElement[bool],
-        *,
-        lock: str | None = None,
-        limit: int | None = None,
-        reports: bool = True,
+        self, which: Select[Any], values: Mapping[str, object] | None = None, *, reports: bool = True
     ) -> list[BlockRecord]:
-        statement: Any = select(*_COLUMNS).where(which).order_by(block.c.block_id).limit(limit)
-        if lock is not None:
-            statement = statement.with_for_update(skip_locked=lock == "skip")
-        found = (await self._connection.execute(statement)).all()
+        found = (await self._connection.execute(which, values)).all()
         ids = [row.block_id for row in found]
         shares = await self._shares(ids)
         said, times = await self._reports(ids) if reports else ({}, {})
@@ -287,7 +337,7 @@ class Blocks:
 
     async def _shares(self, block_ids: Sequence[str]) -> dict[str, list[Share]]:
         shares: dict[str, list[Share]] = {block_id: [] for block_id in block_ids}
-        for row in await self._details(block_share.c, block_share.c.block_id, block_share.c.order_id, block_ids):
+        for row in await self._told_of(_SHARES, block_ids):
             shares[row.block_id].append(rows.share_of(row))
         return shares
 
@@ -296,28 +346,15 @@ class Blocks:
     ) -> tuple[dict[str, list[Report]], dict[str, dict[str, datetime]]]:
         said: dict[str, list[Report]] = {}
         times: dict[str, dict[str, datetime]] = {}
-        columns = (
-            *(venue_report.c.block_id, venue_report.c.kind, venue_report.c.content),
-            *(venue_report.c.report_id, venue_report.c.report_time),
-        )
-        for row in await self._details(columns, venue_report.c.block_id, venue_report.c.seq, block_ids):
+        for row in await self._told_of(_REPORTS, block_ids):
             said.setdefault(row.block_id, []).append(rows.report_of_row(row))
             times.setdefault(row.block_id, {})[row.report_id] = row.report_time
         return said, times
 
-    async def _details(
-        self, columns: Iterable[AnyColumn], key: AnyColumn, order: AnyColumn, block_ids: Sequence[str]
-    ) -> Sequence[rows.AnyRow]:
+    async def _told_of(self, details: Select[Any], block_ids: Sequence[str]) -> Sequence[rows.AnyRow]:
         if not block_ids:
             return ()
-        details: Any = select(*columns).where(key == func.any(list(block_ids))).order_by(key, order)
-        return (await self._connection.execute(details)).all()
-
-
-def replaced() -> ColumnElement[bool]:
-    """Return whether an allocation was replaced by a later one."""
-    later = allocation.alias()
-    return exists().where(later.c.replaces == allocation.c.allocation_id)
+        return (await self._connection.execute(details, {"block_ids": block_ids})).all()
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

@@ -29,6 +29,9 @@ from services.runtime.write_behind import WriteBehind
 # Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
 LEDGER_LOCK = 0x6578_6563_0001
 GATE_LOCK = 0x6578_6563_0002
+_LOCK_LEDGER = text(f"SELECT pg_advisory_xact_lock({LEDGER_LOCK})")
+_PASS_GATE = text(f"SELECT pg_advisory_xact_lock_shared({GATE_LOCK})")
+_CLOSE_GATE = text(f"SELECT pg_advisory_xact_lock({GATE_LOCK})")
 
 # How far back the usual volume of a bucket is looked for.
 CURVE_DAYS = timedelta(days=28)
@@ -47,15 +50,15 @@ class Checks:
 
     async def lock(self) -> None:
         """Wait until no other transaction changes orders or limits."""
-        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LEDGER_LOCK})
+        await self._connection.execute(_LOCK_LEDGER)
 
     async def pass_gate(self) -> None:
         """Wait until no halt is being written."""
-        await self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": GATE_LOCK})
+        await self._connection.execute(_PASS_GATE)
 
     async def close_gate(self) -> None:
         """Wait until no order is being sent."""
-        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": GATE_LOCK})
+        await self._connection.execute(_CLOSE_GATE)
 
     async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, KnownPlan]:
         """Return the plans submitted before."""

@@ -2,19 +2,35 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, UnaryExpression, exists, func, select
+from sqlalchemy import ColumnElement, Integer, Select, UnaryExpression, bindparam, exists, func, select
 
 from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
 from services.execution.app.venue_port import InstructionState
 from services.execution.store import rows
 from services.execution.store.blocks import Blocks
 from services.execution.store.bulk import insert_rows, update_rows
-from services.execution.tables import block, instruction
+from services.execution.tables import instruction
 from services.kernel.ids import BlockId, VenueId
 
 _WITHOUT_FINAL_ANSWER = (InstructionState.SENT, InstructionState.RECEIVED)
 _KEPT = instruction.c
+
+
+def _chosen(state: ColumnElement[bool], order: UnaryExpression[datetime]) -> Select[Any]:
+    return (
+        select(*_KEPT)
+        .where(_KEPT.venue_id == bindparam("venue_id"), state)
+        .order_by(order, _KEPT.allocation_id)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+# Written once, as in `blocks`.
+_PENDING = _chosen(_KEPT.state == InstructionState.PENDING, _KEPT.create_time.asc())
+_WAITING = _chosen(_KEPT.state.in_(_WITHOUT_FINAL_ANSWER), _KEPT.create_time.desc())
 
 
 class Instructions(Blocks):
@@ -33,12 +49,11 @@ class Instructions(Blocks):
         self, venue_id: VenueId, limit: int
     ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
         """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
-        pending = (_KEPT.venue_id == venue_id) & (_KEPT.state == InstructionState.PENDING)
-        found = await self._instructions(pending, _KEPT.create_time.asc(), limit)
+        found = await self._instructions(_PENDING, venue_id, limit)
+        if not found:
+            return []
         block_ids = sorted({each.block_id for each in found})
-        blocks = {
-            each.block_id: each for each in await self._blocks(block.c.block_id == func.any(block_ids), reports=False)
-        }
+        blocks = {each.block_id: each for each in await self.named_blocks(block_ids)}
         given = await self.allocations(block_ids)
         return [(each, blocks[each.block_id], tuple(given.get(each.block_id, ()))) for each in found]
 
@@ -61,8 +76,7 @@ class Instructions(Blocks):
 
     async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
         """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""
-        waiting = (_KEPT.venue_id == venue_id) & _KEPT.state.in_(_WITHOUT_FINAL_ANSWER)
-        return await self._instructions(waiting, _KEPT.create_time.desc(), limit)
+        return await self._instructions(_WAITING, venue_id, limit)
 
     async def failed_instructions(self, venue_id: VenueId, before: datetime) -> list[InstructionRecord]:
         """Return what a venue rejected, or has not answered since `before`, unless another took its place."""
@@ -79,14 +93,6 @@ class Instructions(Blocks):
         )
         return [rows.instruction_of(row) for row in found]
 
-    async def _instructions(
-        self, which: ColumnElement[bool], order: UnaryExpression[datetime], limit: int
-    ) -> list[InstructionRecord]:
-        found = await self._connection.execute(
-            select(*_KEPT)
-            .where(which)
-            .order_by(order, _KEPT.allocation_id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+    async def _instructions(self, which: Select[Any], venue_id: VenueId, limit: int) -> list[InstructionRecord]:
+        found = await self._connection.execute(which, {"venue_id": venue_id, "limit": limit})
         return [rows.instruction_of(row) for row in found]

@@ -1,10 +1,25 @@
 """Accounts' orders."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, false, func, literal_column, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.execution.app.ports import OrderFilter, PlacedPiece, Readiness, ShortPlan
 from services.execution.app.records import LifeState, OrderRecord
@@ -45,6 +60,78 @@ _PLACE = text(f"""
 _AT_ONCE = account_order.c.algorithm == literal_column("'IMMEDIATE'")
 # Rows of one statement with their ids as one array, well below what a message may hold.
 _IDS_MAX = 10_000
+
+
+def _waiting_buy() -> ColumnElement[bool]:
+    return (
+        (account_order.c.side == literal_column("'BUY'"))
+        & (account_order.c.quantity > account_order.c.released)
+        & _NOT_GIVEN_UP
+    )
+
+
+def _sum(amount: ColumnElement[Any], side: Side) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(amount).filter(account_order.c.side == side), 0)
+
+
+def _ready() -> ColumnElement[bool]:
+    return (account_order.c.released > account_order.c.placed) & _NOT_GIVEN_UP
+
+
+_CHECKED_SINCE = func.coalesce(account_order.c.check_time >= bindparam("checked_since"), false())
+# Parameters of what is written once, as in `blocks`.
+_OF_PLANS = account_order.c.plan_id == func.any(bindparam("plan_ids", type_=ARRAY(Text)))
+_LIMIT: Any = bindparam("limit", type_=Integer)
+
+
+def _chosen(which: ColumnElement[bool], *, limited: bool = False) -> Select[Any]:
+    chosen = select(*_COLUMNS).where(which).order_by(account_order.c.order_id)
+    return chosen.limit(_LIMIT) if limited else chosen
+
+
+def _oldest(*which: ColumnElement[bool]) -> Select[Any]:
+    oldest = select(*_COLUMNS).where(*which).order_by(account_order.c.create_time, account_order.c.order_id)
+    return oldest.limit(_LIMIT)
+
+
+_BY_ID = _chosen(account_order.c.order_id == func.any(bindparam("order_ids", type_=ARRAY(Text))))
+_WAITING_BUYS = _chosen(_waiting_buy() & _OF_PLANS)
+# Of a buy that was given up only what is in blocks can still cost anything.
+_LEAVING = case((_NOT_GIVEN_UP, account_order.c.released), else_=account_order.c.placed)
+_UNDER_WAY = _LEAVING - account_order.c.ended
+_MONEY = (
+    select(
+        account_order.c.plan_id,
+        plan.c.available_cash,
+        _sum(account_order.c.filled_amount - account_order.c.fees, Side.SELL).label("final"),
+        _sum(account_order.c.settling_amount, Side.SELL).label("settling"),
+        _sum(
+            account_order.c.filled_amount + account_order.c.fees + _UNDER_WAY * account_order.c.unit_cost_max,
+            Side.BUY,
+        ).label("committed"),
+        func.bool_or((account_order.c.placed > account_order.c.ended) | _ready()).label("more_to_come"),
+    )
+    .join(plan, plan.c.plan_id == account_order.c.plan_id)
+    .where(_OF_PLANS)
+    .group_by(account_order.c.plan_id, plan.c.available_cash)
+    .order_by(account_order.c.plan_id)
+)
+_UNCHECKED = _oldest(
+    _ready(),
+    account_order.c.check_time.is_(None) | (_AT_ONCE & (account_order.c.check_time < bindparam("before"))),
+)
+_SCHEDULED = _chosen(
+    _ready()
+    & ~_AT_ONCE
+    & (account_order.c.schedule_due.is_(None) | (account_order.c.schedule_due <= bindparam("due"))),
+    limited=True,
+)
+_READINESS = select(
+    func.count().label("orders"),
+    func.min(account_order.c.update_time).label("oldest"),
+    func.max(account_order.c.update_time).label("newest"),
+).where(_ready(), _AT_ONCE, _CHECKED_SINCE)
+_READY = _oldest(_ready(), _AT_ONCE, _CHECKED_SINCE)
 
 
 class Orders:
@@ -94,7 +181,7 @@ class Orders:
         found: dict[OrderId, OrderRecord] = {}
         for start in range(0, len(wanted), _IDS_MAX):
             part = wanted[start : start + _IDS_MAX]
-            for order in await self._select(account_order.c.order_id == func.any(part)):
+            for order in await self._select(_BY_ID, {"order_ids": part}):
                 found[order.order_id] = order
         return found
 
@@ -102,32 +189,13 @@ class Orders:
         """Return those of the plans that have buys waiting for money, and how much there is."""
         if not plan_ids:
             return []
-        found = await self._select(_waiting_buy() & (account_order.c.plan_id == func.any(sorted(plan_ids))))
+        found = await self._select(_WAITING_BUYS, {"plan_ids": sorted(plan_ids)})
         buys: dict[PlanId, list[OrderRecord]] = {}
         for order in found:
             buys.setdefault(order.plan_id, []).append(order)
         if not buys:
             return []
-        # Of a buy that was given up only what is in blocks can still cost anything.
-        leaving = case((_NOT_GIVEN_UP, account_order.c.released), else_=account_order.c.placed)
-        under_way = leaving - account_order.c.ended
-        sums = await self._connection.execute(
-            select(
-                account_order.c.plan_id,
-                plan.c.available_cash,
-                _sum(account_order.c.filled_amount - account_order.c.fees, Side.SELL).label("final"),
-                _sum(account_order.c.settling_amount, Side.SELL).label("settling"),
-                _sum(
-                    account_order.c.filled_amount + account_order.c.fees + under_way * account_order.c.unit_cost_max,
-                    Side.BUY,
-                ).label("committed"),
-                func.bool_or((account_order.c.placed > account_order.c.ended) | _ready()).label("more_to_come"),
-            )
-            .join(plan, plan.c.plan_id == account_order.c.plan_id)
-            .where(account_order.c.plan_id == func.any(sorted(buys)))
-            .group_by(account_order.c.plan_id, plan.c.available_cash)
-            .order_by(account_order.c.plan_id)
-        )
+        sums = await self._connection.execute(_MONEY, {"plan_ids": sorted(buys)})
         return [
             ShortPlan(
                 plan_id=PlanId(row.plan_id),
@@ -158,41 +226,20 @@ class Orders:
 
     async def unchecked_orders(self, before: datetime, limit: int) -> list[OrderRecord]:
         """Return orders that could go into a block, and were not checked since `before`; oldest first."""
-        found = await self._connection.execute(
-            select(*_COLUMNS)
-            .where(_ready(), account_order.c.check_time.is_(None) | (_AT_ONCE & (account_order.c.check_time < before)))
-            .order_by(account_order.c.create_time, account_order.c.order_id)
-            .limit(limit)
-        )
-        return [rows.order_of(row) for row in found]
+        return await self._select(_UNCHECKED, {"before": before, "limit": limit})
 
     async def scheduled_orders(self, due: datetime, limit: int) -> list[OrderRecord]:
         """Return orders that go in parts and of which the next is due by then, or that have no timetable yet, by id."""
-        next_due = account_order.c.schedule_due
-        return await self._select(_ready() & ~_AT_ONCE & (next_due.is_(None) | (next_due <= due)), limit)
+        return await self._select(_SCHEDULED, {"due": due, "limit": limit})
 
     async def readiness(self, checked_since: datetime) -> Readiness | None:
         """Return what is ready to go into blocks; None when nothing is."""
-        row = (
-            await self._connection.execute(
-                select(
-                    func.count().label("orders"),
-                    func.min(account_order.c.update_time).label("oldest"),
-                    func.max(account_order.c.update_time).label("newest"),
-                ).where(_ready(), _AT_ONCE, _checked_since(checked_since))
-            )
-        ).one()
+        row = (await self._connection.execute(_READINESS, {"checked_since": checked_since})).one()
         return None if row.orders == 0 else Readiness(row.orders, row.oldest, row.newest)
 
     async def ready_orders(self, checked_since: datetime, limit: int) -> list[OrderRecord]:
         """Return orders that may go into a block and were checked since then, oldest first."""
-        found = await self._connection.execute(
-            select(*_COLUMNS)
-            .where(_ready(), _AT_ONCE, _checked_since(checked_since))
-            .order_by(account_order.c.create_time, account_order.c.order_id)
-            .limit(limit)
-        )
-        return [rows.order_of(row) for row in found]
+        return await self._select(_READY, {"checked_since": checked_since, "limit": limit})
 
     async def unsent_orders(self, scope: Scope | None, expired_at: datetime | None) -> list[OrderRecord]:
         """Return open orders with something not in a block: within a scope, or of plans that expired by then."""
@@ -202,21 +249,24 @@ class Orders:
             which &= _within(scope)
         if expired_at is not None:
             which &= account_order.c.expire_time <= expired_at
-        return await self._select(which)
+        return await self._select(_chosen(which))
 
     async def list_orders(self, which: OrderFilter, after: str, limit: int) -> list[OrderRecord]:
         """Return orders after an id, by id."""
-        return await self._select((account_order.c.order_id > after) & _which(which), limit)
+        after_it = account_order.c.order_id > after
+        return await self._select(_chosen(after_it & _which(which), limited=True), {"limit": limit})
 
     async def changed_orders(self, which: OrderFilter, since: datetime, after: str, limit: int) -> list[OrderRecord]:
         """Return orders that changed at `since` or later, after an id, by id."""
         changed = (account_order.c.update_time >= since) & (account_order.c.order_id > after)
-        return await self._select(changed & _which(which), limit)
+        return await self._select(_chosen(changed & _which(which), limited=True), {"limit": limit})
 
     async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
         """Return orders that are over after an id, by id."""
         which: ColumnElement[bool] = account_order.c.state.in_(CLOSED_STATES) & (account_order.c.order_id > after)
-        return await self._select(which if run_id is None else which & (account_order.c.run_id == run_id), limit)
+        if run_id is not None:
+            which &= account_order.c.run_id == run_id
+        return await self._select(_chosen(which, limited=True), {"limit": limit})
 
     async def orders_by_state(self) -> dict[LifeState, int]:
         """Return how many orders are in each state."""
@@ -225,9 +275,8 @@ class Orders:
         )
         return {LifeState(row.state): row.orders for row in found}
 
-    async def _select(self, which: ColumnElement[bool], limit: int | None = None) -> list[OrderRecord]:
-        statement: Any = select(*_COLUMNS).where(which).order_by(account_order.c.order_id).limit(limit)
-        return [rows.order_of(row) for row in await self._connection.execute(statement)]
+    async def _select(self, which: Select[Any], values: Mapping[str, object] | None = None) -> list[OrderRecord]:
+        return [rows.order_of(row) for row in await self._connection.execute(which, values)]
 
 
 def _which(which: OrderFilter) -> ColumnElement[bool]:
@@ -241,26 +290,6 @@ def _which(which: OrderFilter) -> ColumnElement[bool]:
     if which.state is not None:
         wanted &= account_order.c.state == which.state
     return wanted
-
-
-def _waiting_buy() -> ColumnElement[bool]:
-    return (
-        (account_order.c.side == literal_column("'BUY'"))
-        & (account_order.c.quantity > account_order.c.released)
-        & _NOT_GIVEN_UP
-    )
-
-
-def _sum(amount: ColumnElement[Any], side: Side) -> ColumnElement[Any]:
-    return func.coalesce(func.sum(amount).filter(account_order.c.side == side), 0)
-
-
-def _ready() -> ColumnElement[bool]:
-    return (account_order.c.released > account_order.c.placed) & _NOT_GIVEN_UP
-
-
-def _checked_since(instant: datetime) -> ColumnElement[bool]:
-    return func.coalesce(account_order.c.check_time >= instant, false())
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

@@ -1,4 +1,7 @@
-"""Keeps the sandbox venue's record in PostgreSQL, in transactions of its own."""
+"""Keeps the sandbox venue's record in PostgreSQL, in transactions of its own.
+
+What is asked again and again is written once, as in execution's own store; what differs are its parameters.
+"""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -6,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, func, insert, select, text
+from sqlalchemy import Integer, Row, Text, bindparam, func, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +36,45 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 VENUE_LOCK = 0x6578_6563_0003
 REPLACED = Replaced.__name__
 _ORDER = tables.order.c
+_SAID = tables.report.c
+
+_LOCK = text(f"SELECT pg_advisory_xact_lock({VENUE_LOCK})")
+_MARKET = select(
+    *(tables.market.c.currency, tables.market.c.spread_bps, tables.market.c.fee_bps, tables.market.c.seed),
+    *(tables.market.c.fill_share_max, tables.market.c.market_time),
+)
+_PRICES = select(tables.price.c.instrument_id, tables.price.c.price).where(
+    tables.price.c.instrument_id == func.any(bindparam("instrument_ids", type_=ARRAY(Text)))
+)
+_ORDERS = select(*_ORDER).order_by(_ORDER.client_order_id)
+_ORDER_NAMED = select(*_ORDER).where(_ORDER.client_order_id == bindparam("client_order_id"))
+_KNOWN = select(_ORDER.client_order_id).where(
+    _ORDER.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))
+)
+_NEW = _ORDERS.where(~_ORDER.acknowledged)
+_OPEN = _ORDERS.where(_ORDER.open)
+_OPEN_DUE = _OPEN.where(_ORDER.due_time <= bindparam("due"))
+_TAKE = upsert(tables.order).on_conflict_do_nothing()
+_CHANGE = upsert(tables.order)
+_CHANGE = _CHANGE.on_conflict_do_update(
+    index_elements=["client_order_id"],
+    set_={
+        name: _CHANGE.excluded[name]
+        for name in (
+            *("quantity", "limit_price", "filled_quantity", "gross_amount", "fees"),
+            *("executions", "open", "acknowledged", "suspended"),
+        )
+    },
+)
+_REPORTS = select(_SAID.position, _SAID.client_order_id, _SAID.kind, _SAID.content, _SAID.report_time)
+_REPORTS_AFTER = (
+    _REPORTS.where(_SAID.position > bindparam("after"))
+    .order_by(_SAID.position)
+    .limit(bindparam("limit", type_=Integer))
+)
+_REPORT_NAMED = _REPORTS.where(_SAID.report_id == bindparam("report_id"))
+_REPORTS_ABOUT = _REPORTS.where(_SAID.client_order_id == bindparam("client_order_id")).order_by(_SAID.position)
+_LAST = select(func.max(_SAID.position))
 
 
 class PostgresBook:
@@ -43,22 +86,11 @@ class PostgresBook:
 
     async def lock(self) -> None:
         """Wait for other transactions of the venue."""
-        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": VENUE_LOCK})
+        await self._connection.execute(_LOCK)
 
     async def market(self) -> MarketSetting | None:
         """Return the market; None before one was loaded."""
-        row = (
-            await self._connection.execute(
-                select(
-                    tables.market.c.currency,
-                    tables.market.c.spread_bps,
-                    tables.market.c.fee_bps,
-                    tables.market.c.seed,
-                    tables.market.c.fill_share_max,
-                    tables.market.c.market_time,
-                )
-            )
-        ).one_or_none()
+        row = (await self._connection.execute(_MARKET)).one_or_none()
         if row is None:
             return None
         return MarketSetting(
@@ -92,72 +124,50 @@ class PostgresBook:
 
     async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
         """Return middle prices."""
-        found = await self._connection.execute(
-            select(tables.price.c.instrument_id, tables.price.c.price).where(
-                tables.price.c.instrument_id == func.any(sorted(instrument_ids))
-            )
-        )
+        found = await self._connection.execute(_PRICES, {"instrument_ids": sorted(instrument_ids)})
         return {InstrumentId(row.instrument_id): row.price for row in found}
 
     async def order(self, client_order_id: str) -> RestingOrder | None:
         """Return an order."""
-        found = (
-            await self._connection.execute(select(*_ORDER).where(_ORDER.client_order_id == client_order_id))
-        ).one_or_none()
+        found = (await self._connection.execute(_ORDER_NAMED, {"client_order_id": client_order_id})).one_or_none()
         return None if found is None else _order_of(found)
 
     async def orders(self) -> list[RestingOrder]:
         """Return all orders, by client order id."""
-        found = await self._connection.execute(select(*_ORDER).order_by(_ORDER.client_order_id))
+        found = await self._connection.execute(_ORDERS)
         return [_order_of(row) for row in found]
 
     async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
         """Return those of the names that orders have."""
-        found = await self._connection.execute(
-            select(_ORDER.client_order_id).where(_ORDER.client_order_id == func.any(sorted(client_order_ids)))
-        )
+        found = await self._connection.execute(_KNOWN, {"client_order_ids": sorted(client_order_ids)})
         return frozenset(found.scalars())
 
     async def add(self, orders: Sequence[RestingOrder]) -> None:
         """Take new orders; those whose names are taken stay as they are."""
         if orders:
-            taking = upsert(tables.order).on_conflict_do_nothing()
-            await self._connection.execute(taking, [_order_values(order) for order in orders])
+            await self._connection.execute(_TAKE, [_order_values(order) for order in orders])
 
     async def new_orders(self) -> list[RestingOrder]:
         """Return the orders that nobody was told of yet, by client order id."""
-        found = await self._connection.execute(
-            select(*_ORDER).where(~_ORDER.acknowledged).order_by(_ORDER.client_order_id)
-        )
+        found = await self._connection.execute(_NEW)
         return [_order_of(row) for row in found]
 
     async def open_orders(self, due: datetime | None) -> list[RestingOrder]:
         """Return the open orders, by client order id: those due by then, or all."""
-        which = _ORDER.open if due is None else _ORDER.open & (_ORDER.due_time <= due)
-        found = await self._connection.execute(select(*_ORDER).where(which).order_by(_ORDER.client_order_id))
+        which, values = (_OPEN, {}) if due is None else (_OPEN_DUE, {"due": due})
+        found = await self._connection.execute(which, values)
         return [_order_of(row) for row in found]
 
     async def save(self, orders: Sequence[RestingOrder]) -> None:
         """Record how orders changed."""
-        if not orders:
-            return
-        statement = upsert(tables.order)
-        changing = (
-            *("quantity", "limit_price", "filled_quantity", "gross_amount", "fees"),
-            *("executions", "open", "acknowledged", "suspended"),
-        )
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["client_order_id"], set_={name: statement.excluded[name] for name in changing}
-            ),
-            [_order_values(order) for order in orders],
-        )
+        if orders:
+            await self._connection.execute(_CHANGE, [_order_values(order) for order in orders])
 
     async def say(self, reports: Sequence[tuple[str, Report, datetime]]) -> None:
         """Append reports about orders to the venue's stream, without a gap."""
         if not reports:
             return
-        last = (await self._connection.execute(select(func.max(tables.report.c.position)))).scalar() or 0
+        last = (await self._connection.execute(_LAST)).scalar() or 0
         values = []
         for position, (client_order_id, report, time) in enumerate(reports, last + 1):
             kind, content = report_text(report)
@@ -175,33 +185,12 @@ class PostgresBook:
 
     async def said(self, after: int, limit: int) -> list[VenueReport]:
         """Return the venue's stream after a position."""
-        found = await self._connection.execute(
-            select(
-                tables.report.c.position,
-                tables.report.c.client_order_id,
-                tables.report.c.kind,
-                tables.report.c.content,
-                tables.report.c.report_time,
-            )
-            .where(tables.report.c.position > after)
-            .order_by(tables.report.c.position)
-            .limit(limit)
-        )
+        found = await self._connection.execute(_REPORTS_AFTER, {"after": after, "limit": limit})
         return [_report_of(row) for row in found]
 
     async def said_as(self, report_id: str) -> VenueReport | None:
         """Return a report of the venue's stream by its id."""
-        found = (
-            await self._connection.execute(
-                select(
-                    tables.report.c.position,
-                    tables.report.c.client_order_id,
-                    tables.report.c.kind,
-                    tables.report.c.content,
-                    tables.report.c.report_time,
-                ).where(tables.report.c.report_id == report_id)
-            )
-        ).one_or_none()
+        found = (await self._connection.execute(_REPORT_NAMED, {"report_id": report_id})).one_or_none()
         return None if found is None else _report_of(found)
 
     async def voided(self, report_id: str) -> bool:
@@ -211,12 +200,7 @@ class PostgresBook:
 
     async def said_about(self, client_order_id: str) -> list[VenueReport]:
         """Return everything that was said about an order."""
-        kept = tables.report.c
-        found = await self._connection.execute(
-            select(kept.position, kept.client_order_id, kept.kind, kept.content, kept.report_time)
-            .where(kept.client_order_id == client_order_id)
-            .order_by(kept.position)
-        )
+        found = await self._connection.execute(_REPORTS_ABOUT, {"client_order_id": client_order_id})
         return [_report_of(row) for row in found]
 
     async def renamed(self, request_ids: Collection[str]) -> dict[str, str]:
@@ -240,7 +224,7 @@ class PostgresBook:
 
     async def last_position(self) -> int:
         """Return where the venue's stream ends; 0 when nothing was said."""
-        return (await self._connection.execute(select(func.max(tables.report.c.position)))).scalar() or 0
+        return (await self._connection.execute(_LAST)).scalar() or 0
 
     async def instruct(self, instruction: AllocationInstruction, view: InstructionView) -> None:
         """Record an allocation instruction; one that is known stays as it is."""
