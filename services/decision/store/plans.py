@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, and_, any_, cast, func, literal, or_, select, text, update
+from sqlalchemy import Select, any_, cast, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -21,6 +21,7 @@ from services.decision.domain.problem import RecentTrade
 from services.decision.domain.recorded import read_recorded, recorded_bytes
 from services.decision.domain.run import Run
 from services.decision.store.plan_rows import LISTED, plan_of
+from services.decision.store.statements import EXPIRE, held_back
 from services.decision.store.submissions import SubmissionStore
 from services.decision.tables.runs import LIVE, closed_order, plan, run
 from services.kernel.errors import Conflict
@@ -169,7 +170,7 @@ class PlanStore(SubmissionStore):
         """Withdraw the run's plans that are not being submitted, and return them without content."""
         change = (
             update(plan)
-            .where(plan.c.run_id == run_id, _unsent())
+            .where(plan.c.run_id == run_id, held_back())
             .values(state=PlanState.WITHDRAWN.value, update_time=at)
             .returning(*LISTED)
         )
@@ -179,7 +180,7 @@ class PlanStore(SubmissionStore):
         """End the plans of accounts that are not being submitted, and return them without content."""
         change = (
             update(plan)
-            .where(plan.c.account_id.in_(account_ids), _unsent())
+            .where(plan.c.account_id.in_(account_ids), held_back())
             .values(state=PlanState.SUPERSEDED.value, update_time=at)
             .returning(*LISTED)
         )
@@ -187,21 +188,8 @@ class PlanStore(SubmissionStore):
 
     async def expire(self, market_time: datetime, at: datetime, limit: int) -> Sequence[Plan]:
         """Expire plans that are too old and not being submitted, and return them without content."""
-        old = (
-            select(plan.c.plan_id)
-            .where(_unsent(), plan.c.expire_time <= market_time)
-            .order_by(plan.c.expire_time)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("old")
-        )
-        change = (
-            update(plan)
-            .where(plan.c.plan_id == old.c.plan_id)
-            .values(state=PlanState.EXPIRED.value, update_time=at)
-            .returning(*LISTED)
-        )
-        return [plan_of(row) for row in await self.connection.execute(change)]
+        which = {"market_time": market_time, "at": at, "limit": limit}
+        return [plan_of(row) for row in await self.connection.execute(EXPIRE, which)]
 
     async def worked(self, plan_ids: Collection[PlanId], at: datetime) -> Sequence[Plan]:
         """Move submitted plans that execution reports on to WORKING, and return those that moved."""
@@ -377,12 +365,6 @@ def _new_row(of: Run, new: NewPlan, at: datetime) -> dict[str, Any]:
         "open_orders": 0 if release is None else len(release.trades),
         "no_trade_reason": draft.outline.no_trade_reason,
     }
-
-
-def _unsent() -> Any:  # noqa: ANN401 - a condition
-    """Return the condition for a plan that execution cannot have."""
-    held = plan.c.state == PlanState.HELD.value
-    return or_(held, and_(plan.c.state == PlanState.APPROVED.value, plan.c.submission_id.is_(None)))
 
 
 def _texts(values: Collection[str]) -> Any:  # noqa: ANN401 - an array parameter

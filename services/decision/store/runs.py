@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, Text, and_, any_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, Select, Text, and_, any_, exists, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,15 @@ from services.decision.app.ports.runs import Pins, ShardAccount
 from services.decision.domain.outline import Totals
 from services.decision.domain.plan import PlanOutcome
 from services.decision.domain.run import Run, RunProgress, RunState, Shard, shards
+from services.decision.store.statements import (
+    CLAIM_PIN,
+    CLAIM_SHARD,
+    EXECUTED,
+    ONE_RUN,
+    ONE_RUN_LOCKED,
+    RUN,
+    SHARD_ACCOUNTS,
+)
 from services.decision.tables.book import account, snapshot
 from services.decision.tables.runs import plan, run, run_account, run_policy, run_shard
 from services.kernel.errors import Conflict
@@ -22,7 +31,6 @@ from services.kernel.ids import AccountId, HouseholdId, PolicyHash, RunId
 # Rows written by one statement; each row binds a few parameters, and a statement takes at most 32,767.
 ROWS_PER_INSERT = 5_000
 
-_RUN = [column for column in run.c if column.name not in ("sequence", "pin_after_time")]
 _TOTALS = (
     "value",
     "drift_before_value",
@@ -84,28 +92,27 @@ class RunStore:
 
     async def get(self, run_id: RunId) -> Run | None:
         """Return a run."""
-        row = (await self.connection.execute(select(*_RUN).where(run.c.run_id == run_id))).one_or_none()
+        row = (await self.connection.execute(ONE_RUN, {"run_id": run_id})).one_or_none()
         return None if row is None else _run(row)
 
     async def lock(self, run_id: RunId) -> Run | None:
         """Return a run that nobody else changes before this transaction ends."""
-        wanted = select(*_RUN).where(run.c.run_id == run_id).with_for_update()
-        row = (await self.connection.execute(wanted)).one_or_none()
+        row = (await self.connection.execute(ONE_RUN_LOCKED, {"run_id": run_id})).one_or_none()
         return None if row is None else _run(row)
 
     async def progress(self, run_id: RunId) -> RunProgress | None:
         """Return a run and how far it is."""
-        found = await self._progress(select(run.c.sequence, *_RUN).where(run.c.run_id == run_id))
+        found = await self._progress(select(run.c.sequence, *RUN).where(run.c.run_id == run_id))
         return found[0][1] if found else None
 
     async def newest(self, before: int | None, limit: int) -> Sequence[tuple[int, RunProgress]]:
         """Return runs with their number, newest first, those before number `before`."""
-        wanted = select(run.c.sequence, *_RUN).order_by(run.c.sequence.desc()).limit(limit)
+        wanted = select(run.c.sequence, *RUN).order_by(run.c.sequence.desc()).limit(limit)
         return await self._progress(wanted if before is None else wanted.where(run.c.sequence < before))
 
     async def decided_by(self, as_of_time: datetime | None) -> Run | None:
         """Return the run that decided for the latest business instant up to this one, of all for None."""
-        wanted = select(*_RUN).where(run.c.decided_time.is_not(None))
+        wanted = select(*RUN).where(run.c.decided_time.is_not(None))
         if as_of_time is not None:
             wanted = wanted.where(run.c.as_of_time <= as_of_time)
         newest = wanted.order_by(run.c.as_of_time.desc(), run.c.sequence.desc()).limit(1)
@@ -139,25 +146,7 @@ class RunStore:
 
     async def claim_pin(self, now: datetime, until: datetime) -> Run | None:
         """Take the oldest run that is not pinned, for nobody else until `until`."""
-        following = (
-            select(run.c.run_id)
-            .where(
-                run.c.state == RunState.DECIDING.value,
-                run.c.pinned_time.is_(None),
-                or_(run.c.pin_after_time.is_(None), run.c.pin_after_time <= now),
-            )
-            .order_by(run.c.sequence)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .cte("following")
-        )
-        claim = (
-            update(run)
-            .where(run.c.run_id == following.c.run_id)
-            .values(pin_attempts=run.c.pin_attempts + 1, pin_after_time=until)
-            .returning(*_RUN)
-        )
-        row = (await self.connection.execute(claim)).one_or_none()
+        row = (await self.connection.execute(CLAIM_PIN, {"now": now, "until": until})).one_or_none()
         return None if row is None else _run(row)
 
     async def hold_pin(self, claimed: Run, until: datetime) -> None:
@@ -209,27 +198,7 @@ class RunStore:
 
     async def claim_shard(self, now: datetime, until: datetime) -> Shard | None:
         """Take the next shard of the oldest pinned run, for nobody else until `until`."""
-        following = (
-            select(run_shard.c.run_id, run_shard.c.number)
-            .join(run, run.c.run_id == run_shard.c.run_id)
-            .where(
-                run.c.state == RunState.DECIDING.value,
-                run.c.pinned_time.is_not(None),
-                run_shard.c.done_time.is_(None),
-                or_(run_shard.c.lease_time.is_(None), run_shard.c.lease_time <= now),
-            )
-            .order_by(run.c.sequence, run_shard.c.number)
-            .limit(1)
-            .with_for_update(of=run_shard, skip_locked=True)
-            .cte("following")
-        )
-        claim = (
-            update(run_shard)
-            .where(run_shard.c.run_id == following.c.run_id, run_shard.c.number == following.c.number)
-            .values(attempt=run_shard.c.attempt + 1, lease_time=until)
-            .returning(run_shard.c.run_id, run_shard.c.number, run_shard.c.attempt)
-        )
-        row = (await self.connection.execute(claim)).one_or_none()
+        row = (await self.connection.execute(CLAIM_SHARD, {"now": now, "until": until})).one_or_none()
         return None if row is None else Shard(RunId(row.run_id), row.number, row.attempt)
 
     async def hold_shard(self, shard: Shard, until: datetime) -> None:
@@ -241,22 +210,10 @@ class RunStore:
 
     async def shard_accounts(self, shard: Shard) -> Sequence[ShardAccount]:
         """Return the shard's accounts, ascending."""
-        wanted = (
-            select(run_account.c.account_id, run_account.c.policy_hash, run_policy.c.version_hashes)
-            .join(
-                run_policy,
-                and_(
-                    run_policy.c.run_id == run_account.c.run_id,
-                    run_policy.c.policy_hash == run_account.c.policy_hash,
-                ),
-                isouter=True,
-            )
-            .where(run_account.c.run_id == shard.run_id, run_account.c.shard_number == shard.number)
-            .order_by(run_account.c.account_id)
-        )
+        named = {"run_id": shard.run_id, "number": shard.number}
         return [
             ShardAccount(AccountId(row.account_id), PolicyHash(row.policy_hash or ""), tuple(row.version_hashes or ()))
-            for row in await self.connection.execute(wanted)
+            for row in await self.connection.execute(SHARD_ACCOUNTS, named)
         ]
 
     async def complete_shard(
@@ -279,14 +236,7 @@ class RunStore:
 
     async def executed(self, at: datetime) -> Sequence[Run]:
         """Move runs of which no plan is approved or worked any more to DONE, and return them."""
-        working = exists().where(plan.c.run_id == run.c.run_id, plan.c.state.in_(("APPROVED", "WORKING")))
-        done = (
-            update(run)
-            .where(run.c.state == RunState.EXECUTING.value, ~working)
-            .values(state=RunState.DONE.value, end_time=at, note="")
-            .returning(*_RUN)
-        )
-        return [_run(row) for row in await self.connection.execute(done)]
+        return [_run(row) for row in await self.connection.execute(EXECUTED, {"at": at})]
 
     async def _progress(self, wanted: Select[Any]) -> Sequence[tuple[int, RunProgress]]:
         rows = (await self.connection.execute(wanted)).all()

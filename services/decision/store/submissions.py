@@ -10,15 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.decision.app.ports.execution import ApprovedPlan, SignedPlan, Submission
 from services.decision.domain.plan import Plan, PlanState
 from services.decision.domain.plan_parts import read_release
-from services.decision.domain.run import RunState
 from services.decision.store.plan_rows import LISTED, plan_of
+from services.decision.store.statements import CLAIM_SUBMISSION, OLDEST_UNSENT, UNSENT
 from services.decision.tables.runs import plan, run, submission
 from services.kernel.errors import Conflict
 from services.kernel.ids import PlanId, RunId
-
-# Runs whose approved plans may be sent: decided as a whole. A plan that a person approves later belongs to a run that
-# is done already.
-SENDING_STATES = (RunState.EXECUTING.value, RunState.DONE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +25,11 @@ class SubmissionStore:
 
     async def approved(self, market_time: datetime, limit: int) -> Sequence[ApprovedPlan]:
         """Return approved plans of one run that is decided; nobody else gets them meanwhile."""
-        unsent = (
-            plan.c.state == PlanState.APPROVED.value,
-            plan.c.submission_id.is_(None),
-            plan.c.expire_time > market_time,
-        )
-        oldest = (
-            select(run.c.run_id)
-            .join(plan, plan.c.run_id == run.c.run_id)
-            .where(run.c.state.in_(SENDING_STATES), *unsent)
-            .order_by(run.c.sequence)
-            .limit(1)
-        )
-        run_id = (await self.connection.execute(oldest)).scalar()
+        run_id = (await self.connection.execute(OLDEST_UNSENT, {"market_time": market_time})).scalar()
         if run_id is None:
             return ()
-        wanted = select(*LISTED, plan.c.content).where(plan.c.run_id == run_id, *unsent)
-        rows = await self.connection.execute(
-            wanted.order_by(plan.c.plan_id).limit(limit).with_for_update(skip_locked=True)
-        )
+        which = {"run_id": run_id, "market_time": market_time, "limit": limit}
+        rows = await self.connection.execute(UNSENT, which)
         return [ApprovedPlan(plan_of(row), read_release(row.content)) for row in rows]
 
     async def submit(self, new: Submission, at: datetime) -> None:
@@ -82,21 +64,7 @@ class SubmissionStore:
 
     async def claim_submission(self, now: datetime, until: datetime) -> Submission | None:
         """Take a submission that is not acknowledged, for nobody else until `until`, and count the attempt."""
-        waiting = (
-            select(submission.c.submission_id)
-            .where(submission.c.acknowledge_time.is_(None), submission.c.next_time <= now)
-            .order_by(submission.c.next_time, submission.c.submission_id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .cte("waiting")
-        )
-        claim = (
-            update(submission)
-            .where(submission.c.submission_id == waiting.c.submission_id)
-            .values(attempts=submission.c.attempts + 1, next_time=until)
-            .returning(submission.c.submission_id, submission.c.run_id, submission.c.attempts)
-        )
-        claimed = (await self.connection.execute(claim)).one_or_none()
+        claimed = (await self.connection.execute(CLAIM_SUBMISSION, {"now": now, "until": until})).one_or_none()
         if claimed is None:
             return None
         trace_parent = (
