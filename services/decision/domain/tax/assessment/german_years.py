@@ -1,6 +1,8 @@
 """What the Bundestag and the Ministry of Finance set for each year, and of which assets a part is exempt: dated data.
 
-Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4, § 20 Abs. 1 to 3.
+Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4, § 20 Abs. 1 to 3. Base rates are those that the
+Ministry published: letters of 4 January 2018 (0.87 %), 29 January 2020 (0.07 %), 6 January 2021 (-0.45 %), those of the
+other years alike; compared with reports of the letters of 2018, 2020, 2021, 2023 and 2025.
 """
 
 from collections.abc import Mapping
