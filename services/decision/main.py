@@ -27,6 +27,8 @@ from evenkeel.decision.v1.run_service_pb2 import DESCRIPTOR as RUN
 from evenkeel.decision.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from evenkeel.decision.v1.tax_service_pb2 import DESCRIPTOR as TAX
 from evenkeel.decision.v1.tax_service_pb2_grpc import add_TaxServiceServicer_to_server
+from evenkeel.decision.v1.year_end_service_pb2 import DESCRIPTOR as YEAR_END
+from evenkeel.decision.v1.year_end_service_pb2_grpc import add_YearEndServiceServicer_to_server
 from evenkeel.execution.v1.execution_service_pb2 import DESCRIPTOR as EXECUTION
 from evenkeel.policy.v1.policy_service_pb2 import DESCRIPTOR as POLICY
 from evenkeel.policy.v1.profile_service_pb2 import DESCRIPTOR as PROFILE
@@ -39,6 +41,7 @@ from services.decision.api.plans import PlanServicer
 from services.decision.api.prices import PriceServicer
 from services.decision.api.runs import RunServicer
 from services.decision.api.taxes import TaxServicer
+from services.decision.api.year_ends import YearEndServicer
 from services.decision.app.batches import BatchApp
 from services.decision.app.book import BookApp
 from services.decision.app.changes import Changes
@@ -59,6 +62,7 @@ from services.decision.app.submitting import Submitting
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
 from services.decision.app.valuing import Valuing
+from services.decision.app.year_ends import YearEndApp
 from services.decision.clients.compiling import keep_compiled
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import GrpcPolicy
@@ -239,6 +243,11 @@ def build(
                 TaxApp(clock, taxes.read, taxes.begin, asks_policy),
                 TaxLawApp(clock, TaxLawSessions(database).begin),
             ),
+        ),
+        Servicer(
+            YEAR_END.services_by_name["YearEndService"].full_name,
+            add_YearEndServiceServicer_to_server,
+            YearEndServicer(YearEndApp(clock, taxes.read, asks_policy, solver)),
         ),
         Servicer(
             OPERATIONS.services_by_name["Operations"].full_name,

@@ -1,17 +1,20 @@
 """The histories that docs/tax.md shows can be sent as they stand."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from evenkeel.decision.v1.year_end_service_pb2 import GermanyTaxpayers
 from services.decision.api.tax_action_messages import wish_of
 from services.decision.api.tax_event_messages import accounts_named, events_of
 from services.decision.api.tax_law_messages import amounts_of
 from services.decision.api.tax_ledger_messages import owners_of
 from services.decision.api.tax_messages import history_of
 from services.decision.api.taxpayer_messages import rules_of
+from services.decision.api.year_end_messages import named_of
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     Disposal,
@@ -22,11 +25,14 @@ from services.decision.domain.tax.assessment.history import (
     Split,
 )
 from services.decision.domain.tax.assessment.rows import Redemption
+from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.laws import LAWS, law_book, proposed_amounts
 from services.kernel.errors import Invalid
+from tools.cli import year_ends
 from tools.cli.documents import message_from_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
+(TABLE,) = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
 WHOLE, COUNTRIES, LAW, EVENTS, LEDGER, GIVEN, ACTIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -85,3 +91,24 @@ def test_a_date_that_is_none_is_named():
         message_from_yaml("splits: [{date: 31.3.2025}]", pb.PreviewTaxYearRequest())
 
     assert caught.value.violations[0].field == "splits[0].date"
+
+
+def test_the_table_of_taxpayers_can_be_sent_and_a_column_or_number_that_nobody_knows_is_named(tmp_path):
+    file = tmp_path / "taxpayers.csv"
+    file.write_text(TABLE)
+    pieces = list(year_ends._pieces(year_ends._rows(file)))
+    (_, american), (_, british) = [named_of(year_ends.taxpayers_message(each, GermanyTaxpayers())) for each in pieces]
+
+    assert [(each.taxpayer_id, each.household_id, len(each.owners)) for each in american] == [
+        ("smith", "household-0001", 0), ("jones", None, 3),
+    ]  # fmt: skip
+    assert american[0].rules.filing_status is FilingStatus.MARRIED_JOINT
+    assert american[1].rules.state_rate == Decimal("0.05")
+    assert british[0].rules.taxable_income == 61_000
+    for wrong, said in (("country", "land"), ("US", "FR")):
+        file.write_text(TABLE.replace(wrong, said))
+        with pytest.raises(Invalid, match=said):
+            list(year_ends._rows(file))
+    file.write_text(TABLE.replace("95000", "much"))
+    with pytest.raises(Invalid, match="line 3, ordinary_income"):
+        [year_ends.taxpayers_message(each, GermanyTaxpayers()) for each in year_ends._pieces(year_ends._rows(file))]

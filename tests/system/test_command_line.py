@@ -100,6 +100,15 @@ accounts: [{account_id: account-00001, owner: OWNER_TAXPAYER}]
     assert compared.code == 0, compared.err
     assert "everything would bring" in compared.out
     assert "after tax" in compared.out
+    table, folder = tmp_path / "taxpayers.csv", tmp_path / "year-end"
+    table.write_text(
+        "taxpayer_id,country,account_ids,filing_status\none,US,account-00001,SINGLE\ntwo,US,account-00002,\n"
+    )
+    ends = await evenkeel("tax", "year-ends", "2023", str(table), "--to", str(folder), "--whole", "US")
+    assert ends.code == 0, ends.err
+    assert "refused: TAXPAYER_UNKNOWN" in ends.out
+    assert (folder / "years-US.csv").read_text().splitlines()[1].startswith("one,0,")
+    assert "two,,TAXPAYER_UNKNOWN" in (folder / "refused.csv").read_text()
     file.write_text("withdrawn_event_ids: [typed-1]")
     assert "1 withdrawn" in (await evenkeel("tax", "record", "-f", str(file))).out
 

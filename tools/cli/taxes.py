@@ -12,6 +12,7 @@ from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import message_from_yaml
 from tools.cli.text import money, number, state
+from tools.cli.year_ends import year_ends
 from tools.client.session import Evenkeel
 from tools.client.values import civil_date, new_request_id
 
@@ -186,6 +187,9 @@ def years(
         out.print(rows)
 
     show(context, found, readable)
+
+
+app.command("year-ends")(year_ends)
 
 
 @app.command()

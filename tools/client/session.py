@@ -19,6 +19,7 @@ from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub
+from evenkeel.decision.v1.year_end_service_pb2_grpc import YearEndServiceStub
 from evenkeel.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from evenkeel.execution.v1.fix_service_pb2_grpc import FixServiceStub
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
@@ -33,7 +34,7 @@ from tools.client.profile import Profile
 CONTRACTS = {
     "policy": tuple(f"evenkeel.policy.v1.{name}Service" for name in ("Policy", "Profile", "Rollout", "Stop")),
     "decision": tuple(
-        f"evenkeel.decision.v1.{name}Service" for name in ("Batch", "Book", "Plan", "Price", "Run", "Tax")
+        f"evenkeel.decision.v1.{name}Service" for name in ("Batch", "Book", "Plan", "Price", "Run", "Tax", "YearEnd")
     ),
     "execution": tuple(f"evenkeel.execution.v1.{name}Service" for name in ("Execution", "Fix", "Sandbox")),
     "audit": tuple(
@@ -74,6 +75,7 @@ class Evenkeel:
         self.runs = RunServiceStub(decision)
         self.plans = PlanServiceStub(decision)
         self.taxes = TaxServiceStub(decision)
+        self.year_ends = YearEndServiceStub(decision)
         self.operations = OperationsStub(decision)  # type: ignore[no-untyped-call]  # published without types
         self.execution = ExecutionServiceStub(execution)
         self.sandbox = SandboxServiceStub(execution)

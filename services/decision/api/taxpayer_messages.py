@@ -1,13 +1,14 @@
 """What a country's rules must know of a taxpayer, from messages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeAlias
 
 from google.type import decimal_pb2
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from evenkeel.decision.v1 import year_end_service_pb2 as year_end_pb
 from services.decision.api.asset_kinds import ASSET_KINDS
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.canada import Canada
@@ -23,14 +24,14 @@ from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.runtime.wire import decimal_of
 
 _Taxpayer: TypeAlias = pb.UnitedStatesTaxpayer | pb.UnitedKingdomTaxpayer | pb.CanadaTaxpayer | pb.GermanyTaxpayer
-_STATUSES: Mapping[pb.UnitedStatesTaxpayer.FilingStatus.ValueType, FilingStatus] = {
+STATUSES: Mapping[pb.UnitedStatesTaxpayer.FilingStatus.ValueType, FilingStatus] = {
     pb.UnitedStatesTaxpayer.FILING_STATUS_SINGLE: FilingStatus.SINGLE,
     pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_JOINT: FilingStatus.MARRIED_JOINT,
     pb.UnitedStatesTaxpayer.FILING_STATUS_MARRIED_SEPARATE: FilingStatus.MARRIED_SEPARATE,
     pb.UnitedStatesTaxpayer.FILING_STATUS_HEAD_OF_HOUSEHOLD: FilingStatus.HEAD_OF_HOUSEHOLD,
 }
 # EStG § 51a Abs. 2b with the church tax laws of the states: none, Bavaria and Baden-Württemberg, the others.
-_CHURCH_RATES = (ZERO, Decimal("0.08"), Decimal("0.09"))
+CHURCH_RATES = (ZERO, Decimal("0.08"), Decimal("0.09"))
 _ONE = Decimal(1)
 TaxpayerRequest: TypeAlias = (
     pb.PreviewTaxYearRequest | pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest | pb.TaxpayerAccounts
@@ -50,7 +51,7 @@ def rules_of(request: TaxpayerRequest) -> TaxRules:
         case "united_states":
             us = request.united_states
             rules = UnitedStatesYear(
-                filing_status=_STATUSES[us.filing_status],
+                filing_status=STATUSES[us.filing_status],
                 ordinary_income=given.number(us, "ordinary_income", low=None),
                 short_brought_forward=given.number(us, "short_brought_forward"),
                 long_brought_forward=given.number(us, "long_brought_forward"),
@@ -122,8 +123,30 @@ class _Facts:
 
 def _germany(message: pb.GermanyTaxpayer, given: _Facts) -> Germany:
     church_rate = given.number(message, "church_rate")
-    if church_rate not in _CHURCH_RATES:
+    if church_rate not in CHURCH_RATES:
         given.found.add("germany.church_rate", f"must be 0, 0.08 or 0.09, was {church_rate}")
+    return replace(
+        _funds(message, given),
+        joint=message.joint,
+        church_rate=church_rate,
+        share_losses_brought_forward=given.number(message, "share_losses_brought_forward"),
+        other_losses_brought_forward=given.number(message, "other_losses_brought_forward"),
+    )
+
+
+def germany_of_assets(message: year_end_pb.GermanyTaxpayers) -> Germany:
+    """Return Germany's rules with what the assets are, for a taxpayer of whom nothing is known.
+
+    Raises:
+        Invalid: A fund's year is given twice, or a price is not above 0.
+    """
+    given = _Facts("germany", Violations())
+    rules = _funds(message, given)
+    given.found.raise_if_any()
+    return rules
+
+
+def _funds(message: pb.GermanyTaxpayer | year_end_pb.GermanyTaxpayers, given: _Facts) -> Germany:
     years: list[FundYear] = []
     known: set[tuple[str, int]] = set()
     for index, each in enumerate(message.fund_years):
@@ -139,11 +162,4 @@ def _germany(message: pb.GermanyTaxpayer, given: _Facts) -> Germany:
             given.found.add(f"germany.{path}", f"must be one of its asset and year, was {each.asset} {each.year} again")
         known.add((each.asset, each.year))
         years.append(FundYear(each.asset, each.year, first, last, distributed))
-    return Germany(
-        kinds={each.asset: ASSET_KINDS[each.kind] for each in message.assets},
-        fund_years=tuple(years),
-        joint=message.joint,
-        church_rate=church_rate,
-        share_losses_brought_forward=given.number(message, "share_losses_brought_forward"),
-        other_losses_brought_forward=given.number(message, "other_losses_brought_forward"),
-    )
+    return Germany(kinds={each.asset: ASSET_KINDS[each.kind] for each in message.assets}, fund_years=tuple(years))

@@ -20,6 +20,7 @@ from services.decision.clients.solving import (
     NotTradedJob,
     RiskJob,
     TransitionJob,
+    YearEndJob,
     optimiser,
     serve,
 )
@@ -29,6 +30,7 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.together import Together
 from services.decision.domain.transition import Transition
 from services.kernel.errors import Invalid, Unreachable
@@ -44,6 +46,8 @@ T = TypeVar("T")
 START_S_MAX = 900.0
 # A batch of the most accounts takes seconds; the process may have to compile first.
 BATCH_S_MAX = 300.0
+# A hundred households of thousands of lots take seconds; likewise.
+YEAR_ENDS_S_MAX = 300.0
 # Estimating risk happens once for a price history.
 RISK_S_MAX = 600.0
 
@@ -145,6 +149,17 @@ class SolverProcesses:
             raise answer.fact
         if not isinstance(answer, BatchAnswer):
             raise SolverStopped(f"the computing process ended, or did not answer within {BATCH_S_MAX:g} s")
+        return answer
+
+    async def year_ends(self, filing: Filing, filers: Sequence[Filer]) -> Sequence[Filed]:
+        """Return the year-end of each taxpayer, in order, or why there is none.
+
+        Raises:
+            SolverStopped: The processes are stopped, or these took too long.
+        """
+        answer = await self._run(lambda process: process.asked(YearEndJob(filing, filers), YEAR_ENDS_S_MAX))
+        if not isinstance(answer, tuple):
+            raise SolverStopped(f"the computing process ended, or did not answer within {YEAR_ENDS_S_MAX:g} s")
         return answer
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:

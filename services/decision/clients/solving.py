@@ -31,6 +31,7 @@ from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import AccountProblem, Engine, RiskModel
 from services.decision.domain.risk_model import estimate
+from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.transition import Transition
 from services.kernel.errors import Fact
@@ -89,6 +90,14 @@ class RiskJob:
     """Estimate risk. The answer is a `RiskModel`, or a `Failure`."""
 
     history: PriceHistory
+
+
+@dataclass(frozen=True, slots=True)
+class YearEndJob:
+    """Assess the years of taxpayers. The answer is one `Filed` for each, in order, in a tuple."""
+
+    filing: Filing
+    filers: Sequence[Filer]
 
 
 def optimiser() -> Decide:
@@ -194,6 +203,8 @@ def serve(
                     connection.send(_transition(job))
                 case BatchJob():
                     connection.send(_batch(job))
+                case YearEndJob():
+                    connection.send(_year_ends(job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -274,6 +285,14 @@ def _batch(job: BatchJob) -> BatchAnswer | BatchRefused:
     with compiling_alone():
         compile_columns()
     return decide_batch(job.batch)
+
+
+def _year_ends(job: YearEndJob) -> tuple[Filed, ...]:
+    from services.decision.domain.tax.year_ends import filed  # noqa: PLC0415 - like the optimiser
+
+    with compiling_alone():
+        compile_taxes()
+    return filed(job.filing, job.filers)
 
 
 def _risk_model(history: PriceHistory) -> RiskModel | Failure:

@@ -11,13 +11,17 @@ from grpc_status import rpc_status
 from evenkeel.decision.v1.book_service_pb2_grpc import BookServiceStub, add_BookServiceServicer_to_server
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceStub, add_PriceServiceServicer_to_server
 from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub, add_TaxServiceServicer_to_server
+from evenkeel.decision.v1.year_end_service_pb2_grpc import YearEndServiceStub, add_YearEndServiceServicer_to_server
 from services.decision.api.book import BookServicer
 from services.decision.api.prices import PriceServicer
 from services.decision.api.taxes import TaxServicer
+from services.decision.api.year_ends import YearEndServicer
 from services.decision.app.book import BookApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
+from services.decision.app.year_ends import YearEndApp
+from services.decision.domain.tax.year_ends import filed
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.tax_laws import TaxLawSessions
 from services.decision.store.taxes import TaxSessions
@@ -31,6 +35,11 @@ from tests.decision.books import MORNING
 from tests.decision.memory import MemoryExecution, MemoryPlans
 from tests.decision.stages.world import FakePolicy
 from tools.local.issuer import ISSUER, TokenIssuer
+
+
+class InThisProcess:
+    async def year_ends(self, filing, filers):
+        return filed(filing, filers)
 
 
 class Service:
@@ -56,6 +65,9 @@ class Service:
 
     def taxes(self, role="advisor", subject="ann"):
         return TaxServiceStub(self._channel(subject, role))
+
+    def year_ends(self, role="advisor", subject="ann"):
+        return YearEndServiceStub(self._channel(subject, role))
 
     async def close(self):
         for channel in self._channels:
@@ -96,6 +108,11 @@ async def service(decision_database, tmp_path):
         Servicer("evenkeel.decision.v1.BookService", add_BookServiceServicer_to_server, BookServicer(book, database)),
         Servicer("evenkeel.decision.v1.PriceService", add_PriceServiceServicer_to_server, PriceServicer(prices)),
         Servicer("evenkeel.decision.v1.TaxService", add_TaxServiceServicer_to_server, TaxServicer(tax, laws)),
+        Servicer(
+            "evenkeel.decision.v1.YearEndService",
+            add_YearEndServiceServicer_to_server,
+            YearEndServicer(YearEndApp(SystemClock(), taxes.read, policy, InThisProcess())),
+        ),
     ]
     server = Server(settings, servicers=servicers, database=database, package="services.decision")
     await server.start()

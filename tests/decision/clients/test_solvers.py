@@ -19,6 +19,12 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.plan import NothingDecided, PlanOutcome
 from services.decision.domain.prices import PriceHistory, PriceSet, Quote
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.assessment.canada import Canada
+from services.decision.domain.tax.assessment.history import Owner
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.filing import Filer, Filing
+from services.decision.domain.tax.laws import law_book
+from services.decision.domain.tax.ledger import LedgerAccount
 from services.kernel.errors import Invalid
 from services.kernel.ids import InstrumentId
 from tests.decision.books import CLOSE, MORNING, columns
@@ -146,3 +152,18 @@ async def test_processes_that_are_stopped_decide_nothing():
 
     with pytest.raises(SolverStopped):
         await outcomes(stopped, "a1")
+
+
+async def test_tax_years_are_assessed_in_another_process_and_what_is_refused_comes_back_as_it_was_said(solver):
+    book = an_input("a1").account
+    account = LedgerAccount(book, Owner.TAXPAYER, book)
+    filing = Filing(2024, date(2024, 12, 31), date(2024, 12, 31), {"VTI": Decimal(1)}, law_book(()))
+    filers = [
+        Filer(rules, [replace(account, account=replace(book, currency=currency))], (), {}, (), {})
+        for rules, currency in ((UnitedStatesYear(), "USD"), (UnitedStatesYear(), "EUR"), (Canada(), "CAD"))
+    ]
+    fine, euro, canada = [each.outcome for each in await solver.year_ends(filing, filers)]
+
+    assert (fine.compiled, canada.compiled) == (True, False)
+    assert fine.losses
+    assert (euro.reason, euro.facts["account_id"], euro.violations[0].field) == ("TAX_RATE_MISSING", "a1", "account_id")

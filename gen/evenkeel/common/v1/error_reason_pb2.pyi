@@ -172,6 +172,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Somebody approved or rejected the version of a tax year's law already."""
     ERROR_REASON_TAX_LAW_AUTHOR: _ErrorReason.ValueType  # 267
     """Whoever proposed a version of a tax year's law cannot review it."""
+    ERROR_REASON_TAXPAYER_UNKNOWN: _ErrorReason.ValueType  # 268
+    """Nobody says whose an account is, or what the law must know of a taxpayer."""
     ERROR_REASON_PLAN_SIGNATURE_INVALID: _ErrorReason.ValueType  # 300
     """The plan is not signed for this execution service."""
     ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: _ErrorReason.ValueType  # 301
@@ -433,6 +435,8 @@ ERROR_REASON_TAX_LAW_REVIEWED: ErrorReason.ValueType  # 266
 """Somebody approved or rejected the version of a tax year's law already."""
 ERROR_REASON_TAX_LAW_AUTHOR: ErrorReason.ValueType  # 267
 """Whoever proposed a version of a tax year's law cannot review it."""
+ERROR_REASON_TAXPAYER_UNKNOWN: ErrorReason.ValueType  # 268
+"""Nobody says whose an account is, or what the law must know of a taxpayer."""
 ERROR_REASON_PLAN_SIGNATURE_INVALID: ErrorReason.ValueType  # 300
 """The plan is not signed for this execution service."""
 ERROR_REASON_PLAN_POLICY_NOT_IN_FORCE: ErrorReason.ValueType  # 301

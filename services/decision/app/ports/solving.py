@@ -10,6 +10,7 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Draft
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.transition import Transition
 
 
@@ -57,6 +58,18 @@ class BatchSolver(Protocol):
 
         Raises:
             BatchInvalid: What its accounts share is wrong.
+            Unreachable: No answer came.
+        """
+        ...
+
+
+class YearEndSolver(Protocol):
+    """Assesses tax years outside of the event loop."""
+
+    async def year_ends(self, filing: Filing, filers: Sequence[Filer]) -> Sequence[Filed]:
+        """Return the year-end of each taxpayer, in order, or why there is none.
+
+        Raises:
             Unreachable: No answer came.
         """
         ...

@@ -23,7 +23,8 @@ from services.decision.domain.tax.assessment.results import SoldMoreThanHeld
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import YEARS
-from services.decision.domain.tax.year_ends import Said, Window, exact_year_end, year_ends
+from services.decision.domain.tax.year_end import Window, exact_year_end
+from services.decision.domain.tax.year_ends import Said, year_ends
 from tests.decision.domain.tax.test_year_end import ACCOUNTS, PRICES, TODAY, YEAR, household
 
 QUOTED = {asset: price for asset, price in PRICES.items() if price}

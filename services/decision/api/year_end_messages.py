@@ -1,0 +1,284 @@
+"""Taxpayers of a year-end from columns, and their year-ends to columns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from evenkeel.common.v1.columns_pb2 import DecimalColumn
+from evenkeel.decision.v1 import year_end_service_pb2 as pb
+from evenkeel.decision.v1.tax_service_pb2 import UnitedStatesTaxpayer
+from services.decision.api.taxpayer_messages import CHURCH_RATES, STATUSES, germany_of_assets
+from services.decision.app.year_ends import Answered, Named
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.canada import Canada
+from services.decision.domain.tax.assessment.history import Owner
+from services.decision.domain.tax.assessment.results import TaxRules
+from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.assessment.us_years import FilingStatus
+from services.decision.domain.tax.filing import Filing, TaxpayerUnknown
+from services.decision.domain.tax.laws import LAWS
+from services.decision.domain.tax.year_end import YearEnd
+from services.kernel.errors import Fact, FieldViolation, Invalid, Violations
+from services.kernel.ids import AccountId, HouseholdId
+from services.runtime.wire import (
+    NANO_PLACES,
+    date_column,
+    date_message,
+    decimal_column,
+    decimals_of,
+    word_column,
+)
+
+JURISDICTIONS: Mapping[str, str] = {"united_states": "US", "united_kingdom": "GB", "canada": "CA", "germany": "DE"}
+_ONE = Decimal(1)
+UNKNOWN = UnitedStatesTaxpayer.FILING_STATUS_UNSPECIFIED
+
+
+def named_of(message: pb.YearEndTaxpayers) -> tuple[str, Sequence[Named]]:
+    """Return the country of a message's taxpayers, and each of them; what is wrong with one is that one's.
+
+    Raises:
+        Invalid: Columns are of different lengths, or a row is none.
+    """
+    law = message.WhichOneof("taxpayers") or ""
+    count = len(message.taxpayer_ids)
+    columns = _Columns(law, count)
+    columns.check("household_ids", len(message.household_ids))
+    owners = _owners(message, columns.found)
+    rules = list(_RULES[law](message, columns))
+    columns.found.raise_if_any()
+    households = message.household_ids or [""] * count
+    return JURISDICTIONS[law], [
+        Named(
+            message.taxpayer_ids[row],
+            HouseholdId(households[row]) if households[row] else None,
+            owned if isinstance(owned, Mapping) else {},
+            owned if isinstance(owned, Fact) else columns.wrong.get(row, rules[row]),
+        )
+        for row, owned in enumerate(owners)
+    ]
+
+
+def _owners(message: pb.YearEndTaxpayers, found: Violations) -> Sequence[Mapping[AccountId, Owner] | Fact]:
+    count, rows = len(message.taxpayer_ids), len(message.account_ids)
+    if len(message.account_taxpayers) != rows:
+        said = f"must have one row for each of {rows} accounts, had {len(message.account_taxpayers)}"
+        found.add("account_taxpayers", said)
+    if len(message.account_affiliated) not in (0, rows):
+        found.add(
+            "account_affiliated",
+            f"must have one row for each of {rows} accounts, had {len(message.account_affiliated)}",
+        )
+    before = 0
+    for place, row in enumerate(message.account_taxpayers):
+        if not before <= row < count:
+            found.add(f"account_taxpayers[{place}]", f"must be {before} to {count - 1}, was {row}")
+            break
+        before = row
+    owners: list[dict[AccountId, Owner]] = [{} for _ in range(count)]
+    twice: dict[int, Fact] = {}
+    if len(found):
+        return owners
+    affiliated = message.account_affiliated or [False] * rows
+    for place, (row, name) in enumerate(zip(message.account_taxpayers, message.account_ids, strict=True)):
+        if AccountId(name) in owners[row]:
+            twice[row] = _wrong(f"account_ids[{place}]", f"must be unique, was {name!r} again")
+        owners[row][AccountId(name)] = Owner.AFFILIATED if affiliated[place] else Owner.TAXPAYER
+    return [twice.get(row, each) for row, each in enumerate(owners)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Reads columns of one row for each of `count` taxpayers; what is wrong with a row is kept by it, in `wrong`."""
+
+    law: str
+    count: int
+    found: Violations = field(default_factory=Violations)
+    wrong: dict[int, Fact] = field(default_factory=dict)
+
+    def check(self, name: str, length: int) -> bool:
+        """Note when a column is neither empty nor has a row for each; return whether it has."""
+        if length not in (0, self.count):
+            self.found.add(name, f"must have one row for each of {self.count} taxpayers, had {length}")
+        return length == self.count
+
+    def numbers(
+        self, column: DecimalColumn, name: str, *, low: Decimal | None = ZERO, high: Decimal | None = None
+    ) -> Sequence[Decimal]:
+        """Return the numbers of a column, 0 for all when it is empty."""
+        path = f"{self.law}.{name}"
+        if not self.check(path, len(column.units)):
+            return [ZERO] * self.count
+        values = decimals_of(column, path)
+        for row, value in enumerate(values):
+            if low is not None and value < low:
+                self.refuse(row, f"{path}[{row}]", f"must be {low} or more, was {value}")
+            elif high is not None and value > high:
+                self.refuse(row, f"{path}[{row}]", f"must be at most {high}, was {value}")
+        return values
+
+    def flags(self, values: Sequence[bool], name: str) -> Sequence[bool]:
+        """Return the flags of a column, false for all when it is empty."""
+        return values if self.check(f"{self.law}.{name}", len(values)) else [False] * self.count
+
+    def refuse(self, row: int, path: str, description: str) -> None:
+        """Keep what is wrong with a taxpayer, the first thing found."""
+        self.wrong.setdefault(row, _wrong(path, description))
+
+
+def _wrong(path: str, description: str) -> Invalid:
+    return Invalid(f"{path}: {description}", violations=[FieldViolation(path, description)])
+
+
+def _united_states(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[TaxRules]:
+    us = message.united_states
+    given = columns.check("united_states.filing_statuses", len(us.filing_statuses))
+    statuses = us.filing_statuses if given else [UNKNOWN] * columns.count
+    facts = zip(
+        columns.numbers(us.ordinary_incomes, "ordinary_incomes", low=None),
+        columns.numbers(us.short_brought_forward, "short_brought_forward"),
+        columns.numbers(us.long_brought_forward, "long_brought_forward"),
+        columns.numbers(us.investment_incomes, "investment_incomes"),
+        columns.numbers(us.state_rates, "state_rates", high=_ONE),
+        strict=True,
+    )
+    for row, (status, each) in enumerate(zip(statuses, facts, strict=True)):
+        if status not in STATUSES:
+            path, description = f"united_states.filing_statuses[{row}]", f"must be a filing status, was {status}"
+            unknown = TaxpayerUnknown(f"{path}: {description}", violations=[FieldViolation(path, description)])
+            columns.wrong.setdefault(row, unknown)
+        yield UnitedStatesYear(STATUSES.get(status, FilingStatus.SINGLE), *each)
+
+
+def _united_kingdom(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[TaxRules]:
+    uk = message.united_kingdom
+    incomes = columns.numbers(uk.taxable_incomes, "taxable_incomes")
+    losses = columns.numbers(uk.losses_brought_forward, "losses_brought_forward")
+    for income, loss in zip(incomes, losses, strict=True):
+        yield UnitedKingdom(taxable_income=income, losses_brought_forward=loss)
+
+
+def _canada(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[TaxRules]:
+    ca = message.canada
+    rates = columns.numbers(ca.marginal_rates, "marginal_rates", high=_ONE)
+    losses = columns.numbers(ca.net_losses_brought_forward, "net_losses_brought_forward")
+    for rate, loss in zip(rates, losses, strict=True):
+        yield Canada(marginal_rate=rate, net_losses_brought_forward=loss)
+
+
+def _germany(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[TaxRules]:
+    de = message.germany
+    rules = germany_of_assets(de)
+    facts = zip(
+        columns.flags(de.joint, "joint"),
+        columns.numbers(de.church_rates, "church_rates"),
+        columns.numbers(de.share_losses_brought_forward, "share_losses_brought_forward"),
+        columns.numbers(de.other_losses_brought_forward, "other_losses_brought_forward"),
+        strict=True,
+    )
+    for row, (joint, church_rate, shares, others) in enumerate(facts):
+        if church_rate not in CHURCH_RATES:
+            columns.refuse(row, f"germany.church_rates[{row}]", f"must be 0, 0.08 or 0.09, was {church_rate}")
+        yield replace(
+            rules,
+            joint=joint,
+            church_rate=church_rate,
+            share_losses_brought_forward=shares,
+            other_losses_brought_forward=others,
+        )
+
+
+_RULES: Mapping[str, Callable[[pb.YearEndTaxpayers, _Columns], Iterator[TaxRules]]] = {
+    "united_states": _united_states,
+    "united_kingdom": _united_kingdom,
+    "canada": _canada,
+    "germany": _germany,
+}
+
+
+def year_ends_message(jurisdiction: str, filing: Filing, answered: Sequence[Answered]) -> pb.StreamYearEndsResponse:
+    """Return the answer for some taxpayers of one country; what is done so far is the caller's to say."""
+    done = [(each, each.filed.outcome) for each in answered if isinstance(each.filed.outcome, YearEnd)]
+    ends = [end for _, end in done]
+    return pb.StreamYearEndsResponse(
+        jurisdiction=jurisdiction,
+        currency_code=LAWS[jurisdiction].currency,
+        law_version=filing.law.version(jurisdiction, filing.tax_year),
+        as_of_date=date_message(filing.day),
+        taxpayer_ids=[each.taxpayer_id for each, _ in done],
+        lines=_lines(ends),
+        permanently_lost=_column([each.permanently_lost for each in ends]),
+        harvest_savings=_column([each.savings for each in ends]),
+        differences=[each.filed.differences for each, _ in done],
+        compiled=[each.compiled for each in ends],
+        losses=_losses(ends, filing.day),
+        windows=_windows(ends),
+        reviews=[
+            pb.YearEndReview(taxpayer=row, sentence=sentence)
+            for row, each in enumerate(ends)
+            for sentence in each.review
+        ],
+        refusals=[
+            refusal_message(each.taxpayer_id, each.filed.outcome)
+            for each in answered
+            if isinstance(each.filed.outcome, Fact)
+        ],
+    )
+
+
+def refusal_message(taxpayer_id: str, fact: Fact, account_id: str = "") -> pb.YearEndRefusal:
+    """Return who cannot be assessed, and why not."""
+    violations = fact.violations if isinstance(fact, Invalid) else ()
+    return pb.YearEndRefusal(
+        taxpayer_id=taxpayer_id,
+        account_id=account_id or str(fact.facts.get("account_id", "")),
+        reason=fact.reason,
+        field=violations[0].field if violations else "",
+        description=fact.message,
+    )
+
+
+def _lines(ends: Sequence[YearEnd]) -> list[pb.YearEndLine]:
+    """Return the lines, which are those of one law and so the same for all."""
+    if not ends:
+        return []
+    return [
+        pb.YearEndLine(name=line.name, source=line.source, amounts=_column([each.lines[place].amount for each in ends]))
+        for place, line in enumerate(ends[0].lines)
+    ]
+
+
+def _losses(ends: Sequence[YearEnd], day: date) -> pb.YearEndLosses:
+    rows = [(row, loss) for row, each in enumerate(ends) for loss in each.losses]
+    return pb.YearEndLosses(
+        taxpayers=[row for row, _ in rows],
+        account_ids=word_column([loss.account_id for _, loss in rows]),
+        instrument_ids=word_column([loss.asset for _, loss in rows]),
+        lot_ids=[loss.lot_id or "" for _, loss in rows],
+        quantities=_column([loss.quantity for _, loss in rows]),
+        losses=_column([loss.loss for _, loss in rows]),
+        free_dates=date_column(loss.free_date or day for _, loss in rows),
+    )
+
+
+def _windows(ends: Sequence[YearEnd]) -> pb.YearEndWindows:
+    rows = [(row, window) for row, each in enumerate(ends) for window in each.windows]
+    return pb.YearEndWindows(
+        taxpayers=[row for row, _ in rows],
+        instrument_ids=word_column([window.asset for _, window in rows]),
+        open_dates=date_column(window.open_date for _, window in rows),
+    )
+
+
+def _column(values: Sequence[Decimal]) -> DecimalColumn:
+    """Return numbers as a column of as few places as they need, at least two; beyond nine they are rounded."""
+    places = 2
+    for each in values:
+        exponent = each.as_tuple().exponent
+        places = max(places, -exponent if isinstance(exponent, int) else 0)
+    if places > NANO_PLACES:
+        step = Decimal(1).scaleb(-NANO_PLACES)
+        return decimal_column([each.quantize(step, ROUND_HALF_EVEN) for each in values], NANO_PLACES)
+    return decimal_column(values, places)
