@@ -3,6 +3,9 @@
 Impact of a trade of value v is Y · σ · √(v / V) · v, with σ the volatility of one day and V the value traded per day
 (field measurements put Y near 1: Tóth et al. 2011, "Anomalous price impact and the critical nature of liquidity"),
 so it grows with the 3/2 power of the trade.
+
+The objective weighs the estimate as it is. What cash is kept for, and what is shown, is the estimate rounded up to the
+cent, part by part: money comes in cents, and a plan must not run short by one.
 """
 
 import math
@@ -42,10 +45,20 @@ def trade_cost(holding: Holding, value: Decimal, impact: Decimal) -> TradeCost:
         value: Quantity times price, positive.
         impact: What `impact_rate` returned.
     """
-    return TradeCost(
-        spread=_up(value * holding.spread_bps / 2 * BPS),
-        commission=_up(value * holding.commission_bps * BPS + holding.commission_per_trade),
-        impact=_up(impact * value * value.sqrt()),
+    spread, commission, market = _parts(holding, value, impact)
+    return TradeCost(spread=_up(spread), commission=_up(commission), impact=_up(market))
+
+
+def weighed_cost(holding: Holding, value: Decimal, impact: Decimal) -> Decimal:
+    """Return the cost of trading `value` as the objective counts it: all parts of `trade_cost`, not rounded."""
+    return sum(_parts(holding, value, impact), ZERO)
+
+
+def _parts(holding: Holding, value: Decimal, impact: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    return (
+        value * holding.spread_bps / 2 * BPS,
+        value * holding.commission_bps * BPS + holding.commission_per_trade,
+        impact * value * value.sqrt(),
     )
 
 

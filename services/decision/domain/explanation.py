@@ -78,10 +78,11 @@ def plan_of(problem: AccountProblem, convex: ConvexProblem, trades: tuple[Trade,
 
 
 def objective_terms(plan: Plan) -> Terms:
-    """Return the objective of exact trades in its parts: costs as they were rounded up, with commissions per trade."""
+    """Return the objective of exact trades in its parts, with commissions per trade."""
     parts = plan_terms(plan.convex, plan.sold, plan.bought)
-    cost = float(sum((trade.cost.total for trade in plan.trades), ZERO) / plan.problem.mix_value)
-    return replace(parts, cost=BPS_PER_ONE * plan.convex.cost_weight * cost)
+    once = {holding.instrument_id: holding.commission_per_trade for holding in plan.problem.holdings}
+    paid = float(sum((once[trade.instrument_id] for trade in plan.trades), ZERO) / plan.problem.mix_value)
+    return replace(parts, cost=parts.cost + BPS_PER_ONE * plan.convex.cost_weight * paid)
 
 
 def objective_bps(plan: Plan) -> float:

@@ -22,7 +22,7 @@ from services.decision.domain.convex import (
     ordered_holdings,
     ordered_lots,
 )
-from services.decision.domain.costs import daily_volatility, impact_rate, trade_cost
+from services.decision.domain.costs import daily_volatility, impact_rate, trade_cost, weighed_cost
 from services.decision.domain.decision import TradeCost
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState
 from services.decision.domain.tax import TaxView
@@ -38,7 +38,7 @@ class Effect:
         taxed: What of its gains counts as short-term and as long-term, over the mix value.
         weight: Change of the instrument's weight.
         value: Change of its value, exactly.
-        cash: Change of cash, costs paid, exactly.
+        cash: Change of cash, exactly, costs paid as they are rounded up to the cent.
         gain: Net gain realized, exactly.
     """
 
@@ -152,13 +152,15 @@ class Tradable:
         return cents(abs(steps) * self.holding.quantity_increment * self.holding.price)
 
     def cost(self, steps: int) -> TradeCost:
-        """Return the cost of trading `steps`."""
+        """Return the cost of trading `steps`, in cents."""
         return trade_cost(self.holding, self.value(steps), self.impact)
 
     def effect(self, convex: ConvexProblem, mix_value: Decimal, steps: int) -> Effect:
         """Return what trading `steps` does."""
-        value, taken = self.value(steps).copy_sign(Decimal(steps)), self.taken(steps)
-        cost = self.cost(steps).total if steps else ZERO
+        size, taken = self.value(steps), self.taken(steps)
+        value = size.copy_sign(Decimal(steps))
+        paid = self.cost(steps).total if steps else ZERO
+        cost = weighed_cost(self.holding, size, self.impact) if steps else ZERO
         weight = float(value / mix_value)
         sold = [(float(part.proceeds / mix_value), part.terms) for part in taken]
         tax = sum(part * terms.tax for part, terms in sold)
@@ -168,7 +170,7 @@ class Tradable:
             taxed=(sum(part * terms.short for part, terms in sold), sum(part * terms.long for part, terms in sold)),
             weight=weight,
             value=value,
-            cash=-value - cost,
+            cash=-value - paid,
             gain=sum((part.gain for part in taken), ZERO),
         )
 

@@ -29,6 +29,8 @@ from services.decision.domain.words import cents
 MOVES_PER_INSTRUMENT_MAX = 8
 # In basis points; two plans nearer than this are equals: a hundredth of a cent in a hundred thousand.
 EQUAL_BPS = 1e-6
+# In currency: what a trade that is made must at least be worth.
+WORTH_MIN = CENT
 # Instruments of which pairs are tried when no single move mends a limit: those traded most.
 PAIRED_ROWS_MAX = 24
 # Increments worth less than this weight are not walked one by one: rounding to them costs nothing that shows.
@@ -85,6 +87,7 @@ class _Search:
         self.turnover_max = None if problem.limits.turnover is None else problem.limits.turnover * self.mix_value
         self.gain_max = gain_budget_left(problem)
         self.cash_min = problem.cash_floor
+        self.worth_min = max(EQUAL_BPS, BPS_PER_ONE * float(WORTH_MIN / self.mix_value))
         self.curvature = (convex.exposures**2).sum(axis=1) + convex.specific_variance
         row_of = {tradable.holding.instrument_id: row for row, tradable in enumerate(self.tradables)}
         self.groups = [
@@ -162,8 +165,9 @@ class _Search:
             for row in range(len(self.steps)):
                 for steps in self._improving(row):
                     change = self._change(row, steps)
-                    # Trading less often is worth it at equal objective; any other move must gain.
-                    if change < (EQUAL_BPS if steps == 0 else -EQUAL_BPS) and not self._broken(row, steps):
+                    # Trading less often is worth a cent; any other move must gain.
+                    enough = self.worth_min if steps == 0 else -self.worth_min if self.steps[row] == 0 else -EQUAL_BPS
+                    if change < enough and not self._broken(row, steps):
                         moves.append(_Move(change, row, steps))
             if not moves:
                 return

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import ConstraintKind, Decision, NoTradeReason, Outcome, TriggerKind
@@ -44,6 +45,36 @@ def test_outside_the_band_the_account_goes_to_its_target():
     assert (trade.side, trade.quantity, trade.value) == (Side.SELL, Decimal(6), Decimal(600))
     assert decision.explanation.summary.cash_after == 5000
     assert [trigger.kind for trigger in decision.explanation.triggers] == [TriggerKind.DRIFT]
+
+
+@pytest.mark.parametrize("engine", [Engine.KERNEL, Engine.COLUMNS])
+def test_the_objective_counts_costs_as_they_are_and_shows_them_rounded_up_to_the_cent(engine):
+    # 200 at half a spread of 0.1 basis points cost a tenth of a cent.
+    account = an_account(cash=1000).holding("VTI", price=1, target="0.2", spread_bps="0.1").caring(risk_aversion=100)
+    account = account.holding("BND", price=1, target="0.2", spread_bps="0.1")
+    problem, risk = account.build(), independent(VTI=0.04, BND=0.04)
+    options = DecideOptions(ignore_triggers=True, engine=engine)
+    decision = (
+        decide_many([problem], risk, [options])[0] if engine is Engine.COLUMNS else decide(problem, risk, options)
+    )
+
+    assert decision is not None
+    assert [(trade.quantity, trade.cost.total) for trade in decision.trades] == 2 * [(Decimal(200), Decimal("0.01"))]
+    summary, certificate = decision.explanation.summary, decision.certificate
+    assert (summary.cost, summary.cash_after) == (Decimal("0.02"), Decimal("599.98"))
+    assert summary.objective_after.cost_bps == Decimal("0.02")
+    assert abs(certificate.primal_bps - summary.objective_after.total_bps) <= Decimal("0.000003")
+    # The cents would be 0.2 basis points of it.
+    assert certificate.gap_bps < Decimal("0.001")
+
+
+def test_a_trade_worth_less_than_a_cent_is_not_made():
+    account = an_account(cash=1001).holding("VTI", units=199, price=1, target="0.1667").caring(risk_aversion=1)
+    decision = decide(account.build(), independent(VTI=0.04), AT_ONCE)
+
+    # ½ · 0.04 · (1 / 1200)² of 1,200 is a thousandth of a cent.
+    assert decision.trades == ()
+    assert decision.explanation.no_trade_reason is not None
 
 
 def test_the_cheapest_lots_are_sold_and_their_tax_is_told():

@@ -19,6 +19,7 @@ from services.decision.domain.bulk.columns import (
     BROKEN,
     CHARACTER,
     CHECK_FAILED,
+    COMMISSION,
     CONVEX_GAP,
     DUAL,
     GAIN,
@@ -108,8 +109,6 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
 )
-from services.decision.domain.kernel.arrays import COST as COST_RATE
-from services.decision.domain.kernel.arrays import IMPACT as IMPACT_WEIGHT
 from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
 from services.decision.domain.kernel.newton import GROUPS, HINGE, Room, Z, room_for
 from services.decision.domain.kernel.nodes import NONE as STANDS
@@ -123,8 +122,8 @@ EQUAL_BPS = 1e-6
 SEARCH_GAP_BPS = 1e-1
 # Or this share of what the objective is without trades.
 SEARCH_GAP_SHARE = 5e-4
-# Nodes after which it ends unproven: some milliseconds for a small account, half a second for one of 500 names.
-NODES_MAX = 800
+# Nodes after which it ends unproven: some milliseconds for a small account, two thirds of a second for 500 names.
+NODES_MAX = 1000
 MILLION = 1e6
 # A piece of the tax whose bound is better by less than this, in basis points, is not searched.
 PIECE_BPS = 1e-2
@@ -338,7 +337,8 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
         worth = np.float64(plans.instruments[VALUE, i0 + row] * cent) / np.float64(mix)
         work.bought[row] = worth if steps > 0 else 0.0
     primal, _ = added_up(b, account, work.sold[:lots], work.bought[:n], work.room, work.factor)
-    primal += cost_beyond(inputs, plans, b, account, work, mix, cent)
+    once = commissions(inputs, plans, b, account, mix, cent)
+    primal += once
     primal += tax_beyond(inputs, b, account, work, mix)
     needed = 1e4 * np.float64(inputs.accounts[account, NET_BENEFIT_MIN]) / np.float64(mix) + EQUAL_BPS
     if standing == 0 and (trades == 0 or hold - primal < needed):
@@ -353,7 +353,7 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     told[OUTCOME] = TRADE
     told[PRIMAL], told[DUAL] = whole(np.rint(primal * MILLION)), whole(np.rint(dual * MILLION))
     tell_account(inputs, plans, account, work.held, mix, cent)
-    tell_paid(inputs, plans, b, account, work.sold, mix, cent)
+    tell_paid(inputs, plans, b, account, work.sold, once, mix, cent, work.room)
     told[NET_BENEFIT] = whole(np.rint((hold - primal) / 1e4 * (np.float64(mix) / np.float64(cent))))
     tell_trades(inputs, plans, b, account, y, cent, mix, work.room, work.factor)
     tell_risk(plans, b, account, work.room, work.factor, AFTER)
@@ -529,17 +529,10 @@ def forget_trades(inputs: Inputs, plans: Plans, account: int) -> None:
 
 
 @part
-def cost_beyond(inputs: Inputs, plans: Plans, b: Batch, account: int, work: Work, mix: int, cent: int) -> float:
-    """Return what the trades cost beyond the rates that `added_up` counts, in basis points as the policy counts them.
-
-    Costs are rounded up to the cent, and a commission is paid once for every trade.
-    """
-    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
+def commissions(inputs: Inputs, plans: Plans, b: Batch, account: int, mix: int, cent: int) -> float:
+    """Return what is paid once for every trade, which `added_up` does not count, as the objective does."""
     paid = 0
-    counted = 0.0
-    for i in range(i0, i1):
-        paid += plans.instruments[SPREAD, i] + plans.instruments[PAID_COMMISSION, i] + plans.instruments[IMPACT, i]
-        amount = work.room[0, i - i0] + work.room[3, i - i0]
-        counted += b.instruments[COST_RATE, i] * amount + b.instruments[IMPACT_WEIGHT, i] * amount * np.sqrt(amount)
-    beyond: float = b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix) - counted)
-    return beyond
+    for i in range(inputs.instrument_at[account], inputs.instrument_at[account + 1]):
+        paid += inputs.instruments[COMMISSION, i] if plans.instruments[STEPS, i] != 0 else 0
+    counted: float = b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix))
+    return counted

@@ -39,7 +39,7 @@ from services.decision.domain.bulk.columns import (
 from services.decision.domain.bulk.exact import ceiling_over, floor_over, rounded_by, rounded_over, whole
 from services.decision.domain.bulk.layout import counted_gain, floor_of, power_of_ten, tax_counted
 from services.decision.domain.compiling import part, within
-from services.decision.domain.convex import Floats
+from services.decision.domain.convex import BPS_PER_ONE, Floats
 from services.decision.domain.kernel.arrays import (
     BAND,
     BAND_PRICE,
@@ -63,7 +63,6 @@ from services.decision.domain.kernel.nodes import UP as ONLY_UP
 
 # As in `rounding`, where each is explained.
 MOVES_PER_INSTRUMENT_MAX = 8
-EQUAL_BPS = 1e-6
 FINE_STEP = 1e-7
 NOISE = 1e-7
 # Divides basis points of money. Constants that are passed on are numpy's; see `columns`.
@@ -74,10 +73,10 @@ NO_STEPS = whole(0)
 # Which allowed trade is taken for one that is not: the next larger, or the next smaller.
 AWAY, BACK = cast(bool, np.bool_(True)), cast(bool, np.bool_(False))
 
-# In basis points: what another trade must be better by, half a cent in ten thousand; and how much worse a guess in
-# floating point, which knows no cents, may find a trade that is worth weighing exactly.
-BETTER_BPS = 5e-3
-GUESS_BPS = 2e-3
+# In basis points: what another trade must be better by; and how much worse a guess in floating point, which knows no
+# cents, may find a trade that is worth weighing exactly.
+BETTER_BPS = 1e-4
+GUESS_BPS = 1e-4
 
 # Rows of `Desk.whole`, by instrument: bounds of a trade in increments, the smallest, whether selling all empties the
 # position, a unit's value; then for the trade now and for another: increments, signed value and change of cash in
@@ -163,6 +162,14 @@ def cost_in_cents(inputs: Inputs, i: int, value: int, impact_rate: float) -> tup
     amount = value / 100.0
     impact = whole(np.ceil(100.0 * (impact_rate * amount * np.sqrt(amount))))
     return spread, commission, impact
+
+
+@within
+def weighed_cost(inputs: Inputs, b: Batch, desk: Desk, i: int, amount: float) -> float:
+    """Return the cost of trading so much weight, not zero, as the objective counts it: as a weight, not rounded."""
+    once = np.float64(inputs.instruments[COMMISSION, i] * desk.totals[CENT]) / np.float64(desk.totals[MIX])
+    rated: float = b.instruments[COST, i] * amount + b.instruments[IMPACT, i] * amount * np.sqrt(amount)
+    return rated + once
 
 
 @part
@@ -300,17 +307,19 @@ def weigh(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, place: i
             else:
                 long += part * counted_gain(inputs, b, account, lot)
             p += 1
-    cost = 0
+    paid = 0
+    cost = 0.0
     if steps != 0:
         spread, commission, impact = cost_in_cents(inputs, i, value, desk.real[IMPACT_RATE, row])
-        cost = spread + commission + impact
+        paid = spread + commission + impact
+        cost = weighed_cost(inputs, b, desk, i, np.float64(value * cent) / mix)
     signed = value if steps > 0 else -value
     weight = np.float64(signed * cent) / mix
     excess = abs(b.instruments[START, i] + weight - b.instruments[TARGET, i]) - b.instruments[BAND, i]
     at = NOW + EACH * place
     desk.whole[at, row], desk.whole[at + 1, row] = steps, signed
-    desk.whole[at + 2, row], desk.whole[at + 3, row] = -signed - cost, gain
-    own = tax + b.accounts[account, COST_PRICE] * (np.float64(cost * cent) / mix)
+    desk.whole[at + 2, row], desk.whole[at + 3, row] = -signed - paid, gain
+    own = tax + b.accounts[account, COST_PRICE] * cost
     desk.real[OWN + 2 * place, row] = own + b.accounts[account, BAND_PRICE] * max(excess, 0.0)
     desk.real[OWN + 2 * place + 1, row] = weight
     desk.real[TAXED + 2 * place, row], desk.real[TAXED + 2 * place + 1, row] = short, long
@@ -427,8 +436,7 @@ def guess(inputs: Inputs, b: Batch, account: int, desk: Desk, row: int, steps: i
             p += 1
     cost = 0.0
     if steps != 0:
-        cost = b.instruments[COST, i] * amount + b.instruments[IMPACT, i] * amount * np.sqrt(amount)
-        cost += np.float64(inputs.instruments[COMMISSION, i] * desk.totals[CENT]) / np.float64(desk.totals[MIX])
+        cost = weighed_cost(inputs, b, desk, i, amount)
     excess = abs(b.instruments[START, i] + weight - b.instruments[TARGET, i]) - b.instruments[BAND, i]
     own = tax + b.accounts[account, COST_PRICE] * cost + b.accounts[account, BAND_PRICE] * max(excess, 0.0)
     return own, cost, gain
@@ -530,29 +538,12 @@ def mend(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> 
     return False
 
 
-@within
-def a_cent_cheaper(inputs: Inputs, account: int, desk: Desk, row: int) -> int:
-    """Return the largest trade the same way whose spread costs a cent less; the trade now when there is none."""
-    now, bps = desk.whole[NOW, row], inputs.instruments[SPREAD_BPS, inputs.instrument_at[account] + row]
-    # Where an increment costs a cent itself, steps are as good.
-    if now == 0 or bps == 0 or desk.whole[UNIT, row] * bps >= 2 * BPS_OF_MONEY * desk.totals[CENT]:
-        return whole(now)
-    paid = ceiling_over(abs(desk.whole[NOW + 1, row]), bps, 2 * BPS_OF_MONEY)
-    value, _ = floor_over(paid - 1, 2 * BPS_OF_MONEY, bps)
-    steps = value * desk.totals[CENT] // desk.whole[UNIT, row]
-    if steps < desk.whole[SMALLEST, row]:
-        return whole(now)
-    return whole(steps) if now > 0 else whole(-steps)
-
-
 @part
 def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) -> None:
-    """Move while a single move within the limits is better, instrument by instrument, until none is.
-
-    What a trade costs is rounded up to the cent, so the largest trade that costs a cent less is tried too.
-    """
+    """Move while a single move within the limits is better, instrument by instrument, until none is."""
     n = inputs.instrument_at[account + 1] - inputs.instrument_at[account]
     left = MOVES_PER_INSTRUMENT_MAX * n + 1
+    worth = max(BETTER_BPS, BPS_PER_ONE * np.float64(desk.totals[CENT]) / np.float64(desk.totals[MIX]))
     moved = True
     while moved and left > 0:
         moved = False
@@ -560,12 +551,10 @@ def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) 
             now = desk.whole[NOW, row]
             fine = desk.real[UNIT_WEIGHT, row] < FINE_STEP
             best, best_steps = np.inf, now
-            for kind in range(4):
-                # None at all; a step down, a step up; away from no trade, as far as the smallest; a cent cheaper.
+            for kind in range(3):
+                # None at all; a step down, a step up; away from no trade, as far as the smallest.
                 steps = whole(0)
-                if kind == 3:
-                    steps = a_cent_cheaper(inputs, account, desk, row)
-                elif kind > 0:
+                if kind > 0:
                     wish = now - 1 if kind == 1 else now + 1
                     away = now <= 0 if kind == 1 else now >= 0
                     steps = now if fine else snapped(desk, row, wish, away)
@@ -574,12 +563,12 @@ def improve(inputs: Inputs, b: Batch, account: int, held: Integers, desk: Desk) 
                 own, cost, _ = guess(inputs, b, account, desk, row, steps)
                 by = (steps - now) * desk.real[UNIT_WEIGHT, row]
                 grows = guess_change(b, account, desk, row, own, cost, by)
-                if kind < 3 and grows > (BETTER_BPS if steps == 0 else -GUESS_BPS):
+                # Trading less often is worth a cent; any other move must gain.
+                enough = worth if steps == 0 else (-worth if now == 0 else -BETTER_BPS)
+                if grows > enough + GUESS_BPS:
                     continue
                 weigh(inputs, b, account, desk, row, THE_OTHER, steps)
                 change = change_by(inputs, b, account, desk, row, THE_OTHER)
-                # Trading less often is worth it at equal objective; any other move must gain.
-                enough = EQUAL_BPS if steps == 0 else (-BETTER_BPS if kind < 3 else -EQUAL_BPS)
                 if change >= enough or change >= best:
                     continue
                 if broken_by(inputs, account, desk, row, THE_OTHER) == 0:

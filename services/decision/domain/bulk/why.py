@@ -346,11 +346,20 @@ def tell_risk(plans: Plans, b: Batch, account: int, room: Floats, factor: Floats
 
 
 @part
-def tell_paid(inputs: Inputs, plans: Plans, b: Batch, account: int, sold: Floats, mix: int, cent: int) -> None:
-    """Fill in what cost and tax of the trades count in the objective."""
+def tell_paid(
+    inputs: Inputs, plans: Plans, b: Batch, account: int, sold: Floats, once: float, mix: int, cent: int, room: Floats
+) -> None:
+    """Fill in what cost and tax of the trades count in the objective.
+
+    `once` is what commissions of each trade count, and `room` as `added_up` left it at the plan's trades.
+    """
     i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
     told = plans.accounts[account]
-    cost = b.accounts[account, COST_PRICE] * (np.float64(told[COST] * cent) / np.float64(mix))
+    rated = 0.0
+    for i in range(i0, i1):
+        amount = room[0, i - i0] + room[3, i - i0]
+        rated += b.instruments[COST_RATE, i] * amount + b.instruments[IMPACT_RATE, i] * amount * np.sqrt(amount)
+    cost = once + b.accounts[account, COST_PRICE] * rated
     tax = 0.0
     base = inputs.lot_at[i0]
     for lot in range(base, inputs.lot_at[i1]):

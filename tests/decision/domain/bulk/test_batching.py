@@ -336,7 +336,8 @@ def test_nothing_in_a_batch_of_ten_thousand_fails_because_accounts_are_broken():
         ours, theirs = (getattr(each.plans, name).units for each in (response, right))
         assert np.array_equal(np.array(ours)[rest], np.array(theirs)[rest])
     gaps = (np.array(response.plans.primal_bps.units) - np.array(response.plans.dual_bound_bps.units))[rest]
-    assert gaps.min() >= 0
+    # In millionths of a basis point. What is sold of a lot is told in whole cents, half a cent beside what it is worth.
+    assert gaps.min() >= -100
 
 
 def test_a_target_without_a_price_fails_the_accounts_that_follow_it():
