@@ -214,6 +214,8 @@ def read_policy(document: bytes) -> Policy:
         tracking_error_trigger=_number(said.triggers, "tracking_error", "triggers"),
         ladder_steps=said.bands.ladder_steps or None,
         ladder_days=said.bands.ladder_days or None,
+        names_limit=risk.names_limit or None,
+        minimum_position=_money(said.bands, "minimum_position", "bands"),
         leverage_limit=_number(risk, "leverage_limit", "risk"),
         factor_limits=tuple(
             _factor_limit(item, f"risk.factor_limits[{row}]") for row, item in enumerate(risk.factor_limits)

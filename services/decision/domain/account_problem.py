@@ -107,6 +107,7 @@ def account_problem(
     _check_supported(account, policy, found)
     quotes = _quotes(account, policy, market, found)
     minimum_trade = _amount(policy.minimum_trade, "bands.minimum_trade", account, found)
+    minimum_position = _amount(policy.minimum_position, "bands.minimum_position", account, found)
     commission = _amount(policy.commission, "cost.commission", account, found)
     _amount(policy.tax.gain_budget, "tax.gain_budget", account, found)
     for year, yearly in sorted(policy.tax.gain_budgets.items()):
@@ -132,6 +133,7 @@ def account_problem(
             weights.get(instrument_id, ZERO),
             restrictions.get(instrument_id),
             minimum_trade or ZERO,
+            minimum_position or ZERO,
             commission or ZERO,
             identities,
             rules,
@@ -168,7 +170,9 @@ def account_problem(
         ),
         objective=replace(_objective(policy), net_benefit_min=net_benefit or ZERO),
         cash_rule=_cash_rule(account, policy, cash_flow if _is_flow(cash_flow, flow_minimum) else ZERO),
-        limits=Limits(turnover=policy.turnover_limit, minimum_hold_days=policy.minimum_hold_days),
+        limits=Limits(
+            turnover=policy.turnover_limit, minimum_hold_days=policy.minimum_hold_days, names=policy.names_limit
+        ),
         recent_trades=tuple(_recent_trades(account, identities, quotes, as_of_date)),
         ladder=None if policy.ladder_steps is None else Ladder(policy.ladder_steps, policy.ladder_days or 1, said),
         total_triggers=TotalTriggers(policy.total_drift, policy.tracking_error_trigger),
@@ -311,6 +315,7 @@ def _holding(
     target: Decimal,
     restriction: Restriction | None,
     minimum_trade: Decimal,
+    minimum_position: Decimal,
     commission: Decimal,
     identities: Mapping[InstrumentId, str],
     rules: Jurisdiction,
@@ -333,6 +338,7 @@ def _holding(
         commission_per_trade=commission,
         average_daily_value=None if not volume else EXACT.multiply(volume, quote.price),
         minimum_trade=minimum_trade,
+        minimum_position=minimum_position,
         held_away_value=EXACT.multiply(aside, quote.price),
         weight_max=policy.instrument_weight_limit,
         identity_set=identities[instrument.instrument_id],

@@ -18,7 +18,7 @@ from services.decision.domain.convex import (
     ordered_holdings,
     ordered_lots,
 )
-from services.decision.domain.decision import LIMIT_KINDS, BindingConstraint, ConstraintKind
+from services.decision.domain.decision import CENT, LIMIT_KINDS, BindingConstraint, ConstraintKind
 from services.decision.domain.problem import AccountProblem, LimitKind
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import WEIGHT_UNIT, cents, money, percent, quantity, weight
@@ -39,6 +39,7 @@ LIMIT_WORDS: Mapping[ConstraintKind, str] = {
     ConstraintKind.WEIGHT_MAX: "the most that may be held of an instrument",
     ConstraintKind.NO_BUY: "what may not be bought",
     ConstraintKind.NO_SELL: "what may not be sold",
+    ConstraintKind.NAMES: "the most instruments that may be held",
 }
 
 
@@ -105,6 +106,18 @@ def binding_constraints(
             gain, reason = max(kept)
             add(ConstraintKind.NO_SELL, name, held, gain, f"{name} may not be sold: {reason}.")
     return tuple(found)
+
+
+def names_binding(problem: AccountProblem, one_more_bps: float) -> tuple[BindingConstraint, ...]:
+    """Return the limit on names if one more would gain a cent or more; `one_more_bps` is of the account."""
+    most = problem.limits.names
+    worth = exact(one_more_bps / BPS_PER_ONE * float(problem.mix_value), CENT)
+    if most is None or worth <= 0:
+        return ()
+    said = f"One more would be worth up to {money(worth, problem.currency)}."
+    price = exact(one_more_bps / BPS_PER_ONE, WEIGHT_UNIT)
+    sentence = f"At most {most} instruments are held. {said}"
+    return (BindingConstraint(ConstraintKind.NAMES, "", Decimal(most), price, sentence),)
 
 
 def _unused_gains(convex: ConvexProblem, near: ConvexSolution) -> tuple[Floats, Floats]:

@@ -116,8 +116,13 @@ def dual_bound(convex: ConvexProblem, near: ConvexSolution, least: Floats | None
         least: Least weight that a sale and a purchase of each instrument have, infinite where there is none, shape
             (2, n); without it trades may be of any size.
     """
-    prices = _in_range(convex, near.prices)
     slopes = marginal_costs(convex, near)
+    return constant_of_bound(convex, near) + float(np.minimum(*least_each_way(convex, slopes, least)).sum())
+
+
+def constant_of_bound(convex: ConvexProblem, near: ConvexSolution) -> float:
+    """Return what of the bound at these prices is no instrument's own, in basis points."""
+    prices = _in_range(convex, near.prices)
     risk = BPS_PER_ONE * convex.risk_aversion
     sold_of = by_instrument(convex, near.sold)
     factor = convex.exposures.T @ (convex.start - sold_of + near.bought - convex.target)
@@ -132,7 +137,7 @@ def dual_bound(convex: ConvexProblem, near: ConvexSolution, least: Floats | None
     constant += float(prices.group_min @ (convex.group_min - convex.groups @ convex.target))
     constant -= risk / 2 * float(factor @ factor)
     constant -= cost_price / 2 * float(convex.impact @ (sold_of**1.5 + near.bought**1.5))
-    return constant + float(np.minimum(*least_each_way(convex, slopes, least)).sum())
+    return constant
 
 
 def _in_range(convex: ConvexProblem, prices: Prices) -> Prices:
@@ -161,10 +166,19 @@ def _gained(convex: ConvexProblem, sold: Floats) -> Floats:
 
 
 def least_each_way(convex: ConvexProblem, slopes: Marginal, least: Floats | None = None) -> tuple[Floats, Floats]:
-    """Return each instrument's least value over its sales and over its purchases, no trade among both, shape (n,).
+    """Return each instrument's least value over its sales and over its purchases, no trade among both, shape (n,)."""
+    none, selling, buying, _ = least_by_way(convex, slopes, least)
+    return np.minimum(none, selling), np.minimum(none, buying)
+
+
+def least_by_way(
+    convex: ConvexProblem, slopes: Marginal, least: Floats | None = None
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return what each instrument costs untouched, the least by a sale and by a purchase, and sold out, shape (n,).
 
     Going up from the weight with everything sold means keeping lots, the dearest to sell first: a convex function. It
-    ends, and purchases begin, where a trade has its `least` size; see `dual_bound`.
+    ends, and purchases begin, where a trade has its `least` size; see `dual_bound`. A way that is not open costs
+    infinitely much; sold out is all that may be sold, if anything may.
     """
     n = len(convex.start)
     least_sold, least_bought = np.zeros((2, n)) if least is None else least
@@ -184,9 +198,13 @@ def least_each_way(convex: ConvexProblem, slopes: Marginal, least: Floats | None
     begin, buy = least_bought[able], slopes.buy[able]
     purchases = _Segments(able, convex.start[able] + begin, convex.buy_cap[able] - begin, buy, buy * begin)
     none = _Segments(every, convex.start, np.zeros(n), np.zeros(n), np.zeros(n))
-    idle = _least_on(convex, slopes.there, none)
-    selling, buying = (np.minimum(idle, _least_on(convex, slopes.there, way)) for way in (sales, purchases))
-    return selling, buying
+    some = np.flatnonzero(convex.sell_cap > 0)
+    nothing = np.zeros(len(some))
+    emptied = _Segments(some, sold_out[some], nothing, nothing, all_sold[some])
+    untouched, selling, buying, out = (
+        _least_on(convex, slopes.there, way) for way in (none, sales, purchases, emptied)
+    )
+    return untouched, selling, buying, out
 
 
 @dataclass(frozen=True, slots=True, eq=False)

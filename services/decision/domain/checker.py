@@ -29,6 +29,7 @@ class Rule(StrEnum):
     ONE_TRADE_PER_INSTRUMENT = "ONE_TRADE_PER_INSTRUMENT"
     INCREMENT = "INCREMENT"
     MINIMUM_TRADE = "MINIMUM_TRADE"
+    MINIMUM_POSITION = "MINIMUM_POSITION"
     PRICE_AND_VALUE = "PRICE_AND_VALUE"
     COST = "COST"
     LOTS = "LOTS"
@@ -48,6 +49,7 @@ class Rule(StrEnum):
     LEVERAGE = "LEVERAGE"
     STRESS_LOSS = "STRESS_LOSS"
     MINIMUM_HOLD = "MINIMUM_HOLD"
+    NAMES = "NAMES"
 
 
 # Limits of the account as it is; doing nothing may break them too. All others judge the trades.
@@ -59,6 +61,7 @@ STANDING_RULES = {
     Rule.FACTOR_MAX: ConstraintKind.FACTOR_MAX,
     Rule.LEVERAGE: ConstraintKind.LEVERAGE,
     Rule.STRESS_LOSS: ConstraintKind.STRESS_LOSS,
+    Rule.NAMES: ConstraintKind.NAMES,
 }
 _LEAST_AND_MOST = {
     LimitKind.GROUP: (Rule.GROUP_MIN, Rule.GROUP_MAX),
@@ -96,6 +99,7 @@ def violations(problem: AccountProblem, trades: Sequence[Trade]) -> tuple[PlanVi
         found += _of_lot_order(problem, trade, holding)
     found += _of_taxes(problem, known)
     found += _of_account(problem, holdings, known)
+    found += _of_names(problem, holdings, known)
     return tuple(found)
 
 
@@ -120,6 +124,10 @@ def _of_trade(trade: Trade, holding: Holding) -> list[PlanViolation]:
     emptied = trade.side is Side.SELL and holding.quantity - trade.quantity < holding.quantity_increment
     if trade.quantity * holding.price < holding.minimum_trade and not emptied:
         broken(Rule.MINIMUM_TRADE, f"{value} is less than {holding.minimum_trade}")
+    units = trade.quantity if trade.side is Side.BUY else -trade.quantity
+    left = (holding.quantity + units) * holding.price
+    if left < holding.minimum_position and not emptied:
+        broken(Rule.MINIMUM_POSITION, f"{left} is left, less than {holding.minimum_position}")
     if trade.side is Side.BUY and holding.no_buy is not None:
         broken(Rule.NO_BUY, holding.no_buy)
     if trade.side is Side.SELL and holding.no_sell is not None:
@@ -286,3 +294,17 @@ def _of_account(
         if value > group.weight_max * mix_value:
             broken(most, group.name, value, group.weight_max * mix_value)
     return found
+
+
+def _of_names(
+    problem: AccountProblem, holdings: Mapping[InstrumentId, Holding], trades: Sequence[Trade]
+) -> list[PlanViolation]:
+    most = problem.limits.names
+    left = {instrument_id: holding.quantity for instrument_id, holding in holdings.items()}
+    for trade in trades:
+        left[trade.instrument_id] += trade.quantity if trade.side is Side.BUY else -trade.quantity
+    # Less than an increment cannot be sold, and is no holding.
+    held = sum(left[instrument_id] >= holding.quantity_increment for instrument_id, holding in holdings.items())
+    if most is None or held <= most:
+        return []
+    return [PlanViolation(Rule.NAMES, problem.account_id, f"{held} instruments are held, more than {most}")]

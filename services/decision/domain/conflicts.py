@@ -36,7 +36,7 @@ FAR = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Limit:
+class Limit:
     """A limit that may be left out: what it is, and the problem without it."""
 
     named: BindingConstraint
@@ -83,18 +83,58 @@ def conflicting(
         convex: Its arrays, both ways open.
         iterations_max: The solver's limit, for each solve.
     """
-    limits = [*_bars(problem, risk, tax, convex), *_groups(problem), *_of_account(problem)]
 
-    def hopeless(kept: Sequence[int]) -> bool:
-        open_problem = convex
-        for index in set(range(len(limits))) - set(kept):
-            open_problem = limits[index].without(open_problem)
-        relaxation = least_relaxation(open_problem, iterations_max=iterations_max)
+    def hopeless(opened: ConvexProblem) -> bool:
+        relaxation = least_relaxation(opened, iterations_max=iterations_max)
         return relaxation is not None and _total(relaxation) > CONFLICT_MIN
 
-    if not hopeless(range(len(limits))):
+    return _smallest(convex, limits_of(problem, risk, tax, convex), hopeless)
+
+
+def conflicting_with_names(
+    problem: AccountProblem,
+    convex: ConvexProblem,
+    limits: Sequence[Limit],
+    plan_with: Callable[[ConvexProblem, int], bool],
+) -> tuple[tuple[BindingConstraint, ...], tuple[BindingConstraint, ...]]:
+    """Return limits that no plan keeps together with the one on names, that one first, and the way out.
+
+    Args:
+        problem: The account; without its limit on names it has a plan, and with it none.
+        convex: Its arrays, both ways open.
+        limits: As `limits_of` returns them.
+        plan_with: Whether a problem has a plan with at most so many names; more names never make it less so.
+    """
+    most = problem.limits.names or len(convex.start)
+    at_most = _named(ConstraintKind.NAMES, "", Decimal(most), f"At most {most} instruments may be held.")
+    conflict = _smallest(convex, limits, lambda opened: not plan_with(opened, most))
+    low, high = most + 1, len(convex.start)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if plan_with(convex, middle) else (middle + 1, high)
+    more = Decimal(low - most)
+    words = LIMIT_WORDS[ConstraintKind.NAMES]
+    sentence = f"No plan keeps every limit: {words}, {most}, would have to give way by {more}."
+    return (at_most, *conflict), (BindingConstraint(ConstraintKind.NAMES, "", Decimal(most), more, sentence),)
+
+
+def limits_of(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: ConvexProblem) -> list[Limit]:
+    """Return the limits of the arrays that may be left out; see `conflicting`."""
+    return [*_bars(problem, risk, tax, convex), *_groups(problem), *_of_account(problem)]
+
+
+def _smallest(
+    convex: ConvexProblem, limits: Sequence[Limit], hopeless: Callable[[ConvexProblem], bool]
+) -> tuple[BindingConstraint, ...]:
+    def without_others(kept: Sequence[int]) -> bool:
+        opened = convex
+        for index in set(range(len(limits))) - set(kept):
+            opened = limits[index].without(opened)
+        return hopeless(opened)
+
+    if not without_others(range(len(limits))):
         return ()
-    return tuple(limits[index].named for index in irreducible(len(limits), hopeless))
+    return tuple(limits[index].named for index in irreducible(len(limits), without_others))
 
 
 def irreducible(count: int, hopeless: Callable[[Sequence[int]], bool]) -> list[int]:
@@ -132,11 +172,11 @@ def _total(relaxation: Relaxation) -> float:
     return relaxation.cash + relaxation.turnover + relaxation.gains + rows
 
 
-def _of_account(problem: AccountProblem) -> list[_Limit]:
+def _of_account(problem: AccountProblem) -> list[Limit]:
     currency, limits = problem.currency, problem.limits
     floor = cents(problem.cash_floor)
     found = [
-        _Limit(
+        Limit(
             _named(ConstraintKind.CASH_FLOOR, "", floor, f"At least {money(floor, currency)} of cash must be there."),
             lambda convex: replace(convex, cash_floor=-FAR),
         )
@@ -145,7 +185,7 @@ def _of_account(problem: AccountProblem) -> list[_Limit]:
         most = weight(limits.turnover)
         said = f"At most {percent(most)} of the account may be traded."
         found.append(
-            _Limit(
+            Limit(
                 _named(ConstraintKind.TURNOVER, "", most, said), lambda convex: replace(convex, turnover=float("inf"))
             )
         )
@@ -153,7 +193,7 @@ def _of_account(problem: AccountProblem) -> list[_Limit]:
     if left is not None:
         said = f"At most {money(cents(left), currency)} of gains may be realized."
         found.append(
-            _Limit(
+            Limit(
                 _named(ConstraintKind.GAIN_BUDGET, "", cents(left), said),
                 lambda convex: replace(convex, gain_budget=float("inf")),
             )
@@ -161,20 +201,20 @@ def _of_account(problem: AccountProblem) -> list[_Limit]:
     return found
 
 
-def _groups(problem: AccountProblem) -> list[_Limit]:
-    found: list[_Limit] = []
+def _groups(problem: AccountProblem) -> list[Limit]:
+    found: list[Limit] = []
     for row, group in enumerate(problem.limits.groups):
         least, most = LIMIT_KINDS[group.kind]
         low, high = weight(group.weight_min), weight(group.weight_max)
         if group.kind is LimitKind.STRESS:
             said = f"In the stress {group.name} at most {_shown(most, high)} may be lost."
-            found.append(_Limit(_named(most, group.name, high, said), _without_most(row)))
+            found.append(Limit(_named(most, group.name, high, said), _without_most(row)))
             continue
         if group.kind is not LimitKind.LEVERAGE:
             said = f"{group.name} must be at least {_shown(least, low)}."
-            found.append(_Limit(_named(least, group.name, low, said), _without_least(row)))
+            found.append(Limit(_named(least, group.name, low, said), _without_least(row)))
         said = f"{group.name} may be at most {_shown(most, high)}."
-        found.append(_Limit(_named(most, group.name, high, said), _without_most(row)))
+        found.append(Limit(_named(most, group.name, high, said), _without_most(row)))
     return found
 
 
@@ -196,7 +236,7 @@ def _without_most(row: int) -> Callable[[ConvexProblem], ConvexProblem]:
     return without
 
 
-def _bars(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: ConvexProblem) -> list[_Limit]:
+def _bars(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: ConvexProblem) -> list[Limit]:
     """Return what keeps instruments from being bought or sold, by instrument."""
     free = replace(
         problem,
@@ -206,7 +246,7 @@ def _bars(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: Convex
     )
     lots = {lot_id: replace(lot, no_sell=None) for lot_id, lot in tax.lots.items()}
     opened = enter(free, risk, TaxView(lots, {}))
-    found: list[_Limit] = []
+    found: list[Limit] = []
     for row, holding in enumerate(ordered_holdings(problem)):
         name, held = holding.instrument_id, weight(holding.mix_value / problem.mix_value)
         of_row = convex.lot_instrument == row
@@ -214,13 +254,13 @@ def _bars(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: Convex
             reasons = [kept_because(problem, holding, lot, tax) for lot in holding.lots]
             why = max(each for each in reasons if each is not None)
             said = f"{name} may not be sold: {why}."
-            found.append(_Limit(_named(ConstraintKind.NO_SELL, name, held, said), _sold_freely(row, opened)))
+            found.append(Limit(_named(ConstraintKind.NO_SELL, name, held, said), _sold_freely(row, opened)))
         if opened.buy_cap[row] > convex.buy_cap[row]:
             bar = holding.no_buy or tax.no_buy.get(name)
             kind = ConstraintKind.WEIGHT_MAX if bar is None else ConstraintKind.NO_BUY
             limit = held if bar is not None else weight(holding.weight_max or ZERO)
             said = f"be bought to at most {percent(limit)}" if bar is None else f"not be bought: {bar}"
-            found.append(_Limit(_named(kind, name, limit, f"{name} may {said}."), _bought_freely(row, opened)))
+            found.append(Limit(_named(kind, name, limit, f"{name} may {said}."), _bought_freely(row, opened)))
     return found
 
 

@@ -6,24 +6,30 @@ and solve again; round to what a venue takes; check exactly; compare with doing 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.decision.domain.binding import binding_constraints
+from services.decision.domain.binding import binding_constraints, names_binding
 from services.decision.domain.certificate import dual_bound
 from services.decision.domain.checker import violations
-from services.decision.domain.conflicts import conflict_sentence, conflicting, relaxations
+from services.decision.domain.conflicts import (
+    conflict_sentence,
+    conflicting,
+    conflicting_with_names,
+    limits_of,
+    relaxations,
+)
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
     ConvexSolution,
-    Floats,
     Prices,
     Solve,
     SolveStatus,
     enter,
     exact,
-    ordered_holdings,
 )
 from services.decision.domain.decision import (
     BindingConstraint,
@@ -49,6 +55,7 @@ from services.decision.domain.explanation import (
 from services.decision.domain.fallback import heuristic, relaxed
 from services.decision.domain.increments import least_trades, tradables
 from services.decision.domain.ladder import ladder_sentence, later_steps, next_step_date, share_of
+from services.decision.domain.names import NODES_FEW, TOO_MANY, Names, Selected, names_of, select
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.reference_model import least_relaxation
 from services.decision.domain.rounding import EQUAL_BPS, rounded
@@ -59,6 +66,8 @@ from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT
 
 NOT_SOLVED = "NOT_SOLVED"
 NO_SOLVER = "NONE"
+# In weight: a trade that is larger than any.
+NEVER = 1e9
 EVERYTHING_WITHIN = "Nothing is traded: every weight is inside its band and cash inside its corridor."
 NOT_WORTH_IT = "Nothing is traded: no trade is worth its tax and cost."
 BELOW_MINIMUM = "Nothing is traded: the trades that would help are below the smallest that may be made."
@@ -146,10 +155,10 @@ def _solved(case: "_Case", risk: RiskModel) -> Decision:
     if isinstance(found, Solve):
         return _unsolved(case, risk, found)
     case = found
-    trades = rounded(problem, tax, case.chosen.convex, case.chosen.near)
+    trades = rounded(problem, tax, case.chosen.convex, case.chosen.near, case.left_out)
     if trades is None:
         # Without what was left out for being small there may be no way to keep the limits.
-        trades = rounded(problem, tax, case.convex, case.chosen.near)
+        trades = rounded(problem, tax, case.convex, case.chosen.near, case.left_out)
     decision = _released(case, trades)
     return _by_fallback(case) if decision.outcome is Outcome.FALLBACK_HOLD else decision
 
@@ -159,29 +168,47 @@ def _best_piece(case: "_Case") -> "_Case | Solve":
 
     A piece whose bound at the prices found so far is no better than the best plan is not solved.
     """
-    problem = case.problem
-    smallest = np.array([float(holding.minimum_trade / problem.mix_value) for holding in ordered_holdings(problem)])
-    solve = solver(case.options)
-    best: tuple[ConvexProblem, Chosen] | None = None
-    bounds: list[tuple[ConvexProblem, ConvexSolution]] = []
+    best: tuple[ConvexProblem, Selected] | None = None
+    bounds: list[_Bound] = []
     failed: Solve | None = None
     for piece in case.pieces:
         if best is not None:
-            near = _at_best_hinges(piece, best[1].near)
-            if dual_bound(piece, near, case.least) >= best[1].objective - EQUAL_BPS:
-                bounds.append((piece, near))
+            near = _at_best_hinges(piece, best[1].chosen.near)
+            bound = dual_bound(piece, near, case.names.least)
+            if bound >= best[1].chosen.objective - EQUAL_BPS:
+                bounds.append(_Bound(piece, near, bound))
                 continue
-        chosen = choose(piece, smallest, solve)
-        if isinstance(chosen, Solve):
-            failed = chosen
-            bounds.append((piece, _nothing(piece)))
+        found = _choose(case, piece)
+        if isinstance(found, Solve):
+            failed = found
+            nothing = _nothing(piece)
+            bounds.append(_Bound(piece, nothing, dual_bound(piece, nothing, case.names.least)))
             continue
-        bounds.append((piece, chosen.near))
-        if best is None or chosen.objective < best[1].objective:
-            best = piece, chosen
+        bounds.append(_Bound(piece, found.chosen.near, found.bound))
+        if best is None or found.chosen.objective < best[1].chosen.objective:
+            best = piece, found
     if best is None:
         return failed or Solve(SolveStatus.FAILED, NO_SOLVER)
-    return replace(case, convex=best[0], chosen=best[1], bounds=tuple(bounds))
+    selected = best[1]
+    return replace(
+        case,
+        convex=best[0],
+        chosen=selected.chosen,
+        bounds=tuple(bounds),
+        left_out=selected.left_out,
+        one_more=selected.worth,
+    )
+
+
+def _choose(case: "_Case", piece: ConvexProblem) -> Selected | Solve:
+    """Return the best plan on a piece of the tax, and what bounds it."""
+    least, solve = case.names.least, solver(case.options)
+    # What cannot be made is left out, however much of it is wanted.
+    smallest = np.where(np.isfinite(least), least, NEVER)
+    if case.problem.limits.names is not None:
+        return select(piece, case.names, smallest, solve)
+    chosen = choose(piece, smallest, solve)
+    return chosen if isinstance(chosen, Solve) else Selected(chosen, dual_bound(piece, chosen.near, least), None)
 
 
 def _at_best_hinges(piece: ConvexProblem, near: ConvexSolution) -> ConvexSolution:
@@ -189,6 +216,14 @@ def _at_best_hinges(piece: ConvexProblem, near: ConvexSolution) -> ConvexSolutio
     over = piece.hinge_lots @ near.sold if len(piece.hinge_price) else piece.hinge_price
     hinges = np.where(over > piece.hinge_above, BPS_PER_ONE * piece.hinge_price, 0.0)
     return replace(near, prices=replace(near.prices, hinges=hinges))
+
+
+def _has_plan(case: "_Case", convex: ConvexProblem, most: int) -> bool:
+    """Return whether a plan with at most so many names is found."""
+    # What the problem lets go, others than the account may.
+    freed = case.names.held & (convex.sell_cap > case.convex.sell_cap)
+    names = replace(case.names, most=most, can_go=case.names.can_go | freed)
+    return isinstance(select(convex, names, np.zeros(len(convex.start)), solver(case.options), NODES_FEW), Selected)
 
 
 def _case(
@@ -200,9 +235,10 @@ def _case(
 ) -> "_Case":
     """Return what is known of an account before anything is solved."""
     none = Chosen(pieces[0], _nothing(pieces[0]), NO_SOLVER, NOT_SOLVED)
-    least = least_trades(tradables(problem, tax, pieces[0], none.near.prices), problem.mix_value)
-    bounds = tuple((each, none.near) for each in pieces)
-    return _Case(problem, options, tax, pieces, pieces[0], asked, none, bounds, least)
+    each_allows = tradables(problem, tax, pieces[0], none.near.prices)
+    names = names_of(problem.limits.names, each_allows, least_trades(each_allows, problem.mix_value))
+    bounds = tuple(_Bound(each, none.near, dual_bound(each, none.near, names.least)) for each in pieces)
+    return _Case(problem, options, tax, pieces, pieces[0], asked, none, bounds, names)
 
 
 def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
@@ -221,7 +257,7 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     needed = BPS_PER_ONE * float(problem.objective.net_benefit_min / problem.mix_value) + EQUAL_BPS
     if not standing and (not trades or objective_bps(hold) - objective_bps(plan) < needed):
         # When trades of any size do not beat doing nothing, nothing can; else it is increments and minimum trades.
-        any_size = min(dual_bound(piece, near) for piece, near in case.bounds)
+        any_size = min(dual_bound(each.piece, each.near) for each in case.bounds)
         proven = objective_bps(hold) - any_size < needed
         if proven or trades:
             return case.without_trades(Outcome.NO_TRADE, NOT_WORTH_IT, detail, reason=NoTradeReason.NOT_WORTH_IT)
@@ -237,6 +273,11 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
 
 def _unsolved(case: "_Case", risk: RiskModel, answer: Solve) -> Decision:
     """Return the answer when the solver gave no solution: the limits in conflict, or what a fallback gives."""
+    if answer.detail == TOO_MANY:
+        limits = limits_of(case.problem, risk, case.tax, case.convex)
+        conflict, way_out = conflicting_with_names(case.problem, case.convex, limits, partial(_has_plan, case))
+        sentence = NO_PLAN + conflict_sentence(conflict, way_out)
+        return case.without_trades(Outcome.INFEASIBLE, sentence, answer.detail, binding=way_out, conflicting=conflict)
     if answer.status is SolveStatus.INFEASIBLE:
         iterations_max = case.options.iterations_max
         relaxation = least_relaxation(case.convex, iterations_max=iterations_max)
@@ -260,8 +301,7 @@ def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
     for fallback, chosen in grades:
         if chosen is None:
             continue
-        near = tuple((piece, _at_best_hinges(piece, chosen.near)) for piece in case.pieces)
-        tried = replace(case, chosen=chosen, fallback=fallback, bounds=near)
+        tried = replace(case, chosen=chosen, fallback=fallback, bounds=_bounds_at(case, chosen.near))
         trades = rounded(case.problem, case.tax, chosen.convex, chosen.near)
         if trades and not violations(case.problem, trades):
             decision = _released(tried, trades)
@@ -269,6 +309,12 @@ def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
                 return decision
     hold = replace(case, fallback=Fallback.HOLD)
     return hold.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, case.chosen.detail if detail is None else detail)
+
+
+def _bounds_at(case: "_Case", near: ConvexSolution) -> "tuple[_Bound, ...]":
+    """Return what bounds each piece of the tax at a solution, each at its own hinges."""
+    at = [(piece, _at_best_hinges(piece, near)) for piece in case.pieces]
+    return tuple(_Bound(piece, there, dual_bound(piece, there, case.names.least)) for piece, there in at)
 
 
 def _nothing(convex: ConvexProblem) -> ConvexSolution:
@@ -279,6 +325,15 @@ def _nothing(convex: ConvexProblem) -> ConvexSolution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Bound:
+    """A piece of the tax, prices that bound it, and a value that no plan on it is below, in basis points."""
+
+    piece: ConvexProblem
+    near: ConvexSolution
+    proven: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Case:
     """What is known about the account while it is decided.
 
@@ -286,10 +341,12 @@ class _Case:
         pieces: The problems with one piece of the tax each, both ways open.
         convex: The one whose plan is best.
         asked: What asks for a rebalance.
-        bounds: Each piece with the solution whose prices bound it.
-        least: Least weight that a sale and a purchase of each instrument have, as `certificate.dual_bound` takes it.
+        bounds: What bounds each piece.
+        names: How many instruments may be held, and what trades each allows.
         chosen: The problem that was solved last, each instrument going one way, and its solution.
         fallback: How it was solved.
+        left_out: Instruments for which a limit on names leaves no room, shape (n,).
+        one_more: What one more name would gain, in basis points; 0 when there is room.
     """
 
     problem: AccountProblem
@@ -299,14 +356,16 @@ class _Case:
     convex: ConvexProblem
     asked: tuple[Trigger, ...]
     chosen: Chosen
-    bounds: tuple[tuple[ConvexProblem, ConvexSolution], ...]
-    least: Floats
+    bounds: tuple[_Bound, ...]
+    names: Names
     fallback: Fallback = Fallback.NONE
+    left_out: NDArray[np.bool_] | None = None
+    one_more: float = 0.0
 
     @property
     def bound(self) -> float:
         """A value, in basis points, that no plan is below, whichever piece of the tax it is on."""
-        return min(dual_bound(piece, near, self.least) for piece, near in self.bounds)
+        return min(each.proven for each in self.bounds)
 
     def without_trades(
         self,
@@ -330,20 +389,20 @@ class _Case:
 
     def binding(self) -> tuple[BindingConstraint, ...]:
         """Return the limits that hold the plan back."""
-        return binding_constraints(self.problem, self.tax, self.convex, self.chosen.near)
+        found = binding_constraints(self.problem, self.tax, self.convex, self.chosen.near)
+        return (*found, *names_binding(self.problem, self.one_more))
 
     def certificate(self, plan: Plan, status: str) -> Certificate:
         """Return how far the plan can be from the best."""
         primal, dual = objective_bps(plan), self.bound
         hold = objective_bps(plan_of(self.problem, self.convex, ()))
-        convex_gap = self.chosen.objective - dual_bound(self.chosen.convex, self.chosen.near)
         primal_bps, dual_bps = exact(primal, CERTIFIED_BPS_UNIT), exact(dual, CERTIFIED_BPS_UNIT)
         return Certificate(
             primal_bps=primal_bps,
             dual_bps=dual_bps,
             gap_bps=primal_bps - dual_bps,
             hold_bps=exact(hold, CERTIFIED_BPS_UNIT),
-            convex_gap_bps=exact(convex_gap, CERTIFIED_BPS_UNIT),
+            convex_gap_bps=exact(self.chosen.unproven, CERTIFIED_BPS_UNIT),
             solver=self.chosen.solver,
             solver_version=solver_version(self.chosen.solver),
             status=status,

@@ -90,6 +90,8 @@ class ConstraintKind(StrEnum):
     WEIGHT_MAX = "WEIGHT_MAX"
     NO_BUY = "NO_BUY"
     NO_SELL = "NO_SELL"
+    # How many instruments are held.
+    NAMES = "NAMES"
 
 
 # The kinds of a limit's least and most.
@@ -248,9 +250,9 @@ class BindingConstraint:
 
     Attributes:
         subject: Group name or instrument id; empty for a limit of the account.
-        limit: Where it is: currency for cash and gains, weight for the rest.
-        price: What one more unit of the limit would be worth, in currency per currency; for an infeasible problem
-            the least change of `limit` that makes it feasible, in the limit's unit.
+        limit: Where it is: currency for cash and gains, a number of names, weight for the rest.
+        price: What one more unit of the limit would be worth, in currency per currency; of a name as a fraction of the
+            account. For an infeasible problem the least change of `limit` that makes it feasible, in the limit's unit.
         sentence: For the client.
     """
 

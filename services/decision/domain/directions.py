@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.decision.domain.certificate import least_each_way, marginal_costs, terms
+from services.decision.domain.certificate import dual_bound, least_each_way, marginal_costs, terms
 from services.decision.domain.convex import ConvexProblem, ConvexSolution, Floats, Solve, by_instrument
 
 Flags = NDArray[np.bool_]
@@ -38,17 +38,26 @@ class Solver(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """A problem with directions closed, its solution, and who found it with which word."""
+    """A problem with directions closed, its solution, and who found it with which word.
+
+    `gap_bps` is what the solver left unproven, where the problem itself does not say: some of its trades were forced.
+    """
 
     convex: ConvexProblem
     near: ConvexSolution
     solver: str
     detail: str
+    gap_bps: float | None = None
 
     @property
     def objective(self) -> float:
         """Of the solution, in basis points."""
         return terms(self.convex, self.near.sold, self.near.bought).total
+
+    @property
+    def unproven(self) -> float:
+        """What the solver left unproven, in basis points."""
+        return self.objective - dual_bound(self.convex, self.near) if self.gap_bps is None else self.gap_bps
 
 
 def choose(convex: ConvexProblem, smallest: Floats, solve: Solver) -> Chosen | Solve:
@@ -56,7 +65,8 @@ def choose(convex: ConvexProblem, smallest: Floats, solve: Solver) -> Chosen | S
 
     Args:
         convex: Both ways open.
-        smallest: Least weight traded of each instrument, shape (n,); what is below half of it is left out.
+        smallest: Least weight traded of each instrument, or sold and bought, shape (n,) or (2, n); what is below half
+            of it is left out.
         solve: The solver.
 
     Returns:
@@ -103,8 +113,10 @@ def _solved(convex: ConvexProblem, torn: Flags, sells: Flags, small: Flags, solv
 
 
 def _small(near: ConvexSolution, convex: ConvexProblem, smallest: Floats) -> Flags:
-    net = np.abs(near.bought - by_instrument(convex, near.sold))
-    return (net > NOISE) & (net < smallest / 2)
+    net = near.bought - by_instrument(convex, near.sold)
+    sale, purchase = np.broadcast_to(smallest, (2, len(net)))
+    small: Flags = (np.abs(net) > NOISE) & (np.abs(net) < np.where(net < 0, sale, purchase) / 2)
+    return small
 
 
 def _gain_of_turning(convex: ConvexProblem, near: ConvexSolution, sells: Flags) -> Floats:

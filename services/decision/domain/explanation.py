@@ -189,8 +189,14 @@ def _required_by(
         helped[least] = helped.get(least, 0.0) + signed * float(exposure * low)
         helped[most] = helped.get(most, 0.0) - signed * float(exposure * high)
     kinds = {each.kind for each in binding}
+    held = next(each.quantity for each in plan.problem.holdings if each.instrument_id == trade.instrument_id)
+    if trade.side is Side.SELL and trade.quantity == held and ConstraintKind.NAMES in kinds:
+        # It makes room for a name.
+        helped[ConstraintKind.NAMES] = 0.0
     best = max(helped, key=lambda kind: (helped[kind], kind))
-    return best if helped[best] > 0 and best in kinds else None
+    if helped[best] > 0 and best in kinds:
+        return best
+    return ConstraintKind.NAMES if ConstraintKind.NAMES in helped else None
 
 
 def later_saving(problem: AccountProblem, trade: Trade) -> Decimal:

@@ -4,7 +4,6 @@
 exact; the effects beside it are float64 and only guide the choice.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -97,6 +96,7 @@ class Tradable:
         highest: Most that may be bought.
         smallest: Steps of the minimum trade, at least 1.
         whole: Selling `-lowest` empties the position, so that it may be less than the minimum trade.
+        enough: After a trade of so many steps or more the position has its least size; `lowest` when it has none.
     """
 
     row: int
@@ -107,23 +107,31 @@ class Tradable:
     highest: int
     smallest: int
     whole: bool
+    enough: int
+
+    def is_held_after(self, steps: int) -> bool:
+        """Return whether an increment or more of it is held after a trade of `steps`."""
+        return self.holding.quantity + steps * self.holding.quantity_increment >= self.holding.quantity_increment
 
     def allowed(self, steps: int) -> bool:
         """Return whether a trade of `steps` may be made."""
         if not self.lowest <= steps <= self.highest:
             return False
-        return steps == 0 or abs(steps) >= self.smallest or (self.whole and steps == self.lowest)
+        if steps == 0 or (self.whole and steps == self.lowest):
+            return True
+        return abs(steps) >= self.smallest and steps >= self.enough
 
     def snapped(self, steps: int, *, away: bool) -> int:
         """Return an allowed trade near `steps`: at least as large when `away` and there is one, else at most."""
         steps = min(max(steps, self.lowest), self.highest)
         if self.allowed(steps):
             return steps
-        if away:
-            for larger in (int(math.copysign(self.smallest, steps)), self.lowest if steps < 0 else 0):
-                if self.allowed(larger):
-                    return larger
-        return 0
+        size, way = abs(steps), -1 if steps < 0 else 1
+        edges = (way * self.smallest, self.enough, self.lowest)
+        sizes = [edge * way for edge in edges if edge * way > 0 and self.allowed(edge)]
+        if away and (larger := [each for each in sizes if each >= size]):
+            return way * min(larger)
+        return way * max((each for each in sizes if each <= size), default=0)
 
     def taken(self, steps: int) -> list[Taken]:
         """Return what a sale of `-steps` takes out of which lots; empty for a purchase.
@@ -205,10 +213,11 @@ def least_trades(each_allows: Sequence[Tradable], mix_value: Decimal) -> Floats:
     """
     least = np.zeros((2, len(each_allows)))
     for row, each in enumerate(each_allows):
-        if each.holding.minimum_trade <= 0:
+        if each.holding.minimum_trade <= 0 and each.holding.minimum_position <= 0:
             continue
-        sale = each.smallest if -each.lowest >= each.smallest else -each.lowest if each.whole else 0
-        purchase = each.smallest if each.highest >= each.smallest else 0
+        bought = max(each.smallest, each.enough)
+        purchase = bought if each.highest >= bought else 0
+        sale = each.smallest if min(-each.lowest, -each.enough) >= each.smallest else -each.lowest if each.whole else 0
         for way, steps in enumerate((sale, purchase)):
             least[way, row] = float(each.value(steps) / mix_value) if steps else np.inf
     return least
@@ -238,15 +247,19 @@ def _tradable(
             case LotMethod.LOWEST_TAX:
                 return each.price, each.lot.lot_id
 
+    lowest = -_whole(sellable / holding.quantity_increment, ROUND_FLOOR)
+    missing = holding.minimum_position / holding.price - holding.quantity
+    enough = _whole(missing / holding.quantity_increment, ROUND_CEILING) if holding.minimum_position > 0 else lowest
     return Tradable(
         row=row,
         holding=holding,
         lots=_apart(sorted(lots, key=order), parts or {}),
         impact=impact_rate(holding, problem.objective.impact_coefficient, daily_volatility(variance)),
-        lowest=-_whole(sellable / holding.quantity_increment, ROUND_FLOOR),
+        lowest=lowest,
         highest=_whole(buyable / increment_value, ROUND_FLOOR),
         smallest=max(1, _whole(holding.minimum_trade / increment_value, ROUND_CEILING)),
         whole=sellable == holding.quantity,
+        enough=enough,
     )
 
 

@@ -184,6 +184,8 @@ class Policy:
         ladder_steps: In how many steps a rebalance is made; None for all at once.
         ladder_days: Days between them; 1 where nothing is said.
         leverage_limit: Most that may be held over the account's value; None for no limit.
+        names_limit: Most instruments held after a plan; None for no limit.
+        minimum_position: A trade leaves at least so much of an instrument, or none.
         hold: Why nothing may be planned, though nobody paused the account: a consent or the mix is missing.
     """
 
@@ -237,6 +239,8 @@ class Policy:
     tracking_error_trigger: Decimal | None = None
     ladder_steps: int | None = None
     ladder_days: int | None = None
+    names_limit: int | None = None
+    minimum_position: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

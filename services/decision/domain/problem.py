@@ -83,6 +83,8 @@ class Holding:
         commission_per_trade: In currency, once for every trade.
         average_daily_value: Traded in the market per day, in currency; None leaves market impact out.
         minimum_trade: A trade is worth at least this much, in currency, or is not made. Selling all of it is exempt.
+        minimum_position: After a trade the lots are worth at least this much, in currency, or all of them are sold.
+            What is not traded may be smaller.
         held_away_value: Value of the same instrument held elsewhere: counts in the mix, is never traded.
         weight_max: Purchases never take the weight above it; None for no limit. A weight that the market took above
             it is not bought, and is brought back by its band, not by force.
@@ -103,6 +105,7 @@ class Holding:
     commission_per_trade: Decimal = ZERO
     average_daily_value: Decimal | None = None
     minimum_trade: Decimal = ZERO
+    minimum_position: Decimal = ZERO
     held_away_value: Decimal = ZERO
     weight_max: Decimal | None = None
     identity_set: str | None = None
@@ -275,11 +278,14 @@ class Limits:
         turnover: Purchases plus sales over the mix value; None for no limit.
         groups: Also limits of factors, and of leverage.
         minimum_hold_days: A lot is not sold before it was held for so many days; 0 for no limit.
+        names: Most instruments of which lots are held after the plan, 1 or more; what is left of one counts when it is
+            an increment or more, and what is held away does not. None for no limit.
     """
 
     turnover: Decimal | None = None
     groups: tuple[GroupLimit, ...] = ()
     minimum_hold_days: int = 0
+    names: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,7 +446,14 @@ def _check_holdings(problem: AccountProblem, found: Violations) -> None:
         _within(found, f"{name}.target_weight", holding.target_weight, ZERO, ONE)
         _within(found, f"{name}.band.destination", holding.band.destination, ZERO, ONE)
         _within(found, f"{name}.band.trigger", holding.band.trigger, holding.band.destination, ONE)
-        for part in ("spread_bps", "commission_bps", "commission_per_trade", "minimum_trade", "held_away_value"):
+        for part in (
+            "spread_bps",
+            "commission_bps",
+            "commission_per_trade",
+            "minimum_trade",
+            "minimum_position",
+            "held_away_value",
+        ):
             _not_negative(found, f"{name}.{part}", getattr(holding, part))
         if holding.average_daily_value is not None:
             _positive(found, f"{name}.average_daily_value", holding.average_daily_value)
@@ -490,6 +503,8 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
         _not_negative(found, "limits.turnover", limits.turnover)
     if limits.minimum_hold_days < 0:
         found.add("limits.minimum_hold_days", f"must be at least 0, was {limits.minimum_hold_days}")
+    if limits.names is not None and limits.names < 1:
+        found.add("limits.names", f"must be at least 1, was {limits.names}")
     if problem.ladder is not None:
         for name, count, least in (("steps", problem.ladder.steps, 2), ("days", problem.ladder.days, 1)):
             if count < least:

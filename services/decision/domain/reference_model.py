@@ -291,6 +291,8 @@ def _parameters(n: int, m: int, k: int, g: int, h: int) -> dict[str, Any]:
 
     signed: dict[str, int | tuple[int, ...]] = {"start_gap": n, "exposures": (k, n), "lot_tax": m, "lot_gain": m}
     signed |= {"cash_over_floor": (), "cash_over_ceiling": (), "groups": (g, n), "group_min_gap": g, "group_max_gap": g}
+    # Below zero where losses that are sold for certain are counted in it.
+    signed |= {"gain_budget": ()}
     not_negative: dict[str, int | tuple[int, ...]] = {"specific_variance": n, "band": n, "band_price": ()}
     not_negative |= {
         "cost": n,
@@ -299,7 +301,6 @@ def _parameters(n: int, m: int, k: int, g: int, h: int) -> dict[str, Any]:
         "buy_cap": n,
         "lot_cap": m,
         "turnover": (),
-        "gain_budget": (),
     }
     if h:
         signed |= {"hinge_lots": (h, m), "hinge_above": h}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument, gain_budget_left
 from services.decision.domain.decision import CENT, LotSale, Trade
@@ -38,7 +39,11 @@ FINE_STEP = 1e-7
 
 
 def rounded(
-    problem: AccountProblem, tax: TaxView, convex: ConvexProblem, near: ConvexSolution
+    problem: AccountProblem,
+    tax: TaxView,
+    convex: ConvexProblem,
+    near: ConvexSolution,
+    left_out: NDArray[np.bool_] | None = None,
 ) -> tuple[Trade, ...] | None:
     """Return trades near a solution of the convex problem, sales first, then by instrument id.
 
@@ -47,11 +52,13 @@ def rounded(
         tax: Its lots' taxes.
         convex: The arrays that were solved; a direction that they close stays closed.
         near: The solution.
+        left_out: Instruments that the search begins without, shape (n,): none of them is held, where a limit on names
+            leaves no room for them.
 
     Returns:
         The trades, none when the best is to trade nothing, or None when no plan within the limits was found.
     """
-    search = _Search(problem, tax, convex, near)
+    search = _Search(problem, tax, convex, near, left_out)
     if not search.mend():
         return None
     search.improve()
@@ -80,7 +87,14 @@ class _Move:
 class _Search:
     """The search's state: steps per instrument, and the sums that its objective and limits are made of."""
 
-    def __init__(self, problem: AccountProblem, tax: TaxView, convex: ConvexProblem, near: ConvexSolution) -> None:
+    def __init__(
+        self,
+        problem: AccountProblem,
+        tax: TaxView,
+        convex: ConvexProblem,
+        near: ConvexSolution,
+        left_out: NDArray[np.bool_] | None,
+    ) -> None:
         self.problem, self.convex = problem, convex
         self.mix_value = problem.mix_value
         self.tradables = tradables(problem, tax, convex, near.prices, near.sold)
@@ -105,6 +119,8 @@ class _Search:
             _nearest(tradable, float(wanted) / unit) if abs(wanted) > NOISE else 0
             for tradable, wanted, unit in zip(self.tradables, near.bought - sold, self.unit, strict=True)
         ]
+        for row in [] if left_out is None else np.flatnonzero(left_out).tolist():
+            self.steps[row] = self.tradables[row].lowest
         self._add_up()
 
     def mend(self) -> bool:
@@ -156,7 +172,15 @@ class _Search:
 
     def _stepped(self, row: int) -> set[int]:
         tradable, now = self.tradables[row], self.steps[row]
-        return {tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0), 0} - {now}
+        wanted = {tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0), 0}
+        return self._open(row, wanted)
+
+    def _open(self, row: int, wanted: set[int]) -> set[int]:
+        """Return which trades are others than now, and hold no name more than may be held."""
+        tradable, now = self.tradables[row], self.steps[row]
+        if not self.full or tradable.is_held_after(now):
+            return wanted - {now}
+        return {steps for steps in wanted if steps != now and not tradable.is_held_after(steps)}
 
     def improve(self) -> None:
         """Move while a single move within the limits is better."""
@@ -180,13 +204,14 @@ class _Search:
         needed = Decimal("1.01") * broken + 2 * CENT
         enough = math.ceil(float(needed / self.mix_value) / self.unit[row])
         wanted = {now - enough, now + enough, now - 1, now + 1, 0}
-        return {tradable.snapped(steps, away=away) for steps in wanted for away in (True, False)} - {now}
+        return self._open(row, {tradable.snapped(steps, away=away) for steps in wanted for away in (True, False)})
 
     def _improving(self, row: int) -> set[int]:
         tradable, now = self.tradables[row], self.steps[row]
         if self.unit[row] < FINE_STEP:
-            return {0} - {now}
-        return {0, tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0)} - {now}
+            return self._open(row, {0})
+        wanted = {0, tradable.snapped(now - 1, away=now <= 0), tradable.snapped(now + 1, away=now >= 0)}
+        return self._open(row, wanted)
 
     def _make(self, move: _Move) -> None:
         self.steps[move.row] = move.steps
@@ -204,6 +229,8 @@ class _Search:
         d = convex.start + np.array([effect.weight for effect in effects]) - convex.target
         self.slope = convex.exposures @ (convex.exposures.T @ d) + convex.specific_variance * d
         self.cash = self.problem.cash + sum((effect.cash for effect in effects), ZERO)
+        names = sum(each.is_held_after(steps) for each, steps in zip(self.tradables, self.steps, strict=True))
+        self.full = self.problem.limits.names is not None and names >= self.problem.limits.names
         self.turnover = sum((abs(effect.value) for effect in effects), ZERO)
         self.gain = sum((effect.gain for effect in effects), ZERO)
         self.short = sum(effect.taxed[0] for effect in effects)

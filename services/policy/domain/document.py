@@ -103,6 +103,7 @@ class Bands:
     minimum_trade: Amount = None
     ladder_steps: Steps = None
     ladder_days: StepDays = None
+    minimum_position: Amount = None
 
 
 @dataclass(frozen=True, slots=True)

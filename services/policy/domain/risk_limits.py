@@ -13,6 +13,7 @@ from services.policy.domain.units import (
     Fraction,
     Leverage,
     LossLimit,
+    Names,
     PriceChange,
     Volatility,
     Weight,
@@ -104,6 +105,7 @@ class RiskLimits:
     leverage_limit: Leverage = None
     factor_limits: tuple[FactorLimit, ...] = ()
     stress_limits: tuple[StressLimit, ...] = ()
+    names_limit: Names = None
 
     def __post_init__(self) -> None:
         """Sort the limits of classes, factors and stresses."""

@@ -70,6 +70,7 @@ TIGHTER: Mapping[str, Callable[[object, object], object]] = {
     "risk.volatility_limit": _lower,
     "risk.tail_loss_limit": _lower,
     "risk.drawdown_limit": _lower,
+    "risk.names_limit": _lower,
     "data.price_age_max_s": _lower,
     "data.snapshot_age_max_s": _lower,
     "data.plan_life_s": _lower,

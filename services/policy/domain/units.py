@@ -22,6 +22,7 @@ Price: TypeAlias = Annotated[Decimal | None, Number("basis points per unit", _ZE
 Years: TypeAlias = Annotated[Decimal | None, Number("years", above=_ZERO)]
 Amount: TypeAlias = Annotated[Money | None, Number("currency", _ZERO)]
 Count: TypeAlias = Annotated[int | None, Number("count", _ZERO)]
+Names: TypeAlias = Annotated[int | None, Number("instruments", _ONE, Decimal(10_000))]
 Days: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(3660))]
 Steps: TypeAlias = Annotated[int | None, Number("steps", Decimal(2), Decimal(60))]
 StepDays: TypeAlias = Annotated[int | None, Number("days", _ONE, Decimal(31))]

@@ -281,6 +281,27 @@ async def test_factors_leverage_and_a_minimum_hold_of_the_policy_are_kept_throug
     assert "VTI" not in {trade.instrument_id for trade in held.content.decision.trades}
 
 
+async def test_the_most_names_and_the_least_position_of_the_policy_are_kept_through_a_run(world):
+    await world.ingest(an_account("a1", cash=100_000), needs_trades("a2"), an_account("a3", cash=5_000))
+    world.policy.document = a_policy(
+        risk=document_pb.RiskLimits(names_limit=1),
+        bands=document_pb.Bands(minimum_position=dollars(2500), trigger=document_pb.Distance(absolute=number("0.02"))),
+    )
+    run_id = await world.start()
+    await world.decide_all()
+    one, kept, small = [await world.plan_of(run_id, each) for each in ("a1", "a2", "a3")]
+
+    assert [trade.instrument_id for trade in one.content.decision.trades] == ["VTI"]
+    (binding,) = [each for each in one.content.decision.explanation.binding if each.kind == "NAMES"]
+    assert binding.sentence.startswith("At most 1 instruments are held. One more would be worth up to ")
+    assert "BND" not in {trade.instrument_id for trade in kept.content.decision.trades}
+    # 60 % of it would do; 39 % is too little to be held.
+    assert [trade.instrument_id for trade in small.content.decision.trades] == ["VTI"]
+    assert small.content.decision.trades[0].value >= 2500
+    for plan in (one, kept, small):
+        assert (await world.plans.replay_plan(plan.plan_id)).identical_content
+
+
 async def test_no_plan_loses_more_in_a_stress_than_the_policy_allows(world):
     def crash(limit, *moves):
         stress = document_pb.StressLimit(name="2008", moves=moves, loss_limit=number(limit), source="a source")

@@ -278,3 +278,30 @@ def test_findings_name_fields_that_exist(document):
         assert finding.fields
         for path in finding.fields:
             assert FIELDS.get(path) is not None or path.startswith("guardrails[")
+
+
+def test_a_mix_of_more_names_than_may_be_held_or_smaller_ones_is_warned_about():
+    mix = both(
+        targets(VTI="0.6", BND="0.3", GLD="0.1"),
+        FIELDS.document(
+            {"risk.names_limit": 2, "bands.minimum_position": usd(500), "targets.account_minimum": usd(4000)}
+        ),
+    )
+
+    found = {(f.rule, f.description) for f in lint_merged(mix, NOON) if f.severity is Severity.WARNING}
+    assert found >= {
+        ("MORE_TARGETS_THAN_NAMES", "the mix has 3 instruments, and at most 2 may be held"),
+        (
+            "TARGET_BELOW_MINIMUM_POSITION",
+            "in an account of 4000 USD the target of GLD is worth 400, less than the 500 that a position must be",
+        ),
+    }
+    enough = both(mix, FIELDS.document({"risk.names_limit": 3, "bands.minimum_position": usd(400)}))
+    assert {"MORE_TARGETS_THAN_NAMES", "TARGET_BELOW_MINIMUM_POSITION"}.isdisjoint(
+        rule for rule, _ in merged(enough, Severity.WARNING)
+    )
+
+
+@pytest.mark.parametrize("names", [0, 10_001])
+def test_a_limit_on_names_has_its_range(names):
+    assert [fields for _, fields in own(FIELDS.document({"risk.names_limit": names}))] == [("risk.names_limit",)]

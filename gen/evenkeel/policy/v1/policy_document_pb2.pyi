@@ -520,6 +520,7 @@ class Bands(_message.Message):
     MINIMUM_TRADE_FIELD_NUMBER: _builtins.int
     LADDER_STEPS_FIELD_NUMBER: _builtins.int
     LADDER_DAYS_FIELD_NUMBER: _builtins.int
+    MINIMUM_POSITION_FIELD_NUMBER: _builtins.int
     ladder_steps: _builtins.int
     """A rebalance is made in so many steps, 2 to 60; all at once when absent. Each
     step trades its share of what all at once would trade, the best first, and is
@@ -539,6 +540,13 @@ class Bands(_message.Message):
     def minimum_trade(self) -> _money_pb2.Money:
         """Smallest trade in the account's currency, 0 or more."""
 
+    @_builtins.property
+    def minimum_position(self) -> _money_pb2.Money:
+        """Least value of a position, in the account's currency, 0 or more: a trade leaves
+        an instrument with at least so much, or with none. What is not traded may be
+        smaller.
+        """
+
     def __init__(
         self,
         *,
@@ -547,10 +555,11 @@ class Bands(_message.Message):
         minimum_trade: _money_pb2.Money | None = ...,
         ladder_steps: _builtins.int | None = ...,
         ladder_days: _builtins.int | None = ...,
+        minimum_position: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_position", b"minimum_position", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days", "_ladder_steps", b"_ladder_steps", "destination", b"destination", "ladder_days", b"ladder_days", "ladder_steps", b"ladder_steps", "minimum_position", b"minimum_position", "minimum_trade", b"minimum_trade", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ladder_days: _TypeAlias = _typing.Literal["ladder_days"]  # noqa: Y015
     _WhichOneofArgType__ladder_days: _TypeAlias = _typing.Literal["_ladder_days", b"_ladder_days"]  # noqa: Y015
@@ -902,6 +911,11 @@ class RiskLimits(_message.Message):
     LEVERAGE_LIMIT_FIELD_NUMBER: _builtins.int
     FACTOR_LIMITS_FIELD_NUMBER: _builtins.int
     STRESS_LIMITS_FIELD_NUMBER: _builtins.int
+    NAMES_LIMIT_FIELD_NUMBER: _builtins.int
+    names_limit: _builtins.int
+    """Most instruments that the account holds after a plan, 1 to 10,000. What is held
+    away, and what is left of less than a quantity increment, does not count.
+    """
     @_builtins.property
     def instrument_weight_limit(self) -> _decimal_pb2.Decimal:
         """Largest weight of one instrument, 0 to 1."""
@@ -977,12 +991,15 @@ class RiskLimits(_message.Message):
         leverage_limit: _decimal_pb2.Decimal | None = ...,
         factor_limits: _abc.Iterable[Global___FactorLimit] | None = ...,
         stress_limits: _abc.Iterable[Global___StressLimit] | None = ...,
+        names_limit: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_names_limit", b"_names_limit", "cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "drawdown_limit", b"drawdown_limit", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "names_limit", b"names_limit", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "factor_limits", b"factor_limits", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "stress_limits", b"stress_limits", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_names_limit", b"_names_limit", "cash_ceiling", b"cash_ceiling", "cash_floor", b"cash_floor", "class_limits", b"class_limits", "drawdown_limit", b"drawdown_limit", "factor_limits", b"factor_limits", "instrument_weight_limit", b"instrument_weight_limit", "issuer_weight_limit", b"issuer_weight_limit", "leverage_limit", b"leverage_limit", "names_limit", b"names_limit", "stress_limits", b"stress_limits", "tail_loss_limit", b"tail_loss_limit", "tracking_error_limit", b"tracking_error_limit", "volatility_limit", b"volatility_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__names_limit: _TypeAlias = _typing.Literal["names_limit"]  # noqa: Y015
+    _WhichOneofArgType__names_limit: _TypeAlias = _typing.Literal["_names_limit", b"_names_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__names_limit) -> _WhichOneofReturnType__names_limit | None: ...
 
 Global___RiskLimits: _TypeAlias = RiskLimits  # noqa: Y015
 

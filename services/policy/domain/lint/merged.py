@@ -173,6 +173,30 @@ def trades_are_possible(document: Document) -> Iterator[Finding]:
         yield warning("NO_TURNOVER_ALLOWED", ("cost.turnover_limit",), "with a limit of 0 nothing is traded")
 
 
+def positions_are_possible(document: Document) -> Iterator[Finding]:
+    """The mix has no more names than may be held, and none that is too small to be held."""
+    weights = [(instrument, weight) for instrument, weight in instrument_weights(document.targets.weights) if weight]
+    names, most = len({instrument for instrument, _ in weights}), document.risk.names_limit
+    if most is not None and names > most:
+        yield warning(
+            "MORE_TARGETS_THAN_NAMES",
+            ("targets.weights", "risk.names_limit"),
+            f"the mix has {names} instruments, and at most {most} may be held",
+        )
+    account, least = document.targets.account_minimum, document.bands.minimum_position
+    if account is None or least is None or account.currency != least.currency:
+        return
+    for instrument, weight in weights:
+        worth = EXACT.multiply(weight, account.amount)
+        if worth < least.amount:
+            yield warning(
+                "TARGET_BELOW_MINIMUM_POSITION",
+                ("targets.weights", "targets.account_minimum", "bands.minimum_position"),
+                f"in an account of {account} the target of {instrument} is worth {plain(worth)}, less than the "
+                f"{plain(least.amount)} that a position must be",
+            )
+
+
 def bands_are_tradable(document: Document) -> Iterator[Finding]:
     """In the smallest account that the mix is for, being out of band is worth a trade."""
     account, minimum = document.targets.account_minimum, document.bands.minimum_trade
@@ -335,6 +359,7 @@ def plans_stay_fresh(document: Document) -> Iterator[Finding]:
 
 MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     bands_are_tradable,
+    positions_are_possible,
     class_limits_fit,
     factor_limits_fit,
     stresses_leave_the_mix,
