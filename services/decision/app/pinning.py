@@ -100,7 +100,7 @@ class Pinning:
             laws = law_book(await session.laws.versions())
         policies: EffectivePolicies = await self.policy.resolve(account_ids, run.as_of_time)
         listed = tuple(known[each] for each in sorted(known))
-        instruments = recorded_bytes(InstrumentList(listed, laws.reviewed_years()))
+        instruments = recorded_bytes(InstrumentList(listed, laws.reviewed_years(), laws.approved_amounts()))
         bodies: dict[str, bytes] = {str(name): body for name, body in policies.documents.items()}
         bodies[content_hash(instruments)] = instruments
         if risk_model_hash is None:

@@ -191,7 +191,11 @@ class PreviewApp:
         )
         basis = basis_of(
             prices,
-            recorded_bytes(InstrumentList(tuple(known[each] for each in sorted(known)), laws.reviewed_years())),
+            recorded_bytes(
+                InstrumentList(
+                    tuple(known[each] for each in sorted(known)), laws.reviewed_years(), laws.approved_amounts()
+                )
+            ),
             risk_model_bytes(risk_model),
             engine=self.engine,
             as_of_time=as_of_time,

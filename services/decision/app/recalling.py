@@ -49,7 +49,9 @@ def basis_of(
     """
     known = read_recorded(InstrumentList, instruments)
     return Basis(
-        market=Market(prices, {each.instrument_id: each for each in known.instruments}, known.reviewed_years),
+        market=Market(
+            prices, {each.instrument_id: each for each in known.instruments}, known.reviewed_years, known.amounts
+        ),
         risk_model=read_risk_model(risk_model),
         instruments_hash=content_hash(instruments),
         risk_model_hash=content_hash(risk_model),

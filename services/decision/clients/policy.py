@@ -359,6 +359,7 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
             for row, each in enumerate(said.gain_budgets)
         },
         yearly_allowance=_money(said, "yearly_allowance", "tax"),
+        taxable_income=_money(said, "taxable_income", "tax"),
     )
 
 

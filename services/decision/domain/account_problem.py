@@ -37,6 +37,7 @@ from services.decision.domain.problem import (
     TotalTriggers,
 )
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
+from services.decision.domain.tax.jurisdiction import Bracket
 from services.decision.domain.tax_years import in_year
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
@@ -69,12 +70,15 @@ class SnapshotStale(Rejected):
 class Market:
     """What every account of a run sees: the prices, and what is known of the instruments.
 
-    `reviewed_years`: by country, the tax years whose law was reviewed since this release was made.
+    Attributes:
+        reviewed_years: By country, the tax years whose law was reviewed since this release was made.
+        amounts: Of law, by name, of each tax year of which others were approved than the release has, as `GB 2027`.
     """
 
     prices: PriceSet
     instruments: Mapping[InstrumentId, Instrument]
     reviewed_years: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    amounts: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 def account_problem(
@@ -115,6 +119,7 @@ def account_problem(
     _amount(policy.tax.gain_harvest_room, "tax.gain_harvest_room", account, found)
     harvest_minimum = _amount(policy.tax.harvest_minimum, "tax.harvest_minimum", account, found)
     allowance = _amount(policy.tax.yearly_allowance, "tax.yearly_allowance", account, found)
+    _amount(policy.tax.taxable_income, "tax.taxable_income", account, found)
     flow_minimum = _amount(policy.cash_flow_minimum, "triggers.cash_flow_minimum", account, found)
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
@@ -144,7 +149,7 @@ def account_problem(
     realized = account.pots if rules.pots else account.gains
     short, long = realized(rules.tax_year, tax_year)
     carried = account.carried(tax_year)
-    said = gain_rules(policy)
+    said, bracket = gain_rules(policy, market, as_of_date), bracket_of(policy, market, as_of_date)
     problem = AccountProblem(
         account_id=account.account_id,
         currency=account.currency,
@@ -164,6 +169,8 @@ def account_problem(
                 harvest_minimum=harvest_minimum or ZERO,
                 defer_short_term_gains=policy.tax.defer_short_term_gains,
                 allowance=allowance,
+                lower_rate=ZERO if bracket is None else bracket.lower_rate,
+                lower_room=ZERO if bracket is None else bracket.room,
             ),
             said,
             tax_year,
@@ -184,11 +191,21 @@ def account_problem(
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
 
 
-def gain_rules(policy: Policy) -> GainRules:
-    """Return what a policy, whose money is in the account's currency, asks about gains of any tax year."""
-    tax = policy.tax
+def bracket_of(policy: Policy, market: Market, day: date) -> Bracket | None:
+    """Return what gains cost on top of the income that a policy tells; None where its rates are the rates."""
+    rules, income = JURISDICTIONS.get(policy.tax.jurisdiction or ""), policy.tax.taxable_income
+    if rules is None or income is None:
+        return None
+    named = ((name.split(" "), amounts) for name, amounts in market.amounts.items())
+    known = {int(year): amounts for (code, year), amounts in named if code == policy.tax.jurisdiction}
+    return rules.bracket(day, income.amount, known)
+
+
+def gain_rules(policy: Policy, market: Market, day: date) -> GainRules:
+    """Return what a policy, whose money is in the account's currency, asks about gains of any year from a day on."""
+    tax, bracket = policy.tax, bracket_of(policy, market, day)
     return GainRules(
-        long_rate=tax.long_term_rate or ZERO,
+        long_rate=(tax.long_term_rate or ZERO) if bracket is None else bracket.rate,
         gain_budget=None if tax.gain_budget is None else tax.gain_budget.amount,
         gain_budgets={year: yearly.amount for year, yearly in tax.gain_budgets.items()},
         harvest_room=None if tax.gain_harvest_room is None else tax.gain_harvest_room.amount,
@@ -238,7 +255,8 @@ def _check_supported(account: AccountBook, policy: Policy, found: Violations) ->
         rates = {"short_term_rate": tax.short_term_rate, "long_term_rate": tax.long_term_rate}
         known = JURISDICTIONS.get(tax.jurisdiction or "")
         for name, value in rates.items():
-            if value is None and (name == "long_term_rate" or known is None or known.terms):
+            told = name == "long_term_rate" and tax.taxable_income is not None and known is not None and known.by_income
+            if value is None and not told and (name == "long_term_rate" or known is None or known.terms):
                 found.add(f"policy.tax.{name}", "must be set for an account that is taxed")
     total = sum(policy.weights.values(), policy.cash_weight)
     if total != ONE:

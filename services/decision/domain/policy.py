@@ -70,6 +70,7 @@ class TaxSettings:
         gain_harvest_room: Net gain of a tax year on which no tax falls due; gains are realized up to it.
         gain_harvest_importance: What counts of the tax that such a gain saves later.
         gain_budgets: Instead of `gain_budget`, by the calendar year in which a tax year begins.
+        taxable_income: Of the taxpayer, after allowances, where gains depend on it; None for the policy's rate.
     """
 
     jurisdiction: str | None = None
@@ -84,6 +85,7 @@ class TaxSettings:
     gain_harvest_room: Money | None = None
     gain_harvest_importance: Decimal = ONE
     gain_budgets: Mapping[int, Money] = field(default_factory=dict)
+    taxable_income: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

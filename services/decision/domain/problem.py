@@ -176,6 +176,10 @@ class TaxProfile:
             not count.
         defer_short_term_gains: Lots with a short-term gain are kept until it is long-term.
         gain_credit: What a unit of gain that is not short-term saves later, 0 to 1, when it is realized now.
+        lower_rate: Of taxed gains of a tax year within `lower_room`, 0 to 1, where the law knows no terms; of those
+            above it is `long_rate`.
+        lower_room: Taxed gains of a tax year that cost `lower_rate`, in currency, 0 or more.
+        later_long_rate: Of long-term gains in later years, where this year's is another; None where it is not.
     """
 
     jurisdiction: str
@@ -192,6 +196,9 @@ class TaxProfile:
     carried_long: Decimal = ZERO
     gain_credit: Decimal = ZERO
     allowance: Decimal | None = None
+    lower_rate: Decimal = ZERO
+    lower_room: Decimal = ZERO
+    later_long_rate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,6 +502,8 @@ def _check_rules(problem: AccountProblem, found: Violations) -> None:
     _within(found, "tax.short_rate", tax.short_rate, ZERO, ONE)
     _within(found, "tax.long_rate", tax.long_rate, ZERO, ONE)
     _within(found, "tax.gain_credit", tax.gain_credit, ZERO, ONE)
+    _within(found, "tax.lower_rate", tax.lower_rate, ZERO, ONE)
+    _not_negative(found, "tax.lower_room", tax.lower_room)
     if tax.gain_budget is not None:
         _not_negative(found, "tax.gain_budget", tax.gain_budget)
     if tax.allowance is not None:

@@ -38,10 +38,12 @@ class InstrumentList:
     Attributes:
         instruments: By id.
         reviewed_years: By country, the tax years whose law was reviewed since the release was made.
+        amounts: Of law, by name, of each tax year of which others were approved than the release has, as `GB 2027`.
     """
 
     instruments: tuple[Instrument, ...]
     reviewed_years: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    amounts: Mapping[str, Mapping[str, Decimal]] = dataclasses.field(default_factory=dict)
 
 
 def recorded_bytes(value: Value) -> bytes:

@@ -16,7 +16,13 @@ from services.decision.domain.tax import jurisdiction
 
 def in_year(profile: TaxProfile, said: GainRules, tax_year: int) -> TaxProfile:
     """Return how gains are taxed in `tax_year` by what a policy says, on top of what was realized and carried."""
-    plain = replace(profile, long_rate=said.long_rate, gain_budget=said.budget(tax_year), gain_credit=ZERO)
+    plain = replace(
+        profile,
+        long_rate=said.long_rate,
+        gain_budget=said.budget(tax_year),
+        gain_credit=ZERO,
+        later_long_rate=None,
+    )
     if said.harvest_room is None:
         return plain
     return _harvesting(plain, said.harvest_room, said.harvest_importance)
@@ -59,4 +65,10 @@ def _harvesting(tax: TaxProfile, room: Decimal, importance: Decimal) -> TaxProfi
     if not tax.taxable or min(short, long) < 0 or short + long >= room:
         return tax
     budget = room if tax.gain_budget is None else min(tax.gain_budget, room)
-    return replace(tax, long_rate=ZERO, gain_budget=budget, gain_credit=importance * tax.long_rate)
+    return replace(
+        tax,
+        long_rate=ZERO,
+        gain_budget=budget,
+        gain_credit=importance * tax.long_rate,
+        later_long_rate=tax.long_rate,
+    )

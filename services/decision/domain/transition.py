@@ -112,7 +112,8 @@ def transition(inputs: AccountInputs, basis: Basis, tax_years: int, decide: Deci
     if isinstance(asked, Draft):
         raise NothingDecided(asked.outline.sentence)
     options = replace(options_of(inputs, basis), ignore_triggers=True)
-    steps = steps_of(asked, basis.risk_model, options, gain_rules(policy), tax_years, decide, check)
+    said = gain_rules(policy, basis.market, basis.as_of_time.date())
+    steps = steps_of(asked, basis.risk_model, options, said, tax_years, decide, check)
     return Transition(asked.currency, steps)
 
 

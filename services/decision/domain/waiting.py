@@ -218,7 +218,16 @@ class Ahead:
         for left in range(self.years, 0, -1):
             taxes += Fraction(self.rules.year(profile, ZERO, ZERO).tax) * Fraction(1 + growth) ** left
             short, long = self.rules.carried_on(profile)
-            profile = replace(profile, realized_short=ZERO, realized_long=ZERO, carried_short=short, carried_long=long)
+            # Gains that are harvested without tax in this year cost their rate in a later one.
+            later = profile.long_rate if profile.later_long_rate is None else profile.later_long_rate
+            profile = replace(
+                profile,
+                long_rate=later,
+                realized_short=ZERO,
+                realized_long=ZERO,
+                carried_short=short,
+                carried_long=long,
+            )
         return taxes + Fraction(self.rules.year(profile, *at_the_end).tax)
 
 

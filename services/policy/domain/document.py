@@ -154,6 +154,7 @@ class TaxSettings:
     gain_harvest_room: Amount = None
     gain_harvest_importance: Fraction = None
     yearly_allowance: Amount = None
+    taxable_income: Amount = None
     gain_budgets: tuple[YearlyGainBudget, ...] = ()
 
     def __post_init__(self) -> None:

@@ -412,6 +412,39 @@ async def test_losses_on_shares_meet_gains_on_shares_only_in_germany(running, lo
     assert kinds == {of_share if shares else of_other}
 
 
+async def test_a_british_plan_sells_up_to_the_edge_of_the_basic_rate_band(running):
+    """TCGA 1992 s. 1I: income of 36,200 leaves 1,500 of the band of 2022/23, 10 units that gain 150 each, at 10 %."""
+    world = running.world
+    account = (
+        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
+    )
+    await world.ingest(account)
+
+    async def planned(income):
+        world.policy.document = a_policy(
+            {"VTI": "0.50", "AAPL": "0.49"},
+            tax=document_pb.TaxSettings(jurisdiction="GB", taxable_income=dollars(income)),
+            objective=document_pb.Objective(
+                tracking_variance_price_bps=number(800_000), band_excess_price_bps=number(0)
+            ),
+        )
+        run_id = await running.started()
+        await world.decide_all()
+        (made,) = await world.plans_of(run_id)
+        plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
+        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+        await world.plans.withdraw_plan(made.plan_id, "another income")
+        return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
+
+    sold, tax = await planned(36_200)
+    assert (sold, amount(tax.tax)) == (10, 150)
+    assert figure(tax.long_term_marginal_rate) == Decimal("0.20")
+    sold, tax = await planned(0)
+    assert sold > 10
+    assert figure(tax.long_term_marginal_rate) == Decimal("0.10")
+    assert (await planned(60_000))[0] < 10
+
+
 async def test_a_plan_of_january_knows_what_was_realized_since_april_where_the_tax_year_began_then(running):
     """TCGA 1992 s. 1K: 3,000 of the year to 5 April are free; a sale of December has used 1,500 of them."""
     world = running.world

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from google.type import money_pb2
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.clients.policy import read_policy
@@ -24,6 +25,7 @@ from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
 from services.decision.domain.recorded import InstrumentList, read_recorded, recorded_bytes
 from services.decision.domain.tax import JurisdictionUnknown
+from services.decision.domain.tax.laws import LawState, LawVersion, law_book
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
 from tests.decision.books import CLOSE, MORNING
@@ -470,6 +472,43 @@ def test_a_year_to_come_is_planned_once_its_law_was_reviewed_and_recorded_so():
     # What was recorded before years could be reviewed reads, and is written, as it was.
     assert recorded_bytes(InstrumentList(())) == b'{"instruments":[]}'
     assert read_recorded(InstrumentList, b'{"instruments":[]}').reviewed_years == {}
+
+
+def british(**said):
+    return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction="GB", **said)))
+
+
+def test_a_british_income_decides_the_rates_and_where_they_change():
+    # The prices are of 2022/23: 10 and 20 %, a basic rate band of 37,700.
+    told = problem_of(two_lots(), british(taxable_income=dollars(30_000))).tax
+    high = problem_of(two_lots(), british(taxable_income=dollars(50_000), long_term_rate=number("0.5"))).tax
+    plain = problem_of(two_lots(), british(long_term_rate=number("0.24"))).tax
+
+    assert (told.lower_rate, told.lower_room, told.long_rate) == (Decimal("0.10"), 7_700, Decimal("0.20"))
+    assert (high.lower_room, high.long_rate) == (0, Decimal("0.20"))
+    assert (plain.lower_room, plain.long_rate) == (0, Decimal("0.24"))
+    assert "policy.tax.long_term_rate" in violations(two_lots(), british())
+    euros = british(taxable_income=money_pb2.Money(currency_code="EUR", units=1))
+    assert violations(two_lots(), euros) == {"policy.tax.taxable_income": "must be in USD, was 1 EUR"}
+    # Elsewhere the policy's rates are the rates.
+    american = document_pb.TaxSettings(
+        jurisdiction="US", short_term_rate=number("0.4"), long_term_rate=number("0.2"), taxable_income=dollars(1)
+    )
+    assert problem_of(two_lots(), read_policy(a_policy(tax=american))).tax.lower_room == 0
+
+
+def test_amounts_of_law_that_were_approved_are_pinned_and_planned_by():
+    version = LawVersion(
+        "GB", 2022, 1, LawState.APPROVED,
+        {"exempt_amount": Decimal(12_300), "basic_rate_band": Decimal(40_000), "basic_rate": Decimal("0.11"),
+         "higher_rate": Decimal("0.22")},
+        "a finance act",
+    )  # fmt: skip
+    pinned = recorded_bytes(InstrumentList((), {}, law_book([version]).approved_amounts()))
+    market = replace(a_market(), amounts=read_recorded(InstrumentList, pinned).amounts)
+    tax = problem_of(two_lots(), british(taxable_income=dollars(30_000)), market).tax
+
+    assert (tax.lower_rate, tax.lower_room, tax.long_rate) == (Decimal("0.11"), 10_000, Decimal("0.22"))
 
 
 def test_the_policys_part_of_the_yearly_amount_is_the_accounts():

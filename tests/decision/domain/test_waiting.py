@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.decision.domain.decide import decide
+from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.lot_reasons import lot_reasons
 from services.decision.domain.problem import DecideOptions, Engine, Objective, TaxProfile
 from services.decision.domain.tax.actions import ActionKind, Terms, compare
@@ -19,6 +20,7 @@ from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.projection import Scenario
 from services.decision.domain.tax.situation import Situation
+from services.decision.domain.tax_years import in_year
 from tests.support.portfolios import a_lot, an_account, independent
 
 FAST = DecideOptions(ignore_triggers=True, engine=Engine.KERNEL)
@@ -146,6 +148,18 @@ def test_where_nothing_forbids_to_buy_back_waiting_has_no_right_to_lose():
 
     assert told.right == 0
     assert told.sentence.endswith("; the same may be bought back at once (BFH IX R 60/07).")
+
+
+def test_gains_that_are_harvested_without_tax_this_year_cost_their_rate_in_a_later_one():
+    """Room without tax is this year's: kept, the loss meets gains of the end, which are taxed then."""
+    account = an_account_of("US")
+    said = GainRules(account.tax.long_rate, harvest_room=Decimal(50_000))
+    harvesting = replace(account, tax=in_year(account.tax, said, 2025))
+    assert (harvesting.tax.long_rate, harvesting.tax.later_long_rate) == (0, Decimal("0.15"))
+    plain, told = told_of(account).waiting, told_of(harvesting).waiting
+
+    # Nothing of the plan is a long-term gain of this year, so all is as without the room.
+    assert told.outlooks == plain.outlooks
 
 
 def test_gains_and_what_may_not_be_sold_or_is_not_taxed_say_nothing_of_waiting():

@@ -242,6 +242,7 @@ def test_rows_that_cannot_be_are_refused(document, rule):
             "BUDGETS_UNUSUAL",
         ),
         (both(targets(VTI="0.6", BND="0.4"), stressed("0.5", VTI="-0.5")), "STRESS_WITHOUT_MOVE"),
+        (said({"tax.taxable_income": USD_100, "tax.jurisdiction": "US"}), "TAXABLE_INCOME_WITHOUT_EFFECT"),
         (said({"tax.gain_harvest_room": USD_100}), "GAIN_HARVEST_SAVES_NOTHING"),
         (
             said({"tax.gain_harvest_room": USD_100, "tax.gain_harvest_importance": Decimal(0),

@@ -718,6 +718,7 @@ class TaxSettings(_message.Message):
     GAIN_HARVEST_IMPORTANCE_FIELD_NUMBER: _builtins.int
     GAIN_BUDGETS_FIELD_NUMBER: _builtins.int
     YEARLY_ALLOWANCE_FIELD_NUMBER: _builtins.int
+    TAXABLE_INCOME_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """Country whose rules hold, ISO 3166-1 alpha-2."""
     lot_method: Global___LotMethod.ValueType
@@ -774,6 +775,15 @@ class TaxSettings(_message.Message):
         when absent). Accounts of one taxpayer share it.
         """
 
+    @_builtins.property
+    def taxable_income(self) -> _money_pb2.Money:
+        """What the taxpayer's income of the tax year comes to after allowances, in the
+        account's currency, 0 or more. In the United Kingdom gains then cost the law's own
+        two rates, the lower one up to what the income leaves of the basic rate band, and
+        `long_term_rate` does not count. It has no effect elsewhere. Of accounts of one
+        taxpayer, each may be given more income, so that they share the band.
+        """
+
     def __init__(
         self,
         *,
@@ -789,10 +799,11 @@ class TaxSettings(_message.Message):
         gain_harvest_importance: _decimal_pb2.Decimal | None = ...,
         gain_budgets: _abc.Iterable[Global___YearlyGainBudget] | None = ...,
         yearly_allowance: _money_pb2.Money | None = ...,
+        taxable_income: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__defer_short_term_gains: _TypeAlias = _typing.Literal["defer_short_term_gains"]  # noqa: Y015
     _WhichOneofArgType__defer_short_term_gains: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains"]  # noqa: Y015

@@ -20,7 +20,7 @@ from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.jurisdiction import LotTax, PolicysRates, TaxView, TaxYear
 from services.decision.domain.tax.liability import NOTHING_OWED, Hinge, Liability, Piece, liability_of
 
 SOURCE = "EStG § 20 Abs. 2, 4"
@@ -33,7 +33,7 @@ def _so_far(profile: TaxProfile) -> tuple[Decimal, Decimal]:
 
 
 @dataclass(frozen=True, slots=True)
-class GermanyPlanning:
+class GermanyPlanning(PolicysRates):
     """The jurisdiction `DE`."""
 
     # Unternehmensteuerreformgesetz 2008: the present tax holds since 2009.

@@ -72,6 +72,41 @@ class TaxYear:
         return self.tax - self.carried * self.carried_rate
 
 
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What gains cost on top of a taxpayer's other income.
+
+    Attributes:
+        lower_rate: Of taxed gains of a tax year within `room`, 0 to 1.
+        room: Amount, 0 or more.
+        rate: Of those above it, 0 to 1.
+    """
+
+    lower_rate: Decimal
+    room: Decimal
+    rate: Decimal
+
+
+class PolicysRates:
+    """The part of `Jurisdiction` of a law whose gains are planned at a policy's rates."""
+
+    __slots__ = ()
+
+    @property
+    def by_income(self) -> bool:
+        """Whether a policy's income decides the rates: it does not."""
+        return False
+
+    def bracket(
+        self,
+        day: date,  # noqa: ARG002 - of no day
+        income: Decimal,  # noqa: ARG002 - and of no income
+        amounts: Mapping[int, Mapping[str, Decimal]],  # noqa: ARG002 - by no amounts
+    ) -> Bracket | None:
+        """Return None: the policy's rates are the rates."""
+        return None
+
+
 class Jurisdiction(Protocol):
     """The tax rules of one country, as far as choosing trades needs them."""
 
@@ -116,6 +151,21 @@ class Jurisdiction(Protocol):
     @property
     def locked_source(self) -> str:
         """Law and paragraph of that."""
+        ...
+
+    @property
+    def by_income(self) -> bool:
+        """Whether rates depend on a taxpayer's other income, where a policy tells it."""
+        ...
+
+    def bracket(self, day: date, income: Decimal, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
+        """Return what gains of a day cost on top of an income; None where the policy's rates are the rates.
+
+        Args:
+            day: Decided for.
+            income: Of its tax year, after allowances, 0 or more.
+            amounts: Of law, by name, of those tax years of which others were approved than the release has.
+        """
         ...
 
     def tax_year(self, day: date) -> int:

@@ -128,6 +128,12 @@ class LawBook:
         }
         return {code: years for code, years in found.items() if years}
 
+    def approved_amounts(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """Return the amounts of the versions in force that are not the release's own, each as `GB 2027`."""
+        return {
+            f"{code} {year}": LAWS[code].table.amounts(self.years[code][year]) for code, year in sorted(self.versions)
+        }
+
 
 def law_book(versions: Iterable[LawVersion], at: datetime | None = None) -> LawBook:
     """Return what is in force by the release and the approved versions, those approved until `at` when it is given."""

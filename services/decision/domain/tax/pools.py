@@ -7,20 +7,23 @@ Sources:
     days after.
 
 Our readings: the rate is the policy's long-term rate, on the whole gain (in Canada half the marginal rate of income, as
-half of a gain is taxable). Of the annual exempt amount (TCGA 1992 s. 1K) a plan uses the part that the policy gives the
-account, none where it says nothing; losses of earlier years are kept for gains above it. A carried loss is worth the
-rate. In Canada a loss is barred as soon as anything of it would be denied, though
-only the least-of part is. Pools over several accounts are counted account by account.
+half of a gain is taxable). Where a policy tells a British taxpayer's income, the rates are the law's (TCGA s. 1H, s.
+1I): the basic one up to what the income leaves of the basic rate band. Of the annual exempt amount (TCGA 1992 s. 1K) a
+plan uses the part that the policy gives the account, none where it says nothing; losses of earlier years are kept for
+gains above it. A carried loss is worth the rate, the lower of the two where there are two. In Canada a loss is barred
+as soon as anything of it would be denied, though only the least-of part is. Pools over several accounts are counted
+account by account.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.assessment import uk_years
+from services.decision.domain.tax.jurisdiction import Bracket, LotTax, PolicysRates, TaxView, TaxYear
 from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, liability_of
 from services.decision.domain.tax.pooling import pooled
 from services.decision.domain.tax.windows import at_loss, bars_on_buying, denied_losses, purchases
@@ -62,9 +65,33 @@ class UnitedKingdomPlanning:
             liability=self.liability(problem.tax),
         )
 
+    @property
+    def by_income(self) -> bool:
+        """Gains lie on top of income: TCGA 1992 s. 1I."""
+        return True
+
+    def bracket(self, day: date, income: Decimal, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
+        """Return the rates of the day, and what the income leaves of the basic rate band."""
+        year = self.tax_year(day)
+        rules = uk_years.TABLE.year(amounts[year]) if year in amounts else uk_years.YEARS.get(year)
+        if rules is None:
+            return None
+        rates = [each for each in rules.rates if each.from_date <= day][-1]
+        return Bracket(rates.basic, max(rules.basic_rate_band - income, ZERO), rates.higher)
+
     def liability(self, profile: TaxProfile) -> Liability:
-        """Return what the gains of a plan come to on top of the year's so far."""
-        return above_allowance(profile, profile.realized_short + profile.realized_long)
+        """Return what the gains of a plan come to on top of the year's so far.
+
+        Losses of earlier years meet what is above the exempt amount (s. 1K(5)), and what is left costs the lower rate
+        while it is within the band: so a gain costs the lower rate from the exempt amount on up to the end of both.
+        """
+        if not profile.taxable or not profile.lower_room:
+            return above_allowance(profile, profile.realized_short + profile.realized_long)
+        free, carried = profile.allowance or ZERO, profile.carried_short + profile.carried_long
+        lower, higher = _worth(profile), profile.long_rate
+        edge = free + carried + profile.lower_room
+        curve = Curve((lower, ZERO, lower, higher), (ZERO, free, edge)) if free else Curve((lower, higher), (edge,))
+        return liability_of(curve.convex(ONE, ONE), ZERO, profile.realized_short + profile.realized_long)
 
     def year(self, profile: TaxProfile, short: Decimal, long: Decimal) -> TaxYear:
         """Return what the year comes to when a plan adds net gains to it."""
@@ -72,10 +99,13 @@ class UnitedKingdomPlanning:
             return TaxYear(ZERO, ZERO, ZERO)
         net = short + long + profile.realized_short + profile.realized_long
         carried, free = profile.carried_short + profile.carried_long, profile.allowance or ZERO
+        worth = _worth(profile)
         if net <= free:
-            return TaxYear(ZERO, carried + max(-net, ZERO), profile.long_rate)
+            return TaxYear(ZERO, carried + max(-net, ZERO), worth)
         used = min(carried, net - free)
-        return TaxYear((net - free - used) * profile.long_rate, carried - used, profile.long_rate)
+        taxed = net - free - used
+        lower = min(taxed, profile.lower_room)
+        return TaxYear(lower * worth + (taxed - lower) * profile.long_rate, carried - used, worth)
 
     def carried_on(self, profile: TaxProfile) -> tuple[Decimal, Decimal]:
         """Return the unused losses that the year leaves to the next."""
@@ -87,7 +117,7 @@ class UnitedKingdomPlanning:
 
 
 @dataclass(frozen=True, slots=True)
-class CanadaPlanning:
+class CanadaPlanning(PolicysRates):
     """The jurisdiction `CA`."""
 
     # ITA s. 38(a): half of a gain since 18 October 2000.
@@ -159,6 +189,11 @@ class CanadaPlanning:
             if days and any(at_loss(holding, lot) for lot in holding.lots if lot.lot_id in sold):
                 found.append(f"{trade.instrument_id} is sold at a loss, and was bought on {max(days)}")
         return tuple(sorted({*found, *denied_losses(problem, trades, looks_back=False)}))
+
+
+def _worth(profile: TaxProfile) -> Decimal:
+    """Return the rate of the first taxed gain of a British year, which is what a carried loss is worth."""
+    return min(profile.lower_rate, profile.long_rate) if profile.lower_room else profile.long_rate
 
 
 def above_allowance(profile: TaxProfile, so_far: Decimal) -> Liability:

@@ -19,7 +19,7 @@ from decimal import Decimal
 
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
-from services.decision.domain.tax.jurisdiction import LotTax, TaxView, TaxYear
+from services.decision.domain.tax.jurisdiction import LotTax, PolicysRates, TaxView, TaxYear
 from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, added, liability_of
 from services.decision.domain.tax.windows import Purchase, at_loss, bars_on_buying, denied_losses, others, purchases
 
@@ -84,7 +84,7 @@ def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, 
 
 
 @dataclass(frozen=True, slots=True)
-class UnitedStates:
+class UnitedStates(PolicysRates):
     """The jurisdiction `US`."""
 
     # Wash sales as they are since 1988 (Pub. L. 100-647), for which years the rest is older.

@@ -318,12 +318,23 @@ def rates_are_usual(document: Document) -> Iterator[Finding]:
         )
 
 
+def income_counts(document: Document) -> Iterator[Finding]:
+    """An income is told where the law's rates of gains depend on it."""
+    tax = document.tax
+    if tax.taxable_income is not None and tax.jurisdiction not in (None, "GB"):
+        yield warning(
+            "TAXABLE_INCOME_WITHOUT_EFFECT",
+            ("tax.taxable_income", "tax.jurisdiction"),
+            f"in {tax.jurisdiction} gains are planned at the policy's rates, whatever the income is",
+        )
+
+
 def gains_are_worth_harvesting(document: Document) -> Iterator[Finding]:
     """What a gain without tax saves later counts, and no budget keeps it from being realised."""
     tax, room = document.tax, document.tax.gain_harvest_room
     if room is None or room.amount == 0:
         return
-    if not tax.long_term_rate:
+    if not tax.long_term_rate and tax.taxable_income is None:
         yield warning(
             "GAIN_HARVEST_SAVES_NOTHING",
             ("tax.gain_harvest_room", "tax.long_term_rate"),
@@ -375,6 +386,7 @@ MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     something_triggers,
     reviews_can_happen,
     rates_are_usual,
+    income_counts,
     gains_are_worth_harvesting,
     plans_stay_fresh,
     *LIST_RULES,

@@ -16,6 +16,7 @@ from services.decision.domain.problem import TaxProfile
 from services.decision.domain.tax import JURISDICTIONS
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, TaxAccount
+from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.liability import Area, Curve, rate_of, shared
 
 RATES = st.sampled_from(["0", "0.1", "0.15", "0.238", "0.35", "0.408"]).map(Decimal)
@@ -32,6 +33,8 @@ PROFILES = st.builds(
     carried_short=LOSSES,
     carried_long=LOSSES,
     allowance=st.none() | LOSSES,
+    lower_rate=RATES,
+    lower_room=st.just(Decimal(0)) | LOSSES,
 )
 US = TaxProfile("US", True, Decimal("0.35"), Decimal("0.15"))
 
@@ -66,6 +69,53 @@ def test_germanys_pots_in_a_plan_are_those_of_the_exact_assessment(shares, other
     carried = law.carried_on(replace(profile, realized_short=shares, realized_long=others))
     assert carried == (exact.amount("share_losses_carried_forward"), exact.amount("other_losses_carried_forward"))
     assert planned.carried == sum(carried)
+
+
+@settings(max_examples=60)
+@given(AMOUNTS, LOSSES, st.integers(0, 45_000).map(Decimal))
+def test_the_british_band_in_a_plan_is_that_of_the_exact_assessment(gain, losses, income):
+    """TCGA 1992 s. 1H, s. 1I, s. 1K: what the year owes and carries on, below, within and beyond the band."""
+    exact = UnitedKingdom(income, losses).assess(
+        History(
+            (TaxAccount("A"),),
+            (Acquisition("l", date(2024, 2, 1), "A", "S", Decimal(1), Decimal(10_000)),),
+            (Disposal("s", date(2025, 6, 3), "A", "S", Decimal(1), 10_000 + gain),),
+        ),
+        2025,
+    )
+    law = JURISDICTIONS["GB"]
+    bracket = law.bracket(date(2025, 6, 3), income, {})
+    profile = TaxProfile(
+        "GB", True, long_rate=bracket.rate, lower_rate=bracket.lower_rate, lower_room=bracket.room,
+        allowance=Decimal(3000), carried_short=losses,
+    )  # fmt: skip
+    planned = law.year(profile, Decimal(0), gain)
+
+    assert abs(planned.tax - exact.amount("tax")) < TAXES_ROUNDED
+    assert planned.carried == exact.amount("losses_carried_forward")
+    assert planned.carried_rate == (Decimal("0.18") if income < 37_700 else Decimal("0.24"))
+
+
+@pytest.mark.parametrize(
+    ("day", "rates"),
+    [
+        # Finance Act 2025 s. 7: 18 and 24 % for disposals from 30 October 2024, 10 and 20 % until then.
+        (date(2024, 10, 29), ("0.10", "0.20")),
+        (date(2024, 10, 30), ("0.18", "0.24")),
+        (date(2026, 4, 5), ("0.18", "0.24")),
+    ],
+)
+def test_british_rates_are_those_of_the_day_and_the_band_is_what_income_leaves(day, rates):
+    law = JURISDICTIONS["GB"]
+    at = law.bracket(day, Decimal(30_000), {})
+
+    assert (at.lower_rate, at.rate, at.room) == (*map(Decimal, rates), 7_700)
+    assert law.bracket(day, Decimal(50_000), {}).room == 0
+    # A year that the release does not have, and nobody approved, has none.
+    assert law.bracket(date(2040, 6, 1), Decimal(0), {}) is None
+    approved = {"exempt_amount": 3000, "basic_rate_band": 40_000, "basic_rate": Decimal("0.2"), "higher_rate": 1}
+    assert law.bracket(date(2040, 6, 1), Decimal(1), {2040: approved}).room == 39_999
+    assert not any(JURISDICTIONS[each].by_income for each in ("US", "CA", "DE"))
 
 
 def owed(profile: TaxProfile, short: Decimal, long: Decimal) -> Decimal:
