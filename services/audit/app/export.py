@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.audit.app.ports import LogReader
-from services.audit.domain.bulk import Bodies
 from services.audit.domain.entry import ACCOUNT, body_index
 from services.audit.domain.errors import LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
@@ -33,6 +32,7 @@ from services.audit.domain.records import scope_data
 from services.audit.domain.render import csv_header, csv_lines, text_blocks
 from services.audit.domain.signed_note import SigningKey
 from services.audit.domain.sparse import SparseTree, gap_spans, leaf_line, leaf_lines, node_line, proof_spans
+from services.audit.domain.stretch import Bodies
 from services.audit.domain.tiles import TileNodes, tiles_for
 
 # Entries that are handled at once, about a megabyte; between two steps, calls are served.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.audit.app.close_check import CloseContents, Ranges, close_findings
-from services.audit.domain.bulk import Clean, Suspicion
 from services.audit.domain.closing import read_closing
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import EntryInvalid, parse_entry
@@ -29,6 +28,7 @@ from services.audit.domain.scrub import (
     witness_findings,
 )
 from services.audit.domain.signed_note import VerifierKey
+from services.audit.domain.stretch import Clean, Suspicion
 from services.audit.domain.tiles import RightEdge, TileId
 
 # Entries of a stretch: a second's work or less, and so much longer than asking for it takes. Fewer than the least are

@@ -19,7 +19,7 @@ HASH_BYTES = 32
 
 # RFC 6962 section 2.1: a leaf and a node of the same bytes must not collide, so each begins with a byte of its own. A
 # hash that has read it is copied in half the time that a new one takes to be made.
-_LEAF_BEGUN = hashlib.sha256(b"\x00")
+LEAF_BEGUN = hashlib.sha256(b"\x00")
 _NODE_BEGUN = hashlib.sha256(b"\x01")
 
 # The root of the tree without leaves is the hash of nothing.
@@ -55,14 +55,14 @@ class Nodes(Protocol):
 
 def leaf_hash(data: bytes) -> bytes:
     """Return the hash of a leaf with the content `data`."""
-    begun = _LEAF_BEGUN.copy()
+    begun = LEAF_BEGUN.copy()
     begun.update(data)
     return begun.digest()
 
 
 def leaf_hashes(contents: Iterable[bytes]) -> list[bytes]:
     """Return `leaf_hash` of each of `contents`."""
-    copy, hashes = _LEAF_BEGUN.copy, []
+    copy, hashes = LEAF_BEGUN.copy, []
     for data in contents:
         begun = copy()
         begun.update(data)

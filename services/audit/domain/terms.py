@@ -90,7 +90,7 @@ def postings(events: Iterable[Event]) -> Mapping[int, bytes]:
         for kind, subject_id in event.subjects.items():
             found[term_number(f"subject:{kind}:{subject_id}")].append(number)
     for (actor, producer, trace_id, kind), numbers in sorts.items():
-        for term in _common_numbers(actor, producer, trace_id or None, kind):
+        for term in common_numbers(actor, producer, trace_id or None, kind):
             found[term] += numbers
     return {term: struct.pack(f">{len(numbers)}H", *sorted(numbers)) for term, numbers in found.items()}
 
@@ -124,7 +124,7 @@ def postings_of_columns(
         known[kind, subject_id] = _number(term)
     result = {known[key]: positions for key, positions in found.items()}
     # Where a term stands that several labels have: which label each event has, as a byte of its own.
-    numbers_of_label = [set(_common_numbers(*label[:2], None, label[2])) for label in dict.fromkeys(labels)]
+    numbers_of_label = [set(common_numbers(*label[:2], None, label[2])) for label in dict.fromkeys(labels)]
     number_of_label = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     if len(number_of_label) > 256 or len(result) != len(found):
         # Too many for a byte, or two terms with one number: by the slow way.
@@ -145,7 +145,7 @@ def _by_each(
     for position, (actor, producer, kind), trace_parent, about in zip(
         _POSITIONS, labels, trace_parents, subjects, strict=False
     ):
-        for term in _common_numbers(actor, producer, trace_parent[TRACE_ID] or None, kind):
+        for term in common_numbers(actor, producer, trace_parent[TRACE_ID] or None, kind):
             found[term] += position
         for subject in about.items():
             found[term_number(subject_term(*subject))] += position
@@ -153,7 +153,7 @@ def _by_each(
 
 
 @lru_cache(maxsize=4096)
-def _common_numbers(actor: str, producer: str, trace_id: str | None, kind: str) -> tuple[int, ...]:
+def common_numbers(actor: str, producer: str, trace_id: str | None, kind: str) -> tuple[int, ...]:
     """Return the numbers of `_common_terms`; events that come together mostly share them."""
     return tuple(map(term_number, _common_terms(actor, producer, trace_id, kind)))
 

@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Text, any_, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from services.audit.domain.bulk import Bodies
 from services.audit.domain.entry import ACCOUNT, parse_entry
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.scrub import Counts, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.sequencing import Known
+from services.audit.domain.stretch import Bodies
 from services.audit.domain.terms import positions, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, TileId, split_hashes, tile_range
 from services.audit.store.reader import PostgresReader

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.app.export import Exporter, ExportOrder, Form
-from services.audit.domain.bulk import Bodies
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from services.audit.domain.cosignature import Cosigner
 from services.audit.domain.errors import LogRootMismatch
@@ -19,6 +18,7 @@ from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Span, leaf_hash
 from services.audit.domain.sequencing import Head, grow
 from services.audit.domain.sparse import SparseTree, gap_spans, proof_spans
+from services.audit.domain.stretch import Bodies
 from services.audit.domain.tiles import RightEdge
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, later, some_events
 from tests.audit.memory_log import MemoryLog

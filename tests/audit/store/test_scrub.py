@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.audit.app import Closer, Scrubber, scrub, scrub_pass
-from services.audit.domain.bulk import Suspicion
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.closing import Closing, Leaf, account_hash, close_event
 from services.audit.domain.cosignature import Cosigner
+from services.audit.domain.stretch import Suspicion
 from services.audit.store import (
     PostgresCloses,
     PostgresContents,

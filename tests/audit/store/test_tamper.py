@@ -14,8 +14,8 @@ from itertools import pairwise
 import asyncpg
 import pytest
 
-from services.audit.domain.bulk import Suspicion
 from services.audit.domain.errors import LogRootMismatch
+from services.audit.domain.stretch import Suspicion
 from services.audit.store import PostgresReader, PostgresStretches, PostgresSubjectKeys, Trusted
 from services.runtime.database import Database
 from tests.audit.builders import KEY, NOON, ORIGIN, some_events
