@@ -37,7 +37,8 @@ class PostgresCloses:
         """Keep it for the log `log` in `database`."""
         self._database = database
         self._tables = log_tables(log)
-        self._reader = PostgresReader(database, log)
+        # A scrub looks at what closes the log, and tells where it was bent.
+        self._reader = PostgresReader(database, log, gives_unreadable=True)
 
     async def accounts(self, start: int, stop: int, step: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
         """Yield account and number of the entries from `start` up to but not including `stop`, `step` together."""

@@ -98,10 +98,15 @@ _POSTINGS_AT = """
 class PostgresReader:
     """Reads what is committed."""
 
-    def __init__(self, database: Database, log: str = EVENTS) -> None:
-        """Read the log `log` through `database`."""
+    def __init__(self, database: Database, log: str = EVENTS, *, gives_unreadable: bool = False) -> None:
+        """Read the log `log` through `database`.
+
+        With `gives_unreadable`, bytes that somebody bent so that they are no entry are given to who asks for those with
+        a term that they are stored under; they fail otherwise.
+        """
         self._database = database
         self._tables = log_tables(log)
+        self._gives_unreadable = gives_unreadable
 
     async def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
         """Return the checkpoint of `size`, or the newest."""
@@ -148,7 +153,11 @@ class PostgresReader:
     async def bodies(
         self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
     ) -> Sequence[bytes]:
-        """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
+        """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
         terms = [term_number(term) for term in terms_wanted(wanted)]
         async with self._database.glance() as connection:
             driver = await driver_of(connection)
@@ -167,15 +176,19 @@ class PostgresReader:
                 ahead += indexes
                 while len(ahead) >= limit - len(found) > 0:
                     step, ahead = ahead[: limit - len(found)], ahead[limit - len(found) :]
-                    found += await _wanted_bodies(driver, self._tables, wanted, step, descending)
+                    found += await self._wanted_bodies(driver, wanted, step, descending)
                 if len(found) == limit:
                     return found
-            return found + await _wanted_bodies(driver, self._tables, wanted, ahead, descending)
+            return found + await self._wanted_bodies(driver, wanted, ahead, descending)
 
     async def bodies_of_each(
         self, wanted: Sequence[EntryFilter], *, stop: int, limit: int
     ) -> Sequence[Sequence[bytes]]:
-        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one."""
+        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
         terms = [[term_number(term) for term in terms_wanted(each)] for each in wanted]
         first = sorted({each[0] for each in terms if each})
         at: dict[int, list[tuple[int, bytes]]] = {term: [] for term in first}
@@ -203,7 +216,7 @@ class PostgresReader:
                 answers.append(await self.bodies(one, start=0, stop=stop, limit=limit))
                 continue
             bodies = (entries[index] for index in its_indexes if index in entries)
-            answers.append([body for body in bodies if one.matches(read_entry(body))])
+            answers.append([body for body in bodies if self._matches(one, body)])
         return answers
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
@@ -233,6 +246,26 @@ class PostgresReader:
         found = {TileId(level, index): data for level, index, data in rows if data is not None}
         return {each.id: _first(found.get(each.id, b""), each) for each in wanted}
 
+    async def _wanted_bodies(
+        self, driver: Connection, wanted: EntryFilter, indexes: Sequence[int], descending: bool
+    ) -> list[bytes]:
+        """Return the bodies of those of the entries at `indexes`, in their order there, that are indeed wanted."""
+        bodies = await driver.fetch(self._tables.sql(_BODIES_BACKWARDS if descending else _BODIES), indexes)
+        return [body for (body,) in bodies if self._matches(wanted, body)]
+
+    def _matches(self, wanted: EntryFilter, body: bytes) -> bool:
+        """Return whether an entry is wanted.
+
+        Raises:
+            LogRootMismatch: It is none, and those are not asked for.
+        """
+        try:
+            return wanted.matches(read_entry(body))
+        except EntryInvalid as error:
+            if self._gives_unreadable:
+                return True
+            raise LogRootMismatch("a stored entry is not as the log writes it") from error
+
 
 def _checkpoint_of(row: Mapping[str, Any]) -> SignedCheckpoint:
     return SignedCheckpoint(Checkpoint(row["origin"], row["size"], row["root"]), row["note"], row["sign_time"])
@@ -241,22 +274,6 @@ def _checkpoint_of(row: Mapping[str, Any]) -> SignedCheckpoint:
 async def _size_before(driver: Connection, tables: LogTables, instant: datetime) -> int:
     """Return how many entries were recorded before `instant`."""
     return await driver.fetchval(tables.sql(_SIZE_BEFORE), instant) or 0
-
-
-async def _wanted_bodies(
-    driver: Connection, tables: LogTables, wanted: EntryFilter, indexes: Sequence[int], descending: bool
-) -> list[bytes]:
-    """Return the bodies of those of the entries at `indexes`, in their order there, that are indeed wanted."""
-    bodies = await driver.fetch(tables.sql(_BODIES_BACKWARDS if descending else _BODIES), indexes)
-    return [body for (body,) in bodies if _matches(wanted, body)]
-
-
-def _matches(wanted: EntryFilter, body: bytes) -> bool:
-    """Return whether an entry is wanted; bytes that are none, which somebody bent, are for who asked to tell of."""
-    try:
-        return wanted.matches(read_entry(body))
-    except EntryInvalid:
-        return True
 
 
 async def _common(

@@ -7,11 +7,12 @@ import asyncpg
 import pytest
 
 from services.audit.app import Sequencer
+from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.terms import subject_term, term_number
-from services.audit.store import PostgresReader, elect, writer
+from services.audit.store import PostgresCloses, PostgresReader, elect, writer
 from services.audit.tables import NAMES, log_tables, metadata
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Unreachable
@@ -126,6 +127,20 @@ async def test_a_log_that_was_bent_is_not_written_to_and_says_so(database, super
         await bent.sequencer.run(bent.stop)
     with pytest.raises(LogRootMismatch):
         await bent.sequencer.append(some_events(1, "more"))
+
+
+async def test_bytes_that_are_no_entry_fail_every_question_that_they_may_answer_but_the_scrubs(database, superuser):
+    async with Running(database) as running:
+        await running.sequencer.append([an_event("one", kind=CLOSE_KIND), an_event("two", account="acc-2")])
+    await superuser.execute("update audit.entry set body = convert_to('{}', 'utf8') where idx = 0")
+    reader, about = PostgresReader(database), EntryFilter(subjects={"account": "acc-1"})
+
+    with pytest.raises(LogRootMismatch):
+        await reader.bodies(about, start=0, stop=2, limit=9)
+    with pytest.raises(LogRootMismatch):
+        await reader.bodies_of_each([about], stop=2, limit=9)
+    assert len(await reader.bodies(EntryFilter(subjects={"account": "acc-2"}), start=0, stop=2, limit=9)) == 1
+    assert await PostgresCloses(database).closings(0, None) == [b"{}"]
 
 
 async def test_a_writer_whose_session_is_ended_loses_nothing_and_becomes_writer_again(database, owner, superuser):
