@@ -30,8 +30,25 @@ def temporary_directory():
 
 
 @pytest.fixture(scope="module")
+def initialized():
+    """The directory of a server that ran and ended, for tests to copy: making one takes half a second."""
+    for directory in temporary_directory():
+        with Postgres(directory, durable=False):
+            pass
+        yield directory
+
+
+@pytest.fixture
+def used(initialized, directory):
+    """A directory that a server has run on before."""
+    # Owners and permissions too.
+    subprocess.run(["cp", "-a", str(initialized), str(directory)], check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
 def server():
-    """A server for tests that leave it as it was."""
+    """A server for tests that leave it as it was, on a directory that it made."""
     for directory in temporary_directory():
         with Postgres(directory, durable=False) as server:
             yield server
@@ -53,17 +70,17 @@ async def test_a_server_answers_and_is_new_enough(server):
     assert await answer(server.url, "SELECT current_setting('server_version_num')::int >= 150000")
 
 
-async def test_data_and_a_chosen_port_outlive_the_server(directory):
-    with Postgres(directory, durable=False) as first:
+async def test_data_and_a_chosen_port_outlive_the_server(used):
+    with Postgres(used, durable=False) as first:
         await answer(first.url, "CREATE TABLE kept AS SELECT 42 AS n")
 
-    with Postgres(directory, durable=False, port=first.port) as second:
+    with Postgres(used, durable=False, port=first.port) as second:
         assert second.url == first.url
         assert await answer(second.url, "SELECT n FROM kept") == 42
 
 
-async def test_a_durable_server_waits_for_the_disk_and_loses_nothing_in_a_crash(directory):
-    with Postgres(directory, durable=True) as server:
+async def test_a_durable_server_waits_for_the_disk_and_loses_nothing_in_a_crash(used):
+    with Postgres(used, durable=True) as server:
         assert await answer(server.url, "SELECT current_setting('fsync')") == "on"
         await answer(server.url, "CREATE TABLE kept AS SELECT 42 AS n")
 
@@ -83,31 +100,27 @@ def test_a_second_server_on_the_same_data_is_refused(server):
         Postgres(server.directory).start()
 
 
-def test_data_of_another_version_is_refused(directory):
-    with Postgres(directory, durable=False):
-        pass
-    (directory / "data" / "PG_VERSION").write_text("9\n")
+def test_data_of_another_version_is_refused(used):
+    (used / "data" / "PG_VERSION").write_text("9\n")
 
     with pytest.raises(PostgresFailed, match="was made by PostgreSQL 9"):
-        Postgres(directory).start()
+        Postgres(used).start()
 
 
-async def test_a_lock_left_by_a_crash_is_no_obstacle_when_its_number_belongs_to_another_program(directory):
-    with Postgres(directory, durable=False):
-        pass
-    (directory / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{directory}\n")
+async def test_a_lock_left_by_a_crash_is_no_obstacle_when_its_number_belongs_to_another_program(used):
+    (used / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{used}\n")
 
-    with Postgres(directory, durable=False) as server:
+    with Postgres(used, durable=False) as server:
         assert await answer(server.url, "SELECT 1") == 1
 
 
-def test_a_failed_start_shows_the_servers_own_words(directory):
-    with Postgres(directory, durable=False) as server:
+def test_a_failed_start_shows_the_servers_own_words(used):
+    with Postgres(used, durable=False) as server:
         configuration = server.directory / "data" / "postgresql.conf"
         configuration.write_text("no_such_setting = 1\n")
 
     with pytest.raises(PostgresFailed, match="no_such_setting"):
-        Postgres(directory).start()
+        Postgres(used).start()
 
 
 def test_a_killed_launcher_leaves_no_server_behind(directory):
@@ -126,9 +139,9 @@ def test_a_killed_launcher_leaves_no_server_behind(directory):
     assert ended
 
 
-def test_a_stopped_launcher_stops_its_server(directory):
+def test_a_stopped_launcher_stops_its_server(used):
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "tools.local.postgres", str(directory)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tools.local.postgres", str(used)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert launcher.stdout.readline().startswith("postgresql://")
 
@@ -136,7 +149,7 @@ def test_a_stopped_launcher_stops_its_server(directory):
 
     assert launcher.wait(30) == 0
     launcher.stdout.close()
-    assert not (directory / "data" / "postmaster.pid").exists()
+    assert not (used / "data" / "postmaster.pid").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the server as itself, in its own home")
