@@ -1,7 +1,9 @@
 """What every test of the project shares."""
 
+import asyncio
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ keep_compiled(Path(__file__).parents[1] / "build" / "compiled")
 # Five thousand collected tests are no garbage, and Python would look them over again and again (`settle` in
 # `services/runtime/server.py` does the same for a service).
 gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
+
+if sys.platform != "win32":
+    import uvloop
+
+    # The event loop of the services (`run` in `services/runtime/server.py`), which costs less than Python's own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 # What services log is shown of a test that fails. Left alone, structlog draws every stack with its source in frames and
 # colours, which took a fifth of the time of tests in which services fail.
