@@ -23,6 +23,7 @@ GROUPS = {
     "tests/decision/domain/test_decide.py": "kernel",
     "tests/decision/domain/test_idle.py": "kernel",
     "tests/decision/domain/test_screening.py": "kernel",
+    "tests/decision/domain/test_withdrawing.py": "kernel",
 }
 
 

@@ -115,6 +115,7 @@ def preview(
     without: Annotated[list[str] | None, typer.Option(help="Leave this instrument alone; may be repeated.")] = None,
     regardless: Annotated[bool, typer.Option(help="Even if nothing asks for a rebalance.")] = False,
     keep: Annotated[bool, typer.Option(help="Keep what it says, for `plan previews`.")] = False,
+    largest_withdrawal: Annotated[bool, typer.Option(help="Also what can be withdrawn at most.")] = False,
 ) -> None:
     """Show what an account would get on inputs that are not so; no plan is made."""
     flows = {"deposit": deposit, "withdrawal": withdrawal}
@@ -127,7 +128,9 @@ def preview(
     supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
     if policy is not None:
         supposed.policy_document = document_from_yaml(policy.read_text(encoding="utf-8")).SerializeToString()
-    request = pb.PreviewPlanRequest(account_id=account, philosophies=philosophies, keep=keep)
+    request = pb.PreviewPlanRequest(
+        account_id=account, philosophies=philosophies, keep=keep, largest_withdrawals=largest_withdrawal
+    )
     if not philosophies:
         scenarios = [Scenario(name="policy"), *(Scenario(name=each, preset=each) for each in preset or [])]
         if supposed != Scenario():
@@ -255,6 +258,8 @@ def side_by_side(response: pb.PreviewPlanResponse) -> None:
         out.print(f"{each.name}: {each.plan.explanation.summary}", highlight=False, markup=False)
         for trade in each.plan.trades if len(response.plans) == 1 else []:
             out.print(f"  {trade.sentence}", highlight=False, markup=False)
+    for largest in response.largest_withdrawals:
+        out.print(largest.sentence, highlight=False, markup=False)
 
 
 def _explained(told: pb.ExplainPlanResponse) -> None:

@@ -69,6 +69,7 @@ def wish_of(request: pb.PreviewPlanRequest) -> Wish:
         PriceSetId(request.price_set_id) if request.price_set_id else None,
         scenarios,
         request.philosophies,
+        request.largest_withdrawals,
     )
 
 

@@ -22,7 +22,7 @@ from services.decision.api.plan_messages import (
     plan_message,
     state_of,
 )
-from services.decision.api.preview_messages import previews_message
+from services.decision.api.preview_messages import previews_message, withdrawal_message
 from services.decision.api.transition_messages import transition_message
 from services.decision.app.explaining import ExplainApp
 from services.decision.app.plans import PlanApp
@@ -100,13 +100,13 @@ class PlanServicer(PlanServiceServicer):
         )
 
     async def PreviewPlan(self, request: pb.PreviewPlanRequest, context: _Context) -> pb.PreviewPlanResponse:
-        previewed = await self.previews.preview(wish_of(request))
+        previewed, withdrawals = await self.previews.preview(wish_of(request))
         plans = [previewed_message(each) for each in previewed]
         if request.keep:
             ids = await self.errors.keep(AccountId(request.account_id), previewed)
             for plan, preview_id in zip(plans, ids, strict=True):
                 plan.preview_id = preview_id
-        return pb.PreviewPlanResponse(plans=plans)
+        return pb.PreviewPlanResponse(plans=plans, largest_withdrawals=map(withdrawal_message, withdrawals))
 
     async def PreviewTransition(
         self, request: pb.PreviewTransitionRequest, context: _Context

@@ -1,9 +1,11 @@
-"""Kept previews → messages."""
+"""Kept previews, and what can be withdrawn → messages."""
 
 from collections.abc import Sequence
 
 from evenkeel.decision.v1 import plan_service_pb2 as pb
+from services.decision.api.plan_messages import draft_message
 from services.decision.domain.preview_error import Measured, PreviewFigures, mean_absolute
+from services.decision.domain.withdrawals import LargestWithdrawal
 from services.kernel.money import Money
 from services.runtime.wire import decimal_message, instant_message, money_message
 
@@ -43,4 +45,19 @@ def _figures(figures: PreviewFigures, currency: str) -> pb.PreviewFigures:
         tax=money_message(Money(figures.tax, currency)),
         drift_after=decimal_message(figures.drift_after),
         tracking_error_after=decimal_message(figures.tracking_error_after),
+    )
+
+
+def withdrawal_message(largest: LargestWithdrawal) -> pb.LargestWithdrawal:
+    """Return the message of a largest withdrawal."""
+    totals, currency = largest.draft.outline.totals, largest.draft.outline.currency
+    return pb.LargestWithdrawal(
+        limit=pb.LargestWithdrawal.Limit.Value(f"LIMIT_{largest.limit.value}"),
+        amount=money_message(Money(largest.amount, currency).to_cents()),
+        bound=money_message(Money(largest.bound, currency).to_cents()),
+        tax=money_message(Money(totals.tax, currency).to_cents()),
+        trading_cost=money_message(Money(totals.trading_cost, currency).to_cents()),
+        plan=draft_message(largest.draft),
+        why_not_more=largest.why_not_more,
+        sentence=largest.sentence,
     )

@@ -22,6 +22,7 @@ from services.decision.domain.problem import RiskModel
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.tax.laws import law_book
 from services.decision.domain.transition import Transition
+from services.decision.domain.withdrawals import LargestWithdrawal
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.errors import NotFound, Violations
@@ -44,12 +45,14 @@ class Wish:
     Attributes:
         price_set_id: None for the newest.
         philosophies: The policy as it is, and each of policy's philosophies, whether or not anything asks for trades.
+        largest_withdrawals: Also what can leave the account at most, on the inputs of the first plan.
     """
 
     account_id: AccountId
     price_set_id: PriceSetId | None = None
     scenarios: tuple[Scenario, ...] = ()
     philosophies: bool = False
+    largest_withdrawals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ class PreviewApp:
     currency: str
     _estimated: _Estimated = field(default_factory=_Estimated)
 
-    async def preview(self, wish: Wish) -> Sequence[Previewed]:
-        """Return a plan for each scenario, in their order. Nothing is written.
+    async def preview(self, wish: Wish) -> tuple[Sequence[Previewed], Sequence[LargestWithdrawal]]:
+        """Return a plan for each scenario, in their order, and the largest withdrawals. Nothing is written.
 
         Raises:
             AccountNotFound: There is no such account.
@@ -91,19 +94,17 @@ class PreviewApp:
             PresetNotFound: A scenario names a preset that policy does not have.
             Unreachable: Policy does not answer.
             Invalid: A scenario names an instrument that has no price, or money of another currency.
+            NothingDecided: Largest withdrawals are asked for, and the policy holds or pauses the account.
         """
         as_of_time = self.market_clock.now()
         presets = await self._presets(wish)
         inputs, document, basis = await self._as_it_is(wish, as_of_time)
         scenarios = _scenarios(wish, presets)
         _check(scenarios, inputs.account.currency, basis)
-        drafts = await asyncio.gather(
-            *(
-                self._draft(self._inputs(inputs, document, each, presets), supposed_basis(basis, each))
-                for each in scenarios
-            )
-        )
+        meant = [(self._inputs(inputs, document, each, presets), supposed_basis(basis, each)) for each in scenarios]
+        drafts = await asyncio.gather(*(self._draft(*each) for each in meant))
         first, wanted = drafts[0], scenarios[0]
+        withdrawals = await self.solver.largest_withdrawals(*meant[0]) if wish.largest_withdrawals else ()
         return [
             Previewed(
                 each.name,
@@ -113,7 +114,7 @@ class PreviewApp:
                 else what_if(each.name, first, draft, same_objective=_objective(each) == _objective(wanted)),
             )
             for each, draft in zip(scenarios, drafts, strict=True)
-        ]
+        ], withdrawals
 
     async def transition(
         self, account_id: AccountId, price_set_id: PriceSetId | None, scenario: Scenario | None, tax_years: int

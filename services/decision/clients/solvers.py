@@ -20,6 +20,8 @@ from services.decision.clients.solving import (
     NotTradedJob,
     RiskJob,
     TransitionJob,
+    WithdrawalAnswer,
+    WithdrawalJob,
     YearEndJob,
     optimiser,
     serve,
@@ -33,6 +35,7 @@ from services.decision.domain.problem import RiskModel
 from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.together import Together
 from services.decision.domain.transition import Transition
+from services.decision.domain.withdrawals import LargestWithdrawal
 from services.kernel.errors import Invalid, Unreachable
 from services.runtime.logging import get_logger
 from services.runtime.telemetry import counter, duration
@@ -41,6 +44,8 @@ log = get_logger()
 
 T = TypeVar("T")
 
+# Plans of one account whose time finding the largest withdrawals may take: it makes more, but no slower ones.
+WITHDRAWAL_PLANS = 10
 # From start to the first job: the optimiser's imports, and its kernel compiled when it never was, on a machine that is
 # busy starting everything else too.
 START_S_MAX = 900.0
@@ -133,6 +138,21 @@ class SolverProcesses:
         answer = await self._run(lambda process: process.asked(job, within_s))
         if isinstance(answer, Transition):
             return answer
+        if isinstance(answer, Failure):
+            raise NothingDecided(f"{answer.reason}: {answer.message}")
+        raise SolverStopped("the computing process ended before it answered")
+
+    async def largest_withdrawals(self, account: AccountInputs, basis: Basis) -> Sequence[LargestWithdrawal]:
+        """Return the largest amounts that can leave an account, by what bounds them.
+
+        Raises:
+            Rejected: The inputs are refused, or nothing is decided about the account.
+            SolverStopped: The processes are stopped, or no answer came in time.
+        """
+        job, within_s = WithdrawalJob(account, basis), WITHDRAWAL_PLANS * self._account_s_max
+        answer = await self._run(lambda process: process.asked(job, within_s))
+        if isinstance(answer, WithdrawalAnswer):
+            return answer.withdrawals
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
         raise SolverStopped("the computing process ended before it answered")

@@ -34,6 +34,7 @@ from services.decision.domain.risk_model import estimate
 from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.transition import Transition
+from services.decision.domain.withdrawals import LargestWithdrawal
 from services.kernel.errors import Fact
 
 # Said once, when everything is imported.
@@ -76,6 +77,21 @@ class TransitionJob:
     account: AccountInputs
     basis: Basis
     tax_years: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalJob:
+    """Find the largest withdrawals. The answer is `WithdrawalAnswer`, or a `Failure`."""
+
+    account: AccountInputs
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalAnswer:
+    """The largest withdrawals, by what bounds them."""
+
+    withdrawals: Sequence[LargestWithdrawal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +217,8 @@ def serve(
                     connection.send(_not_traded(job))
                 case TransitionJob():
                     connection.send(_transition(job))
+                case WithdrawalJob():
+                    connection.send(_withdrawals(job, decide, together))
                 case BatchJob():
                     connection.send(_batch(job))
                 case YearEndJob():
@@ -270,6 +288,23 @@ def _transition(job: TransitionJob) -> Transition | Failure:
         if job.account.refused is not None:
             return job.account.refused
         return transition(job.account, job.basis, job.tax_years, optimiser(), check)
+    except Fact as fact:
+        return Failure(fact.reason, fact.message)
+
+
+def _withdrawals(job: WithdrawalJob, decide: Decide, together: Together | None) -> WithdrawalAnswer | Failure:
+    from services.decision.domain.withdrawing import largest_withdrawals  # noqa: PLC0415 - like the optimiser
+
+    def alone(inputs: AccountInputs) -> Draft | None:
+        return draft_plan(inputs, job.basis, decide, check)
+
+    roads = [alone]
+    if together is not None and engine_of(job.basis.engine) is Engine.COLUMNS:
+        roads.insert(0, lambda inputs: draft_plans([inputs], job.basis, together)[0])
+    try:
+        if job.account.refused is not None:
+            return job.account.refused
+        return WithdrawalAnswer(largest_withdrawals(job.account, job.basis, roads))
     except Fact as fact:
         return Failure(fact.reason, fact.message)
 

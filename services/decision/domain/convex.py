@@ -44,7 +44,13 @@ Floats = NDArray[np.float64]
 
 BPS_PER_ONE = 1e4
 # Stands for "no limit" where a solver needs a number: sales and purchases together, and the gains of sales, are less.
+# It is of the mix, or of what is held where that is more, because most of it is about to leave the account.
 NO_LIMIT = 4.0
+
+
+def no_limit(start: Floats) -> float:
+    """Return the number that stands for no limit in an account of such weights, shape (n,)."""
+    return NO_LIMIT * max(1.0, float(start.sum()))
 
 
 def no_hinges() -> Floats:

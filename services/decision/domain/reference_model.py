@@ -29,6 +29,7 @@ from services.decision.domain.convex import (
     Prices,
     Solve,
     SolveStatus,
+    no_limit,
 )
 
 SOLVER = "CLARABEL"
@@ -176,8 +177,8 @@ class ReferenceModel:
             "lot_gain": _scattered(convex.lot_gain * convex.lot_cap, lots, m) * np.isfinite(convex.gain_budget),
             "cash_over_floor": convex.cash - convex.cash_floor,
             "cash_over_ceiling": convex.cash - convex.cash_ceiling,
-            "turnover": min(convex.turnover, NO_LIMIT),
-            "gain_budget": min(convex.gain_budget, NO_LIMIT),
+            "turnover": min(convex.turnover, no_limit(convex.start)),
+            "gain_budget": min(convex.gain_budget, no_limit(convex.start)),
             "groups": groups,
             "group_min_gap": _padded(convex.group_min - start, (self.shape.groups,), -NO_LIMIT),
             "group_max_gap": _padded(convex.group_max - start, (self.shape.groups,), NO_LIMIT),

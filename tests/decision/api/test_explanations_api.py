@@ -180,6 +180,24 @@ async def test_philosophies_are_computed_on_the_same_inputs_in_one_call(running)
     assert left["volatility-target"] <= left["balanced"] <= left["tax-first"]
 
 
+async def test_a_preview_says_what_can_be_withdrawn_at_most_and_what_tax_it_costs(running):
+    await running.world.ingest(needs_trades("a1"))
+    response = await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", largest_withdrawals=True))
+    every_limit, without_gain = response.largest_withdrawals
+
+    # 500 units at 190, bought for 60,000, and 1,000 in cash; nothing limits but the law.
+    assert every_limit.limit == pb.LargestWithdrawal.LIMIT_POLICY
+    assert amount(every_limit.bound) >= amount(every_limit.amount) > Decimal(95_000)
+    assert amount(every_limit.tax) > 0
+    assert every_limit.plan.state == pb.Plan.STATE_PREVIEW
+    assert every_limit.sentence.startswith(f"At most USD {amount(every_limit.amount):,.2f} can be withdrawn")
+    # Every unit has a gain: without one only the cash leaves.
+    assert without_gain.limit == pb.LargestWithdrawal.LIMIT_NO_NET_GAIN
+    assert Decimal(999) < amount(without_gain.amount) <= Decimal(1000)
+    assert amount(without_gain.tax) == 0
+    assert not (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).largest_withdrawals
+
+
 async def test_what_a_preview_cannot_mean_is_refused_by_field(running):
     await running.world.ingest(needs_trades("a1"))
     call = running.plans().PreviewPlan

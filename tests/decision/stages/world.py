@@ -45,6 +45,7 @@ from services.decision.domain.plan import LIVE_STATES, PlanState
 from services.decision.domain.prices import HistoryColumns, PriceColumns
 from services.decision.domain.risk_model import estimate
 from services.decision.domain.transition import transition
+from services.decision.domain.withdrawing import largest_withdrawals
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.previews import PreviewSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
@@ -297,6 +298,9 @@ class InlineSolver:
 
     async def transition(self, account, basis, tax_years):
         return transition(account, basis, tax_years, self.decide, check)
+
+    async def largest_withdrawals(self, account, basis):
+        return largest_withdrawals(account, basis, [lambda inputs: draft_plan(inputs, basis, self.decide, check)])
 
     async def risk_model(self, history):
         return estimate(history.instrument_ids, history.units.T / 10.0**history.scale)

@@ -994,6 +994,7 @@ class PreviewPlanRequest(_message.Message):
     SCENARIOS_FIELD_NUMBER: _builtins.int
     PHILOSOPHIES_FIELD_NUMBER: _builtins.int
     KEEP_FIELD_NUMBER: _builtins.int
+    LARGEST_WITHDRAWALS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Which account."""
     price_set_id: _builtins.str
@@ -1006,6 +1007,10 @@ class PreviewPlanRequest(_message.Message):
     keep: _builtins.bool
     """Keep what the plans say, so that `ListPreviews` can state their errors. The same
     preview is kept once.
+    """
+    largest_withdrawals: _builtins.bool
+    """Also find the largest amounts that can be withdrawn, on the inputs of the first
+    plan: under every limit of the policy, and without a net gain of the year.
     """
     @_builtins.property
     def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Scenario]:
@@ -1021,10 +1026,11 @@ class PreviewPlanRequest(_message.Message):
         scenarios: _abc.Iterable[_explanation_pb2.Scenario] | None = ...,
         philosophies: _builtins.bool = ...,
         keep: _builtins.bool = ...,
+        largest_withdrawals: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "keep", b"keep", "philosophies", b"philosophies", "price_set_id", b"price_set_id", "scenarios", b"scenarios"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "keep", b"keep", "largest_withdrawals", b"largest_withdrawals", "philosophies", b"philosophies", "price_set_id", b"price_set_id", "scenarios", b"scenarios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1037,22 +1043,113 @@ class PreviewPlanResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PLANS_FIELD_NUMBER: _builtins.int
+    LARGEST_WITHDRAWALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedPlan]:
         """The plans, in the order of the request; philosophies by name, after the policy's."""
+
+    @_builtins.property
+    def largest_withdrawals(self) -> _containers.RepeatedCompositeFieldContainer[Global___LargestWithdrawal]:
+        """Where they were asked for, by what bounds them."""
 
     def __init__(
         self,
         *,
         plans: _abc.Iterable[Global___PreviewedPlan] | None = ...,
+        largest_withdrawals: _abc.Iterable[Global___LargestWithdrawal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plans", b"plans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["largest_withdrawals", b"largest_withdrawals", "plans", b"plans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewPlanResponse: _TypeAlias = PreviewPlanResponse  # noqa: Y015
+
+@_typing.final
+class LargestWithdrawal(_message.Message):
+    """The largest amount that can leave an account, on top of what is reserved already.
+    Amounts are in the account's currency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Limit:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LimitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[LargestWithdrawal._Limit.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LIMIT_UNSPECIFIED: LargestWithdrawal._Limit.ValueType  # 0
+        """Never sent."""
+        LIMIT_POLICY: LargestWithdrawal._Limit.ValueType  # 1
+        """Every limit of the policy."""
+        LIMIT_NO_NET_GAIN: LargestWithdrawal._Limit.ValueType  # 2
+        """Those, and that the year makes no net gain. Only where gains are taxed."""
+
+    class Limit(_Limit, metaclass=_LimitEnumTypeWrapper):
+        """What bounds a withdrawal. New values may be added."""
+
+    LIMIT_UNSPECIFIED: LargestWithdrawal.Limit.ValueType  # 0
+    """Never sent."""
+    LIMIT_POLICY: LargestWithdrawal.Limit.ValueType  # 1
+    """Every limit of the policy."""
+    LIMIT_NO_NET_GAIN: LargestWithdrawal.Limit.ValueType  # 2
+    """Those, and that the year makes no net gain. Only where gains are taxed."""
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    TRADING_COST_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    WHY_NOT_MORE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    limit: Global___LargestWithdrawal.Limit.ValueType
+    """What bounds it."""
+    why_not_more: _builtins.str
+    """The limits that more would break."""
+    sentence: _builtins.str
+    """All of it in a sentence."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """For this a plan was found that passes the exact check; 0 or more."""
+
+    @_builtins.property
+    def bound(self) -> _money_pb2.Money:
+        """No plan pays out more; at least `amount`."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """What the plan adds to taxes; negative for what it saves."""
+
+    @_builtins.property
+    def trading_cost(self) -> _money_pb2.Money:
+        """What it costs to trade."""
+
+    @_builtins.property
+    def plan(self) -> Global___Plan:
+        """The plan, in state `PREVIEW`, decided whether or not anything else asks for it."""
+
+    def __init__(
+        self,
+        *,
+        limit: Global___LargestWithdrawal.Limit.ValueType = ...,
+        amount: _money_pb2.Money | None = ...,
+        bound: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        trading_cost: _money_pb2.Money | None = ...,
+        plan: Global___Plan | None = ...,
+        why_not_more: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "bound", b"bound", "plan", b"plan", "tax", b"tax", "trading_cost", b"trading_cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "bound", b"bound", "limit", b"limit", "plan", b"plan", "sentence", b"sentence", "tax", b"tax", "trading_cost", b"trading_cost", "why_not_more", b"why_not_more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LargestWithdrawal: _TypeAlias = LargestWithdrawal  # noqa: Y015
 
 @_typing.final
 class PreviewedPlan(_message.Message):

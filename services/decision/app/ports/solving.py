@@ -12,6 +12,7 @@ from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
 from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.transition import Transition
+from services.decision.domain.withdrawals import LargestWithdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Solver(Protocol):
 
     async def transition(self, account: AccountInputs, basis: Basis, tax_years: int) -> Transition:
         """Return how an account gets to its target over tax years.
+
+        Raises:
+            Fact: The inputs are refused, or nothing is decided about the account.
+        """
+        ...
+
+    async def largest_withdrawals(self, account: AccountInputs, basis: Basis) -> Sequence[LargestWithdrawal]:
+        """Return the largest amounts that can leave an account, by what bounds them.
 
         Raises:
             Fact: The inputs are refused, or nothing is decided about the account.

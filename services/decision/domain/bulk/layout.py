@@ -203,8 +203,13 @@ def lay_out_account(inputs: Inputs, volatility: np.ndarray, b: Batch, account: i
     b.accounts[account, CASH_FLOOR] = np.float64(floor) * scale
     b.accounts[account, CASH_CEILING] = max(ceiling, np.float64(floor) * scale)
     limit, budget = own[TURNOVER_LIMIT], own[BUDGET_LEFT]
-    b.accounts[account, TURNOVER_MAX] = NO_LIMIT if limit == NONE else min(limit / WEIGHT_ONE, NO_LIMIT)
-    b.accounts[account, GAIN_BUDGET] = NO_LIMIT if budget == NONE else min(np.float64(budget) * scale, NO_LIMIT)
+    together = 0
+    for i in range(i0, i1):
+        together += held[i - i0]
+    # As `convex.no_limit` says.
+    unlimited = NO_LIMIT * max(1.0, np.float64(together) * scale)
+    b.accounts[account, TURNOVER_MAX] = unlimited if limit == NONE else min(limit / WEIGHT_ONE, unlimited)
+    b.accounts[account, GAIN_BUDGET] = unlimited if budget == NONE else min(np.float64(budget) * scale, unlimited)
     b.accounts[account, BAND_PRICE] = BPS_PER_ONE * goals[EXCESS_PRICE]
     b.accounts[account, COST_PRICE] = BPS_PER_ONE * goals[COST_WEIGHT]
     b.accounts[account, RISK] = BPS_PER_ONE * goals[AVERSION]

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT, ConvexProblem, ConvexSolution, Floats, Prices
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices, no_limit
 from services.decision.domain.kernel.arrays import HINGE_PRICE, Batch, Integers, Results
 from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, HINGE, TURNOVER, room_for, run
 
@@ -154,6 +154,7 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
     def each(name: str) -> Floats:
         return np.array([getattr(convex, name) for convex in problems], dtype=np.float64)
 
+    unlimited = np.array([no_limit(convex.start) for convex in problems])
     # At most one each.
     hinged = np.concatenate(
         [convex.hinge_lots[0] if len(convex.hinge_price) else np.zeros(len(convex.lot_cap)) for convex in problems]
@@ -167,8 +168,8 @@ def pack(problems: Sequence[ConvexProblem]) -> Batch:
         accounts=np.column_stack(
             [
                 *(each(name) for name in ("cash", "cash_floor", "cash_ceiling")),
-                np.minimum(each("turnover"), NO_LIMIT),
-                np.minimum(each("gain_budget"), NO_LIMIT),
+                np.minimum(each("turnover"), unlimited),
+                np.minimum(each("gain_budget"), unlimited),
                 *(BPS_PER_ONE * each(name) for name in ("band_price", "cost_weight", "risk_aversion")),
                 np.array([convex.hinge_above.sum() for convex in problems]),
                 BPS_PER_ONE * np.array([convex.hinge_price.sum() for convex in problems]),
