@@ -19,9 +19,11 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.events import TaxEvent
+from services.decision.domain.tax.laws import Law, check_currencies
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     LedgerAccount,
+    known_until,
     ledger_history,
 )
 from services.kernel.ids import AccountId, InstrumentId
@@ -51,16 +53,23 @@ class Loaded:
         """The days on which something left one of the accounts."""
         return sale_days(self.events, {each.account.account_id: each.trades for each in self.accounts})
 
-    def history(self, named_sets: DatedSets) -> History:
-        """Return the history of the accounts.
+    def history(self, named_sets: DatedSets, law: Law, today: date) -> History:
+        """Return the checked history of the accounts.
 
         Args:
             named_sets: Further sets of identical instruments that policies named, each from its day on.
+            law: By which they are taxed.
+            today: Nothing later has happened.
 
         Raises:
+            CurrencyWithoutRate: An account is kept in another currency than the law's.
             PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
+            Invalid: A value of it cannot be.
         """
-        return ledger_history(self.accounts, self.events, self.identical, named_sets)
+        check_currencies(law.code, {each.account_id: each.account.currency for each in self.accounts})
+        settled = law.by_settlement
+        history = ledger_history(self.accounts, self.events, self.identical, named_sets, settled=settled)
+        return history.checked(known_until(self.accounts, today, settled=settled))
 
 
 async def loaded(

@@ -32,7 +32,7 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
-from services.decision.domain.tax.laws import LAW_OF_CURRENCY, law_book
+from services.decision.domain.tax.laws import LAW_OF_CURRENCY, LAWS, law_book
 from services.decision.domain.tax.ledger import (
     differences,
     pending_effects,
@@ -205,7 +205,7 @@ class TaxApp:
             owners = {each.account_id: Owner.TAXPAYER for each in group}
             known = await loaded(session.books, session.records, owners, {})
             try:
-                history = known.history(named_sets).checked(today)
+                history = known.history(named_sets, law, today)
                 found = await asyncio.to_thread(standings, known.accounts, history, law, book, today, known.kinds)
             except (Invalid, SoldMoreThanHeld) as fact:
                 unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
@@ -255,7 +255,7 @@ class TaxApp:
 
         def assessed() -> Ledger:
             in_force = book.under(rules).with_kinds(known.kinds)
-            history = in_force.settled(known.history(named_sets).checked(today))
+            history = in_force.settled(known.history(named_sets, LAWS[rules.code], today))
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,
@@ -328,7 +328,7 @@ class TaxApp:
 
         def compared() -> Comparison:
             in_force = book.under(rules).with_kinds(known.kinds)
-            recorded = known.history(named_sets).checked(self.clock.now().date())
+            recorded = known.history(named_sets, LAWS[rules.code], self.clock.now().date())
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.

@@ -125,6 +125,7 @@ class PostgresTaxRecords:
                 booking.c.value,
                 booking.c.fees,
                 booking.c.trade_date,
+                booking.c.settlement_date,
                 func.coalesce(func.array_append(booking.c.sold_lot_ids, booking.c.bought_lot_id), []).label("lot_ids"),
             )
             .where(_among(booking.c.account_id, account_ids), booking.c.quantity > 0, ~_replaced())
@@ -145,6 +146,7 @@ class PostgresTaxRecords:
                 tuple(LotId(each) for each in row.lot_ids if each is not None),
                 row.uncovered_quantity,
                 row.contained,
+                row.settlement_date,
             )
             found.setdefault(account_id, []).append(trade)
         return found

@@ -17,9 +17,8 @@ COMPLETE = {"complete": [{"account_id": each, "until_date": day("2024-12-31")} f
 
 @pytest.fixture
 async def taxes(service):
-    accounts = [
-        an_account(name).holding("VTI", lot(f"l-{name}", 10, 1000, "2020-05-04")) for name in ("a1", "a2", "a3")
-    ]
+    accounts = [an_account(name).holding("VTI", lot(f"l-{name}", 10, 1000, "2020-05-04")) for name in ("a1", "a3")]
+    accounts.append(an_account("a2", currency="GBP"))
     await service.books().IngestBook(iter(book_requests(accounts)))
     return service.taxes("platform_engineer", "eve")
 
@@ -39,7 +38,7 @@ async def test_each_taxpayer_is_assessed_or_refused_and_the_others_go_on(service
         record(
             bought("b1", "2020-03-02", 10, 1000),
             sold("s1", "2024-06-03", 5, 2500),
-            bought("b2", "2020-03-02", 10, 100_000, account="a2"),
+            bought("b2", "2020-03-02", 10, {"currency_code": "GBP", "units": "100000"}, account="a2"),
             sold("s3", "2024-06-03", 5, 500, account="a3"),
             **COMPLETE,
         )
@@ -54,11 +53,12 @@ async def test_each_taxpayer_is_assessed_or_refused_and_the_others_go_on(service
                 taxpayer("short", "a3"),
                 taxpayer("nobody", "a9"),
                 taxpayer("rate", "a1", **negative),
+                taxpayer("dollars", "a1", **GB),
             )
         )
     ]
 
-    assert [each.taxpayer_id for each in answered] == ["one", "two", "short", "nobody", "rate"]
+    assert [each.taxpayer_id for each in answered] == ["one", "two", "short", "nobody", "rate", "dollars"]
     one, two = answered[0].year, answered[1].year
     # 2,000 of long-term gain at 15 % on 100,000 of income.
     assert (one.jurisdiction, one.lines[-1].amount.value, one.differences) == ("US", "300", 1)
@@ -66,6 +66,7 @@ async def test_each_taxpayer_is_assessed_or_refused_and_the_others_go_on(service
     assert float(two.open_loss.value) > 90_000
     assert {each.taxpayer_id: each.refused.reason for each in answered[2:]} == {
         "short": "TAX_HISTORY_INCOMPLETE", "nobody": "ACCOUNT_NOT_FOUND", "rate": "FIELD_INVALID",
+        "dollars": "TAX_RATE_MISSING",
     }  # fmt: skip
     assert "VTI: 5 units sold on 2024-06-03" in answered[2].refused.description
 

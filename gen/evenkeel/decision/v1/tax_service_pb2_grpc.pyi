@@ -82,7 +82,7 @@ class TaxServiceStub:
     day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
-    merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+    merger paid money, and not in the account's currency; an account is kept in another currency than the law's); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
     `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
     """
     StreamTaxYears: _grpc.UnaryStreamMultiCallable[_tax_service_pb2.StreamTaxYearsRequest, _tax_service_pb2.StreamTaxYearsResponse]
@@ -172,7 +172,7 @@ class TaxServiceAsyncStub(TaxServiceStub):
     day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
 
     Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
-    merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+    merger paid money, and not in the account's currency; an account is kept in another currency than the law's); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
     `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
     """
     StreamTaxYears: _aio.UnaryStreamMultiCallable[_tax_service_pb2.StreamTaxYearsRequest, _tax_service_pb2.StreamTaxYearsResponse]  # type: ignore[assignment]
@@ -289,7 +289,7 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         day names for the account. Orders to buy that are on their way are listed with the losses that they would deny.
 
         Errors: `INVALID_ARGUMENT` / `FIELD_INVALID`, `JURISDICTION_UNKNOWN`, `TAX_EVENT_NOT_COVERED`, `TAX_RATE_MISSING` (a
-        merger paid money, and not in the account's currency); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
+        merger paid money, and not in the account's currency; an account is kept in another currency than the law's); `NOT_FOUND` / `ACCOUNT_NOT_FOUND`; `FAILED_PRECONDITION` /
         `TAX_HISTORY_INCOMPLETE`; `UNAVAILABLE` / `POLICY_UNREACHABLE` (its sets are needed, and it does not answer).
         """
 

@@ -20,12 +20,6 @@ class TaxpayerUnknown(Invalid):
     reason = "TAXPAYER_UNKNOWN"
 
 
-class CurrencyWithoutRate(Invalid):
-    """An account is kept in another currency than the law reckons in, and nobody said the rates of its days."""
-
-    reason = "TAX_RATE_MISSING"
-
-
 @dataclass(frozen=True, slots=True)
 class Filing:
     """What all taxpayers of a run share, from the first to the last.
@@ -33,13 +27,13 @@ class Filing:
     Attributes:
         tax_year: By the year in which it begins.
         day: On which losses are open.
-        known_until: The last day that can have happened.
+        today: Nothing later has happened, but for what settles later.
         prices: Of one unit of each instrument on `day`.
     """
 
     tax_year: int
     day: date
-    known_until: date
+    today: date
     prices: Mapping[str, Decimal]
     law: LawBook
 

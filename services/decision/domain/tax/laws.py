@@ -20,7 +20,7 @@ from services.decision.domain.tax.assessment.law_table import LawTable, Years, c
 from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
-from services.kernel.errors import Denied, NotFound, Rejected, Violations
+from services.kernel.errors import Denied, FieldViolation, Invalid, NotFound, Rejected, Violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Law:
         planning: What choosing trades needs.
         assessing: What a year comes to, for a taxpayer of whom nothing is known.
         table: Its amounts, as released.
+        by_settlement: Whether a trade counts on the day on which it settles, and not when it is made.
     """
 
     code: str
@@ -40,10 +41,14 @@ class Law:
     planning: Jurisdiction
     assessing: TaxRules
     table: LawTable[Any]
+    by_settlement: bool = False
 
+
+# CRA document 2012-0468931C6, as IT-133 said before: shares are disposed of on the exchange's settlement date.
+_BY_SETTLEMENT = frozenset({"CA"})
 
 LAWS: dict[str, Law] = {
-    code: Law(code, currency, JURISDICTIONS[code], assessing, table)
+    code: Law(code, currency, JURISDICTIONS[code], assessing, table, code in _BY_SETTLEMENT)
     for code, currency, assessing, table in (
         ("CA", "CAD", Canada(), canadian_years.TABLE),
         ("DE", "EUR", Germany(), german_years.TABLE),
@@ -54,6 +59,33 @@ LAWS: dict[str, Law] = {
 
 # An account is taken to be taxed in the country of its currency, where no policy says otherwise.
 LAW_OF_CURRENCY: Mapping[str, Law] = {law.currency: law for law in LAWS.values()}
+
+
+class CurrencyWithoutRate(Invalid):
+    """An account is kept in another currency than the law reckons in, and nobody said the rates of its days."""
+
+    reason = "TAX_RATE_MISSING"
+
+
+def check_currencies(code: str, currencies: Mapping[str, str]) -> None:
+    """Refuse accounts that are kept in another currency than the country's law reckons in.
+
+    Args:
+        code: The country.
+        currencies: By account id.
+
+    Raises:
+        CurrencyWithoutRate: One is.
+    """
+    currency = LAWS[code].currency
+    for account_id, kept in sorted(currencies.items()):
+        if kept != currency:
+            description = f"must be kept in {currency}, or the rates of its days be known, was in {kept}"
+            raise CurrencyWithoutRate(
+                f"account {account_id} {description}",
+                violations=[FieldViolation("account_id", description)],
+                account_id=account_id,
+            )
 
 
 class LawNotFound(NotFound):

@@ -46,6 +46,7 @@ class BookedTrade:
         lot_ids: The lot that a buy made, or those that a sale took, in order.
         uncovered: Units sold that the account did not have: they are no disposal of the ledger's.
         contained: The account's snapshot had it already.
+        settlement_date: When units and money change hands; None is the trade date.
     """
 
     position: int
@@ -59,6 +60,11 @@ class BookedTrade:
     lot_ids: tuple[LotId, ...] = ()
     uncovered: Decimal = ZERO
     contained: bool = False
+    settlement_date: date | None = None
+
+    def day(self, *, settled: bool) -> date:
+        """Return the day on which it counts: when it settles, or when it is traded."""
+        return self.settlement_date or self.trade_date if settled else self.trade_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,8 @@ def ledger_history(
     events: Sequence[TaxEvent],
     identical: Mapping[str, str],
     identical_from: tuple[tuple[date, Mapping[str, str]], ...] = (),
+    *,
+    settled: bool = False,
 ) -> History:
     """Return the history of the accounts.
 
@@ -101,6 +109,7 @@ def ledger_history(
         events: On record and not withdrawn: of these accounts, and of every asset.
         identical: By instrument, the set of identical instruments that it is in.
         identical_from: Further sets, each from its day on until the next, by day.
+        settled: What was booked counts on the day on which it settled, as the law's `by_settlement` says.
 
     Raises:
         PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
@@ -111,7 +120,7 @@ def ledger_history(
         begin = rows.acquisitions
         if each.complete_until is None:
             begin += _opening_lots(each.opening)
-        for trade in _trades(each):
+        for trade in _trades(each, settled=settled):
             rows.add(trade)
     redemptions: dict[str, TaxEvent] = {}
     for event in events:
@@ -197,21 +206,27 @@ def _opening_lots(opening: AccountBook) -> Iterator[Acquisition]:
             yield Acquisition(lot_id, as_of, *said, position.quantity, ZERO, cost_known=False, as_of=as_of)
 
 
-def _trades(ledger: LedgerAccount) -> Iterator[Acquisition | Disposal]:
+def _trades(ledger: LedgerAccount, *, settled: bool) -> Iterator[Acquisition | Disposal]:
     for trade in ledger.trades:
         if ledger.complete_until is not None:
-            if trade.trade_date <= ledger.complete_until:
+            if trade.day(settled=settled) <= ledger.complete_until:
                 continue
         elif trade.contained or trade.position <= ledger.account.opening_position:
             continue
         units = trade.quantity - trade.uncovered
-        said = trade.trade_date, trade.account_id, trade.instrument_id, units
+        said = trade.day(settled=settled), trade.account_id, trade.instrument_id, units
         if trade.side is Side.BUY:
             lot_id = trade.lot_ids[0] if trade.lot_ids else f"booking:{trade.position}"
             yield Acquisition(lot_id, *said, trade.value + trade.fees)
         elif units:
             proceeds = part(trade.value - trade.fees, Fraction(units), Fraction(trade.quantity))
             yield Disposal(f"booking:{trade.position}", *said, max(proceeds, ZERO), trade.lot_ids)
+
+
+def known_until(accounts: Sequence[LedgerAccount], today: date, *, settled: bool) -> date:
+    """Return the last day that can have happened: what was traded until today may settle later."""
+    made = (trade for each in accounts for trade in each.trades if trade.trade_date <= today)
+    return max([today, *(trade.day(settled=settled) for trade in made)])
 
 
 def _concerned(rows: Sequence[Reorganization], assets: set[str]) -> list[Reorganization]:

@@ -31,12 +31,12 @@ from services.decision.domain.tax.batch.years import (
     STATE_TAX,
     TAX,
 )
-from services.decision.domain.tax.filing import CurrencyWithoutRate, Filed, Filer, Filing
-from services.decision.domain.tax.laws import LAWS
-from services.decision.domain.tax.ledger import differences, ledger_history
+from services.decision.domain.tax.filing import Filed, Filer, Filing
+from services.decision.domain.tax.laws import LAWS, check_currencies
+from services.decision.domain.tax.ledger import differences, known_until, ledger_history
 from services.decision.domain.tax.year_end import OpenLoss, Window, YearEnd, exact_year_end
 from services.kernel.decimals import plain
-from services.kernel.errors import Fact, FieldViolation
+from services.kernel.errors import Fact
 
 # Where the lines of a year of the United States stand in compiled columns; the others are of what columns cannot say.
 _PLACES: Mapping[str, int] = {
@@ -175,17 +175,8 @@ def filed(filing: Filing, filers: Sequence[Filer]) -> tuple[Filed, ...]:
 def _said(filing: Filing, filer: Filer) -> Said:
     rules = filer.rules
     check_year(rules.code, filing.tax_year, filing.law.years[rules.code])
-    currency = LAWS[rules.code].currency
-    for each in filer.accounts:
-        if each.account.currency != currency:
-            description = (
-                f"must be kept in {currency}, or the rates of its days be known, was in {each.account.currency}"
-            )
-            raise CurrencyWithoutRate(
-                f"account {each.account_id} {description}",
-                violations=[FieldViolation("account_id", description)],
-                account_id=each.account_id,
-            )
+    check_currencies(rules.code, {each.account_id: each.account.currency for each in filer.accounts})
     in_force = filing.law.under(rules).with_kinds(filer.kinds)
-    history = ledger_history(filer.accounts, filer.events, filer.identical, filer.identical_from)
-    return Said(in_force, in_force.settled(history.checked(filing.known_until)))
+    settled = LAWS[rules.code].by_settlement
+    history = ledger_history(filer.accounts, filer.events, filer.identical, filer.identical_from, settled=settled)
+    return Said(in_force, in_force.settled(history.checked(known_until(filer.accounts, filing.today, settled=settled))))

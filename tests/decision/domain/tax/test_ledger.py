@@ -3,18 +3,21 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pytest
+
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, TaxAccount
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.events import TaxEvent
-from services.decision.domain.tax.laws import LAWS, law_book
+from services.decision.domain.tax.laws import LAWS, CurrencyWithoutRate, check_currencies, law_book
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     LedgerAccount,
     PendingPurchase,
     differences,
+    known_until,
     ledger_history,
     pending_effects,
     standings,
@@ -94,6 +97,32 @@ def test_gains_and_unused_losses_on_shares_are_apart_where_the_law_keeps_them_so
 
     assert found({"VTI": AssetKind.SHARE}) == (300, 300, 2000, 0)
     assert found({}) == (0, 300, 0, 2000)
+
+
+def test_what_was_booked_counts_when_it_settles_where_the_law_says_so():
+    """Sold on 31 December, settled on 2 January: in Canada it is of the new year, in the United States of the old."""
+    sale = BookedTrade(1, "a1", "VTI", Side.SELL, Decimal(10), Decimal(900), Decimal(0), date(2024, 12, 31),
+                       settlement_date=date(2025, 1, 2))  # fmt: skip
+    account = ledger("a1", complete=date(2024, 12, 1), trades=[sale])
+    gains = {}
+    for code in ("CA", "US"):
+        law = LAWS[code]
+        settled = law.by_settlement
+        history = ledger_history([account], [bought("b", "2024-03-01", "a1", 500)], {}, settled=settled)
+        until = known_until([account], date(2024, 12, 31), settled=settled)
+        for year in (2024, 2025):
+            gains[code, year] = len(law.assessing.assess(history.checked(until), year).of_year())
+
+    assert gains == {("CA", 2024): 0, ("CA", 2025): 1, ("US", 2024): 1, ("US", 2025): 0}
+
+
+def test_an_account_in_another_currency_than_the_laws_is_refused_by_name():
+    check_currencies("GB", {"a1": "GBP"})
+    with pytest.raises(
+        CurrencyWithoutRate, match=r"account a2 must be kept in GBP, or the rates .* was in USD"
+    ) as caught:
+        check_currencies("GB", {"a1": "GBP", "a2": "USD"})
+    assert caught.value.facts == {"account_id": "a2"}
 
 
 def test_bookings_until_the_record_ends_are_in_it_and_later_ones_are_added():

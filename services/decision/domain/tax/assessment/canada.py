@@ -13,12 +13,12 @@ Sources:
     Gifts, death and registered plans: `settling.py`.
     Half of a gain is taxable: s. 38(a). Net losses of other years: s. 111(1)(b).
 
-Our reading: days are trade dates, as a disposition happens when the sale binds; callers who count settlement dates
-(as the broker's slips do at a year's end) send those as the dates. The denied loss is added to the cost on the day of
-the first replacing purchase, or on the day of the sale if that came later. Units received in a merger or spin-off are
-held from then on, and are no purchase that could replace anything. Only units of one asset are identical property (s.
-248(12); IT-387R2): sets that the book or a policy names count in the United States. Plans are more careful, and buy
-nothing that such a set names.
+Our reading: shares are bought and sold on the exchange's settlement date (CRA document 2012-0468931C6, as IT-133 said
+before). Days are taken as they are sent; what execution reported counts when it settles. The denied loss is added to
+the cost on the day of the first replacing purchase, or on the day of the sale if that came later. Units received in a
+merger or spin-off are held from then on, and are no purchase that could replace anything. Only units of one asset are
+identical property (s. 248(12); IT-387R2): sets that the book or a policy names count in the United States. Plans are
+more careful, and buy nothing that such a set names.
 """
 
 from collections import defaultdict
