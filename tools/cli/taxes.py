@@ -232,6 +232,8 @@ def compare(
                 f"{number(instead.tracking_error)}",
                 highlight=False,
             )
+        for back in response.reentries:
+            out.print(f"  {back.sentence}", highlight=False)
         for way in response.withdrawals:
             name = state(pb.TaxWithdrawal.Choice.DESCRIPTOR, way.choice)
             out.print(f"  withdraw {number(way.raised)} by {name}: {number(way.tax)} of tax", highlight=False)

@@ -11,6 +11,7 @@ from services.decision.domain.prices import PriceSetId
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.actions import Action, ActionKind, Choice, Deferral, Withdrawal
 from services.decision.domain.tax.projection import Scenario
+from services.decision.domain.tax.reentry import Reentry
 from services.decision.domain.tax.replacements import Replacement
 from services.decision.domain.tax.situation import Explained, Parcel
 from services.runtime.wire import date_message, decimal_message
@@ -78,6 +79,7 @@ def comparison_message(found: Comparison) -> pb.CompareTaxActionsResponse:
         withdrawals=[_withdrawal(each) for each in compared.withdrawals],
         most_withdrawable=decimal_message(compared.most_withdrawable),
         replacements=[_replacement(each) for each in found.replacements],
+        reentries=[_reentry(each) for each in compared.reentries],
         largest_withdrawal=None if compared.within_limit is None else _withdrawal(compared.within_limit),
     )
 
@@ -148,6 +150,18 @@ def _withdrawal(each: Withdrawal) -> pb.TaxWithdrawal:
         parcels=[_parcel(parcel) for parcel in each.parcels],
         raised=decimal_message(each.raised),
         tax=decimal_message(each.tax),
+    )
+
+
+def _reentry(each: Reentry) -> pb.TaxReentry:
+    rise = each.break_even_rise
+    return pb.TaxReentry(
+        instrument_id=each.asset,
+        saved=decimal_message(each.saved),
+        open_date=date_message(each.open_date),
+        long_date=None if each.long_date is None else date_message(each.long_date),
+        break_even_rise=None if rise is None else decimal_message(rise),
+        sentence=each.sentence,
     )
 
 

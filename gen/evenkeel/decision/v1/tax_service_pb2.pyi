@@ -3663,6 +3663,58 @@ class TaxReplacement(_message.Message):
 Global___TaxReplacement: _TypeAlias = TaxReplacement  # noqa: Y015
 
 @_typing.final
+class TaxReentry(_message.Message):
+    """The way back into an instrument that is sold at a loss."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
+    OPEN_DATE_FIELD_NUMBER: _builtins.int
+    LONG_DATE_FIELD_NUMBER: _builtins.int
+    BREAK_EVEN_RISE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """The instrument."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def saved(self) -> _decimal_pb2.Decimal:
+        """Tax of this year that its sale alone saves, 0 or more."""
+
+    @_builtins.property
+    def open_date(self) -> _date_pb2.Date:
+        """First day on which buying it back touches no loss."""
+
+    @_builtins.property
+    def long_date(self) -> _date_pb2.Date:
+        """First day on which a gain on what is bought instead today is long-term; absent where the law does not ask."""
+
+    @_builtins.property
+    def break_even_rise(self) -> _decimal_pb2.Decimal:
+        """Rise of what is held instead, as a fraction, from which on its sale at a short-term gain costs as much tax as was
+        saved, everything netted by this year's law; absent where no rise up to eightfold does.
+        """
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        saved: _decimal_pb2.Decimal | None = ...,
+        open_date: _date_pb2.Date | None = ...,
+        long_date: _date_pb2.Date | None = ...,
+        break_even_rise: _decimal_pb2.Decimal | None = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_rise", b"break_even_rise", "long_date", b"long_date", "open_date", b"open_date", "saved", b"saved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_rise", b"break_even_rise", "instrument_id", b"instrument_id", "long_date", b"long_date", "open_date", b"open_date", "saved", b"saved", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxReentry: _TypeAlias = TaxReentry  # noqa: Y015
+
+@_typing.final
 class TaxWithdrawal(_message.Message):
     """One way to raise money."""
 
@@ -3749,6 +3801,7 @@ class CompareTaxActionsResponse(_message.Message):
     MOST_WITHDRAWABLE_FIELD_NUMBER: _builtins.int
     REPLACEMENTS_FIELD_NUMBER: _builtins.int
     LARGEST_WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    REENTRIES_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """Currency of every amount, ISO 4217."""
     @_builtins.property
@@ -3789,6 +3842,12 @@ class CompareTaxActionsResponse(_message.Message):
         absent when nobody asked, or nothing can be sold for so little.
         """
 
+    @_builtins.property
+    def reentries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxReentry]:
+        """The way back into each instrument of which losses would be harvested, by instrument; none where the law lets the
+        same be bought back at once.
+        """
+
     def __init__(
         self,
         *,
@@ -3802,10 +3861,11 @@ class CompareTaxActionsResponse(_message.Message):
         most_withdrawable: _decimal_pb2.Decimal | None = ...,
         replacements: _abc.Iterable[Global___TaxReplacement] | None = ...,
         largest_withdrawal: Global___TaxWithdrawal | None = ...,
+        reentries: _abc.Iterable[Global___TaxReentry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "reentries", b"reentries", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,7 @@ from services.decision.domain.tax.assessment.results import AssessedDisposal, Te
 from services.decision.domain.tax.option_value import at_the_money_put
 from services.decision.domain.tax.projection import Projected, Scenario, all_projected
 from services.decision.domain.tax.raising import CENT, Raiser
+from services.decision.domain.tax.reentry import Reentry, reentries
 from services.decision.domain.tax.situation import Explained, Parcel, Situation, part_of
 
 # What is bought instead of what was sold, for the projection: worth 1 a unit.
@@ -131,6 +132,7 @@ class Compared:
         withdrawals: The least tax first; empty when none was asked for, or there is not so much.
         most_withdrawable: What everything would bring after the tax that it adds.
         within_limit: The largest withdrawal that adds no more tax than the limit; None where nobody asked.
+        reentries: The way back into each instrument of which losses are harvested.
     """
 
     parcels: tuple[Explained, ...]
@@ -140,6 +142,7 @@ class Compared:
     withdrawals: tuple[Withdrawal, ...]
     most_withdrawable: Decimal
     within_limit: Withdrawal | None = None
+    reentries: tuple[Reentry, ...] = ()
 
 
 def compare(situation: Situation, terms: Terms) -> Compared:
@@ -167,6 +170,7 @@ def compare(situation: Situation, terms: Terms) -> Compared:
         withdrawals=_withdrawals(situation, explained, terms.withdrawal),
         most_withdrawable=total((bring, owed.copy_negate())),
         within_limit=None if terms.tax_limit is None else _within_limit(situation, explained, terms.tax_limit),
+        reentries=reentries(situation, [each for each in losses if each.disallowed_loss == 0]),
     )
 
 

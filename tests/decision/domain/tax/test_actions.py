@@ -88,6 +88,49 @@ def test_harvesting_is_worth_it_when_the_tax_saved_exceeds_cost_and_the_worth_of
     assert not small.worth_it
 
 
+@pytest.mark.parametrize(
+    ("bought_ago", "saved", "rise"),
+    [
+        # 500 of short-term loss off income at 35 %: a gain of 500 on 1,000 on the way back undoes it.
+        (90, "175.00", "0.5000"),
+        # A long-term loss meets other income alike, up to 3,000.
+        (900, "175.00", "0.5000"),
+    ],
+)
+def test_the_way_back_has_a_first_day_a_long_term_day_and_a_rise_that_undoes_what_was_saved(bought_ago, saved, rise):
+    (back,) = compare(situation(lot("l", bought_ago, 10, 1500)), terms()).reentries
+
+    assert (back.asset, back.saved) == ("VTI", Decimal(saved))
+    assert (back.open_date, back.long_date) == (TODAY + timedelta(days=31), date(2026, 11, 29))
+    assert back.break_even_rise == Decimal(rise)
+    assert back.sentence == (
+        "VTI may be bought back from 2025-12-29 on; until 2026-11-29 a gain on what is held instead is short-term; "
+        f"sold 50.00 % higher, it costs the {saved} of tax again that the sale saves."
+    )
+
+
+def test_a_loss_that_spared_the_long_term_rate_is_undone_by_a_smaller_short_term_gain():
+    gained = situation(
+        lot("l", 900, 10, 1500), lot("b", 900, 10, 100, asset="BND"),
+        disposals=[Disposal("s", TODAY - timedelta(days=40), "A", "BND", Decimal(10), Decimal(900))],
+    )  # fmt: skip
+    (back,) = compare(gained, terms()).reentries
+
+    # 500 less of 800 at 18.8 %; 242.25 of short-term gain on 1,000 cost as much at 35 % and 3.8 %, each to the cent.
+    assert (back.saved, back.break_even_rise) == (Decimal("94.00"), Decimal("0.2422"))
+
+
+def test_the_way_back_needs_no_waiting_where_the_law_knows_no_window_and_no_term_where_it_knows_none():
+    def back(rules):
+        return compare(situation(lot("l", 900, 10, 1500), rules=rules), terms()).reentries
+
+    assert back(Germany()) == ()
+    (british,) = back(UnitedKingdom(taxable_income=Decimal(60_000)))
+    # Nothing is owed this year, so nothing is saved and nothing can be given away again.
+    assert (british.long_date, british.saved, british.break_even_rise) == (None, 0, None)
+    assert british.sentence == "VTI may be bought back from 2025-12-29 on."
+
+
 def test_at_its_break_even_cost_harvesting_is_no_better_than_waiting():
     gain = (lot("g", 300, 10, 1000, asset="BND"), Disposal("s", TODAY, "A", "BND", Decimal(10), Decimal(3000)))
     now = situation(lot("l", 300, 30, 4000), gain[0], disposals=gain[1:])
