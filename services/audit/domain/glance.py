@@ -126,6 +126,8 @@ def warm_up() -> None:
     placing.follow(
         text,
         room.spans,
+        scanning.RECORDED,
+        scanning.TRACE,
         room.numbers,
         room.subjects,
         room.labels,
@@ -201,6 +203,8 @@ def _placed(
     said, found = placing.follow(
         seen,
         room.spans,
+        scanning.RECORDED,
+        scanning.TRACE,
         room.numbers,
         subjects,
         room.labels,

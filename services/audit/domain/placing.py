@@ -11,7 +11,7 @@ Everything that is compiled together is in this file, because what was compiled 
 import numpy as np
 import numpy.typing as npt
 
-from services.audit.domain.scanning import RECORDED, TRACE, Bytes, Ints, compiled
+from services.audit.domain.scanning import Bytes, Ints, compiled
 
 # What `follow` says of what it was given.
 RIGHT, NOT_RECORDED, NOT_PLACED, NOT_NUMBERED = range(4)
@@ -45,6 +45,8 @@ _H = np.array([_fraction(prime, 2) for prime in _PRIMES[:8]], np.uint32)
 def follow(  # noqa: C901 - one pass, as compiled code has it
     text: Bytes,
     spans: Ints,
+    recorded_span: int,
+    trace_span: int,
     numbers: Ints,
     subjects: Ints,
     labels: Ints,
@@ -64,6 +66,8 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
     Args:
         text: As for `scanning.scan`, which made the next three and `labels`.
         spans: Where members stand.
+        recorded_span: Which of them is the recorded time.
+        trace_span: Which of them is the traceparent.
         numbers: Of the accounts.
         subjects: In the order of entries, and no more rows than there are.
         labels: Of each entry.
@@ -108,7 +112,12 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
         said = recorded_ends[commit - 1] if commit else 0
         for entry in range(commits[commit], commits[commit + 1]):
             if not _same(
-                text, spans[entry, RECORDED, 0], spans[entry, RECORDED, 1], recorded, said, recorded_ends[commit]
+                text,
+                spans[entry, recorded_span, 0],
+                spans[entry, recorded_span, 1],
+                recorded,
+                said,
+                recorded_ends[commit],
             ):
                 return NOT_RECORDED, 0
             at = entry - commits[commit]
@@ -117,8 +126,8 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
                     label_terms[labels[entry], each], commit, at, rows, terms, rows_commit, cursors, ends, positions
                 ):
                     return NOT_PLACED, 0
-            begins = spans[entry, TRACE, 0]
-            if begins < spans[entry, TRACE, 1]:
+            begins = spans[entry, trace_span, 0]
+            if begins < spans[entry, trace_span, 1]:
                 first, last = begins + _TRACE_BEGINS, begins + _TRACE_ENDS
                 # Entries of a trace mostly follow one another.
                 if traced < 0 or not _same(text, first, last, text, traced, traced + last - first):
