@@ -22,6 +22,7 @@ from services.execution.api import ExecutionServicer, FixServicer, SandboxServic
 from services.execution.app import ExecutionApp
 from services.execution.app.bell import Bell
 from services.execution.app.clearing import Clearing
+from services.execution.app.converting import Converting
 from services.execution.app.crossing import Crossing
 from services.execution.app.fills import Fills
 from services.execution.app.fix_sessions import FixSessions
@@ -285,6 +286,7 @@ def build_app(
             venue_id=venue.venue_id,
             hours=hours,
             break_grace=break_grace,
+            trades_currencies=venue.capabilities.trades_currencies,
             desk=desk_of(settings),
         ),
         clearing=Clearing(
@@ -300,6 +302,7 @@ def build_app(
             checked_for=checked_for,
             break_grace=break_grace,
             orders_max=settings.block_formation_orders_max,
+            trades_currencies=venue.capabilities.trades_currencies,
         ),
         forming=Forming(
             begin=begin,
@@ -370,6 +373,7 @@ def build_app(
             reports_max=settings.reports_max,
             funding=funding,
             hours=hours,
+            converting=Converting(clock, market_clock, hours, routing),
         ),
         instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock, exchange=hours.exchange),
         trading=Trading(
@@ -490,7 +494,7 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
     meter().create_observable_gauge("evenkeel.orders", [observe], "{order}", "Accounts' orders by state.")
 
     async def apply() -> int:
-        done = await app.fills.finish_blocks() + await app.fills.apply_reports()
+        done = await app.fills.finish_blocks() + await app.fills.apply_reports() + await app.fills.convert_blocks()
         if done:
             work.ring()
             reported.ring()

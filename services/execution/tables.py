@@ -45,6 +45,8 @@ def _terms() -> list[Column[object]]:
         Column("increment", Numeric, nullable=False),
         Column("algorithm", Text, nullable=False),
         Column("participation_max", Numeric),
+        # The accounts' own, where it is traded in another; NULL where it is the same.
+        Column("account_currency", Text),
     ]
 
 
@@ -201,6 +203,12 @@ block = Table(
     Column("fees", Numeric, nullable=False),
     # The block on the other side, where both filled each other and neither was sent.
     Column("crossed_block_id", Text),
+    # What a unit of the traded currency cost in the accounts' own when it was formed; NULL where that is the same.
+    Column("arrival_rate", Numeric),
+    # The block whose fills this one turns into the accounts' currency.
+    Column("leg_of", Text),
+    # It is over, and its own money is still to be turned.
+    Column("unconverted", Boolean, nullable=False),
 )
 
 block_share = Table(
@@ -254,6 +262,11 @@ allocation = Table(
     # After a correction or bust: which allocation this one takes the place of, and the how manieth it is.
     Column("revision", Integer, nullable=False),
     Column("replaces", Text),
+    # In the currency that it was traded in, where that is not the account's.
+    Column("traded_currency", Text),
+    Column("traded_price", Numeric),
+    Column("traded_amount", Numeric),
+    Column("traded_fees", Numeric),
 )
 
 # What a venue is told of a block's shares, and what it said to that.

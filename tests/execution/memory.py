@@ -33,6 +33,7 @@ from services.kernel.errors import Conflict
 
 OPEN = {LifeState.WAITING, LifeState.READY, LifeState.WORKING}
 AT_VENUE = {OrderState.PENDING_NEW}
+OVER = {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED}
 
 
 @dataclass
@@ -557,6 +558,7 @@ class MemoryLedger:
         return self._blocks(
             lambda each: (
                 not each.allocated
+                and each.summary.state not in OVER
                 and (scope is None or _block_within(each, scope))
                 and (expired_at is None or each.expire_time <= expired_at)
             )
@@ -576,6 +578,25 @@ class MemoryLedger:
         given.sort(key=lambda each: (each.account_id, each.order_id, each.trade_date))
         told = [each for each in self.state.instructions.values() if each.block_id == block_id]
         return BlockDetail(record, tuple(given), tuple(told))
+
+    async def blocks(self, block_ids):
+        return self._blocks(lambda each: each.block_id in block_ids)
+
+    async def legs(self, block_ids):
+        found = {}
+        for each in self._blocks(lambda each: each.leg_of in block_ids):
+            found.setdefault(each.leg_of, []).append(each)
+        return found
+
+    async def unconverted_blocks(self, venue_id, before, limit):
+        def waits(each):
+            legs = [leg for leg in self.state.blocks.values() if leg.leg_of == each.block_id]
+            return any(not leg.allocated or leg.update_time > before for leg in legs)
+
+        found = self._blocks(
+            lambda each: each.unconverted and each.block.terms.venue_id == venue_id and not waits(each), limit
+        )
+        return [each.block_id for each in found]
 
     async def list_blocks(self, run_id, after, limit):
         def of_run(each):
@@ -638,9 +659,10 @@ class MemoryLedger:
         for each in self._present():
             if each.block_id in block_ids:
                 one = sums.get(each.block_id, Allocated(Decimal(0), Decimal(0), Decimal(0)))
-                sums[each.block_id] = Allocated(
-                    one.quantity + each.quantity, one.amount + each.amount, one.fees + each.fees
+                amount, fees = (
+                    (each.amount, each.fees) if each.traded is None else (each.traded.amount, each.traded.fees)
                 )
+                sums[each.block_id] = Allocated(one.quantity + each.quantity, one.amount + amount, one.fees + fees)
         return sums
 
     # What venues are told of the shares.
@@ -762,6 +784,7 @@ class MemoryVenueBook:
     def __init__(self):
         self._market = None
         self._prices: dict[str, Decimal] = {}
+        self._currencies: dict[str, str] = {}
         self._orders = {}
         self._said = []
         self._instructions = {}
@@ -786,7 +809,11 @@ class MemoryVenueBook:
     async def put_market(self, market, prices):
         self._market = market
         self._prices |= prices
+        self._currencies |= dict.fromkeys(prices, market.currency)
         return len(self._prices)
+
+    async def currencies(self, instrument_ids):
+        return {name: self._currencies[name] for name in instrument_ids if name in self._currencies}
 
     async def prices(self, instrument_ids):
         return {name: self._prices[name] for name in instrument_ids if name in self._prices}

@@ -203,14 +203,14 @@ class World:
             market_clock=self.market_clock,
         )
 
-    async def prices(self, at=NOON, **prices):
+    async def prices(self, at=NOON, currency="USD", **prices):
         await self.app.trading.ingest_prices(
-            [ReferencePrice(name, Decimal(str(price)), "USD", at, "test") for name, price in prices.items()]
+            [ReferencePrice(name, Decimal(str(price)), currency, at, "test") for name, price in prices.items()]
         )
 
     async def market(self, at=NOON, spread_bps=0, fee_bps=0, share=1, seed=1, currency="USD", **prices):
         """Load reference prices and a market that agree."""
-        await self.prices(at, **prices)
+        await self.prices(at, currency, **prices)
         setting = MarketSetting(
             currency, Decimal(str(spread_bps)), Decimal(str(fee_bps)), seed, Decimal(str(share)), at
         )

@@ -133,6 +133,10 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
             f"{state(pb.Block.State.DESCRIPTOR, found.state)} {found.reject_reason}",
             highlight=False,
         )
+        if found.account_currency:
+            out.print(f"its fills are turned into the accounts' {found.account_currency}", highlight=False)
+        if found.leg_of_block_id:
+            out.print(f"turns the fills of {found.leg_of_block_id}", highlight=False)
         if found.crossed_block_id:
             out.print(f"crossed with opposite orders of other clients: {found.crossed_block_id}", highlight=False)
         fills = table("Fills", "execution", ">units", ">price", ">fees", "time")

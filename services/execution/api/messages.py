@@ -144,6 +144,8 @@ def block_message(record: BlockRecord) -> pb.Block:
         update_time=instant_message(record.update_time),
         reject_reason=record.reject_reason,
         crossed_block_id=record.crossed_block_id or "",
+        account_currency=terms.account_currency or "",
+        leg_of_block_id=record.leg_of or "",
     )
 
 
@@ -184,7 +186,7 @@ def instruction_message(each: InstructionRecord) -> pb.AllocationInstruction:
 
 def allocation_message(each: AllocationRecord) -> pb.Allocation:
     """Return the message of an allocation."""
-    currency = each.terms.currency
+    currency, traded = each.terms.booked_in, each.traded
     return pb.Allocation(
         order_id=each.order_id,
         block_id=each.block_id,
@@ -202,6 +204,9 @@ def allocation_message(each: AllocationRecord) -> pb.Allocation:
         allocation_id=each.allocation_id,
         replaces_allocation_id=each.replaces or "",
         revision=each.revision,
+        traded_price=None if traded is None else _money(traded.price, traded.currency),
+        traded_value=None if traded is None else _money(traded.amount, traded.currency),
+        traded_fees=None if traded is None else _money(traded.fees, traded.currency),
     )
 
 

@@ -44,6 +44,7 @@ class ExecutionApp:
         done += await self.sending.cancel_blocks()
         done += await self.fills.finish_blocks()
         done += await self.fills.apply_reports()
+        done += await self.fills.convert_blocks()
         done += await self.instructing.instruct_blocks()
         done += await self.instructing.hear_answers()
         return done

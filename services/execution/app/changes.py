@@ -21,7 +21,9 @@ from services.execution.app.records import (
     OrderRecord,
     next_instruction,
 )
+from services.execution.app.references import references
 from services.execution.domain.allocation import Allocation, Part, carries
+from services.execution.domain.currencies import price_in
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
@@ -121,7 +123,9 @@ class Changes:
         changed = {order.plan_id for order in self._changed.values()}
         following: list[OrderRecord] = []
         short_plans = await self.ledger.short_plans(changed)
-        prices = await self.ledger.prices({order.instrument_id for short in short_plans for order in short.waiting})
+        prices = await references(
+            self.ledger, {(each.instrument_id, each.terms.currency) for short in short_plans for each in short.waiting}
+        )
         for short in short_plans:
             self.know(short.waiting)
             waiting = repriced(short.waiting, prices, self._rules)
@@ -141,9 +145,12 @@ class Changes:
         """Write orders as they are now; those that closed get their final price first."""
         saving = {order.order_id: order for order in orders}
         over = [order for order in saving.values() if order.closed and order.order_id not in self._was_closed]
-        prices = await self.ledger.prices({order.instrument_id for order in over if order.filled < order.quantity})
+        prices = await references(
+            self.ledger, {(each.instrument_id, each.terms.currency) for each in over if each.filled < each.quantity}
+        )
         for order in over:
-            saving[order.order_id] = self._closed[order.order_id] = _priced(order, prices.get(order.instrument_id))
+            reference = price_in(prices, order.instrument_id, order.terms.currency)
+            saving[order.order_id] = self._closed[order.order_id] = _priced(order, reference)
         await self.ledger.save_orders([saving[order_id] for order_id in sorted(saving)])
 
     async def _tell(self, trace: Trace) -> None:
@@ -195,6 +202,7 @@ class Changes:
             create_time=self.now,
             revision=revision,
             replaces=None if before is None else before.allocation_id,
+            traded=each.traded,
         )
 
 

@@ -14,6 +14,7 @@ from services.execution.app.funding import FundingRules
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, PolicyVerdict, Trace
 from services.execution.app.records import OrderRecord, PlanBasis
+from services.execution.app.references import references
 from services.execution.domain.errors import PolicyUnverified
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.pretrade import Leaving, Limits, Refusal, Situation, check_leaving
@@ -40,6 +41,7 @@ class Clearing:
     checked_for: timedelta
     break_grace: timedelta
     orders_max: int
+    trades_currencies: bool = True
 
     async def check_orders(self) -> int:
         """Check the orders that must be checked again, give up those that may not leave, and return how many."""
@@ -66,7 +68,7 @@ class Clearing:
                 for order in (await ledger.orders({each.order_id for each in due})).values()
                 if order.ready > 0 and (order.check_time is None or order.check_time < before)
             ]
-            prices = await ledger.prices({order.instrument_id for order in orders})
+            prices = await references(ledger, {(order.instrument_id, order.terms.currency) for order in orders})
             halts = await ledger.halts()
             broken = await ledger.broken({order.account_id for order in orders}, self.break_grace)
             changes = Changes(ledger, self.clock.now(), self.funding, self.exchange)
@@ -86,6 +88,7 @@ class Clearing:
                     open_instruments=frozenset(),
                     venue_id=order.terms.venue_id,
                     broken=broken,
+                    trades_currencies=self.trades_currencies,
                 )
                 changes.put(_checked(order, check_leaving(_leaving(order, bases), situation), changes.now))
             await changes.finish(self.trace)

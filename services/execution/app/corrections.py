@@ -5,18 +5,17 @@ Whoever has something else than before gets an allocation that replaces the old 
 What cannot be shared, because it is more than was asked for, is given to nobody and stays a break.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from services.execution.app.days import fills_by_day
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
-from services.execution.domain.allocation import Allocation, Part, allocate, allocate_pro_rata
-from services.execution.domain.exchanges import Exchange
+from services.execution.domain.allocation import Allocation, Part, Traded, allocate_pro_rata
 from services.kernel.ids import OrderId
 
 ZERO = Decimal(0)
+ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,22 @@ class Reshared:
     parts_after: tuple[Part, ...]
 
 
-def reshared(record: BlockRecord, present: Iterable[AllocationRecord], exchange: Exchange) -> Reshared:
+def reshared(
+    record: BlockRecord,
+    present: Iterable[AllocationRecord],
+    allocations: Iterable[Allocation],
+    parts: Sequence[Part],
+) -> Reshared:
     """Return what is different when a block's fills are shared out as they count now.
 
     Args:
-        record: The block, which was allocated before, with all its reports; nothing of it overfilled.
+        record: The block, which was allocated before.
         present: Its allocations that nothing replaced.
-        exchange: Whose dates are the trade dates.
-
-    Raises:
-        ValueError: The fills are not in whole increments.
+        allocations: What its fills are now, shared out by its statement.
+        parts: The same as parts of the statement.
     """
     statement = record.statement
     was = {(each.order_id, each.trade_date): each for each in present}
-    allocations, parts = allocate(statement, fills_by_day(record, exchange))
     becomes = {(each.order_id, each.trade_date): each for each in allocations}
     filled_before = sum((each.quantity for each in was.values()), ZERO) / statement.increment
     changed: list[tuple[Allocation, AllocationRecord | None]] = []
@@ -50,7 +51,7 @@ def reshared(record: BlockRecord, present: Iterable[AllocationRecord], exchange:
         after = now or _nothing(before)
         if after is not None and (before is None or _differs(before, after)):
             changed.append((after, before))
-    return Reshared(tuple(changed), allocate_pro_rata(statement, int(filled_before)), parts)
+    return Reshared(tuple(changed), allocate_pro_rata(statement, int(filled_before)), tuple(parts))
 
 
 def corrected_orders(
@@ -66,7 +67,7 @@ def corrected_orders(
             filled=order.filled + more,
             filled_amount=order.filled_amount + after.gross_amount - (ZERO if before is None else before.amount),
             fees=order.fees + after.fee - (ZERO if before is None else before.fees),
-            arrival_amount=order.arrival_amount + more * record.arrival_price,
+            arrival_amount=order.arrival_amount + more * record.arrival_price * (record.arrival_rate or ONE),
             update_time=now,
         )
     if any(order.filled > order.quantity for order in corrected.values()):
@@ -83,13 +84,15 @@ def _given_up(before: OrderRecord, after: OrderRecord) -> OrderRecord:
 def _nothing(before: AllocationRecord | None) -> Allocation | None:
     if before is None:
         return None
-    return Allocation(before.order_id, before.account_id, before.trade_date, ZERO, ZERO, ZERO, ZERO)
+    traded = None if before.traded is None else Traded(before.traded.currency, ZERO, ZERO, ZERO)
+    return Allocation(before.order_id, before.account_id, before.trade_date, ZERO, ZERO, ZERO, ZERO, traded)
 
 
 def _differs(before: AllocationRecord, after: Allocation) -> bool:
-    return (before.quantity, before.price, before.amount, before.fees) != (
+    return (before.quantity, before.price, before.amount, before.fees, before.traded) != (
         after.quantity,
         after.average_price,
         after.gross_amount,
         after.fee,
+        after.traded,
     )

@@ -12,6 +12,7 @@ from services.execution.domain.order import VenueOrder
 from services.kernel.events import Event
 
 ZERO = Decimal(0)
+ONE = Decimal(1)
 
 
 def finished(record: BlockRecord, order: VenueOrder) -> Event:
@@ -39,6 +40,6 @@ def ended_part(
         filled=order.filled + quantity,
         filled_amount=order.filled_amount + sum((each.gross_amount for each in got), ZERO),
         fees=order.fees + sum((each.fee for each in got), ZERO),
-        arrival_amount=order.arrival_amount + quantity * record.arrival_price,
+        arrival_amount=order.arrival_amount + quantity * record.arrival_price * (record.arrival_rate or ONE),
         update_time=now,
     )

@@ -132,6 +132,7 @@ def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterato
             "arrival_price": record.arrival_price,
             "trade_date": record.trade_date,
             "orders": len(shares),
+            **_currencies(record),
             **route,
         },
     )
@@ -149,6 +150,17 @@ def block_formed(record: BlockRecord, route: Mapping[str, JsonValue]) -> Iterato
         if own := [share.order_id for share in shares[start : start + SHARES_PER_EVENT] if share.own]:
             data["own"] = own
         yield Event("execution.block.allocation_stated", subjects, data)
+
+
+def _currencies(record: BlockRecord) -> dict[str, JsonValue]:
+    """Return what is special where money is turned: of the block itself, and of a leg."""
+    told: dict[str, JsonValue] = {}
+    if record.arrival_rate is not None:
+        told |= {"currency": record.block.terms.currency, "account_currency": record.block.terms.booked_in}
+        told |= {"arrival_rate": record.arrival_rate}
+    if record.leg_of is not None:
+        told["leg_of"] = record.leg_of
+    return told
 
 
 def block_crossed(
@@ -276,13 +288,23 @@ def order_allocated(allocation: AllocationRecord, order: OrderRecord, replaced: 
             "price": allocation.price,
             "amount": allocation.amount,
             "fees": allocation.fees,
-            "currency": allocation.terms.currency,
+            "currency": allocation.terms.booked_in,
             "trade_date": allocation.trade_date,
             "settlement_date": allocation.settlement_date,
             "allocation_id": allocation.allocation_id,
+            **_traded(allocation),
             **instead,
         },
     )
+
+
+def _traded(allocation: AllocationRecord) -> dict[str, JsonValue]:
+    """Return what an allocation was in the currency that it was traded in, where that is not the account's."""
+    traded = allocation.traded
+    if traded is None:
+        return {}
+    amounts: dict[str, JsonValue] = {"price": traded.price, "amount": traded.amount, "fees": traded.fees}
+    return {"traded": {"currency": traded.currency, **amounts}}
 
 
 def allocation_answered(instruction: InstructionRecord) -> Event:

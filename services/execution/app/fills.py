@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from services.execution.app.changes import Changes
+from services.execution.app.converting import RETRY_AFTER, Converting
 from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
 from services.execution.app.ending import ended_part, finished
@@ -20,7 +21,8 @@ from services.execution.app.ports import Begin, Trace
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import VenuePort, VenueReport
-from services.execution.domain.allocation import Allocation, allocate, certain_increments
+from services.execution.domain.allocation import Allocation, Part, allocate, certain_increments
+from services.execution.domain.blocks import Terms
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import Canceled, Filled, OrderState, Refused, Report, VenueOrder
 from services.execution.domain.trading_hours import TradingHours
@@ -51,6 +53,7 @@ class Fills:
     reports_max: int
     funding: FundingRules
     hours: TradingHours
+    converting: Converting
 
     async def apply_reports(self) -> int:
         """Read and apply the venue's next reports, and return how many there were."""
@@ -115,6 +118,7 @@ class Fills:
                 for share in turn.after.statement.shares
             }
         )
+        converting: set[BlockId] = set()
         for group in by_trace(record for record, _ in news):
             with self.trace.continued(
                 group.parent, "execution.block.fill", also=group.also, evenkeel__blocks=len(group.records)
@@ -124,22 +128,67 @@ class Fills:
                 for record in group.records:
                     turn = turns[record.block_id]
                     events += turn.events
-                    if turn.ends:
-                        records.append(await self._allocate(changes, turn.after, turn.order))
+                    if turn.ends_now:
                         events.append(finished(turn.after, turn.order))
+                    if (block_id := _to_convert(turn)) is not None:
+                        # Shared out when its money is turned; a leg itself is done with.
+                        converting.add(block_id)
+                        leg = turn.after.leg_of is not None
+                        records.append(replace(turn.after, allocated=turn.after.allocated or leg, unconverted=not leg))
+                        continue
+                    if turn.ends:
+                        shares = allocate(turn.after.statement, fills_by_day(turn.after, self.hours.exchange))
+                        records.append(await self._allocate(changes, turn.after, *shares))
                         continue
                     if turn.corrects:
-                        events.append(await self._correct(changes, turn.after, present.get(record.block_id, ())))
+                        shares = allocate(turn.after.statement, fills_by_day(turn.after, self.hours.exchange))
+                        standing = present.get(record.block_id, ())
+                        events.append(await self._correct(changes, turn.after, standing, *shares))
                     if turn.part_sold:
                         await self._settle_part(changes, turn, awaited.get(record.block_id, frozenset()))
                     records.append(turn.after)
                 await changes.ledger.save_blocks(records)
                 await changes.ledger.emit(*events)
+        await self._convert(changes, converting)
         await changes.finish(self.trace)
 
-    async def _allocate(self, changes: Changes, record: BlockRecord, order: VenueOrder) -> BlockRecord:
+    async def convert_blocks(self) -> int:
+        """Look again at blocks whose money is not turned yet, and return how much that did."""
+        async with self.begin() as ledger:
+            before = self.clock.now() - RETRY_AFTER
+            if not await ledger.unconverted_blocks(self.venue.venue_id, before, 1):
+                return 0
+            await ledger.lock()
+            block_ids = await ledger.unconverted_blocks(self.venue.venue_id, before, FINISHED_MAX)
+            changes = Changes(ledger, self.clock.now(), self.funding, self.hours.exchange)
+            count = await self._convert(changes, block_ids)
+            await changes.finish(self.trace)
+        return count
+
+    async def _convert(self, changes: Changes, block_ids: Collection[BlockId]) -> int:
+        """Have the money of blocks turned, share out those where it is, and return how many legs and blocks that is."""
+        done, formed = await self.converting.look(changes, block_ids)
+        present = await changes.ledger.allocations([each.record.block_id for each in done])
+        for each in done:
+            record = each.record
+            if record.allocated:
+                standing = present.get(record.block_id, ())
+                event = await self._correct(changes, record, standing, each.allocations, each.parts)
+                await changes.ledger.emit(event)
+            else:
+                record = await self._allocate(changes, record, each.allocations, each.parts)
+            await changes.ledger.save_blocks([replace(record, unconverted=False, update_time=changes.now)])
+            if each.difference:
+                currency = record.block.terms.booked_in
+                told = block_event("conversion_difference", record, amount=each.difference, currency=currency)
+                await changes.ledger.emit(told)
+        return formed + len(done)
+
+    async def _allocate(
+        self, changes: Changes, record: BlockRecord, allocations: Sequence[Allocation], parts: Sequence[Part]
+    ) -> BlockRecord:
         """Share out a finished block's fills, and end its part in its orders."""
-        allocations, parts = allocate(record.statement, fills_by_day(record, self.hours.exchange))
+        order = record.order
         orders = await changes.orders({share.order_id for share in record.statement.shares})
         halts = await changes.halts()
         got: dict[OrderId, list[Allocation]] = {}
@@ -158,9 +207,16 @@ class Fills:
             changes.instruct(record, {each.trade_date for each in allocations})
         return replace(record, allocated=True)
 
-    async def _correct(self, changes: Changes, record: BlockRecord, present: Sequence[AllocationRecord]) -> Event:
+    async def _correct(
+        self,
+        changes: Changes,
+        record: BlockRecord,
+        present: Sequence[AllocationRecord],
+        allocations: Sequence[Allocation],
+        parts: Sequence[Part],
+    ) -> Event:
         """Share a finished block out anew after the venue corrected itself, and return what to tell of it."""
-        again = reshared(record, present, self.hours.exchange)
+        again = reshared(record, present, allocations, parts)
         orders = await changes.orders({share.order_id for share in record.statement.shares})
         corrected = corrected_orders(orders, record, again, changes.now)
         if corrected is None:
@@ -226,6 +282,7 @@ class _Turn:
     order: VenueOrder
     events: tuple[Event, ...]
     ends: bool
+    ends_now: bool
     corrects: bool
     part_sold: bool
 
@@ -257,9 +314,24 @@ def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime, excha
         order=order,
         events=tuple(events),
         ends=live and order.final,
+        ends_now=live and order.final and not before.final,
         corrects=record.allocated and changed and not problem,
-        part_sold=live and not order.final and changed and record.block.terms.side is Side.SELL,
+        part_sold=live and not order.final and changed and _brings_money(record.block.terms),
     )
+
+
+def _brings_money(terms: Terms) -> bool:
+    """Return whether fills bring money that buys may use at once: not before it is turned."""
+    return terms.side is Side.SELL and terms.account_currency is None
+
+
+def _to_convert(turn: _Turn) -> BlockId | None:
+    """Return the block whose money must be looked at after a turn: its own, or the one that it is a leg of."""
+    if not (turn.ends or turn.corrects):
+        return None
+    if turn.after.block.terms.account_currency is not None:
+        return turn.after.block_id
+    return turn.after.leg_of
 
 
 def _unshareable(record: BlockRecord, order: VenueOrder, exchange: Exchange) -> str:

@@ -1,7 +1,7 @@
 """Gathers what is ready into blocks, and writes them down before anything is sent."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -9,15 +9,19 @@ from services.execution.app.crossing import Crossing
 from services.execution.app.events import block_formed
 from services.execution.app.ports import Begin, Ledger, PlacedPiece, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
+from services.execution.app.references import references
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace, distinct
-from services.execution.domain.blocks import Block, Terms, form_blocks
+from services.execution.domain.blocks import Block, Piece, Terms, form_blocks
+from services.execution.domain.currencies import rate_of, traded_terms
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.protection import Protection, protective_price
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import ReferencePrice, Side
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, OrderId
+
+ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,13 @@ class Protecting:
     collar_bps: Decimal
     fee_bps: Decimal
 
-    def price(self, terms: Terms, arrival_price: Decimal, members: Sequence[OrderRecord]) -> Decimal | None:
-        """Return the most a unit may cost; None for sells, and where a limit says it."""
+    def price(
+        self, terms: Terms, arrival_price: Decimal, rate: Decimal | None, members: Sequence[OrderRecord]
+    ) -> Decimal | None:
+        """Return the most a unit may cost, as it is traded; None for sells, and where a limit says it."""
         if terms.side is Side.SELL or terms.limit_price is not None:
             return None
-        costs = [order.unit_cost_max for order in members]
+        costs = [order.unit_cost_max / (rate or ONE) for order in members]
         return protective_price(arrival_price, costs, by=self.by, collar_bps=self.collar_bps, fee_bps=self.fee_bps)
 
 
@@ -73,13 +79,15 @@ class Forming:
             }
             carries = await ledger.carries({order.account_id for order in orders.values()})
             crossed, orders = await self.crossing.cross(ledger, orders, carries)
+            prices = await references(
+                ledger, {(order.instrument_id, order.terms.currency) for order in orders.values()}
+            )
             blocks = form_blocks(
-                [order.piece() for order in orders.values() if order.ready > 0],
+                traded_pieces([order.piece() for order in orders.values() if order.ready > 0], prices),
                 carries=carries,
                 orders_per_block_max=self.orders_per_block_max,
                 own=self.own_accounts,
             )
-            prices = await ledger.prices({block.terms.instrument_id for block in blocks})
             market_time, exchange = self.market_clock.now(), self.hours.exchange
             records = [
                 block_record(
@@ -128,6 +136,12 @@ class Forming:
         )
 
 
+def traded_pieces(pieces: Iterable[Piece], prices: Mapping[InstrumentId, ReferencePrice]) -> list[Piece]:
+    """Return pieces on the terms on which they are traded; those whose rate is not known wait to be checked again."""
+    terms = [(piece, traded_terms(piece.terms, prices)) for piece in pieces]
+    return [replace(piece, terms=traded) for piece, traded in terms if traded is not None]
+
+
 def block_record(
     block: Block,
     orders: Mapping[OrderId, OrderRecord],
@@ -143,6 +157,7 @@ def block_record(
     reference = prices.get(block.terms.instrument_id)
     # Every order was checked against a reference price when it was taken, so there is one.
     arrival_price = members[0].decision_price if reference is None else reference.price
+    rate = rate_of(block.terms, prices)
     return BlockRecord(
         block=block,
         trade_date=exchange.date_at(market_time),
@@ -151,7 +166,8 @@ def block_record(
         create_time=now,
         update_time=now,
         market_time=market_time,
-        protection_price=protecting.price(block.terms, arrival_price, members),
+        protection_price=protecting.price(block.terms, arrival_price, rate, members),
+        arrival_rate=rate,
         trace_parents=distinct(order.trace_parent for order in members),
     )
 

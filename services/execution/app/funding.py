@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from services.execution.app.ports import ShortPlan
 from services.execution.app.records import CloseReason, OrderRecord
+from services.execution.domain.currencies import price_in
 from services.execution.domain.pretrade import unit_cost_at
 from services.execution.domain.sequencing import WaitingBuy, release
 from services.execution.domain.words import ReferencePrice, Side
@@ -56,14 +57,12 @@ def repriced(
     orders: Sequence[OrderRecord], prices: Mapping[InstrumentId, ReferencePrice], rules: FundingRules
 ) -> tuple[OrderRecord, ...]:
     """Return waiting buys with what they may cost now: prices have moved since they were taken."""
+    known = [(order, price_in(prices, order.instrument_id, order.terms.currency)) for order in orders]
     return tuple(
         order
-        if order.instrument_id not in prices
-        else replace(
-            order,
-            unit_cost_max=unit_cost_at(order.terms.limit_price, prices[order.instrument_id], rules.cost_buffer_bps),
-        )
-        for order in orders
+        if reference is None
+        else replace(order, unit_cost_max=unit_cost_at(order.terms.limit_price, reference, rules.cost_buffer_bps))
+        for order, reference in known
     )
 
 

@@ -171,7 +171,9 @@ def instruction_of(
     # What was busted is nobody's any more.
     for each in (given := _of_day(record, allocations)):
         quantities[each.account_id] = quantities.get(each.account_id, ZERO) + each.quantity
-        fees[each.account_id] = fees.get(each.account_id, ZERO) + each.fees
+        # The venue books what it traded, in its own currency.
+        fee = each.fees if each.traded is None else each.traded.fees
+        fees[each.account_id] = fees.get(each.account_id, ZERO) + fee
     return AllocationInstruction(
         allocation_id=record.allocation_id,
         replaces=record.replaces,
@@ -202,9 +204,10 @@ def _of_day(record: InstructionRecord, allocations: Sequence[AllocationRecord]) 
 
 def _average_price(given: Sequence[AllocationRecord]) -> Decimal:
     """Return the price that all paid on average: each day's own when the fills are of several days."""
-    prices = {each.price for each in given}
+    told = [(each.quantity, each.price if each.traded is None else each.traded.price) for each in given]
+    prices = {price for _, price in told}
     if len(prices) == 1:
         return prices.pop()
-    quantity = sum((each.quantity for each in given), ZERO)
-    paid = sum((each.quantity * each.price for each in given), ZERO)
+    quantity = sum((units for units, _ in told), ZERO)
+    paid = sum((units * price for units, price in told), ZERO)
     return (paid / quantity).quantize(AVERAGE_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN) if quantity else ZERO

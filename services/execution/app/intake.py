@@ -14,7 +14,9 @@ from services.execution.app.funding import released_at_intake
 from services.execution.app.policies import PoliciesInForce
 from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
+from services.execution.app.references import references
 from services.execution.domain.blocks import Terms
+from services.execution.domain.currencies import price_in
 from services.execution.domain.desk import Desk
 from services.execution.domain.payment import unpaid
 from services.execution.domain.plan import Plan, limit_price, order_id
@@ -30,7 +32,7 @@ from services.execution.domain.pretrade import (
     usage_of,
 )
 from services.execution.domain.trading_hours import TradingHours
-from services.execution.domain.words import Algorithm, OrderType, TimeInForce
+from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, TimeInForce
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash, VenueId
@@ -83,6 +85,7 @@ class Intake:
     venue_id: VenueId
     hours: TradingHours
     break_grace: timedelta
+    trades_currencies: bool = True
     desk: Desk = field(default_factory=Desk)
 
     async def submit_plans(self, submissions: Sequence[Submission]) -> list[Result]:
@@ -136,7 +139,10 @@ class Intake:
             now=now,
             limits=self.limits,
             usage=await ledger.usage(today, keys),
-            prices=await ledger.prices({trade.instrument_id for plan in plans for trade in plan.trades}),
+            prices=await references(
+                ledger, {(trade.instrument_id, plan.currency) for plan in plans for trade in plan.trades}
+            ),
+            trades_currencies=self.trades_currencies,
             restricted=self.restricted,
             halts=await ledger.halts(),
             in_force=in_force,
@@ -238,6 +244,13 @@ def _known_result(known: KnownPlan, payload_hash: str) -> Result:
     return Result(plan_id, Status.DUPLICATE)
 
 
+def _reference(situation: Situation, instrument_id: InstrumentId, currency: str) -> ReferencePrice:
+    found = price_in(situation.prices, instrument_id, currency)
+    if found is None:
+        raise ValueError(f"{instrument_id} passed the checks without a reference price in {currency}")
+    return found
+
+
 def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[OrderRecord]:
     plan = record.plan
     orders = []
@@ -273,7 +286,9 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 rank=trade.rank,
                 decision_price=trade.price,
                 predicted_cost=trade.trading_cost,
-                unit_cost_max=unit_cost_max(plan, trade, situation.prices[trade.instrument_id], intake.limits),
+                unit_cost_max=unit_cost_max(
+                    plan, trade, _reference(situation, trade.instrument_id, plan.currency), intake.limits
+                ),
                 expire_time=intake.hours.expire_time(situation.now, plan.expire_time, time_in_force),
                 create_time=record.submit_time,
                 update_time=record.submit_time,

@@ -64,7 +64,7 @@ class PlacedPiece:
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """What was shared out of a block, in all."""
+    """What was shared out of a block, in all, in the currency that it was traded in."""
 
     quantity: Decimal
     amount: Decimal
@@ -322,6 +322,18 @@ class Ledger(Protocol):
 
     async def block(self, block_id: BlockId) -> BlockDetail | None:
         """Return a block with its reports and allocations."""
+        ...
+
+    async def blocks(self, block_ids: Collection[BlockId]) -> list[BlockRecord]:
+        """Return and lock blocks with all their reports, by id."""
+        ...
+
+    async def legs(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[BlockRecord]]:
+        """Return the blocks that turn the money of others, with all their reports, by what they are for."""
+        ...
+
+    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
+        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later."""
         ...
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:

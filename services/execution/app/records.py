@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NewType
 
 from services.execution.app.venue_port import InstructionState
-from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
@@ -192,6 +192,9 @@ class BlockRecord:
     attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
     asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
     each report. `crossed_block_id` is the block on the other side, where it was filled inside and never sent.
+    `arrival_rate` is what a unit of the traded currency cost in the accounts' own when it was formed, None where that
+    is the same; `leg_of` the block whose fills this one turns into the accounts' currency; `unconverted` says that it
+    is over and that its own money is still to be turned.
     """
 
     block: Block
@@ -213,6 +216,9 @@ class BlockRecord:
     times: Mapping[str, datetime] = field(default_factory=dict)
     summary: "BlockSummary | None" = field(default=None, compare=False)
     crossed_block_id: BlockId | None = None
+    arrival_rate: Decimal | None = None
+    leg_of: BlockId | None = None
+    unconverted: bool = False
 
     @property
     def block_id(self) -> BlockId:
@@ -252,7 +258,8 @@ class AllocationRecord:
     """An account's part of a block's fills of one day. Never changes.
 
     What a correction or bust made of it is another one, of the next `revision`, that `replaces` it: with the whole new
-    quantity and amounts, which are 0 when nothing is left.
+    quantity and amounts, which are 0 when nothing is left. Money is in the account's currency; `traded` says what it
+    was in the currency in which it was traded, where that is another.
     """
 
     allocation_id: AllocationId
@@ -270,6 +277,7 @@ class AllocationRecord:
     create_time: datetime
     revision: int = 0
     replaces: AllocationId | None = None
+    traded: Traded | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.execution.app.events import block_formed
-from services.execution.app.forming import Protecting, block_record
+from services.execution.app.forming import Protecting, block_record, traded_pieces
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, OrderRecord, Timetable
+from services.execution.app.references import references
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace
 from services.execution.domain.allocation import proportional
@@ -203,13 +204,13 @@ class Scheduling:
         members = {order.order_id: order for order in orders if parts[order.order_id] > 0}
         if not members:
             return []
+        prices = await references(ledger, {(each.instrument_id, each.terms.currency) for each in members.values()})
         blocks = form_blocks(
-            [order.part(parts[name] * order.terms.increment) for name, order in members.items()],
+            traded_pieces([order.part(parts[name] * order.terms.increment) for name, order in members.items()], prices),
             carries=await ledger.carries({order.account_id for order in members.values()}),
             orders_per_block_max=self.orders_per_block_max,
             own=self.own_accounts,
         )
-        prices = await ledger.prices({block.terms.instrument_id for block in blocks})
         records = [
             block_record(
                 block,

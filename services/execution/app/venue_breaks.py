@@ -22,6 +22,8 @@ BLOCKS_AT_ONCE = 500
 ON_ITS_WAY_MAX = timedelta(seconds=30)
 # Brokers answer an allocation in seconds; what has no answer for so long, people must look at.
 INSTRUCTION_ANSWER_MAX = timedelta(minutes=5)
+# Money is turned in seconds; where it is not, people must look at why.
+LATE = timedelta(minutes=5)
 
 
 async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock, exchange: Exchange) -> AsyncIterator[VenueBreak]:
@@ -46,7 +48,7 @@ async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock, exchange: E
             view = views.pop(record.block.client_order_id, None)
             if _on_its_way(record, view, clock.now()):
                 continue
-            for each in _of_block(record, view, allocated.get(record.block_id, NOTHING), exchange):
+            for each in _of_block(record, view, allocated.get(record.block_id, NOTHING), exchange, clock.now()):
                 yield each
     for name, view in views.items():
         yield VenueBreak(None, name, "UNKNOWN_ORDER", "unknown", f"filled {view.filled_quantity} of {view.quantity}")
@@ -63,7 +65,7 @@ def _on_its_way(record: BlockRecord, view: VenueView | None, now: datetime) -> b
 
 
 def _of_block(
-    record: BlockRecord, view: VenueView | None, allocated: Allocated, exchange: Exchange
+    record: BlockRecord, view: VenueView | None, allocated: Allocated, exchange: Exchange, now: datetime
 ) -> Iterator[VenueBreak]:
     order = record.order
     if view is None:
@@ -73,6 +75,11 @@ def _of_block(
             yield VenueBreak(record.block_id, name, "MISSING_ORDER", str(order.state), "unknown")
         return
     yield from _differences(record, order, view)
+    if record.unconverted and now - record.update_time > LATE:
+        name = record.block.client_order_id
+        yield VenueBreak(
+            record.block_id, name, "UNCONVERTED", plain(order.filled_quantity), record.block.terms.booked_in
+        )
     yield from _misallocated(record, order, allocated, exchange)
 
 
@@ -101,7 +108,8 @@ def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> lis
 
 def _misallocated(record: BlockRecord, order: VenueOrder, allocated: Allocated, exchange: Exchange) -> list[VenueBreak]:
     """A correction or bust that came after a block was shared out leaves accounts with what never happened."""
-    if not record.allocated:
+    # What a leg turned is in the allocations of its block.
+    if not record.allocated or record.leg_of is not None:
         return []
     days = fills_by_day(record, exchange)
     pairs = [

@@ -65,6 +65,7 @@ class Capabilities:
     adapter sends each once. `replace_keeps_id`: a replaced order keeps its name at the venue; where it does not, the
     adapter follows the chain of names, and reports still carry the first. `query_settles_s`: this long after a send,
     "unknown order" means that it will never arrive. `books_allocations`: who got what is instructed there.
+    `trades_currencies`: pairs of currencies are instruments there (`EUR/USD`).
     """
 
     order_types: frozenset[OrderType]
@@ -74,6 +75,7 @@ class Capabilities:
     replace_keeps_id: bool
     query_settles_s: float
     books_allocations: bool = False
+    trades_currencies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

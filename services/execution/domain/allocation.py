@@ -107,10 +107,21 @@ class DayFills:
 
 
 @dataclass(frozen=True, slots=True)
+class Traded:
+    """What an allocation was in the currency in which it was traded, where that is not the account's."""
+
+    currency: str
+    price: Decimal
+    amount: Decimal
+    fees: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """One order's part of a block's fills of one day, in units and money.
 
-    `gross_amount` and `fee` are whole cents; over the block they sum to the venue's amounts of the day, to the cent.
+    `gross_amount` and `fee` are whole cents; over the block they sum to the venue's amounts of the day, to the cent. In
+    the account's own currency that holds of `traded`.
     """
 
     order_id: OrderId
@@ -120,6 +131,7 @@ class Allocation:
     average_price: Decimal
     gross_amount: Decimal
     fee: Decimal
+    traded: Traded | None = None
 
 
 def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:

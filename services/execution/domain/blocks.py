@@ -24,6 +24,7 @@ class Terms:
     """What orders must share to travel in one block.
 
     `participation_max`: the largest share of what is traded that may be ours, above 0 and below 1; None for any.
+    `account_currency`: the accounts' own, where it is traded in another.
     """
 
     instrument_id: InstrumentId
@@ -37,6 +38,7 @@ class Terms:
     increment: Decimal
     algorithm: Algorithm = Algorithm.IMMEDIATE
     participation_max: Decimal | None = None
+    account_currency: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse terms that contradict themselves.
@@ -52,6 +54,13 @@ class Terms:
             raise ValueError(f"an increment is positive, was {self.increment}")
         if self.participation_max is not None and not 0 < self.participation_max < 1:
             raise ValueError(f"a share of the volume is above 0 and below 1, was {self.participation_max}")
+        if self.account_currency == self.currency:
+            raise ValueError(f"accounts' currency is named where it differs, was {self.account_currency}")
+
+    @property
+    def booked_in(self) -> str:
+        """Return the currency of the accounts."""
+        return self.account_currency or self.currency
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.domain.currencies import pair, price_in
 from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
@@ -118,7 +119,7 @@ class Situation:
     rules pause trading, or are others by now, and what policy says about it. `open_instruments`: what accounts
     have open orders in, or had the same order in a moment ago. `venue_id`: where the plan's orders would go. `broken`:
     in what accounts have open breaks with a venue or custodian; None for their cash. `unpaid`: what accounts bought
-    with money that has not settled.
+    with money that has not settled. `trades_currencies`: whether the venue turns one currency into another.
     """
 
     now: datetime
@@ -134,6 +135,7 @@ class Situation:
     venue_id: VenueId
     broken: frozenset[tuple[AccountId, InstrumentId | None]] = frozenset()
     unpaid: Mapping[AccountId, Mapping[InstrumentId, Unpaid]] = field(default_factory=dict)
+    trades_currencies: bool = True
 
 
 def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
@@ -194,7 +196,7 @@ def usage_of(plan: Plan, venue_id: VenueId) -> dict[LimitKey, Usage]:
 
 
 def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:
-    """Return the most one unit of a buy should cost, fees included, for setting money aside."""
+    """Return the most one unit of a buy should cost, fees included, for setting money aside; in the plan's currency."""
     return unit_cost_at(limit_price(plan, trade), reference, limits.cost_buffer_bps)
 
 
@@ -314,13 +316,24 @@ def _leaving(plan: Plan, trade: Trade) -> Leaving:
 
 
 def _price(order: Leaving, situation: Situation) -> Iterator[Refusal]:
-    reference = situation.prices.get(order.instrument_id)
-    if reference is None:
+    known = situation.prices.get(order.instrument_id)
+    if known is None:
         description = f"no reference price is known for {order.instrument_id}"
         yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return
-    if reference.currency != order.currency:
-        description = f"the reference price is in {reference.currency}, the plan in {order.currency}"
+    if known.currency != order.currency and not situation.trades_currencies:
+        description = (
+            f"the reference price is in {known.currency}, the plan in {order.currency}, and {situation.venue_id} trades"
+            " no currencies"
+        )
+        yield Refusal(Reason.TRADE_INVALID, description, order.instrument_id)
+        return
+    reference = price_in(situation.prices, order.instrument_id, order.currency)
+    if reference is None:
+        description = (
+            f"the reference price is in {known.currency}, the plan in {order.currency}, and no price is known for"
+            f" {pair(known.currency, order.currency)}"
+        )
         yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return
     age, age_max = situation.now - reference.as_of_time, situation.limits.price_age_max

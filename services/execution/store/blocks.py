@@ -54,9 +54,11 @@ _COLUMNS = tuple(block.c)
 TERMS = (
     *(block.c.instrument_id, block.c.side, block.c.venue_id, block.c.order_type, block.c.limit_price),
     *(block.c.time_in_force, block.c.currency, block.c.custodian, block.c.increment),
-    *(block.c.algorithm, block.c.participation_max),
+    *(block.c.algorithm, block.c.participation_max, block.c.account_currency),
 )
 _AT_VENUE = (OrderState.PENDING_NEW,)
+# Nothing more is filled; shared out already, or waiting for a leg or a person.
+_OVER = (OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED)
 
 
 # Parameters of what is written once.
@@ -107,6 +109,21 @@ _CLAIM = (
     )
 )
 _BY_ID = _chosen(block.c.block_id == _NAMED)
+_BY_ID_LOCKED = _chosen(block.c.block_id == _NAMED, "wait")
+_LEGS = _chosen(block.c.leg_of == _NAMED)
+_LEG = block.alias()
+_UNCONVERTED = (
+    select(block.c.block_id)
+    .where(
+        block.c.unconverted,
+        _OF_VENUE,
+        ~exists().where(
+            _LEG.c.leg_of == block.c.block_id, ~_LEG.c.allocated | (_LEG.c.update_time > bindparam("before"))
+        ),
+    )
+    .order_by(block.c.update_time, block.c.block_id)
+    .limit(_LIMIT)
+)
 _CLAIMED = _chosen(
     (block.c.block_id == _NAMED) & (block.c.ours == OrderState.SENDING) & (block.c.attempt == bindparam("by")), "wait"
 )
@@ -253,7 +270,7 @@ class Blocks:
 
     async def open_blocks(self, scope: Scope | None, expired_at: datetime | None) -> list[BlockRecord]:
         """Return and lock unfinished blocks: within a scope, or of plans that expired by then."""
-        which: ColumnElement[bool] = ~block.c.allocated
+        which: ColumnElement[bool] = ~block.c.allocated & block.c.state.not_in(_OVER)
         if scope is not None:
             which &= _within(scope)
         if expired_at is not None:
@@ -278,6 +295,23 @@ class Blocks:
             .order_by(instruction.c.create_time, instruction.c.allocation_id)
         )
         return BlockDetail(found[0], tuple(given), tuple(rows.instruction_of(row) for row in told))
+
+    async def blocks(self, block_ids: Collection[BlockId]) -> list[BlockRecord]:
+        """Return and lock blocks with all their reports, by id."""
+        return await self._blocks(_BY_ID_LOCKED, {"block_ids": sorted(block_ids)})
+
+    async def legs(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[BlockRecord]]:
+        """Return the blocks that turn the money of others, with all their reports, by what they are for."""
+        found: dict[BlockId, list[BlockRecord]] = {}
+        for record in await self._blocks(_LEGS, {"block_ids": sorted(block_ids)}):
+            if record.leg_of is not None:
+                found.setdefault(record.leg_of, []).append(record)
+        return found
+
+    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
+        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later."""
+        values = {"venue_id": venue_id, "before": before, "limit": limit}
+        return [BlockId(each) for each in (await self._connection.execute(_UNCONVERTED, values)).scalars()]
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:
         """Return blocks after an id, by id, without their reports."""

@@ -25,7 +25,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.report_text import report_of
 from services.execution.app.venue_port import InstructionState
-from services.execution.domain.allocation import Share, Statement
+from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Terms
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.payment import Movement
@@ -122,6 +122,7 @@ def terms_values(terms: Terms) -> Values:
         "increment": terms.increment,
         "algorithm": terms.algorithm,
         "participation_max": terms.participation_max,
+        "account_currency": terms.account_currency,
     }
 
 
@@ -139,6 +140,7 @@ def terms_of(row: AnyRow) -> Terms:
         row.increment,
         row.algorithm,
         row.participation_max,
+        row.account_currency,
     )
 
 
@@ -156,6 +158,7 @@ def _terms(
     increment: Decimal,
     algorithm: str,
     participation_max: Decimal | None,
+    account_currency: str | None,
 ) -> Terms:
     return Terms(
         instrument_id=InstrumentId(instrument_id),
@@ -169,6 +172,7 @@ def _terms(
         increment=increment,
         algorithm=Algorithm(algorithm),
         participation_max=participation_max,
+        account_currency=account_currency,
     )
 
 
@@ -270,6 +274,8 @@ def block_values(record: BlockRecord) -> Values:
         "protection_price": record.protection_price,
         "trace_parents": list(record.trace_parents),
         "crossed_block_id": record.crossed_block_id,
+        "arrival_rate": record.arrival_rate,
+        "leg_of": record.leg_of,
         **block_changes(record),
     }
 
@@ -286,6 +292,7 @@ def block_changes(record: BlockRecord) -> Values:
         "cancel_reason": record.cancel_reason,
         "cancel_sent": record.cancel_sent,
         "allocated": record.allocated,
+        "unconverted": record.unconverted,
         "state": summary.state,
         "filled_quantity": summary.filled_quantity,
         "average_price": summary.average_price,
@@ -318,6 +325,9 @@ def block_of(
         times=times,
         summary=BlockSummary(OrderState(row.state), row.filled_quantity, row.average_price, row.fees),
         crossed_block_id=None if row.crossed_block_id is None else BlockId(row.crossed_block_id),
+        arrival_rate=row.arrival_rate,
+        unconverted=row.unconverted,
+        leg_of=None if row.leg_of is None else BlockId(row.leg_of),
     )
 
 
@@ -361,6 +371,10 @@ def allocation_values(each: AllocationRecord) -> Values:
         "create_time": each.create_time,
         "revision": each.revision,
         "replaces": each.replaces,
+        "traded_currency": None if each.traded is None else each.traded.currency,
+        "traded_price": None if each.traded is None else each.traded.price,
+        "traded_amount": None if each.traded is None else each.traded.amount,
+        "traded_fees": None if each.traded is None else each.traded.fees,
     }
 
 
@@ -382,6 +396,9 @@ def allocation_of(row: AnyRow, terms: Terms) -> AllocationRecord:
         create_time=row.create_time,
         revision=row.revision,
         replaces=None if row.replaces is None else AllocationId(row.replaces),
+        traded=None
+        if row.traded_amount is None
+        else Traded(row.traded_currency, row.traded_price, row.traded_amount, row.traded_fees),
     )
 
 

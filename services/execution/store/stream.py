@@ -39,12 +39,13 @@ _BENCHMARKS = text("""
     LEFT JOIN LATERAL (
         SELECT sum(traded.value) / nullif(sum(traded.volume), 0) AS vwap FROM execution.market_volume AS traded
         WHERE traded.instrument_id = block.instrument_id AND traded.value IS NOT NULL
+            AND block.account_currency IS NULL
             AND traded.bucket_time > block.market_time - CAST(:bucket AS interval)
             AND traded.bucket_time <= fills.last_fill
     ) AS market ON true
     LEFT JOIN execution.closing_price AS closing
         ON closing.instrument_id = block.instrument_id AND closing.day = given.trade_date
-            AND closing.currency = block.currency
+            AND closing.currency = block.currency AND block.account_currency IS NULL
     WHERE given.order_id = ANY(:order_ids)
         AND NOT EXISTS (SELECT FROM execution.allocation AS later WHERE later.replaces = given.allocation_id)
     GROUP BY given.order_id
@@ -61,13 +62,13 @@ class Stream:
         await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
 
     async def allocated(self, block_ids: Collection[BlockId]) -> dict[BlockId, Allocated]:
-        """Return what was shared out of each of the blocks, as it counts now."""
+        """Return what was shared out of each of the blocks, as it counts now, in the currency it was traded in."""
         found = await self._connection.execute(
             select(
                 allocation.c.block_id,
                 func.sum(allocation.c.quantity).label("quantity"),
-                func.sum(allocation.c.amount).label("amount"),
-                func.sum(allocation.c.fees).label("fees"),
+                func.sum(func.coalesce(allocation.c.traded_amount, allocation.c.amount)).label("amount"),
+                func.sum(func.coalesce(allocation.c.traded_fees, allocation.c.fees)).label("fees"),
             )
             .where(allocation.c.block_id == func.any(sorted(block_ids)), ~replaced())
             .group_by(allocation.c.block_id)

@@ -209,3 +209,18 @@ def test_a_refusal_says_the_value_and_the_limit_and_all_that_is_wrong():
 def test_money_is_set_aside_above_the_reference_or_the_limit():
     assert unit_cost_max(a_plan(), a_trade(price=99), a_price(), LIMITS) == 101
     assert unit_cost_max(a_plan(limit_bps=100), a_trade(price=100), a_price(), LIMITS) == Decimal("102.01")
+
+
+def test_a_reference_in_another_currency_counts_by_the_rate_of_its_pair():
+    abroad, pair = a_price(price="83.50", currency="EUR"), a_price("EUR/USD", "1.2")
+    old = a_price("EUR/USD", "1.2", at=NOON - LIMITS.price_age_max - timedelta(microseconds=1))
+
+    def reasons(*prices, **fields):
+        return [each.reason for each in check_plan(a_plan(), a_situation(*prices, **fields))]
+
+    # 83.50 EUR are 100.20 USD: within the collar. At 1.3 they are 108.55 USD.
+    assert reasons(abroad, pair) == []
+    assert reasons(abroad, a_price("EUR/USD", "1.3")) == [Reason.PRICE_OUTSIDE_COLLAR]
+    assert reasons(abroad, old) == [Reason.REFERENCE_STALE]
+    assert reasons(abroad) == [Reason.REFERENCE_STALE]
+    assert reasons(abroad, pair, trades_currencies=False) == [Reason.TRADE_INVALID]

@@ -333,6 +333,8 @@ class Block(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REJECT_REASON_FIELD_NUMBER: _builtins.int
     CROSSED_BLOCK_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_CURRENCY_FIELD_NUMBER: _builtins.int
+    LEG_OF_BLOCK_ID_FIELD_NUMBER: _builtins.int
     block_id: _builtins.str
     """Id."""
     venue_id: _builtins.str
@@ -352,6 +354,14 @@ class Block(_message.Message):
     crossed_block_id: _builtins.str
     """The block on the other side, when it was crossed inside and never sent; its
     venue is `internal` then.
+    """
+    account_currency: _builtins.str
+    """The accounts' own currency, where it is traded in another: its fills are turned
+    by legs, sized on them, before they are shared out. Empty where it is the same.
+    """
+    leg_of_block_id: _builtins.str
+    """The block whose fills this one turns into the accounts' currency; empty for
+    others.
     """
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
@@ -405,10 +415,12 @@ class Block(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         reject_reason: _builtins.str = ...,
         crossed_block_id: _builtins.str = ...,
+        account_currency: _builtins.str = ...,
+        leg_of_block_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "average_price", b"average_price", "create_time", b"create_time", "fees", b"fees", "filled_quantity", b"filled_quantity", "limit_price", b"limit_price", "quantity", b"quantity", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "average_price", b"average_price", "block_id", b"block_id", "client_order_id", b"client_order_id", "create_time", b"create_time", "crossed_block_id", b"crossed_block_id", "fees", b"fees", "filled_quantity", b"filled_quantity", "instrument_id", b"instrument_id", "limit_price", b"limit_price", "order_count", b"order_count", "quantity", b"quantity", "reject_reason", b"reject_reason", "side", b"side", "state", b"state", "update_time", b"update_time", "venue_id", b"venue_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_currency", b"account_currency", "arrival_price", b"arrival_price", "average_price", b"average_price", "block_id", b"block_id", "client_order_id", b"client_order_id", "create_time", b"create_time", "crossed_block_id", b"crossed_block_id", "fees", b"fees", "filled_quantity", b"filled_quantity", "instrument_id", b"instrument_id", "leg_of_block_id", b"leg_of_block_id", "limit_price", b"limit_price", "order_count", b"order_count", "quantity", b"quantity", "reject_reason", b"reject_reason", "side", b"side", "state", b"state", "update_time", b"update_time", "venue_id", b"venue_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -573,6 +585,9 @@ class Allocation(_message.Message):
     ALLOCATION_ID_FIELD_NUMBER: _builtins.int
     REPLACES_ALLOCATION_ID_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    TRADED_PRICE_FIELD_NUMBER: _builtins.int
+    TRADED_VALUE_FIELD_NUMBER: _builtins.int
+    TRADED_FEES_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The account's order."""
     block_id: _builtins.str
@@ -599,7 +614,9 @@ class Allocation(_message.Message):
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Average price of the block's fills of that day."""
+        """Average price of the block's fills of that day; where they were turned into the
+        account's currency, `value` by `quantity`.
+        """
 
     @_builtins.property
     def value(self) -> _money_pb2.Money:
@@ -621,6 +638,20 @@ class Allocation(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
 
+    @_builtins.property
+    def traded_price(self) -> _money_pb2.Money:
+        """Price in the currency that it was traded in, where that is not the account's;
+        absent where it is. All other money is in the account's currency.
+        """
+
+    @_builtins.property
+    def traded_value(self) -> _money_pb2.Money:
+        """Money that changed hands there, fees excluded."""
+
+    @_builtins.property
+    def traded_fees(self) -> _money_pb2.Money:
+        """Its part of the fees there; `fees` has these and those of the legs."""
+
     def __init__(
         self,
         *,
@@ -640,10 +671,13 @@ class Allocation(_message.Message):
         allocation_id: _builtins.str = ...,
         replaces_allocation_id: _builtins.str = ...,
         revision: _builtins.int = ...,
+        traded_price: _money_pb2.Money | None = ...,
+        traded_value: _money_pb2.Money | None = ...,
+        traded_fees: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "price", b"price", "quantity", b"quantity", "settlement_date", b"settlement_date", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "price", b"price", "quantity", b"quantity", "settlement_date", b"settlement_date", "trade_date", b"trade_date", "traded_fees", b"traded_fees", "traded_price", b"traded_price", "traded_value", b"traded_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allocation_id", b"allocation_id", "block_id", b"block_id", "create_time", b"create_time", "fees", b"fees", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "price", b"price", "quantity", b"quantity", "replaces_allocation_id", b"replaces_allocation_id", "revision", b"revision", "settlement_date", b"settlement_date", "side", b"side", "trade_date", b"trade_date", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allocation_id", b"allocation_id", "block_id", b"block_id", "create_time", b"create_time", "fees", b"fees", "instrument_id", b"instrument_id", "order_id", b"order_id", "plan_id", b"plan_id", "price", b"price", "quantity", b"quantity", "replaces_allocation_id", b"replaces_allocation_id", "revision", b"revision", "settlement_date", b"settlement_date", "side", b"side", "trade_date", b"trade_date", "traded_fees", b"traded_fees", "traded_price", b"traded_price", "traded_value", b"traded_value", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2047,7 +2081,9 @@ class IngestReferencePricesRequest(_message.Message):
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     currency: _builtins.str
-    """Currency of the prices, ISO 4217."""
+    """Currency of the prices, ISO 4217. A pair of currencies is an instrument: `EUR/USD`
+    is a euro's price in dollars.
+    """
     @_builtins.property
     def provenance(self) -> _values_pb2.Provenance:
         """Who says so, and when the prices were true."""

@@ -39,7 +39,9 @@ class LoadSandboxMarketRequest(_message.Message):
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     currency: _builtins.str
-    """Currency of the prices, ISO 4217."""
+    """Currency of these prices, ISO 4217; instruments that are not named keep theirs. A
+    pair of currencies is an instrument: `EUR/USD` is a euro's price in dollars.
+    """
     seed: _builtins.int
     """Seed of everything random."""
     @_builtins.property

@@ -27,7 +27,11 @@ class Book(Protocol):
         ...
 
     async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
-        """Load a market; instruments that are not named keep their price. Returns how many have one."""
+        """Load a market; instruments that are not named keep price and currency. Returns how many have one."""
+        ...
+
+    async def currencies(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, str]:
+        """Return in which currency instruments have a price; empty where that is the market's."""
         ...
 
     async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:

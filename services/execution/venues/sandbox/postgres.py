@@ -98,7 +98,7 @@ class PostgresBook:
         )
 
     async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
-        """Load a market; instruments that are not named keep their price."""
+        """Load a market; instruments that are not named keep price and currency."""
         values = {
             "one": True,
             "currency": market.currency,
@@ -115,12 +115,25 @@ class PostgresBook:
             statement = upsert(tables.price)
             await self._connection.execute(
                 statement.on_conflict_do_update(
-                    index_elements=["instrument_id"], set_={"price": statement.excluded.price}
+                    index_elements=["instrument_id"],
+                    set_={"price": statement.excluded.price, "currency": statement.excluded.currency},
                 ),
-                [{"instrument_id": name, "price": price} for name, price in sorted(prices.items())],
+                [
+                    {"instrument_id": name, "price": price, "currency": market.currency}
+                    for name, price in sorted(prices.items())
+                ],
             )
         count = await self._connection.execute(select(func.count()).select_from(tables.price))
         return int(count.scalar_one())
+
+    async def currencies(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, str]:
+        """Return in which currency instruments have a price; empty where that is the market's."""
+        found = await self._connection.execute(
+            select(tables.price.c.instrument_id, tables.price.c.currency).where(
+                tables.price.c.instrument_id == func.any(sorted(instrument_ids))
+            )
+        )
+        return {InstrumentId(row.instrument_id): row.currency or "" for row in found}
 
     async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
         """Return middle prices."""

@@ -25,6 +25,8 @@ price = Table(
     metadata,
     Column("instrument_id", Text, primary_key=True),
     Column("price", Numeric, nullable=False),
+    # NULL where an earlier build loaded it: the market's.
+    Column("currency", Text),
 )
 
 order = Table(

@@ -53,6 +53,7 @@ _CAPABILITIES = Capabilities(
     replace_keeps_id=True,
     query_settles_s=0,
     books_allocations=True,
+    trades_currencies=True,
 )
 
 
@@ -125,8 +126,8 @@ class SandboxVenue:
     async def _take(self, intents: Sequence[Intent]) -> dict[str, SubmitOutcome]:
         async with self.begin() as book:
             now = self.clock.now()
-            market, prices = await book.market(), await book.prices({intent.instrument_id for intent in intents})
-            refusals = {intent.client_order_id: _refusal(intent, market, prices) for intent in intents}
+            market, currencies = await book.market(), await book.currencies({each.instrument_id for each in intents})
+            refusals = {intent.client_order_id: _refusal(intent, market, currencies) for intent in intents}
             refused = {name for name, why in refusals.items() if why}
             # An order that was taken stays taken, whatever the market is now.
             known = await book.known(refused) if refused else frozenset()
@@ -313,12 +314,14 @@ def check_market(market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) 
     wrong.raise_if_any(MarketInvalid)
 
 
-def _refusal(intent: Intent, market: MarketSetting | None, prices: Mapping[InstrumentId, Decimal]) -> str:
+def _refusal(intent: Intent, market: MarketSetting | None, currencies: Mapping[InstrumentId, str]) -> str:
     """Return why the venue does not take an order; empty when it does."""
-    if market is None or intent.instrument_id not in prices:
+    if market is None or intent.instrument_id not in currencies:
         return f"{intent.instrument_id} has no market here"
-    if market.currency != intent.currency:
-        return f"the market is in {market.currency}, the order in {intent.currency}"
+    # What was loaded by an earlier build has no currency of its own.
+    currency = currencies[intent.instrument_id] or market.currency
+    if currency != intent.currency:
+        return f"the market is in {currency}, the order in {intent.currency}"
     return ""
 
 

@@ -1,0 +1,250 @@
+"""An account in dollars trades in euros: its fills size the legs that turn them, and it is told dollars."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.execution.app.records import Correction, LifeState
+from services.execution.domain.pretrade import Reason
+from services.execution.domain.trading_state import EVERYTHING, Scope, ScopeKind, TradingState
+from services.execution.domain.words import Side
+from tests.execution.builders import NOON, a_plan, a_trade
+from tests.execution.world import Killed
+
+PAIR = "EUR/USD"
+
+
+async def abroad(world, *, rate="1.2", share=1, fee_bps=1, spread_bps=0, at=NOON, **prices):
+    """SAP trades in euros; a euro costs `rate` dollars."""
+    market = {"share": share, "fee_bps": fee_bps, "spread_bps": spread_bps, "at": at}
+    await world.market(currency="EUR", **market, **(prices or {"SAP": 100}))
+    await world.market(currency="USD", **market, VTI=50, **{PAIR: rate})
+
+
+def a_buyer(quantity=10, number=1, **plan):
+    trade = a_trade("SAP", quantity=quantity, price=120)
+    return a_plan(trade, plan=f"plan-{number}", account=f"acc-{number}", **{"cash": 100_000, **plan})
+
+
+def a_seller(quantity=10, number=1, *trades, **plan):
+    sale = a_trade("SAP", side=Side.SELL, quantity=quantity, price=120)
+    return a_plan(sale, *trades, plan=f"plan-{number}", account=f"acc-{number}", **plan)
+
+
+async def legs(world):
+    return [each.record for each in await world.blocks() if each.record.leg_of is not None]
+
+
+async def parents(world):
+    return [each for each in await world.blocks() if each.record.block.terms.account_currency is not None]
+
+
+async def test_a_buy_abroad_is_filled_there_then_paid_by_a_leg_of_exactly_what_it_cost(world):
+    await abroad(world)
+    await world.submit(a_buyer(10, 1), a_buyer(20, 2))
+    await world.run()
+    (parent,), (leg,) = await parents(world), await legs(world)
+    orders = {order.account_id: order for order in await world.orders()}
+
+    # 30 units at 100 € and 1 bp of fee: 3,000.30 €.
+    assert (parent.record.block.terms.currency, parent.record.order.gross_amount) == ("EUR", 3000)
+    assert (leg.block.terms.instrument_id, leg.block.terms.side, leg.block.quantity) == (
+        PAIR,
+        Side.BUY,
+        Decimal("3000.30"),
+    )
+    assert {order.state for order in orders.values()} == {LifeState.FILLED}
+    paid = sum(order.filled_amount + order.fees for order in orders.values())
+    assert paid == leg.order.gross_amount + leg.order.fees == Decimal("3000.30") * Decimal("1.2") + Decimal("0.36")
+    for each in parent.allocations:
+        assert each.traded.amount == each.quantity * 100
+        assert each.amount == each.quantity * 120
+    assert [each.content.account_id for each in await world.reports()] == ["acc-1", "acc-2"] * 2
+    assert await world.app.queries.list_breaks() == []
+
+
+async def test_until_its_money_is_turned_the_order_is_at_work_and_decision_is_told_nothing(world):
+    await abroad(world)
+    await world.submit(a_buyer())
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.fills.apply_reports()
+
+    assert (await world.order("SAP")).state is LifeState.WORKING
+    assert await world.reports() == []
+    (leg,) = await legs(world)
+    assert leg.order.filled_quantity == 0
+
+
+async def test_a_sale_abroad_brings_dollars_that_set_a_buy_free(world):
+    await abroad(world)
+    await world.submit(a_seller(10, 1, a_trade("VTI", quantity=20, price=50), cash=0))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.fills.apply_reports()
+    assert (await world.order("VTI")).state is LifeState.WAITING
+
+    await world.run()
+
+    sale, buy = await world.order("SAP"), await world.order("VTI")
+    # 999.90 € at 1.2 less a basis point.
+    assert sale.filled_amount - sale.fees == Decimal("1199.88") - Decimal("0.12")
+    assert (sale.filled_amount, buy.state) == (1200, LifeState.FILLED)
+
+
+async def test_a_leg_that_is_filled_in_part_or_refused_is_followed_by_another(world):
+    await abroad(world, share="0.3")
+    await world.submit(a_buyer())
+    while not await legs(world):
+        await world.app.step()
+        world.clock.advance(timedelta(milliseconds=10))
+    await world.app.sending.send_blocks()
+    (leg,) = await legs(world)
+    # Somebody at the venue ends it.
+    await world.venue.cancel(leg.block.client_order_id, "by-hand")
+    await world.app.fills.apply_reports()
+    assert [each.order.final for each in await legs(world)] == [True]
+
+    world.clock.advance(timedelta(seconds=6))
+    await world.run()
+
+    done = await legs(world)
+    (parent,) = await parents(world)
+    assert len(done) == 2
+    assert sum(each.order.filled_quantity for each in done) == Decimal("1000.10")
+    assert (await world.order("SAP")).state is LifeState.FILLED
+    assert parent.record.unconverted is False
+
+
+async def test_nothing_is_turned_while_that_is_halted(world):
+    await abroad(world)
+    await world.submit(a_buyer())
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.trading.halt(Scope(ScopeKind.INSTRUMENT, PAIR), TradingState.HALTED, by="ruth", why="storm")
+    await world.run()
+    assert await legs(world) == []
+
+    await world.app.trading.resume(Scope(ScopeKind.INSTRUMENT, PAIR), by="omar", why="calm")
+    await world.run()
+
+    assert (await world.order("SAP")).state is LifeState.FILLED
+
+
+async def test_what_was_filled_before_a_halt_of_all_is_not_canceled_by_it(world):
+    await abroad(world)
+    await world.submit(a_buyer())
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.fills.apply_reports()
+    await world.app.trading.halt(EVERYTHING, TradingState.HALTED, by="ruth", why="storm")
+    await world.run()
+    (parent,) = await parents(world)
+    assert (parent.record.cancel_reason, (await world.order("SAP")).state) == ("", LifeState.WORKING)
+
+    await world.app.trading.resume(EVERYTHING, by="omar", why="calm")
+    world.clock.advance(timedelta(seconds=6))
+    await world.run()
+
+    assert (await world.order("SAP")).state is LifeState.FILLED
+
+
+async def test_a_bust_sells_the_money_again_and_takes_everything_back(world):
+    await abroad(world, fee_bps=0)
+    await world.submit(a_buyer())
+    await world.run()
+    (parent,) = await parents(world)
+    world.market_clock.advance(timedelta(seconds=1))
+    await world.market(at=NOON + timedelta(seconds=1), **{PAIR: "1.1"})
+    await world.venue.bust_fill(next(iter(parent.record.order.fills)))
+    await world.run()
+
+    assert [
+        (leg.block.terms.side, leg.block.quantity) for leg in sorted(await legs(world), key=lambda leg: leg.create_time)
+    ] == [
+        (Side.BUY, 1000),
+        (Side.SELL, 1000),
+    ]
+    order = await world.order("SAP")
+    assert (order.filled, order.filled_amount, order.fees) == (0, 0, 0)
+    corrections = [each.content for each in await world.reports() if isinstance(each.content, Correction)]
+    assert [(each.allocation.quantity, each.allocation.amount) for each in corrections] == [(0, 0)]
+    told = [data for kind, _, data in await world.events() if kind == "execution.block.conversion_difference"]
+    # The rate fell by 0.1 between the two: the firm's 100 dollars.
+    assert [(Decimal(each["amount"]), each["currency"]) for each in told] == [(100, "USD")]
+
+
+async def test_a_limit_is_turned_by_the_rate_in_the_accounts_favor(world):
+    await abroad(world, rate="1.1999")
+    await world.submit(a_buyer(limit_bps=10))
+    await world.app.forming.form_blocks()
+    (parent,) = await parents(world)
+
+    # 120.12 $ are 100.1083 €.
+    assert parent.record.block.terms.limit_price == Decimal("100.10")
+
+
+async def test_costs_are_in_the_accounts_currency_and_count_the_rate(world):
+    await abroad(world, spread_bps=20, fee_bps=0)
+    await world.submit(a_buyer())
+    await world.run()
+    (line,) = await world.app.queries.cost_report(None)
+
+    # 10 at 100.10 €, each at 1.2012 $, beside 1,200 $ when it was decided and when it left.
+    assert (line.currency, line.delay, line.trading) == ("USD", 0, Decimal("2.40"))
+
+
+async def test_without_a_rate_or_with_an_old_one_it_is_refused(world):
+    await world.market(currency="EUR", SAP=100)
+    (refused,) = await world.submit(a_buyer())
+    assert [each.reason for each in refused.refusals] == [Reason.REFERENCE_STALE]
+    assert "no price is known for EUR/USD" in refused.refusals[0].description
+
+    await world.market(at=NOON - timedelta(days=2), **{PAIR: "1.2"})
+    (refused,) = await world.submit(a_buyer(number=2))
+
+    assert [each.reason for each in refused.refusals] == [Reason.REFERENCE_STALE]
+
+
+async def test_the_venue_is_told_shares_in_its_own_currency(world):
+    await abroad(world, fee_bps=10)
+    await world.submit(a_buyer())
+    await world.run()
+    (parent,) = await parents(world)
+
+    assert [each.state for each in parent.instructions] == ["ACCEPTED"]
+    formed = {data.get("leg_of") for kind, _, data in await world.events() if kind == "execution.block.formed"}
+    assert formed == {None, parent.record.block_id}
+    (told,) = [data for kind, _, data in await world.events() if kind == "execution.order.allocated"]
+    assert (told["currency"], told["traded"]["currency"], Decimal(told["traded"]["fees"])) == ("USD", "EUR", 1)
+
+
+@pytest.mark.parametrize("share", [1, "0.4"])
+async def test_killed_anywhere_it_is_turned_once(world, share):
+    await abroad(world, share=share)
+    await world.submit(a_buyer(10, 1), a_seller(4, 2, cash=0))
+    for point in range(1, 400):
+        world.points.passed, world.points.kill_at = 0, point
+        try:
+            await world.run()
+        except Killed:
+            world.points.kill_at = None
+            world.start()
+            world.clock.advance(timedelta(seconds=6))
+            continue
+        break
+    world.points.kill_at = None
+    await world.run()
+    turned = {}
+    for leg in await legs(world):
+        side = leg.block.terms.side
+        turned[side] = turned.get(side, 0) + leg.order.filled_quantity
+
+    assert {order.state for order in await world.orders()} == {LifeState.FILLED}
+    gross = {each.record.block.terms.side: each.record.order for each in await parents(world)}
+    assert turned == {
+        Side.BUY: gross[Side.BUY].gross_amount + gross[Side.BUY].fees,
+        Side.SELL: gross[Side.SELL].gross_amount - gross[Side.SELL].fees,
+    }
+    assert await world.app.queries.list_breaks() == []
