@@ -2,8 +2,10 @@
 
 They are about messages that change no order: what is heard of them is no report, and the order's state is read from the
 reports before and after. Each row: the message, then how the order stands by what was reported so far, and how the
-message itself says that it stands. F.1.a and G.1 have been compared by their titles alone: their rows follow from F.1.b
-and the rules of a status report (https://www.onixs.biz/fix-dictionary/5.0.sp2/app_d.html and the pages it leads to).
+message itself says that it stands. Of F.1.a it is known by hearsay that the refusal has OrdStatus, OrderQty, CumQty and
+LeavesQty of the first order, as in F.1.b (https://forum.fixtrading.org/t/duplicate-clordid-rejection-message/17059).
+G.1 has been compared by its titles alone: its rows follow from the rules of a status report
+(https://www.onixs.biz/fix-dictionary/5.0.sp2/app_d.html and the pages it leads to).
 """
 
 from decimal import Decimal
