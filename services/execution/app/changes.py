@@ -12,6 +12,7 @@ from datetime import date, datetime
 from services.execution.app.corrections import Reshared
 from services.execution.app.events import order_allocated, order_closed
 from services.execution.app.funding import FundingRules, released_orders, repriced
+from services.execution.app.next_instruction import next_instruction
 from services.execution.app.ports import Ledger, Trace
 from services.execution.app.records import (
     AllocationId,
@@ -19,7 +20,6 @@ from services.execution.app.records import (
     BlockRecord,
     InstructionRecord,
     OrderRecord,
-    next_instruction,
 )
 from services.execution.app.references import references
 from services.execution.domain.allocation import Allocation, Part, carries

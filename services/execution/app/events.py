@@ -1,26 +1,22 @@
 """What audit is told: one event for each change of state, with every id it concerns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
 from decimal import Decimal
 
 from services.execution.app.records import (
     AllocationRecord,
     BlockRecord,
-    Break,
     InstructionRecord,
     OrderRecord,
     PlanBasis,
     PlanRecord,
 )
-from services.execution.app.venue_port import MarketSetting, VenueReport
+from services.execution.app.venue_port import VenueReport
 from services.execution.domain.desk import Desk
 from services.execution.domain.pretrade import Refusal
-from services.execution.domain.trading_state import Halt, ScopeKind
-from services.execution.domain.words import ReferencePrice
-from services.kernel.canonical import JsonValue, canonical_json, content_hash
+from services.kernel.canonical import JsonValue, content_hash
 from services.kernel.events import Event
-from services.kernel.ids import InstrumentId, OrderId, PlanId
+from services.kernel.ids import OrderId, PlanId
 
 # Shares of a statement in one event, so that it stays well below what audit takes.
 SHARES_PER_EVENT = 300
@@ -206,59 +202,6 @@ def venue_reported(record: BlockRecord, said: VenueReport) -> Event:
     return block_event("reported", record, **data)
 
 
-def order_unknown(venue_id: str, said: VenueReport) -> Event:
-    """Say that a venue reported about an order that is not ours."""
-    return Event(
-        "execution.break.found",
-        {},
-        {
-            "kind": "UNKNOWN_ORDER",
-            "venue_id": venue_id,
-            "client_order_id": said.client_order_id,
-            "report_id": said.report.report_id,
-        },
-    )
-
-
-def break_found(each: Break) -> Event:
-    """Say that our record and another's differ."""
-    return _break_event("found", each, kind=each.kind, ours=each.ours, theirs=each.theirs)
-
-
-def break_gone(each: Break) -> Event:
-    """Say that both agree again."""
-    return _break_event("gone", each, kind=each.kind)
-
-
-def break_assigned(each: Break, by: str) -> Event:
-    """Say who looks after a break, and who said so."""
-    return _break_event("assigned", each, owner=each.owner, by=by)
-
-
-def break_resolved(each: Break) -> Event:
-    """Say that a person settled a break, and how."""
-    return _break_event("resolved", each, by=each.resolver, note=each.note, ours=each.ours, theirs=each.theirs)
-
-
-def custodian_ingested(custodian: str, day: date, accounts: int) -> Event:
-    """Say that a custodian's statement came."""
-    return Event("execution.custodian.ingested", {}, {"custodian": custodian, "day": day, "accounts": accounts})
-
-
-def _break_event(what: str, each: Break, **data: JsonValue) -> Event:
-    subjects = {
-        name: value
-        for name, value in (
-            ("account", each.account_id),
-            ("instrument", each.instrument_id),
-            ("block", each.block_id),
-        )
-        if value
-    }
-    said: dict[str, JsonValue] = {"break_id": each.break_id, "party": each.party, "source": each.source, **data}
-    return Event(f"execution.break.{what}", subjects, said)
-
-
 def order_allocated(allocation: AllocationRecord, order: OrderRecord, replaced: AllocationRecord | None) -> Event:
     """Say what an account got of a block, by its order; and instead of what, after a correction or bust."""
     instead: dict[str, JsonValue] = {}
@@ -354,87 +297,12 @@ def order_closed(order: OrderRecord) -> Event:
     )
 
 
-def prices_ingested(prices: Sequence[ReferencePrice], updated: int) -> Event:
-    """Say that reference prices came, by the hash of what they say."""
-    said: list[JsonValue] = [
-        [each.instrument_id, each.price, each.currency] for each in sorted(prices, key=lambda each: each.instrument_id)
-    ]
-    data: dict[str, JsonValue] = {
-        "sources": sorted({each.source for each in prices}),
-        "as_of_time": max(each.as_of_time for each in prices),
-        "instruments": len(prices),
-        "updated": updated,
-        "content_hash": content_hash(canonical_json(said)),
-    }
-    return Event("execution.prices.ingested", {}, data)
-
-
-def volumes_ingested(volumes: Mapping[InstrumentId, Decimal], at: datetime, source: str) -> Event:
-    """Say that the market's volumes came, by the hash of what they say."""
-    said: list[JsonValue] = [[name, volumes[name]] for name in sorted(volumes)]
-    data: dict[str, JsonValue] = {
-        "source": source,
-        "as_of_time": at,
-        "instruments": len(volumes),
-        "content_hash": content_hash(canonical_json(said)),
-    }
-    return Event("execution.volumes.ingested", {}, data)
-
-
-def market_loaded(setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> Event:
-    """Say that the market of a simulated venue was set, by the hash of its prices."""
-    said: list[JsonValue] = [[name, prices[name]] for name in sorted(prices)]
-    data: dict[str, JsonValue] = {
-        "currency": setting.currency,
-        "spread_bps": setting.spread_bps,
-        "fee_bps": setting.fee_bps,
-        "seed": Decimal(setting.seed),
-        "fill_share_max": setting.fill_share_max,
-        "market_time": setting.market_time,
-        "instruments": len(prices),
-        "content_hash": content_hash(canonical_json(said)),
-    }
-    return Event("execution.sandbox.market_loaded", {}, data)
-
-
-def halted(halt: Halt) -> Event:
-    """Say that trading was restricted."""
-    data: dict[str, JsonValue] = {
-        "scope": halt.scope.kind,
-        "subject_id": halt.scope.subject_id,
-        "state": halt.state,
-        "why": halt.why,
-    }
-    return Event("execution.trading.halted", _scope_subjects(halt), data)
-
-
-def resumed(halt: Halt, why: str) -> Event:
-    """Say that a halt was lifted."""
-    data: dict[str, JsonValue] = {
-        "scope": halt.scope.kind,
-        "subject_id": halt.scope.subject_id,
-        "halted_by": halt.halted_by,
-        "why": why,
-    }
-    return Event("execution.trading.resumed", _scope_subjects(halt), data)
-
-
 def _plan_subjects(record: PlanRecord) -> dict[str, str]:
     plan = record.plan
     subjects: dict[str, str] = {"plan": plan.plan_id, "account": plan.account_id, "run": plan.run_id}
     if plan.household_id:
         subjects["household"] = plan.household_id
     return subjects
-
-
-def _scope_subjects(halt: Halt) -> dict[str, str]:
-    match halt.scope.kind:
-        case ScopeKind.ACCOUNT:
-            return {"account": halt.scope.subject_id}
-        case ScopeKind.INSTRUMENT:
-            return {"instrument": halt.scope.subject_id}
-        case ScopeKind.ALL | ScopeKind.VENUE:
-            return {}
 
 
 def _refusal(refusal: Refusal) -> dict[str, JsonValue]:

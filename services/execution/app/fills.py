@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from services.execution.app.break_events import order_unknown
 from services.execution.app.changes import Changes
 from services.execution.app.converting import RETRY_AFTER, Converting
 from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
 from services.execution.app.ending import ended_part, finished
-from services.execution.app.events import block_event, order_unknown, venue_reported
+from services.execution.app.events import block_event, venue_reported
 from services.execution.app.funding import FundingRules
 from services.execution.app.ports import Begin, Trace
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord

@@ -138,8 +138,12 @@ class Forming:
 
 def traded_pieces(pieces: Iterable[Piece], prices: Mapping[InstrumentId, ReferencePrice]) -> list[Piece]:
     """Return pieces on the terms on which they are traded; those whose rate is not known wait to be checked again."""
-    terms = [(piece, traded_terms(piece.terms, prices)) for piece in pieces]
-    return [replace(piece, terms=traded) for piece, traded in terms if traded is not None]
+    terms = ((piece, traded_terms(piece.terms, prices)) for piece in pieces)
+    return [
+        piece if traded is piece.terms else replace(piece, terms=traded)
+        for piece, traded in terms
+        if traded is not None
+    ]
 
 
 def block_record(

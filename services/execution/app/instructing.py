@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.events import allocation_answered, allocation_told_again, block_event
+from services.execution.app.next_instruction import next_instruction
 from services.execution.app.ports import Begin, Ledger, Trace
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord, next_instruction
+from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, InstructionState, VenuePort
 from services.execution.domain.errors import InstructionNotFound, InstructionNotRejected, VenueUnreachable

@@ -1,35 +1,30 @@
-"""What the use cases need from outside: a ledger, policy, and the trace of what they do; venues are in `venue_port`."""
+"""What the use cases need from outside: a ledger, policy, and the trace of what they do; venues are in `venue_port`.
+
+The ledger is one thing, because all of a transaction is written or none; its parts that stand alone are in `ledger_*`.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from services.execution.app.ledger_breaks import BreakLedger
+from services.execution.app.ledger_checks import CheckLedger
+from services.execution.app.ledger_instructions import InstructionLedger
 from services.execution.app.records import (
     AllocationId,
     AllocationRecord,
     BlockDetail,
     BlockRecord,
-    Break,
-    InstructionRecord,
-    KnownPlan,
     LifeState,
     OrderRecord,
-    Party,
-    PlanBasis,
-    PlanRecord,
     PlanReport,
 )
 from services.execution.app.venue_port import VenueReport
-from services.execution.domain.custody import Holdings
-from services.execution.domain.exchanges import Exchange
-from services.execution.domain.payment import Movement
-from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.sequencing import Funding
-from services.execution.domain.trading_state import Halt, Scope
-from services.execution.domain.words import ReferencePrice
+from services.execution.domain.trading_state import Scope
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 
@@ -100,7 +95,7 @@ class ShortPlan:
     waiting: tuple[OrderRecord, ...]
 
 
-class Ledger(Protocol):
+class Ledger(CheckLedger, InstructionLedger, BreakLedger, Protocol):
     """Execution's record within one transaction: all of it is written, or none."""
 
     async def lock(self) -> None:
@@ -117,90 +112,6 @@ class Ledger(Protocol):
 
     async def emit(self, *events: Event) -> None:
         """Tell audit, if the transaction commits."""
-        ...
-
-    # Plans and what they are checked against.
-
-    async def plans(self, plan_ids: Collection[PlanId]) -> dict[PlanId, KnownPlan]:
-        """Return the plans submitted before."""
-        ...
-
-    async def plan_bases(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanBasis]:
-        """Return what plans rest on; those not known are missing."""
-        ...
-
-    async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
-        """Record plans."""
-        ...
-
-    async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
-        """Return what was ordered on `day`."""
-        ...
-
-    async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
-        """Count what is ordered on `day`."""
-        ...
-
-    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, ReferencePrice]:
-        """Return our reference prices."""
-        ...
-
-    async def put_prices(self, prices: Sequence[ReferencePrice]) -> int:
-        """Keep those that are newer than what is known, and return how many were."""
-        ...
-
-    async def put_closes(self, prices: Sequence[ReferencePrice], exchange: Exchange) -> None:
-        """Keep the last price of each instrument on each of the exchange's dates."""
-        ...
-
-    async def benchmarks(self, order_ids: Collection[OrderId], bucket: timedelta) -> dict[OrderId, Benchmarks]:
-        """Return what the orders' allocations would have cost at the market's prices; buckets are so long."""
-        ...
-
-    async def put_volumes(
-        self,
-        volumes: Mapping[InstrumentId, Decimal],
-        bucket_time: datetime,
-        values: Mapping[InstrumentId, Decimal] | None = None,
-    ) -> None:
-        """Record what was traded in a bucket of time so far, and for how much; less than is known changes nothing."""
-        ...
-
-    async def volumes(
-        self, instrument_ids: Collection[InstrumentId], bucket_time: datetime
-    ) -> dict[InstrumentId, Decimal]:
-        """Return what was traded in a bucket of time so far; instruments we were told nothing of are missing."""
-        ...
-
-    async def volume_curves(
-        self, instrument_ids: Collection[InstrumentId], before: datetime
-    ) -> dict[InstrumentId, dict[int, Decimal]]:
-        """Return what was traded on average in each bucket of the four weeks before the day of `before`.
-
-        Buckets are named by their second of the day, UTC.
-        """
-        ...
-
-    async def unsettled(self, account_ids: Collection[AccountId], day: date) -> dict[AccountId, list[Movement]]:
-        """Return what accounts traded that settles after `day`, as `payment.unpaid` takes it; others are missing."""
-        ...
-
-    async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
-        """Return what accounts have open orders in."""
-        ...
-
-    # Trading state.
-
-    async def halts(self) -> dict[Scope, Halt]:
-        """Return the halts in force."""
-        ...
-
-    async def put_halt(self, halt: Halt) -> None:
-        """Set a halt, in place of another of the same scope."""
-        ...
-
-    async def remove_halt(self, scope: Scope) -> None:
-        """Lift a halt."""
         ...
 
     # Orders.
@@ -374,36 +285,8 @@ class Ledger(Protocol):
         """Return what was shared out of each of the blocks, as it counts now."""
         ...
 
-    # What venues are told of the shares.
-
-    async def instructions(self, block_ids: Collection[BlockId]) -> list[InstructionRecord]:
-        """Return what a venue was, or is to be, told of blocks' shares, oldest first."""
-        ...
-
-    async def instruction(self, allocation_id: str) -> InstructionRecord | None:
-        """Return and lock an instruction."""
-        ...
-
-    async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
-        """Record that a venue is to be told who got what."""
-        ...
-
-    async def save_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
-        """Record how instructions changed."""
-        ...
-
-    async def instructions_to_send(
-        self, venue_id: VenueId, limit: int
-    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
-        """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
-        ...
-
-    async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
-        """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""
-        ...
-
-    async def failed_instructions(self, venue_id: VenueId, before: datetime) -> list[InstructionRecord]:
-        """Return what a venue rejected, or has not answered since `before`, unless another took its place."""
+    async def benchmarks(self, order_ids: Collection[OrderId], bucket: timedelta) -> dict[OrderId, Benchmarks]:
+        """Return what the orders' allocations would have cost at the market's prices; buckets are so long."""
         ...
 
     async def append_reports(
@@ -414,61 +297,6 @@ class Ledger(Protocol):
 
     async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
         """Return the stream of plan reports after a position."""
-        ...
-
-    # What others' records say differently.
-
-    async def see_breaks(self, breaks: Sequence[Break]) -> list[Break]:
-        """Record breaks that are there now, and return those that are news.
-
-        One that a person resolved stays resolved while both sides say the same.
-        """
-        ...
-
-    async def unseen_breaks(
-        self, party: Party, source: str, before: datetime, account_ids: Collection[AccountId] | None
-    ) -> list[Break]:
-        """Resolve what was not seen since `before` and is of the accounts, or of any; return what that was."""
-        ...
-
-    async def breaks(self, *, resolved: bool, owner: str, after: str, limit: int) -> list[Break]:
-        """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
-        ...
-
-    async def break_(self, break_id: str) -> Break | None:
-        """Return and lock a break."""
-        ...
-
-    async def save_break(self, each: Break) -> None:
-        """Record who owns a break and how it was resolved."""
-        ...
-
-    async def broken(
-        self, account_ids: Collection[AccountId], grace: timedelta
-    ) -> frozenset[tuple[AccountId, InstrumentId | None]]:
-        """Return in what the accounts have open breaks; None for their cash.
-
-        A break with a venue counts when it was still there `grace` after it was found.
-        """
-        ...
-
-    async def custodian_accounts(
-        self, custodian: str, account_ids: Collection[AccountId]
-    ) -> dict[AccountId, tuple[date, Holdings]]:
-        """Return what a custodian said of accounts last, and of which day; those it never spoke of are missing."""
-        ...
-
-    async def put_custodian_accounts(self, custodian: str, day: date, accounts: Mapping[AccountId, Holdings]) -> None:
-        """Record what a custodian says of accounts."""
-        ...
-
-    async def traded(
-        self, custodian: str, account_ids: Collection[AccountId], after: date, until: date
-    ) -> list[AllocationRecord]:
-        """Return what accounts at a custodian were allocated with a trade date after one day and up to another.
-
-        As it counts now; where all of it was busted, both the last that was not and that nothing is left.
-        """
         ...
 
     async def orders_by_state(self) -> dict[LifeState, int]:

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from services.execution.app.events import break_assigned, break_found, break_gone, break_resolved, custodian_ingested
+from services.execution.app.break_events import (
+    break_assigned,
+    break_found,
+    break_gone,
+    break_resolved,
+    custodian_ingested,
+)
 from services.execution.app.ports import Begin
 from services.execution.app.records import AllocationRecord, Break, Party, VenueBreak
 from services.execution.app.venue_breaks import venue_breaks

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.execution.app.changes import Changes
-from services.execution.app.events import block_event, halted, market_loaded, prices_ingested, resumed, volumes_ingested
+from services.execution.app.events import block_event
 from services.execution.app.funding import FundingRules
+from services.execution.app.market_events import halted, market_loaded, prices_ingested, resumed, volumes_ingested
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.scheduling import bucket_of

@@ -32,7 +32,7 @@ from services.execution.app.venue_port import VenueReport
 from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind
-from services.execution.store import rows
+from services.execution.store import break_rows, rows
 from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.tables import (
     account_order,
@@ -294,7 +294,7 @@ class Blocks:
             .where(instruction.c.block_id == block_id)
             .order_by(instruction.c.create_time, instruction.c.allocation_id)
         )
-        return BlockDetail(found[0], tuple(given), tuple(rows.instruction_of(row) for row in told))
+        return BlockDetail(found[0], tuple(given), tuple(break_rows.instruction_of(row) for row in told))
 
     async def blocks(self, block_ids: Collection[BlockId]) -> list[BlockRecord]:
         """Return and lock blocks with all their reports, by id."""

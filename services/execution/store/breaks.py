@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import AllocationRecord, Break, Party
 from services.execution.domain.custody import Holdings
-from services.execution.store import rows
+from services.execution.store import break_rows, rows
 from services.execution.store.blocks import TERMS, replaced
 from services.execution.tables import allocation, block, block_share, custodian_account, reconciliation_break
 from services.kernel.ids import AccountId, InstrumentId
@@ -54,14 +54,14 @@ class Breaks:
                     "note": case((settled, _KEPT.note), else_=""),
                 },
             ),
-            [rows.break_values(each) for each in breaks],
+            [break_rows.break_values(each) for each in breaks],
         )
         found = await self._connection.execute(
             select(*_KEPT).where(
                 _KEPT.break_id == func.any([each.break_id for each in breaks]), _KEPT.resolve_time.is_(None)
             )
         )
-        return [rows.break_of(row) for row in found if row.break_id not in open_before]
+        return [break_rows.break_of(row) for row in found if row.break_id not in open_before]
 
     async def unseen_breaks(
         self, party: Party, source: str, before: datetime, account_ids: Collection[AccountId] | None
@@ -75,7 +75,7 @@ class Breaks:
         gone = await self._connection.execute(
             update(reconciliation_break).where(which).values(resolve_time=before, note="agrees again").returning(*_KEPT)
         )
-        return [rows.break_of(row) for row in gone]
+        return [break_rows.break_of(row) for row in gone]
 
     async def breaks(self, *, resolved: bool, owner: str, after: str, limit: int) -> list[Break]:
         """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
@@ -85,13 +85,13 @@ class Breaks:
         if owner:
             which &= _KEPT.owner == owner
         found = await self._connection.execute(select(*_KEPT).where(which).order_by(_KEPT.break_id).limit(limit))
-        return [rows.break_of(row) for row in found]
+        return [break_rows.break_of(row) for row in found]
 
     async def break_(self, break_id: str) -> Break | None:
         """Return and lock a break."""
         found = await self._connection.execute(select(*_KEPT).where(_KEPT.break_id == break_id).with_for_update())
         row = found.one_or_none()
-        return None if row is None else rows.break_of(row)
+        return None if row is None else break_rows.break_of(row)
 
     async def save_break(self, each: Break) -> None:
         """Record who owns a break and how it was resolved."""

@@ -12,7 +12,7 @@ from services.execution.domain.exchanges import Exchange
 from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
-from services.execution.store import rows
+from services.execution.store import plan_rows
 from services.execution.store.bulk import insert_rows
 from services.execution.tables import (
     account_order,
@@ -67,7 +67,7 @@ class Checks:
         found = await self._connection.execute(
             select(plan.c.plan_id, plan.c.payload_hash, plan.c.refusals).where(plan.c.plan_id.in_(list(plan_ids)))
         )
-        return {known.plan_id: known for known in map(rows.known_plan, found)}
+        return {known.plan_id: known for known in map(plan_rows.known_plan, found)}
 
     async def plan_bases(self, plan_ids: Collection[PlanId]) -> dict[PlanId, PlanBasis]:
         """Return what plans rest on."""
@@ -78,11 +78,11 @@ class Checks:
                 plan.c.plan_id == func.any(sorted(plan_ids))
             )
         )
-        return {basis.plan_id: basis for basis in map(rows.basis_of, found)}
+        return {basis.plan_id: basis for basis in map(plan_rows.basis_of, found)}
 
     async def add_plans(self, plans: Sequence[PlanRecord]) -> None:
         """Record plans."""
-        await insert_rows(self._connection, plan, [rows.plan_values(each) for each in plans])
+        await insert_rows(self._connection, plan, [plan_rows.plan_values(each) for each in plans])
 
     async def usage(self, day: date, keys: Collection[LimitKey]) -> dict[LimitKey, Usage]:
         """Return what was ordered on `day`."""
@@ -129,13 +129,13 @@ class Checks:
                 reference_price.c.source,
             ).where(reference_price.c.instrument_id.in_(sorted(instrument_ids)))
         )
-        return {price.instrument_id: price for price in map(rows.price_of, found)}
+        return {price.instrument_id: price for price in map(plan_rows.price_of, found)}
 
     async def put_prices(self, prices: Sequence[ReferencePrice]) -> int:
         """Keep those that are newer than what is known, and return how many were."""
         if not prices:
             return 0
-        statement = upsert(reference_price).values([rows.price_values(each) for each in prices])
+        statement = upsert(reference_price).values([plan_rows.price_values(each) for each in prices])
         newer = statement.on_conflict_do_update(
             index_elements=[reference_price.c.instrument_id],
             set_={name: statement.excluded[name] for name in ("price", "currency", "as_of_time", "source")},
@@ -249,11 +249,11 @@ class Checks:
         found = await self._connection.execute(
             select(halt.c.kind, halt.c.subject_id, halt.c.state, halt.c.halted_by, halt.c.halt_time, halt.c.why)
         )
-        return {each.scope: each for each in map(rows.halt_of, found)}
+        return {each.scope: each for each in map(plan_rows.halt_of, found)}
 
     async def put_halt(self, each: Halt) -> None:
         """Set a halt, in place of another of the same scope."""
-        statement = upsert(halt).values(rows.halt_values(each))
+        statement = upsert(halt).values(plan_rows.halt_values(each))
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[halt.c.kind, halt.c.subject_id],

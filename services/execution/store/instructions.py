@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Integer, Select, UnaryExpression, bindpara
 
 from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
 from services.execution.app.venue_port import InstructionState
-from services.execution.store import rows
+from services.execution.store import break_rows
 from services.execution.store.blocks import Blocks
 from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.tables import instruction
@@ -38,11 +38,11 @@ class Instructions(Blocks):
 
     async def add_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
         """Record that a venue is to be told who got what."""
-        await insert_rows(self._connection, instruction, [rows.instruction_values(each) for each in instructions])
+        await insert_rows(self._connection, instruction, [break_rows.instruction_values(each) for each in instructions])
 
     async def save_instructions(self, instructions: Sequence[InstructionRecord]) -> None:
         """Record how instructions changed."""
-        values = [rows.instruction_changes(each) for each in instructions]
+        values = [break_rows.instruction_changes(each) for each in instructions]
         await update_rows(self._connection, instruction, "allocation_id", values)
 
     async def instructions_to_send(
@@ -64,7 +64,7 @@ class Instructions(Blocks):
             .where(_KEPT.block_id == func.any(sorted(block_ids)))
             .order_by(_KEPT.create_time, _KEPT.allocation_id)
         )
-        return [rows.instruction_of(row) for row in found]
+        return [break_rows.instruction_of(row) for row in found]
 
     async def instruction(self, allocation_id: str) -> InstructionRecord | None:
         """Return and lock an instruction."""
@@ -72,7 +72,7 @@ class Instructions(Blocks):
             select(*_KEPT).where(_KEPT.allocation_id == allocation_id).with_for_update()
         )
         row = found.one_or_none()
-        return None if row is None else rows.instruction_of(row)
+        return None if row is None else break_rows.instruction_of(row)
 
     async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:
         """Return and lock what a venue was told without a final answer, newest first; what others lock is left out."""
@@ -91,8 +91,8 @@ class Instructions(Blocks):
             )
             .order_by(_KEPT.allocation_id)
         )
-        return [rows.instruction_of(row) for row in found]
+        return [break_rows.instruction_of(row) for row in found]
 
     async def _instructions(self, which: Select[Any], venue_id: VenueId, limit: int) -> list[InstructionRecord]:
         found = await self._connection.execute(which, {"venue_id": venue_id, "limit": limit})
-        return [rows.instruction_of(row) for row in found]
+        return [break_rows.instruction_of(row) for row in found]

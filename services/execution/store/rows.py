@@ -13,99 +13,20 @@ from services.execution.app.records import (
     AllocationRecord,
     BlockRecord,
     BlockSummary,
-    Break,
-    InstructionRecord,
-    KnownPlan,
     OrderRecord,
-    Party,
-    PlanBasis,
-    PlanRecord,
     Timetable,
     summary_of,
 )
 from services.execution.app.report_text import report_of
-from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Terms
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.payment import Movement
-from services.execution.domain.pretrade import Reason, Refusal
-from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
-from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, Side, TimeInForce
-from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
+from services.execution.domain.words import Algorithm, OrderType, Side, TimeInForce
+from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId, VenueId
 
 Values = dict[str, Any]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
-
-
-def plan_values(record: PlanRecord) -> Values:
-    """Return the row of a submitted plan."""
-    plan = record.plan
-    return {
-        "plan_id": plan.plan_id,
-        "payload": record.payload,
-        "payload_hash": record.payload_hash,
-        "key_id": record.signature.key_id,
-        "signature": record.signature.value,
-        "run_id": plan.run_id,
-        "account_id": plan.account_id,
-        # Below 0 where sells must bring cash before buys may use any.
-        "available_cash": plan.opening_cash,
-        "currency": plan.currency,
-        "accepted": record.accepted,
-        "refusals": [[each.reason, each.description, each.instrument_id] for each in record.refusals],
-        "trace_parent": record.trace_parent,
-        "submit_time": record.submit_time,
-        "policy_version_hashes": list(plan.policy_version_hashes),
-    }
-
-
-def known_plan(row: AnyRow) -> KnownPlan:
-    """Return what we said to a plan."""
-    refusals = tuple(
-        Refusal(Reason(reason), description, None if instrument_id is None else InstrumentId(instrument_id))
-        for reason, description, instrument_id in row.refusals
-    )
-    return KnownPlan(PlanId(row.plan_id), row.payload_hash, refusals)
-
-
-def basis_of(row: AnyRow) -> PlanBasis:
-    """Return what a plan rests on."""
-    return PlanBasis(PlanId(row.plan_id), AccountId(row.account_id), tuple(map(PolicyHash, row.policy_version_hashes)))
-
-
-def price_values(price: ReferencePrice) -> Values:
-    """Return the row of a reference price."""
-    return {
-        "instrument_id": price.instrument_id,
-        "price": price.price,
-        "currency": price.currency,
-        "as_of_time": price.as_of_time,
-        "source": price.source,
-    }
-
-
-def price_of(row: AnyRow) -> ReferencePrice:
-    """Return a reference price."""
-    return ReferencePrice(InstrumentId(row.instrument_id), row.price, row.currency, row.as_of_time, row.source)
-
-
-def halt_values(halt: Halt) -> Values:
-    """Return the row of a halt."""
-    return {
-        "kind": halt.scope.kind,
-        "subject_id": halt.scope.subject_id,
-        "state": halt.state,
-        "halted_by": halt.halted_by,
-        "halt_time": halt.halt_time,
-        "why": halt.why,
-    }
-
-
-def halt_of(row: AnyRow) -> Halt:
-    """Return a halt."""
-    scope = Scope(ScopeKind(row.kind), row.subject_id)
-    return Halt(scope, TradingState(row.state), row.halted_by, row.halt_time, row.why)
 
 
 def terms_values(terms: Terms) -> Values:
@@ -414,87 +335,4 @@ def movement_of(row: AnyRow) -> Movement:
         amount=row.amount + row.fees if side is Side.BUY else row.amount - row.fees,
         trade_date=row.trade_date,
         settlement_date=row.settlement_date,
-    )
-
-
-def break_values(each: Break) -> Values:
-    """Return the row of a break."""
-    return {
-        "break_id": each.break_id,
-        "party": each.party,
-        "source": each.source,
-        "kind": each.kind,
-        "account_id": each.account_id,
-        "instrument_id": each.instrument_id,
-        "block_id": each.block_id,
-        "client_order_id": each.client_order_id,
-        "ours": each.ours,
-        "theirs": each.theirs,
-        "find_time": each.find_time,
-        "see_time": each.see_time,
-        "owner": each.owner,
-        "resolve_time": each.resolve_time,
-        "resolver": each.resolver,
-        "note": each.note,
-    }
-
-
-def break_of(row: AnyRow) -> Break:
-    """Return a break."""
-    return Break(
-        break_id=row.break_id,
-        party=Party(row.party),
-        source=row.source,
-        kind=row.kind,
-        account_id=None if row.account_id is None else AccountId(row.account_id),
-        instrument_id=None if row.instrument_id is None else InstrumentId(row.instrument_id),
-        block_id=None if row.block_id is None else BlockId(row.block_id),
-        client_order_id=row.client_order_id,
-        ours=row.ours,
-        theirs=row.theirs,
-        find_time=row.find_time,
-        see_time=row.see_time,
-        owner=row.owner,
-        resolve_time=row.resolve_time,
-        resolver=row.resolver,
-        note=row.note,
-    )
-
-
-def instruction_values(each: InstructionRecord) -> Values:
-    """Return the row of an allocation instruction."""
-    return {
-        "block_id": each.block_id,
-        "venue_id": each.venue_id,
-        "client_order_id": each.client_order_id,
-        "replaces": each.replaces,
-        "trade_date": each.trade_date,
-        "create_time": each.create_time,
-        **instruction_changes(each),
-    }
-
-
-def instruction_changes(each: InstructionRecord) -> Values:
-    """Return what of an allocation instruction's row may change, and its key."""
-    return {
-        "allocation_id": each.allocation_id,
-        "state": each.state,
-        "why": each.why,
-        "update_time": each.update_time,
-    }
-
-
-def instruction_of(row: AnyRow) -> InstructionRecord:
-    """Return an allocation instruction."""
-    return InstructionRecord(
-        allocation_id=row.allocation_id,
-        block_id=BlockId(row.block_id),
-        venue_id=VenueId(row.venue_id),
-        client_order_id=row.client_order_id,
-        create_time=row.create_time,
-        update_time=row.update_time,
-        replaces=row.replaces,
-        trade_date=row.trade_date,
-        state=InstructionState(row.state),
-        why=row.why,
     )
