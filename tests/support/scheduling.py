@@ -14,8 +14,15 @@ GROUPS = {
     "tests/system/test_rebalance.py": TRADING,
     "tests/local/test_stack.py": TRADING,
     "tests/system/": ASKED,
-    # One service, and one QuickFIX, serve all tests of their file.
-    "tests/execution/api/test_fix_service.py": "fix service",
+    # The server that forks the processes of a system (`forked.py`) forks theirs as well: it imports for four seconds.
+    # They come after the tests of the system, which end it. One service serves all tests of the first of these files.
+    "tests/execution/api/test_fix_service.py": ASKED,
+    "tests/execution/fix/test_kills.py": ASKED,
+    "tests/audit/test_kills.py": TRADING,
+    "tests/execution/test_fix_process.py": TRADING,
+    "tests/execution/test_process.py": TRADING,
+    "tests/policy/test_process.py": TRADING,
+    # One QuickFIX serves all tests of its file.
     "tests/execution/venues/test_fix44_counterparties.py": "fix counterparties",
     # Compiling takes ten seconds: once.
     "tests/decision/domain/kernel/": "kernel",
