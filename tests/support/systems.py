@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tests.support.system import System
 
 TRADING, ASKED = "trading_system", "asked_system"
-# Accounts of a test that kills a service, and how many such tests there are.
-KILLED_ACCOUNTS, KILLS = 8, 4
+# Accounts of a run in which services are killed, and how many such runs there are.
+KILLED_ACCOUNTS, KILLS = 16, 2
 # The last accounts, the large one among them, are for the rebalance that nothing disturbs.
 WHOLE_ACCOUNTS = 24
 ASKED_ACCOUNTS = 8

@@ -22,30 +22,28 @@ def trading(found: run.Run) -> bool:
     return found.state != run.Run.STATE_DECIDING
 
 
-# Which service dies when; decision in both of its halves of a run.
+# Which service dies when, one after the other in one run; decision in both of its halves.
 CASES = [
-    ("policy", [at_once]),
-    ("decision", [decided_some, trading]),
-    ("execution", [trading]),
-    ("audit", [decided_some]),
+    [("policy", at_once), ("decision", decided_some), ("decision", trading)],
+    [("audit", decided_some), ("execution", trading)],
 ]
 
 
-def accounts_of(system: System, case: tuple) -> list[str]:
+def accounts_of(system: System, case: list) -> list[str]:
     """The accounts that nobody trades but this case."""
     assert len(CASES) == KILLS
     first = CASES.index(case) * KILLED_ACCOUNTS
     return [client.account_id for client in system.scenario.clients[first : first + KILLED_ACCOUNTS]]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(service for service, _ in case))
 async def test_the_others_serve_without_a_killed_service_and_the_run_ends_as_if_nothing_had_happened(
     trading_system, case
 ):
-    system, (service, moments), accounts = trading_system, case, accounts_of(trading_system, case)
+    system, accounts = trading_system, accounts_of(trading_system, case)
     await system.whole()
     started = await system.start_run(account_ids=accounts)
-    for when in moments:
+    for service, when in case:
         await system.run_when(started.run_id, when)
 
         system.stack.kill(service)
