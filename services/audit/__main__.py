@@ -5,8 +5,8 @@ import asyncio
 import os
 import sys
 
-from services.audit.config import AuditSettings
-from services.audit.main import check, main, migrate, signing_keys
+from services.audit.config import AuditSettings, signing_keys
+from services.audit.main import check, main, migrate
 from services.runtime.server import run
 
 

@@ -1,4 +1,4 @@
-"""What the audit service can be told by its environment."""
+"""What the audit service can be told by its environment, and with which keys it signs by that."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
-from services.audit.domain.logs import LOG_NAME_PATTERN
+from services.audit.domain.checkpoint import open_checkpoint
+from services.audit.domain.logs import EVENTS, LOG_NAME_PATTERN, OWN, default_origin
+from services.audit.domain.signed_note import SigningKey, VerifierKey
+from services.kernel.signing import read_private_key
 from services.runtime.settings import ServiceSettings
 
 _ORIGIN_PATTERN = r"^[^\s+]+$"
@@ -97,3 +100,48 @@ class AuditSettings(ServiceSettings):
     witness_interval_s: float = Field(default=1.0, gt=0, le=3_600)
     # From this age of the newest witnessed checkpoint on there is an alarm, in seconds.
     witness_age_s_max: float = Field(default=60.0, gt=0, le=86_400)
+
+
+def continued_key(settings: AuditSettings, name: str = EVENTS) -> VerifierKey | None:
+    """Return the key of the origin that the log `name` continues; None when it continues none.
+
+    A log whose origin follows that of `events` continues with it, and its old key is derived as the new one is.
+    """
+    if settings.log_continues is None:
+        return None
+    continued = VerifierKey.parse(settings.log_continues)
+    said = settings.logs.get(name)
+    if name == EVENTS:
+        return continued
+    if said is not None and said.origin is not None:
+        return None
+    events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+    return events.derived(default_origin(continued.name, name)).verifier_key
+
+
+def last_note(settings: AuditSettings) -> str | None:
+    """Return the last checkpoint that the continued origin is known to have published.
+
+    Raises:
+        NoteInvalid: It is not signed by that origin.
+    """
+    key, file = continued_key(settings), settings.log_continues_checkpoint_file
+    if key is None or file is None:
+        return None
+    note = file.read_text()
+    open_checkpoint(note, origin=key.name, keys=[key])
+    return note
+
+
+def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
+    """Return the key that signs each log's checkpoints, by the log's name; the key's name is the log's origin."""
+    events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
+    keys = {EVENTS: events}
+    for name in {*OWN, *settings.logs} - {EVENTS}:
+        said = settings.logs.get(name)
+        origin = (said and said.origin) or default_origin(settings.log_origin, name)
+        if said is not None and said.key_file is not None:
+            keys[name] = SigningKey(origin, read_private_key(said.key_file.read_bytes()))
+        else:
+            keys[name] = events.derived(origin)
+    return dict(sorted(keys.items()))

@@ -57,17 +57,16 @@ from services.audit.app import (
 )
 from services.audit.app.closer import nothing_destroyed
 from services.audit.app.monitor import ClockSource
-from services.audit.app.witnesses import Witnesses, WitnessObserver
-from services.audit.clients import DatabaseClock, HttpWitness, NtpClock
-from services.audit.config import AuditSettings
-from services.audit.domain.checkpoint import SignedCheckpoint, open_checkpoint
+from services.audit.app.witnesses import Witnesses
+from services.audit.clients import Alarms, DatabaseClock, HttpWitness, NtpClock, Watch, WitnessWatch
+from services.audit.config import AuditSettings, continued_key, last_note, signing_keys
+from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.errors import LogWriterElsewhere
-from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS, default_origin
-from services.audit.domain.monitoring import ALARM_US, Measurement
+from services.audit.domain.logs import ACCESS, EVENTS, OWN, RECORDS
 from services.audit.domain.records import Records
 from services.audit.domain.reports.base import GROUP, Report
-from services.audit.domain.signed_note import SigningKey, VerifierKey
+from services.audit.domain.signed_note import SigningKey
 from services.audit.store import (
     PostgresCloses,
     PostgresContents,
@@ -84,174 +83,14 @@ from services.audit.store import (
     elect,
     read_wrapping_key,
 )
-from services.kernel.errors import Unreachable
-from services.kernel.signing import read_private_key
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.logging import get_logger
 from services.runtime.migrations import run_migrations
 from services.runtime.server import AddToServer, Servicer, serve
-from services.runtime.telemetry import counter, level
 from services.runtime.workers import Worker
 
 log = get_logger()
-
-# The first say where to look.
-FINDINGS_LOGGED_MAX = 100
-
-
-class Watch:
-    """Wakes followers when the log grows, and shows operators what its writer does."""
-
-    def __init__(self, name: str, growing: Growing) -> None:
-        """Wake those who wait for `growing`, and speak of the log `name`."""
-        self._labels = {"log": name}
-        self._growing = growing
-        self._why_not: str | None = None
-        self._entries = counter("evenkeel.audit.entries", "{entry}", "Entries appended.")
-        self._commits = counter("evenkeel.audit.commits", "{commit}", "Commits, each of which covers many callers.")
-        self._findings = counter("evenkeel.audit.scrub.findings", "{finding}", "What is stored and must not be so.")
-        self._size = level("evenkeel.audit.log.size", "{entry}", "Size of the log that this process last held.")
-
-    def elected(self, checkpoint: SignedCheckpoint) -> None:
-        """Say that this process holds the log."""
-        self._size.set(checkpoint.checkpoint.size, self._labels)
-        self._why_not = None
-        log.info("log held", origin=checkpoint.checkpoint.origin, size=checkpoint.checkpoint.size)
-
-    def committed(self, checkpoint: SignedCheckpoint, entries: int) -> None:
-        """Count the entries, and wake followers."""
-        self._size.set(checkpoint.checkpoint.size, self._labels)
-        self._entries.add(entries, self._labels)
-        self._commits.add(1, self._labels)
-        self._growing.announce()
-
-    def lost(self, reason: Unreachable) -> None:
-        """Say once why this process does not hold the log."""
-        if reason.message != self._why_not:
-            self._why_not = reason.message
-            cause = None if reason.__cause__ is None else f"{type(reason.__cause__).__name__}: {reason.__cause__}"
-            log.warning("log not held", **self._labels, why=reason.message, cause=cause)
-
-    def scrubbed(self, report: ScrubReport) -> None:
-        """Say what a scrub found; anything at all needs a person."""
-        self._findings.add(report.finding_count, self._labels)
-        if not report.finding_count:
-            log.info("log scrubbed", **self._labels, size=report.size, root=report.root.hex())
-            return
-        for finding in report.findings[:FINDINGS_LOGGED_MAX]:
-            log.error("log bent", **self._labels, where=finding.where, what=finding.what)
-        log.error(
-            "log scrubbed", **self._labels, size=report.size, root=report.root.hex(), findings=report.finding_count
-        )
-
-
-class WitnessWatch:
-    """Shows operators how old the newest witnessed checkpoint is, and says what is wrong with a witness."""
-
-    def __init__(self, name: str, age_s_max: float) -> None:
-        """Speak of the log `name`; from `age_s_max` on there is an alarm."""
-        self._labels = {"log": name}
-        self._age_s_max = age_s_max
-        self._age = level("evenkeel.audit.witness.age", "s", "Age of the newest checkpoint that enough witnesses saw.")
-        self._late = level("evenkeel.audit.witness.late", "1", "1 when that age is above its limit, else 0.")
-        self._alarmed = False
-        self.observer = WitnessObserver(self.aged, self.troubled)
-
-    def aged(self, age_s: float) -> None:
-        """Note the age; say once that it became too old, and once that it is well again."""
-        late = age_s > self._age_s_max
-        self._age.set(age_s, self._labels)
-        self._late.set(int(late), self._labels)
-        if late and not self._alarmed:
-            log.error("witnesses late", **self._labels, age_s=round(age_s, 1), limit_s=self._age_s_max)
-        if self._alarmed and not late:
-            log.info("witnesses well again", **self._labels, age_s=round(age_s, 1))
-        self._alarmed = late
-
-    def troubled(self, witness: str, why: str) -> None:
-        """Say what is wrong with a witness."""
-        log.warning("witness troubled", **self._labels, witness=witness, why=why)
-
-
-class Alarms:
-    """Shows operators which producers are silent, and which clocks are off."""
-
-    def __init__(self) -> None:
-        """Measure."""
-        self._silent = level("evenkeel.audit.producers.silent", "{producer}", "Producers that do not speak.")
-        self._offset = level("evenkeel.audit.clock.offset", "us", "How far audit's clock is ahead of another.")
-        self._known: frozenset[str] = frozenset()
-
-    def silent(self, producers: Sequence[str]) -> None:
-        """Say once of each producer that it is silent, and that it speaks again."""
-        self._silent.set(len(producers))
-        now = frozenset(producers)
-        for name in sorted(now - self._known):
-            log.error("producer silent", producer=name)
-        for name in sorted(self._known - now):
-            log.info("producer speaks again", producer=name)
-        self._known = now
-
-    def clock(self, measurement: Measurement) -> None:
-        """Show the offset; half of what is allowed needs a person."""
-        self._offset.set(measurement.offset_us, {"source": measurement.source})
-        if abs(measurement.offset_us) >= ALARM_US:
-            log.error(
-                "clocks apart",
-                source=measurement.source,
-                offset_us=measurement.offset_us,
-                uncertainty_us=measurement.uncertainty_us,
-            )
-
-    def clock_lost(self, reason: Unreachable) -> None:
-        """Say that a clock does not answer."""
-        log.warning("clock not checked", why=reason.message)
-
-
-def continued_key(settings: AuditSettings, name: str = EVENTS) -> VerifierKey | None:
-    """Return the key of the origin that the log `name` continues; None when it continues none.
-
-    A log whose origin follows that of `events` continues with it, and its old key is derived as the new one is.
-    """
-    if settings.log_continues is None:
-        return None
-    continued = VerifierKey.parse(settings.log_continues)
-    said = settings.logs.get(name)
-    if name == EVENTS:
-        return continued
-    if said is not None and said.origin is not None:
-        return None
-    events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
-    return events.derived(default_origin(continued.name, name)).verifier_key
-
-
-def last_note(settings: AuditSettings) -> str | None:
-    """Return the last checkpoint that the continued origin is known to have published.
-
-    Raises:
-        NoteInvalid: It is not signed by that origin.
-    """
-    key, file = continued_key(settings), settings.log_continues_checkpoint_file
-    if key is None or file is None:
-        return None
-    note = file.read_text()
-    open_checkpoint(note, origin=key.name, keys=[key])
-    return note
-
-
-def signing_keys(settings: AuditSettings) -> Mapping[str, SigningKey]:
-    """Return the key that signs each log's checkpoints, by the log's name; the key's name is the log's origin."""
-    events = SigningKey(settings.log_origin, read_private_key(settings.log_key_file.read_bytes()))
-    keys = {EVENTS: events}
-    for name in {*OWN, *settings.logs} - {EVENTS}:
-        said = settings.logs.get(name)
-        origin = (said and said.origin) or default_origin(settings.log_origin, name)
-        if said is not None and said.key_file is not None:
-            keys[name] = SigningKey(origin, read_private_key(said.key_file.read_bytes()))
-        else:
-            keys[name] = events.derived(origin)
-    return dict(sorted(keys.items()))
 
 
 async def migrate(settings: AuditSettings) -> None:

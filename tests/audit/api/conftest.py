@@ -28,9 +28,10 @@ from services.audit.app import (
     Queries,
     Sequencer,
 )
+from services.audit.clients import Watch
 from services.audit.config import AuditSettings
 from services.audit.domain.logs import ACCESS, EVENTS
-from services.audit.main import Watch, assemble
+from services.audit.main import assemble
 from services.audit.store import PostgresCloses, PostgresReader, elect
 from services.runtime.client import connect
 from services.runtime.clock import SystemClock

@@ -5,10 +5,10 @@ import pytest
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from services.audit.app import scrub
+from services.audit.config import continued_key
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from services.audit.domain.continuing import CONTINUED_KIND
 from services.audit.domain.signed_note import NoteInvalid, SigningKey
-from services.audit.main import continued_key
 from services.audit.store import PostgresContents
 from tests.audit.api.conftest import message_of, started
 from tests.audit.builders import KEY, some_events

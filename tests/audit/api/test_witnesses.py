@@ -11,11 +11,10 @@ from evenkeel.audit.v1 import audit_service_pb2 as log_pb
 from evenkeel.audit.v1 import witness_service_pb2 as pb
 from evenkeel.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from evenkeel.audit.v1.witness_service_pb2_grpc import WitnessServiceStub
-from services.audit.config import WitnessSettings
+from services.audit.config import WitnessSettings, signing_keys
 from services.audit.domain.checkpoint import Checkpoint, sign_checkpoint
 from services.audit.domain.cosignature import Cosigner
 from services.audit.domain.witness import AddCheckpoint
-from services.audit.main import signing_keys
 from tests.audit.api.conftest import message_of, started
 from tests.audit.api.test_audit_service import refused, until
 from tests.audit.builders import KEY, some_events

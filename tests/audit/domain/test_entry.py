@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.domain.entry import (
@@ -64,7 +64,8 @@ def test_the_body_is_canonical_and_read_back_as_it_was(event, index, account_seq
     assert parse_entry(entry.body).event.digest == event.digest
 
 
-@given(st.lists(any_event, min_size=1, max_size=9), st.booleans())
+@settings(max_examples=25)
+@given(st.lists(any_event, min_size=1, max_size=6), st.booleans())
 def test_entries_made_together_are_those_made_one_by_one(events, elsewhere):
     if elsewhere:
         events[0] = replace(events[0], occurred_time=NOON.astimezone(timezone(timedelta(hours=2))))
