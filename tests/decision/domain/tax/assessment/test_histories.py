@@ -30,7 +30,7 @@ from tests.decision.domain.tax.assessment.histories import ASSET, TODAY, bought,
 
 RULES = (UnitedKingdom(), UnitedStatesYear(), Canada(), Germany())
 # Telling a history takes longer than assessing it, so each is assessed by the rules of every country.
-MANY = settings(max_examples=150)
+MANY, FEW = settings(max_examples=150), settings(max_examples=40)
 START = date(2024, 6, 1)
 ACCOUNTS = (
     TaxAccount("A"),
@@ -214,6 +214,80 @@ def _washed_share_by_share(history):
                     gain = Fraction(0)
             gains[row.disposal_id] = gains.get(row.disposal_id, Fraction(0)) + gain
     return gains
+
+
+@FEW
+@given(history=histories())
+def test_canada_agrees_with_averages_and_the_least_of_ratio_in_fractions(history):
+    expected = _averaged_day_by_day(history)
+
+    got = {each.day: each.counted_gain for each in Canada().assess(history, 2025).disposals}
+    assert got.keys() == expected.keys()
+    for day, gain in expected.items():
+        # Each cost, each denied loss and each holder's part of it is rounded to the cent, and so is what follows.
+        assert abs(Fraction(got[day]) - gain) <= Fraction(1, 10), day
+
+
+def _averaged_day_by_day(history):
+    """ITA s. 47(1), s. 54, s. 53(1)(f) in the plainest way: sums over all rows, anew for each sale."""
+    own = {each.account_id for each in history.accounts if each.owner is Owner.TAXPAYER and not each.sheltered}
+    holders = {each.account_id: "own" if each.account_id in own else each.account_id for each in history.accounts}
+
+    def units(rows, holder, first, last):
+        return sum(
+            (int(row.quantity) for row in rows if holders[row.account_id] == holder and first <= row.day <= last), 0
+        )
+
+    gains: dict[date, Fraction] = {}
+    held, cost, joins = Fraction(0), Fraction(0), dict[date, Fraction]()
+    for day in sorted({row.day for row in (*history.acquisitions, *history.disposals)}):
+        of_day = [row for row in history.acquisitions if row.day == day and row.account_id in own]
+        held += sum(int(row.quantity) for row in of_day)
+        cost += sum(Fraction(row.cost) for row in of_day) + joins.pop(day, Fraction(0))
+        sales = [row for row in history.disposals if row.day == day and row.account_id in own]
+        if not sales:
+            continue
+        gone = sum(int(row.quantity) for row in sales)
+        gain = sum(Fraction(row.proceeds) for row in sales) - cost * gone / held
+        held, cost = held - gone, cost - cost * gone / held
+        begin, end = day - timedelta(days=30), day + timedelta(days=30)
+        acquired = {each: units(history.acquisitions, each, begin, end) for each in set(holders.values())}
+        kept = {
+            each: units(history.acquisitions, each, date.min, end) - units(history.disposals, each, date.min, end)
+            for each in acquired
+        }
+        replacing = {each: min(acquired[each], kept[each]) for each in acquired}
+        denied = Fraction(0)
+        if gain < 0 and sum(replacing.values()):
+            denied = -gain * min(gone, sum(acquired.values()), sum(kept.values())) / gone
+            first = min((row.day for row in history.acquisitions if row.account_id in own and begin <= row.day <= end),
+                        default=day)  # fmt: skip
+            ours = denied * replacing["own"] / sum(replacing.values())
+            if first > day:
+                joins[first] = joins.get(first, Fraction(0)) + ours
+            else:
+                cost += ours
+        gains[day] = gain + denied
+    return gains
+
+
+@FEW
+@given(history=histories(accounts=ACCOUNTS[:2]))
+def test_germany_agrees_with_the_oldest_units_of_each_depot(history):
+    left = {account.account_id: [] for account in history.accounts}
+    for row in sorted(history.acquisitions, key=lambda each: (each.day, each.lot_id)):
+        left[row.account_id] += [(row.day, Fraction(row.cost) / int(row.quantity))] * int(row.quantity)
+    expected = {}
+    for row in sorted(history.disposals, key=lambda each: (each.day, each.disposal_id)):
+        count = int(row.quantity)
+        expected[row.disposal_id] = Fraction(row.proceeds) - sum(cost for _, cost in left[row.account_id][:count])
+        del left[row.account_id][:count]
+
+    got = {each.disposal_ids: each.counted_gain for each in Germany().assess(history, 2025).disposals}
+    assert {name for names in got for name in names} == expected.keys()
+    for names, gain in got.items():
+        # Each lot's part of a cost is rounded to the cent.
+        assert abs(Fraction(gain) - sum(expected[name] for name in names)) <= Fraction(1, 10), names
 
 
 @given(amount=st.integers(0, 10**9), units=st.integers(0, 50), of=st.integers(1, 50))
