@@ -1,15 +1,17 @@
-"""Minimum trades in accounts of 500 names: ours beside a minute of SCIP and of HiGHS, by the value of what each finds.
+"""Minimum trades in accounts of 500 names: ours beside a minute of SCIP, HiGHS and CBC, by what each finds.
 
-SCIP takes the quadratic objective as it is. HiGHS takes integers with a linear objective only, so its user puts
-tangents below every square; what it finds is then valued by the true objective. Values of ours are those of its plan in
-whole cents, costs rounded up; theirs are of weights.
+SCIP takes the quadratic objective as it is. HiGHS and CBC take integers with a linear objective only, so their user
+puts tangents below every square; what they find is then valued by the true objective. Values of ours are those of its
+plan in whole cents, costs rounded up; theirs are of weights.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
+import pulp
 import scipy
 import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -33,7 +35,7 @@ def against_solvers() -> Sequence[Result]:
     """Value the plans of accounts of 500 names with a minimum trade."""
     inputs = exact_columns(B500_ACCOUNTS, 5, minimum_cents=LARGE_MINIMUM, size=replace(LARGE, lots=50.0), lots_max=4)
     decide_columns(account_of(inputs, COMPARED[0]))
-    taken, scip, highs = [], [], []
+    taken, scip, highs, cbc = [], [], [], []
     for account in COMPARED:
         part = account_of(inputs, account)
         started = time.process_time()
@@ -43,13 +45,16 @@ def against_solvers() -> Sequence[Result]:
         # Who finds nothing does nothing.
         scip.append(min(by_scip(part, PEER_S_MAX)[1], hold) - value)
         weights = weights_of(part)
-        highs.append(by_highs(weights, part.exposures, part.specific_variance, PEER_S_MAX) - value)
+        model = _model(weights, part.exposures, part.specific_variance)
+        for found, solve in ((highs, by_highs), (cbc, by_cbc)):
+            trades = solve(model, PEER_S_MAX)
+            found.append(_value(weights, part.exposures, part.specific_variance, *trades) - value)
     said = ", ".join(
         f"{name} {np.mean(worse):+.2f} bp (least {np.min(worse):+.2f})"
-        for name, worse in (("SCIP", scip), ("HiGHS with tangents", highs))
+        for name, worse in (("SCIP", scip), ("HiGHS with tangents", highs), ("CBC with tangents", cbc))
     )
     seconds = float(np.max(taken))
-    versions = {"scipy": scipy.__version__}
+    versions = {"scipy": scipy.__version__, "pulp": version("pulp")}
     return [
         Result(
             "decision.minimum500.s",
@@ -63,8 +68,67 @@ def against_solvers() -> Sequence[Result]:
     ]
 
 
-def by_highs(account: Weights, exposures: np.ndarray, variance: np.ndarray, seconds_max: float) -> float:
-    """Return the value in basis points of what HiGHS finds; of doing nothing when it finds nothing.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """A mixed-integer linear program: costs · x, rows of matrices with bounds; first come the trades."""
+
+    costs: np.ndarray
+    integer: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rows: Sequence[tuple[sp.csr_matrix, object, object]]
+    lots: int
+    instruments: int
+
+    def trades(self, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is sold of each lot and bought of each instrument; nothing where nothing was found."""
+        x = np.zeros(len(self.costs)) if x is None else x
+        return x[: self.lots], x[self.lots : self.lots + self.instruments]
+
+
+def by_highs(model: _Model, seconds_max: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trades that HiGHS finds."""
+    found = milp(
+        model.costs,
+        integrality=model.integer,
+        bounds=Bounds(model.low, model.high),
+        constraints=[LinearConstraint(matrix, lower, upper) for matrix, lower, upper in model.rows],
+        options={"time_limit": seconds_max},
+    )
+    return model.trades(found.x)
+
+
+def by_cbc(model: _Model, seconds_max: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trades that CBC finds, by the program that PuLP brings."""
+    problem = pulp.LpProblem("minimum_trades", pulp.LpMinimize)
+    bounds = zip(model.low, model.high, model.integer, strict=True)
+    names = [
+        pulp.LpVariable(
+            f"x{at}",
+            None if low == -np.inf else float(low),
+            None if high == np.inf else float(high),
+            pulp.LpInteger if whole else pulp.LpContinuous,
+        )
+        for at, (low, high, whole) in enumerate(bounds)
+    ]
+    problem += pulp.LpAffineExpression({names[at]: float(model.costs[at]) for at in np.flatnonzero(model.costs)})
+    for matrix, lower, upper in model.rows:
+        lows, highs = (np.broadcast_to(np.asarray(each, dtype=float), matrix.shape[0]) for each in (lower, upper))
+        for row in range(matrix.shape[0]):
+            part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            terms = zip(matrix.indices[part].tolist(), matrix.data[part].tolist(), strict=True)
+            left = pulp.LpAffineExpression({names[at]: factor for at, factor in terms})
+            if np.isfinite(lows[row]):
+                problem += left >= float(lows[row])
+            if np.isfinite(highs[row]):
+                problem += left <= float(highs[row])
+    problem.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds_max, threads=1))
+    values = [each.varValue for each in names]
+    return model.trades(None if any(each is None for each in values[: model.lots]) else np.array(values, dtype=float))
+
+
+def _model(account: Weights, exposures: np.ndarray, variance: np.ndarray) -> _Model:
+    """Return an account as a user of those solvers writes it.
 
     Variables: sold of each lot, bought, "sells", "buys", what is outside the band, factors, and a square of each
     deviation and factor.
@@ -119,15 +183,7 @@ def by_highs(account: Weights, exposures: np.ndarray, variance: np.ndarray, seco
     high[at[sells] : at[excess]] = 1.0
     integer[at[sells] : at[excess]] = 1.0
     low[at[factor] : at[of_factor]] = -np.inf
-    found = milp(
-        costs,
-        integrality=integer,
-        bounds=Bounds(low, high),
-        constraints=[LinearConstraint(matrix, lower, upper) for matrix, lower, upper in rows],
-        options={"time_limit": seconds_max},
-    )
-    x = np.zeros(at[-1]) if found.x is None else found.x
-    return _value(account, exposures, variance, x[: at[bought]], x[at[bought] : at[sells]])
+    return _Model(costs, integer, low, high, rows, m, n)
 
 
 def _value(
