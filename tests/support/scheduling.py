@@ -28,6 +28,7 @@ GROUPS = {
     "tests/decision/domain/kernel/": "kernel",
     "tests/decision/domain/test_batch_certificate.py": "kernel",
     "tests/decision/domain/test_decide.py": "kernel",
+    "tests/decision/domain/test_household_search.py": "kernel",
     "tests/decision/domain/test_idle.py": "kernel",
     "tests/decision/domain/test_screening.py": "kernel",
     "tests/decision/domain/test_withdrawing.py": "kernel",

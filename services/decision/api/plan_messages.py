@@ -93,7 +93,7 @@ def plan_message(plan: Plan) -> pb.Plan:
         run_id=plan.run_id,
         state=STATES[plan.state],
         outcome=OUTCOMES[plan.outcome],
-        inputs=_inputs(plan.inputs),
+        inputs=_inputs(plan.inputs, plan.outline.currency),
         explanation=_explanation(plan.outline),
         plan_hash=plan.plan_hash,
         review_reasons=plan.review_reasons,
@@ -113,7 +113,7 @@ def draft_message(draft: Draft) -> pb.Plan:
         account_id=draft.account_id,
         state=pb.Plan.STATE_PREVIEW,
         outcome=OUTCOMES[draft.outcome],
-        inputs=_inputs(draft.inputs),
+        inputs=_inputs(draft.inputs, draft.outline.currency),
         explanation=_explanation(draft.outline),
         plan_hash=draft.plan_hash,
         review_reasons=draft.review_reasons,
@@ -153,8 +153,8 @@ def _step(step: domain.LadderStep, currency: str) -> explanation_pb.LadderStep:
     )
 
 
-def _inputs(inputs: PlanInputs) -> pb.PlanInputs:
-    return pb.PlanInputs(
+def _inputs(inputs: PlanInputs, currency: str) -> pb.PlanInputs:
+    message = pb.PlanInputs(
         policy_hash=inputs.policy_hash,
         policy_version_hashes=inputs.policy_version_hashes,
         account_hash=inputs.account_hash,
@@ -164,6 +164,18 @@ def _inputs(inputs: PlanInputs) -> pb.PlanInputs:
         engine=inputs.engine,
         as_of_time=instant_message(inputs.as_of_time),
     )
+    if inputs.household is not None:
+        proof = inputs.household
+        message.household.CopyFrom(
+            pb.HouseholdProof(
+                account_ids=proof.account_ids,
+                objective=money_message(Money(proof.objective, currency)),
+                bound=money_message(Money(proof.bound, currency)),
+                solve_count=proof.solves,
+                settled=proof.settled,
+            )
+        )
+    return message
 
 
 def _trade(trade: domain.Trade, why: domain.TradeReason | None, account_value: Decimal, currency: str) -> pb.Trade:

@@ -8,12 +8,11 @@ from services.decision.app.ports.sessions import Session
 from services.decision.app.ports.solving import Solved, Solver
 from services.decision.domain.book import AccountBook
 from services.decision.domain.deciding import AccountInputs, Basis
-from services.decision.domain.household import barred, cost_of, opposed, trades_elsewhere
+from services.decision.domain.household import trades_elsewhere
+from services.decision.domain.household_search import Searched, search
+from services.decision.domain.plan import Draft
 from services.decision.domain.problem import RecentTrade
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
-
-# Conflicts that are settled within one household; more are left to the accounts' own rules, in the order of their ids.
-SETTLED_MAX = 20
 
 
 async def household_trades(
@@ -60,31 +59,22 @@ async def settled(
 
 
 async def _settled(
-    members: list[AccountInputs], drafts: list[Solved], basis: Basis, solver: Solver
+    members: list[AccountInputs], solved: list[Solved], basis: Basis, solver: Solver
 ) -> tuple[list[AccountInputs], list[Solved]]:
-    day = basis.as_of_time.date()
-
     def identity(instrument_id: InstrumentId) -> str:
         known = basis.market.instruments.get(instrument_id)
         return instrument_id if known is None or known.identity_set is None else known.identity_set
 
-    for _ in range(SETTLED_MAX):
-        pairs = [(each, solved.draft) for each, solved in zip(members, drafts, strict=True)]
-        found = opposed(pairs, identity, day)
-        if found is None:
-            break
-        ways = []
-        for buyers in (True, False):
-            changed = barred(found, members, day, buyers=buyers)
-            again = await solver.drafts(list(changed.values()), basis)
-            ours, theirs = list(members), list(drafts)
-            for place, account, draft in zip(changed, changed.values(), again, strict=True):
-                ours[place], theirs[place] = account, draft
-            left = opposed([(a, d.draft) for a, d in zip(ours, theirs, strict=True)], identity, day)
-            cost = cost_of([each.draft for each in theirs])
-            ways.append((left == found, cost is None, cost or 0, ours, theirs))
-        _, _, _, members, drafts = min(ways, key=lambda way: way[:3])
-    return members, drafts
+    searching = search(members, [each.draft for each in solved], identity, basis.as_of_time.date())
+    again: Sequence[Draft] | None = None
+    while True:
+        try:
+            wanted = next(searching) if again is None else searching.send(again)
+        except StopIteration as ended:
+            found: Searched = ended.value
+            kept = zip(solved, found.drafts, strict=True)
+            return list(found.members), [replace(each, draft=draft) for each, draft in kept]
+        again = [each.draft for each in await solver.drafts(wanted, basis)]
 
 
 def with_household(inputs: AccountInputs, trades: tuple[RecentTrade, ...]) -> AccountInputs:

@@ -118,6 +118,7 @@ def _inputs(plan: Plan, bodies: Mapping[str, bytes], policy: PolicyClient) -> Ac
         cash_flow=named.cash_flow,
         event=named.event,
         household_trades=named.household_trades,
+        household=named.household,
     )
     if named.policy_hash:
         inputs = with_policy(inputs, policy, bodies[named.policy_hash])

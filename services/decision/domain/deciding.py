@@ -5,7 +5,7 @@ here only if the exact check, which shares no code with the optimiser, finds not
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
@@ -17,6 +17,7 @@ from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,
     Failure,
+    HouseholdProof,
     PlanContent,
     PlanInputs,
     PlanLive,
@@ -84,6 +85,7 @@ class AccountInputs:
         looked_regardless: Decide even inside the bands, because the account is due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
         refused: Why nothing is to be decided, found out before.
+        household: What the accounts that were decided together come to; None where none had to give way.
     """
 
     account: AccountBook
@@ -96,6 +98,7 @@ class AccountInputs:
     household_trades: tuple[RecentTrade, ...] = ()
     cash_flow: Decimal = ZERO
     refused: Failure | None = None
+    household: HouseholdProof | None = None
 
 
 def draft_plan(inputs: AccountInputs, basis: Basis, decide: Decide, check: Check) -> Draft:
@@ -242,6 +245,7 @@ def drafted(
         event=inputs.event,
         household_trades=inputs.household_trades,
         cash_flow=inputs.cash_flow,
+        household=inputs.household,
     )
     life = PLAN_LIFE_DEFAULT if inputs.policy is None else inputs.policy.plan_life
     return Draft(
@@ -266,6 +270,12 @@ def _outline(content: PlanContent) -> Outline:
     sentence = "\n".join((f"{failure.reason}: {failure.message}", *failure.details))
     reason = outline.UNSOLVED if failure.reason == TOO_SLOW else outline.FAILED
     return Outline(content.currency, sentence, no_trade_reason=reason)
+
+
+def told_together(draft: Draft, proof: HouseholdProof) -> Draft:
+    """Return a plan that says what it and others of the household come to, under the name that follows from that."""
+    named = replace(draft.inputs, household=proof)
+    return replace(draft, inputs=named, plan_hash=plan_hash(draft.account_id, draft.outcome, named, draft.content))
 
 
 def plan_hash(account_id: str, outcome: PlanOutcome, inputs: PlanInputs, content: PlanContent) -> str:

@@ -3,7 +3,7 @@
 A purchase by a spouse, or inside a pension, denies a loss like the owner's own (IRS Publication 550; Rev. Rul. 2008-5).
 So each account is decided knowing what the others traded lately and what their plans are about to trade. Accounts that
 are decided together may still want opposite things; then either those that buy leave it, or those that sell at a loss
-keep it, whichever costs the household less by the accounts' own objectives.
+keep it. `household_search` finds what is best for the household.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +15,21 @@ from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.deciding import AccountInputs
 from services.decision.domain.plan import Draft
 from services.decision.domain.problem import RecentTrade, Side
+from services.decision.domain.tax import jurisdiction
 from services.kernel.ids import InstrumentId
 
 # Of a loss that is planned only its sign matters.
 A_LOSS = Decimal("-0.01")
-BPS_PER_ONE = Decimal(10_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Opposed:
-    """Accounts, by their place, that sell at a loss and that buy what is identical; `sold` and `bought` name it."""
+    """Accounts, by their place, that sell at a loss and that buy what is identical; `sold` and `bought` name it.
 
+    `name` is that of the identity.
+    """
+
+    name: str
     sellers: tuple[int, ...]
     buyers: tuple[int, ...]
     sold: InstrumentId
@@ -80,14 +84,23 @@ def opposed(
             name = identity(trade.instrument_id)
             if trade.side is Side.BUY:
                 buyers.setdefault(name, []).append((place, trade.instrument_id))
-            elif trade.realized_gain < 0 and inputs.account.tax_wrapper is TaxWrapper.TAXABLE:
+            elif trade.realized_gain < 0 and _may_be_denied(inputs):
                 sellers.setdefault(name, []).append((place, trade.instrument_id))
     for name in sorted(sellers.keys() & buyers.keys()):
         sell, buy = sellers[name], buyers[name]
         # One account alone never opposes itself: its own rules see to that.
         if {place for place, _ in sell} != {place for place, _ in buy} or len(sell) > 1:
-            return Opposed(tuple(place for place, _ in sell), tuple(place for place, _ in buy), sell[0][1], buy[0][1])
+            return Opposed(
+                name, tuple(place for place, _ in sell), tuple(place for place, _ in buy), sell[0][1], buy[0][1]
+            )
     return None
+
+
+def _may_be_denied(inputs: AccountInputs) -> bool:
+    """Return whether the account's losses count, and its law denies those of what is bought again."""
+    if inputs.policy is None or inputs.account.tax_wrapper is not TaxWrapper.TAXABLE:
+        return False
+    return jurisdiction(inputs.policy.tax.jurisdiction or "").locked_days > 0
 
 
 def barred(found: Opposed, members: Sequence[AccountInputs], day: date, *, buyers: bool) -> Mapping[int, AccountInputs]:
@@ -101,14 +114,3 @@ def barred(found: Opposed, members: Sequence[AccountInputs], day: date, *, buyer
         place: replace(members[place], household_trades=(*members[place].household_trades, seen))
         for place in (found.buyers if buyers else found.sellers)
     }
-
-
-def cost_of(drafts: Sequence[Draft]) -> Decimal | None:
-    """Return what the accounts' objectives come to in currency; None when one of them has no decision."""
-    total = Decimal(0)
-    for draft in drafts:
-        summary, certificate = draft.outline.summary, draft.outline.certificate
-        if summary is None or certificate is None:
-            return None
-        total += certificate.primal_bps / BPS_PER_ONE * summary.mix_value
-    return total

@@ -114,6 +114,25 @@ class PlanOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HouseholdProof:
+    """How good plans of a household are together, where some had to give way so that no loss is denied.
+
+    Attributes:
+        account_ids: Of the accounts that were decided together and have an answer.
+        objective: What their objectives come to, in their currency; less is better.
+        bound: No plans of theirs that deny no loss come to less.
+        solves: Plans that were made for it.
+        settled: Whether no plan denies another's loss; false where the accounts' laws know no bar that would do it.
+    """
+
+    account_ids: tuple[AccountId, ...]
+    objective: Decimal
+    bound: Decimal
+    solves: int
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PlanInputs:
     """Everything that a plan is a function of, by hash.
 
@@ -126,6 +145,7 @@ class PlanInputs:
         event: What happened that asked for the decision; empty for nothing.
         looked_regardless: Decided although nothing was outside its band, because it was due.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
+        household: What the accounts that were decided together come to; None where none had to give way.
     """
 
     policy_hash: PolicyHash
@@ -141,6 +161,7 @@ class PlanInputs:
     event: str = ""
     household_trades: tuple[RecentTrade, ...] = ()
     cash_flow: Decimal = ZERO
+    household: HouseholdProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

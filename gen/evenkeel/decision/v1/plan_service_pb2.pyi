@@ -233,6 +233,7 @@ class PlanInputs(_message.Message):
     RISK_MODEL_HASH_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_FIELD_NUMBER: _builtins.int
     policy_hash: _builtins.str
     """The effective policy."""
     account_hash: _builtins.str
@@ -253,6 +254,12 @@ class PlanInputs(_message.Message):
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
         """The business instant decided for."""
 
+    @_builtins.property
+    def household(self) -> Global___HouseholdProof:
+        """What the accounts of the household that were decided together come to; absent
+        where none had to give way to another.
+        """
+
     def __init__(
         self,
         *,
@@ -264,14 +271,63 @@ class PlanInputs(_message.Message):
         risk_model_hash: _builtins.str = ...,
         engine: _builtins.str = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        household: Global___HouseholdProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "household", b"household"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_hash", b"account_hash", "as_of_time", b"as_of_time", "engine", b"engine", "policy_hash", b"policy_hash", "policy_version_hashes", b"policy_version_hashes", "price_set_id", b"price_set_id", "risk_model_hash", b"risk_model_hash", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_hash", b"account_hash", "as_of_time", b"as_of_time", "engine", b"engine", "household", b"household", "policy_hash", b"policy_hash", "policy_version_hashes", b"policy_version_hashes", "price_set_id", b"price_set_id", "risk_model_hash", b"risk_model_hash", "snapshot_id", b"snapshot_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanInputs: _TypeAlias = PlanInputs  # noqa: Y015
+
+@_typing.final
+class HouseholdProof(_message.Message):
+    """How good plans of a household are together, where some had to give way so that no
+    loss is denied. Amounts are in the accounts' currency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
+    SOLVE_COUNT_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    solve_count: _builtins.int
+    """Plans that were made for it."""
+    settled: _builtins.bool
+    """Whether no plan denies another's loss; false where the accounts' laws know no bar
+    that would do it.
+    """
+    @_builtins.property
+    def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The accounts that were decided together."""
+
+    @_builtins.property
+    def objective(self) -> _money_pb2.Money:
+        """What their objectives come to; less is better."""
+
+    @_builtins.property
+    def bound(self) -> _money_pb2.Money:
+        """No plans of theirs that deny no loss come to less."""
+
+    def __init__(
+        self,
+        *,
+        account_ids: _abc.Iterable[_builtins.str] | None = ...,
+        objective: _money_pb2.Money | None = ...,
+        bound: _money_pb2.Money | None = ...,
+        solve_count: _builtins.int = ...,
+        settled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "objective", b"objective"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "bound", b"bound", "objective", b"objective", "settled", b"settled", "solve_count", b"solve_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HouseholdProof: _TypeAlias = HouseholdProof  # noqa: Y015
 
 @_typing.final
 class Trade(_message.Message):
