@@ -25,6 +25,7 @@ from tests.bench import (
     mintrade,
     mintrade_large,
     policy,
+    portfolio_peers,
     tax,
 )
 from tests.bench.results import Result, keep, machine
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "audit.story": audit_stories.stories,
     "fix.codec_vs_simplefix": fix.codec,
     "decision.small": decision.small,
+    "decision.small.vs_pyportfolioopt": portfolio_peers.against_pyportfolioopt,
     "decision.small.accounts_per_s": decision.road,
     "decision.small.growth": decision.growth,
     "decision.service_overhead_ratio": decision.batches,
