@@ -373,7 +373,7 @@ def build_app(
             reports_max=settings.reports_max,
             funding=funding,
             hours=hours,
-            converting=Converting(clock, market_clock, hours, routing),
+            converting=Converting(clock, market_clock, hours, routing, limits.price_age_max, settings.price_collar_bps),
         ),
         instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock, exchange=hours.exchange),
         trading=Trading(
@@ -506,8 +506,8 @@ def _workers(app: ExecutionApp, settings: ExecutionSettings, work: Bell, reporte
     async def form() -> int:
         checked = await app.clearing.check_orders()
         formed = await app.forming.form_blocks() + await app.scheduling.form_children()
-        if checked:
-            # Some may have been given up, and others may have their money.
+        if checked or formed:
+            # Some may have been given up, others may have their money, and what was crossed is shared out already.
             reported.ring()
         if formed:
             work.ring()

@@ -186,7 +186,8 @@ block = Table(
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
     Column("market_time", _TIME),
-    # The most a unit may cost that is bought at the market; NULL where there is a limit, and for sells.
+    # The most a unit may cost that is bought at the market, and the worst rate of a leg; NULL where there is a limit,
+    # and for other sells.
     Column("protection_price", Numeric),
     Column("trace_parents", JSONB, nullable=False),
     # What we know before the venue has spoken; and which attempt to send holds the block.

@@ -189,11 +189,12 @@ def show_allocation(
             f"{'; an own account of the firm, behind all clients' if response.own else ''}",
             highlight=False,
         )
-        rows = table("Allocation", "id", "replaces", ">units", ">price", ">value", ">fees", "made")
+        rows = table("Allocation", "id", "replaces", ">units", ">price", ">value", ">fees", ">traded for", "made")
         for each in response.history:
+            traded = money(each.traded_value) if each.HasField("traded_value") else ""
             rows.add_row(
                 each.allocation_id, each.replaces_allocation_id, number(each.quantity), money(each.price),
-                money(each.value), money(each.fees), time(each.create_time),
+                money(each.value), money(each.fees), traded, time(each.create_time),
             )  # fmt: skip
         out.print(rows)
 

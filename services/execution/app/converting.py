@@ -10,7 +10,8 @@ from their reports each time, so it does not matter how often they fail, fill in
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import TypeGuard
 
 from services.execution.app.changes import Changes
 from services.execution.app.days import fills_by_day
@@ -33,6 +34,9 @@ from services.kernel.money import CENT
 LEG_LIFE = timedelta(days=1)
 # After a leg that did not do all, the next is formed so much later.
 RETRY_AFTER = timedelta(seconds=5)
+BPS = Decimal(10_000)
+# Rates are quoted to a tenth of a pip.
+RATE_QUANTUM = Decimal("0.00001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,18 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Converting:
-    """Looks at blocks whose fills must be turned."""
+    """Looks at blocks whose fills must be turned.
+
+    A leg needs a rate that is at most `price_age_max` old, and leaves with a limit `collar_bps` from it: what all
+    orders are checked for.
+    """
 
     clock: Clock
     market_clock: Clock
     hours: TradingHours
     routing: Routing
+    price_age_max: timedelta
+    collar_bps: Decimal
 
     async def look(self, changes: Changes, block_ids: Collection[BlockId]) -> tuple[list[Converted], int]:
         """Form legs that blocks lack; return the blocks that lack none and wait for none, and how many were formed."""
@@ -99,11 +109,20 @@ class Converting:
                 terms = _terms(record, side)
                 covering = scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=None)
                 reference = prices.get(terms.instrument_id)
-                if wanted and reference is not None and may_leave(strictest(halts, covering), side):
+                if wanted and self._fresh(reference) and may_leave(strictest(halts, covering), side):
                     formed.append(self._leg(record, terms, wanted, f"{number}", reference))
         await ledger.add_blocks(formed)
         await ledger.emit(*(event for leg in formed for event in self._told(leg, prices)))
         return len(formed)
+
+    def _fresh(self, reference: ReferencePrice | None) -> TypeGuard[ReferencePrice]:
+        return reference is not None and self.market_clock.now() - reference.as_of_time <= self.price_age_max
+
+    def _limit(self, side: Side, reference: ReferencePrice) -> Decimal:
+        """Return the worst rate that a leg takes, rounded towards the reference."""
+        if side is Side.BUY:
+            return (reference.price * (BPS + self.collar_bps) / BPS).quantize(RATE_QUANTUM, rounding=ROUND_FLOOR)
+        return (reference.price * (BPS - self.collar_bps) / BPS).quantize(RATE_QUANTUM, rounding=ROUND_CEILING)
 
     def _leg(
         self, record: BlockRecord, terms: Terms, wanted: Mapping[OrderId, int], number: str, reference: ReferencePrice
@@ -124,6 +143,7 @@ class Converting:
             create_time=now,
             update_time=now,
             market_time=market_time,
+            protection_price=self._limit(terms.side, reference),
             trace_parents=record.trace_parents,
             leg_of=record.block_id,
         )

@@ -188,13 +188,13 @@ class BlockRecord:
     """A block, what we did with it, and everything the venue said about it.
 
     `trade_date` is the exchange's date of the last fill; before there is one, of the block itself. `market_time` is
-    when it was formed, by the market's clock. `protection_price` is the most that market buys pay. `attempt` names the
-    attempt to send that holds it. `cancel_reason` says why we want it canceled; `cancel_sent` whether the venue was
-    asked. `allocated` says that its fills are shared out: then the block is finished. `times` says when the venue made
-    each report. `crossed_block_id` is the block on the other side, where it was filled inside and never sent.
-    `arrival_rate` is what a unit of the traded currency cost in the accounts' own when it was formed, None where that
-    is the same; `leg_of` the block whose fills this one turns into the accounts' currency; `unconverted` says that it
-    is over and that its own money is still to be turned.
+    when it was formed, by the market's clock. `protection_price` is the most that market buys pay, and the worst rate
+    of a leg. `attempt` names the attempt to send that holds it. `cancel_reason` says why we want it canceled;
+    `cancel_sent` whether the venue was asked. `allocated` says that its fills are shared out: then the block is
+    finished. `times` says when the venue made each report. `crossed_block_id` is the block on the other side, where it
+    was filled inside and never sent. `arrival_rate` is what a unit of the traded currency cost in the accounts' own
+    when it was formed, None where that is the same; `leg_of` the block whose fills this one turns into the accounts'
+    currency; `unconverted` says that it is over and that its own money is still to be turned.
     """
 
     block: Block

@@ -132,6 +132,29 @@ async def test_nothing_is_turned_while_that_is_halted(world):
     assert (await world.order("SAP")).state is LifeState.FILLED
 
 
+async def test_a_leg_needs_a_fresh_rate_and_takes_none_beyond_the_collar(world):
+    await abroad(world, at=NOON - timedelta(hours=23))
+    await world.submit(a_buyer())
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    # The rate is of yesterday when the fills come.
+    world.market_clock.advance(timedelta(hours=2))
+    await world.app.fills.apply_reports()
+    assert await legs(world) == []
+
+    # It is known again, and the venue's is beyond the collar of 5 %.
+    await world.market(at=NOON, **{PAIR: "1.27"})
+    await world.prices(at=NOON + timedelta(hours=2), **{PAIR: "1.2"})
+    await world.run()
+    (leg,) = await legs(world)
+    assert (leg.protection_price, leg.order.filled_quantity) == (Decimal("1.26"), 0)
+
+    await world.market(at=NOON, **{PAIR: "1.26"})
+    await world.run()
+
+    assert (await world.order("SAP")).filled_amount == 1260
+
+
 async def test_what_was_filled_before_a_halt_of_all_is_not_canceled_by_it(world):
     await abroad(world)
     await world.submit(a_buyer())
