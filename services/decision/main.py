@@ -95,13 +95,17 @@ from services.runtime.logging import get_logger
 from services.runtime.migrations import run_migrations
 from services.runtime.outbox import relay
 from services.runtime.server import Servicer, run, serve
-from services.runtime.telemetry import span
+from services.runtime.telemetry import level, span
 from services.runtime.workers import Backoff, Patience, Worker, wait
 
 log = get_logger()
 
 # Where a developer's machine keeps compiled code.
 BUILD = Path(__file__).parents[2] / "build" / "compiled"
+
+# How long before the end of the reviewed law the log says so, at each look.
+LAW_WARNING_DAYS = 45
+LAW_LOOK_S = 6 * 3600.0
 
 # What computes a plan; its version is part of what the plan is a function of.
 ENGINE_PACKAGES = ("evenkeel", "cvxpy", "clarabel", "numba", "numpy")
@@ -216,6 +220,7 @@ def build(
     )
     taxes = TaxSessions(database)
     prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
+    laws = TaxLawApp(clock, TaxLawSessions(database).begin)
     servicers = (
         Servicer(
             RUN.services_by_name["RunService"].full_name,
@@ -241,7 +246,7 @@ def build(
             add_TaxServiceServicer_to_server,
             TaxServicer(
                 TaxApp(clock, taxes.read, taxes.begin, asks_policy),
-                TaxLawApp(clock, TaxLawSessions(database).begin),
+                laws,
             ),
         ),
         Servicer(
@@ -274,6 +279,7 @@ def build(
         _stepping("report", reporting.step, changes, settings),
         _stepping("value", valuing.step, changes, settings),
         _following(following),
+        watching(laws),
     )
     return Built(servicers, workers, solver)
 
@@ -332,6 +338,24 @@ def _stepping(name: str, step: Callable[[], Awaitable[bool]], changes: Changes, 
                 patience.worked()
 
     return Worker(name, run_steps)
+
+
+def watching(laws: TaxLawApp) -> Worker:
+    """Return the worker that says for how many days more accounts are planned by reviewed law."""
+    left = level("evenkeel.tax.law.days", "{day}", "Days for which accounts of a country are planned yet.")
+
+    async def watch(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            horizons, today = await laws.horizons()
+            for each in horizons:
+                days = each.days_left(today)
+                left.set(days, {"jurisdiction": each.jurisdiction})
+                if days <= LAW_WARNING_DAYS:
+                    said = "the law of the next tax year was not reviewed"
+                    log.warning(said, jurisdiction=each.jurisdiction, tax_year=each.tax_year, days_left=days)
+            await wait(stop, LAW_LOOK_S)
+
+    return Worker("tax-law", watch)
 
 
 def _following(following: Following) -> Worker:

@@ -128,6 +128,8 @@ taxpayers:
 
     before = await evenkeel("tax", "years", "-f", str(taxpayers))
     assert "JURISDICTION_UNKNOWN" in before.out
+    due = await evenkeel("tax", "law", "due", "--country", "US", "--days", "100000")
+    assert (due.code, "tax year 2027" in due.out) == (1, True)
     proposed = await evenkeel("tax", "law", "propose", "-f", str(file))
     assert "US 2027 version 1 proposed" in proposed.out
     shown = await evenkeel("tax", "law", "show", "US", "2027", "--version", "1")
@@ -136,6 +138,8 @@ taxpayers:
     assert "approved" in approved.out
     listed = await evenkeel("tax", "law", "list", "--country", "US", "--year", "2027")
     assert "in force" in listed.out
+    due = await evenkeel("tax", "law", "due", "--country", "US", "--days", "100000")
+    assert "tax year 2028" in due.out
     after = await evenkeel("tax", "years", "-f", str(taxpayers))
     assert "typed" in after.out
     assert "JURISDICTION_UNKNOWN" not in after.out

@@ -1,12 +1,13 @@
 """Versions of tax law as messages."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
-from services.decision.domain.tax.laws import LAWS, LawBook, LawState, LawVersion
+from services.decision.domain.tax.laws import LAWS, LawBook, LawHorizon, LawState, LawVersion
 from services.kernel.errors import Violations
-from services.runtime.wire import decimal_message, decimal_of, instant_message
+from services.runtime.wire import date_message, decimal_message, decimal_of, instant_message
 
 _STATES: Mapping[LawState, pb.TaxLaw.State.ValueType] = {
     LawState.PROPOSED: pb.TaxLaw.STATE_PROPOSED,
@@ -39,6 +40,16 @@ def law_message(version: LawVersion, book: LawBook) -> pb.TaxLaw:
     if version.review_time is not None:
         message.review_time.CopyFrom(instant_message(version.review_time))
     return message
+
+
+def horizon_message(horizon: LawHorizon, today: date) -> pb.TaxLawHorizon:
+    """Return the message of until when a country's accounts are planned."""
+    return pb.TaxLawHorizon(
+        jurisdiction=horizon.jurisdiction,
+        last_date=date_message(horizon.last_date),
+        days_left=horizon.days_left(today),
+        tax_year=horizon.tax_year,
+    )
 
 
 def amounts_of(request: pb.ProposeTaxLawRequest) -> Mapping[str, Decimal]:

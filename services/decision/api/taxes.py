@@ -13,7 +13,7 @@ from services.decision.api.assessment_messages import assessment_message
 from services.decision.api.callers import subject
 from services.decision.api.tax_action_messages import comparison_message, wish_of
 from services.decision.api.tax_event_messages import accounts_named, events_of, recorded_message
-from services.decision.api.tax_law_messages import amounts_of, law_message
+from services.decision.api.tax_law_messages import amounts_of, horizon_message, law_message
 from services.decision.api.tax_ledger_messages import (
     complete_of,
     ledger_message,
@@ -123,7 +123,14 @@ class TaxServicer(TaxServiceServicer):
         after = None if page.after is None else tuple(page.after)
         later = [each for each in found if after is None or _place(each) > after]
         shown, token = cut(later[: page.size + 1], page, _place)
-        return pb.ListTaxLawsResponse(laws=[law_message(each, book) for each in shown], next_page_token=token)
+        horizons, today = await self.laws.horizons()
+        return pb.ListTaxLawsResponse(
+            laws=[law_message(each, book) for each in shown],
+            next_page_token=token,
+            horizons=[
+                horizon_message(each, today) for each in horizons if request.jurisdiction in ("", each.jurisdiction)
+            ],
+        )
 
     async def ProposeTaxLaw(self, request: pb.ProposeTaxLawRequest, context: _Context) -> pb.ProposeTaxLawResponse:
         amounts = amounts_of(request)

@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
 from services.decision.domain.tax.laws import (
     LAWS,
     LawBook,
+    LawHorizon,
     LawNotFound,
     LawState,
     LawVersion,
@@ -71,6 +73,12 @@ class TaxLawApp:
             if jurisdiction in ("", each.jurisdiction) and tax_year in (0, each.tax_year)
         ]
         return found, law_book(versions)
+
+    async def horizons(self) -> tuple[Sequence[LawHorizon], date]:
+        """Return until when taxed accounts are planned, by country, and today's date."""
+        async with self.begin() as session:
+            book, today = law_book(await session.laws.versions()), self.clock.now().date()
+        return book.horizons(today), today
 
     async def propose(
         self, jurisdiction: str, tax_year: int, changes: Mapping[str, Decimal], source: str, author: str

@@ -124,7 +124,10 @@ def account_problem(
     net_benefit = _amount(policy.net_benefit_minimum, "triggers.net_benefit_minimum", account, found)
     found.raise_if_any()
     as_of_date = as_of_time.date()
-    rules = jurisdiction_on(policy.tax.jurisdiction or "", as_of_date, market.reviewed_years)
+    country = policy.tax.jurisdiction or ""
+    # Where nothing is taxed, no law that somebody would have to review is asked.
+    taxed = account.tax_wrapper is TaxWrapper.TAXABLE
+    rules = jurisdiction_on(country, as_of_date, market.reviewed_years) if taxed else jurisdiction(country)
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}

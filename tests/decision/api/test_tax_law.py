@@ -1,5 +1,6 @@
 """Tax law under review, through the service: one proposes, another approves, old answers stay reproducible."""
 
+from datetime import date
 from uuid import uuid4
 
 import grpc
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.domain.tax.laws import law_book
 from services.decision.store.sessions import DecisionStore
+from services.runtime.clock import SystemClock
 from tests.decision.api.conftest import refused
 from tests.decision.api.test_tax_ledger import day
 
@@ -45,6 +47,26 @@ def preview(year):
 
 def tax(response):
     return response.lines[-1].amount.value, response.law_version
+
+
+async def test_until_when_accounts_are_planned_is_told_before_it_is_too_late(service):
+    author, approver = service.taxes("policy_author", "ada"), service.taxes("policy_approver", "ben")
+
+    async def horizons(jurisdiction=""):
+        listed = await author.ListTaxLaws(pb.ListTaxLawsRequest(jurisdiction=jurisdiction, page_size=1))
+        return {each.jurisdiction: each for each in listed.horizons}
+
+    before = await horizons()
+    assert list(before) == ["CA", "DE", "GB", "US"]
+    # 2026/27 is the last British year of the release.
+    told = before["GB"]
+    assert (told.last_date.year, told.last_date.month, told.last_date.day, told.tax_year) == (2027, 4, 5, 2027)
+    assert told.days_left == (date(2027, 4, 5) - SystemClock().now().date()).days + 1
+    await author.ProposeTaxLaw(proposal())
+    assert (await horizons("GB"))["GB"].tax_year == 2027
+    await approver.ReviewTaxLaw(review())
+    (after,) = (await horizons("GB")).values()
+    assert (after.last_date.year, after.last_date.month, after.last_date.day, after.tax_year) == (2028, 4, 5, 2028)
 
 
 async def test_a_change_of_law_counts_once_another_person_approved_it_and_the_old_answer_stays(service):

@@ -474,6 +474,13 @@ def test_a_year_to_come_is_planned_once_its_law_was_reviewed_and_recorded_so():
     assert read_recorded(InstrumentList, b'{"instruments":[]}').reviewed_years == {}
 
 
+def test_an_account_that_is_not_taxed_waits_for_no_law_to_be_reviewed():
+    later, morning = CLOSE.replace(year=2031), MORNING.replace(year=2031)
+    sheltered = replace(two_lots(), tax_wrapper=TaxWrapper.EXEMPT, as_of_time=later)
+
+    assert not account_problem(sheltered, read_policy(a_policy()), a_market(later), morning).tax.taxable
+
+
 def british(**said):
     return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction="GB", **said)))
 

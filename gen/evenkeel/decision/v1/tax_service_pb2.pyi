@@ -3041,25 +3041,67 @@ class ListTaxLawsResponse(_message.Message):
 
     LAWS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HORIZONS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def laws(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLaw]:
         """By country, year and version."""
 
+    @_builtins.property
+    def horizons(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLawHorizon]:
+        """Until when accounts are planned, of each country that the request asks about, by country."""
+
     def __init__(
         self,
         *,
         laws: _abc.Iterable[Global___TaxLaw] | None = ...,
         next_page_token: _builtins.str = ...,
+        horizons: _abc.Iterable[Global___TaxLawHorizon] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["laws", b"laws", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizons", b"horizons", "laws", b"laws", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTaxLawsResponse: _TypeAlias = ListTaxLawsResponse  # noqa: Y015
+
+@_typing.final
+class TaxLawHorizon(_message.Message):
+    """Until when the taxed accounts of a country are planned: those in a tax year whose law nobody reviewed are refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    LAST_DATE_FIELD_NUMBER: _builtins.int
+    DAYS_LEFT_FIELD_NUMBER: _builtins.int
+    TAX_YEAR_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """Country, ISO 3166-1."""
+    days_left: _builtins.int
+    """How many days are planned yet, today included; 0 and less for none."""
+    tax_year: _builtins.int
+    """The first tax year that is not reviewed, by the year in which it begins."""
+    @_builtins.property
+    def last_date(self) -> _date_pb2.Date:
+        """The last day of the tax years in a row that were reviewed."""
+
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        last_date: _date_pb2.Date | None = ...,
+        days_left: _builtins.int = ...,
+        tax_year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_date", b"last_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days_left", b"days_left", "jurisdiction", b"jurisdiction", "last_date", b"last_date", "tax_year", b"tax_year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxLawHorizon: _TypeAlias = TaxLawHorizon  # noqa: Y015
 
 @_typing.final
 class ProposeTaxLawRequest(_message.Message):

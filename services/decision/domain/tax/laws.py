@@ -7,7 +7,7 @@ versions before stay on record, so that any old assessment can be made again by 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -139,6 +139,24 @@ class LawVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class LawHorizon:
+    """Until when the taxed accounts of a country are planned.
+
+    Attributes:
+        last_date: The last day of the tax years in a row that were reviewed; before today where this one was not.
+        tax_year: The one after it, whose law is to be proposed and approved.
+    """
+
+    jurisdiction: str
+    last_date: date
+    tax_year: int
+
+    def days_left(self, today: date) -> int:
+        """Return how many days, today included, are planned yet; 0 and less for none."""
+        return (self.last_date - today).days + 1
+
+
+@dataclass(frozen=True, slots=True)
 class LawBook:
     """What is in force: of each country the amounts by tax year, and the version of each year that is not 0."""
 
@@ -159,6 +177,17 @@ class LawBook:
             code: tuple(sorted(years.keys() - LAWS[code].table.years.keys())) for code, years in self.years.items()
         }
         return {code: years for code, years in found.items() if years}
+
+    def horizons(self, today: date) -> tuple[LawHorizon, ...]:
+        """Return until when taxed accounts are planned, by country."""
+        since = self.reviewed_years()
+        found: list[LawHorizon] = []
+        for code, law in sorted(LAWS.items()):
+            rules, year = law.planning, law.planning.tax_year(today)
+            while rules.first_year <= year <= rules.last_year or year in since.get(code, ()):
+                year += 1
+            found.append(LawHorizon(code, law.table.first_date(year) - timedelta(days=1), year))
+        return tuple(found)
 
     def approved_amounts(self) -> Mapping[str, Mapping[str, Decimal]]:
         """Return the amounts of the versions in force that are not the release's own, each as `GB 2027`."""

@@ -169,6 +169,19 @@ def test_a_year_that_somebody_reviewed_since_is_planned_and_assessed(law):
 
 
 @EACH_LAW
+def test_accounts_are_planned_until_the_last_day_of_the_last_reviewed_year(law):
+    last = law.planning.last_year
+    for today in (date(last, 6, 1), law.table.first_date(last + 1) - timedelta(days=1), law.table.first_date(last + 1)):
+        told = next(each for each in law_book(()).horizons(today) if each.jurisdiction == law.code)
+        assert (told.last_date, told.tax_year) == (law.table.first_date(last + 1) - timedelta(days=1), last + 1)
+        planned = told.days_left(today) > 0
+        if planned:
+            jurisdiction_on(law.code, today + timedelta(days=told.days_left(today) - 1))
+        with pytest.raises(JurisdictionUnknown):
+            jurisdiction_on(law.code, today + timedelta(days=max(told.days_left(today), 0)))
+
+
+@EACH_LAW
 def test_the_amounts_of_every_year_can_be_said_by_name_and_read_back(law):
     for year, rules in law.table.years.items():
         amounts = law.table.amounts(rules)
