@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.runtime.credentials import ClientCredentials
 
+# With this begins the name of a variable that is common to services.
+_OURS = "EVENKEEL_"
 _SCHEMA = re.compile(r"[a-z][a-z_]{0,30}")
 
 
@@ -99,13 +101,19 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        _settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - given by its name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from: what is given, then the environment, and no file."""
+        if not isinstance(env_settings, EnvSettingsSource):
+            raise TypeError(f"must be the environment, was {type(env_settings).__name__}")
+        prefix = settings_cls.model_config.get("env_prefix", "").upper()
+        if not any(name.upper().startswith((prefix, _OURS)) for name in env_settings.env_vars):
+            # Nothing is said there, and looking each setting up takes longer than all the rest.
+            return (init_settings,)
         return init_settings, env_settings
 
     @property
