@@ -136,6 +136,10 @@ manifests: $(READY) ## Render the Kubernetes manifests and check them against th
 test: $(COMPILED) ## All tests but the long chaos tests, in parallel; ARGS go to pytest
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
 
+.PHONY: test-times
+test-times: $(COMPILED) ## Which files of tests take most processor time, in all their processes; ARGS names some
+	@$(PYTHON) -m pytest -q -p tests.support.processor_time $(ARGS)
+
 .PHONY: test-fast
 test-fast: $(COMPILED) ## All tests but those that start the four services as processes
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup -m "not system and not chaos" $(ARGS)
