@@ -41,6 +41,8 @@ APPROVERS = frozenset({"policy_approver"})
 class Governance(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
+        # Making one takes longer than most of what is run on it.
+        self.loop = asyncio.Runner()
         self.store = MemoryStore()
         self.clock, self.market_clock = FixedClock(NOON), FixedClock(NOON)
         self.changes = ChangeApp(self.store.read, self.store.begin, self.clock, self.market_clock, APPROVERS)
@@ -50,18 +52,21 @@ class Governance(RuleBasedStateMachine):
         self.read = {}
         self.known = {}
 
+    def teardown(self):
+        self.loop.close()
+
     @initialize()
     def plant(self):
         tree = TreeApp(self.store.read, self.store.begin, self.clock)
         kinds = [NodeKind.FIRM, NodeKind.MODEL, NodeKind.ACCOUNT, NodeKind.ACCOUNT]
         parents = [None, "firm", "growth", "growth"]
-        asyncio.run(tree.create_nodes([NewNode(*each, "") for each in zip(NODES, kinds, parents, strict=True)]))
+        self.loop.run(tree.create_nodes([NewNode(*each, "") for each in zip(NODES, kinds, parents, strict=True)]))
 
     def attempt(self, step):
         """Try a step that may be refused; a refusal leaves everything as it was."""
         before = self.store.kept
         try:
-            return asyncio.run(step)
+            return self.loop.run(step)
         except Fact:
             assert self.store.kept is before
             return None
@@ -131,7 +136,7 @@ class Governance(RuleBasedStateMachine):
                 shown = [await policies.change(change_id) for change_id in self.store.kept.changes]
             return layers, shown
 
-        layers, shown = asyncio.run(look())
+        layers, shown = self.loop.run(look())
         for node in NODES:
             active = [c.change_id for c in shown if c.node_id == node and c.state(now) is State.ACTIVE]
             assert active == ([layers[node].change_id] if node in layers else [])
@@ -144,7 +149,7 @@ class Governance(RuleBasedStateMachine):
             asked = [PolicyNodeId(node) for node in NODES]
             return [one async for part in self.policies.resolve(asked, AsOf(now), at_once=9) for one in part.applied]
 
-        for applied in asyncio.run(resolve()):
+        for applied in self.loop.run(resolve()):
             found = applied.effective
             assert [f for f in lint_merged(found.document, now) if f.severity is Severity.ERROR] == []
             (source,) = found.sources.get("risk.cash_floor", (None,))
@@ -163,8 +168,8 @@ class Governance(RuleBasedStateMachine):
 
         earlier = known - timedelta(microseconds=1)
         for (valid_time, known_time), found in self.known.items():
-            assert asyncio.run(versions(valid_time, known_time)) == found
-        self.known[now, earlier] = asyncio.run(versions(now, earlier))
+            assert self.loop.run(versions(valid_time, known_time)) == found
+        self.known[now, earlier] = self.loop.run(versions(now, earlier))
 
     @invariant()
     def notices_count_without_gaps(self):
