@@ -116,7 +116,7 @@ def names_binding(problem: AccountProblem, one_more_bps: float) -> tuple[Binding
         return ()
     said = f"One more would be worth up to {money(worth, problem.currency)}."
     price = exact(one_more_bps / BPS_PER_ONE, WEIGHT_UNIT)
-    sentence = f"At most {most} instruments are held. {said}"
+    sentence = f"At most {most} {'instrument is' if most == 1 else 'instruments are'} held. {said}"
     return (BindingConstraint(ConstraintKind.NAMES, "", Decimal(most), price, sentence),)
 
 

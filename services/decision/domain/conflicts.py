@@ -95,7 +95,7 @@ def conflicting_with_names(
     problem: AccountProblem,
     convex: ConvexProblem,
     limits: Sequence[Limit],
-    plan_with: Callable[[ConvexProblem, int], bool],
+    plan_with: Callable[[ConvexProblem, int], bool | None],
 ) -> tuple[tuple[BindingConstraint, ...], tuple[BindingConstraint, ...]]:
     """Return limits that no plan keeps together with the one on names, that one first, and the way out.
 
@@ -103,11 +103,13 @@ def conflicting_with_names(
         problem: The account; without its limit on names it has a plan, and with it none.
         convex: Its arrays, both ways open.
         limits: As `limits_of` returns them.
-        plan_with: Whether a problem has a plan with at most so many names; more names never make it less so.
+        plan_with: Whether a problem has a plan with at most so many names, None for not known; more names never make it
+            less so. A limit whose part is not known stays in the conflict.
     """
     most = problem.limits.names or len(convex.start)
-    at_most = _named(ConstraintKind.NAMES, "", Decimal(most), f"At most {most} instruments may be held.")
-    conflict = _smallest(convex, limits, lambda opened: not plan_with(opened, most))
+    noun = "instrument" if most == 1 else "instruments"
+    at_most = _named(ConstraintKind.NAMES, "", Decimal(most), f"At most {most} {noun} may be held.")
+    conflict = _smallest(convex, limits, lambda opened: plan_with(opened, most) is False)
     low, high = most + 1, len(convex.start)
     while low < high:
         middle = (low + high) // 2

@@ -218,12 +218,15 @@ def _at_best_hinges(piece: ConvexProblem, near: ConvexSolution) -> ConvexSolutio
     return replace(near, prices=replace(near.prices, hinges=hinges))
 
 
-def _has_plan(case: "_Case", convex: ConvexProblem, most: int) -> bool:
-    """Return whether a plan with at most so many names is found."""
+def _has_plan(case: "_Case", convex: ConvexProblem, most: int) -> bool | None:
+    """Return whether there is a plan with at most so many names; None when a short search does not tell."""
     # What the problem lets go, others than the account may.
     freed = case.names.held & (convex.sell_cap > case.convex.sell_cap)
     names = replace(case.names, most=most, can_go=case.names.can_go | freed)
-    return isinstance(select(convex, names, np.zeros(len(convex.start)), solver(case.options), NODES_FEW), Selected)
+    found = select(convex, names, np.zeros(len(convex.start)), solver(case.options), NODES_FEW)
+    if isinstance(found, Selected):
+        return True
+    return False if found.status is SolveStatus.INFEASIBLE else None
 
 
 def _case(

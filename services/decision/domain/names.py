@@ -28,7 +28,7 @@ GAP_SHARE = 1e-4
 # Nodes looked at, each a convex solve or a few.
 NODES_MAX = 100
 # The same where it is only asked whether there is a plan.
-NODES_FEW = 16
+NODES_FEW = 3
 
 TOO_MANY = "no choice of names keeps the other limits"
 NOT_FOUND = f"no choice of names that keeps the other limits was found in {NODES_MAX} nodes"

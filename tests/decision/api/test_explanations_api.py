@@ -519,3 +519,35 @@ async def test_a_plan_sells_up_to_the_edge_of_what_is_free_in_its_country(runnin
     assert told.tax.source == source
     if sold:
         assert figure(told.tax.long_term_marginal_rate) == Decimal(rate)
+
+
+async def test_a_limit_on_names_is_previewed_decided_and_explained(running):
+    account = an_account("a1", cash=5_000).holding("VTI", lot("l1", 200, 30_000)).holding("BND", lot("l2", 400, 30_000))
+    account = account.holding("AAPL", lot("l3", 100, 12_000))
+    mix = {"VTI": "0.5", "BND": "0.34", "AAPL": "0.15"}
+    running.world.policy.document = a_policy(mix, risk=document_pb.RiskLimits(names_limit=2))
+    three = document_pb.PolicyDocument(risk=document_pb.RiskLimits(names_limit=3))
+    one_of_three = document_pb.PolicyDocument(
+        risk=document_pb.RiskLimits(names_limit=1), cost=document_pb.CostSettings(turnover_limit=number("0.1"))
+    )
+    plan_id = (await decided(running, account))["a1"]
+    scenarios = [
+        explanation_pb.Scenario(name="as it is"),
+        explanation_pb.Scenario(name="one more", policy_document=three.SerializeToString()),
+        explanation_pb.Scenario(name="one", policy_document=one_of_three.SerializeToString()),
+    ]
+    previewed = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1", scenarios=scenarios))).plans
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
+
+    two, room, conflict = [each.plan for each in previewed]
+    assert {trade.instrument_id: trade.quantity.value for trade in two.trades}["AAPL"] == "100"
+    (limit,) = [each for each in told.explanation.binding_constraints if each.name == "NAMES"]
+    assert limit.limit.value == "2"
+    assert limit.sentence.startswith("At most 2 instruments are held. One more would be worth up to ")
+    (sold,) = [each for each in told.trades if each.instrument_id == "AAPL"]
+    assert sold.required_by == "NAMES"
+    assert "AAPL" not in {trade.instrument_id for trade in room.trades if trade.quantity.value == "100"}
+    assert conflict.outcome == pb.Plan.OUTCOME_INFEASIBLE
+    said = conflict.explanation.summary
+    assert "At most 1 instrument may be held; At most 10.00 % of the account may be traded" in said
+    assert "the most instruments that may be held, 1, would have to give way by " in said

@@ -293,7 +293,7 @@ async def test_the_most_names_and_the_least_position_of_the_policy_are_kept_thro
 
     assert [trade.instrument_id for trade in one.content.decision.trades] == ["VTI"]
     (binding,) = [each for each in one.content.decision.explanation.binding if each.kind == "NAMES"]
-    assert binding.sentence.startswith("At most 1 instruments are held. One more would be worth up to ")
+    assert binding.sentence.startswith("At most 1 instrument is held. One more would be worth up to ")
     assert "BND" not in {trade.instrument_id for trade in kept.content.decision.trades}
     # 60 % of it would do; 39 % is too little to be held.
     assert [trade.instrument_id for trade in small.content.decision.trades] == ["VTI"]
