@@ -45,7 +45,7 @@ from services.execution.config import ExecutionSettings
 from services.execution.domain.desk import Desk
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.exchanges import exchange
-from services.execution.domain.pretrade import DayLimit, LimitKind, Limits
+from services.execution.domain.limits import DayLimit, LimitKind, Limits
 from services.execution.domain.protection import Protection
 from services.execution.domain.trading_hours import Outside, TradingHours
 from services.execution.fix.postgres import PostgresStore

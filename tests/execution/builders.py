@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from services.execution.domain.limits import DayLimit, LimitKind, Limits
 from services.execution.domain.plan import Plan, Preferences, Trade
-from services.execution.domain.pretrade import DayLimit, LimitKind, Limits, Situation
+from services.execution.domain.pretrade import Situation
 from services.execution.domain.words import Algorithm, ReferencePrice, Side
 
 NOON = datetime(2022, 12, 28, 17, 0, tzinfo=UTC)

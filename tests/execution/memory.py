@@ -23,9 +23,9 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.venue_port import InstructionState, VenueReport
+from services.execution.domain.limits import Usage
 from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
-from services.execution.domain.pretrade import Usage
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import ScopeKind
 from services.execution.domain.words import Algorithm, Side

@@ -17,7 +17,8 @@ from services.execution.app.records import OrderRecord, PlanBasis
 from services.execution.app.references import references
 from services.execution.domain.errors import PolicyUnverified
 from services.execution.domain.exchanges import Exchange
-from services.execution.domain.pretrade import Leaving, Limits, Refusal, Situation, check_leaving
+from services.execution.domain.limits import Limits
+from services.execution.domain.pretrade import Leaving, Refusal, Situation, check_leaving
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, PlanId, PolicyHash
 

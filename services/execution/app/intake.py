@@ -18,19 +18,10 @@ from services.execution.app.references import references
 from services.execution.domain.blocks import Terms
 from services.execution.domain.currencies import price_in
 from services.execution.domain.desk import Desk
+from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import unpaid
 from services.execution.domain.plan import Plan, limit_price, order_id
-from services.execution.domain.pretrade import (
-    LimitKey,
-    Limits,
-    Reason,
-    Refusal,
-    Situation,
-    Usage,
-    check_plan,
-    unit_cost_max,
-    usage_of,
-)
+from services.execution.domain.pretrade import Reason, Refusal, Situation, check_plan, unit_cost_max
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, TimeInForce
 from services.kernel.canonical import content_hash

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from services.execution.app.records import KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.limits import LimitKey, Usage
 from services.execution.domain.payment import Movement
-from services.execution.domain.pretrade import LimitKey, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.kernel.ids import AccountId, InstrumentId, PlanId

@@ -7,11 +7,12 @@ value and the limit, so that one look tells what to fix. There is no way around 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from services.execution.domain.currencies import pair, price_in
+from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
@@ -47,68 +48,6 @@ class Refusal:
     reason: Reason
     description: str
     instrument_id: InstrumentId | None = None
-
-
-class LimitKind(StrEnum):
-    """What a day's limit counts over."""
-
-    FIRM = "FIRM"
-    HOUSEHOLD = "HOUSEHOLD"
-    ACCOUNT = "ACCOUNT"
-    VENUE = "VENUE"
-    INSTRUMENT = "INSTRUMENT"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class LimitKey:
-    """One thing whose orders of a day are counted; `subject_id` is empty for the firm."""
-
-    kind: LimitKind
-    subject_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How many orders a day has seen, and their value at the prices they were checked with; of it, what was sold."""
-
-    orders: int = 0
-    amount: Decimal = ZERO
-    sold: Decimal = ZERO
-
-    @property
-    def turnover(self) -> Decimal:
-        """Return the lesser of what was bought and what was sold: what only changed its shape (form N-1A, item 13)."""
-        return min(self.amount - self.sold, self.sold)
-
-    def plus(self, other: "Usage") -> "Usage":
-        """Return both together."""
-        return Usage(self.orders + other.orders, self.amount + other.amount, self.sold + other.sold)
-
-
-@dataclass(frozen=True, slots=True)
-class DayLimit:
-    """The most that may be ordered in one day, edges inside; `turnover_max` None where it is not limited."""
-
-    orders_max: int
-    amount_max: Decimal
-    turnover_max: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an order, an account, an instrument and the firm may not exceed.
-
-    `collar_bps`: how far a price may be from our reference, either way, edge inside. `price_age_max`: the oldest
-    reference that counts. `cost_buffer_bps`: how much more than reference or limit is set aside for a buy, with fees.
-    """
-
-    order_quantity_max: Decimal
-    order_amount_max: Decimal
-    trades_per_plan_max: int
-    days: Mapping[LimitKind, DayLimit]
-    collar_bps: Decimal
-    price_age_max: timedelta
-    cost_buffer_bps: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,33 +105,6 @@ def check_leaving(order: Leaving, situation: Situation) -> tuple[Refusal, ...]:
     What its plan was checked for and time cannot change is not looked at again: signature, sizes, counts of the day.
     """
     return tuple(_refusals_of_leaving(order, situation))
-
-
-def usage_of(plan: Plan, venue_id: VenueId) -> dict[LimitKey, Usage]:
-    """Return what `plan` adds to the day's counts, by what is counted; its orders would go to `venue_id`.
-
-    No household is counted for an account that has none.
-    """
-    instruments: dict[LimitKey, Usage] = {}
-    for trade in plan.trades:
-        key = LimitKey(LimitKind.INSTRUMENT, trade.instrument_id)
-        one = Usage(1, trade.amount, trade.amount if trade.side is Side.SELL else ZERO)
-        instruments[key] = instruments[key].plus(one) if key in instruments else one
-    if not instruments:
-        return {}
-    together = Usage(
-        sum(each.orders for each in instruments.values()),
-        sum((each.amount for each in instruments.values()), ZERO),
-        sum((each.sold for each in instruments.values()), ZERO),
-    )
-    whole = [
-        LimitKey(LimitKind.FIRM),
-        LimitKey(LimitKind.ACCOUNT, plan.account_id),
-        LimitKey(LimitKind.VENUE, venue_id),
-    ]
-    if plan.household_id is not None:
-        whole.append(LimitKey(LimitKind.HOUSEHOLD, plan.household_id))
-    return dict.fromkeys(whole, together) | instruments
 
 
 def unit_cost_max(plan: Plan, trade: Trade, reference: ReferencePrice, limits: Limits) -> Decimal:

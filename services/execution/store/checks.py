@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.exchanges import Exchange
-from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
+from services.execution.domain.limits import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.execution.store import plan_rows

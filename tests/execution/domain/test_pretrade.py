@@ -4,16 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.execution.domain.pretrade import (
-    DayLimit,
-    LimitKey,
-    LimitKind,
-    Reason,
-    Usage,
-    check_plan,
-    unit_cost_max,
-    usage_of,
-)
+from services.execution.domain.limits import DayLimit, LimitKey, LimitKind, Usage, usage_of
+from services.execution.domain.pretrade import Reason, check_plan, unit_cost_max
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
 from tests.execution.builders import LIMITS, NOON, WIDE, a_plan, a_price, a_situation, a_trade

@@ -9,8 +9,8 @@ import pytest
 
 from services.execution.app.ports import OrderFilter, PlacedPiece
 from services.execution.app.records import LifeState
+from services.execution.domain.limits import LimitKey, LimitKind, Usage
 from services.execution.domain.order import OrderState
-from services.execution.domain.pretrade import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
 from services.kernel.errors import Conflict
