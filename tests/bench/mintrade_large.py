@@ -123,8 +123,10 @@ def by_cbc(model: _Model, seconds_max: float) -> tuple[np.ndarray, np.ndarray]:
             if np.isfinite(highs[row]):
                 problem += left <= float(highs[row])
     problem.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds_max, threads=1))
-    values = [each.varValue for each in names]
-    return model.trades(None if any(each is None for each in values[: model.lots]) else np.array(values, dtype=float))
+    # Without integers that fit it answers with the relaxation, which is no trade.
+    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        return model.trades(None)
+    return model.trades(np.array([each.varValue or 0.0 for each in names], dtype=np.float64))
 
 
 def _model(account: Weights, exposures: np.ndarray, variance: np.ndarray) -> _Model:
