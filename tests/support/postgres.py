@@ -131,8 +131,12 @@ Kind = tuple[str, str | None, Past | None]
 class Databases:
     """The databases of one server, by kind."""
 
-    def __init__(self, url: str, kept: "Kept") -> None:
+    def __init__(self, url: str, kept: "Kept | None" = None) -> None:
         """Nothing is made before somebody asks; connections that are `kept` survive what puts a database back."""
+        if kept is None:
+            from tests.support.connections import Kept  # noqa: PLC0415 - as in `databases`
+
+            kept = Kept()
         self._url = url
         self._kept = kept
         self._templates: dict[Kind, str] = {}
