@@ -198,6 +198,9 @@ class Link:
             # Others want their turns, too.
             await asyncio.sleep(0)
             return
+        if self._wire.closed:
+            # It went while what came before was read: nothing wakes us again.
+            return
         due = self.session.due()
         left_s = SLEEP_MAX_S if due is None else (due - self._clock.now()).total_seconds()
         if left_s <= 0:
