@@ -198,9 +198,6 @@ class Link:
             # Others want their turns, too.
             await asyncio.sleep(0)
             return
-        if self._wire.closed:
-            # It went while what came before was read: nothing wakes us again.
-            return
         due = self.session.due()
         left_s = SLEEP_MAX_S if due is None else (due - self._clock.now()).total_seconds()
         if left_s <= 0:
@@ -222,7 +219,9 @@ class Link:
         """Take what came, and return for how long to read no more."""
         if self._frames:
             return 0.0
-        self._wire.woken.clear()
+        if not self._wire.closed:
+            # Else it stays set: nothing would set it again.
+            self._wire.woken.clear()
         data = self._wire.take()
         if not data:
             if self._wire.closed:
