@@ -181,7 +181,6 @@ class Acceptor:
         taken = 0
         while True:
             await wire.woken.wait()
-            wire.woken.clear()
             data = wire.take()
             taken += len(data)
             if frames := framer.feed(data):

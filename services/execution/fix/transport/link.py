@@ -219,9 +219,6 @@ class Link:
         """Take what came, and return for how long to read no more."""
         if self._frames:
             return 0.0
-        if not self._wire.closed:
-            # Else it stays set: nothing would set it again.
-            self._wire.woken.clear()
         data = self._wire.take()
         if not data:
             if self._wire.closed:

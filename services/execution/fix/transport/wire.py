@@ -81,6 +81,9 @@ class Wire(asyncio.Protocol):
 
     def take(self) -> bytes:
         """Return what came, and read on."""
+        if not self.closed:
+            # Of a wire that ended it stays set: nothing would set it again.
+            self.woken.clear()
         data = bytes(self._inbox)
         self._inbox.clear()
         if self._paused and not self.closed:
