@@ -114,6 +114,7 @@ def preview(
     price: Annotated[list[str] | None, typer.Option(help="At another price, `VTI=95`; may be repeated.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave this instrument alone; may be repeated.")] = None,
     regardless: Annotated[bool, typer.Option(help="Even if nothing asks for a rebalance.")] = False,
+    event: Annotated[str, typer.Option(help="As if a run were started for this event.")] = "",
     keep: Annotated[bool, typer.Option(help="Keep what it says, for `plan previews`.")] = False,
     largest_withdrawal: Annotated[bool, typer.Option(help="Also what can be withdrawn at most.")] = False,
 ) -> None:
@@ -124,6 +125,7 @@ def preview(
         **{name: amount for name, amount in flows.items() if amount},
         "prices": [{"instrument_id": name, "price": value} for name, _, value in prices],
         "untouched_instrument_ids": without or [],
+        "event": event,
     }
     supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
     if policy is not None:

@@ -117,6 +117,7 @@ def _scenario(said: explanation_pb.Scenario, field: str, found: Violations) -> S
         prices=prices,
         untouched=tuple(InstrumentId(each) for each in said.untouched_instrument_ids),
         ignore_triggers=said.ignore_triggers,
+        event=said.event,
         whole_policy=said.whole_policy,
     )
 

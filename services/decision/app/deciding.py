@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 from services.decision.app.changes import Changes
 from services.decision.app.events import plan_decided, run_event
-from services.decision.app.flows import cash_flows
 from services.decision.app.households import household_trades, settled, with_household
+from services.decision.app.last_decided import NEVER, LastDecided, asked_since, last_decided
 from services.decision.app.leases import held
 from services.decision.app.policies import with_policy
 from services.decision.app.ports.policy import PolicyClient
@@ -25,14 +24,13 @@ from services.decision.app.ports.sessions import Begin, Read, Session
 from services.decision.app.ports.solving import Solved, Solver
 from services.decision.app.ports.tracing import Spanned, Tracing
 from services.decision.app.recalling import basis_of
-from services.decision.domain.account_problem import RECENT_TRADES, is_due
+from services.decision.domain.account_problem import RECENT_TRADES
 from services.decision.domain.book import AccountBook
 from services.decision.domain.comparison import Comparison, PolicySides, compared
 from services.decision.domain.deciding import AccountInputs, Basis, failed
 from services.decision.domain.outline import NO_TOTALS
 from services.decision.domain.plan import LIVE_STATES, Draft, Failure, NewPlan, PlanLive, PlanState, first_state
 from services.decision.domain.prices import PriceSetId
-from services.decision.domain.problem import ZERO
 from services.decision.domain.run import Run, RunState, Shard, backoff
 from services.kernel.canonical import content_hash
 from services.kernel.clock import Clock
@@ -135,12 +133,12 @@ class Deciding:
             since = (run.as_of_time - RECENT_TRADES).date()
             books = {each.account_id: each for each in await session.books.accounts(ids, trades_since=since)}
             live = await session.plans.live_accounts(ids)
-            decided = await session.plans.decided_dates(ids)
             basis = await _basis(session, run)
             documents = await session.contents.get({each.policy_hash for each in accounts if each.policy_hash})
             looking = await asyncio.to_thread(self._looking_at_flows, documents)
             elsewhere = await household_trades(session, books, since)
-            flows = await cash_flows(session, [a.account_id for a in accounts if a.policy_hash in looking], books)
+            asking = [each.account_id for each in accounts if each.policy_hash in looking]
+            decided = await last_decided(session, books, asking)
 
         def prepared() -> tuple[Sequence[AccountInputs], Mapping[str, bytes]]:
             bodies = {each.account_id: books[each.account_id].content() for each in accounts}
@@ -151,8 +149,7 @@ class Deciding:
                     content_hash(bodies[each.account_id]),
                     documents,
                     live,
-                    decided.get(each.account_id),
-                    flows.get(each.account_id, ZERO),
+                    decided.get(each.account_id, NEVER),
                     run,
                 )
                 for each in accounts
@@ -167,9 +164,14 @@ class Deciding:
         """Return the accounts under a rollout again, with the policy that is not in force for them."""
         async with self.read() as session:
             sides = await session.comparisons.sides(run.run_id, [each.account.account_id for each in inputs])
-            documents = await session.contents.get(
-                {sides[each].other(policy_hash) for each, policy_hash in _policies_of(inputs) if each in sides}
-            )
+            others = {
+                each: sides[each].other(policy_hash) for each, policy_hash in _policies_of(inputs) if each in sides
+            }
+            documents = await session.contents.get(set(others.values()))
+            looking = await asyncio.to_thread(self._looking_at_flows, documents)
+            books = {each.account.account_id: each.account for each in inputs if each.account.account_id in sides}
+            asking = [each for each, policy_hash in others.items() if policy_hash in looking]
+            decided = await last_decided(session, books, asking)
         found: list[_OtherSide] = []
         for each in inputs:
             side = sides.get(each.account.account_id)
@@ -178,7 +180,9 @@ class Deciding:
                 continue
             other = side.other(each.policy_hash)
             unread = replace(each, policy=None, policy_hash=other, policy_version_hashes=())
-            found.append(_OtherSide(side, with_policy(unread, self.policy, documents[other])))
+            read = with_policy(unread, self.policy, documents[other])
+            last = decided.get(each.account.account_id, NEVER)
+            found.append(_OtherSide(side, asked_since(read, last, run.as_of_time.date())))
         return found
 
     def _account(
@@ -188,8 +192,7 @@ class Deciding:
         account_hash: str,
         documents: Mapping[str, bytes],
         live: Collection[AccountId],
-        decided: date | None,
-        cash_flow: Decimal,
+        decided: LastDecided,
         run: Run,
     ) -> AccountInputs:
         inputs = AccountInputs(
@@ -198,13 +201,11 @@ class Deciding:
             policy=None,
             policy_hash=account.policy_hash,
             policy_version_hashes=account.version_hashes,
-            cash_flow=cash_flow,
             event=run.event,
         )
         if account.policy_hash:
             inputs = with_policy(inputs, self.policy, documents[account.policy_hash])
-        if inputs.policy is not None:
-            inputs = replace(inputs, looked_regardless=is_due(inputs.policy, decided, run.as_of_time.date()))
+        inputs = asked_since(inputs, decided, run.as_of_time.date())
         return replace(inputs, refused=LIVE) if account.account_id in live else inputs
 
     def _looking_at_flows(self, documents: Mapping[str, bytes]) -> Collection[str]:

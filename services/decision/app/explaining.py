@@ -112,6 +112,6 @@ class ExplainApp:
                 )
         regardless = None
         if not plan.content.decision.trades and not inputs.looked_regardless:
-            (solved,) = await self.solver.drafts([replace(inputs, looked_regardless=True)], basis)
+            (solved,) = await self.solver.drafts([replace(inputs, requested=True)], basis)
             regardless = solved.draft
         return ExplainedNoTrade(plan, instruments, regardless)

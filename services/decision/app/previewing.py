@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.decision.app.book import AccountNotFound
 from services.decision.app.households import household_trades
+from services.decision.app.last_decided import NEVER, LastDecided, asked_since, last_decided
 from services.decision.app.policies import with_policy
 from services.decision.app.ports.policy import PolicyClient, PolicyPreset
 from services.decision.app.ports.sessions import Read
@@ -64,6 +65,16 @@ class Previewed:
     beside_first: WhatIf | None
 
 
+@dataclass(frozen=True, slots=True)
+class _AsItIs:
+    """An account without its policy, the document of that, what it is decided on, and when it was decided last."""
+
+    inputs: AccountInputs
+    document: bytes
+    basis: Basis
+    last: LastDecided
+
+
 @dataclass(slots=True)
 class _Estimated:
     """The risk model that was estimated last: estimating takes longer than deciding."""
@@ -98,10 +109,11 @@ class PreviewApp:
         """
         as_of_time = self.market_clock.now()
         presets = await self._presets(wish)
-        inputs, document, basis = await self._as_it_is(wish, as_of_time)
+        found = await self._as_it_is(wish, as_of_time)
+        basis = found.basis
         scenarios = _scenarios(wish, presets)
-        _check(scenarios, inputs.account.currency, basis)
-        meant = [(self._inputs(inputs, document, each, presets), supposed_basis(basis, each)) for each in scenarios]
+        _check(scenarios, found.inputs.account.currency, basis)
+        meant = [(self._inputs(found, each, presets), supposed_basis(basis, each)) for each in scenarios]
         drafts = await asyncio.gather(*(self._draft(*each) for each in meant))
         first, wanted = drafts[0], scenarios[0]
         withdrawals = await self.solver.largest_withdrawals(*meant[0]) if wish.largest_withdrawals else ()
@@ -128,10 +140,10 @@ class PreviewApp:
         supposing = scenario or Scenario(AS_IT_IS)
         wish = Wish(account_id, price_set_id, (supposing,))
         presets = await self._presets(wish)
-        inputs, document, basis = await self._as_it_is(wish, self.market_clock.now())
-        _check((supposing,), inputs.account.currency, basis)
-        meant = self._inputs(inputs, document, supposing, presets)
-        return await self.solver.transition(meant, supposed_basis(basis, supposing), tax_years)
+        found = await self._as_it_is(wish, self.market_clock.now())
+        _check((supposing,), found.inputs.account.currency, found.basis)
+        meant = self._inputs(found, supposing, presets)
+        return await self.solver.transition(meant, supposed_basis(found.basis, supposing), tax_years)
 
     async def _draft(self, inputs: AccountInputs, basis: Basis) -> Draft:
         (solved,) = await self.solver.drafts([inputs], basis)
@@ -147,9 +159,8 @@ class PreviewApp:
             raise PresetNotFound(f"policy has no preset {', '.join(missing)}", preset=missing[0])
         return presets
 
-    def _inputs(
-        self, inputs: AccountInputs, document: bytes, scenario: Scenario, presets: Mapping[str, PolicyPreset]
-    ) -> AccountInputs:
+    def _inputs(self, found: _AsItIs, scenario: Scenario, presets: Mapping[str, PolicyPreset]) -> AccountInputs:
+        inputs, document = found.inputs, found.document
         if scenario.preset:
             document = self.policy.overlaid(document, presets[scenario.preset].document)
         if scenario.whole_policy:
@@ -159,10 +170,10 @@ class PreviewApp:
         if scenario.preset or scenario.policy_document or scenario.whole_policy:
             # What nobody approved came from no version.
             inputs = replace(inputs, policy_hash=PolicyHash(content_hash(document)), policy_version_hashes=())
-        return supposed(with_policy(inputs, self.policy, document), scenario)
+        inputs = with_policy(inputs, self.policy, document)
+        return supposed(asked_since(inputs, found.last, found.basis.as_of_time.date()), scenario)
 
-    async def _as_it_is(self, wish: Wish, as_of_time: datetime) -> tuple[AccountInputs, bytes, Basis]:
-        """Return the account's inputs and policy document as they are, and what it is decided on."""
+    async def _as_it_is(self, wish: Wish, as_of_time: datetime) -> _AsItIs:
         async with self.read() as session:
             found = await session.books.accounts([wish.account_id], trades_since=(as_of_time - RECENT_TRADES).date())
             if not found:
@@ -175,7 +186,10 @@ class PreviewApp:
             known = await session.books.instruments(prices.quotes.keys())
             laws = law_book(await session.laws.versions())
             since = (as_of_time - RECENT_TRADES).date()
-            elsewhere = await household_trades(session, {wish.account_id: found[0]}, since)
+            books = {wish.account_id: found[0]}
+            elsewhere = await household_trades(session, books, since)
+            # A scenario's policy may ask about money that came, although the one in force does not.
+            last = await last_decided(session, books, [wish.account_id])
         risk_model = await self._risk_model(history)
         policies = await self.policy.resolve([wish.account_id], as_of_time)
         policy_hash = policies.policy_of[wish.account_id]
@@ -202,7 +216,7 @@ class PreviewApp:
             as_of_time=as_of_time,
             currency=self.currency,
         )
-        return inputs, policies.documents[policy_hash], basis
+        return _AsItIs(inputs, policies.documents[policy_hash], basis, last.get(wish.account_id, NEVER))
 
     async def _risk_model(self, history: PriceHistory) -> RiskModel:
         last = self._estimated

@@ -83,6 +83,7 @@ class AccountInputs:
         household_trades: What other accounts of the household traded lately, or are about to.
         event: What happened that asks for a decision; empty for nothing.
         looked_regardless: Decide even inside the bands, because the account is due.
+        requested: Decide even inside the bands, because somebody asks; never in a run.
         cash_flow: Money that came, negative for what went, since the account was decided last; 0 where nobody asks.
         refused: Why nothing is to be decided, found out before.
         household: What the accounts that were decided together come to; None where none had to give way.
@@ -94,6 +95,7 @@ class AccountInputs:
     policy_hash: PolicyHash
     policy_version_hashes: tuple[str, ...]
     looked_regardless: bool = False
+    requested: bool = False
     event: str = ""
     household_trades: tuple[RecentTrade, ...] = ()
     cash_flow: Decimal = ZERO
@@ -219,7 +221,12 @@ def problem_of(inputs: AccountInputs, policy: Policy, basis: Basis) -> AccountPr
 
 def options_of(inputs: AccountInputs, basis: Basis) -> DecideOptions:
     """Return how the account is decided."""
-    return DecideOptions(ignore_triggers=inputs.looked_regardless, engine=engine_of(basis.engine), event=inputs.event)
+    return DecideOptions(
+        ignore_triggers=inputs.looked_regardless or inputs.requested,
+        engine=engine_of(basis.engine),
+        event=inputs.event,
+        due=inputs.looked_regardless,
+    )
 
 
 def drafted(

@@ -53,6 +53,7 @@ class TriggerKind(StrEnum):
     TRACKING_ERROR = "TRACKING_ERROR"
     # Something happened that is not in the account.
     EVENT = "EVENT"
+    CALENDAR = "CALENDAR"
 
 
 class Character(StrEnum):

@@ -36,6 +36,7 @@ class Scenario:
         prices: Prices of one unit, above 0.
         untouched: Instruments to leave alone.
         ignore_triggers: Decide even if nothing asks for it.
+        event: What happened that asks for a decision, as a run may be started for; empty for nothing.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scenario:
     untouched: tuple[InstrumentId, ...] = ()
     ignore_triggers: bool = False
     whole_policy: bool = False
+    event: str = ""
 
 
 def supposed(inputs: AccountInputs, scenario: Scenario) -> AccountInputs:
@@ -60,12 +62,17 @@ def supposed(inputs: AccountInputs, scenario: Scenario) -> AccountInputs:
             reserved_cash=account.reserved_cash + scenario.withdrawal,
         )
         inputs = replace(inputs, account=account, account_hash=account.account_hash)
+        if inputs.policy is not None and inputs.policy.cash_flow_minimum is not None:
+            # It has come when the plan is made; a withdrawal is yet to leave.
+            inputs = replace(inputs, cash_flow=inputs.cash_flow + scenario.deposit)
     if scenario.untouched and inputs.policy is not None:
         barred = tuple(Restriction(each, RestrictionKind.NO_TRADE, UNTOUCHED) for each in scenario.untouched)
         policy = replace(inputs.policy, restrictions=(*inputs.policy.restrictions, *barred))
         inputs = replace(inputs, policy=policy)
+    if scenario.event:
+        inputs = replace(inputs, event=scenario.event)
     if scenario.ignore_triggers:
-        inputs = replace(inputs, looked_regardless=True)
+        inputs = replace(inputs, requested=True)
     return inputs
 
 

@@ -77,7 +77,9 @@ def idle_decisions(inputs: Sequence[AccountInputs], basis: Basis) -> list[Decisi
 def _may_be_idle(inputs: AccountInputs, basis: Basis, fine: frozenset[InstrumentId]) -> bool:
     """Return whether nothing but weights and cash can ask about the account, and nothing is wrong with its book."""
     account, policy = inputs.account, inputs.policy
-    if policy is None or inputs.event or inputs.looked_regardless or policy.tax.gain_harvest_room is not None:
+    if policy is None or policy.tax.gain_harvest_room is not None:
+        return False
+    if inputs.event or inputs.looked_regardless or inputs.requested:
         return False
     flow = policy.cash_flow_minimum
     if flow is not None and abs(inputs.cash_flow) >= flow.amount:

@@ -420,9 +420,10 @@ class DecideOptions:
     """How to decide; part of what a plan's hash covers.
 
     Attributes:
-        ignore_triggers: Decide even if nothing is outside its trigger: a person asked, or a preview.
+        ignore_triggers: Decide even if nothing is outside its trigger: a person asked, a preview, or the calendar.
         engine: What solves; the kernel is a hundred times as fast once it is compiled.
         event: What happened that asks for a rebalance, in words; empty for nothing.
+        due: It is the calendar that asks.
         iterations_max: The reference solver's limit. A count, not a time, so that the same inputs give the same plan.
     """
 
@@ -430,6 +431,7 @@ class DecideOptions:
     engine: Engine = Engine.REFERENCE
     iterations_max: int = 200
     event: str = ""
+    due: bool = False
 
 
 def _check_holdings(problem: AccountProblem, found: Violations) -> None:

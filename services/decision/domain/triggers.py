@@ -2,7 +2,7 @@
 
 A weight asks when it is farther from its target than its band's trigger (the edge is inside); cash when it is outside
 its corridor; a deposit or withdrawal always; all deviations together, or the risk that they are, where the policy says
-so; and so does an event or a person.
+so; and so does an event, the calendar or a person.
 """
 
 from decimal import Decimal
@@ -95,6 +95,9 @@ def _requested(options: DecideOptions) -> list[Trigger]:
     found = []
     if options.event:
         found.append(Trigger(TriggerKind.EVENT, None, ZERO, ZERO, f"Something happened: {options.event}."))
-    if options.ignore_triggers and not options.event:
+    if options.due:
+        sentence = "It was not decided for as many days as the policy lets pass."
+        found.append(Trigger(TriggerKind.CALENDAR, None, ZERO, ZERO, sentence))
+    elif options.ignore_triggers and not options.event:
         found.append(Trigger(TriggerKind.REQUESTED, None, ZERO, ZERO, "A rebalance was asked for."))
     return found

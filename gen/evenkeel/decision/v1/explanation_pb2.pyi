@@ -934,6 +934,7 @@ class Scenario(_message.Message):
     UNTOUCHED_INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
     IGNORE_TRIGGERS_FIELD_NUMBER: _builtins.int
     WHOLE_POLICY_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, for people; unique in a request."""
     preset: _builtins.str
@@ -950,6 +951,8 @@ class Scenario(_message.Message):
     """Whether `policy_document` is the whole effective policy, as `PreviewPreferences` of
     policy returns one: what it leaves out is not set. Without `preset`.
     """
+    event: _builtins.str
+    """What happened that asks for a decision, as in `StartRunRequest`; empty for nothing."""
     @_builtins.property
     def deposit(self) -> _money_pb2.Money:
         """Comes into the account before the plan; 0 or more, in its currency."""
@@ -978,10 +981,11 @@ class Scenario(_message.Message):
         untouched_instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
         ignore_triggers: _builtins.bool = ...,
         whole_policy: _builtins.bool = ...,
+        event: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "withdrawal", b"withdrawal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "ignore_triggers", b"ignore_triggers", "name", b"name", "policy_document", b"policy_document", "preset", b"preset", "prices", b"prices", "untouched_instrument_ids", b"untouched_instrument_ids", "whole_policy", b"whole_policy", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deposit", b"deposit", "event", b"event", "ignore_triggers", b"ignore_triggers", "name", b"name", "policy_document", b"policy_document", "preset", b"preset", "prices", b"prices", "untouched_instrument_ids", b"untouched_instrument_ids", "whole_policy", b"whole_policy", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
