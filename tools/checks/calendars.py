@@ -1,6 +1,6 @@
 """Writes down on which days exchanges trade, and compares what is written with its source.
 
-The source is the package `exchange_calendars`. Its days are compiled into a module of plain words, so that what runs
+The source is the package `exchange_calendars`. Its days are compiled into modules of plain words, so that what runs
 needs neither the package nor pandas, starts at once, and shows in a diff what a new version of the package changes.
 
     python -m tools.checks.calendars generate
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WRITTEN = ROOT / "services" / "execution" / "domain" / "market_days.py"
+WRITTEN = ROOT / "services" / "execution" / "domain" / "market_days"
 
 # By market identifier code, ISO 10383. One session a day, Monday to Friday.
 EXCHANGES = ("XAMS", "XBRU", "XDUB", "XETR", "XLIS", "XLON", "XMIL", "XNYS", "XPAR", "XSWX", "XTSE")
@@ -28,14 +28,32 @@ the regular hours of its session; the weekdays of each year on which it is close
 which it closes early, with the time.
 """
 
+from services.execution.domain.market_days.closed import CLOSED
+from services.execution.domain.market_days.early import EARLY
+
+__all__ = ["CLOSED", "EARLY", "FIRST_YEAR", "HOURS", "LAST_YEAR", "SOURCE"]
+
 SOURCE = "exchange_calendars {version}"
 FIRST_YEAR, LAST_YEAR = {first}, {last}
 
+# Time zone, opening, close.
+HOURS = {{
+{hours}
+}}
+'''
+_DAYS = '''"""{what}.
+
+Written by `make calendars`; nobody edits it.
+"""
+
+{name} = {{
+{days}
+}}
 '''
 
 
-def written() -> str:
-    """Return the module, from the installed version of the package.
+def written() -> dict[str, str]:
+    """Return the modules by their file's name, from the installed version of the package.
 
     Raises:
         ValueError: An exchange has hours that cannot be said this way.
@@ -46,16 +64,14 @@ def written() -> str:
         hours.append(f'    "{mic}": ({", ".join(f"{each!r}" for each in regular)}),'.replace("'", '"'))
         closed.append(f'    "{mic}": """\n' + "\n".join(_by_year(closings)) + '\n""",')
         early.append(f'    "{mic}": """\n' + "\n".join(_by_year(ends)) + '\n""",')
-    return (
-        _HEAD.format(version=version("exchange_calendars"), first=FIRST_YEAR, last=LAST_YEAR)
-        + "# Time zone, opening, close.\nHOURS = {\n"
-        + "\n".join(hours)
-        + "\n}\n\nCLOSED = {\n"
-        + "\n".join(closed)
-        + "\n}\n\nEARLY = {\n"
-        + "\n".join(early)
-        + "\n}\n"
-    )
+    head = _HEAD.format(version=version("exchange_calendars"), first=FIRST_YEAR, last=LAST_YEAR, hours="\n".join(hours))
+    closing = "The weekdays of each year on which exchanges are closed, as month and day"
+    ending = "The days of each year on which exchanges close early, as month and day with the time"
+    return {
+        "__init__.py": head,
+        "closed.py": _DAYS.format(what=closing, name="CLOSED", days="\n".join(closed)),
+        "early.py": _DAYS.format(what=ending, name="EARLY", days="\n".join(early)),
+    }
 
 
 def _days_of(mic: str) -> tuple[tuple[str, str, str], dict[date, str], dict[date, str]]:
@@ -94,14 +110,16 @@ def _by_year(days: dict[date, str]) -> Iterator[str]:
 
 
 def main(asked: str) -> int:
-    """Write the module, or compare it; return 1 when it differs."""
-    text = written()
+    """Write the modules, or compare them; return 1 when one differs."""
+    modules = written()
     if asked == "generate":
-        WRITTEN.write_text(text)
+        WRITTEN.mkdir(exist_ok=True)
+        for name, text in modules.items():
+            (WRITTEN / name).write_text(text)
         return 0
-    if WRITTEN.read_text() == text:
+    if all((WRITTEN / name).read_text() == text for name, text in modules.items()):
         return 0
-    print("market_days.py differs from exchange_calendars: make calendars", file=sys.stderr)  # noqa: T201 - a check
+    print("market_days differs from exchange_calendars: make calendars", file=sys.stderr)  # noqa: T201 - a check
     return 1
 
 

@@ -16,220 +16,31 @@ What always holds after every report:
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
-from enum import StrEnum
 from typing import assert_never
+
+from services.execution.domain.order.reports import (
+    Accepted,
+    Canceled,
+    CancelPending,
+    ChangeRefused,
+    Expired,
+    FillBusted,
+    FillCorrected,
+    Filled,
+    Paused,
+    PendingNew,
+    Refused,
+    Replaced,
+    ReplacePending,
+    Report,
+    Restated,
+)
+from services.execution.domain.order.states import NOTHING_LEAVES, PRECEDENCE, OrderState
 
 ZERO = Decimal(0)
 
 # Average prices are quotients; nine decimals is what `google.type.Money` can say.
 AVERAGE_PRICE_QUANTUM = Decimal("0.000000001")
-
-
-class OrderState(StrEnum):
-    """Where an order is in its life: FIX's states, and three of our own before the venue has spoken."""
-
-    PENDING = "PENDING"  # Durable here, not sent.
-    SENDING = "SENDING"  # May be on its way.
-    UNKNOWN = "UNKNOWN"  # Sent, the answer was lost: ask the venue, never send again before.
-    PENDING_NEW = "PENDING_NEW"
-    NEW = "NEW"
-    PARTIALLY_FILLED = "PARTIALLY_FILLED"
-    FILLED = "FILLED"
-    DONE_FOR_DAY = "DONE_FOR_DAY"
-    PENDING_CANCEL = "PENDING_CANCEL"
-    PENDING_REPLACE = "PENDING_REPLACE"
-    STOPPED = "STOPPED"
-    SUSPENDED = "SUSPENDED"
-    CALCULATED = "CALCULATED"
-    CANCELED = "CANCELED"
-    EXPIRED = "EXPIRED"
-    REJECTED = "REJECTED"
-
-
-# FIX 4.4, volume 7, appendix D: the highest of all states that apply is the one to report.
-PRECEDENCE: Mapping[OrderState, int] = {
-    OrderState.PENDING_CANCEL: 12,
-    OrderState.PENDING_REPLACE: 11,
-    OrderState.DONE_FOR_DAY: 10,
-    OrderState.CALCULATED: 9,
-    OrderState.FILLED: 8,
-    OrderState.STOPPED: 7,
-    OrderState.SUSPENDED: 6,
-    OrderState.CANCELED: 5,
-    OrderState.EXPIRED: 5,
-    OrderState.PARTIALLY_FILLED: 4,
-    OrderState.NEW: 2,
-    OrderState.REJECTED: 2,
-    OrderState.PENDING_NEW: 2,
-    # Ours: what we know only until the venue has said anything at all.
-    OrderState.UNKNOWN: 1,
-    OrderState.SENDING: 1,
-    OrderState.PENDING: 0,
-}
-
-# In these, nothing more of the order can be filled.
-NOTHING_LEAVES = frozenset(
-    {
-        OrderState.CANCELED,
-        OrderState.EXPIRED,
-        OrderState.REJECTED,
-        OrderState.DONE_FOR_DAY,
-        OrderState.SUSPENDED,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingNew:
-    """The venue has the order and has not accepted it yet."""
-
-    report_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The venue works the order."""
-
-    report_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The venue does not take the order; final."""
-
-    report_id: str
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A trade: so many units at this price. `fee` in the order's currency, zero or more."""
-
-    report_id: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal = ZERO
-
-    def __post_init__(self) -> None:
-        if self.quantity <= 0 or self.price <= 0 or self.fee < 0:
-            raise ValueError(f"a fill has a positive quantity and price and a fee of at least 0, was {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class FillCorrected:
-    """The fill reported as `corrects` was in truth this one."""
-
-    report_id: str
-    corrects: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal = ZERO
-
-    def __post_init__(self) -> None:
-        if self.quantity <= 0 or self.price <= 0 or self.fee < 0:
-            raise ValueError(f"a corrected fill has a positive quantity and price and a fee of at least 0, was {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class FillBusted:
-    """The fill reported as `busts` never happened."""
-
-    report_id: str
-    busts: str
-
-
-@dataclass(frozen=True, slots=True)
-class CancelPending:
-    """The venue looks at our request to cancel."""
-
-    report_id: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Canceled:
-    """What was left is canceled: asked for or not, also what fill-or-kill and immediate-or-cancel leave."""
-
-    report_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplacePending:
-    """The venue looks at our request to change quantity or limit; until it answers, the order is as it was."""
-
-    report_id: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """The order now has this quantity and limit. Less than is filled means: as much as is filled."""
-
-    report_id: str
-    request_id: str
-    quantity: Decimal
-    limit_price: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeRefused:
-    """The venue refuses a cancel or a replace; the order stays as it is."""
-
-    report_id: str
-    request_id: str
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Paused:
-    """The order rests for now: done for day, suspended by a halt, stopped at a guaranteed price, being calculated."""
-
-    report_id: str
-    state: OrderState
-
-    def __post_init__(self) -> None:
-        resting = (OrderState.DONE_FOR_DAY, OrderState.SUSPENDED, OrderState.STOPPED, OrderState.CALCULATED)
-        if self.state not in resting:
-            raise ValueError(f"an order pauses as one of {', '.join(resting)}, was {self.state}")
-
-
-@dataclass(frozen=True, slots=True)
-class Restated:
-    """The venue says how the order stands now, unasked: renewed for a new day, reinstated, reduced, or split.
-
-    A stock split of `split_to` new for `split_from` old units restates what was filled as well.
-    """
-
-    report_id: str
-    quantity: Decimal | None = None
-    limit_price: Decimal | None = None
-    split_to: int = 1
-    split_from: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """Its time in force is over; final."""
-
-    report_id: str
-
-
-Report = (
-    PendingNew
-    | Accepted
-    | Refused
-    | Filled
-    | FillCorrected
-    | FillBusted
-    | CancelPending
-    | Canceled
-    | ReplacePending
-    | Replaced
-    | ChangeRefused
-    | Paused
-    | Restated
-    | Expired
-)
 
 
 @dataclass(frozen=True, slots=True)
