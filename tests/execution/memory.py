@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from services.execution.app.ports import Allocated, Benchmarks, Readiness, ShortPlan
+from services.execution.app.ports import Allocated, Benchmarks, Dangling, Readiness, ShortPlan
 from services.execution.app.records import (
     AllocationRecord,
     BlockDetail,
@@ -664,6 +664,28 @@ class MemoryLedger:
                 )
                 sums[each.block_id] = Allocated(one.quantity + each.quantity, one.amount + amount, one.fees + fees)
         return sums
+
+    async def dangling(self, after, until):
+        found = set()
+        shares = {
+            (block_id, share.order_id)
+            for block_id, record in self.state.blocks.items()
+            for share in record.statement.shares
+        }
+        told = {row[3] for row in self.state.stream}
+        for block_id, order_id in shares:
+            order = self.state.orders.get(order_id)
+            if order is None:
+                found.add(Dangling(block_id, "order", order_id))
+            elif order.plan_id not in self.state.plans:
+                found.add(Dangling(block_id, "plan", order.plan_id))
+        for each in self.state.allocations.values():
+            if (each.block_id, each.order_id) not in shares:
+                found.add(Dangling(each.block_id, "share", each.order_id))
+            if each.allocation_id not in told:
+                found.add(Dangling(each.block_id, "report", each.allocation_id))
+        within = [each for each in found if after < each.block_id and (until is None or each.block_id <= until)]
+        return sorted(within, key=lambda each: (each.block_id, each.missing, each.named))
 
     # What venues are told of the shares.
 

@@ -67,6 +67,15 @@ class Allocated:
 
 
 @dataclass(frozen=True, slots=True)
+class Dangling:
+    """That rows of a block name something that is not there: a `missing` block, order, plan, share or report."""
+
+    block_id: BlockId
+    missing: str
+    named: str
+
+
+@dataclass(frozen=True, slots=True)
 class Benchmarks:
     """An order's fills beside what they would have moved at two prices of the market.
 
@@ -283,6 +292,10 @@ class Ledger(CheckLedger, InstructionLedger, BreakLedger, Protocol):
 
     async def allocated(self, block_ids: Collection[BlockId]) -> dict[BlockId, Allocated]:
         """Return what was shared out of each of the blocks, as it counts now."""
+        ...
+
+    async def dangling(self, after: str, until: str | None) -> list[Dangling]:
+        """Return what rows of blocks after an id and up to another name that is not there; None for all after."""
         ...
 
     async def benchmarks(self, order_ids: Collection[OrderId], bucket: timedelta) -> dict[OrderId, Benchmarks]:

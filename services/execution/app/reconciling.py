@@ -17,7 +17,7 @@ from services.execution.app.break_events import (
 )
 from services.execution.app.ports import Begin
 from services.execution.app.records import AllocationRecord, Break, Party, VenueBreak
-from services.execution.app.venue_breaks import venue_breaks
+from services.execution.app.venue_breaks import MISSING_ROW, venue_breaks
 from services.execution.app.venue_port import VenuePort
 from services.execution.domain.custody import Difference, Holdings, Trade, compare_holdings, compare_trades
 from services.execution.domain.errors import BreakNotFound, BreakResolved, StatementOutdated
@@ -160,7 +160,9 @@ def _open(found: Break | None, break_id: str) -> Break:
 
 
 def _at_venue(venue_id: str, each: VenueBreak, now: datetime) -> Break:
-    about = f"{each.client_order_id}/{each.ours}" if each.kind.startswith("ALLOCATION_") else each.client_order_id
+    # Of these a block may have several.
+    several = each.kind == MISSING_ROW or each.kind.startswith("ALLOCATION_")
+    about = f"{each.client_order_id}/{each.ours}" if several else each.client_order_id
     return Break(
         break_id=derived_id("break", Party.VENUE, venue_id, each.kind, about),
         party=Party.VENUE,

@@ -1,4 +1,4 @@
-"""Where our record and the venue's differ: block by block, a page of blocks at a time."""
+"""Where our record and the venue's differ, or ours contradicts itself: a page of blocks at a time."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -16,6 +16,8 @@ from services.kernel.money import in_cents
 
 ZERO = Decimal(0)
 NOTHING = Allocated(ZERO, ZERO, ZERO)
+# A row of ours names what is not there.
+MISSING_ROW = "MISSING_ROW"
 # Blocks compared at once.
 BLOCKS_AT_ONCE = 500
 # What a venue says of a block that lives is here after so long; before, a difference is not looked at.
@@ -27,7 +29,7 @@ LATE = timedelta(minutes=5)
 
 
 async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock, exchange: Exchange) -> AsyncIterator[VenueBreak]:
-    """Yield what differs between our record and the venue's right now.
+    """Yield what differs between our record and the venue's right now, and what ours names that is not there.
 
     The venue's own answer is held whole, an order a few hundred bytes; of ours, with their reports, only a page.
 
@@ -41,9 +43,13 @@ async def venue_breaks(begin: Begin, venue: VenuePort, clock: Clock, exchange: E
         async with begin() as ledger:
             records = await ledger.sent_blocks(venue.venue_id, after, BLOCKS_AT_ONCE)
             allocated = await ledger.allocated([record.block_id for record in records])
-        if not records:
+            until = records[-1].block_id if records else None
+            dangling = await ledger.dangling(after, until)
+        for row in dangling:
+            yield VenueBreak(row.block_id, row.block_id, MISSING_ROW, f"{row.missing} {row.named}", "")
+        if until is None:
             break
-        after = records[-1].block_id
+        after = until
         for record in records:
             view = views.pop(record.block.client_order_id, None)
             if _on_its_way(record, view, clock.now()):
