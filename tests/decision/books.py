@@ -68,8 +68,8 @@ def lot(lot_id, units, basis, acquired="2020-01-02"):
     return ALot(lot_id, Decimal(units), Decimal(basis), date.fromisoformat(acquired))
 
 
-def a_header(*instrument_ids, as_of_time=CLOSE, source="custodian-a", shares=()):
-    kinds = dict.fromkeys(shares, AssetKind.SHARE)
+def a_header(*instrument_ids, as_of_time=CLOSE, source="custodian-a", shares=(), kinds=None):
+    kinds = {**dict.fromkeys(shares, AssetKind.SHARE), **(kinds or {})}
     known = [
         Instrument(InstrumentId(each), "USD", Decimal("0.001"), "equity", asset_kind=kinds.get(each, AssetKind.OTHER))
         for each in instrument_ids or USED

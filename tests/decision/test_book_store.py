@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from services.decision.app.booking import PlannedAllocation, book_allocations
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import PlannedLot, SnapshotCheck, accounts, booked, corrected
 from services.decision.domain.book.gains import DayGain
 from services.decision.domain.identification import Identification
@@ -89,7 +90,7 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         [before] = await book_of(ledger, "a1")
         sale = an_allocation(1, "SELL", "VTI", 12, "1500.00", fees="0.10")
         lots = [PlannedLot("l1", Decimal("10.5")), PlannedLot("l2", Decimal("1.5"))]
-        after, booking = booked(before, sale, lots, 0, share=True)
+        after, booking = booked(before, sale, lots, 0, kind=AssetKind.EQUITY_FUND)
         await ledger.save([after], [booking])
         await ledger.advance_stream(was=0, becomes=3)
 
@@ -97,6 +98,7 @@ async def test_what_was_booked_moves_the_account_on_and_leaves_its_opening(begin
         [now] = await book_of(ledger, "a1", trades_since=TRADE_DATE)
         [bare] = await book_of(ledger, "a1", trades_since=TRADE_DATE + timedelta(days=1))
         assert now == after
+        assert (now.realized[-1].shares, now.realized[-1].exempt) == (0, booking.realized_gain * Decimal("0.3"))
         assert bare.recent_trades == ()
         assert await ledger.openings([now]) == [without_lots(before)]
         assert await ledger.openings([now], lots=True) == [before]

@@ -26,7 +26,7 @@ from services.kernel.ids import AccountId, InstrumentId
 
 TODAY = date(2022, 12, 28)
 LONG_AGO = date(2015, 3, 2)
-TEXTS = ("identity_set", "no_buy", "no_sell")
+TEXTS = ("identity_set", "no_buy", "no_sell", "asset_kind")
 Number = Decimal | int | str
 
 # Yearly rates of a high bracket: what the United States take from short-term and long-term gains.

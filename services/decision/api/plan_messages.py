@@ -199,6 +199,7 @@ def _trade(trade: domain.Trade, why: domain.TradeReason | None, account_value: D
                 long_term=sale.character is domain.Character.LONG,
                 tax=money_message(money(sale.tax)),
                 rate=decimal_message(sale.rate),
+                exempt_gain=money_message(money(sale.exempt_gain)) if sale.exempt_gain else None,
             )
             for sale in trade.lot_sales
         ],

@@ -72,7 +72,7 @@ async def book_allocations(
     replaced = {each.allocation.replaces.position for each in fresh if each.allocation.replaces is not None}
     known = dict(await ledger.bookings(replaced))
     instruments = await ledger.instruments({each.allocation.instrument_id for each in fresh})
-    shares = {name for name, each in instruments.items() if each.asset_kind is AssetKind.SHARE}
+    kinds = {name: each.asset_kind for name, each in instruments.items()}
     bookings: list[Booking] = []
     told: list[Event] = []
     for each in fresh:
@@ -85,7 +85,7 @@ async def book_allocations(
             continue
         sold_before = sold.get(_sale(allocation), ZERO)
         accounts[account.account_id], booking = _booked(
-            account, each, sold_before, known, share=allocation.instrument_id in shares
+            account, each, sold_before, known, kinds.get(allocation.instrument_id, AssetKind.OTHER)
         )
         if allocation.side is Side.SELL:
             before = allocation.replaces.quantity if allocation.replaces is not None else ZERO
@@ -107,15 +107,15 @@ def _problem(account: AccountBook | None, allocation: Allocation) -> str:
 
 
 def _booked(
-    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking], *, share: bool
+    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking], kind: AssetKind
 ) -> tuple[AccountBook, Booking]:
     allocation = each.allocation
     if allocation.replaces is not None:
-        return corrected(account, allocation, known.get(allocation.replaces.position), share=share)
+        return corrected(account, allocation, known.get(allocation.replaces.position), kind=kind)
     if allocation.trade_date <= day_covered(account.as_of_time):
         # Reported after a book came that has every trade of that day: it would count twice.
         return contained(account, allocation)
-    return booked(account, allocation, each.planned_lots, sold_before, share=share)
+    return booked(account, allocation, each.planned_lots, sold_before, kind=kind)
 
 
 def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:

@@ -35,6 +35,7 @@ from services.decision.domain.policy import (
     flattened,
 )
 from services.decision.domain.problem import ONE, ZERO, LotMethod
+from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.kernel.canonical import content_hash
 from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation, Invalid, NotFound
@@ -341,6 +342,12 @@ def _hold(said: document_pb.PolicyDocument) -> str | None:
     return said.targets.problem or None
 
 
+_FILING = {
+    document_pb.FILING_STATUS_UNSPECIFIED: None,
+    **{document_pb.FilingStatus.Value(f"FILING_STATUS_{each}"): each for each in FilingStatus},
+}
+
+
 def _tax(said: document_pb.TaxSettings) -> TaxSettings:
     method = document_pb.LotMethod.Name(said.lot_method).removeprefix("LOT_METHOD_")
     return TaxSettings(
@@ -360,6 +367,8 @@ def _tax(said: document_pb.TaxSettings) -> TaxSettings:
         },
         yearly_allowance=_money(said, "yearly_allowance", "tax"),
         taxable_income=_money(said, "taxable_income", "tax"),
+        filing_status=_FILING[said.filing_status],
+        state_rate=_number(said, "state_rate", "tax") or ZERO,
     )
 
 

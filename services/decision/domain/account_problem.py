@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
-from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.convex import kept_because
 from services.decision.domain.gain_rules import GainRules
@@ -37,7 +36,7 @@ from services.decision.domain.problem import (
     TotalTriggers,
 )
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
-from services.decision.domain.tax.jurisdiction import Bracket
+from services.decision.domain.tax.jurisdiction import Bracket, Taxpayer
 from services.decision.domain.tax_years import in_year
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
@@ -163,7 +162,7 @@ def account_problem(
             TaxProfile(
                 jurisdiction=policy.tax.jurisdiction or "",
                 taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
-                short_rate=policy.tax.short_term_rate or ZERO,
+                short_rate=_first_short_rate(policy, bracket),
                 realized_short=short,
                 realized_long=long,
                 carried_short=carried[0],
@@ -174,6 +173,7 @@ def account_problem(
                 allowance=allowance,
                 lower_rate=ZERO if bracket is None else bracket.lower_rate,
                 lower_room=ZERO if bracket is None else bracket.room,
+                brackets=None if bracket is None else bracket.brackets,
             ),
             said,
             tax_year,
@@ -201,7 +201,12 @@ def bracket_of(policy: Policy, market: Market, day: date) -> Bracket | None:
         return None
     named = ((name.split(" "), amounts) for name, amounts in market.amounts.items())
     known = {int(year): amounts for (code, year), amounts in named if code == policy.tax.jurisdiction}
-    return rules.bracket(day, income.amount, known)
+    return rules.bracket(day, Taxpayer(income.amount, policy.tax.filing_status, policy.tax.state_rate), known)
+
+
+def _first_short_rate(policy: Policy, bracket: Bracket | None) -> Decimal:
+    told = None if bracket is None else bracket.short_rate
+    return (policy.tax.short_term_rate or ZERO) if told is None else told
 
 
 def gain_rules(policy: Policy, market: Market, day: date) -> GainRules:
@@ -213,6 +218,7 @@ def gain_rules(policy: Policy, market: Market, day: date) -> GainRules:
         gain_budgets={year: yearly.amount for year, yearly in tax.gain_budgets.items()},
         harvest_room=None if tax.gain_harvest_room is None else tax.gain_harvest_room.amount,
         harvest_importance=tax.gain_harvest_importance,
+        later_rate=None if bracket is None or bracket.brackets is None else tax.long_term_rate,
     )
 
 
@@ -257,8 +263,10 @@ def _check_supported(account: AccountBook, policy: Policy, found: Violations) ->
     if account.tax_wrapper is TaxWrapper.TAXABLE:
         rates = {"short_term_rate": tax.short_term_rate, "long_term_rate": tax.long_term_rate}
         known = JURISDICTIONS.get(tax.jurisdiction or "")
+        told = tax.taxable_income is not None and known is not None and known.by_income
+        if known is not None and known.terms:
+            told = told and tax.filing_status is not None
         for name, value in rates.items():
-            told = name == "long_term_rate" and tax.taxable_income is not None and known is not None and known.by_income
             if value is None and not told and (name == "long_term_rate" or known is None or known.terms):
                 found.add(f"policy.tax.{name}", "must be set for an account that is taxed")
     total = sum(policy.weights.values(), policy.cash_weight)
@@ -363,7 +371,7 @@ def _holding(
         held_away_value=EXACT.multiply(aside, quote.price),
         weight_max=policy.instrument_weight_limit,
         identity_set=identities[instrument.instrument_id],
-        share=instrument.asset_kind is AssetKind.SHARE,
+        asset_kind=instrument.asset_kind,
         no_buy=no_buy,
         no_sell=no_sell,
     )

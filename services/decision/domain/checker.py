@@ -227,6 +227,9 @@ def _of_taxes(problem: AccountProblem, trades: Sequence[Trade]) -> list[PlanViol
             if sale.character is not lot.character:
                 taxed = f"is {lot.character}, not {sale.character}"
                 found.append(PlanViolation(Rule.GAIN_AND_TAX, sale.lot_id, taxed))
+            if abs(sale.exempt_gain - sale.gain * lot.exempt) > CENT / 2:
+                exempt = f"{lot.exempt} of {sale.gain} is exempt, not {sale.exempt_gain}"
+                found.append(PlanViolation(Rule.GAIN_AND_TAX, sale.lot_id, exempt))
     return found + _of_liability(problem, trades)
 
 
@@ -236,8 +239,8 @@ def _of_liability(problem: AccountProblem, trades: Sequence[Trade]) -> list[Plan
     if not sales:
         return []
     rules = jurisdiction(problem.tax.jurisdiction)
-    short = sum((sale.gain for sale in sales if sale.character.apart), ZERO)
-    other = sum((sale.gain for sale in sales if not sale.character.apart), ZERO)
+    short = sum((sale.counted_gain for sale in sales if sale.character.apart), ZERO)
+    other = sum((sale.counted_gain for sale in sales if not sale.character.apart), ZERO)
     with_plan, without = rules.year(problem.tax, short, other), rules.year(problem.tax, ZERO, ZERO)
     owed, told = with_plan.liability - without.liability, sum((sale.tax for sale in sales), ZERO)
     if abs(told - owed) > ROUNDING * len(sales):
@@ -266,7 +269,7 @@ def _of_account(
     traded = sum((trade.value for trade in trades), ZERO)
     if problem.limits.turnover is not None and traded > problem.limits.turnover * mix_value:
         broken(Rule.TURNOVER, problem.account_id, traded, problem.limits.turnover * mix_value)
-    gain = sum((sale.gain for trade in trades for sale in trade.lot_sales), ZERO)
+    gain = sum((sale.counted_gain for trade in trades for sale in trade.lot_sales), ZERO)
     tax = problem.tax
     if tax.taxable and tax.gain_budget is not None:
         left = max(ZERO, tax.gain_budget - tax.realized_short - tax.realized_long)

@@ -134,8 +134,10 @@ class LotSale:
 
     Attributes:
         gain: Proceeds before costs minus basis; negative is a loss.
-        rate: What a unit of gain of that character costs on average in this plan, 0 to 1: gains and losses meet.
+        rate: What a unit of gain of that character costs on average in this plan, 0 to 1: gains and losses meet. Of
+            what the law exempts it is less.
         tax: gain · rate, to the cent so that all lots of a plan sum to what it owes; negative is a credit.
+        exempt_gain: What of the gain the law does not count, in cents; of a loss negative.
     """
 
     lot_id: LotId
@@ -147,6 +149,12 @@ class LotSale:
     character: Character
     rate: Decimal
     tax: Decimal
+    exempt_gain: Decimal = ZERO
+
+    @property
+    def counted_gain(self) -> Decimal:
+        """The gain that the law counts."""
+        return self.gain - self.exempt_gain
 
 
 @dataclass(frozen=True, slots=True)

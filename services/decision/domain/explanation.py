@@ -176,7 +176,7 @@ def _required_by(
     """Return the binding limit that the trade helps most, by its price; None when it helps none."""
     prices = near.prices
     signed = float((trade.value if trade.side is Side.BUY else -trade.value) / plan.problem.mix_value)
-    gain = float(sum((sale.gain for sale in trade.lot_sales), ZERO) / plan.problem.mix_value)
+    gain = float(sum((sale.counted_gain for sale in trade.lot_sales), ZERO) / plan.problem.mix_value)
     helped = {
         ConstraintKind.CASH_FLOOR: -signed * prices.cash,
         ConstraintKind.GAIN_BUDGET: -gain * prices.gains,
@@ -201,7 +201,7 @@ def _required_by(
 
 def later_saving(problem: AccountProblem, trade: Trade) -> Decimal:
     """Return the tax that the trade's gains save later, because they are realized while they are not taxed."""
-    gains = (sale.gain for sale in trade.lot_sales if sale.character in NOT_SHORT and sale.gain > 0)
+    gains = (sale.counted_gain for sale in trade.lot_sales if sale.character in NOT_SHORT and sale.gain > 0)
     return problem.tax.gain_credit * sum(gains, ZERO)
 
 

@@ -17,6 +17,7 @@ class GainRules:
         gain_budgets: By the calendar year in which a tax year begins.
         harvest_room: Net gain of a tax year on which no tax falls due; None where gains are not harvested.
         harvest_importance: What counts of the tax that such a gain saves later, 0 to 1.
+        later_rate: What a gain harvested now would cost later, 0 to 1; None for `long_rate`.
     """
 
     long_rate: Decimal
@@ -24,6 +25,7 @@ class GainRules:
     gain_budgets: Mapping[int, Decimal] = field(default_factory=dict)
     harvest_room: Decimal | None = None
     harvest_importance: Decimal = ONE
+    later_rate: Decimal | None = None
 
     def budget(self, tax_year: int) -> Decimal | None:
         """Return the most net gain of a tax year; None for no limit."""

@@ -339,7 +339,11 @@ def _summary(account: AccountBook, drift: DriftFigures, mix: Decimal, suffers: O
 def _bound(account: AccountBook, asked: AccountProblem, mix: Decimal, basis: Basis) -> Decimal:
     """Return a value, in basis points, that no plan of the account is below: all losses sold, and nothing suffered."""
     tax, objective = asked.tax, asked.objective
-    price = objective.tax_weight * objective.loss_credit_weight * max(tax.short_rate, tax.long_rate)
+    price = (
+        objective.tax_weight
+        * objective.loss_credit_weight
+        * (max(tax.short_rate, tax.long_rate) if tax.brackets is None else tax.brackets.highest)
+    )
     if not tax.taxable or price == 0:
         return ZERO
     rules, quotes = jurisdiction(tax.jurisdiction), basis.market.prices.quotes

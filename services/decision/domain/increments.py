@@ -11,6 +11,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from services.decision.domain.asset_kinds import exempt_of
 from services.decision.domain.convex import (
     BPS_PER_ONE,
     ConvexProblem,
@@ -38,7 +39,7 @@ class Effect:
         weight: Change of the instrument's weight.
         value: Change of its value, exactly.
         cash: Change of cash, exactly, costs paid as they are rounded up to the cent.
-        gain: Net gain realized, exactly.
+        gain: Net gain realized that the law counts, exactly.
     """
 
     own: float
@@ -58,6 +59,7 @@ class LotTerms:
         short: What of its gain counts as short-term in that.
         long: What of its gain counts as long-term in that.
         price: What a sale costs at the prices of the limits, in basis points.
+        exempt: Part of its gain that the law does not count.
     """
 
     lot: LotState
@@ -66,6 +68,7 @@ class LotTerms:
     long: float
     price: float
     quantity: Decimal
+    exempt: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class Taken:
     def gain(self) -> Decimal:
         """Proceeds minus basis."""
         return self.proceeds - self.basis
+
+    @property
+    def exempt_gain(self) -> Decimal:
+        """What of the gain the law does not count."""
+        return exempt_of(self.gain, self.terms.exempt) if self.terms.exempt else ZERO
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +187,7 @@ class Tradable:
             weight=weight,
             value=value,
             cash=-value - paid,
-            gain=sum((part.gain for part in taken), ZERO),
+            gain=sum((part.gain - part.exempt_gain for part in taken), ZERO),
         )
 
 
@@ -198,7 +206,7 @@ def tradables(
             these parts go first: which lots lead to it is what the optimum is about, and their order alone does not say
             how far.
     """
-    terms = _lot_terms(problem, convex, prices)
+    terms = _lot_terms(problem, tax, convex, prices)
     apart = problem.tax.gain_credit > 0 or bool(prices.hinges.any())
     if sold is not None and apart and problem.tax.lot_method is LotMethod.LOWEST_TAX:
         parts = _first_parts(problem, terms, sold)
@@ -263,7 +271,7 @@ def _tradable(
     )
 
 
-def _lot_terms(problem: AccountProblem, convex: ConvexProblem, prices: Prices) -> dict[LotId, LotTerms]:
+def _lot_terms(problem: AccountProblem, view: TaxView, convex: ConvexProblem, prices: Prices) -> dict[LotId, LotTerms]:
     lots = [lot for holding in ordered_holdings(problem) for lot in ordered_lots(holding)]
     price = BPS_PER_ONE * convex.lot_tax + prices.gains * convex.lot_gain
     if len(prices.hinges):
@@ -272,7 +280,9 @@ def _lot_terms(problem: AccountProblem, convex: ConvexProblem, prices: Prices) -
     alone = np.zeros(len(lots))
     parts = (-convex.lot_credit, convex.lot_short, convex.lot_long) if convex.pieces else (convex.lot_tax, alone, alone)
     return {
-        lot.lot_id: LotTerms(lot, float(tax), float(short), float(long), float(cost), lot.quantity)
+        lot.lot_id: LotTerms(
+            lot, float(tax), float(short), float(long), float(cost), lot.quantity, view.lots[lot.lot_id].exempt
+        )
         for lot, tax, short, long, cost in zip(lots, *parts, price, strict=True)
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from services.decision.domain.asset_kinds import exempt_of
 from services.decision.domain.convex import kept_because, ordered_holdings, ordered_lots
 from services.decision.domain.decision import Character, Decision, LotSale
 from services.decision.domain.netting import gains_of
@@ -112,17 +113,19 @@ class _Case:
         if other.quantity - used < sale.quantity or kept_because(self.problem, holding, other, self.view):
             return ZERO
         taxed = self.view.lots[other.lot_id]
-        gain = cents(taxed.gain_per_unit * sale.quantity)
+        gain = _gain(holding, other, sale.quantity)
         others = [each for each in self.sales.values() if each.lot_id != sale.lot_id]
-        return self._owed([*others, replace(sale, gain=gain, character=taxed.character)]) - self._owed(
-            list(self.sales.values())
-        )
+        instead = replace(sale, gain=gain, character=taxed.character, exempt_gain=exempt_of(gain, taxed.exempt))
+        return self._owed([*others, instead]) - self._owed(list(self.sales.values()))
 
     def _kept(self, holding: Holding, lot: LotState, left: Decimal) -> LotReason:
         taxed = self.view.lots[lot.lot_id]
-        gain = cents(taxed.gain_per_unit * left)
+        gain = _gain(holding, lot, left)
         value = cents(holding.price * left)
-        more = LotSale(lot.lot_id, lot.acquired_date, left, value, value - gain, gain, taxed.character, ZERO, ZERO)
+        exempt = exempt_of(gain, taxed.exempt)
+        more = LotSale(
+            lot.lot_id, lot.acquired_date, left, value, value - gain, gain, taxed.character, ZERO, ZERO, exempt
+        )
         planned = list(self.sales.values())
         tax = cents(self._owed([*planned, more]) - self._owed(planned))
         made = self._reason(holding, lot, left, gain, tax, sold=False)
@@ -134,7 +137,7 @@ class _Case:
     def _owed(self, sales: list[LotSale]) -> Decimal:
         taxed = [each for each in sales if each.character is not Character.EXEMPT]
         if self.view.liability is None:
-            return sum((each.gain * self.view.lots[each.lot_id].rate for each in taxed), ZERO)
+            return sum((each.counted_gain * self.view.lots[each.lot_id].rate for each in taxed), ZERO)
         return self.view.liability.of(*gains_of(taxed))
 
     def _reason(
@@ -164,6 +167,8 @@ class _Case:
         what = f"{quantity(reason.quantity)} of lot {reason.lot_id} of {reason.instrument_id}"
         word = "gain" if reason.gain >= 0 else "loss"
         result = f"a {KINDS[reason.character]}{word} of {money(abs(reason.gain), currency)}"
+        if exempt := self.view.lots[reason.lot_id].exempt:
+            result += f", of which {percent(exempt)} are exempt"
         cited = f" ({reason.source})" if reason.source else ""
         if reason.sold:
             parts = [f"{what} are sold with {result}{cited}, {_bears(reason, currency)}"]
@@ -180,6 +185,10 @@ class _Case:
         if reason.long_from is not None and reason.gain > 0:
             said += f"; the gain is long-term from {reason.long_from} on"
         return replace(reason, sentence=f"{said}.{_waits(reason)}")
+
+
+def _gain(holding: Holding, lot: LotState, units: Decimal) -> Decimal:
+    return cents((holding.price - lot.basis_total / lot.quantity) * units)
 
 
 def _waits(reason: LotReason) -> str:

@@ -19,9 +19,9 @@ from services.decision.domain.words import cents, money, percent
 
 
 def gains_of(sales: Sequence[LotSale]) -> tuple[Decimal, Decimal]:
-    """Return the net gain of what a liability takes first, short-term or on shares, and of all else."""
-    short = sum((each.gain for each in sales if each.character.apart), ZERO)
-    return short, sum((each.gain for each in sales if not each.character.apart), ZERO)
+    """Return the net gain that counts of what a liability takes first, short-term or on shares, and of all else."""
+    short = sum((each.counted_gain for each in sales if each.character.apart), ZERO)
+    return short, sum((each.counted_gain for each in sales if not each.character.apart), ZERO)
 
 
 def netted(tax: TaxView, trades: Sequence[Trade]) -> tuple[Trade, ...]:
@@ -32,12 +32,12 @@ def netted(tax: TaxView, trades: Sequence[Trade]) -> tuple[Trade, ...]:
     gains = gains_of(sales)
     averages = tax.liability.averages(*gains)
     average = {each.lot_id: averages[0 if each.character.apart else 1] for each in sales}
-    parts = shared(
-        to_cents(tax.liability.of(*gains)), {each.lot_id: Fraction(each.gain) * average[each.lot_id] for each in sales}
-    )
+    owed: dict[str, Fraction] = {each.lot_id: Fraction(each.counted_gain) * average[each.lot_id] for each in sales}
+    parts = shared(to_cents(tax.liability.of(*gains)), owed)
 
     def taxed(sale: LotSale) -> LotSale:
-        return replace(sale, rate=rate_of(average[sale.lot_id]), tax=parts[sale.lot_id])
+        counted = Fraction(sale.counted_gain) / Fraction(sale.gain) if sale.gain else Fraction(1)
+        return replace(sale, rate=rate_of(average[sale.lot_id] * counted), tax=parts[sale.lot_id])
 
     return tuple(
         replace(trade, lot_sales=tuple(map(taxed, trade.lot_sales))) if trade.lot_sales else trade for trade in trades
@@ -67,7 +67,7 @@ def tax_figures(problem: AccountProblem, trades: Sequence[Trade]) -> TaxFigures 
         tax=rounded_tax,
         carried=cents(after.carried - before.carried),
         carried_worth=rounded_tax - to_cents(tax - worth),
-        alone=cents(sum((each.gain * _own_rate(profile, each) for each in sales), ZERO)),
+        alone=cents(sum((each.counted_gain * _own_rate(profile, each) for each in sales), ZERO)),
         short_marginal=marginal[0],
         long_marginal=marginal[1],
         source=rules.netting_source,

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from services.decision.domain.problem import ONE, ZERO, LotMethod
+from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.kernel.decimals import EXACT
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
@@ -71,6 +72,8 @@ class TaxSettings:
         gain_harvest_importance: What counts of the tax that such a gain saves later.
         gain_budgets: Instead of `gain_budget`, by the calendar year in which a tax year begins.
         taxable_income: Of the taxpayer, after allowances, where gains depend on it; None for the policy's rate.
+        filing_status: How an American taxpayer files; None for the policy's rates.
+        state_rate: Of the taxpayer's state on net gains, on top of the brackets of income.
     """
 
     jurisdiction: str | None = None
@@ -86,6 +89,8 @@ class TaxSettings:
     gain_harvest_importance: Decimal = ONE
     gain_budgets: Mapping[int, Money] = field(default_factory=dict)
     taxable_income: Money | None = None
+    filing_status: FilingStatus | None = None
+    state_rate: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
+from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.brackets import Brackets
 from services.decision.domain.gain_rules import GainRules
 from services.kernel.errors import Violations
 from services.kernel.ids import AccountId, InstrumentId
@@ -91,7 +93,7 @@ class Holding:
         identity_set: Instruments with the same one are substantially identical to tax rules; None when it is alone.
         no_buy: Why it may not be bought; None when it may. Wash-sale windows are added by the tax rules, not here.
         no_sell: Why it may not be sold; None when it may.
-        share: Whether it is a share in a company, for laws that keep losses on shares apart.
+        asset_kind: What it is to tax laws that ask: whether losses on it are kept apart, what of its gains is exempt.
     """
 
     instrument_id: InstrumentId
@@ -111,7 +113,12 @@ class Holding:
     identity_set: str | None = None
     no_buy: str | None = None
     no_sell: str | None = None
-    share: bool = False
+    asset_kind: AssetKind = AssetKind.OTHER
+
+    @property
+    def share(self) -> bool:
+        """Whether it is a share in a company, for laws that keep losses on shares apart."""
+        return self.asset_kind is AssetKind.SHARE
 
     @property
     def identity(self) -> str:
@@ -180,6 +187,8 @@ class TaxProfile:
             above it is `long_rate`.
         lower_room: Taxed gains of a tax year that cost `lower_rate`, in currency, 0 or more.
         later_long_rate: Of long-term gains in later years, where this year's is another; None where it is not.
+        brackets: Which the gains fill on top of other income, where they are planned so; the two rates are then those
+            of the first gains.
     """
 
     jurisdiction: str
@@ -199,6 +208,7 @@ class TaxProfile:
     lower_rate: Decimal = ZERO
     lower_room: Decimal = ZERO
     later_long_rate: Decimal | None = None
+    brackets: Brackets | None = None
 
 
 @dataclass(frozen=True, slots=True)

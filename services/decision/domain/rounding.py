@@ -22,7 +22,7 @@ from services.decision.domain.decision import CENT, LotSale, Trade
 from services.decision.domain.directions import NOISE
 from services.decision.domain.increments import Effect, Tradable, tradables
 from services.decision.domain.netting import netted
-from services.decision.domain.problem import ZERO, AccountProblem, Side
+from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import cents
 
@@ -303,8 +303,9 @@ def trade_of(tax: TaxView, tradable: Tradable, steps: int) -> Trade:
                 basis=part.basis,
                 gain=part.gain,
                 character=lot_tax.character,
-                rate=lot_tax.rate,
-                tax=cents(part.gain * lot_tax.rate),
+                rate=lot_tax.rate * (ONE - lot_tax.exempt),
+                tax=cents((part.gain - part.exempt_gain) * lot_tax.rate),
+                exempt_gain=part.exempt_gain,
             )
         )
     return Trade(

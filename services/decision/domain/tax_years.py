@@ -25,7 +25,8 @@ def in_year(profile: TaxProfile, said: GainRules, tax_year: int) -> TaxProfile:
     )
     if said.harvest_room is None:
         return plain
-    return _harvesting(plain, said.harvest_room, said.harvest_importance)
+    later = plain.long_rate if said.later_rate is None else said.later_rate
+    return _harvesting(plain, said.harvest_room, said.harvest_importance, later)
 
 
 def moved_on(profile: TaxProfile, said: GainRules, day: date, later: date, short: Decimal, long: Decimal) -> TaxProfile:
@@ -55,7 +56,7 @@ def moved_on(profile: TaxProfile, said: GainRules, day: date, later: date, short
     return in_year(now, said, last)
 
 
-def _harvesting(tax: TaxProfile, room: Decimal, importance: Decimal) -> TaxProfile:
+def _harvesting(tax: TaxProfile, room: Decimal, importance: Decimal, later: Decimal) -> TaxProfile:
     """Return how gains are taxed while some of the year's `room` without tax is left; as it is when none is.
 
     Long-term gains cost nothing then, their higher basis saves the long-term rate later, and the plan may realize no
@@ -69,6 +70,6 @@ def _harvesting(tax: TaxProfile, room: Decimal, importance: Decimal) -> TaxProfi
         tax,
         long_rate=ZERO,
         gain_budget=budget,
-        gain_credit=importance * tax.long_rate,
-        later_long_rate=tax.long_rate,
+        gain_credit=importance * later,
+        later_long_rate=later,
     )

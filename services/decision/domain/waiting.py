@@ -76,12 +76,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is held, in currency: of shares where the law keeps losses on them apart, and of all else."""
+    """What is held, in currency: of shares where the law keeps losses on them apart, and of all else.
+
+    `value_exempt` and `basis_exempt` are what of all else gains that do not count are on.
+    """
 
     value_apart: Decimal
     basis_apart: Decimal
     value_other: Decimal
     basis_other: Decimal
+    value_exempt: Decimal = ZERO
+    basis_exempt: Decimal = ZERO
 
     @property
     def value(self) -> Decimal:
@@ -95,26 +100,41 @@ class Held:
             self.basis_apart + other.basis_apart,
             self.value_other + other.value_other,
             self.basis_other + other.basis_other,
+            self.value_exempt + other.value_exempt,
+            self.basis_exempt + other.basis_exempt,
         )
 
     def less(self, other: "Held") -> "Held":
         """Return it without the other."""
-        return self.more(Held(-other.value_apart, -other.basis_apart, -other.value_other, -other.basis_other))
+        return self.more(
+            Held(
+                -other.value_apart,
+                -other.basis_apart,
+                -other.value_other,
+                -other.basis_other,
+                -other.value_exempt,
+                -other.basis_exempt,
+            )
+        )
 
     def part(self, value: Decimal) -> "Held":
         """Return a part of purchases, which are worth what they cost, of both kinds as they are in the whole."""
         apart = value * self.value_apart / self.value if self.value_apart else ZERO
-        return Held(apart, apart, value - apart, value - apart)
+        exempt = value * self.value_exempt / self.value if self.value_exempt else ZERO
+        return Held(apart, apart, value - apart, value - apart, exempt, exempt)
 
     def gains(self, grown: Fraction) -> tuple[Decimal, Decimal]:
-        """Return what selling it gains of each kind, in whole cents, when all of it is worth `grown` times as much."""
+        """Return the gain of each kind that counts, in whole cents, when all is sold for `grown` times its worth."""
         apart = Fraction(self.value_apart) * grown - Fraction(self.basis_apart)
-        return cents(apart), cents(Fraction(self.value_other) * grown - Fraction(self.basis_other))
+        other = Fraction(self.value_other - self.value_exempt) * grown
+        return cents(apart), cents(other - Fraction(self.basis_other - self.basis_exempt))
 
 
-def held_of(value: Decimal, basis: Decimal, *, apart: bool) -> Held:
-    """Return what is all of one kind."""
-    return Held(value, basis, ZERO, ZERO) if apart else Held(ZERO, ZERO, value, basis)
+def held_of(value: Decimal, basis: Decimal, *, apart: bool, exempt: Decimal = ZERO) -> Held:
+    """Return what is all of one kind, of whose gains a part is exempt where they are not apart."""
+    if apart:
+        return Held(value, basis, ZERO, ZERO)
+    return Held(ZERO, ZERO, value, basis, value * exempt, basis * exempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +212,8 @@ class Ahead:
         return self.rules.year(self.problem.tax, *gains_of(sales)).liability
 
     def _held(self, holding: Holding, value: Decimal, basis: Decimal) -> "Held":
-        return held_of(value, basis, apart=self.rules.pots and holding.share)
+        exempt = self.rules.exempt_part(holding)
+        return held_of(value, basis, apart=self.rules.pots and holding.share, exempt=exempt)
 
     def _outlook(self, growth: Decimal, holding: Holding, loss: LotSale, cost: Decimal) -> Outlook:
         grown = Fraction(1 + growth) ** self.years
@@ -246,12 +267,12 @@ def ahead_of(problem: AccountProblem, decision: Decision, risk: RiskModel) -> Ah
     held = bought = held_of(ZERO, ZERO, apart=False)
     for holding in problem.holdings:
         apart, trade = rules.pots and holding.share, trades.get(holding.instrument_id)
-        basis = sum((lot.basis_total for lot in holding.lots), ZERO)
-        held = held.more(held_of(holding.value, basis, apart=apart))
+        basis, exempt = sum((lot.basis_total for lot in holding.lots), ZERO), rules.exempt_part(holding)
+        held = held.more(held_of(holding.value, basis, apart=apart, exempt=exempt))
         if trade is not None and trade.side is Side.BUY:
-            bought = bought.more(held_of(trade.value, trade.value, apart=apart))
+            bought = bought.more(held_of(trade.value, trade.value, apart=apart, exempt=exempt))
         for sale in () if trade is None else trade.lot_sales:
-            held = held.less(held_of(sale.proceeds, sale.proceeds - sale.gain, apart=apart))
+            held = held.less(held_of(sale.proceeds, sale.basis, apart=apart, exempt=exempt))
     sales = (sale for trade in decision.trades for sale in trade.lot_sales)
     variances = risk.specific_variance + (risk.exposures**2).sum(axis=1)
     return Ahead(

@@ -23,7 +23,7 @@ from services.decision.domain.book import (
 from services.decision.domain.book.gains import DayGain, of_year, opening_gains, realized_on
 from services.decision.domain.decision import Character
 from services.decision.domain.instruments import Instrument
-from services.decision.domain.problem import LotId, LotState, RecentTrade, Side
+from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.decision.tables import book as tables
 from services.kernel.ids import AccountId, BlockId, HouseholdId, InstrumentId, OrderId, PlanId
 
@@ -83,6 +83,8 @@ def gain_row(account: AccountBook) -> Row:
         "gain_shorts": [each.short for each in account.realized],
         "gain_longs": [each.long for each in account.realized],
         "gain_shares": [each.shares for each in account.realized],
+        "exempt_dates": [each.day for each in account.realized if each.exempt],
+        "exempt_gains": [each.exempt for each in account.realized if each.exempt],
     }
 
 
@@ -262,7 +264,8 @@ def _realized(row: RowMapping) -> tuple[DayGain, ...]:
     last day of their year that is known.
     """
     days = zip(row["gain_dates"], row["gain_shorts"], row["gain_longs"], row["gain_shares"], strict=True)
-    realized = tuple(DayGain(*each) for each in days if any(each[1:]))
+    exempt = dict(zip(row["exempt_dates"], row["exempt_gains"], strict=True))
+    realized = tuple(DayGain(*each, exempt.get(each[0], ZERO)) for each in days if any(each[1:]) or each[0] in exempt)
     year = row["gain_year"]
     short, long, _ = of_year(realized, _calendar_year, year)
     short, long = row["short_term_gain"] - short, row["long_term_gain"] - long

@@ -60,7 +60,15 @@ from services.kernel.events import Event
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PlanId
 from services.runtime.database import Transaction
 
-_GAIN_COLUMNS = ("gain_year", "gain_dates", "gain_shorts", "gain_longs", "gain_shares")
+_GAIN_COLUMNS = (
+    "gain_year",
+    "gain_dates",
+    "gain_shorts",
+    "gain_longs",
+    "gain_shares",
+    "exempt_dates",
+    "exempt_gains",
+)
 _OPENED_COLUMNS = ("snapshot_id", "as_of_time", "opening_position", "booked_position")
 _NOW_COLUMNS = (*_OPENED_COLUMNS, *_GAIN_COLUMNS, "last_trade_date")
 # What the tax ledger says, which no snapshot changes.
@@ -411,6 +419,9 @@ class PostgresLedger(PostgresBooks):
                 literal(snapshot.as_of_time.year, Integer),
                 literal([snapshot.as_of_time.date()], now.c.gain_dates.type),
                 *(postgresql.array([said.c[name]]) for name in SAID_GAINS),
+                # What a snapshot says of gains is without what is exempt.
+                literal([], now.c.exempt_dates.type),
+                literal([], now.c.exempt_gains.type),
                 said.c.snapshot_id,
                 literal(snapshot.as_of_time, now.c.as_of_time.type),
                 literal(opening_position, now.c.opening_position.type),

@@ -108,6 +108,9 @@ class PostgresTaxRecords:
                 "gain_shorts": [each.short_gain],
                 "gain_longs": [each.long_gain],
                 "gain_shares": [each.share_gain],
+                # What the ledger says is without what is exempt.
+                "exempt_dates": [],
+                "exempt_gains": [],
             }
             await self.connection.execute(update(account).where(account.c.account_id == each.account_id).values(values))
 

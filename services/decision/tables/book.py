@@ -128,6 +128,9 @@ account = Table(
     Column("gain_shorts", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("gain_longs", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("gain_shares", ARRAY(Numeric), nullable=False, server_default="{}"),
+    # What of it Germany exempts, of those days that have any.
+    Column("exempt_dates", ARRAY(Date), nullable=False, server_default="{}"),
+    Column("exempt_gains", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("snapshot_id", Text, ForeignKey(snapshot.c.snapshot_id), nullable=False),
     Column("as_of_time", DateTime(timezone=True), nullable=False),
     Column("opening_position", BigInteger, nullable=False),

@@ -57,6 +57,15 @@ class LotMethod(StrEnum):
     HIGHEST_COST = "highest_cost"
 
 
+class FilingStatus(StrEnum):
+    """How a taxpayer of the United States files."""
+
+    SINGLE = "single"
+    MARRIED_JOINT = "married_joint"
+    MARRIED_SEPARATE = "married_separate"
+    HEAD_OF_HOUSEHOLD = "head_of_household"
+
+
 class OrderKind(StrEnum):
     """Kinds of orders."""
 
@@ -155,6 +164,8 @@ class TaxSettings:
     gain_harvest_importance: Fraction = None
     yearly_allowance: Amount = None
     taxable_income: Amount = None
+    filing_status: FilingStatus | None = None
+    state_rate: Fraction = None
     gain_budgets: tuple[YearlyGainBudget, ...] = ()
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.tables import runs as tables
 from services.runtime.wire import decimal_of, money_of
 from tests.decision.api.conftest import refused
@@ -428,6 +429,67 @@ async def test_losses_on_shares_meet_gains_on_shares_only_in_germany(running, lo
     kinds = {each.character for each in told.lots if each.instrument_id == "VTI"}
     of_share, of_other = explanation_pb.LotReason.CHARACTER_SHARE, explanation_pb.LotReason.CHARACTER_ANY
     assert kinds == {of_share if shares else of_other}
+
+
+@pytest.mark.parametrize(("kind", "sold"), [(AssetKind.EQUITY_FUND, 10), (AssetKind.OTHER_FUND, 7)])
+async def test_what_of_a_funds_gain_is_exempt_in_germany_follows_from_its_kind(running, kind, sold):
+    """InvStG § 20 Abs. 1: 1,050 are free, 7 units that gain 150 each, or 10 of which 30 % of the gain is exempt."""
+    running.world.policy.document = a_policy(
+        {"VTI": "0.50", "AAPL": "0.49"},
+        tax=document_pb.TaxSettings(
+            jurisdiction="DE", long_term_rate=number("0.26375"), yearly_allowance=dollars(1050)
+        ),
+        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
+    )
+    account = (
+        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
+    )
+    await running.world.ingest(account, kinds={"VTI": kind})
+    run_id = await running.started()
+    await running.world.decide_all()
+    (made,) = await running.world.plans_of(run_id)
+    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+    (lot_sold,) = [each for trade in plan.trades for each in trade.lots]
+
+    assert (figure(lot_sold.quantity), amount(lot_sold.tax)) == (sold, 0)
+    assert amount(lot_sold.gain) == sold * 150
+    assert amount(lot_sold.exempt_gain) == (450 if kind is AssetKind.EQUITY_FUND else 0)
+    assert figure(told.tax.long_term_marginal_rate) == Decimal("0.26375")
+    exempt = [each.sentence for each in told.lots if "of which 30.00 % are exempt" in each.sentence]
+    assert bool(exempt) == (kind is AssetKind.EQUITY_FUND)
+
+
+async def test_an_american_plan_sells_up_to_the_edge_of_the_bracket_without_tax(running):
+    """26 U.S.C. § 1(h)(1), 2022, single: 41,675 at 0 %, so 1,500 of long-term gain are left of 40,175 of income."""
+    world = running.world
+    account = (
+        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
+    )
+    await world.ingest(account)
+
+    async def planned(income):
+        world.policy.document = a_policy(
+            {"VTI": "0.50", "AAPL": "0.49"},
+            tax=document_pb.TaxSettings(
+                jurisdiction="US", taxable_income=dollars(income), filing_status="FILING_STATUS_SINGLE"
+            ),
+            objective=document_pb.Objective(tracking_variance_price_bps=number(8_000), band_excess_price_bps=number(0)),
+        )
+        run_id = await running.started()
+        await world.decide_all()
+        (made,) = await world.plans_of(run_id)
+        plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
+        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+        await world.plans.withdraw_plan(made.plan_id, "another income")
+        return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
+
+    sold, tax = await planned(40_175)
+    assert (sold, amount(tax.tax)) == (10, 0)
+    assert figure(tax.long_term_marginal_rate) == Decimal("0.15")
+    sold, tax = await planned(0)
+    assert sold > 10
+    assert (amount(tax.tax), figure(tax.long_term_marginal_rate)) == (0, 0)
 
 
 async def test_a_british_plan_sells_up_to_the_edge_of_the_basic_rate_band(running):

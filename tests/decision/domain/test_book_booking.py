@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import HoldingKind, PlannedLot, account_from_content, accounts, booked
 from services.decision.domain.book.gains import DayGain, realized_on
 from services.decision.domain.book.snapshot import Snapshot
@@ -131,11 +132,23 @@ def test_gains_count_in_the_tax_year_of_whichever_country_taxes_them():
 
 def test_gains_on_shares_are_kept_beside_all_others():
     opening = opened(an_account("a1", long_term_gain=77, share_gain=-20).holding("VTI", lot("old", 10, 1000)))
-    on_share = booked(opening, an_allocation(1, "SELL", "VTI", 1, 150), [], ZERO, share=True)[0]
+    on_share = booked(opening, an_allocation(1, "SELL", "VTI", 1, 150), [], ZERO, kind=AssetKind.SHARE)[0]
     after = booked(on_share, an_allocation(2, "SELL", "VTI", 1, 160), [], ZERO)[0]
 
     assert after.gains(UnitedStates().tax_year, 2022) == (0, 187)
     assert after.pots(UnitedStates().tax_year, 2022) == (30, 157)
+    assert account_from_content(after.content()) == after
+
+
+def test_what_germany_exempts_of_a_fund_is_kept_beside_its_gain():
+    """InvStG § 20 Abs. 1: 30 % of 50 and of 60 gained; the gain itself, which other laws tax, stays whole."""
+    opening = opened(an_account("a1", long_term_gain=77).holding("VTI", lot("old", 10, 1000)))
+    sales = (an_allocation(1, "SELL", "VTI", 1, 150), an_allocation(2, "SELL", "VTI", 1, 160))
+    first = booked(opening, sales[0], [], ZERO, kind=AssetKind.EQUITY_FUND)[0]
+    after = booked(first, sales[1], [], ZERO, kind=AssetKind.EQUITY_FUND)[0]
+
+    assert after.gains(UnitedStates().tax_year, 2022) == (0, 187)
+    assert after.pots(UnitedStates().tax_year, 2022) == (0, 154)
     assert account_from_content(after.content()) == after
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import HoldingKind, PlannedLot, accounts, booked, corrected
 from services.decision.domain.book.snapshot import Snapshot
 from services.decision.domain.problem import ZERO
@@ -51,11 +52,11 @@ def test_a_correction_ends_where_the_right_report_would_have(side, wrong, right,
     if side == "SELL" and right[0] > wrong[0]:
         # What more is sold takes the oldest lots, which the first report could not say.
         lots = []
-    after_wrong, booking = booked(HELD, first, lots, ZERO, share=True)
-    after, _ = corrected(after_wrong, then, booking, share=True)
+    after_wrong, booking = booked(HELD, first, lots, ZERO, kind=AssetKind.SHARE)
+    after, _ = corrected(after_wrong, then, booking, kind=AssetKind.SHARE)
     if lots and right[0] < wrong[0]:
         lots = [PlannedLot(each.lot_id, each.quantity) for each in booking.sold_lots]
-    straight, _ = booked(HELD, replace(then, replaces=None), lots, ZERO, share=True)
+    straight, _ = booked(HELD, replace(then, replaces=None), lots, ZERO, kind=AssetKind.SHARE)
 
     assert worth(after) == worth(straight)
     assert after.booked_position == 2

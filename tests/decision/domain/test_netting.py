@@ -9,6 +9,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.certificate import plan_terms, terms
 from services.decision.domain.checker import Rule, violations
 from services.decision.domain.convex import BPS_PER_ONE, TaxPiece
@@ -18,6 +19,7 @@ from services.decision.domain.lot_reasons import lot_reasons
 from services.decision.domain.problem import DecideOptions, Engine, Objective
 from services.decision.domain.reference_model import solve
 from services.decision.domain.tax import jurisdiction
+from services.decision.domain.words import cents
 from tests.support.convex_cases import a_convex_problem
 from tests.support.portfolios import US_TAXABLE, a_lot, a_market, an_account
 
@@ -114,6 +116,49 @@ def test_each_lot_says_its_gain_its_rate_its_tax_what_is_avoided_and_the_rule():
     assert sum(each.quantity for each in reasons.values()) == 150
 
 
+@pytest.mark.parametrize(
+    ("kind", "exempt"),
+    [
+        # InvStG § 20 Abs. 1 Satz 1, Abs. 2, Abs. 3 Satz 1 Nr. 1 and 2; other funds in full.
+        (AssetKind.EQUITY_FUND, 750),
+        (AssetKind.MIXED_FUND, 375),
+        (AssetKind.REAL_ESTATE_FUND, 1500),
+        (AssetKind.FOREIGN_REAL_ESTATE_FUND, 2000),
+        (AssetKind.OTHER_FUND, 0),
+    ],
+)
+def test_a_german_plan_taxes_what_the_kind_of_fund_leaves(kind, exempt):
+    """2,500 gained on the fund, and 1,000 lost on another of its kind, of which the same part does not count (§ 21)."""
+    profile = replace(US_TAXABLE, jurisdiction="DE", long_rate=Decimal("0.26375"), gain_budget=Decimal(1500))
+    account = (
+        an_account(cash=300, tax=profile, objective=Objective(Decimal(100_000), Decimal(0)))
+        .holding("FUND", price=72, lots=(a_lot("fund", 100, 47),), target="0", asset_kind=kind)
+        .holding("LOSS", price=90, lots=(a_lot("loss", 100, 100),), target="0", asset_kind=kind)
+        .holding("AAPL", price=130, target="0.98")
+        .build()
+    )
+    market = a_market(3, ("AAPL", "FUND", "LOSS"))
+    decision = decide(account, market, FAST)
+    sales = {sale.lot_id: sale for trade in decision.trades for sale in trade.lot_sales}
+    part = Decimal(exempt) / 2500
+    taxes = decision.explanation.summary.taxes
+
+    assert {name: (each.gain, each.exempt_gain) for name, each in sales.items()} == {
+        "fund": (2500, exempt),
+        "loss": (-1000, -1000 * part),
+    }
+    assert taxes.tax == cents(1500 * (1 - part) * Decimal("0.26375"))
+    assert taxes.long_after == 1500 * (1 - part)
+    assert sum(each.tax for each in sales.values()) == taxes.tax
+    assert sales["fund"].rate == (Decimal("0.26375") * (1 - part)).quantize(Decimal("1e-9"))
+    assert violations(account, decision.trades) == ()
+    twice = replace(sales["fund"], exempt_gain=Decimal(exempt) + Decimal("0.01"))
+    told = (replace(each, lot_sales=(twice,)) if each.instrument_id == "FUND" else each for each in decision.trades)
+    assert Rule.GAIN_AND_TAX in {each.rule for each in violations(account, tuple(told))}
+    reasons = {each.lot_id: each for each in lot_reasons(account, decision, market)}
+    assert ("are exempt (EStG § 20 Abs. 2, 4; InvStG § 20, § 21)" in reasons["fund"].sentence) == (exempt > 0)
+
+
 def test_losses_on_shares_and_on_all_else_are_told_apart():
     """The loss on the share meets the gain on the other share, the fund's gain is free up to the allowance."""
     profile = replace(
@@ -121,7 +166,7 @@ def test_losses_on_shares_and_on_all_else_are_told_apart():
     )
     account = (
         an_account(cash=300, tax=profile, objective=Objective(Decimal(100_000), Decimal(0)))
-        .holding("SAP", price=190, lots=(a_lot("share", 50, 250),), target="0", share=True)
+        .holding("SAP", price=190, lots=(a_lot("share", 50, 250),), target="0", asset_kind=AssetKind.SHARE)
         .holding("FUND", price=72, lots=(a_lot("fund", 100, 47),), target="0")
         .holding("AAPL", price=130, target="0.98")
         .build()

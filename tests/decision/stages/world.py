@@ -379,8 +379,8 @@ class World:
         values = ValueSessions(self.database)
         self.valuing = Valuing(values.read, values.begin, self.clock, self.policy)
 
-    async def ingest(self, *accounts, prices=None, as_of=CLOSE, shares=()):
-        header = a_header("VTI", "BND", "AAPL", as_of_time=as_of, shares=shares)
+    async def ingest(self, *accounts, prices=None, as_of=CLOSE, shares=(), kinds=None):
+        header = a_header("VTI", "BND", "AAPL", as_of_time=as_of, shares=shares, kinds=kinds)
         snapshot = await self.books.check_book(header, [columns(*accounts)])
         await self.books.record_book(snapshot, header, [columns(*accounts)])
         await self.ingest_prices(prices)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.money import Money
-from services.policy.domain.document import FIELDS, Document, Guardrail, Pause, YearlyGainBudget
+from services.policy.domain.document import FIELDS, Document, FilingStatus, Guardrail, Pause, YearlyGainBudget
 from services.policy.domain.eligibility import BuyList, EquivalenceSet, Screen
 from services.policy.domain.guardrails import with_guardrails
 from services.policy.domain.lint import Severity, conflicts, lint_merged, lint_own
@@ -242,7 +242,15 @@ def test_rows_that_cannot_be_are_refused(document, rule):
             "BUDGETS_UNUSUAL",
         ),
         (both(targets(VTI="0.6", BND="0.4"), stressed("0.5", VTI="-0.5")), "STRESS_WITHOUT_MOVE"),
+        (said({"tax.taxable_income": USD_100, "tax.jurisdiction": "CA"}), "TAXABLE_INCOME_WITHOUT_EFFECT"),
         (said({"tax.taxable_income": USD_100, "tax.jurisdiction": "US"}), "TAXABLE_INCOME_WITHOUT_EFFECT"),
+        (
+            said({"tax.filing_status": FilingStatus.SINGLE, "tax.jurisdiction": "US"}),
+            "TAXABLE_INCOME_WITHOUT_EFFECT",
+        ),
+        (said({"tax.state_rate": Decimal("0.05"), "tax.jurisdiction": "GB"}), "FILING_STATUS_WITHOUT_EFFECT"),
+        # 26.375 % less the 30 % that InvStG § 20 exempts of equity funds.
+        (said({"tax.jurisdiction": "DE", "tax.long_term_rate": Decimal("0.184625")}), "GERMAN_RATE_EXEMPT"),
         (said({"tax.gain_harvest_room": USD_100}), "GAIN_HARVEST_SAVES_NOTHING"),
         (
             said({"tax.gain_harvest_room": USD_100, "tax.gain_harvest_importance": Decimal(0),

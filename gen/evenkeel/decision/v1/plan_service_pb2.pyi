@@ -434,6 +434,7 @@ class TradeLot(_message.Message):
     LONG_TERM_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
+    EXEMPT_GAIN_FIELD_NUMBER: _builtins.int
     lot_id: _builtins.str
     """Which lot."""
     long_term: _builtins.bool
@@ -460,6 +461,12 @@ class TradeLot(_message.Message):
     def rate(self) -> _decimal_pb2.Decimal:
         """Tax over gain, 0 to 1."""
 
+    @_builtins.property
+    def exempt_gain(self) -> _money_pb2.Money:
+        """What of the gain the law does not count, by the kind of fund in Germany; of a loss
+        negative. Absent where all of it counts.
+        """
+
     def __init__(
         self,
         *,
@@ -470,10 +477,11 @@ class TradeLot(_message.Message):
         long_term: _builtins.bool = ...,
         tax: _money_pb2.Money | None = ...,
         rate: _decimal_pb2.Decimal | None = ...,
+        exempt_gain: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "exempt_gain", b"exempt_gain", "gain", b"gain", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "gain", b"gain", "long_term", b"long_term", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "exempt_gain", b"exempt_gain", "gain", b"gain", "long_term", b"long_term", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "tax", b"tax"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FilingStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FilingStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FilingStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILING_STATUS_UNSPECIFIED: _FilingStatus.ValueType  # 0
+    """Not told."""
+    FILING_STATUS_SINGLE: _FilingStatus.ValueType  # 1
+    """Single."""
+    FILING_STATUS_MARRIED_JOINT: _FilingStatus.ValueType  # 2
+    """Married, with the spouse."""
+    FILING_STATUS_MARRIED_SEPARATE: _FilingStatus.ValueType  # 3
+    """Married, each alone."""
+    FILING_STATUS_HEAD_OF_HOUSEHOLD: _FilingStatus.ValueType  # 4
+    """Head of a household."""
+
+class FilingStatus(_FilingStatus, metaclass=_FilingStatusEnumTypeWrapper):
+    """How a taxpayer of the United States files."""
+
+FILING_STATUS_UNSPECIFIED: FilingStatus.ValueType  # 0
+"""Not told."""
+FILING_STATUS_SINGLE: FilingStatus.ValueType  # 1
+"""Single."""
+FILING_STATUS_MARRIED_JOINT: FilingStatus.ValueType  # 2
+"""Married, with the spouse."""
+FILING_STATUS_MARRIED_SEPARATE: FilingStatus.ValueType  # 3
+"""Married, each alone."""
+FILING_STATUS_HEAD_OF_HOUSEHOLD: FilingStatus.ValueType  # 4
+"""Head of a household."""
+Global___FilingStatus: _TypeAlias = FilingStatus  # noqa: Y015
+
 class _LotMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -719,6 +751,8 @@ class TaxSettings(_message.Message):
     GAIN_BUDGETS_FIELD_NUMBER: _builtins.int
     YEARLY_ALLOWANCE_FIELD_NUMBER: _builtins.int
     TAXABLE_INCOME_FIELD_NUMBER: _builtins.int
+    FILING_STATUS_FIELD_NUMBER: _builtins.int
+    STATE_RATE_FIELD_NUMBER: _builtins.int
     jurisdiction: _builtins.str
     """Country whose rules hold, ISO 3166-1 alpha-2."""
     lot_method: Global___LotMethod.ValueType
@@ -729,6 +763,10 @@ class TaxSettings(_message.Message):
     """Keep lots with a short-term gain until it is long-term. So an account that is
     led to another model goes there by new money first, then by losses and
     long-term gains; unless it is more volatile than the client's risk budget.
+    """
+    filing_status: Global___FilingStatus.ValueType
+    """How an American taxpayer files: with it, gains are planned by brackets on top of
+    `taxable_income`.
     """
     @_builtins.property
     def short_term_rate(self) -> _decimal_pb2.Decimal:
@@ -777,11 +815,22 @@ class TaxSettings(_message.Message):
 
     @_builtins.property
     def taxable_income(self) -> _money_pb2.Money:
-        """What the taxpayer's income of the tax year comes to after allowances, in the
-        account's currency, 0 or more. In the United Kingdom gains then cost the law's own
-        two rates, the lower one up to what the income leaves of the basic rate band, and
-        `long_term_rate` does not count. It has no effect elsewhere. Of accounts of one
-        taxpayer, each may be given more income, so that they share the band.
+        """What the taxpayer's income of the tax year comes to after allowances and
+        deductions, without these gains, in the account's currency, 0 or more. Gains then
+        cost the law's own rates on top of it. In the United Kingdom these are two, the lower
+        one up to what the income leaves of the basic rate band, and `long_term_rate` does
+        not count. In the United States, where `filing_status` is told too, they are the
+        brackets of ordinary income and of long-term gains and the tax on net investment
+        income, and `short_term_rate` does not count; `long_term_rate` is only what a gain
+        that is realized in `gain_harvest_room` would cost later. It has no effect
+        elsewhere. Of accounts of one taxpayer, each may be given more income, so that they
+        share the brackets.
+        """
+
+    @_builtins.property
+    def state_rate(self) -> _decimal_pb2.Decimal:
+        """Rate of the taxpayer's state on net gains, 0 to 1, on top of those brackets; 0 when
+        absent.
         """
 
     def __init__(
@@ -800,10 +849,12 @@ class TaxSettings(_message.Message):
         gain_budgets: _abc.Iterable[Global___YearlyGainBudget] | None = ...,
         yearly_allowance: _money_pb2.Money | None = ...,
         taxable_income: _money_pb2.Money | None = ...,
+        filing_status: Global___FilingStatus.ValueType = ...,
+        state_rate: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "long_term_rate", b"long_term_rate", "short_term_rate", b"short_term_rate", "state_rate", b"state_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains", "_harvest_losses", b"_harvest_losses", "defer_short_term_gains", b"defer_short_term_gains", "filing_status", b"filing_status", "gain_budget", b"gain_budget", "gain_budgets", b"gain_budgets", "gain_harvest_importance", b"gain_harvest_importance", "gain_harvest_room", b"gain_harvest_room", "harvest_losses", b"harvest_losses", "harvest_minimum", b"harvest_minimum", "jurisdiction", b"jurisdiction", "long_term_rate", b"long_term_rate", "lot_method", b"lot_method", "short_term_rate", b"short_term_rate", "state_rate", b"state_rate", "taxable_income", b"taxable_income", "yearly_allowance", b"yearly_allowance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__defer_short_term_gains: _TypeAlias = _typing.Literal["defer_short_term_gains"]  # noqa: Y015
     _WhichOneofArgType__defer_short_term_gains: _TypeAlias = _typing.Literal["_defer_short_term_gains", b"_defer_short_term_gains"]  # noqa: Y015

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, NewType
 from zoneinfo import ZoneInfo
 
-from services.decision.domain.book.gains import DayGain, of_year, opening_gains
+from services.decision.domain.book.gains import DayGain, exempt_of_year, of_year, opening_gains
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.kernel.canonical import JsonValue, canonical_json, content_hash
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
@@ -120,9 +120,9 @@ class AccountBook:
         return of_year(self.realized, tax_year, year)[:2]
 
     def pots(self, tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
-        """Return the net gain of a year on shares, and on all else."""
+        """Return the net gain of a year on shares, and on all else without what of funds is exempt."""
         short, long, shares = of_year(self.realized, tax_year, year)
-        return shares, short + long - shares
+        return shares, short + long - shares - exempt_of_year(self.realized, tax_year, year)
 
     def carried(self, tax_year: int) -> tuple[Decimal, Decimal]:
         """Return the losses brought into `tax_year`; nothing is known of another year than `carried_year`."""
@@ -192,7 +192,11 @@ def _content(account: AccountBook) -> dict[str, JsonValue]:
         "tax_wrapper": account.tax_wrapper.value,
         "cash": account.cash,
         "reserved_cash": account.reserved_cash,
-        "realized": [[each.day, each.short, each.long, each.shares] for each in account.realized],
+        "realized": [
+            # Only where there is something, so that an account is called as before funds were exempt.
+            [each.day, each.short, each.long, each.shares, *([each.exempt] if each.exempt else [])]
+            for each in account.realized
+        ],
         "positions": [
             [
                 position.instrument_id,

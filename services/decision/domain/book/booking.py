@@ -17,6 +17,7 @@ from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import assert_never
 
+from services.decision.domain.asset_kinds import AssetKind, exempt_of, exempt_part
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.book.gains import realized_on
 from services.decision.domain.decision import Character
@@ -121,7 +122,7 @@ def booked(
     planned_lots: Sequence[PlannedLot],
     sold_before: Decimal,
     *,
-    share: bool = False,
+    kind: AssetKind = AssetKind.OTHER,
 ) -> tuple[AccountBook, Booking]:
     """Return the account after `allocation`, and what was done.
 
@@ -130,7 +131,7 @@ def booked(
         allocation: Of this account, later in the stream than `account.booked_position`.
         planned_lots: What the plan sells of the instrument, in the plan's order; empty for a buy.
         sold_before: Units that earlier allocations of the same plan and instrument sold.
-        share: Whether the instrument is a share in a company.
+        kind: What the instrument is to tax laws that ask.
 
     Raises:
         ValueError: The allocation is another account's, in another currency, or was booked before.
@@ -149,7 +150,7 @@ def booked(
     changed = replace(
         account,
         cash=account.cash + allocation.cash_change,
-        realized=realized_on(account.realized, allocation.trade_date, *gains_of_day(booking.sold_lots, share=share)),
+        realized=realized_on(account.realized, allocation.trade_date, *gains_of_day(booking.sold_lots, kind)),
         positions=tuple(sorted([*others, *after], key=lambda each: (each.instrument_id, each.holding))),
         booked_position=allocation.position,
         recent_trades=(*account.recent_trades, trade),
@@ -265,14 +266,18 @@ def _chosen(
         yield available[lot_id], units
 
 
-def gains_of_day(lots: Sequence[SoldLot], *, share: bool) -> tuple[Decimal, Decimal, Decimal]:
-    """Return the net short-term and long-term gain of what was sold, and what of it is on shares.
+def gains_of_day(lots: Sequence[SoldLot], kind: AssetKind) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    """Return the net short-term and long-term gain of what was sold, and what of it is on shares and what is exempt.
 
-    There is none of what is not taxed.
+    There is none of what is not taxed. What is exempt is rounded half-even to the cent, lot by lot, as the assessment
+    does.
     """
+    part = exempt_part(kind)
     short = sum((lot.gain for lot in lots if lot.character is Character.SHORT), ZERO)
     long = sum((lot.gain for lot in lots if lot.character is Character.LONG), ZERO)
-    return short, long, short + long if share else ZERO
+    taxed = [lot for lot in lots if part and lot.character is not Character.EXEMPT]
+    exempt = sum((exempt_of(lot.gain, part) for lot in taxed), ZERO)
+    return short, long, short + long if kind is AssetKind.SHARE else ZERO, exempt
 
 
 def _character(wrapper: TaxWrapper, acquired_date: date, trade_date: date) -> Character:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
 
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position
 from services.decision.domain.book.booking import (
     Allocation,
@@ -28,7 +29,7 @@ from services.kernel.ids import derived_id
 
 
 def corrected(
-    account: AccountBook, allocation: Allocation, original: Booking | None, *, share: bool = False
+    account: AccountBook, allocation: Allocation, original: Booking | None, *, kind: AssetKind = AssetKind.OTHER
 ) -> tuple[AccountBook, Booking]:
     """Return the account after a correction, and what was done.
 
@@ -37,7 +38,7 @@ def corrected(
         allocation: What is true now; of this account, later in the stream than `account.booked_position`, and with what
             it replaces. Its quantity is 0 when nothing is left.
         original: What was done when the replaced allocation was booked; None when it was not booked by itself.
-        share: Whether the instrument is a share in a company.
+        kind: What the instrument is to tax laws that ask.
 
     Raises:
         ValueError: The allocation replaces nothing, is another account's, in another currency, or was booked before.
@@ -47,17 +48,17 @@ def corrected(
     if replaced is None:
         raise ValueError(f"allocation {allocation.position} replaces nothing")
     sold_lots = () if original is None else original.sold_lots
-    before, missing = _undone(account, replaced, original, share=share)
+    before, missing = _undone(account, replaced, original, kind=kind)
     if allocation.quantity == 0:
         after = replace(before, booked_position=allocation.position)
         return after, Booking(allocation, uncovered_quantity=missing)
     again = [PlannedLot(each.lot_id, each.quantity) for each in sold_lots]
-    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO, share=share)
+    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO, kind=kind)
     return after, replace(booking, allocation=allocation, uncovered_quantity=booking.uncovered_quantity + missing)
 
 
 def _undone(
-    account: AccountBook, replaced: Allocation, original: Booking | None, *, share: bool
+    account: AccountBook, replaced: Allocation, original: Booking | None, *, kind: AssetKind
 ) -> tuple[AccountBook, Decimal]:
     """Return the account without an allocation, and how many of its units were not there to be taken back."""
     held = account.position(replaced.instrument_id, HoldingKind.TRADED)
@@ -67,7 +68,7 @@ def _undone(
     else:
         position = _not_sold(held, replaced, original)
     others = [each for each in account.positions if each is not held]
-    gains = gains_of_day(() if original is None else original.sold_lots, share=share)
+    gains = gains_of_day(() if original is None else original.sold_lots, kind)
     changed = replace(
         account,
         cash=account.cash - replaced.cash_change,

@@ -23,24 +23,36 @@ class DayGain:
         short: Short-term in the American sense, whatever the law.
         long: Long-term likewise.
         shares: What of both is on shares.
+        exempt: What of both Germany does not tax, by the kind of fund.
     """
 
     day: date
     short: Decimal
     long: Decimal
     shares: Decimal = ZERO
+    exempt: Decimal = ZERO
 
 
 def realized_on(
-    gains: Sequence[DayGain], day: date, short: Decimal, long: Decimal, shares: Decimal = ZERO
+    gains: Sequence[DayGain],
+    day: date,
+    short: Decimal,
+    long: Decimal,
+    shares: Decimal = ZERO,
+    exempt: Decimal = ZERO,
 ) -> tuple[DayGain, ...]:
     """Return the gains with more on a day, oldest first; days without, and those before `KEPT`, are left out."""
     by_day = {each.day: each for each in gains}
     before = by_day.get(day, DayGain(day, ZERO, ZERO))
-    by_day[day] = DayGain(day, before.short + short, before.long + long, before.shares + shares)
-    newest, nothing = max(by_day), (ZERO, ZERO, ZERO)
+    by_day[day] = DayGain(day, before.short + short, before.long + long, before.shares + shares, before.exempt + exempt)
+    newest = max(by_day)
     kept = (by_day[each] for each in sorted(by_day) if newest - each <= KEPT)
-    return tuple(each for each in kept if (each.short, each.long, each.shares) != nothing)
+    return tuple(each for each in kept if any((each.short, each.long, each.shares, each.exempt)))
+
+
+def exempt_of_year(gains: Sequence[DayGain], tax_year: Callable[[date], int], year: int) -> Decimal:
+    """Return what of the net gain of a tax year Germany does not tax, by the kinds of funds."""
+    return sum((each.exempt for each in gains if tax_year(each.day) == year), ZERO)
 
 
 def opening_gains(day: date, short: Decimal, long: Decimal, shares: Decimal = ZERO) -> tuple[DayGain, ...]:

@@ -50,7 +50,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         Holding: """
             instrument_id price quantity_increment target_weight band lots spread_bps commission_bps
             commission_per_trade average_daily_value minimum_trade held_away_value weight_max identity_set
-            no_buy no_sell share
+            no_buy no_sell asset_kind
         """,
         CashRule: "floor floor_weight ceiling_weight withdrawal flow",
         TaxProfile: """
@@ -66,7 +66,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         LotState: "lot_id acquired_date quantity basis_total",
         Band: "trigger destination",
         TaxView: "lots no_buy liability",
-        LotTax: "character gain_per_unit rate no_sell source long_from",
+        LotTax: "character gain_per_unit rate no_sell source long_from exempt",
     }.items()
 }
 

@@ -4,13 +4,15 @@ Sources:
     EStG § 20 Abs. 4 Satz 7 (first in, first out in each depot), § 32d Abs. 1 (one rate), § 20 Abs. 6 (loss pots): a
     loss on shares meets gains on shares only (Satz 4), any other loss meets everything (Satz 2), and § 20 Abs. 9: the
     allowance comes last.
+    InvStG § 20 Abs. 1 to 3, § 21: of gains and of losses on funds a part does not count, by the kind of fund.
 
-Our readings: the rate is the policy's long-term rate, with solidarity surcharge and church tax in it, and, for a
-portfolio of funds, after partial exemption. Of the saver's allowance a plan uses the part that the policy gives the
-account (an exemption order, EStG § 44a Abs. 2), none where it says nothing; losses of earlier years meet gains before
-it does. A carried loss is worth the rate, one on shares too: later gains on shares meet it. An instrument of which
-nobody said that it is a share counts as none. The rule against abuse (AO § 42) bars no purchase: the courts let a loss
-stand when the same shares are bought again at the market's price (BFH IX R 60/07).
+Our readings: the rate is the policy's long-term rate, with solidarity surcharge and church tax in it, and before
+partial exemption: that follows from what each fund is (`asset_kinds`), as in the assessment. Of the saver's allowance a
+plan uses the part that the policy gives the account (an exemption order, EStG § 44a Abs. 2), none where it says
+nothing; losses of earlier years meet gains before it does. A carried loss is worth the rate, one on shares too: later
+gains on shares meet it. An instrument of which nobody said what it is counts as no share and no fund. The rule against
+abuse (AO § 42) bars no purchase: the courts let a loss stand when the same shares are bought again at the market's
+price (BFH IX R 60/07).
 """
 
 from collections.abc import Sequence
@@ -18,12 +20,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from services.decision.domain.asset_kinds import exempt_part
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
 from services.decision.domain.tax.jurisdiction import LotTax, PolicysRates, TaxView, TaxYear
 from services.decision.domain.tax.liability import NOTHING_OWED, Hinge, Liability, Piece, liability_of
 
 SOURCE = "EStG § 20 Abs. 2, 4"
+FUND_SOURCE = "EStG § 20 Abs. 2, 4; InvStG § 20, § 21"
 SHARE_SOURCE = "EStG § 20 Abs. 2 Satz 1 Nr. 1, Abs. 4, Abs. 6 Satz 4"
 
 
@@ -53,6 +57,10 @@ class GermanyPlanning(PolicysRates):
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots as they are: each has its own cost."""
         return tuple(lots)
+
+    def exempt_part(self, holding: Holding) -> Decimal:
+        """Return what of a fund's gains and losses is exempt, by its kind."""
+        return exempt_part(holding.asset_kind)
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return the rate of the account's lots; nothing is forbidden."""
@@ -126,4 +134,6 @@ def _lot_tax(problem: AccountProblem, holding: Holding, lot: LotState) -> LotTax
         return LotTax(Character.EXEMPT, gain_per_unit, ZERO)
     if holding.share:
         return LotTax(Character.SHARE, gain_per_unit, problem.tax.long_rate, source=SHARE_SOURCE)
-    return LotTax(Character.ANY, gain_per_unit, problem.tax.long_rate, source=SOURCE)
+    exempt = exempt_part(holding.asset_kind)
+    source, counted = FUND_SOURCE if exempt else SOURCE, gain_per_unit * (ONE - exempt)
+    return LotTax(Character.ANY, counted, problem.tax.long_rate, source=source, exempt=exempt)

@@ -11,8 +11,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from services.decision.domain.brackets import Brackets
 from services.decision.domain.decision import Character, Trade
-from services.decision.domain.problem import AccountProblem, LotId, LotMethod, LotState, TaxProfile
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState, TaxProfile
+from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.liability import Liability
 from services.kernel.ids import InstrumentId
 
@@ -22,11 +24,13 @@ class LotTax:
     """How a sale out of one lot is taxed today.
 
     Attributes:
-        gain_per_unit: Price minus basis of one unit, in currency; negative is a loss.
-        rate: Marginal rate of the gain, 0 to 1. A sale's tax is quantity · gain_per_unit · rate, negative for a credit.
+        gain_per_unit: What counts of price minus basis of one unit, in currency; negative is a loss.
+        rate: Marginal rate of what counts of the gain, 0 to 1. A sale's tax is quantity · gain_per_unit · rate,
+            negative for a credit.
         no_sell: Why tax rules forbid the sale; None when they do not.
         source: Law and paragraph of the rule that decides: how the gain is taxed, or why the lot may not be sold.
         long_from: First day on which a sale is long-term; None where it is already, or the law does not ask.
+        exempt: Part of price minus basis that the law does not count, 0 to 1.
     """
 
     character: Character
@@ -35,6 +39,7 @@ class LotTax:
     no_sell: str | None = None
     source: str = ""
     long_from: date | None = None
+    exempt: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,41 @@ class Bracket:
     Attributes:
         lower_rate: Of taxed gains of a tax year within `room`, 0 to 1.
         room: Amount, 0 or more.
-        rate: Of those above it, 0 to 1.
+        rate: Of those above it, 0 to 1; where there are brackets, of the first long-term gain.
+        short_rate: Of the first short-term gain; None for the policy's.
+        brackets: Which gains fill; None where there are only these rates.
     """
 
     lower_rate: Decimal
     room: Decimal
     rate: Decimal
+    short_rate: Decimal | None = None
+    brackets: Brackets | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taxpayer:
+    """What a policy tells of a taxpayer.
+
+    Attributes:
+        income: Of the tax year, after allowances and deductions and without gains, 0 or more.
+        filing_status: How an American one files; None where it is not told.
+        state_rate: Of the state on net gains, 0 to 1.
+    """
+
+    income: Decimal
+    filing_status: FilingStatus | None = None
+    state_rate: Decimal = ZERO
+
+
+class GainsCount:
+    """The part of `Jurisdiction` of a law that counts whole gains, whatever the asset is."""
+
+    __slots__ = ()
+
+    def exempt_part(self, holding: Holding) -> Decimal:  # noqa: ARG002 - of no asset
+        """Return 0: nothing is exempt."""
+        return ZERO
 
 
 class PolicysRates:
@@ -100,7 +134,7 @@ class PolicysRates:
     def bracket(
         self,
         day: date,  # noqa: ARG002 - of no day
-        income: Decimal,  # noqa: ARG002 - and of no income
+        taxpayer: Taxpayer,  # noqa: ARG002 - and of no income
         amounts: Mapping[int, Mapping[str, Decimal]],  # noqa: ARG002 - by no amounts
     ) -> Bracket | None:
         """Return None: the policy's rates are the rates."""
@@ -133,6 +167,10 @@ class Jurisdiction(Protocol):
         """
         ...
 
+    def exempt_part(self, holding: Holding) -> Decimal:
+        """Return the part of a gain or loss on a holding that the law does not count, 0 to 1."""
+        ...
+
     @property
     def lot_method(self) -> LotMethod | None:
         """In which order the law takes lots; None where they may be chosen."""
@@ -158,12 +196,12 @@ class Jurisdiction(Protocol):
         """Whether rates depend on a taxpayer's other income, where a policy tells it."""
         ...
 
-    def bracket(self, day: date, income: Decimal, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
+    def bracket(self, day: date, taxpayer: Taxpayer, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
         """Return what gains of a day cost on top of an income; None where the policy's rates are the rates.
 
         Args:
             day: Decided for.
-            income: Of its tax year, after allowances, 0 or more.
+            taxpayer: Whose gains they are.
             amounts: Of law, by name, of those tax years of which others were approved than the release has.
         """
         ...

@@ -23,14 +23,22 @@ from decimal import Decimal
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
 from services.decision.domain.tax.assessment import uk_years
-from services.decision.domain.tax.jurisdiction import Bracket, LotTax, PolicysRates, TaxView, TaxYear
+from services.decision.domain.tax.jurisdiction import (
+    Bracket,
+    GainsCount,
+    LotTax,
+    PolicysRates,
+    Taxpayer,
+    TaxView,
+    TaxYear,
+)
 from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, liability_of
 from services.decision.domain.tax.pooling import pooled
 from services.decision.domain.tax.windows import at_loss, bars_on_buying, denied_losses, purchases
 
 
 @dataclass(frozen=True, slots=True)
-class UnitedKingdomPlanning:
+class UnitedKingdomPlanning(GainsCount):
     """The jurisdiction `GB`."""
 
     # Finance Act 2008 schedule 2: the present pool, without indexation or taper.
@@ -70,14 +78,14 @@ class UnitedKingdomPlanning:
         """Gains lie on top of income: TCGA 1992 s. 1I."""
         return True
 
-    def bracket(self, day: date, income: Decimal, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
+    def bracket(self, day: date, taxpayer: Taxpayer, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
         """Return the rates of the day, and what the income leaves of the basic rate band."""
         year = self.tax_year(day)
         rules = uk_years.TABLE.year(amounts[year]) if year in amounts else uk_years.YEARS.get(year)
         if rules is None:
             return None
         rates = [each for each in rules.rates if each.from_date <= day][-1]
-        return Bracket(rates.basic, max(rules.basic_rate_band - income, ZERO), rates.higher)
+        return Bracket(rates.basic, max(rules.basic_rate_band - taxpayer.income, ZERO), rates.higher)
 
     def liability(self, profile: TaxProfile) -> Liability:
         """Return what the gains of a plan come to on top of the year's so far.
@@ -117,7 +125,7 @@ class UnitedKingdomPlanning:
 
 
 @dataclass(frozen=True, slots=True)
-class CanadaPlanning(PolicysRates):
+class CanadaPlanning(GainsCount, PolicysRates):
     """The jurisdiction `CA`."""
 
     # ITA s. 38(a): half of a gain since 18 October 2000.

@@ -7,19 +7,24 @@ Sources:
     (shares of the same purchase that are kept are no replacement of those sold).
     Netting: 26 U.S.C. § 1222(5) to (11): short against short, long against long, then the two nets.
     Losses: § 1211(b), up to 3,000 a year are taken off other income; § 1212(b), the rest is carried into later years.
+    Brackets, where a policy tells the taxpayer's income and filing status: `us_brackets.py`.
 
-Our readings: other income is taxed at the short-term rate. A carried loss is worth the lower of the two rates, because
-it meets later gains of either kind. An account whose policy does not say which part of the 3,000 it may use takes all.
+Our readings: without brackets other income is taxed at the short-term rate. A carried loss is worth the lower of the
+two rates, because it meets later gains of either kind. An account whose policy does not say which part of the 3,000 it
+may use takes all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
+from services.decision.domain.brackets import Brackets, Scale
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
-from services.decision.domain.tax.jurisdiction import LotTax, PolicysRates, TaxView, TaxYear
+from services.decision.domain.tax import us_brackets
+from services.decision.domain.tax.assessment import us_years
+from services.decision.domain.tax.jurisdiction import Bracket, GainsCount, LotTax, Taxpayer, TaxView, TaxYear
 from services.decision.domain.tax.liability import NOTHING_OWED, Curve, Liability, added, liability_of
 from services.decision.domain.tax.windows import Purchase, at_loss, bars_on_buying, denied_losses, others, purchases
 
@@ -66,7 +71,9 @@ def _so_far(profile: TaxProfile) -> tuple[Decimal, Decimal]:
 
 def _loss_cap(profile: TaxProfile) -> Decimal:
     """Return the most loss that other income meets in the year."""
-    return LOSS_CAP if profile.allowance is None else profile.allowance
+    if profile.allowance is not None:
+        return profile.allowance
+    return LOSS_CAP if profile.brackets is None else profile.brackets.loss_cap
 
 
 def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, Decimal]:
@@ -84,7 +91,7 @@ def carried(short: Decimal, long: Decimal, deducted: Decimal) -> tuple[Decimal, 
 
 
 @dataclass(frozen=True, slots=True)
-class UnitedStates(PolicysRates):
+class UnitedStates(GainsCount):
     """The jurisdiction `US`."""
 
     # Wash sales as they are since 1988 (Pub. L. 100-647), for which years the rest is older.
@@ -107,7 +114,9 @@ class UnitedStates(PolicysRates):
 
     def view(self, problem: AccountProblem) -> TaxView:
         """Return character, marginal rate and wash-sale bars for the account's lots and instruments."""
-        rates, recent = marginal_rates(problem.tax), purchases(problem)
+        liability, recent = self.liability(problem.tax), purchases(problem)
+        on_top = problem.tax.taxable and problem.tax.brackets is not None
+        rates = liability.marginal(ZERO, ZERO) if on_top else marginal_rates(problem.tax)
         return TaxView(
             lots={
                 lot.lot_id: _lot_tax(problem, holding, lot, rates, recent.get(holding.identity, ()))
@@ -115,8 +124,31 @@ class UnitedStates(PolicysRates):
                 for lot in holding.lots
             },
             no_buy=bars_on_buying(problem, "wash sale") if problem.tax.taxable else {},
-            liability=self.liability(problem.tax),
+            liability=liability,
         )
+
+    @property
+    def by_income(self) -> bool:
+        """Gains lie on top of income: 26 U.S.C. § 1(h)(1)."""
+        return True
+
+    def bracket(self, day: date, taxpayer: Taxpayer, amounts: Mapping[int, Mapping[str, Decimal]]) -> Bracket | None:
+        """Return the brackets of the year and status on top of the income; None where no status is told."""
+        year, status = self.tax_year(day), taxpayer.filing_status
+        rules = us_years.TABLE.year(amounts[year]) if year in amounts else us_years.YEARS.get(year)
+        if rules is None or status is None:
+            return None
+        of = rules[status]
+        brackets = Brackets(
+            income=taxpayer.income,
+            ordinary=Scale(of.ordinary_tops, of.ordinary_rates),
+            long_term=Scale(of.long_term_tops, of.long_term_rates),
+            investment_rate=of.investment_income_rate,
+            investment_threshold=of.investment_income_threshold,
+            state_rate=taxpayer.state_rate,
+            loss_cap=of.loss_cap,
+        )
+        return Bracket(ZERO, ZERO, min(brackets.rates[1], ONE), min(brackets.rates[0], ONE), brackets)
 
     def liability(self, profile: TaxProfile) -> Liability:
         """Return what the gains of a plan come to on top of the year's so far.
@@ -127,6 +159,8 @@ class UnitedStates(PolicysRates):
         """
         if not profile.taxable:
             return NOTHING_OWED
+        if profile.brackets is not None:
+            return liability_of(us_brackets.pieces(profile.brackets, _loss_cap(profile)), *_so_far(profile))
         lower, higher = sorted((profile.short_rate, profile.long_rate))
         dearer = Curve((ZERO, higher - lower), (ZERO,))
         both_gain = dearer.convex(*((ONE, ZERO) if profile.short_rate >= profile.long_rate else (ZERO, ONE)))
@@ -142,6 +176,10 @@ class UnitedStates(PolicysRates):
         so_far = _so_far(profile)
         short, long = short + so_far[0], long + so_far[1]
         net = short + long
+        if profile.brackets is not None:
+            cap = _loss_cap(profile)
+            tax = us_brackets.owed(profile.brackets, short, long, cap)
+            return TaxYear(tax, max(-net - cap, ZERO), us_brackets.worth(profile.brackets))
         if net < 0:
             deducted = min(-net, _loss_cap(profile))
             return TaxYear(-deducted * profile.short_rate, -net - deducted, worth)

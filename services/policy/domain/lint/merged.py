@@ -16,6 +16,8 @@ from services.policy.domain.lint.lists import LIST_RULES
 from services.policy.domain.mixes import UNBOUNDED, Distance, TargetWeight, cash_target, instrument_weights
 
 _ONE = Decimal(1)
+# EStG § 32d Abs. 1 Satz 1 and SolzG § 4: 25 % with 5.5 % of it on top; church tax only adds to it.
+GERMAN_RATE_MIN = Decimal("0.26375")
 
 
 def weights_sum_to_one(document: Document) -> Iterator[Finding]:
@@ -319,13 +321,38 @@ def rates_are_usual(document: Document) -> Iterator[Finding]:
 
 
 def income_counts(document: Document) -> Iterator[Finding]:
-    """An income is told where the law's rates of gains depend on it."""
+    """An income is told where the law's rates of gains depend on it, and in the United States how a taxpayer files."""
     tax = document.tax
-    if tax.taxable_income is not None and tax.jurisdiction not in (None, "GB"):
+    if tax.taxable_income is not None and tax.jurisdiction not in (None, "GB", "US"):
         yield warning(
             "TAXABLE_INCOME_WITHOUT_EFFECT",
             ("tax.taxable_income", "tax.jurisdiction"),
             f"in {tax.jurisdiction} gains are planned at the policy's rates, whatever the income is",
+        )
+    if tax.jurisdiction == "US" and (tax.taxable_income is None) is not (tax.filing_status is None):
+        told, other = ("filing_status", "taxable_income")[:: 1 if tax.taxable_income is None else -1]
+        yield warning(
+            "TAXABLE_INCOME_WITHOUT_EFFECT",
+            (f"tax.{told}", f"tax.{other}"),
+            f"gains are planned by brackets where tax.{other} is told too, else at the policy's rates",
+        )
+    if tax.jurisdiction not in (None, "US") and (tax.filing_status is not None or tax.state_rate is not None):
+        yield warning(
+            "FILING_STATUS_WITHOUT_EFFECT",
+            ("tax.filing_status", "tax.state_rate", "tax.jurisdiction"),
+            f"a filing status and a state's rate count in the United States only, not in {tax.jurisdiction}",
+        )
+
+
+def german_rate_is_whole(document: Document) -> Iterator[Finding]:
+    """Germany's rate is the law's before partial exemption: that follows from what each fund is."""
+    rate = document.tax.long_term_rate
+    if document.tax.jurisdiction == "DE" and rate is not None and rate < GERMAN_RATE_MIN:
+        yield warning(
+            "GERMAN_RATE_EXEMPT",
+            ("tax.long_term_rate", "tax.jurisdiction"),
+            f"the rate {plain(rate)} is below the law's {plain(GERMAN_RATE_MIN)}: what of a fund's gain is exempt "
+            "follows from its kind (Instrument.asset_kind), and would be exempt twice",
         )
 
 
@@ -387,6 +414,7 @@ MERGED_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     reviews_can_happen,
     rates_are_usual,
     income_counts,
+    german_rate_is_whole,
     gains_are_worth_harvesting,
     plans_stay_fresh,
     *LIST_RULES,

@@ -14,14 +14,36 @@ from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.bulk.united_states import liability_pieces
 from services.decision.domain.problem import TaxProfile
 from services.decision.domain.tax import JURISDICTIONS
+from services.decision.domain.tax.assessment import us_years
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, TaxAccount
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.jurisdiction import Taxpayer
 from services.decision.domain.tax.liability import Area, Curve, rate_of, shared
 
 RATES = st.sampled_from(["0", "0.1", "0.15", "0.238", "0.35", "0.408"]).map(Decimal)
 AMOUNTS = st.integers(-9_000, 9_000).map(Decimal)
 LOSSES = st.integers(0, 6_000).map(Decimal)
+EDGES_2026 = sorted({
+    int(edge)
+    for each in us_years.YEARS[2026].values()
+    for edge in (0, each.investment_income_threshold, *each.ordinary_tops, *each.long_term_tops)
+})  # fmt: skip
+
+
+@st.composite
+def american(draw):
+    """A taxpayer of 2026 whose income is near an edge of a bracket, so that gains and losses cross it."""
+    edge, beside = draw(st.sampled_from(EDGES_2026)), draw(AMOUNTS)
+    status, state = draw(st.sampled_from(us_years.FilingStatus)), draw(st.sampled_from(["0", "0.05"]).map(Decimal))
+    return Taxpayer(max(edge + beside, Decimal(0)), status, state)
+
+
+def brackets_of(taxpayer):
+    return JURISDICTIONS["US"].bracket(date(2026, 6, 3), taxpayer, {}).brackets
+
+
 PROFILES = st.builds(
     TaxProfile,
     jurisdiction=st.sampled_from(sorted(JURISDICTIONS)),
@@ -35,6 +57,7 @@ PROFILES = st.builds(
     allowance=st.none() | LOSSES,
     lower_rate=RATES,
     lower_room=st.just(Decimal(0)) | LOSSES,
+    brackets=st.none() | american().map(brackets_of),
 )
 US = TaxProfile("US", True, Decimal("0.35"), Decimal("0.15"))
 
@@ -84,7 +107,7 @@ def test_the_british_band_in_a_plan_is_that_of_the_exact_assessment(gain, losses
         2025,
     )
     law = JURISDICTIONS["GB"]
-    bracket = law.bracket(date(2025, 6, 3), income, {})
+    bracket = law.bracket(date(2025, 6, 3), Taxpayer(income), {})
     profile = TaxProfile(
         "GB", True, long_rate=bracket.rate, lower_rate=bracket.lower_rate, lower_room=bracket.room,
         allowance=Decimal(3000), carried_short=losses,
@@ -107,15 +130,78 @@ def test_the_british_band_in_a_plan_is_that_of_the_exact_assessment(gain, losses
 )
 def test_british_rates_are_those_of_the_day_and_the_band_is_what_income_leaves(day, rates):
     law = JURISDICTIONS["GB"]
-    at = law.bracket(day, Decimal(30_000), {})
+    at = law.bracket(day, Taxpayer(Decimal(30_000)), {})
 
     assert (at.lower_rate, at.rate, at.room) == (*map(Decimal, rates), 7_700)
-    assert law.bracket(day, Decimal(50_000), {}).room == 0
+    assert law.bracket(day, Taxpayer(Decimal(50_000)), {}).room == 0
     # A year that the release does not have, and nobody approved, has none.
-    assert law.bracket(date(2040, 6, 1), Decimal(0), {}) is None
+    assert law.bracket(date(2040, 6, 1), Taxpayer(Decimal(0)), {}) is None
     approved = {"exempt_amount": 3000, "basic_rate_band": 40_000, "basic_rate": Decimal("0.2"), "higher_rate": 1}
-    assert law.bracket(date(2040, 6, 1), Decimal(1), {2040: approved}).room == 39_999
-    assert not any(JURISDICTIONS[each].by_income for each in ("US", "CA", "DE"))
+    assert law.bracket(date(2040, 6, 1), Taxpayer(Decimal(1)), {2040: approved}).room == 39_999
+    assert not any(JURISDICTIONS[each].by_income for each in ("CA", "DE"))
+
+
+@settings(max_examples=120)
+@given(american(), AMOUNTS, AMOUNTS, LOSSES, LOSSES)
+def test_american_brackets_in_a_plan_are_those_of_the_exact_assessment(
+    taxpayer, short, long, carried_short, carried_long
+):
+    """26 U.S.C. § 1(h), (j), § 1211(b), § 1212(b), § 1411: around every edge of 2026, short gains below long ones."""
+    income, status = taxpayer.income, taxpayer.filing_status
+    rules = UnitedStatesYear(status, income, carried_short, carried_long, state_rate=taxpayer.state_rate)
+    exact = rules.assess(
+        History(
+            (TaxAccount("A"),),
+            (
+                Acquisition("s", date(2026, 1, 5), "A", "S", Decimal(1), Decimal(10_000)),
+                Acquisition("l", date(2020, 1, 6), "A", "L", Decimal(1), Decimal(10_000)),
+            ),
+            (
+                Disposal("s", date(2026, 6, 3), "A", "S", Decimal(1), 10_000 + short),
+                Disposal("l", date(2026, 6, 3), "A", "L", Decimal(1), 10_000 + long),
+            ),
+        ),
+        2026,
+    )
+    profile = TaxProfile("US", True, brackets=brackets_of(taxpayer))
+    profile = replace(profile, carried_short=carried_short, carried_long=carried_long)
+    law = JURISDICTIONS["US"]
+    planned = law.year(profile, short, long)
+    so_far = law.year(profile, Decimal(0), Decimal(0))
+
+    assert abs(planned.tax - exact.amount("tax")) < TAXES_ROUNDED
+    forward = exact.amount("short_term_carried_forward"), exact.amount("long_term_carried_forward")
+    assert law.carried_on(replace(profile, realized_short=short, realized_long=long)) == forward
+    assert planned.carried == sum(forward)
+    assert law.liability(profile).of(short, long) == planned.liability - so_far.liability
+
+
+@pytest.mark.parametrize(
+    ("income", "short", "long", "tax"),
+    [
+        # Rev. Proc. 2025-32 section 4.03: single, 49,450 at 0 %, 545,500 at 15 %; § 1411: 3.8 % above 200,000.
+        (40_000, 0, 9_450, 0),
+        (40_000, 0, 10_450, 150),
+        # A short gain at 12 % pushes a long one out of the 0 % bracket: 12 % and 15 % of it.
+        (45_000, 1_000, 4_450, "270"),
+        (199_000, 0, 3_000, "526"),
+        (545_000, 0, 1_000, "213"),
+        # § 1211(b): 3,000 of a loss meet income of the 12 % bracket, and what is carried is worth 0 % there.
+        (40_000, -5_000, 0, -360),
+    ],
+)
+def test_the_edges_of_american_brackets(income, short, long, tax):
+    on = brackets_of(Taxpayer(Decimal(income), us_years.FilingStatus.SINGLE))
+    profile = TaxProfile("US", True, brackets=on)
+
+    assert JURISDICTIONS["US"].liability(profile).of(Decimal(short), Decimal(long)) == Decimal(tax)
+
+
+def test_without_a_filing_status_the_policys_rates_are_the_rates():
+    law = JURISDICTIONS["US"]
+
+    assert law.bracket(date(2026, 6, 3), Taxpayer(Decimal(50_000)), {}) is None
+    assert law.bracket(date(2040, 6, 3), Taxpayer(Decimal(0), us_years.FilingStatus.SINGLE), {}) is None
 
 
 def owed(profile: TaxProfile, short: Decimal, long: Decimal) -> Decimal:
@@ -158,6 +244,8 @@ def test_the_average_rates_add_up_to_the_liability(profile, short, long):
 
     assert average[0] * Fraction(short) + average[1] * Fraction(long) == Fraction(liability.of(short, long))
     highest = max(profile.short_rate, profile.long_rate)
+    if profile.jurisdiction == "US" and profile.brackets is not None:
+        highest = profile.brackets.highest
     assert all(0 <= rate_of(each) <= highest for each in average)
 
 
@@ -241,8 +329,13 @@ def test_what_is_shared_to_the_cent_adds_up(amounts):
     assert all(abs(Fraction(parts[name]) - amounts[name]) < Fraction(1, 100) for name in amounts)
 
 
-@given(PROFILES.filter(lambda each: each.jurisdiction == "US" and each.allowance is None), AMOUNTS, AMOUNTS)
+@given(
+    PROFILES.filter(lambda each: each.jurisdiction == "US" and each.allowance is None and not each.brackets),
+    AMOUNTS,
+    AMOUNTS,
+)
 def test_batches_have_the_same_pieces(profile, short, long):
+    profile = replace(profile, brackets=None)
     figures = profile.short_rate, profile.long_rate
     so_far = profile.realized_short - profile.carried_short, profile.realized_long - profile.carried_long
     rows = liability_pieces(*(np.array([float(each)]) for each in (*figures, *so_far)))[0]

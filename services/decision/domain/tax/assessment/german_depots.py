@@ -10,9 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
-from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.asset_kinds import FUNDS, AssetKind, exempt_of
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.german_years import FUNDS
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     CostChange,
@@ -299,7 +298,7 @@ class Depots:
             note=f"{taxed} of advance lump sums was taxed already (InvStG § 19 Abs. 1 Satz 3)" if taxed else "",
         )
         exempt = self.rules.exempt_part(self.asset)
-        return replace(piece, exempt_gain=cents(Fraction(piece.gain) * Fraction(exempt))) if exempt else piece
+        return replace(piece, exempt_gain=exempt_of(piece.gain, exempt)) if exempt else piece
 
 
 def _by_day(rows: list[Row]) -> dict[date, list[Row]]:

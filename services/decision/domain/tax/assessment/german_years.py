@@ -1,6 +1,6 @@
-"""What the Bundestag and the Ministry of Finance set for each year, and of which assets a part is exempt: dated data.
+"""What the Bundestag and the Ministry of Finance set for each year: dated data.
 
-Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4, § 20 Abs. 1 to 3. Base rates are those that the
+Sources: EStG § 20 Abs. 9, § 32d Abs. 1; SolzG § 4; InvStG § 18 Abs. 4. Base rates are those that the
 Ministry published: letters of 4 January 2018 (0.87 %), 29 January 2020 (0.07 %), 6 January 2021 (-0.45 %), those of the
 other years alike; compared with reports of the letters of 2018, 2020, 2021, 2023 and 2025.
 """
@@ -10,26 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.law_table import AmountKind, Named
-
-# InvStG § 20 Abs. 1, 2, 3: the part of income and of gains that private investors do not tax.
-EXEMPT_PART: dict[AssetKind, Decimal] = {
-    AssetKind.EQUITY_FUND: Decimal("0.30"),
-    AssetKind.MIXED_FUND: Decimal("0.15"),
-    AssetKind.REAL_ESTATE_FUND: Decimal("0.60"),
-    AssetKind.FOREIGN_REAL_ESTATE_FUND: Decimal("0.80"),
-}
-FUNDS = frozenset(
-    {
-        AssetKind.EQUITY_FUND,
-        AssetKind.MIXED_FUND,
-        AssetKind.REAL_ESTATE_FUND,
-        AssetKind.FOREIGN_REAL_ESTATE_FUND,
-        AssetKind.OTHER_FUND,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

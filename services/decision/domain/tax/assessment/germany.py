@@ -25,16 +25,10 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.asset_kinds import FUNDS, AssetKind, exempt_part
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.german_depots import Depots, Lot
-from services.decision.domain.tax.assessment.german_years import (
-    EXEMPT_PART,
-    FUNDS,
-    YEARS,
-    FundYear,
-    YearRules,
-)
+from services.decision.domain.tax.assessment.german_years import YEARS, FundYear, YearRules
 from services.decision.domain.tax.assessment.history import (
     History,
     cents,
@@ -147,7 +141,7 @@ class Germany:
 
     def exempt_part(self, asset: str) -> Decimal:
         """Return the part of the asset's income that is not taxed."""
-        return EXEMPT_PART.get(self.kind(asset), ZERO)
+        return exempt_part(self.kind(asset))
 
     def lump_sum(self, asset: str, year: int, acquired_date: date) -> Fraction:
         """Return the advance lump sum of one unit for `year`, before partial exemption; 0 when none is due.
