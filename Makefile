@@ -55,7 +55,8 @@ $(READY): requirements/dev.lock pyproject.toml
 
 # Compiled again when its sources change, so that no test and no demo waits for it.
 $(COMPILED): $(READY) $(wildcard services/decision/domain/*.py services/decision/domain/kernel/*.py services/decision/domain/bulk/*.py \
-  services/decision/domain/tax/batch/*.py) services/audit/domain/scanning.py services/audit/domain/placing.py
+  services/decision/domain/tax/batch/*.py) services/audit/domain/scanning.py services/audit/domain/placing.py \
+  services/audit/domain/hashing.py services/audit/store/copied.py
 	@$(PYTHON) -m services.decision compile
 	@$(PYTHON) -m tools.local.compiled
 	@mkdir -p $(@D)

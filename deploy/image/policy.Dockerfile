@@ -33,8 +33,8 @@ ENV PATH=/opt/evenkeel/bin:$PATH \
     EVENKEEL_COMPILED_DIR=/opt/evenkeel/compiled
 # Byte code is made once here: the file system is read-only where it runs.
 RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q /app /opt/evenkeel/lib
-# So is decision's machine code, for processors like the builder's; on others it is compiled at the start.
-RUN [ policy != decision ] || NUMBA_CACHE_DIR=/opt/evenkeel/compiled python -m services.decision compile
+# So is the machine code of decision and audit, for processors like the builder's; on others it is compiled at the start.
+RUN case policy in decision|audit) NUMBA_CACHE_DIR=/opt/evenkeel/compiled python -m services.policy compile;; esac
 USER 10001:10001
 EXPOSE 50051 8081
 STOPSIGNAL SIGTERM

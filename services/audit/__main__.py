@@ -1,4 +1,4 @@
-"""`python -m services.audit serve`, `migrate`, `scrub` or `verifier-key`."""
+"""`python -m services.audit serve`, `migrate`, `scrub`, `compile` or `verifier-key`."""
 
 import argparse
 import asyncio
@@ -7,6 +7,8 @@ import sys
 
 from services.audit.config import AuditSettings, signing_keys
 from services.audit.main import check, main, migrate
+from services.audit.store.compiling import compile_beside, compile_everything
+from services.runtime.compiling import bring_shipped
 from services.runtime.server import run
 
 
@@ -22,14 +24,20 @@ def command_line() -> int:
     scrub.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="that check at once; as many as there are processors"
     )
+    commands.add_parser("compile", help="compile what a scrub needs, and keep it")
     commands.add_parser("verifier-key", help="print the public keys that check the logs' checkpoints")
     given = parser.parse_args()
     match given.command:
         case "serve":
+            bring_shipped()
+            compile_beside()
             run(main(AuditSettings.from_environment()))
         case "migrate":
             asyncio.run(migrate(AuditSettings.from_environment()))
+        case "compile":
+            compile_everything()
         case "scrub":
+            bring_shipped()
             reports = asyncio.run(check(AuditSettings.from_environment(), given.processes))
             for name, report in reports.items():
                 for finding in report.findings:

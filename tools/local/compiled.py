@@ -5,7 +5,8 @@ python -m tools.local.compiled
 
 from pathlib import Path
 
-from services.decision.clients.compiling import compiling_alone, keep_compiled
+from services.audit.store.compiling import compile_everything
+from services.decision.clients.compiling import keep_compiled
 
 BUILD = Path(__file__).parents[2] / "build" / "compiled"
 
@@ -13,10 +14,7 @@ BUILD = Path(__file__).parents[2] / "build" / "compiled"
 def main() -> None:
     """Compile it, or see that it was."""
     keep_compiled(BUILD)
-    from services.audit.domain.glance import warm_up  # noqa: PLC0415 - numba is told first where to keep it
-
-    with compiling_alone():
-        warm_up()
+    compile_everything()
 
 
 if __name__ == "__main__":

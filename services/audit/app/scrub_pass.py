@@ -85,7 +85,7 @@ class LogContents(Protocol):
         ...
 
     async def newest_of(self, kind: str) -> bytes | None:
-        """Return the body of the newest entry of `kind`."""
+        """Return the body of the newest entry of `kind` that nobody bent; None when there is none among the newest."""
         ...
 
     async def counts(self, start: int, size: int) -> Mapping[str, Counts]:

@@ -10,18 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import compress
 
+import numpy as np
+
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.columns import Columns
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.glance import Glance
+from services.audit.domain.hashing import parents
 from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.scrub import StoredCheckpoint, StoredEntry, witness_findings
 from services.audit.domain.signed_note import NoteInvalid, VerifierKey
 from services.audit.domain.stretch import Clean, Keys, Numbers, Step, suspect
 from services.audit.domain.tiles import RightEdge, Tile, TileId
 
-_ID_BYTES = 16
+_ID_BYTES, _INDEX_BYTES = 16, 8
 
 
 class BulkCheck:
@@ -100,7 +103,7 @@ class BulkCheck:
         start = step.start
         full: dict[TileId, Tile] = {}
         for signed in step.checkpoints:
-            self._edge, tiles = self._edge.extended(leaves[start - step.start : signed.size - step.start])
+            self._edge, tiles = self._edge.extended(leaves[start - step.start : signed.size - step.start], parents)
             full |= {tile.id: tile for tile in tiles}
             self._checkpoint(signed, step.cosignatures.get(signed.size, ()))
             start = signed.size
@@ -127,19 +130,12 @@ class BulkCheck:
 
 def _compare_in_order(must: Keys, found: Keys) -> None:
     """Compare keys that are stored in another order."""
-
-    def rows(keys: Keys) -> list[tuple[bytes, bytes, bytes]]:
-        count = len(keys.indexes) // 8
-        return sorted(
-            (
-                keys.indexes[8 * n : 8 * n + 8],
-                keys.event_ids[_ID_BYTES * n : _ID_BYTES * (n + 1)],
-                keys.digests[HASH_BYTES * n : HASH_BYTES * (n + 1)],
-            )
-            for n in range(count)
-        )
-
-    if tuple(map(len, (must.event_ids, must.indexes, must.digests))) != tuple(
-        map(len, (found.event_ids, found.indexes, found.digests))
-    ) or rows(must) != rows(found):
-        suspect("the keys are not those of the entries")
+    order = np.argsort(np.frombuffer(found.indexes, ">i8"), kind="stable")
+    for wanted, given, width in (
+        (must.indexes, found.indexes, _INDEX_BYTES),
+        (must.event_ids, found.event_ids, _ID_BYTES),
+        (must.digests, found.digests, HASH_BYTES),
+    ):
+        # Two with one index are one too many, or one has another index.
+        if len(wanted) != len(given) or np.frombuffer(given, f"V{width}")[order].tobytes() != wanted:
+            suspect("the keys are not those of the entries")

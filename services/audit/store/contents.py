@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Text, any_, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from services.audit.domain.entry import ACCOUNT, parse_entry
+from services.audit.domain.entry import ACCOUNT, EntryInvalid, parse_entry
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.scrub import Counts, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.sequencing import Known
@@ -40,12 +40,14 @@ _LAST_POSTINGS = """
 _BODIES = "select body from audit.entry where idx = any(cast(:indexes as bigint[]))"
 
 # Rows that follow one another, joined by the server to four values: the driver makes no object for each.
-BODIES = """
-    select string_agg(int8send(idx), ''::bytea), string_agg(body, $3::bytea),
+_LINES = """
+    select string_agg(int8send(idx), ''::bytea), string_agg(body, '\\x0a'::bytea),
         string_agg(int4send(octet_length(body)), ''::bytea), string_agg(leaf, ''::bytea)
     from (select idx, leaf, body from audit.entry where idx >= $1 and idx < $2 order by idx) as row
 """
 
+# Entries of a kind that are looked at for one that nobody bent.
+_NEWEST_OF_KIND = 10
 # PostgreSQL's bigint.
 _INDEX_MAX = 2**63 - 1
 
@@ -96,7 +98,7 @@ class PostgresContents:
         """Return the rows from `start` up to but not including `stop`, a newline between two; None without any."""
         async with self._database.glance() as connection:
             driver = await driver_of(connection)
-            row = await driver.fetchrow(self._tables.sql(BODIES), start, stop, b"\n")
+            row = await driver.fetchrow(self._tables.sql(_LINES), start, stop)
         return None if row is None or row[0] is None else Bodies(*row)
 
     async def beside(self, keys: Collection[str], postings: Collection[Posting], tiles: Collection[TileId]) -> Part:
@@ -184,9 +186,19 @@ class PostgresContents:
             return list((await connection.execute(query)).scalars())
 
     async def newest_of(self, kind: str) -> bytes | None:
-        """Return the body of the newest entry of `kind`."""
-        bodies = await self._reader.bodies(EntryFilter(kind=kind), start=0, stop=_INDEX_MAX, limit=1, descending=True)
-        return bodies[0] if bodies else None
+        """Return the body of the newest entry of `kind` that hashes to its leaf; of the newest `_NEWEST_OF_KIND`."""
+        wanted = EntryFilter(kind=kind)
+        reader = PostgresReader(self._database, self._tables.log, gives_unreadable=True)
+        newest = await reader.bodies(wanted, start=0, stop=_INDEX_MAX, limit=_NEWEST_OF_KIND, descending=True)
+        for body in newest:
+            try:
+                entry = parse_entry(body)
+            except EntryInvalid:
+                continue
+            rows = await self.rows(entry.index, entry.index + 1)
+            if [row.leaf for row in rows] == [entry.leaf]:
+                return body
+        return None
 
     async def counts(self, start: int, size: int) -> Mapping[str, Counts]:
         """Return how many rows each table has for the first `size` entries, and beyond the newest checkpoint.

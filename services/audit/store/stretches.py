@@ -1,7 +1,7 @@
 """Reads long stretches of the log in bulk, and checks them; in this process, or in others beside it.
 
-A row at a time, the driver makes objects that cost more than all hashing. So the server joins what stands in many rows
-to a few long values, and a stretch of thousands of entries comes as a handful of them.
+A row at a time, the driver makes objects that cost more than all hashing. So the server copies rows as they are, the
+three tables side by side by the indexes of the same entries, and compiled code takes them apart by columns.
 
 Checking is Python at full speed, which holds the interpreter's lock: in a thread it would keep the service from its
 calls. So it goes on in processes of their own, with connections of their own, at a lower priority.
@@ -26,14 +26,14 @@ from services.audit.domain.scrub import StoredCheckpoint
 from services.audit.domain.signed_note import VerifierKey
 from services.audit.domain.stretch import Bodies, Clean, Keys, Postings, Step, Suspicion, tiles_between
 from services.audit.domain.tiles import Tile, TileId
-from services.audit.store.contents import BODIES, PostgresContents
+from services.audit.store.contents import PostgresContents
 from services.audit.tables import EVENTS, log_tables
 from services.kernel.errors import Unreachable
 from services.runtime.database import Database, driver_of
 from services.runtime.settings import ServiceSettings
 
-# Entries of a step, which is in memory at once, and of those the bodies that one answer of the server carries: the
-# longest are 64 KiB.
+# Entries of a step, which is in memory at once, and of those the bodies that are copied together: the longest are
+# 64 KiB.
 STEP_ENTRIES = 8_192
 BODIES_TOGETHER = 2_048
 # Checkpoints that are read together; a log that nobody shares has one for each entry.
@@ -44,16 +44,9 @@ NICENESS = 10
 # A killed process is gone in a moment.
 KILLED_S_MAX = 5.0
 
-_KEYS = """
-    select string_agg(uuid_send(event_id), ''::bytea), string_agg(int8send(idx), ''::bytea),
-        string_agg(digest, ''::bytea)
-    from audit.event_key where idx >= $1 and idx < $2
-"""
-_POSTINGS = """
-    select string_agg(int8send(start), ''::bytea), string_agg(int8send(term), ''::bytea),
-        string_agg(int4send(octet_length(positions)), ''::bytea), string_agg(positions, ''::bytea)
-    from audit.posting where start >= $1 and start < $2
-"""
+_BODIES = "select idx, leaf, body from audit.entry where idx >= $1 and idx < $2 order by idx"
+_KEYS = "select event_id, idx, digest from audit.event_key where idx >= $1 and idx < $2"
+_POSTINGS = "select start, term, positions from audit.posting where start >= $1 and start < $2"
 _TILES = """
     select level, idx, root, data
     from audit.tile join unnest($1::smallint[], $2::bigint[]) as wanted (level, idx) using (level, idx)
@@ -127,14 +120,17 @@ class PostgresStretches:
                 ends = ends[count:]
 
     async def _step(self, driver: Driver, after: int, start: int, checkpoints: Sequence[StoredCheckpoint]) -> Step:
+        from services.audit.store.copied import copied  # noqa: PLC0415 - compiled code, as above
+
         stop, sql = checkpoints[-1].size, self._tables.sql
         bodies = []
         for first in range(start, stop, BODIES_TOGETHER):
-            row = await driver.fetchrow(sql(BODIES), first, min(first + BODIES_TOGETHER, stop), b",")
-            if row[0] is not None:
-                bodies.append(Bodies(*row))
-        keys = Keys(*(each or b"" for each in await driver.fetchrow(sql(_KEYS), start, stop)))
-        postings = Postings(*(each or b"" for each in await driver.fetchrow(sql(_POSTINGS), start, stop)))
+            rows = await copied(driver, sql(_BODIES), first, min(first + BODIES_TOGETHER, stop), 3)
+            bodies.append(Bodies(rows.column(0), rows.separated(2), rows.lengths(2), rows.column(1)))
+        rows = await copied(driver, sql(_KEYS), start, stop, 3)
+        keys = Keys(rows.column(0), rows.column(1), rows.column(2))
+        rows = await copied(driver, sql(_POSTINGS), start, stop, 3)
+        postings = Postings(rows.column(0), rows.column(1), rows.lengths(2), rows.column(2))
         cosignatures: dict[int, list[str]] = {}
         if self._trusted.witnesses:
             for size, line in await driver.fetch(sql(_COSIGNATURES), after, stop):

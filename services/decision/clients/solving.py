@@ -15,7 +15,6 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from services.decision.app.ports.solving import Solved
-from services.decision.clients.compiling import compiling_alone
 from services.decision.domain.batches import Batch, BatchAnswer, BatchInvalid, BatchRefused
 from services.decision.domain.checker import violations
 from services.decision.domain.deciding import (
@@ -36,6 +35,7 @@ from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.transition import Transition
 from services.decision.domain.withdrawals import LargestWithdrawal
 from services.kernel.errors import Fact
+from services.runtime.compiling import compiling_alone
 
 # Said once, when everything is imported.
 READY = "ready"

@@ -239,6 +239,33 @@ async def test_a_slice_begins_again_where_its_beginning_was_bent(database, super
     assert [each.where for each in rest.findings] == ["tile 0 0"]
 
 
+@pytest.mark.parametrize("bent", ["sixe", "{"], ids=["another member", "no entry"])
+async def test_a_result_that_was_bent_is_passed_over_and_named(database, superuser, bent):
+    await filled(database)
+    async with Running(database) as running:
+        await a_scrubber(database, running, slice_entries=40).scrub()
+        second = await a_scrubber(database, running, slice_entries=40).scrub()
+        await superuser.execute(
+            "update audit.entry set body = replace(convert_from(body, 'UTF8'), '\"size\"', $1)::bytea "
+            "where idx = (select max(idx) from audit.entry)",
+            f'"{bent}"' if bent == "sixe" else bent,
+        )
+
+        again = await a_scrubber(database, running).scrub()
+
+    assert (second.start, again.start) == (44, 44)
+    assert "entry 348" in [each.where for each in again.findings]
+
+
+async def test_a_null_where_none_can_be_is_followed_entry_by_entry(database, superuser):
+    await filled(database)
+    await superuser.execute("alter table audit.event_key alter digest drop not null")
+    await superuser.execute("update audit.event_key set digest = null where idx = 7")
+
+    with pytest.raises(Suspicion, match="null"):
+        await PostgresStretches(database, Trusted(ORIGIN, [KEY.verifier_key])).check(-1, 0, 347)
+
+
 async def test_a_witness_that_signed_another_root_is_named(database, superuser):
     await filled(database)
     witness = Cosigner("witness.example", Ed25519PrivateKey.from_private_bytes(bytes(32)))
