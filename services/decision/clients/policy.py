@@ -61,7 +61,7 @@ class GrpcPolicy:
         try:
             return await self._resolve(account_ids, _request(account_ids, effective_time))
         except NotFound:
-            # Policy refuses the whole call for one unknown account; it knows all that it knows without being told.
+            # The release before refuses the whole call for one unknown account, and knows all without being told.
             return await self._resolve(account_ids, _request((), effective_time))
 
     async def supposing(
@@ -136,7 +136,10 @@ class GrpcPolicy:
 
 def _request(account_ids: Sequence[AccountId], effective_time: datetime) -> pb.ResolvePoliciesRequest:
     return pb.ResolvePoliciesRequest(
-        account_ids=account_ids, effective_time=instant_message(effective_time), with_comparisons=True
+        account_ids=account_ids,
+        effective_time=instant_message(effective_time),
+        with_comparisons=True,
+        allow_missing=True,
     )
 
 

@@ -147,7 +147,7 @@ def account_problem(
         )
         for instrument_id, quote in quotes.items()
     )
-    tax_year = rules.tax_year(as_of_date)
+    tax_year = rules.year_of_trades(as_of_date)
     realized = account.pots if rules.pots else account.gains
     short, long = realized(rules.tax_year, tax_year)
     carried = account.carried(tax_year)

@@ -47,8 +47,8 @@ def moved_on(profile: TaxProfile, said: GainRules, day: date, later: date, short
         realized_short=profile.realized_short + short,
         realized_long=profile.realized_long + long,
     )
-    last = rules.tax_year(later)
-    for _ in range(rules.tax_year(day), last):
+    last = rules.year_of_trades(later)
+    for _ in range(rules.year_of_trades(day), last):
         carried_short, carried_long = rules.carried_on(now)
         now = replace(
             now, realized_short=ZERO, realized_long=ZERO, carried_short=carried_short, carried_long=carried_long

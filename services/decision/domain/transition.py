@@ -132,7 +132,7 @@ def steps_of(
         PlanUnsafe: A step fails its exact check.
     """
     rules, steps = jurisdiction(problem.tax.jurisdiction), list[TransitionStep]()
-    now = replace(problem, ladder=None, tax=in_year(problem.tax, said, rules.tax_year(problem.as_of_date)))
+    now = replace(problem, ladder=None, tax=in_year(problem.tax, said, rules.year_of_trades(problem.as_of_date)))
     while True:
         decision = decide(now, risk, options)
         if wrong := check(now, decision):
@@ -141,7 +141,7 @@ def steps_of(
         steps.append(
             TransitionStep(
                 step_date=now.as_of_date,
-                tax_year=rules.tax_year(now.as_of_date),
+                tax_year=rules.year_of_trades(now.as_of_date),
                 outcome=plan_outcome(decision),
                 bought_value=summary.bought_value,
                 sold_value=summary.sold_value,
@@ -160,7 +160,7 @@ def steps_of(
 
 def _days_to_next_year(problem: AccountProblem) -> int:
     rules, days = jurisdiction(problem.tax.jurisdiction), 1
-    this_year = rules.tax_year(problem.as_of_date)
-    while rules.tax_year(problem.as_of_date + timedelta(days=days)) == this_year:
+    this_year = rules.year_of_trades(problem.as_of_date)
+    while rules.year_of_trades(problem.as_of_date + timedelta(days=days)) == this_year:
         days += 1
     return days

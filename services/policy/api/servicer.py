@@ -196,6 +196,7 @@ class PolicyServicer(PolicyServiceServicer):
             at_once=ACCOUNTS_AT_ONCE,
             with_sides=request.with_comparisons,
             supposing=ChangeId(request.change_id) if request.change_id else None,
+            allow_missing=request.allow_missing,
         )
         async for part in parts(resolved, self.messages):
             yield part

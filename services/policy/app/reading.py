@@ -117,11 +117,13 @@ class PolicyApp:
         at_once: int,
         with_sides: bool = False,
         supposing: ChangeId | None = None,
+        allow_missing: bool = False,
     ) -> AsyncIterator[Resolved]:
         """Yield what applies to each account, in the order given, `at_once` at a time.
 
         Accounts for which nothing was in force have no layers. When no account is given, all are meant, by id.
-        With `supposing`, it is what would apply if that change governed its node, whatever its state.
+        With `supposing`, it is what would apply if that change governed its node, whatever its state. With
+        `allow_missing`, accounts that do not exist are left out.
 
         Raises:
             NodeNotFound: Names the first that does not exist.
@@ -135,10 +137,13 @@ class PolicyApp:
             lineage, layers = await load(known, account_ids or None, as_of)
             overlays = known.overlays(as_of)
             clients = await policies.clients(lineage.parents.keys() if account_ids else None, as_of)
-        if (unknown := first_unknown(account_ids, lineage)) is not None:
+        wanted = account_ids or lineage.account_ids
+        if allow_missing:
+            wanted = [each for each in wanted if each in lineage.parents]
+        elif (unknown := first_unknown(account_ids, lineage)) is not None:
             raise NodeNotFound(f"policy node {unknown} does not exist", node_id=unknown)
         resolving = Resolver(lineage, layers, as_of.valid_time, overlays, clients)
-        for found in resolving.many(account_ids or lineage.account_ids, at_once):
+        for found in resolving.many(wanted, at_once):
             sides = []
             if with_sides:
                 both = ((account_id, resolving.sides(account_id)) for account_id, _ in found)

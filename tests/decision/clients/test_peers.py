@@ -39,18 +39,19 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 @dataclass
 class PeerPolicy(PolicyServiceServicer):
-    """Knows `known` accounts; all have one policy, but `without`."""
+    """Knows `known` accounts; all have one policy, but `without`. `before` is as the release before was."""
 
     known: list = field(default_factory=list)
     without: set = field(default_factory=set)
     document: bytes = field(default_factory=a_policy)
     said_hash: str = ""
     asked: list = field(default_factory=list)
+    before: bool = False
 
     async def ResolvePolicies(self, request, context):
         self.asked.append(list(request.account_ids))
         unknown = set(request.account_ids) - set(self.known)
-        if unknown:
+        if unknown and (self.before or not request.allow_missing):
             await context.abort(grpc.StatusCode.NOT_FOUND, f"{min(unknown)} does not exist")
         policy_hash = self.said_hash or content_hash(self.document)
         yield policy_pb.ResolvePoliciesResponse(
@@ -60,7 +61,7 @@ class PeerPolicy(PolicyServiceServicer):
                 )
             ]
         )
-        account_ids = list(request.account_ids) or self.known
+        account_ids = [each for each in request.account_ids or self.known if each in self.known]
         yield policy_pb.ResolvePoliciesResponse(
             account_ids=account_ids,
             policy_hashes=columns_pb2.WordColumn(
@@ -125,13 +126,16 @@ async def test_each_account_gets_its_policy_and_the_versions_it_was_merged_from(
     assert found.policy_of == {"a1": name, "a2": ""}
 
 
-async def test_an_account_that_policy_does_not_know_has_none_and_the_others_theirs(policy):
+@pytest.mark.parametrize(("before", "asked"), [(False, [["a1", "a9"]]), (True, [["a1", "a9"], []])])
+async def test_an_account_that_policy_does_not_know_has_none_and_the_others_theirs(policy, before, asked):
+    """It is only asked about these accounts; the release before is asked for all that it knows."""
     peer, client = policy
+    peer.before = before
 
     found = await client.resolve(["a1", "a9"], NOON)
 
     assert found.policy_of == {"a1": content_hash(peer.document), "a9": ""}
-    assert peer.asked == [["a1", "a9"], []]
+    assert peer.asked == asked
 
 
 async def test_a_policy_that_is_not_what_its_name_says_is_refused(policy):

@@ -10,12 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decision.domain.asset_kinds import AssetKind
-from services.decision.domain.book import HoldingKind, PlannedLot, account_from_content, accounts, booked
+from services.decision.domain.book import (
+    HoldingKind,
+    PlannedLot,
+    account_from_content,
+    accounts,
+    booked,
+    corrected,
+)
 from services.decision.domain.book.gains import DayGain, realized_on
 from services.decision.domain.book.snapshot import Snapshot
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.pools import UnitedKingdomPlanning
+from services.decision.domain.tax.pools import CanadaPlanning, UnitedKingdomPlanning
 from services.decision.domain.tax.united_states import UnitedStates
 from services.kernel.canonical import canonical_json
 from tests.decision.books import CLOSE, TRADE_DATE, an_account, an_allocation, columns, lot
@@ -128,6 +135,22 @@ def test_gains_count_in_the_tax_year_of_whichever_country_taxes_them():
 
     assert [after.gains(british, year)[1] for year in (2021, 2022, 2023)] == [0, 127, 60]
     assert [after.gains(calendar, year)[1] for year in (2021, 2022, 2023)] == [0, 77, 110]
+
+
+def test_a_canadian_gain_counts_when_it_settles():
+    """CRA document 2012-0468931C6; the same sale in dollars of the United States on the day it was made."""
+    days = {"trade_date": date(2023, 12, 29), "settlement_date": date(2024, 1, 3)}
+
+    def gains(currency):
+        opening = opened(an_account("a1", currency=currency).holding("VTI", lot("old", 10, 1000)))
+        after, booking = booked(opening, an_allocation(1, "SELL", "VTI", 1, 150, currency=currency, **days), [], ZERO)
+        wrong = an_allocation(2, "SELL", "VTI", 1, 160, currency=currency, replaces=booking.allocation, **days)
+        right, _ = corrected(after, wrong, booking)
+        years = (2023, 2024)
+        return [each.gains(CanadaPlanning().tax_year, year)[1] for each in (after, right) for year in years]
+
+    assert gains("CAD") == [0, 50, 0, 60]
+    assert gains("USD") == [50, 0, 60, 0]
 
 
 def test_gains_on_shares_are_kept_beside_all_others():

@@ -657,10 +657,10 @@ async def test_what_was_in_force_as_known_then(service):
         await service.effective("nobody")
 
 
-async def resolve(service, *account_ids, change_id=""):
+async def resolve(service, *account_ids, **words):
     """Return the policy hash of each account, in the order streamed, and each policy by its hash."""
     hashes, policies = [], {}
-    request = pb.ResolvePoliciesRequest(account_ids=account_ids, change_id=change_id)
+    request = pb.ResolvePoliciesRequest(account_ids=account_ids, **words)
     async for part in service.reading.ResolvePolicies(request):
         for policy in part.policies:
             assert policy.policy_hash not in policies
@@ -722,6 +722,8 @@ async def test_many_accounts_are_resolved_as_each_alone(service):
     async with refused(NOT_FOUND, "POLICY_NODE_NOT_FOUND") as said:
         await resolve(service, "a1", "nobody")
     assert "nobody" in said[""]
+    assert (await resolve(service, "a1", "nobody", allow_missing=True))[0] == [("a1", by_account["a1"])]
+    assert (await resolve(service, "nobody", allow_missing=True))[0] == []
 
 
 async def test_equal_rules_from_different_versions_are_different_policies(service):

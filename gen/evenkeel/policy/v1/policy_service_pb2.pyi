@@ -1704,11 +1704,16 @@ class ResolvePoliciesRequest(_message.Message):
     KNOWN_TIME_FIELD_NUMBER: _builtins.int
     WITH_COMPARISONS_FIELD_NUMBER: _builtins.int
     CHANGE_ID_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     with_comparisons: _builtins.bool
     """Also say what both sides of a rollout would have, to compare them."""
     change_id: _builtins.str
     """What would apply if this change governed its node, whatever its state, in place of
     what is in force or rolled out there; empty for what does apply.
+    """
+    allow_missing: _builtins.bool
+    """Leave out accounts that the tree does not have; the call is refused for one when
+    false.
     """
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1730,10 +1735,11 @@ class ResolvePoliciesRequest(_message.Message):
         known_time: _timestamp_pb2.Timestamp | None = ...,
         with_comparisons: _builtins.bool = ...,
         change_id: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "change_id", b"change_id", "effective_time", b"effective_time", "known_time", b"known_time", "with_comparisons", b"with_comparisons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "allow_missing", b"allow_missing", "change_id", b"change_id", "effective_time", b"effective_time", "known_time", b"known_time", "with_comparisons", b"with_comparisons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

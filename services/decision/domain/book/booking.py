@@ -22,6 +22,7 @@ from services.decision.domain.book.account import AccountBook, HoldingKind, Posi
 from services.decision.domain.book.gains import realized_on
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
+from services.decision.domain.tax.laws import LAW_OF_CURRENCY
 from services.decision.domain.tax.pooling import pooled
 from services.decision.domain.tax.united_states import long_term_from
 from services.kernel.decimals import EXACT
@@ -150,7 +151,7 @@ def booked(
     changed = replace(
         account,
         cash=account.cash + allocation.cash_change,
-        realized=realized_on(account.realized, allocation.trade_date, *gains_of_day(booking.sold_lots, kind)),
+        realized=realized_on(account.realized, gain_day(account, allocation), *gains_of_day(booking.sold_lots, kind)),
         positions=tuple(sorted([*others, *after], key=lambda each: (each.instrument_id, each.holding))),
         booked_position=allocation.position,
         recent_trades=(*account.recent_trades, trade),
@@ -264,6 +265,13 @@ def _chosen(
             quantity -= units
     for lot_id, units in taken.items():
         yield available[lot_id], units
+
+
+def gain_day(account: AccountBook, allocation: Allocation) -> date:
+    """Return the day on which an allocation's gain counts, by the law of the country of the account's currency."""
+    law = LAW_OF_CURRENCY.get(account.currency)
+    settles = law is not None and law.by_settlement
+    return allocation.settlement_date if settles else allocation.trade_date
 
 
 def gains_of_day(lots: Sequence[SoldLot], kind: AssetKind) -> tuple[Decimal, Decimal, Decimal, Decimal]:

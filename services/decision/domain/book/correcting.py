@@ -19,6 +19,7 @@ from services.decision.domain.book.booking import (
     PlannedLot,
     booked,
     check_belongs,
+    gain_day,
     gains_of_day,
     oldest_first,
     part_of,
@@ -72,7 +73,7 @@ def _undone(
     changed = replace(
         account,
         cash=account.cash - replaced.cash_change,
-        realized=realized_on(account.realized, replaced.trade_date, *(-each for each in gains)),
+        realized=realized_on(account.realized, gain_day(account, replaced), *(-each for each in gains)),
         positions=tuple(sorted([*others, *position], key=lambda each: (each.instrument_id, each.holding))),
     )
     return changed, missing

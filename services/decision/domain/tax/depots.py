@@ -54,6 +54,10 @@ class GermanyPlanning(PolicysRates):
         """Return the calendar year."""
         return day.year
 
+    def year_of_trades(self, day: date) -> int:
+        """Return the tax year of the day."""
+        return self.tax_year(day)
+
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots as they are: each has its own cost."""
         return tuple(lots)

@@ -210,6 +210,10 @@ class Jurisdiction(Protocol):
         """Return the tax year of a day, by the year in which it begins."""
         ...
 
+    def year_of_trades(self, day: date) -> int:
+        """Return the tax year in which gains of trades that are made on a day count."""
+        ...
+
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots of one instrument with what the law says that they cost; their sum stays."""
         ...

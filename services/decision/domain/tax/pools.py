@@ -23,6 +23,7 @@ from decimal import Decimal
 from services.decision.domain.decision import Character, Trade
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotMethod, LotState, TaxProfile
 from services.decision.domain.tax.assessment import uk_years
+from services.decision.domain.tax.canadian_settlement import settlement_year
 from services.decision.domain.tax.jurisdiction import (
     Bracket,
     GainsCount,
@@ -54,6 +55,10 @@ class UnitedKingdomPlanning(GainsCount):
     def tax_year(self, day: date) -> int:
         """Return the year in which the tax year of a day begins, on 6 April."""
         return day.year if day >= date(day.year, 4, 6) else day.year - 1
+
+    def year_of_trades(self, day: date) -> int:
+        """Return the tax year of the day."""
+        return self.tax_year(day)
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots, each unit at the average cost."""
@@ -141,6 +146,10 @@ class CanadaPlanning(GainsCount, PolicysRates):
     def tax_year(self, day: date) -> int:
         """Return the calendar year."""
         return day.year
+
+    def year_of_trades(self, day: date) -> int:
+        """Return the calendar year in which they settle: CRA document 2012-0468931C6."""
+        return settlement_year(day)
 
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots, each unit at the average cost."""

@@ -108,6 +108,10 @@ class UnitedStates(GainsCount):
         """Return the calendar year."""
         return day.year
 
+    def year_of_trades(self, day: date) -> int:
+        """Return the tax year of the day."""
+        return self.tax_year(day)
+
     def costed(self, lots: Sequence[LotState]) -> tuple[LotState, ...]:
         """Return the lots as they are: each has its own cost."""
         return tuple(lots)
