@@ -290,6 +290,8 @@ def _explained(told: pb.ExplainPlanResponse) -> None:
         out.print(rows)
     for lot in told.lots:
         out.print(f"  {lot.sentence}", highlight=False, markup=False)
+    if told.HasField("raised"):
+        out.print(f"  {told.raised.sentence}", highlight=False, markup=False)
     for binding in told.explanation.binding_constraints:
         out.print(f"  limit: {binding.sentence}", highlight=False, markup=False)
 

@@ -23,6 +23,7 @@ from services.decision.domain import decision as domain
 from services.decision.domain.hypotheses import Scenario, WhatIf
 from services.decision.domain.lot_reasons import LotReason
 from services.decision.domain.prices import PriceSetId
+from services.decision.domain.raised_cash import RaisedCash
 from services.decision.domain.waiting import Waiting
 from services.kernel.errors import Violations
 from services.kernel.ids import AccountId, InstrumentId
@@ -160,6 +161,8 @@ def explained_message(explained: ExplainedPlan) -> pb.ExplainPlanResponse:
     if summary.taxes is not None:
         message.tax.CopyFrom(_taxes(summary.taxes, currency))
     message.lots.extend(_lot(each, currency) for each in explained.lots)
+    if explained.raised is not None:
+        message.raised.CopyFrom(_raised(explained.raised, currency))
     message.triggers.extend(_trigger(each) for each in why.triggers)
     ordered = sorted(why.trades, key=lambda each: each.instrument_id)
     message.trades.extend(_trade(each, explained.without.get(each.instrument_id), currency) for each in ordered)
@@ -258,12 +261,32 @@ def _lot(told: LotReason, currency: str) -> explanation_pb.LotReason:
         barred=told.barred,
         source=told.source,
         sentence=told.sentence,
+        gift_source=told.gift_source,
     )
     if told.long_from is not None:
         message.long_term_date.CopyFrom(date_message(told.long_from))
     if told.waiting is not None:
         message.waiting.CopyFrom(_waiting(told.waiting, currency))
     return message
+
+
+def _raised(told: RaisedCash, currency: str) -> explanation_pb.RaisedCash:
+    return explanation_pb.RaisedCash(
+        amount=_money(told.amount, currency),
+        tax=_money(told.tax, currency),
+        elsewhere=[
+            explanation_pb.RaisedCash.Elsewhere(
+                wrapper=each.wrapper,
+                income=_money(each.income, currency),
+                tax=None if each.tax is None else _money(each.tax, currency),
+                early_charge=_money(each.early, currency),
+                early_income=_money(each.early_income, currency),
+                source=each.source,
+            )
+            for each in told.elsewhere
+        ],
+        sentence=told.sentence,
+    )
 
 
 def _waiting(told: Waiting, currency: str) -> explanation_pb.Waiting:

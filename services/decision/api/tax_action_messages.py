@@ -5,6 +5,15 @@ from decimal import Decimal
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.assessment_messages import TERMS
+from services.decision.api.tax_giving_messages import (
+    drawing_message,
+    gift_of,
+    giving_message,
+    later_rate_of,
+    paid_in_of,
+    projection_message,
+    saver_of,
+)
 from services.decision.api.taxpayer_messages import number_within
 from services.decision.app.tax_ports import Comparison, Wish
 from services.decision.domain.prices import PriceSetId
@@ -63,12 +72,16 @@ def wish_of(request: pb.CompareTaxActionsRequest) -> Wish:
             if request.HasField("withdrawal_tax_limit")
             else None
         ),
+        gift=gift_of(request),
+        saver=saver_of(request),
+        paid_in=paid_in_of(request),
+        later_rate=later_rate_of(request),
     )
 
 
 def comparison_message(found: Comparison) -> pb.CompareTaxActionsResponse:
     """Return the message of a comparison."""
-    compared = found.compared
+    compared, told = found.compared, found.compared.drawings
     return pb.CompareTaxActionsResponse(
         as_of_date=date_message(found.today),
         currency_code=found.currency,
@@ -81,6 +94,9 @@ def comparison_message(found: Comparison) -> pb.CompareTaxActionsResponse:
         replacements=[_replacement(each) for each in found.replacements],
         reentries=[_reentry(each) for each in compared.reentries],
         largest_withdrawal=None if compared.within_limit is None else _withdrawal(compared.within_limit),
+        givings=[giving_message(each, _parcel) for each in compared.givings],
+        drawings=[] if told is None else [drawing_message(each, found.country, _parcel) for each in told.ways],
+        review=() if told is None else told.review,
     )
 
 
@@ -118,16 +134,7 @@ def _action(each: Action) -> pb.TaxAction:
         tax=decimal_message(each.tax),
         cost=decimal_message(each.cost),
         waiting_value=decimal_message(each.waiting_value),
-        projections=[
-            pb.TaxProjection(
-                scenario=pb.TaxScenario(growth=decimal_message(one.scenario.growth), years=one.scenario.years),
-                value=decimal_message(one.value),
-                taxes=decimal_message(one.taxes),
-                after_tax=decimal_message(one.after_tax),
-                advantage=decimal_message(advantage),
-            )
-            for one, advantage in zip(each.projected, each.advantage, strict=True)
-        ],
+        projections=[projection_message(*one) for one in zip(each.projected, each.advantage, strict=True)],
         break_even_cost_bps=decimal_message(each.break_even_cost_bps),
         worth_it=each.worth_it,
         sentence=each.sentence,

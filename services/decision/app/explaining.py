@@ -12,6 +12,7 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, what_if
 from services.decision.domain.lot_reasons import LotReason, lot_reasons
 from services.decision.domain.plan import Draft, NothingDecided, Plan, PlanNotFound
+from services.decision.domain.raised_cash import RaisedCash, raised_cash
 from services.kernel.errors import NotFound
 from services.kernel.ids import AccountId, InstrumentId, PlanId
 
@@ -27,11 +28,16 @@ class InstrumentNotHeld(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPlan:
-    """A plan, why each lot is sold or kept, and the best plans without one of its instruments, by instrument."""
+    """A plan, why each lot is sold or kept, and the best plans without one of its instruments, by instrument.
+
+    Attributes:
+        raised: What it raises for a withdrawal, and the same money out of other accounts; None where it raises none.
+    """
 
     plan: Plan
     lots: Sequence[LotReason] = ()
     without: Mapping[InstrumentId, WhatIf] = field(default_factory=dict)
+    raised: RaisedCash | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,15 @@ class ExplainApp:
                 raise NothingDecided(f"plan {plan_id} has no decision: {plan.outline.sentence}", plan_id=plan_id)
             inputs, basis = await inputs_of(session, plan, self.policy)
         lots: Sequence[LotReason] = ()
+        raised = None
         if inputs.policy is not None:
-            lots = lot_reasons(problem_of(inputs, inputs.policy, basis), decision, basis.risk_model)
+            problem = problem_of(inputs, inputs.policy, basis)
+            lots = lot_reasons(problem, decision, basis.risk_model)
+            raised = raised_cash(problem, decision, inputs.account.tax_wrapper)
         if not what_ifs or not decision.trades:
-            return ExplainedPlan(plan, lots)
+            return ExplainedPlan(plan, lots, raised=raised)
         instruments = [trade.instrument_id for trade in decision.trades][:WHAT_IFS_MAX]
-        return ExplainedPlan(plan, lots, await self._without(inputs, basis, instruments))
+        return ExplainedPlan(plan, lots, await self._without(inputs, basis, instruments), raised)
 
     async def _without(
         self, inputs: AccountInputs, basis: Basis, instruments: Sequence[InstrumentId]

@@ -1,7 +1,7 @@
 """What the use cases of tax need of the outside, and what they answer with."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -18,6 +18,7 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent
+from services.decision.domain.tax.giving import GiftWish
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     Difference,
@@ -27,6 +28,7 @@ from services.decision.domain.tax.ledger import (
 )
 from services.decision.domain.tax.projection import Scenario
 from services.decision.domain.tax.replacements import Replacement
+from services.decision.domain.tax.wrappers import Saver
 from services.kernel.errors import Fact
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
@@ -172,7 +174,14 @@ class TaxYear:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What comparing asks about, besides accounts and taxpayer."""
+    """What comparing asks about, besides accounts and taxpayer.
+
+    Attributes:
+        gift: What is to be given away; None for nothing.
+        saver: Whose wrappers the accounts are; None where nobody asks from which accounts to withdraw.
+        paid_in: Of accounts in wrappers: what was paid in from taxed income, and the first tax year of it.
+        later_rate: At which what leaves wrappers at the end is taxed; None is as the next income now.
+    """
 
     price_set_id: PriceSetId | None
     scenarios: tuple[Scenario, ...]
@@ -180,12 +189,17 @@ class Wish:
     minimum: Decimal
     withdrawal: Decimal
     tax_limit: Decimal | None = None
+    gift: GiftWish | None = None
+    saver: Saver | None = None
+    paid_in: Mapping[AccountId, tuple[Decimal, int | None]] = field(default_factory=dict)
+    later_rate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a taxpayer could do on a day, and what to hold instead of what is sold."""
+    """What a taxpayer of a country could do on a day, and what to hold instead of what is sold."""
 
+    country: str
     today: date
     currency: str
     compared: Compared

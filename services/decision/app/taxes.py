@@ -9,6 +9,7 @@ from datetime import date, datetime
 from services.decision.app.policy_sets import DatedSets, PolicySets
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.prices import PriceSetNotFound
+from services.decision.app.tax_drawing import drawing_wish
 from services.decision.app.tax_loading import check_found, loaded, named, sale_days, with_households
 from services.decision.app.tax_ports import (
     Assessed,
@@ -334,12 +335,21 @@ class TaxApp:
             # What was recorded of later days is not known on the day of the prices.
             then = history.until(today)
             situation = Situation(then, in_force.carried_into(then, year), year, today, prices).with_pending(pending)
-            terms = Terms(wish.scenarios, spreads, wish.volatility, wish.minimum, wish.withdrawal, wish.tax_limit)
+            terms = Terms(
+                wish.scenarios,
+                spreads,
+                wish.volatility,
+                wish.minimum,
+                wish.withdrawal,
+                wish.tax_limit,
+                wish.gift,
+                drawing_wish(wish, known.accounts, prices),
+            )
             made = compare(situation, terms)
             sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}
             barred = {history.identity(each.parcel.asset) for each in made.parcels if each.parcel.gain < 0}
             instead = () if closes is None else replacements(sold, instruments, closes, spreads, barred)
-            return Comparison(today, situation.assessment.currency, made, instead)
+            return Comparison(rules.code, today, situation.assessment.currency, made, instead)
 
         return await asyncio.to_thread(compared)
 

@@ -16,6 +16,8 @@ from services.decision.domain.decision import Character, Decision, LotSale
 from services.decision.domain.netting import gains_of
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState, RiskModel
 from services.decision.domain.tax import LotTax, TaxView, jurisdiction
+from services.decision.domain.tax.assessment.rows import Recipient
+from services.decision.domain.tax.assessment.settling import SETTLING
 from services.decision.domain.waiting import Ahead, Waiting, ahead_of
 from services.decision.domain.words import cents, money, percent, quantity
 from services.kernel.ids import InstrumentId
@@ -45,6 +47,8 @@ class LotReason:
         barred: Why it may not be sold; empty when it may.
         source: Law and paragraph of the rule that decides how it is taxed, or that bars it.
         waiting: Of a loss that is realized, or could be: how that compares with waiting; None of anything else.
+        gift_source: Of a gain that is kept and would be taxed: the law by which it is not when the lot is given to a
+            charity. Empty of anything else, and of a short-term lot, of which the law deducts the cost alone.
     """
 
     instrument_id: InstrumentId
@@ -62,6 +66,7 @@ class LotReason:
     source: str
     sentence: str
     waiting: Waiting | None = None
+    gift_source: str = ""
 
 
 def lot_reasons(problem: AccountProblem, decision: Decision, risk: RiskModel) -> tuple[LotReason, ...]:
@@ -132,7 +137,13 @@ class _Case:
         waiting = None
         if self.ahead is not None and gain < 0 and not made.barred:
             waiting = self.ahead.kept(holding, more)
-        return self._told(replace(made, avoided=max(tax, ZERO), waiting=waiting))
+        return self._told(replace(made, avoided=max(tax, ZERO), waiting=waiting, gift_source=self._gift_source(made)))
+
+    def _gift_source(self, kept: LotReason) -> str:
+        law = SETTLING.get(self.problem.tax.jurisdiction)
+        if law is None or min(kept.gain, kept.tax) <= 0 or kept.character in (Character.SHORT, Character.EXEMPT):
+            return ""
+        return law.gifts[Recipient.CHARITY].source
 
     def _owed(self, sales: list[LotSale]) -> Decimal:
         taxed = [each for each in sales if each.character is not Character.EXEMPT]
@@ -184,6 +195,8 @@ class _Case:
         said = f"{what} are kept: selling them too would make {result}{cited} and {_adds(reason, currency)}"
         if reason.long_from is not None and reason.gain > 0:
             said += f"; the gain is long-term from {reason.long_from} on"
+        if reason.gift_source:
+            said += f"; given to a charity, they would bear none of it ({reason.gift_source})"
         return replace(reason, sentence=f"{said}.{_waits(reason)}")
 
 

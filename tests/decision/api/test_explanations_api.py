@@ -1,5 +1,6 @@
 """PreviewPlan, ExplainPlan and ExplainNoTrade as callers see them: a real server with all interceptors."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -251,6 +252,24 @@ async def test_a_plan_is_explained_by_figures_that_add_up_to_its_certificate(run
         assert figure(trade.resolved_without.objective_bps) >= -gap - Decimal("0.00001")
         assert trade.resolved_without.sentence
         assert trade.sentence
+
+
+async def test_money_for_a_withdrawal_is_explained_beside_what_other_accounts_would_cost(running):
+    running.world.policy.document = a_policy(
+        {"VTI": "0.60", "BND": "0.39"},
+        tax=document_pb.TaxSettings(jurisdiction="US", short_term_rate=number("0.30"), long_term_rate=number("0.20")),
+    )
+    account = replace(needs_trades("a1"), reserved_cash=Decimal(20_000))
+    plan_id = (await decided(running, account))["a1"]
+    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
+
+    assert amount(told.raised.amount) == 20_000
+    assert amount(told.raised.tax) == amount(told.tax.tax)
+    ira, roth = told.raised.elsewhere
+    assert (ira.wrapper, amount(ira.tax), amount(ira.early_charge)) == ("traditional IRA", 6000, 2000)
+    assert (roth.wrapper, amount(roth.tax)) == ("Roth IRA", 0)
+    kept = next(each for each in told.lots if not each.sold)
+    assert (kept.gift_source, amount(kept.avoided) > 0) == ("26 U.S.C. § 170(e)", True)
 
 
 async def test_no_trade_is_explained_by_instrument_with_what_a_rebalance_would_bring(running):

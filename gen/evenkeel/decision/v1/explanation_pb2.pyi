@@ -743,6 +743,7 @@ class LotReason(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    GIFT_SOURCE_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Of which instrument."""
     lot_id: _builtins.str
@@ -757,6 +758,10 @@ class LotReason(_message.Message):
     """Law and paragraph of the rule that decides."""
     sentence: _builtins.str
     """A sentence for people."""
+    gift_source: _builtins.str
+    """Of a gain that is kept and would be taxed: law and paragraph by which it is not when
+    the lot is given to a charity. Empty of anything else, and of a short-term lot.
+    """
     @_builtins.property
     def acquired_date(self) -> _date_pb2.Date:
         """When it was acquired."""
@@ -815,14 +820,107 @@ class LotReason(_message.Message):
         source: _builtins.str = ...,
         sentence: _builtins.str = ...,
         waiting: Global___Waiting | None = ...,
+        gift_source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "gain", b"gain", "long_term_date", b"long_term_date", "quantity", b"quantity", "rate", b"rate", "tax", b"tax", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "barred", b"barred", "character", b"character", "gain", b"gain", "instrument_id", b"instrument_id", "long_term_date", b"long_term_date", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "sentence", b"sentence", "sold", b"sold", "source", b"source", "tax", b"tax", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired_date", b"acquired_date", "avoided", b"avoided", "barred", b"barred", "character", b"character", "gain", b"gain", "gift_source", b"gift_source", "instrument_id", b"instrument_id", "long_term_date", b"long_term_date", "lot_id", b"lot_id", "quantity", b"quantity", "rate", b"rate", "sentence", b"sentence", "sold", b"sold", "source", b"source", "tax", b"tax", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LotReason: _TypeAlias = LotReason  # noqa: Y015
+
+@_typing.final
+class RaisedCash(_message.Message):
+    """Money that a plan raises for a withdrawal. What each account of the household would
+    cost exactly, `TaxService.CompareTaxActions` answers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Elsewhere(_message.Message):
+        """The same money out of another wrapper that the country's law knows, when the owner
+        has its age and every waiting period is over.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        WRAPPER_FIELD_NUMBER: _builtins.int
+        INCOME_FIELD_NUMBER: _builtins.int
+        TAX_FIELD_NUMBER: _builtins.int
+        EARLY_CHARGE_FIELD_NUMBER: _builtins.int
+        EARLY_INCOME_FIELD_NUMBER: _builtins.int
+        SOURCE_FIELD_NUMBER: _builtins.int
+        wrapper: _builtins.str
+        """Its name, for instance `traditional IRA`."""
+        source: _builtins.str
+        """Law and paragraph."""
+        @_builtins.property
+        def income(self) -> _money_pb2.Money:
+            """What of the money is income."""
+
+        @_builtins.property
+        def tax(self) -> _money_pb2.Money:
+            """Tax on that at the policy's rate on income; absent where it has none."""
+
+        @_builtins.property
+        def early_charge(self) -> _money_pb2.Money:
+            """Charged beside the tax while the owner's age is not reached."""
+
+        @_builtins.property
+        def early_income(self) -> _money_pb2.Money:
+            """What of the money is income while the owner's age is not reached."""
+
+        def __init__(
+            self,
+            *,
+            wrapper: _builtins.str = ...,
+            income: _money_pb2.Money | None = ...,
+            tax: _money_pb2.Money | None = ...,
+            early_charge: _money_pb2.Money | None = ...,
+            early_income: _money_pb2.Money | None = ...,
+            source: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["early_charge", b"early_charge", "early_income", b"early_income", "income", b"income", "tax", b"tax"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["early_charge", b"early_charge", "early_income", b"early_income", "income", b"income", "source", b"source", "tax", b"tax", "wrapper", b"wrapper"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    ELSEWHERE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    sentence: _builtins.str
+    """A sentence for people."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """What is to leave the account."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """What the plan's sales add to the year's tax."""
+
+    @_builtins.property
+    def elsewhere(self) -> _containers.RepeatedCompositeFieldContainer[Global___RaisedCash.Elsewhere]:
+        """The same money out of other wrappers; none where the law knows none."""
+
+    def __init__(
+        self,
+        *,
+        amount: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        elsewhere: _abc.Iterable[Global___RaisedCash.Elsewhere] | None = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "elsewhere", b"elsewhere", "sentence", b"sentence", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RaisedCash: _TypeAlias = RaisedCash  # noqa: Y015
 
 @_typing.final
 class Waiting(_message.Message):

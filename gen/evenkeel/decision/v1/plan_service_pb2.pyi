@@ -1685,6 +1685,7 @@ class ExplainPlanResponse(_message.Message):
     DRIFT_AFTER_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
+    RAISED_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Which plan."""
     plan_hash: _builtins.str
@@ -1739,6 +1740,12 @@ class ExplainPlanResponse(_message.Message):
     def lots(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.LotReason]:
         """Why each lot is sold or kept, by instrument, those sold first."""
 
+    @_builtins.property
+    def raised(self) -> _explanation_pb2.RaisedCash:
+        """Money that it raises for a withdrawal; absent where nothing is to leave, or nothing
+        is sold.
+        """
+
     def __init__(
         self,
         *,
@@ -1756,10 +1763,11 @@ class ExplainPlanResponse(_message.Message):
         drift_after: _explanation_pb2.DriftFigures | None = ...,
         tax: _explanation_pb2.TaxOfPlan | None = ...,
         lots: _abc.Iterable[_explanation_pb2.LotReason] | None = ...,
+        raised: _explanation_pb2.RaisedCash | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "tax", b"tax"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "raised", b"raised", "tax", b"tax"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "lots", b"lots", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "tax", b"tax", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_even_years", b"break_even_years", "certificate", b"certificate", "drift_after", b"drift_after", "drift_before", b"drift_before", "explanation", b"explanation", "lots", b"lots", "net_benefit", b"net_benefit", "objective_after", b"objective_after", "objective_before", b"objective_before", "plan_hash", b"plan_hash", "plan_id", b"plan_id", "raised", b"raised", "tax", b"tax", "trades", b"trades", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3279,6 +3279,8 @@ class CompareTaxActionsRequest(_message.Message):
     HARVEST_MINIMUM_FIELD_NUMBER: _builtins.int
     WITHDRAWAL_FIELD_NUMBER: _builtins.int
     WITHDRAWAL_TAX_LIMIT_FIELD_NUMBER: _builtins.int
+    GIFT_FIELD_NUMBER: _builtins.int
+    WRAPPERS_FIELD_NUMBER: _builtins.int
     price_set_id: _builtins.str
     """Prices and day; the newest when empty."""
     @_builtins.property
@@ -3327,6 +3329,14 @@ class CompareTaxActionsRequest(_message.Message):
         withdrawal that adds no more. Nobody asks when absent.
         """
 
+    @_builtins.property
+    def gift(self) -> Global___TaxGiftWish:
+        """What is to be given away; nothing when absent."""
+
+    @_builtins.property
+    def wrappers(self) -> Global___TaxWrappers:
+        """What must be known to compare from which accounts `withdrawal` is best taken; nobody asks when absent."""
+
     def __init__(
         self,
         *,
@@ -3342,16 +3352,140 @@ class CompareTaxActionsRequest(_message.Message):
         harvest_minimum: _decimal_pb2.Decimal | None = ...,
         withdrawal: _decimal_pb2.Decimal | None = ...,
         withdrawal_tax_limit: _decimal_pb2.Decimal | None = ...,
+        gift: Global___TaxGiftWish | None = ...,
+        wrappers: Global___TaxWrappers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "gift", b"gift", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit", "wrappers", b"wrappers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "gift", b"gift", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit", "wrappers", b"wrappers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_taxpayer) -> _WhichOneofReturnType_taxpayer | None: ...
 
 Global___CompareTaxActionsRequest: _TypeAlias = CompareTaxActionsRequest  # noqa: Y015
+
+@_typing.final
+class TaxGiftWish(_message.Message):
+    """What is to be given away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    ADJUSTED_GROSS_INCOME_FIELD_NUMBER: _builtins.int
+    ITEMIZED_FIELD_NUMBER: _builtins.int
+    RECEIVER_RATE_FIELD_NUMBER: _builtins.int
+    recipient: Global___TaxRecipient.ValueType
+    """A person or a charity."""
+    itemized: _builtins.bool
+    """United States: whether gifts to charity are deducted, as by those who itemize."""
+    @_builtins.property
+    def amount(self) -> _decimal_pb2.Decimal:
+        """Worth of it, above 0."""
+
+    @_builtins.property
+    def adjusted_gross_income(self) -> _decimal_pb2.Decimal:
+        """United States: adjusted gross income of the year without the gains of these accounts, 0 or more; the other taxable
+        income when absent.
+        """
+
+    @_builtins.property
+    def receiver_rate(self) -> _decimal_pb2.Decimal:
+        """At which a person's gains on what was received are taxed, 0 to 1; absent is 0."""
+
+    def __init__(
+        self,
+        *,
+        amount: _decimal_pb2.Decimal | None = ...,
+        recipient: Global___TaxRecipient.ValueType = ...,
+        adjusted_gross_income: _decimal_pb2.Decimal | None = ...,
+        itemized: _builtins.bool = ...,
+        receiver_rate: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjusted_gross_income", b"adjusted_gross_income", "amount", b"amount", "receiver_rate", b"receiver_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted_gross_income", b"adjusted_gross_income", "amount", b"amount", "itemized", b"itemized", "receiver_rate", b"receiver_rate", "recipient", b"recipient"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxGiftWish: _TypeAlias = TaxGiftWish  # noqa: Y015
+
+@_typing.final
+class TaxWrappers(_message.Message):
+    """What the law must know of wrappers and of their owner, who is the taxpayer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BIRTH_DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    TAX_FREE_USED_FIELD_NUMBER: _builtins.int
+    LATER_RATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def birth_date(self) -> _date_pb2.Date:
+        """The owner's day of birth; absent counts as too young."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxWrapperFacts]:
+        """Accounts of which something is known."""
+
+    @_builtins.property
+    def tax_free_used(self) -> _decimal_pb2.Decimal:
+        """United Kingdom: what of the lump sum allowance is used, 0 or more; absent is 0."""
+
+    @_builtins.property
+    def later_rate(self) -> _decimal_pb2.Decimal:
+        """Rate of the tax on what is left in wrappers and leaves them at the end of a scenario, 0 to 1; absent is that of the
+        next income now.
+        """
+
+    def __init__(
+        self,
+        *,
+        birth_date: _date_pb2.Date | None = ...,
+        accounts: _abc.Iterable[Global___TaxWrapperFacts] | None = ...,
+        tax_free_used: _decimal_pb2.Decimal | None = ...,
+        later_rate: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["birth_date", b"birth_date", "later_rate", b"later_rate", "tax_free_used", b"tax_free_used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "birth_date", b"birth_date", "later_rate", b"later_rate", "tax_free_used", b"tax_free_used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxWrappers: _TypeAlias = TaxWrappers  # noqa: Y015
+
+@_typing.final
+class TaxWrapperFacts(_message.Message):
+    """What is known of one account in a wrapper."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    FIRST_YEAR_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """One of the request's accounts that are the taxpayer's; the book says in which wrapper."""
+    first_year: _builtins.int
+    """Tax year of the first contribution; 0 where nobody knows."""
+    @_builtins.property
+    def contributions(self) -> _decimal_pb2.Decimal:
+        """Paid in from taxed income and not taken out, 0 or more; absent is 0."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        contributions: _decimal_pb2.Decimal | None = ...,
+        first_year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contributions", b"contributions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "contributions", b"contributions", "first_year", b"first_year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxWrapperFacts: _TypeAlias = TaxWrapperFacts  # noqa: Y015
 
 @_typing.final
 class TaxParcel(_message.Message):
@@ -3828,6 +3962,262 @@ class TaxWithdrawal(_message.Message):
 Global___TaxWithdrawal: _TypeAlias = TaxWithdrawal  # noqa: Y015
 
 @_typing.final
+class TaxGiving(_message.Message):
+    """One way to give."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Way:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaxGiving._Way.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WAY_UNSPECIFIED: TaxGiving._Way.ValueType  # 0
+        """Never sent."""
+        WAY_GIVE_LOTS: TaxGiving._Way.ValueType  # 1
+        """The lots themselves."""
+        WAY_SELL_AND_GIVE: TaxGiving._Way.ValueType  # 2
+        """Money, raised by sales at least tax."""
+
+    class Way(_Way, metaclass=_WayEnumTypeWrapper):
+        """How it is given."""
+
+    WAY_UNSPECIFIED: TaxGiving.Way.ValueType  # 0
+    """Never sent."""
+    WAY_GIVE_LOTS: TaxGiving.Way.ValueType  # 1
+    """The lots themselves."""
+    WAY_SELL_AND_GIVE: TaxGiving.Way.ValueType  # 2
+    """Money, raised by sales at least tax."""
+
+    WAY_FIELD_NUMBER: _builtins.int
+    PARCELS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    DEDUCTED_FIELD_NUMBER: _builtins.int
+    DEDUCTION_CARRIED_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
+    REPORTABLE_FIELD_NUMBER: _builtins.int
+    PROJECTIONS_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    way: Global___TaxGiving.Way.ValueType
+    """How it is given."""
+    source: _builtins.str
+    """Law and paragraph; empty for money."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxParcel]:
+        """The lots that are given, or sold for it."""
+
+    @_builtins.property
+    def value(self) -> _decimal_pb2.Decimal:
+        """What is given is worth so much: at most what was wished."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """Tax on gains that it adds to this year's."""
+
+    @_builtins.property
+    def deducted(self) -> _decimal_pb2.Decimal:
+        """United States: deducted this year."""
+
+    @_builtins.property
+    def deduction_carried(self) -> _decimal_pb2.Decimal:
+        """United States: deducted in the five years after."""
+
+    @_builtins.property
+    def saved(self) -> _decimal_pb2.Decimal:
+        """Tax of this year that the deduction saves, 0 or more."""
+
+    @_builtins.property
+    def reportable(self) -> _decimal_pb2.Decimal:
+        """United States, to a person: what is above the year's exclusion and has to be reported."""
+
+    @_builtins.property
+    def projections(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxProjection]:
+        """What is left to the giver in each scenario; `advantage` is that of giver and receiver together over selling and
+        giving the money.
+        """
+
+    @_builtins.property
+    def received(self) -> _containers.RepeatedCompositeFieldContainer[_decimal_pb2.Decimal]:
+        """What the receiver has of it after tax, in each scenario."""
+
+    def __init__(
+        self,
+        *,
+        way: Global___TaxGiving.Way.ValueType = ...,
+        parcels: _abc.Iterable[Global___TaxParcel] | None = ...,
+        value: _decimal_pb2.Decimal | None = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+        deducted: _decimal_pb2.Decimal | None = ...,
+        deduction_carried: _decimal_pb2.Decimal | None = ...,
+        saved: _decimal_pb2.Decimal | None = ...,
+        reportable: _decimal_pb2.Decimal | None = ...,
+        projections: _abc.Iterable[Global___TaxProjection] | None = ...,
+        received: _abc.Iterable[_decimal_pb2.Decimal] | None = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deducted", b"deducted", "deduction_carried", b"deduction_carried", "reportable", b"reportable", "saved", b"saved", "tax", b"tax", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deducted", b"deducted", "deduction_carried", b"deduction_carried", "parcels", b"parcels", "projections", b"projections", "received", b"received", "reportable", b"reportable", "saved", b"saved", "sentence", b"sentence", "source", b"source", "tax", b"tax", "value", b"value", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxGiving: _TypeAlias = TaxGiving  # noqa: Y015
+
+@_typing.final
+class TaxDraw(_message.Message):
+    """Money out of one account in a wrapper."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    WRAPPER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    INCOME_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Account."""
+    wrapper: _builtins.str
+    """Its wrapper by the country's law: `traditional IRA`, `Roth IRA`, `SIPP`, `ISA`, `RRSP` or `TFSA`."""
+    source: _builtins.str
+    """Law and paragraph."""
+    @_builtins.property
+    def amount(self) -> _decimal_pb2.Decimal:
+        """What is taken."""
+
+    @_builtins.property
+    def income(self) -> _decimal_pb2.Decimal:
+        """What of it is taxed as income."""
+
+    @_builtins.property
+    def charge(self) -> _decimal_pb2.Decimal:
+        """Charged beside the tax on income, for instance 10 % before 59½."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        wrapper: _builtins.str = ...,
+        amount: _decimal_pb2.Decimal | None = ...,
+        income: _decimal_pb2.Decimal | None = ...,
+        charge: _decimal_pb2.Decimal | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "charge", b"charge", "income", b"income"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "charge", b"charge", "income", b"income", "source", b"source", "wrapper", b"wrapper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxDraw: _TypeAlias = TaxDraw  # noqa: Y015
+
+@_typing.final
+class TaxDrawing(_message.Message):
+    """One way to raise money from taxed accounts and wrappers together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Order:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaxDrawing._Order.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ORDER_UNSPECIFIED: TaxDrawing._Order.ValueType  # 0
+        """Never sent."""
+        ORDER_LEAST_TAX: TaxDrawing._Order.ValueType  # 1
+        """What adds least tax this year."""
+        ORDER_TAXED_FIRST: TaxDrawing._Order.ValueType  # 2
+        """Taxed accounts, then those taxed when money leaves, then those never taxed."""
+        ORDER_DEFERRED_FIRST: TaxDrawing._Order.ValueType  # 3
+        """Accounts taxed when money leaves, then taxed accounts, then those never taxed."""
+        ORDER_EXEMPT_FIRST: TaxDrawing._Order.ValueType  # 4
+        """Accounts never taxed, then taxed ones, then those taxed when money leaves."""
+        ORDER_PROPORTIONAL: TaxDrawing._Order.ValueType  # 5
+        """Of each account its part of all."""
+
+    class Order(_Order, metaclass=_OrderEnumTypeWrapper):
+        """Which accounts are used up first."""
+
+    ORDER_UNSPECIFIED: TaxDrawing.Order.ValueType  # 0
+    """Never sent."""
+    ORDER_LEAST_TAX: TaxDrawing.Order.ValueType  # 1
+    """What adds least tax this year."""
+    ORDER_TAXED_FIRST: TaxDrawing.Order.ValueType  # 2
+    """Taxed accounts, then those taxed when money leaves, then those never taxed."""
+    ORDER_DEFERRED_FIRST: TaxDrawing.Order.ValueType  # 3
+    """Accounts taxed when money leaves, then taxed accounts, then those never taxed."""
+    ORDER_EXEMPT_FIRST: TaxDrawing.Order.ValueType  # 4
+    """Accounts never taxed, then taxed ones, then those taxed when money leaves."""
+    ORDER_PROPORTIONAL: TaxDrawing.Order.ValueType  # 5
+    """Of each account its part of all."""
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    DRAWS_FIELD_NUMBER: _builtins.int
+    PARCELS_FIELD_NUMBER: _builtins.int
+    RAISED_FIELD_NUMBER: _builtins.int
+    INCOME_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    PROJECTIONS_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    order: Global___TaxDrawing.Order.ValueType
+    """Which accounts are used up first."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def draws(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxDraw]:
+        """Out of wrappers, by account."""
+
+    @_builtins.property
+    def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxParcel]:
+        """Sold in taxed accounts, at least tax."""
+
+    @_builtins.property
+    def raised(self) -> _decimal_pb2.Decimal:
+        """What it brings, before tax."""
+
+    @_builtins.property
+    def income(self) -> _decimal_pb2.Decimal:
+        """What of it is income."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """What it adds to this year's tax, with all charges."""
+
+    @_builtins.property
+    def projections(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxProjection]:
+        """What is left of all accounts in each scenario, wrappers emptied at its end; `advantage` is that over the way that
+        leaves least in the first scenario.
+        """
+
+    def __init__(
+        self,
+        *,
+        order: Global___TaxDrawing.Order.ValueType = ...,
+        draws: _abc.Iterable[Global___TaxDraw] | None = ...,
+        parcels: _abc.Iterable[Global___TaxParcel] | None = ...,
+        raised: _decimal_pb2.Decimal | None = ...,
+        income: _decimal_pb2.Decimal | None = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+        projections: _abc.Iterable[Global___TaxProjection] | None = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["income", b"income", "raised", b"raised", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draws", b"draws", "income", b"income", "order", b"order", "parcels", b"parcels", "projections", b"projections", "raised", b"raised", "sentence", b"sentence", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxDrawing: _TypeAlias = TaxDrawing  # noqa: Y015
+
+@_typing.final
 class CompareTaxActionsResponse(_message.Message):
     """What a taxpayer could do today."""
 
@@ -3844,6 +4234,9 @@ class CompareTaxActionsResponse(_message.Message):
     REPLACEMENTS_FIELD_NUMBER: _builtins.int
     LARGEST_WITHDRAWAL_FIELD_NUMBER: _builtins.int
     REENTRIES_FIELD_NUMBER: _builtins.int
+    GIVINGS_FIELD_NUMBER: _builtins.int
+    DRAWINGS_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """Currency of every amount, ISO 4217."""
     @_builtins.property
@@ -3890,6 +4283,20 @@ class CompareTaxActionsResponse(_message.Message):
         same be bought back at once.
         """
 
+    @_builtins.property
+    def givings(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxGiving]:
+        """Ways to give what was wished, the better in the first scenario first; empty where no lot with a gain can be given."""
+
+    @_builtins.property
+    def drawings(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxDrawing]:
+        """From which accounts to raise `withdrawal`, the best after tax in the first scenario first; empty when nobody asked,
+        nothing is in a wrapper, or all accounts together have not so much.
+        """
+
+    @_builtins.property
+    def review(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a person should look at, in sentences: figures that rest on a careful reading of what is missing."""
+
     def __init__(
         self,
         *,
@@ -3904,10 +4311,13 @@ class CompareTaxActionsResponse(_message.Message):
         replacements: _abc.Iterable[Global___TaxReplacement] | None = ...,
         largest_withdrawal: Global___TaxWithdrawal | None = ...,
         reentries: _abc.Iterable[Global___TaxReentry] | None = ...,
+        givings: _abc.Iterable[Global___TaxGiving] | None = ...,
+        drawings: _abc.Iterable[Global___TaxDrawing] | None = ...,
+        review: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "gifts", b"gifts", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "reentries", b"reentries", "replacements", b"replacements", "withdrawals", b"withdrawals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "drawings", b"drawings", "gifts", b"gifts", "givings", b"givings", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "reentries", b"reentries", "replacements", b"replacements", "review", b"review", "withdrawals", b"withdrawals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

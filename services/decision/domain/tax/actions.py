@@ -21,6 +21,8 @@ from services.decision.domain.problem import ZERO
 from services.decision.domain.tax import jurisdiction
 from services.decision.domain.tax.assessment.history import Acquisition, cents, total
 from services.decision.domain.tax.assessment.results import AssessedDisposal, Term, gain_on
+from services.decision.domain.tax.drawing import Drawings, DrawingWish, drawings
+from services.decision.domain.tax.giving import GiftWish, Giving, givings
 from services.decision.domain.tax.option_value import at_the_money_put
 from services.decision.domain.tax.projection import Projected, Scenario, all_projected
 from services.decision.domain.tax.raising import CENT, Raiser
@@ -113,6 +115,8 @@ class Terms:
         minimum: A loss below it is not harvested.
         withdrawal: Money to raise; 0 for none.
         tax_limit: Most tax that raising money may add, 0 or more; None where nobody asks how much that raises.
+        gift: What is to be given away; None where nothing is.
+        drawing: Money to raise from taxed accounts and wrappers together; None where nobody asks.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -121,6 +125,8 @@ class Terms:
     minimum: Decimal = ZERO
     withdrawal: Decimal = ZERO
     tax_limit: Decimal | None = None
+    gift: GiftWish | None = None
+    drawing: DrawingWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,8 @@ class Compared:
         most_withdrawable: What everything would bring after the tax that it adds.
         within_limit: The largest withdrawal that adds no more tax than the limit; None where nobody asked.
         reentries: The way back into each instrument of which losses are harvested.
+        givings: Ways to give, the better first; empty when nothing is to be given, or nothing with a gain is there.
+        drawings: Ways to raise money from all accounts, the best after tax first; None where nobody asked.
     """
 
     parcels: tuple[Explained, ...]
@@ -143,6 +151,8 @@ class Compared:
     most_withdrawable: Decimal
     within_limit: Withdrawal | None = None
     reentries: tuple[Reentry, ...] = ()
+    givings: tuple[Giving, ...] = ()
+    drawings: Drawings | None = None
 
 
 def compare(situation: Situation, terms: Terms) -> Compared:
@@ -171,6 +181,8 @@ def compare(situation: Situation, terms: Terms) -> Compared:
         most_withdrawable=total((bring, owed.copy_negate())),
         within_limit=None if terms.tax_limit is None else _within_limit(situation, explained, terms.tax_limit),
         reentries=reentries(situation, [each for each in losses if each.disallowed_loss == 0]),
+        givings=() if terms.gift is None else givings(situation, explained, terms.gift, terms.scenarios),
+        drawings=(None if terms.drawing is None else drawings(situation, explained, terms.drawing, terms.scenarios)),
     )
 
 

@@ -154,6 +154,8 @@ GERMANY = SettlingLaw(
     sheltering_source="Germany's tax knows no wrapper",
 )
 
+SETTLING: Mapping[str, SettlingLaw] = {law.code: law for law in (UNITED_STATES, UNITED_KINGDOM, CANADA, GERMANY)}
+
 
 def settled(history: History, law: SettlingLaw) -> History:
     """Return the history with nothing but purchases, sales and moves between accounts that count as one.

@@ -1,0 +1,111 @@
+"""What does more income, or less of it, change of a year's tax, with the gains of the year on top of it?
+
+Gains are taxed on top of other income, so money that comes out of a wrapper as income costs its own tax and may lift
+the rates of the gains.
+
+Sources:
+    United States: 26 U.S.C. § 1(h), (j), § 1411: what comes out of an IRA is no net investment income (§ 1411(c)(5)),
+    and counts for the threshold. The state's rate is taken for income as for gains.
+    United Kingdom: Income Tax Act 2007 s. 10 (bands), s. 6 (rates of 20, 40 and 45 %; those of Scotland differ);
+    Finance Act 2009 s. 6 (150,000 from 2010), Finance Act 2023 s. 5 (125,140 from 2023). The allowance that is lost
+    above 100,000 (s. 35) is left out: `taxable_income` is told after allowances.
+    Canada: ITA s. 117 and the province's act, at the taxpayer's marginal rate.
+"""
+
+from bisect import bisect_right
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+from services.decision.domain.problem import ZERO
+from services.decision.domain.tax.assessment.canada import Canada
+from services.decision.domain.tax.assessment.history import cents
+from services.decision.domain.tax.assessment.results import Assessment, TaxRules, check_year
+from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear, income_tax
+
+# United Kingdom: the rates, and above which taxable income the last one counts, from a tax year on.
+UK_RATES = tuple(Decimal(rate) for rate in ("0.20", "0.40", "0.45"))
+UK_HIGHER_LIMITS = {2010: Decimal(150_000), 2023: Decimal(125_140)}
+# The last tax year whose limit is known; it is fixed until then (Finance Act 2023 s. 5).
+UK_LIMIT_KNOWN_UNTIL = 2027
+
+
+def with_income(rules: TaxRules, income: Decimal) -> TaxRules:
+    """Return the rules for a taxpayer with so much more other income, below 0 for less.
+
+    Raises:
+        ValueError: We do not know the country's tax on income.
+    """
+    match rules:
+        case UnitedStatesYear():
+            return replace(rules, ordinary_income=rules.ordinary_income + income)
+        case UnitedKingdom():
+            return replace(rules, taxable_income=max(rules.taxable_income + income, ZERO))
+        case Canada():
+            return rules
+        case _:
+            raise ValueError(f"the tax on income in {rules.code} is not known")
+
+
+def tax_of_income(rules: TaxRules, tax_year: int, income: Decimal) -> Decimal:
+    """Return what `income`, 0 or more, on top of the other income costs by itself, gains left out, in whole cents.
+
+    Raises:
+        TaxYearUnknown: The bands of the year are not known.
+        ValueError: We do not know the country's tax on income.
+    """
+    match rules:
+        case UnitedStatesYear():
+            year = rules.years[tax_year][rules.filing_status]
+            more = rules.ordinary_income + income
+
+            def others(of: Decimal) -> Fraction:
+                over = max(min(rules.investment_income, of - year.investment_income_threshold), ZERO)
+                return Fraction(over) * Fraction(year.investment_income_rate)
+
+            federal = income_tax(more, ZERO, year) - income_tax(rules.ordinary_income, ZERO, year)
+            state = Fraction(income) * Fraction(rules.state_rate)
+            return cents(federal + others(more) - others(rules.ordinary_income) + state)
+        case UnitedKingdom():
+            check_year("GB", tax_year, dict.fromkeys(range(min(UK_HIGHER_LIMITS), UK_LIMIT_KNOWN_UNTIL + 1)))
+            limit = UK_HIGHER_LIMITS[max(year for year in UK_HIGHER_LIMITS if year <= tax_year)]
+            tops = rules.years[tax_year].basic_rate_band, limit
+            return cents(_banded(rules.taxable_income + income, tops) - _banded(rules.taxable_income, tops))
+        case Canada():
+            return cents(Fraction(income) * Fraction(rules.marginal_rate))
+        case _:
+            raise ValueError(f"the tax on income in {rules.code} is not known")
+
+
+def deduction_saves(rules: UnitedStatesYear, assessment: Assessment, deduction: Decimal) -> Decimal:
+    """Return the federal income tax that a deduction from taxable income saves, 0 or more.
+
+    The tax on net investment income is reckoned before deductions (§ 1411(d)), and states differ: neither counts here.
+    """
+    year = rules.years[assessment.tax_year][rules.filing_status]
+    short, long = assessment.amount("net_short_term"), assessment.amount("net_long_term")
+    gain = max(min(long, short + long), ZERO)
+    others = (
+        max(short + long - gain, ZERO) - assessment.amount("loss_deducted") + assessment.amount("ordinary_dividends")
+    )
+    gain += assessment.amount("qualified_dividends")
+    ordinary = rules.ordinary_income + others
+    return cents(income_tax(ordinary, gain, year) - income_tax(ordinary - deduction, gain, year))
+
+
+def counted_income(rules: UnitedStatesYear, assessment: Assessment) -> Decimal:
+    """Return the taxable income of the year with its gains, losses and dividends."""
+    net = assessment.amount("net_gain")
+    counted = net if net > 0 else -assessment.amount("loss_deducted")
+    dividends = assessment.amount("ordinary_dividends") + assessment.amount("qualified_dividends")
+    return rules.ordinary_income + counted + dividends
+
+
+def _banded(income: Decimal, tops: tuple[Decimal, ...]) -> Fraction:
+    tax, bottom = Fraction(0), ZERO
+    for number in range(bisect_right(tops, income) + 1):
+        top = min(income, tops[number]) if number < len(tops) else income
+        tax += Fraction(max(top - bottom, ZERO)) * Fraction(UK_RATES[number])
+        bottom = max(bottom, top)
+    return tax
