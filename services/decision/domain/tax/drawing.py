@@ -21,6 +21,7 @@ from functools import cached_property
 from services.decision.domain.book import TaxWrapper
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import cents, total
+from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.income import UK_HIGHER_LIMITS, tax_of_income, with_income
@@ -31,6 +32,7 @@ from services.decision.domain.tax.wrappers import Drawn, Saver, Wrapped, Wrapper
 
 # Shares of the amount that are tried from each kind of account, and steps between the best of them.
 SHARES, STEPS_MAX = 12, 40
+GOLDEN = Decimal("0.6180339887")
 # So much more income shows at which rate it is taxed.
 RATE_PROBE = Decimal(1000)
 LONGEST_MONTH = 28
@@ -158,9 +160,14 @@ class _Case:
     scenarios: tuple[Scenario, ...]
 
     @cached_property
+    def raiser(self) -> Raiser:
+        """Who sells taxed lots."""
+        return Raiser.of(self.situation, self.explained)
+
+    @property
     def taxed(self) -> Decimal:
         """What selling every taxed lot would bring."""
-        return Raiser.of(self.situation, self.explained).most
+        return self.raiser.most
 
     @cached_property
     def later_rate(self) -> Decimal:
@@ -222,27 +229,33 @@ class _Case:
 
         def tax(sold: Decimal) -> Decimal:
             if sold not in tried:
-                tried[sold] = self.tax(*self.filled(sold))[0]
+                tried[sold] = self._reckoned(*self.filled(sold))
             return tried[sold]
 
         starts = {lowest + ((highest - lowest) * step / SHARES).quantize(CENT) for step in range(SHARES + 1)}
-        starts |= {self.wish.amount - each for each in self._edges()} | {self._without_gain}
+        starts |= {self.wish.amount - each for each in self._edges()} | {self.raiser.without_gain}
         points = sorted({min(max(each, lowest), highest) for each in starts})
         best = min(points, key=lambda each: (tax(each), each))
         place = points.index(best)
         low, high = points[max(place - 1, 0)], points[min(place + 1, len(points) - 1)]
-        for _ in range(STEPS_MAX):
+        for _ in range(STEPS_MAX):  # Golden section: Kiefer 1953.
             if high - low <= 2 * CENT:
                 break
-            third = ((high - low) / 3).quantize(CENT)
-            one, other = low + third, high - third
+            one, other = (edge + (far - edge) * GOLDEN for edge, far in ((high, low), (low, high)))
+            one, other = one.quantize(CENT), other.quantize(CENT)
             low, high = (low, other) if tax(one) <= tax(other) else (one, high)
         found = min(tried, key=lambda each: (tried[each], each))
         return self.way(Order.LEAST_TAX, *self.filled(found))
 
-    @property
-    def _without_gain(self) -> Decimal:
-        return Raiser.of(self.situation, self.explained).without_gain
+    def _reckoned(self, taken: Mapping[str, Decimal], sold: Decimal) -> Decimal:
+        """Return what is added to the year's tax, each loss counted as if its lot alone were sold."""
+        drawn = self._all_drawn(taken)
+        return total((self.raiser.least(sold, self._rules(drawn)), self.cost(drawn)))
+
+    def _rules(self, drawn: Sequence[Drawn]) -> TaxRules:
+        """Return the rules by which gains are taxed on top of the income that came."""
+        income = total(each.income for each in drawn)
+        return with_income(self.situation.rules, income) if income else self.situation.rules
 
     def _edges(self) -> set[Decimal]:
         """Return the amounts out of wrappers at which a bracket of the tax on income ends, or untaxed money does."""
@@ -283,11 +296,9 @@ class _Case:
     def tax(self, taken: Mapping[str, Decimal], sold: Decimal) -> tuple[Decimal, tuple[Drawn, ...], tuple[Parcel, ...]]:
         """Return what is added to the year's tax, and what is drawn and sold."""
         drawn = self._all_drawn(taken)
-        income = total(each.income for each in drawn)
-        rules = with_income(self.situation.rules, income) if income else self.situation.rules
-        then = replace(self.situation, rules=rules)
-        parcels = Raiser.of(then, self.explained).least_tax(sold) if sold > 0 else ()
-        after = then.with_sales(parcels) if parcels else then
+        rules = self._rules(drawn)
+        parcels = self.raiser.least_tax(sold, rules) if sold > 0 else ()
+        after = replace(self.situation, rules=rules).with_sales(parcels)
         return total((after.tax, self.situation.tax.copy_negate(), self.cost(drawn))), drawn, parcels
 
     def way(self, order: Order, taken: Mapping[str, Decimal], sold: Decimal) -> Drawing:

@@ -7,11 +7,11 @@ receiver takes over.
 Sources:
     To a charity in the United States: no gain (26 U.S.C. § 170(e) with § 1001); of a long-term lot the worth is
     deducted (§ 170(e)(1)(A) reduces it by what would not be long-term gain), at most 30 % of adjusted gross income
-    (§ 170(b)(1)(C)(i)); of money up to 60 % (§ 170(b)(1)(G), since 2018 by Public Law 115-97 § 11023, for good by Public
-    Law 119-21 § 70425). What is above the limit is carried for five years (§ 170(d)(1), (b)(1)(C)(ii)). From 2026 on
-    only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)), and of income in the highest bracket two
-    of 37 parts are not saved (§ 68). The limits of 100 % for money in 2020 and 2021 (Public Law 116-136 § 2205) needed
-    an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
+    (§ 170(b)(1)(C)(i)); of money up to 60 % (§ 170(b)(1)(G), since 2018 by Public Law 115-97 § 11023, for good by
+    Public Law 119-21 § 70425). What is above the limit is carried for five years (§ 170(d)(1), (b)(1)(C)(ii)). From
+    2026 on only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)), and of income in the highest
+    bracket two of 37 parts are not saved (§ 68). The limits of 100 % for money in 2020 and 2021 (Public Law 116-136 §
+    2205) needed an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
     To a person in the United States: no income of the receiver's (§ 102(a)); cost and time of the giver's, for a loss
     at most the worth (§ 1015(a)), so that a loss is rather realized and the money given; up to the annual exclusion
     (§ 2503(b)) nothing is reported.

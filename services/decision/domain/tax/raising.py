@@ -14,15 +14,16 @@ by bisection. A loss is counted as far as it would count if its parcel alone wer
 frees another's loss, the exact tax is less than what was reckoned with.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import total
-from services.decision.domain.tax.assessment.results import Term, gain_on
+from services.decision.domain.tax.assessment.results import TaxRules, Term, gain_on
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.situation import Explained, Parcel, Situation, part_of
 
@@ -34,13 +35,14 @@ Gains = tuple[Fraction, Fraction]
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A share of each parcel, and what they gain together."""
+    """A share of each parcel that is sold, by its number; what they gain together, and in each group of the raiser."""
 
-    shares: tuple[Fraction, ...]
+    shares: Mapping[int, Fraction]
     gains: Gains
+    by_group: tuple[Fraction, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # Without slots, so that what each parcel gains is worked out once.
 class Raiser:
     """A taxpayer's parcels that may be sold, with the gain of each that counts."""
 
@@ -60,25 +62,61 @@ class Raiser:
     @property
     def without_gain(self) -> Decimal:
         """What all is worth of which a sale makes no gain: up to here, more raised need not be more taxed."""
-        return total(each.parcel.value for each in self.explained if self._gain(each) <= 0)
+        gains = zip(self.explained, self._gain, strict=True)
+        return total(each.parcel.value for each, gain in gains if gain <= 0)
 
-    def least_tax(self, amount: Decimal) -> tuple[Parcel, ...]:
-        """Return the parts of parcels that raise an amount, at most `most`, at least tax."""
-        best = self._best(amount)
+    def least_tax(self, amount: Decimal, rules: TaxRules | None = None) -> tuple[Parcel, ...]:
+        """Return the parts of parcels that raise an amount, at most `most`, at least tax.
+
+        Args:
+            amount: Above 0.
+            rules: By which the year is taxed, where another income came beside the gains; None for the situation's.
+        """
+        shares = self._best(amount, rules or self.situation.rules)[1].shares
         return tuple(
-            each.parcel if share == 1 else part_of(each.parcel, _money(share * Fraction(each.parcel.value)))
-            for each, share in zip(self.explained, best.shares, strict=True)
-            if share > 0
+            each.parcel if shares[number] == 1 else part_of(each.parcel, _money(shares[number] * self._value[number]))
+            for number, each in enumerate(self.explained)
+            if shares.get(number)
         )
 
-    def _best(self, amount: Decimal) -> _Way:
+    def least(self, amount: Decimal, rules: TaxRules) -> Decimal:
+        """Return the least tax that raising an amount, 0 to `most`, makes by `rules`, less that of the situation."""
+        return self._best(amount, rules)[0]
+
+    def _best(self, amount: Decimal, rules: TaxRules) -> tuple[Decimal, _Way]:
         ways = list(self._edge(Fraction(amount)))
-        found = [(self._tax(way), number, way) for number, way in enumerate(ways)]
+        found = [(self._tax(way, rules), number, way) for number, way in enumerate(ways)]
         for one, other in pairwise(ways):
-            for share in self._corners_between(one, other):
+            for share in self._corners_between(one, other, rules):
                 mixed = _mixed(one, other, share)
-                found.append((self._tax(mixed), len(found), mixed))
-        return min(found, key=lambda each: each[:2])[2]
+                found.append((self._tax(mixed, rules), len(found), mixed))
+        tax, _, way = min(found, key=lambda each: each[:2])
+        return tax, way
+
+    @cached_property
+    def _value(self) -> tuple[Fraction, ...]:
+        return tuple(Fraction(each.parcel.value) for each in self.explained)
+
+    @cached_property
+    def _gain(self) -> tuple[Fraction, ...]:
+        """What of each parcel's gain counts, as if it were sold alone."""
+        return tuple(Fraction(each.parcel.gain) + Fraction(each.disallowed_loss) for each in self.explained)
+
+    @cached_property
+    def _ratio(self) -> tuple[float, ...]:
+        """Gain over value. A float orders parcels; whatever is counted is exact."""
+        return tuple(float(gain / value) for gain, value in zip(self._gain, self._value, strict=True))
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[str, Term], ...]:
+        """What the law may tell apart: each asset and term once."""
+        return tuple(dict.fromkeys((each.parcel.asset, each.term) for each in self.explained))
+
+    @cached_property
+    def _group(self) -> tuple[int, ...]:
+        """The group of each parcel."""
+        places = {group: place for place, group in enumerate(self._groups)}
+        return tuple(places[each.parcel.asset, each.term] for each in self.explained)
 
     def _edge(self, amount: Fraction) -> Iterator[_Way]:
         """Yield the corners of the lower left edge, from the least short-term gain to the least of the others."""
@@ -101,50 +139,42 @@ class Raiser:
 
     def _filled(self, amount: Fraction, short: Fraction | int, long: Fraction | int) -> _Way:
         """Return the way that raises an amount with the least weighted gain; of equals, that with less of the other."""
+        weight = [float(short) if term is Term.SHORT else float(long) for _, term in self._groups]
+        ratio, group = self._ratio, self._group
 
-        def order(number: int) -> tuple[Fraction, Fraction, int]:
-            each = self.explained[number]
-            gain, value = self._gain(each), Fraction(each.parcel.value)
-            own = short if each.term is Term.SHORT else long
-            return own * gain / value, gain / value, number
+        def order(number: int) -> tuple[float, float, int]:
+            return weight[group[number]] * ratio[number], ratio[number], number
 
-        shares = [Fraction(0)] * len(self.explained)
+        shares: dict[int, Fraction] = {}
+        by_group = [Fraction(0)] * len(self._groups)
         left = amount
         for number in sorted(range(len(self.explained)), key=order):
             if left <= 0:
                 break
-            value = Fraction(self.explained[number].parcel.value)
-            shares[number] = min(left / value, Fraction(1))
-            left -= shares[number] * value
-        return _Way(tuple(shares), self._gains(shares))
+            value, gain = self._value[number], self._gain[number]
+            shares[number] = Fraction(1) if left >= value else left / value
+            by_group[group[number]] += gain if left >= value else shares[number] * gain
+            left -= value
+        return self._way(shares, by_group)
 
-    def _gains(self, shares: Sequence[Fraction]) -> Gains:
-        short = other = Fraction(0)
-        for each, share in zip(self.explained, shares, strict=True):
-            if each.term is Term.SHORT:
-                short += share * self._gain(each)
-            else:
-                other += share * self._gain(each)
-        return short, other
+    def _way(self, shares: Mapping[int, Fraction], by_group: Sequence[Fraction]) -> _Way:
+        gains = zip(self._groups, by_group, strict=True)
+        short = sum((gain for (_, term), gain in gains if term is Term.SHORT), Fraction(0))
+        return _Way(shares, (short, sum(by_group, Fraction(0)) - short), tuple(by_group))
 
-    def _gain(self, each: Explained) -> Fraction:
-        return Fraction(each.parcel.gain) + Fraction(each.disallowed_loss)
-
-    def _tax(self, way: _Way) -> Decimal:
+    def _tax(self, way: _Way, rules: TaxRules) -> Decimal:
         """Return what a way adds to the year's tax."""
-        gains: dict[tuple[str, Term], Fraction] = {}
-        for each, share in zip(self.explained, way.shares, strict=True):
-            key = each.parcel.asset, each.term
-            gains[key] = gains.get(key, Fraction(0)) + share * self._gain(each)
         made = [
-            gain_on(self.situation.today, _money(gain), term, asset) for (asset, term), gain in gains.items() if gain
+            gain_on(self.situation.today, _money(gain), term, asset)
+            for (asset, term), gain in zip(self._groups, way.by_group, strict=True)
+            if gain
         ]
-        with_it = self.situation.rules.tax_with(self.situation.assessment, made)
+        with_it = rules.tax_with(self.situation.assessment, made)
         return total((with_it, self.situation.tax.copy_negate()))
 
-    def _corners_between(self, one: _Way, other: _Way) -> Iterator[Fraction]:
+    def _corners_between(self, one: _Way, other: _Way, rules: TaxRules) -> Iterator[Fraction]:
         """Yield the shares of the second way, mixed with the first, at which the law has a corner."""
-        rules, assessment = self.situation.rules, self.situation.assessment
+        assessment = self.situation.assessment
         if not isinstance(rules, UnitedStatesYear):
             return
         year = rules.years[assessment.tax_year][rules.filing_status]
@@ -163,9 +193,15 @@ class Raiser:
 
 
 def _mixed(one: _Way, other: _Way, share: Fraction) -> _Way:
-    shares = tuple((1 - share) * a + share * b for a, b in zip(one.shares, other.shares, strict=True))
-    short, long = ((1 - share) * a + share * b for a, b in zip(one.gains, other.gains, strict=True))
-    return replace(one, shares=shares, gains=(short, long))
+    def mixed(first: Fraction, second: Fraction) -> Fraction:
+        return (1 - share) * first + share * second
+
+    none = Fraction(0)
+    numbers = {*one.shares, *other.shares}
+    shares = {each: mixed(one.shares.get(each, none), other.shares.get(each, none)) for each in sorted(numbers)}
+    by_group = tuple(mixed(*each) for each in zip(one.by_group, other.by_group, strict=True))
+    short, long = (mixed(*each) for each in zip(one.gains, other.gains, strict=True))
+    return _Way(shares, (short, long), by_group)
 
 
 def _money(amount: Fraction) -> Decimal:
