@@ -13,7 +13,7 @@ from tools.cli.context import call, out, show, table
 from tools.cli.documents import document_from_yaml, message_from_yaml
 from tools.cli.text import money, number, percent, short, state, time
 from tools.client.session import Evenkeel
-from tools.client.values import civil_date, new_request_id
+from tools.client.values import amount, civil_date, new_request_id
 
 app = typer.Typer(help="What an account should do, why, and a person's word on it.", no_args_is_help=True)
 
@@ -336,11 +336,26 @@ def explain(plan: pb.Plan) -> None:
         f"by {proof.solver}",
         highlight=False,
     )
+    if plan.inputs.HasField("household"):
+        out.print(household(plan.inputs.household), highlight=False, markup=False)
     out.print(
         f"hash {plan.plan_hash}\npolicy {short(plan.inputs.policy_hash)}  snapshot {plan.inputs.snapshot_id}  "
         f"prices {plan.inputs.price_set_id}",
         highlight=False,
     )
+
+
+def household(proof: pb.HouseholdProof) -> str:
+    """Return how good plans of a household are together, and what is not proven of it."""
+    gap = amount(proof.objective) - amount(proof.bound)
+    accounts = ", ".join(proof.account_ids)
+    told = (
+        f"household of {accounts}: together {money(proof.objective)}, no plans that deny no loss come to less than "
+        f"{money(proof.bound)}; "
+    )
+    told += f"{gap:,.2f} of it is unproven" if gap else "nothing is unproven"
+    told += f", after {proof.solve_count} plans"
+    return told if proof.settled else f"{told}; a loss is still denied, which no bar of these accounts' law prevents"
 
 
 def _one(plan: pb.Plan) -> None:

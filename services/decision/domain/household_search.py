@@ -6,11 +6,12 @@ That is a branch and bound: a node says which of the two holds for some identiti
 ones under those bars, and no plans of the household under them come to less than the sum of the accounts' own certified
 bounds (`Certificate.dual_bps`). Where a node's plans oppose each other, it branches on the first identity on which they
 do, and only those accounts are decided again that the bar is for: the others' plans keep it already, so they are their
-best under it too.
+best under it too. An account is decided once under the same bars, whatever the others are under: so conflicts that have
+nothing to do with each other add up instead of multiplying.
 
 It first dives, taking the cheaper side each time, until nothing opposes; that is what deciding again and again finds.
 From there it looks at the node of the least bound first, and ends when that is within a tenth of a basis point of the
-best plans, or after `SOLVES_MAX` plans. What it proves is the least bound of everything that it did not look into.
+best plans, or after `SOLVES_MAX` plans or `NODES_MAX` nodes. What it proves is the least bound of everything that it did not look into.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,11 +23,14 @@ from services.decision.domain.deciding import AccountInputs, told_together
 from services.decision.domain.decision import CENT, NoTradeReason
 from services.decision.domain.household import Opposed, barred, opposed
 from services.decision.domain.plan import Draft, HouseholdProof, PlanOutcome
+from services.decision.domain.problem import RecentTrade
 from services.decision.domain.words import cents
 from services.kernel.ids import InstrumentId
 
 # Plans made for one household after which only the dive goes on: some seconds.
 SOLVES_MAX = 200
+# The same of nodes, most of which need no new plan: a second.
+NODES_MAX = 2_000
 # Of the household's value: its plans are then as near to the best as those of one account.
 GAP_SHARE = Decimal("1e-5")
 BPS_PER_ONE = Decimal(10_000)
@@ -60,6 +64,11 @@ class _Node:
     sides: Mapping[str, bool]
 
 
+# An account, by its place, under bars; and its inputs and plan under them.
+_Bars = tuple[int, frozenset[RecentTrade]]
+_Member = tuple[AccountInputs, Draft]
+
+
 def search(
     members: Sequence[AccountInputs],
     drafts: Sequence[Draft],
@@ -84,26 +93,34 @@ def search(
     if opposed(_pairs(root), identity, day) is None:
         return Searched(root.members, root.drafts)
     tolerance = GAP_SHARE * sum((_value(drafts[place]) for place in counted), Decimal(0))
-    nodes, best, floor, solves = [root], None, None, 0
+    nodes, best, floor, solves, looked = [root], None, None, 0, 0
+    known: dict[_Bars, _Member] = {}
     while nodes:
+        looked += 1
         node = nodes.pop(_next(nodes, dives=best is None))
         found = opposed(_pairs(node), identity, day)
         near = best is not None and best.cost is not None and node.bound >= best.cost - tolerance
-        ends = best is not None and solves >= solves_max
+        over = solves >= solves_max or looked >= NODES_MAX
+        ends = best is not None and over
         if found is None and (best is None or (node.cost or 0) < (best.cost or 0)):
             best = node
         if found is None or near or ends:
             floor = node.bound if floor is None else min(floor, node.bound)
             continue
         sides = (node.sides[found.name],) if found.name in node.sides else (True, False)
-        if solves >= solves_max and len(sides) > 1:
+        if over and len(sides) > 1:
             sides, floor = (True,), node.bound if floor is None else min(floor, node.bound)
         made: list[_Node] = []
         for nobody_buys in sides:
             changed = barred(found, node.members, day, buyers=nobody_buys)
-            again = yield list(changed.values())
-            solves += len(changed)
-            child = _child(node, changed, again, counted, {**node.sides, found.name: nobody_buys})
+            wanted = {place: each for place, each in changed.items() if _bars(place, each) not in known}
+            if wanted:
+                again = yield list(wanted.values())
+                solves += len(wanted)
+                for (place, each), draft in zip(wanted.items(), again, strict=True):
+                    known[_bars(place, each)] = each, draft
+            under = {place: known[_bars(place, each)] for place, each in changed.items()}
+            child = _child(node, under, counted, {**node.sides, found.name: nobody_buys})
             if child.cost is None or not _enforced(found, opposed(_pairs(child), identity, day), nobody_buys):
                 # Nothing is known of that side but what bounds both.
                 floor = node.bound if floor is None else min(floor, node.bound)
@@ -122,15 +139,13 @@ def _pairs(node: _Node) -> list[tuple[AccountInputs, Draft]]:
     return list(zip(node.members, node.drafts, strict=True))
 
 
-def _child(
-    node: _Node,
-    changed: Mapping[int, AccountInputs],
-    again: Sequence[Draft],
-    counted: Sequence[int],
-    sides: Mapping[str, bool],
-) -> _Node:
+def _bars(place: int, account: AccountInputs) -> _Bars:
+    return place, frozenset(account.household_trades)
+
+
+def _child(node: _Node, under: Mapping[int, _Member], counted: Sequence[int], sides: Mapping[str, bool]) -> _Node:
     members, drafts = list(node.members), list(node.drafts)
-    for (place, account), draft in zip(changed.items(), again, strict=True):
+    for place, (account, draft) in under.items():
         members[place], drafts[place] = account, draft
     child = _node(tuple(members), tuple(drafts), counted, sides)
     # Whatever holds under fewer bars holds under more.

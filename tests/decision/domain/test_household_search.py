@@ -42,10 +42,10 @@ def same(instrument_id):
     return instrument_id
 
 
-def a_household(seed, count, instruments):
+def a_household(seed, count, instruments, first=0):
     """Accounts of which each has much of what the next wants, in lots that were bought dearly."""
     rng = np.random.default_rng(seed)
-    names = sorted(ACCOUNTS[0].policy.weights)[:instruments]
+    names = sorted(ACCOUNTS[0].policy.weights)[first : first + instruments]
     members = []
     for number in range(count):
         sells = [(place + number) % 2 == 0 for place in range(instruments)]
@@ -139,6 +139,20 @@ def test_no_way_to_give_way_is_better(seed):
     assert 0 <= proof.objective - proof.bound <= max(own, tolerance) + CENT
     assert proof.objective == pytest.approx(cost(found.drafts), abs=CENT)
     assert proof.account_ids == tuple(each.account.account_id for each in members)
+
+
+def test_conflicts_that_have_nothing_to_do_with_each_other_add_up_and_do_not_multiply():
+    pairs = [a_household(1, 2, 3), a_household(2, 2, 3, first=3)]
+    apart = [searched(members, drafted(members)) for members in pairs]
+    members = [each for pair in pairs for each in pair]
+    found, solves = searched(members, drafted(members))
+    proof = found.drafts[0].inputs.household
+
+    assert solves <= sum(each for _, each in apart)
+    proofs = [each.drafts[0].inputs.household for each, _ in apart]
+    tolerance = GAP_SHARE * sum(each.outline.summary.mix_value for each in found.drafts)
+    assert proof.objective == pytest.approx(sum(each.objective for each in proofs), abs=tolerance + 2 * CENT)
+    assert proof.objective - proof.bound <= sum(each.objective - each.bound for each in proofs) + tolerance + 2 * CENT
 
 
 def test_plans_that_do_not_oppose_each_other_stay_as_they_are():

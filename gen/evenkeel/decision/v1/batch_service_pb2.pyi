@@ -131,6 +131,8 @@ class BatchModels(_message.Message):
     MINIMUM_TRADES_FIELD_NUMBER: _builtins.int
     COMMISSIONS_FIELD_NUMBER: _builtins.int
     NET_BENEFIT_MINIMUMS_FIELD_NUMBER: _builtins.int
+    NAMES_LIMITS_FIELD_NUMBER: _builtins.int
+    MINIMUM_POSITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def target_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Row of the model of each target, in ascending order."""
@@ -205,6 +207,18 @@ class BatchModels(_message.Message):
         when empty.
         """
 
+    @_builtins.property
+    def names_limits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Most instruments of which an increment or more is held after a plan; 0 for no limit,
+        and no limit for all when empty. An account inside its bands is left as it is.
+        """
+
+    @_builtins.property
+    def minimum_positions(self) -> _columns_pb2.DecimalColumn:
+        """Least value that a trade leaves of an instrument, or none of it, in the batch's
+        currency; 0 for all when empty. What is not traded may be worth less.
+        """
+
     def __init__(
         self,
         *,
@@ -225,10 +239,12 @@ class BatchModels(_message.Message):
         minimum_trades: _columns_pb2.DecimalColumn | None = ...,
         commissions: _columns_pb2.DecimalColumn | None = ...,
         net_benefit_minimums: _columns_pb2.DecimalColumn | None = ...,
+        names_limits: _abc.Iterable[_builtins.int] | None = ...,
+        minimum_positions: _columns_pb2.DecimalColumn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["band_excess_prices", b"band_excess_prices", "cash_ceilings", b"cash_ceilings", "cash_floors", b"cash_floors", "commissions", b"commissions", "cost_weights", b"cost_weights", "destinations", b"destinations", "impact_coefficients", b"impact_coefficients", "loss_credit_weights", b"loss_credit_weights", "minimum_trades", b"minimum_trades", "net_benefit_minimums", b"net_benefit_minimums", "risk_aversions", b"risk_aversions", "target_weights", b"target_weights", "tax_weights", b"tax_weights", "triggers", b"triggers", "turnover_limits", b"turnover_limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["band_excess_prices", b"band_excess_prices", "cash_ceilings", b"cash_ceilings", "cash_floors", b"cash_floors", "commissions", b"commissions", "cost_weights", b"cost_weights", "destinations", b"destinations", "impact_coefficients", b"impact_coefficients", "loss_credit_weights", b"loss_credit_weights", "minimum_positions", b"minimum_positions", "minimum_trades", b"minimum_trades", "net_benefit_minimums", b"net_benefit_minimums", "risk_aversions", b"risk_aversions", "target_weights", b"target_weights", "tax_weights", b"tax_weights", "triggers", b"triggers", "turnover_limits", b"turnover_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band_excess_prices", b"band_excess_prices", "cash_ceilings", b"cash_ceilings", "cash_floors", b"cash_floors", "commissions", b"commissions", "cost_weights", b"cost_weights", "destinations", b"destinations", "impact_coefficients", b"impact_coefficients", "loss_credit_weights", b"loss_credit_weights", "minimum_trades", b"minimum_trades", "net_benefit_minimums", b"net_benefit_minimums", "risk_aversions", b"risk_aversions", "target_instruments", b"target_instruments", "target_models", b"target_models", "target_weights", b"target_weights", "tax_weights", b"tax_weights", "triggers", b"triggers", "turnover_limits", b"turnover_limits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band_excess_prices", b"band_excess_prices", "cash_ceilings", b"cash_ceilings", "cash_floors", b"cash_floors", "commissions", b"commissions", "cost_weights", b"cost_weights", "destinations", b"destinations", "impact_coefficients", b"impact_coefficients", "loss_credit_weights", b"loss_credit_weights", "minimum_positions", b"minimum_positions", "minimum_trades", b"minimum_trades", "names_limits", b"names_limits", "net_benefit_minimums", b"net_benefit_minimums", "risk_aversions", b"risk_aversions", "target_instruments", b"target_instruments", "target_models", b"target_models", "target_weights", b"target_weights", "tax_weights", b"tax_weights", "triggers", b"triggers", "turnover_limits", b"turnover_limits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -723,7 +739,7 @@ class BatchTrades(_message.Message):
     @_builtins.property
     def required_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The limit that needs it although it does not pay: 0 none, 1 the cash floor, 2 the
-        gain budget.
+        gain budget, 5 the limit on names.
         """
 
     def __init__(

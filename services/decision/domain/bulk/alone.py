@@ -1,7 +1,8 @@
 """Accounts of a batch that the columns leave open: each is decided by itself, and its answer put into the columns.
 
-What the columns cannot do (no aversion to risk, an optimum that is not reached, a plan that does not survive rounding)
-`decide` can, from the same inputs as values. What it cannot do either is said: the limits in conflict, in words.
+What the columns cannot do (a limit on names or a least position that binds, no aversion to risk, an optimum that is not
+reached, a plan that does not survive rounding) `decide` can, from the same inputs as values. What it cannot do either is
+said: the limits in conflict, in words.
 """
 
 from collections.abc import Mapping
@@ -55,7 +56,8 @@ PRICES = {
     ConstraintKind.GAIN_BUDGET: c.BUDGET_PRICE,
 }
 WHY_OF = {reason: why for why, (reason, _) in SENTENCES.items()}
-REQUIRED_OF = {kind: number for number, kind in REQUIRED.items()}
+# What the columns know, and the limit on names.
+REQUIRED_OF = {**{kind: number for number, kind in REQUIRED.items()}, ConstraintKind.NAMES: len(REQUIRED)}
 
 
 def decide_alone(batch: Batch, gathered: Gathered, plans: c.Plans) -> Mapping[int, str]:
@@ -105,12 +107,15 @@ def problem_of(batch: Batch, gathered: Gathered, index: int) -> AccountProblem:
     short, long = of_account("short_term_gains"), of_account("long_term_gains")
     budget = None if own[c.BUDGET_LEFT] == c.NONE else _kept(own[c.BUDGET_LEFT], money) + short + long
     i0, i1 = inputs.instrument_at[index], inputs.instrument_at[index + 1]
+    model, names = int(batch.rows["accounts.models"][row]), batch.rows["models.names_limits"]
+    least = numbers["models.minimum_positions"]
+    position = Decimal(int(least.units[model])).scaleb(-least.scale) if len(least.units) else Decimal(0)
     return AccountProblem(
         account_id=AccountId(batch.accounts[row]),
         currency=batch.currency,
         as_of_date=batch.as_of_date,
         cash=_kept(own[c.MONEY], money),
-        holdings=tuple(_holding(batch, gathered, own, i0, i) for i in range(i0, i1)),
+        holdings=tuple(_holding(batch, gathered, own, i0, i, position) for i in range(i0, i1)),
         tax=TaxProfile(
             "US",
             taxable=bool(own[c.TAXABLE]),
@@ -134,11 +139,14 @@ def problem_of(batch: Batch, gathered: Gathered, index: int) -> AccountProblem:
             ceiling_weight=_weight(own[c.CEILING_WEIGHT]),
             withdrawal=_kept(own[c.WITHDRAWAL], money),
         ),
-        limits=Limits(turnover=None if own[c.TURNOVER_LIMIT] == c.NONE else _weight(own[c.TURNOVER_LIMIT])),
+        limits=Limits(
+            turnover=None if own[c.TURNOVER_LIMIT] == c.NONE else _weight(own[c.TURNOVER_LIMIT]),
+            names=int(names[model]) or None if len(names) else None,
+        ),
     )
 
 
-def _holding(batch: Batch, gathered: Gathered, own: list[int], i0: int, i: int) -> Holding:
+def _holding(batch: Batch, gathered: Gathered, own: list[int], i0: int, i: int, least: Decimal) -> Holding:
     inputs = gathered.inputs
     quantity, money = own[c.QUANTITY_SCALE], own[c.VALUE_SCALE]
     of = inputs.instruments[:, i].tolist()
@@ -155,6 +163,7 @@ def _holding(batch: Batch, gathered: Gathered, own: list[int], i0: int, i: int) 
         commission_per_trade=_kept(of[c.COMMISSION], CENT),
         average_daily_value=Decimal(repr(volume)) if volume > 0 else None,
         minimum_trade=_kept(of[c.MINIMUM], money),
+        minimum_position=least,
         # Those that are identical share the id of the first.
         identity_set=batch.instrument_ids[int(gathered.places[i0 + of[c.IDENTICAL]])],
         no_buy=BARRED if of[c.NO_BUY] else None,

@@ -15,6 +15,7 @@ from services.decision.domain.bulk import gathering as g
 from services.decision.domain.bulk.alone import decide_alone
 from services.decision.domain.bulk.columns import NONE, Inputs, Integers, Plans
 from services.decision.domain.bulk.gathered import Gathered
+from services.decision.domain.bulk.left_open import leave_open
 from services.decision.domain.bulk.packing import packed
 from services.decision.domain.bulk.road import decide_columns
 from services.decision.domain.bulk.united_states import liability_pieces
@@ -30,6 +31,7 @@ def decide_batch(batch: Batch) -> BatchAnswer:
     """Decide the accounts of a batch that was checked by `batch_check.check`."""
     gathered = gather(batch)
     plans = decide_columns(gathered.inputs)
+    leave_open(batch, gathered, plans)
     return answer(batch, gathered, plans, decide_alone(batch, gathered, plans))
 
 
@@ -74,6 +76,7 @@ def gather(batch: Batch) -> Gathered:
         "accounts.reserved_cash",
         "accounts.gain_budgets",
         "models.minimum_trades",
+        "models.minimum_positions",
         "models.net_benefit_minimums",
     )
     value = max(quantity + _scale(numbers["instruments.prices"]), CENTS, *(_scale(numbers[name]) for name in amounts))

@@ -116,8 +116,9 @@ UNDECIDED, TRADE, NO_TRADE, OTHER_ROAD = range(4)
 # Why nothing is traded.
 WITHIN_BANDS, NOT_WORTH_IT, BELOW_MINIMUM = range(1, 4)
 # Why this code does not answer: numbers too large for its integers; no optimum reached; no aversion to risk, so that
-# the optimum is not unique; no plan found that keeps every limit; a plan that fails the exact check.
-TOO_LARGE, NOT_REACHED, NO_AVERSION, NO_PLAN, CHECK_FAILED = range(11, 16)
+# the optimum is not unique; no plan found that keeps every limit; a plan that fails the exact check; one that breaks a
+# limit which this code does not know.
+TOO_LARGE, NOT_REACHED, NO_AVERSION, NO_PLAN, CHECK_FAILED, LIMIT_UNKNOWN = range(11, 17)
 # Bits of `ASKED_BY`.
 BY_DRIFT, BY_FLOOR, BY_CEILING, BY_FLOW, BY_REQUEST = 1, 2, 4, 8, 16
 

@@ -1,5 +1,6 @@
 """Batches: the road from a caller's columns beside the road from values, and everything that can be wrong with them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -214,6 +215,46 @@ def test_accounts_that_the_columns_leave_open_are_decided_by_themselves():
         assert sold == {each.instrument_id for each in theirs.trades if each.lot_sales}
 
 
+def test_limits_on_names_and_least_positions_are_kept_by_the_plan_that_the_account_gets_as_values():
+    request = a_request(16, 5, regardless=False)
+    names, least = [11, 0] * 5, np.array([0, 400_000] * 5)
+    free = decided(request)
+    request.models.names_limits.extend(names)
+    request.models.minimum_positions.CopyFrom(decimals(least, 2))
+    response = decided(request)
+    problems, risk = problems_of(request)
+
+    assert not response.errors
+    moved = 0
+    for row, (problem, model) in enumerate(zip(problems, request.accounts.models, strict=True)):
+        floor = Decimal(int(least[model])).scaleb(-2)
+        holdings = tuple(replace(each, minimum_position=floor) for each in problem.holdings)
+        limited = replace(problem, holdings=holdings, limits=replace(problem.limits, names=names[model] or None))
+        held = {each.instrument_id: each for each in holdings}
+        left = {name: each.quantity for name, each in held.items()}
+        ours = _traded(request, response, row)
+        for name, units in ours.items():
+            left[name] += units
+            emptied = units < 0 and left[name] < held[name].quantity_increment
+            assert emptied or left[name] * held[name].price >= floor
+        if ours and names[model]:
+            assert sum(left[name] >= each.quantity_increment for name, each in held.items()) <= names[model]
+        primal, bound = numbers(response.plans.primal_bps)[row], numbers(response.plans.dual_bound_bps)[row]
+        if ours != _traded(request, free, row):
+            moved += 1
+            theirs = decide(limited, risk, DecideOptions(engine=Engine.KERNEL))
+            assert (primal, bound) == (theirs.certificate.primal_bps, theirs.certificate.dual_bps)
+            # A limit more makes no plan better.
+            assert primal >= numbers(free.plans.dual_bound_bps)[row]
+    assert 3 <= moved < len(problems)
+
+
+def _traded(request: pb.PreviewBatchRequest, response: pb.PreviewBatchResponse, account: int) -> dict[str, Decimal]:
+    ids, quantities = request.instruments.instrument_ids, numbers(response.trades.quantities)
+    trades = zip(response.trades.accounts, response.trades.instruments, quantities, strict=True)
+    return {ids[instrument]: units for row, instrument, units in trades if row == account}
+
+
 def test_an_account_without_any_plan_is_told_which_limits_are_in_conflict():
     request = a_request(3, 13)
     # Nothing may be sold, and the cash that must be there is not.
@@ -403,6 +444,14 @@ WRONG = {
     "no variance of its own": (
         lambda r: r.instruments.specific_variances.units.__setitem__(6, 0),
         "instruments.specific_variances[6]: must be above 0, was 0",
+    ),
+    "a least position below 0": (
+        lambda r: r.models.minimum_positions.CopyFrom(decimals(np.array([0] * 9 + [-5]), 2)),
+        "models.minimum_positions[9]: must be at least 0, was -0.05",
+    ),
+    "limits on names of some models": (
+        lambda r: r.models.names_limits.extend([12] * 9),
+        "models.names_limits: must have 10 rows, had 9",
     ),
     "places beyond what is kept": (
         lambda r: setattr(r.instruments.spreads_bps, "scale", 8),
