@@ -11,7 +11,8 @@ nothing to do with each other add up instead of multiplying.
 
 It first dives, taking the cheaper side each time, until nothing opposes; that is what deciding again and again finds.
 From there it looks at the node of the least bound first, and ends when that is within a tenth of a basis point of the
-best plans, or after `SOLVES_MAX` plans or `NODES_MAX` nodes. What it proves is the least bound of everything that it did not look into.
+best plans, or after `SOLVES_MAX` plans or `NODES_MAX` nodes. What it proves is the least bound of everything that it
+did not look into.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Accounts of a batch that the columns leave open: each is decided by itself, and its answer put into the columns.
 
 What the columns cannot do (a limit on names or a least position that binds, no aversion to risk, an optimum that is not
-reached, a plan that does not survive rounding) `decide` can, from the same inputs as values. What it cannot do either is
-said: the limits in conflict, in words.
+reached, a plan that does not survive rounding) `decide` can, from the same inputs as values. What it cannot do either
+is said: the limits in conflict, in words.
 """
 
 from collections.abc import Mapping

@@ -131,8 +131,8 @@ def _models(batch: Batch, found: Violations) -> None:
     _numbers(batch, "models.turnover_limits", found, share(2), "from 0 to 2")
     _numbers(batch, "models.risk_aversions", found, lambda each: each > 0, "above 0")
     for name in (
-        "band_excess_prices", "cost_weights", "tax_weights", "impact_coefficients", "minimum_trades", "minimum_positions",
-        "commissions", "net_benefit_minimums",
+        "band_excess_prices", "cost_weights", "tax_weights", "impact_coefficients", "minimum_trades",
+        "minimum_positions", "commissions", "net_benefit_minimums",
     ):  # fmt: skip
         _numbers(batch, f"models.{name}", found, lambda each: each >= 0, "at least 0")
     near, outer = batch.numbers["models.destinations"], batch.numbers["models.triggers"]
