@@ -42,7 +42,8 @@ def _held(gathered: Gathered) -> Integers:
     """Return the units of each instrument before the plan."""
     # Sums of all accounts may be beyond 64 bits; their differences are exact all the same.
     sums = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(gathered.inputs.lots[c.QUANTITY])])
-    return np.diff(sums[gathered.inputs.lot_at])
+    held: Integers = np.diff(sums[gathered.inputs.lot_at])
+    return held
 
 
 def _least(gathered: Gathered, units: Integers, scale: int) -> Integers:
@@ -50,5 +51,6 @@ def _least(gathered: Gathered, units: Integers, scale: int) -> Integers:
     places = int(gathered.inputs.accounts[0, c.VALUE_SCALE]) - scale
     if places < 0:
         # The batch is laid out at a scale that holds them: only zeros are cut off.
-        return units // 10**-places
+        coarser: Integers = units // 10**-places
+        return coarser
     return np.where(units > MOST // 10**places, MOST, units * 10**places)
