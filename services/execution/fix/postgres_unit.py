@@ -15,6 +15,7 @@ from asyncpg import Connection as Driver
 from asyncpg import DivisionByZeroError
 
 from services.execution.fix.protocol.store import Journaled, Numbers, NumbersMoved, SessionId
+from services.runtime.arrays import plain_array, text_array
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -76,12 +77,20 @@ _MOVES_BOTH = Part(
 """,
     guard="moved",
 )
+# Mostly it is one message: its values by themselves take both sides half the time of arrays with one element.
+_JOURNAL_ONE = Part("""
+    journaled AS (
+        INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+    )
+""")
 _JOURNAL = Part("""
     journaled AS (
         INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
         SELECT $1, entry.*
         FROM unnest(
-            $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::timestamptz[]
+            $2::text::bigint[], $3::text::text[], $4::text::bigint[], $5::text::text[], $6::bytea[],
+            $7::text::timestamptz[]
         ) AS entry (generation, direction, number, msg_type, data, time)
     )
 """)
@@ -195,7 +204,7 @@ class PostgresUnit:
         if move is not None:
             parts.append(_moving(move))
             if move.journal:
-                parts.append((_JOURNAL, _journaled(move)))
+                parts.append(_journaled(move))
         if beside is not None:
             parts.append(beside)
         if not parts:
@@ -228,16 +237,20 @@ def _moving(move: _Move) -> tuple[Part, Sequence[object]]:
     return _STAYS, (name, was.generation)
 
 
-def _journaled(move: _Move) -> Sequence[object]:
-    entries = [each.entry for each in move.journal]
-    return (
-        str(move.session),
-        [each.generation for each in move.journal],
-        [each.direction for each in move.journal],
-        [each.number for each in entries],
-        [each.msg_type for each in entries],
+def _journaled(move: _Move) -> tuple[Part, Sequence[object]]:
+    name, entries = str(move.session), [each.entry for each in move.journal]
+    if len(entries) == 1:
+        one, entry = move.journal[0], entries[0]
+        values = (one.generation, one.direction, entry.number, entry.msg_type, entry.data, entry.time)
+        return _JOURNAL_ONE, (name, *values)
+    return _JOURNAL, (
+        name,
+        plain_array([each.generation for each in move.journal]),
+        text_array([each.direction for each in move.journal]),
+        plain_array([each.number for each in entries]),
+        text_array([each.msg_type for each in entries]),
         [each.data for each in entries],
-        [each.time for each in entries],
+        plain_array([each.time for each in entries]),
     )
 
 

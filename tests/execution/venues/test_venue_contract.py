@@ -53,6 +53,8 @@ class Case:
     # The venue takes the next order, and its answer is lost; or the order itself is lost.
     lose_answer: Callable[[], None]
     lose_order: Callable[[], None]
+    # What was lost was waited for in vain: all that is asked from here on is answered, however busy the machine is.
+    waits_again: Callable[[], None]
     # The venue stops answering, and answers again.
     down: Callable[[bool], Awaitable[object]]
     # The venue takes a fill back, or says what it was in truth: name of the order, id of the fill's report.
@@ -89,6 +91,7 @@ def sandbox_case(begin):
         share=lambda share: load(share=share),
         lose_answer=lambda: setattr(venue.faults, "answers_lost", 1),
         lose_order=lambda: setattr(venue.faults, "sends_lost", 1),
+        waits_again=lambda: None,
         down=down,
         bust=lambda _, report_id: venue.bust_fill(report_id),
         correct=lambda _, report_id, quantity, price: venue.correct_fill(report_id, quantity, price),
@@ -123,13 +126,26 @@ def fix_case(trader, broker, *, bust, correct, halt):
     async def load_again(**changed):
         await broker.load(**changed)
 
+    def waits(answer_s):
+        trader.venue.answer_s = answer_s
+
+    def lose_answer():
+        trader.proxy.hold(until=fix_cases.STATUS)
+        waits(fix_cases.ANSWER_S)
+
+    def lose_order():
+        trader.proxy.cut_before = lambda data: fix_cases.NEW_ORDER in data
+        waits(fix_cases.ANSWER_S)
+
+    waits(fix_cases.SETTLED_S)
     return Case(
         venue=trader.venue,
         move=lambda price: load_again(price=price),
         next_day=lambda: load_again(days=broker.setting["days"] + 1),
         share=lambda share: load_again(share=share),
-        lose_answer=lambda: trader.proxy.hold(until=fix_cases.STATUS),
-        lose_order=lambda: setattr(trader.proxy, "cut_before", lambda data: fix_cases.NEW_ORDER in data),
+        lose_answer=lose_answer,
+        lose_order=lose_order,
+        waits_again=lambda: waits(fix_cases.SETTLED_S),
         down=down,
         bust=bust,
         correct=correct,
@@ -262,6 +278,7 @@ async def test_an_order_for_what_nobody_trades_is_not_taken(case):
 async def test_a_lost_answer_is_unknown_and_asking_tells(case):
     case.lose_answer()
     assert isinstance(await submit(case.venue, an_order()), OutcomeUnknown)
+    case.waits_again()
 
     assert (await case.venue.query("c-1")).quantity == 10
 
@@ -269,6 +286,7 @@ async def test_a_lost_answer_is_unknown_and_asking_tells(case):
 async def test_a_lost_order_is_unknown_and_asking_tells(case):
     case.lose_order()
     assert isinstance(await submit(case.venue, an_order()), OutcomeUnknown)
+    case.waits_again()
     await case.settled()
 
     assert await case.venue.query("c-1") is None
@@ -311,6 +329,7 @@ async def test_of_orders_that_are_lost_together_each_is_unknown_or_taken_and_ask
     case.lose_order()
     orders = [an_order(f"c-{number}") for number in range(3)]
     outcomes = await case.venue.submit(orders)
+    case.waits_again()
     await case.settled()
 
     assert isinstance(outcomes[0], OutcomeUnknown)

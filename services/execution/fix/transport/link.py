@@ -29,6 +29,7 @@ from services.execution.fix.transport.limits import Bucket, Limits
 from services.execution.fix.transport.turn import OutcomeUnknown, Request, Speech, Traffic, Transaction, Turn, Within
 from services.execution.fix.transport.wire import Wire, WireClosed
 from services.kernel.clock import Clock
+from services.runtime.slices import Slices
 
 # So much of the journal is in memory at once while it is sent again.
 RESEND_PAGE = 500
@@ -38,8 +39,6 @@ SLEEP_MAX_S = 60.0
 
 # What a session does without a word: others may speak meanwhile.
 SILENT = (Received, GapFound, Garbled)
-# So many frames are decided on, each in some hundredths of a millisecond, before others have their turn.
-FRAMES_AT_ONCE = 10
 # A flood is read more slowly, and not so slowly that our own timers suffer.
 HELD_MAX_S = 1.0
 
@@ -303,10 +302,10 @@ class Link:
         turn.carry(actions)
 
     async def _take_frames(self, turn: Turn, transaction: Transaction, now: datetime) -> None:
-        for number in range(min(len(self._frames), self._limits.turn_frames_max)):
-            if number % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1:
-                # A burst is decided on in parts, and what is to leave may leave between them.
-                await asyncio.sleep(0)
+        slices = Slices()
+        for _ in range(min(len(self._frames), self._limits.turn_frames_max)):
+            # A burst is decided on in parts, and what is to leave may leave between them.
+            await slices.rest()
             frame = self._frames.popleft()
             if isinstance(frame, Garbled):
                 self._count_garbled(turn, frame)

@@ -25,6 +25,7 @@ from services.execution.venues.fix44.words import (
     TEXT,
 )
 from services.execution.venues.fix44.writing import Writing
+from services.runtime.slices import Slices
 
 log = structlog.get_logger()
 
@@ -75,14 +76,19 @@ async def apply(
         now: When it is; the time of what has none of its own.
         again: See `Writing.begin_hearing`.
     """
-    applied = Applied()
-    said = [each for message in messages if (each := _heard(message, applied)) is not None]
+    applied, slices = Applied(), Slices()
+    said: list[Said] = []
+    for message in messages:
+        if (heard := _heard(message, applied)) is not None:
+            said.append(heard)
+        await slices.rest()
     if any(isinstance(each, (AllocationSaid, RequestRefused)) for each in said):
         # They are written on the way.
         again = None
     book = _Book(await record.begin_hearing(_names(said, asked_as), again))
     reports: list[tuple[str, Report, datetime, bool]] = []
     for each in said:
+        await slices.rest()
         match each:
             case OrderSaid():
                 reports += _order(book, each, applied, copies=copies)

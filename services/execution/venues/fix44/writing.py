@@ -14,15 +14,12 @@ from services.execution.domain.order import Report
 from services.execution.fix.postgres_unit import Part, PostgresUnit
 from services.execution.venues.fix44.record import KnownOrder, NameKind, known_order
 from services.kernel.ids import VenueId
+from services.runtime.arrays import plain_array, text_array
+from services.runtime.slices import Slices
 
 # An order that is known to be absent is sent again, under the same name.
-_ADD_ORDERS = Part("""
-    sent AS (
-        SELECT * FROM unnest(
-            $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::numeric[], $10::text[],
-            $11::text[]
-        ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
-    ), ordered AS (
+_ADD_SENT = """
+    sent AS ({sent}), ordered AS (
         INSERT INTO execution.fix_order (
             venue_id, client_order_id, instrument_id, side, quantity, increment, order_type, limit_price,
             time_in_force, currency, send_time, state, why, present_name, confirmed_name, order_id
@@ -38,7 +35,27 @@ _ADD_ORDERS = Part("""
         SELECT $1, name, name, 'ORDER' FROM sent
         ON CONFLICT DO NOTHING
     )
-""")
+"""
+# Mostly it is one order: see `_JOURNAL_ONE` of the unit.
+_ADD_ORDER = Part(
+    _ADD_SENT.format(
+        sent="""
+        SELECT $3::text AS name, $4::text AS instrument_id, $5::text AS side, $6::numeric AS quantity,
+            $7::numeric AS increment, $8::text AS order_type, $9::numeric AS limit_price, $10::text AS time_in_force,
+            $11::text AS currency
+    """
+    )
+)
+_ADD_ORDERS = Part(
+    _ADD_SENT.format(
+        sent="""
+        SELECT * FROM unnest(
+            $3::text::text[], $4::text::text[], $5::text::text[], $6::text::numeric[], $7::text::numeric[],
+            $8::text::text[], $9::text::numeric[], $10::text::text[], $11::text::text[]
+        ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
+    """
+    )
+)
 _ADD_CHANGE = Part("""
     named AS (
         INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind) VALUES ($1, $2, $3, $4)
@@ -53,7 +70,7 @@ _LOOK = """
     WITH inbox AS MATERIALIZED (SELECT position FROM execution.fix_inbox WHERE venue_id = $1 {lock}),
     named AS MATERIALIZED (
         SELECT venue_id, name, kind, client_order_id FROM execution.fix_name
-        WHERE venue_id = $1 AND name = ANY($2::text[])
+        WHERE venue_id = $1 AND name = ANY($2::text::text[])
     )
     SELECT inbox.position AS stream_end, named.name, named.kind, ordered.*
     FROM inbox LEFT JOIN (named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)) ON true
@@ -70,12 +87,14 @@ _HEARD = Part(
     told AS MATERIALIZED (
         SELECT $1::text AS venue_id, told.*
         FROM unnest(
-            $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
+            $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::timestamptz[],
+            $8::text::boolean[]
         ) WITH ORDINALITY AS told (report_id, client_order_id, kind, content, report_time, drop_copy, place)
     ), said AS MATERIALIZED (
         SELECT * FROM unnest(
-            $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-            $16::numeric[], $17::numeric[], $18::numeric[], $19::numeric[], $20::boolean[]
+            $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[],
+            $14::text::text[], $15::text::text[], $16::text::numeric[], $17::text::numeric[], $18::text::numeric[],
+            $19::text::numeric[], $20::text::boolean[]
         ) AS said (
             name, state, why, name_before, present_name, confirmed_name, order_id, quantity, filled, price, fees, open
         )
@@ -100,7 +119,7 @@ _HEARD = Part(
             told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
             told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
         FROM said
-        WHERE was.venue_id = $1 AND was.client_order_id = ANY($9::text[]) AND was.client_order_id = said.name
+        WHERE was.venue_id = $1 AND was.client_order_id = ANY($9::text::text[]) AND was.client_order_id = said.name
     ), reported AS (
         INSERT INTO execution.fix_report
             (venue_id, position, report_id, client_order_id, kind, content, report_time, drop_copy)
@@ -115,7 +134,8 @@ _INSTRUCT = Part("""
         INSERT INTO execution.fix_instruction
             (venue_id, allocation_id, client_order_id, replaces, send_time, state, why)
         SELECT $1, told.allocation_id, told.client_order_id, told.replaces, $2, 'SENT', ''
-        FROM unnest($3::text[], $4::text[], $5::text[]) AS told (allocation_id, client_order_id, replaces)
+        FROM unnest($3::text::text[], $4::text::text[], $5::text::text[])
+            AS told (allocation_id, client_order_id, replaces)
         ON CONFLICT DO NOTHING
     )
 """)
@@ -136,19 +156,36 @@ class Writing:
 
     async def add_orders(self, intents: Sequence[Intent], at: datetime) -> None:
         """Write down orders that are about to be sent; those that are known to be absent are sent again."""
+        if len(intents) == 1:
+            (one,) = intents
+            await self._unit.beside(
+                _ADD_ORDER,
+                self._venue_id,
+                at,
+                one.client_order_id,
+                one.instrument_id,
+                one.side,
+                one.quantity,
+                one.increment,
+                one.order_type,
+                one.limit_price,
+                one.time_in_force,
+                one.currency,
+            )
+            return
         await self._unit.beside(
             _ADD_ORDERS,
             self._venue_id,
             at,
-            [each.client_order_id for each in intents],
-            [each.instrument_id for each in intents],
-            [each.side for each in intents],
-            [each.quantity for each in intents],
-            [each.increment for each in intents],
-            [each.order_type for each in intents],
-            [each.limit_price for each in intents],
-            [each.time_in_force for each in intents],
-            [each.currency for each in intents],
+            text_array([each.client_order_id for each in intents]),
+            text_array([each.instrument_id for each in intents]),
+            text_array([each.side for each in intents]),
+            plain_array([each.quantity for each in intents]),
+            plain_array([each.increment for each in intents]),
+            text_array([each.order_type for each in intents]),
+            plain_array([each.limit_price for each in intents]),
+            text_array([each.time_in_force for each in intents]),
+            text_array([each.currency for each in intents]),
         )
 
     async def add_change(self, request_id: str, client_order_id: str, kind: NameKind) -> None:
@@ -167,10 +204,11 @@ class Writing:
         """
         glancing = None if again is None else await self._unit.glanced(again)
         driver, look = (await self._unit.begun(), _BEGIN) if glancing is None else (glancing, _GLANCE)
-        found = await driver.fetch(look, self._venue_id, list(names))
+        wanted = text_array(list(names))
+        found = await driver.fetch(look, self._venue_id, wanted)
         if not found:
             await driver.execute(_OPEN_INBOX, self._venue_id)
-            found = await driver.fetch(look, self._venue_id, list(names))
+            found = await driver.fetch(look, self._venue_id, wanted)
         self._stream_end = found[0]["stream_end"]
         named = [row for row in found if row["name"] is not None]
         self._names = {row["client_order_id"]: row["present_name"] for row in named}
@@ -189,30 +227,35 @@ class Writing:
         said = list(reversed(once.values()))
         if not said and not orders:
             return
-        texts = [report_text(report) for _, report, _, _ in said]
+        kinds, contents, slices = [], [], Slices()
+        for _, report, _, _ in said:
+            kind, content = report_text(report)
+            kinds.append(kind)
+            contents.append(json.dumps(content))
+            await slices.rest()
         told = [each.told for each in orders]
         await self._unit.beside(
             _HEARD,
             self._venue_id,
             self._stream_end,
-            [report.report_id for _, report, _, _ in said],
-            [name for name, _, _, _ in said],
-            [kind for kind, _ in texts],
-            [json.dumps(content) for _, content in texts],
-            [time for _, _, time, _ in said],
-            [copy for _, _, _, copy in said],
-            [each.client_order_id for each in orders],
-            [each.knowledge for each in orders],
-            [each.why for each in orders],
-            [self._names[each.client_order_id] for each in orders],
-            [each.present_name for each in orders],
-            [each.confirmed_name for each in orders],
-            [each.order_id for each in orders],
-            [None if each is None else each.quantity for each in told],
-            [None if each is None else each.filled_quantity for each in told],
-            [None if each is None else each.average_price for each in told],
-            [None if each is None else each.fees for each in told],
-            [None if each is None else each.open for each in told],
+            text_array([report.report_id for _, report, _, _ in said]),
+            text_array([name for name, _, _, _ in said]),
+            text_array(kinds),
+            text_array(contents),
+            plain_array([time for _, _, time, _ in said]),
+            plain_array([copy for _, _, _, copy in said]),
+            text_array([each.client_order_id for each in orders]),
+            text_array([each.knowledge for each in orders]),
+            text_array([each.why for each in orders]),
+            text_array([self._names[each.client_order_id] for each in orders]),
+            text_array([each.present_name for each in orders]),
+            text_array([each.confirmed_name for each in orders]),
+            text_array([each.order_id for each in orders]),
+            plain_array([None if each is None else each.quantity for each in told]),
+            plain_array([None if each is None else each.filled_quantity for each in told]),
+            plain_array([None if each is None else each.average_price for each in told]),
+            plain_array([None if each is None else each.fees for each in told]),
+            plain_array([None if each is None else each.open for each in told]),
         )
 
     async def instruct(self, instructions: Sequence[AllocationInstruction], at: datetime) -> None:
@@ -221,9 +264,9 @@ class Writing:
             _INSTRUCT,
             self._venue_id,
             at,
-            [each.allocation_id for each in instructions],
-            [each.client_order_id for each in instructions],
-            [each.replaces for each in instructions],
+            text_array([each.allocation_id for each in instructions]),
+            text_array([each.client_order_id for each in instructions]),
+            text_array([each.replaces for each in instructions]),
         )
 
     async def save_instruction(self, allocation_id: str, view: InstructionView) -> None:
