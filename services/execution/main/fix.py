@@ -10,8 +10,9 @@ from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.tls import client_context
 from services.execution.venues.fix44.desk import SandboxDesk
+from services.execution.venues.fix44.drop_copies import DropCopies
 from services.execution.venues.fix44.sessions import broker_session, client_session
-from services.execution.venues.fix44.venue import DropCopies, Fix44Venue
+from services.execution.venues.fix44.venue import Fix44Venue
 from services.execution.venues.fix44.watch import SessionWatch
 from services.execution.venues.fix44.workers import SandboxPort, Tls, keep_up
 from services.execution.venues.sandbox.venue import SandboxVenue

@@ -11,8 +11,9 @@ from services.execution.fix.protocol.store import SessionId
 from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.venues.fix44.desk import SandboxDesk
+from services.execution.venues.fix44.drop_copies import DropCopies
 from services.execution.venues.fix44.sessions import broker_session, client_session
-from services.execution.venues.fix44.venue import DropCopies, Fix44Venue
+from services.execution.venues.fix44.venue import Fix44Venue
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.runtime.clock import SystemClock

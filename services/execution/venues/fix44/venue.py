@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol, TypeVar
-from uuid import uuid4  # noqa: TID251 - a question's id names nothing but itself
+from typing import Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,6 +45,7 @@ from services.execution.fix.transport.turn import OutcomeUnknown as SendUnknown
 from services.execution.fix.transport.turn import Together, Within
 from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.inbound import REFUSALS, Applied, Asked, apply, reference_of
+from services.execution.venues.fix44.questions import Questions
 from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, Record
 from services.execution.venues.fix44.waiting import Waiting
 from services.execution.venues.fix44.words import REF_SEQ_NUM
@@ -55,8 +55,6 @@ from services.kernel.ids import VenueId
 from services.runtime.database import driver_of
 
 log = structlog.get_logger()
-
-_Answer = TypeVar("_Answer")
 
 _CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
@@ -119,6 +117,11 @@ class Fix44Venue:
     came_up: Callable[[], None] = lambda: None
     _waiting: Waiting = field(default_factory=Waiting)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _questions: Questions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have questions put over the order session."""
+        self._questions = Questions(self.venue_id, self._waiting, self._ask)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -220,45 +223,21 @@ class Fix44Venue:
             raise self._unreachable()
         if order is None or not _may_be_there(order) or order.knowledge is OrderKnowledge.REFUSED:
             return None
-        request = f"status:{uuid4()}"
-        waiting = self._waiting.statuses[request] = asyncio.get_running_loop().create_future()
-        try:
-            await self._ask(asking.order_status(order.intent, request, order.present_name))
-            return await self._in_time(waiting)
-        finally:
-            del self._waiting.statuses[request]
+        return await self._questions.about(order, self.answer_s)
 
     async def mass_status(self) -> Sequence[VenueView]:
         """Ask the broker about all orders. A day's end may make it forget what is over: that is as it said last."""
-        now = {view.client_order_id: view for view in await self._ask_for_all()}
+        now = {view.client_order_id: view for view in await self._questions.about_all(self.answer_s)}
         async with self.reading.glance() as connection:
             over = [each.view for each in await (await self._record_in(connection)).told_orders()]
         told = {view.client_order_id: view for view in over if view is not None and not view.open}
         return [(told | now)[name] for name in sorted(told | now)]
-
-    async def _ask_for_all(self) -> Sequence[VenueView]:
-        request = f"mass:{uuid4()}"
-        waiting = self._waiting.masses[request] = asyncio.get_running_loop().create_future()
-        self._waiting.mass_views[request] = {}
-        try:
-            await self._ask(asking.mass_status(request))
-            return await self._in_time(waiting)
-        finally:
-            del self._waiting.masses[request], self._waiting.mass_views[request]
 
     async def _ask(self, message: Outgoing) -> None:
         try:
             await self._send([message], None)
         except (NotLoggedOn, SendUnknown) as error:
             raise self._unreachable() from error
-
-    async def _in_time(self, waiting: "asyncio.Future[_Answer]") -> _Answer:
-        try:
-            return await asyncio.wait_for(waiting, self.answer_s)
-        except TimeoutError as error:
-            raise VenueUnreachable(
-                f"{self.venue_id} did not answer within {self.answer_s} s", venue_id=self.venue_id
-            ) from error
 
     async def reports(self, after: int, limit: int) -> Sequence[VenueReport]:
         """Return what was said after `after`."""
@@ -353,7 +332,7 @@ class Fix44Venue:
 
     async def _learn(self) -> None:
         try:
-            views = await self._ask_for_all()
+            views = await self._questions.about_all(self.answer_s)
         except VenueUnreachable as late:
             log.warning("no mass status after the logon", venue_id=self.venue_id, why=str(late))
         else:
@@ -380,26 +359,6 @@ class Fix44Venue:
 
     def _unreachable(self) -> VenueUnreachable:
         return VenueUnreachable(f"the session of {self.venue_id} is not logged on", venue_id=self.venue_id)
-
-
-@dataclass(frozen=True, slots=True)
-class DropCopies:
-    """The application of a session that brings copies of a venue's reports."""
-
-    venue: Fix44Venue
-
-    @property
-    def answers(self) -> bool:
-        """See `Application`."""
-        return False
-
-    async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
-        """Apply the copies: what the order session has brought, or brings later, counts once."""
-        return await self.venue.apply_said(unit, session, messages, copies=True)
-
-    async def notice(self, session: SessionId, what: Notice) -> None:
-        """Log it."""
-        log.info("drop copy session notice", session=str(session), what=type(what).__name__)
 
 
 def _postgres(unit: Unit) -> PostgresUnit:
