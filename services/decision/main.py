@@ -60,6 +60,7 @@ from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp
 from services.decision.app.submitting import Submitting
 from services.decision.app.tax_laws import TaxLawApp
+from services.decision.app.tax_standing import StandingApp
 from services.decision.app.taxes import TaxApp
 from services.decision.app.valuing import Valuing
 from services.decision.app.year_ends import YearEndApp
@@ -211,14 +212,15 @@ def build(
         policy=asks_policy,
         engine=engine,
     )
-    previews = PreviewApp(store.read, market_clock, solver, asks_policy, engine, settings.currency)
+    taxes = TaxSessions(database)
+    standing = StandingApp(taxes.read, taxes.begin, asks_policy)
+    previews = PreviewApp(store.read, market_clock, solver, asks_policy, engine, settings.currency, standing)
     kept = PreviewSessions(database)
     explanations = ExplainApp(store.read, solver, asks_policy)
     sessions = BookSessions(database, PlansOfBooks)
     books = BookApp(
         read=sessions.view, begin=sessions.ledger, execution=asks_execution, clock=clock, market_clock=market_clock
     )
-    taxes = TaxSessions(database)
     prices = PriceApp(read=sessions.prices, begin=sessions.market, clock=clock, market_clock=market_clock)
     laws = TaxLawApp(clock, TaxLawSessions(database).begin)
     servicers = (
@@ -245,14 +247,14 @@ def build(
             TAX.services_by_name["TaxService"].full_name,
             add_TaxServiceServicer_to_server,
             TaxServicer(
-                TaxApp(clock, taxes.read, taxes.begin, asks_policy),
+                TaxApp(clock, market_clock, taxes.read, taxes.begin, asks_policy),
                 laws,
             ),
         ),
         Servicer(
             YEAR_END.services_by_name["YearEndService"].full_name,
             add_YearEndServiceServicer_to_server,
-            YearEndServicer(YearEndApp(clock, taxes.read, asks_policy, solver)),
+            YearEndServicer(YearEndApp(clock, market_clock, taxes.read, asks_policy, solver)),
         ),
         Servicer(
             OPERATIONS.services_by_name["Operations"].full_name,
@@ -263,7 +265,7 @@ def build(
     )
     tracing = RuntimeTracing()
     lease = timedelta(seconds=settings.lease_s)
-    pinning = Pinning(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
+    pinning = Pinning(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease, standing)
     deciding = Deciding(store.begin, store.read, clock, asks_policy, solver, tracing, changes, lease)
     submitting = Submitting(store.begin, clock, market_clock, asks_execution, tracing, changes, lease)
     following = Following(store.begin, store.read, clock, asks_execution, tracing, changes)

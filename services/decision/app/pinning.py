@@ -16,6 +16,8 @@ from services.decision.app.ports.runs import Pins
 from services.decision.app.ports.sessions import Begin, Read
 from services.decision.app.ports.solving import Solver
 from services.decision.app.ports.tracing import Tracing
+from services.decision.app.tax_standing import StandingApp
+from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.prices import PriceHistoryId, PriceSetId
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.run import Run, backoff
@@ -37,6 +39,7 @@ class Pinning:
     tracing: Tracing
     changes: Changes
     lease: timedelta
+    standing: StandingApp
 
     async def step(self) -> bool:
         """Pin the next run, and return whether there was one that could be pinned."""
@@ -92,6 +95,9 @@ class Pinning:
     async def _pins(self, run: Run) -> tuple[Pins, Mapping[str, bytes]]:
         async with self.read() as session:
             account_ids = await session.runs.account_ids(run.run_id)
+        # A tax year may have begun since their ledgers were worked out.
+        await self.standing.bring_to(account_ids, run.as_of_time.astimezone(EXCHANGE_ZONE).date())
+        async with self.read() as session:
             prices = await session.prices.price_set(PriceSetId(run.price_set_id))
             if prices is None:
                 raise RuntimeError(f"run {run.run_id} is pinned to prices {run.price_set_id}, which are not stored")

@@ -14,7 +14,9 @@ from services.decision.app.ports.sessions import Read
 from services.decision.app.ports.solving import Solver
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.recalling import basis_of
+from services.decision.app.tax_standing import StandingApp
 from services.decision.domain.account_problem import RECENT_TRADES
+from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, supposed_basis, what_if
 from services.decision.domain.plan import Draft, PolicyNotInForce
@@ -93,6 +95,7 @@ class PreviewApp:
     policy: PolicyClient
     engine: str
     currency: str
+    standing: StandingApp
     _estimated: _Estimated = field(default_factory=_Estimated)
 
     async def preview(self, wish: Wish) -> tuple[Sequence[Previewed], Sequence[LargestWithdrawal]]:
@@ -174,6 +177,8 @@ class PreviewApp:
         return supposed(asked_since(inputs, found.last, found.basis.as_of_time.date()), scenario)
 
     async def _as_it_is(self, wish: Wish, as_of_time: datetime) -> _AsItIs:
+        # A tax year may have begun since the account's ledger was worked out.
+        await self.standing.bring_to([wish.account_id], as_of_time.astimezone(EXCHANGE_ZONE).date())
         async with self.read() as session:
             found = await session.books.accounts([wish.account_id], trades_since=(as_of_time - RECENT_TRADES).date())
             if not found:

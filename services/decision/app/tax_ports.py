@@ -73,6 +73,10 @@ class TaxRecords(Protocol):
         """Return events by day and id, those after `after`."""
         ...
 
+    async def standing_years(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[str, int]]:
+        """Return the currency of accounts and the tax year in which they stand; absent where no ledger says."""
+        ...
+
     async def stand(self, standings: Sequence[Standing]) -> None:
         """Let accounts stand where the ledger says."""
         ...

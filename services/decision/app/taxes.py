@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from services.decision.app.policy_sets import DatedSets, PolicySets
+from services.decision.app.policy_sets import PolicySets
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.tax_drawing import drawing_wish
-from services.decision.app.tax_loading import check_found, loaded, named, sale_days, with_households
+from services.decision.app.tax_loading import check_found, loaded, named
 from services.decision.app.tax_ports import (
     Assessed,
     Comparison,
@@ -23,6 +23,7 @@ from services.decision.app.tax_ports import (
     TaxYear,
     Wish,
 )
+from services.decision.app.tax_standing import StandingApp
 from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.actions import Terms, compare
@@ -31,18 +32,17 @@ from services.decision.domain.tax.assessment.history import (
     History,
     Owner,
 )
-from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxRules
+from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
-from services.decision.domain.tax.laws import LAW_OF_CURRENCY, LAWS, law_book
+from services.decision.domain.tax.laws import LAWS, law_book
 from services.decision.domain.tax.ledger import (
     differences,
     pending_effects,
-    standings,
 )
 from services.decision.domain.tax.replacements import replacements
 from services.decision.domain.tax.situation import Situation, tax_year_of
 from services.kernel.clock import Clock
-from services.kernel.errors import Fact, Invalid, Unreachable, Violations
+from services.kernel.errors import Fact, Violations
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
 
@@ -52,12 +52,31 @@ EVENTS_TOLD_MAX = 400
 
 @dataclass(frozen=True, slots=True)
 class TaxApp:
-    """Keeps events and assesses histories. `clock` is the computer's, also beside a market that is replayed."""
+    """Keeps events and assesses histories.
+
+    Attributes:
+        clock: The computer's, also beside a market that is replayed: it says when something was recorded.
+        market_clock: The market's: ledgers stand on its day.
+    """
 
     clock: Clock
+    market_clock: Clock
     read: Callable[[], AbstractAsyncContextManager[TaxReading]]
     begin: Callable[[], AbstractAsyncContextManager[TaxWriting]]
     policy: PolicyDocuments
+
+    @property
+    def standing(self) -> StandingApp:
+        """Lets accounts stand where their ledger says."""
+        return StandingApp(self.read, self.begin, self.policy)
+
+    def today(self) -> date:
+        """Return the day of the market."""
+        return self.market_clock.now().astimezone(EXCHANGE_ZONE).date()
+
+    def known_until(self) -> date:
+        """Return the last day that may be on record: nothing later has happened by either clock."""
+        return max(self.clock.now().date(), self.today())
 
     async def preview_year(
         self, rules: TaxRules, history: History, tax_year: int, law_time: datetime | None = None
@@ -70,11 +89,11 @@ class TaxApp:
             TaxYearUnknown: There are no rules for that year.
             SoldMoreThanHeld: The history sells what it never bought.
         """
-        today = self.clock.now().date()
+        until = self.known_until()
         async with self.read() as session:
             book = law_book(await session.laws.versions(), law_time)
         in_force = book.under(rules)
-        assessment = await asyncio.to_thread(lambda: in_force.assess(history.checked(today), tax_year))
+        assessment = await asyncio.to_thread(lambda: in_force.assess(history.checked(until), tax_year))
         return Assessed(in_force, assessment, book.version(rules.code, tax_year))
 
     async def currencies(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, str]:
@@ -99,9 +118,10 @@ class TaxApp:
             TaxEventNotFound: An event to withdraw is not on record.
         """
         now = self.clock.now()
-        named_sets = await self._sets_to_stand_by(events, complete, withdrawn)
+        standing = self.standing
+        named_sets = await standing.sets_to_stand_by(events, complete, withdrawn)
         async with self.begin() as session:
-            await self._check(session, events, complete, now.date())
+            await self._check(session, events, complete, self.known_until())
             known = await session.records.get([*(each.event_id for each in events), *withdrawn])
             for each in events:
                 other = known.get(each.event_id)
@@ -120,7 +140,7 @@ class TaxApp:
             await session.records.complete(complete)
             ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
             touched = {*named(events), *named(ended), *complete}
-            unsettled = await self._stand(session, touched, named_sets, now.date())
+            unsettled = await standing.stand(session, touched, named_sets, self.today())
             await session.emit(_told(fresh, complete, ended))
         return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)
 
@@ -158,62 +178,6 @@ class TaxApp:
                 )
         found.raise_if_any()
 
-    async def _sets_to_stand_by(
-        self, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], withdrawn: Collection[str]
-    ) -> DatedSets | Fact:
-        """Return the sets that the policies of all accounts concerned named, or why they cannot be known now.
-
-        Policy is asked before the transaction begins that whatever changes accounts waits for.
-        """
-        async with self.read() as session:
-            ended = [each.event for each in (await session.records.get(withdrawn)).values()]
-            touched = {*named(events), *named(ended), *complete}
-            until = await session.records.complete_until(touched)
-            if not until and not complete:
-                return ()
-            held = await session.books.holdings({*until, *complete})
-            groups = await with_households(session.books, [each.account_id for each in held])
-            account_ids = sorted({each.account_id for group in groups for each in group})
-            known = [*events, *await session.records.counting(account_ids)]
-            trades = await session.records.trades(account_ids)
-        try:
-            return await PolicySets(self.policy, account_ids).of(account_ids, sale_days(known, trades))
-        except (Unreachable, Invalid) as fact:
-            return fact
-
-    async def _stand(
-        self, session: TaxWriting, account_ids: Collection[AccountId], named_sets: DatedSets | Fact, today: date
-    ) -> tuple[tuple[AccountId, Fact], ...]:
-        """Let accounts whose whole history is on record stand where the ledger says, each with its household.
-
-        Returns:
-            Those of which no ledger can be made yet, with why not: what was recorded stays, as more of it may come.
-        """
-        until = await session.records.complete_until(account_ids)
-        if not until:
-            return ()
-        unsettled: list[tuple[AccountId, Fact]] = []
-        if isinstance(named_sets, Fact):
-            return tuple((each, named_sets) for each in sorted(until))
-        book = law_book(await session.laws.versions())
-        # Whatever changes accounts takes turns with booking.
-        await session.books.lock_stream()
-        of_households = await with_households(session.books, until.keys())
-        for group in of_households:
-            law = LAW_OF_CURRENCY.get(group[0].currency)
-            if law is None:
-                continue
-            owners = {each.account_id: Owner.TAXPAYER for each in group}
-            known = await loaded(session.books, session.records, owners, {})
-            try:
-                history = known.history(named_sets, law, today)
-                found = await asyncio.to_thread(standings, known.accounts, history, law, book, today, known.kinds)
-            except (Invalid, SoldMoreThanHeld) as fact:
-                unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
-                continue
-            await session.records.stand([each for each in found if each.account_id in until])
-        return tuple(unsettled)
-
     async def list_events(
         self, which: EventFilter, after: tuple[date, str] | None, limit: int
     ) -> Sequence[RecordedEvent]:
@@ -250,13 +214,13 @@ class TaxApp:
             known = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions(), law_time)
-        today = self.clock.now().date()
+        today, until = self.today(), self.known_until()
         asked = policy_sets or PolicySets(self.policy, sorted(owners))
         named_sets = await asked.of(owners, known.sale_days)
 
         def assessed() -> Ledger:
             in_force = book.under(rules).with_kinds(known.kinds)
-            history = in_force.settled(known.history(named_sets, LAWS[rules.code], today))
+            history = in_force.settled(known.history(named_sets, LAWS[rules.code], until))
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,
@@ -288,7 +252,7 @@ class TaxApp:
             raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
         quotes = {} if found is None else found.quotes
         prices = {str(instrument_id): quote.price for instrument_id, quote in quotes.items()}
-        day = self.clock.now().date() if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        day = self.today() if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
         policy_sets = PolicySets(self.policy, sorted({name for each in taxpayers for name in each.owners}))
         for each in taxpayers:
             try:
@@ -329,7 +293,7 @@ class TaxApp:
 
         def compared() -> Comparison:
             in_force = book.under(rules).with_kinds(known.kinds)
-            recorded = known.history(named_sets, LAWS[rules.code], self.clock.now().date())
+            recorded = known.history(named_sets, LAWS[rules.code], self.known_until())
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.

@@ -55,9 +55,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class YearEndApp:
-    """Assesses the years of many taxpayers. `clock` is the computer's, also beside a market that is replayed."""
+    """Assesses the years of many taxpayers. `clock` is the computer's, `market_clock` that of a market's replay too."""
 
     clock: Clock
+    market_clock: Clock
     read: Callable[[], AbstractAsyncContextManager[TaxReading]]
     policy: PolicyDocuments
     solver: YearEndSolver
@@ -74,9 +75,10 @@ class YearEndApp:
         if found is None and price_set_id is not None:
             raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
         quotes = {} if found is None else found.quotes
-        today = self.clock.now().date()
+        today = self.market_clock.now().astimezone(EXCHANGE_ZONE).date()
+        until = max(today, self.clock.now().date())
         day = today if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
-        return Filing(tax_year, day, today, {str(name): quote.price for name, quote in quotes.items()}, law)
+        return Filing(tax_year, day, until, {str(name): quote.price for name, quote in quotes.items()}, law)
 
     async def answered(self, filing: Filing, named: Sequence[Named]) -> Sequence[Answered]:
         """Return the year-end of each of at most `TOGETHER_MAX` taxpayers, in order, or why there is none.

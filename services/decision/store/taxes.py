@@ -94,6 +94,15 @@ class PostgresTaxRecords:
             query = query.where(tuple_(tax_event.c.day, tax_event.c.event_id) > tuple_(*map(literal, after)))
         return [_recorded(row) for row in await self.connection.execute(query)]
 
+    async def standing_years(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[str, int]]:
+        """Return the currency of accounts and the tax year in which they stand; absent where no ledger says."""
+        rows = await self.connection.execute(
+            select(account.c.account_id, account.c.currency, account.c.carried_year).where(
+                _among(account.c.account_id, account_ids), account.c.carried_year.is_not(None)
+            )
+        )
+        return {AccountId(row.account_id): (row.currency, row.carried_year) for row in rows}
+
     async def stand(self, standings: Sequence[Standing]) -> None:
         """Let accounts stand where the ledger says."""
         for each in standings:

@@ -101,7 +101,7 @@ async def service(decision_database, tmp_path):
     book = BookApp(sessions.view, sessions.ledger, execution, SystemClock(), market_clock)
     taxes = TaxSessions(database)
     policy = FakePolicy()
-    tax = TaxApp(SystemClock(), taxes.read, taxes.begin, policy)
+    tax = TaxApp(SystemClock(), market_clock, taxes.read, taxes.begin, policy)
     laws = TaxLawApp(SystemClock(), TaxLawSessions(database).begin)
     prices = PriceApp(sessions.prices, sessions.market, SystemClock(), market_clock)
     servicers = [
@@ -111,7 +111,7 @@ async def service(decision_database, tmp_path):
         Servicer(
             "evenkeel.decision.v1.YearEndService",
             add_YearEndServiceServicer_to_server,
-            YearEndServicer(YearEndApp(SystemClock(), taxes.read, policy, InThisProcess())),
+            YearEndServicer(YearEndApp(SystemClock(), market_clock, taxes.read, policy, InThisProcess())),
         ),
     ]
     server = Server(settings, servicers=servicers, database=database, package="services.decision")

@@ -11,16 +11,22 @@ from evenkeel.decision.v1 import run_service_pb2 as run_pb
 from evenkeel.decision.v1.batch_service_pb2_grpc import BatchServiceStub
 from evenkeel.decision.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
 from evenkeel.decision.v1.run_service_pb2_grpc import RunServiceStub, add_RunServiceServicer_to_server
+from evenkeel.decision.v1.tax_service_pb2_grpc import TaxServiceStub, add_TaxServiceServicer_to_server
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.api.batches import NAME as BATCHES
 from services.decision.api.batches import BatchServicer, add_batch_servicer
 from services.decision.api.operations import PERMISSIONS, RunOperations
 from services.decision.api.plans import PlanServicer
 from services.decision.api.runs import RunServicer
+from services.decision.api.taxes import TaxServicer
 from services.decision.app.batches import BatchApp
 from services.decision.app.comparing import ComparisonApp
+from services.decision.app.tax_laws import TaxLawApp
+from services.decision.app.taxes import TaxApp
 from services.decision.domain.bulk.batch_check import check as check_batch
 from services.decision.domain.bulk.batching import decide_batch
+from services.decision.store.tax_laws import TaxLawSessions
+from services.decision.store.taxes import TaxSessions
 from services.runtime.client import connect
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
@@ -65,6 +71,9 @@ class Running:
     def operations(self, subject="erin", role="platform_engineer"):
         return OperationsStub(self._channel(subject, role))
 
+    def taxes(self, subject="eve", role="platform_engineer"):
+        return TaxServiceStub(self._channel(subject, role))
+
     async def started(self, *account_ids, **fields):
         operation = await self.runs().StartRun(
             run_pb.StartRunRequest(request_id=a_request_id(), account_ids=account_ids, **fields)
@@ -88,7 +97,7 @@ async def serving(decision_database, tmp_path):
     issuer = TokenIssuer.at(tmp_path / "issuer")
     settings = decision_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, database_pool_size=8)
     database = Database(settings)
-    world = World(database)
+    world, taxes = World(database), TaxSessions(database)
     servicers = [
         Servicer(
             "evenkeel.decision.v1.RunService",
@@ -99,6 +108,14 @@ async def serving(decision_database, tmp_path):
             "evenkeel.decision.v1.PlanService",
             add_PlanServiceServicer_to_server,
             PlanServicer(world.plans, world.previews, world.explanations, world.preview_errors),
+        ),
+        Servicer(
+            "evenkeel.decision.v1.TaxService",
+            add_TaxServiceServicer_to_server,
+            TaxServicer(
+                TaxApp(world.clock, world.market_clock, taxes.read, taxes.begin, world.policy),
+                TaxLawApp(world.clock, TaxLawSessions(database).begin),
+            ),
         ),
         Servicer(BATCHES, add_batch_servicer, BatchServicer(BatchApp(InThisProcess(), "columns/1"))),
         Servicer(

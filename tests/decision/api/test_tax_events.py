@@ -248,7 +248,7 @@ async def test_a_plan_s_purchases_are_on_their_way_until_they_are_booked(running
     held = await running.held_plan()
     plan = (await running.plans().GetPlan(plan_pb.GetPlanRequest(plan_id=held.plan_id))).plan
     sessions = TaxSessions(running.world.database)
-    taxes = TaxApp(SystemClock(), sessions.read, sessions.begin, running.world.policy)
+    taxes = TaxApp(SystemClock(), running.world.market_clock, sessions.read, sessions.begin, running.world.policy)
 
     found = await taxes.ledger({"a1": Owner.TAXPAYER}, UnitedStatesYear(), 2024, {})
     buys = {

@@ -10,13 +10,12 @@ from sqlalchemy import select
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.domain.tax.laws import LAWS
-from services.runtime.clock import SystemClock
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import book_requests, price_request
-from tests.decision.books import CLOSE, a_header, an_account, lot
+from tests.decision.books import CLOSE, MORNING, a_header, an_account, lot
 
-# Ledgers stand in the year of the computer's clock.
-THIS_YEAR = SystemClock().now().year
+# Ledgers stand in the year of the market's clock.
+THIS_YEAR = MORNING.year
 BAD = grpc.StatusCode.INVALID_ARGUMENT
 US = {"united_states": {"filing_status": "FILING_STATUS_SINGLE", "ordinary_income": {"value": "100000"}}}
 
@@ -105,8 +104,8 @@ async def test_a_recorded_history_makes_lots_forms_and_what_was_carried(taxes):
 async def test_plans_reckon_with_the_gains_and_the_unused_losses_of_the_ledger(service, taxes):
     done = await taxes.RecordTaxEvents(
         record(
-            bought("b1", "2022-03-01", 10, 200_000),
-            sold("s1", "2022-06-01", 10, 2000),
+            bought("b1", "2019-03-01", 10, 200_000),
+            sold("s1", "2019-06-01", 10, 2000),
             bought("b2", f"{THIS_YEAR}-01-02", 10, 1000),
             sold("s2", f"{THIS_YEAR}-01-05", 5, 800),
             **COMPLETE,
@@ -116,19 +115,19 @@ async def test_plans_reckon_with_the_gains_and_the_unused_losses_of_the_ledger(s
 
     async with service.sessions.view() as view:
         (account,) = await view.books.accounts(["a1"], trades_since=date.max)
-    # 198,000 lost in 2022, of which 3,000 a year were taken off other income since.
-    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2022), 0)
+    # 198,000 lost in 2019, of which 3,000 a year were taken off other income since.
+    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2019), 0)
     assert account.gains(LAWS["US"].planning.tax_year, THIS_YEAR) == (300, 0)
     # The next snapshot says what it says of gains, and nothing of what is carried.
     later = a_header(as_of_time=CLOSE + timedelta(hours=1))
     await service.books().IngestBook(iter(book_requests((an_account("a1"),), header=later)))
     async with service.sessions.view() as view:
         (account,) = await view.books.accounts(["a1"], trades_since=date.max)
-    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2022), 0)
+    assert account.carried(THIS_YEAR) == (198_000 - 3000 * (THIS_YEAR - 2019), 0)
 
 
 async def test_an_account_of_which_no_ledger_can_be_made_is_named(taxes):
-    done = await taxes.RecordTaxEvents(record(sold("s1", "2024-03-01", 1, 100), **COMPLETE))
+    done = await taxes.RecordTaxEvents(record(sold("s1", "2022-03-01", 1, 100), **COMPLETE))
 
     (unsettled,) = done.unsettled
     assert (unsettled.account_id, unsettled.reason) == ("a1", "TAX_HISTORY_INCOMPLETE")
@@ -255,7 +254,7 @@ async def test_an_event_that_cannot_be_is_refused_by_name_and_nothing_is_kept(ta
 
 
 async def test_what_was_never_bought_is_refused_when_the_ledger_is_asked_for(taxes):
-    await taxes.RecordTaxEvents(record(sold("s1", "2024-03-01", 1, 100), **COMPLETE))
+    await taxes.RecordTaxEvents(record(sold("s1", "2022-03-01", 1, 100), **COMPLETE))
 
     async with refused(grpc.StatusCode.FAILED_PRECONDITION, "TAX_HISTORY_INCOMPLETE"):
         await taxes.GetTaxLedger(ledger())

@@ -32,6 +32,7 @@ from services.decision.app.previewing import PreviewApp
 from services.decision.app.prices import PriceApp
 from services.decision.app.runs import RunApp, RunWish
 from services.decision.app.submitting import Submitting
+from services.decision.app.tax_standing import StandingApp
 from services.decision.app.valuing import Valuing
 from services.decision.clients.execution import GrpcExecution
 from services.decision.clients.policy import overlaid_policy, read_policy
@@ -49,6 +50,7 @@ from services.decision.domain.withdrawing import largest_withdrawals
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.previews import PreviewSessions
 from services.decision.store.sessions import DecisionStore, PlansOfBooks
+from services.decision.store.taxes import TaxSessions
 from services.decision.store.values import ValueSessions
 from services.kernel.canonical import content_hash
 from services.kernel.clock import FixedClock
@@ -359,7 +361,11 @@ class World:
             self.policy,
             ENGINE,
         )
-        self.previews = PreviewApp(self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD")
+        taxes = TaxSessions(database)
+        self.standing = StandingApp(taxes.read, taxes.begin, self.policy)
+        self.previews = PreviewApp(
+            self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD", self.standing
+        )
         self.impacts = ImpactApp(self.store.read, self.policy, self.solver)
         self.explanations = ExplainApp(self.store.read, self.solver, self.policy)
         kept = PreviewSessions(database)
@@ -370,7 +376,9 @@ class World:
         """Make the stages anew: they keep nothing, all is in rows."""
         begin, read = self.store.begin, self.store.read
         tracing = NoTracing()
-        self.pinning = Pinning(begin, read, self.clock, self.policy, self.solver, tracing, self.changes, LEASE)
+        self.pinning = Pinning(
+            begin, read, self.clock, self.policy, self.solver, tracing, self.changes, LEASE, self.standing
+        )
         self.deciding = Deciding(begin, read, self.clock, self.policy, self.solver, tracing, self.changes, LEASE)
         self.submitting = Submitting(begin, self.clock, self.market_clock, self.execution, tracing, self.changes, LEASE)
         self.following = Following(begin, read, self.clock, self.execution, tracing, self.changes)

@@ -281,7 +281,8 @@ def standings(
         history: Of the accounts.
         law: By which they are taxed.
         book: The amounts in force.
-        today: The year so far is until then.
+        today: The year so far is until then, with what was traded until then and settles later; what is on record
+            of later days is not known yet.
         kinds: What assets are to the law; one that is missing is `OTHER`.
 
     Raises:
@@ -291,7 +292,7 @@ def standings(
     taxed = [each for each in accounts if not history.account[each.account_id].sheltered]
     year = law.planning.tax_year(today)
     in_force = book.under(law.assessing).with_kinds(kinds or {})
-    history = in_force.settled(history)
+    history = in_force.settled(history).until(known_until(accounts, today, settled=law.by_settlement))
     rules = in_force.carried_into(history, year)
     assessment = rules.assess(history, year)
     lines = [line.amount for line in rules.brought_forward()]
