@@ -77,7 +77,7 @@ class Quiet:
 
 def group_commit() -> Sequence[Result]:
     """Measure one event each from 256 callers, against a transaction each under a row lock."""
-    return _as_the_service_runs(_group_commit())
+    return as_the_service_runs(_group_commit())
 
 
 async def _group_commit() -> Sequence[Result]:
@@ -188,7 +188,7 @@ def _of_an_order(number: int) -> Event:
     return replace(event, subjects={**event.subjects, "account": account})
 
 
-def _as_the_service_runs(measuring: Coroutine[object, object, Sequence[Result]]) -> Sequence[Result]:
+def as_the_service_runs(measuring: Coroutine[object, object, Sequence[Result]]) -> Sequence[Result]:
     """Measure on the loop that the service runs on, with garbage looked for as seldom as there."""
     gc.collect()
     gc.freeze()

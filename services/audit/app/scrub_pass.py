@@ -31,9 +31,9 @@ from services.audit.domain.signed_note import VerifierKey
 from services.audit.domain.stretch import Clean, Suspicion
 from services.audit.domain.tiles import RightEdge, TileId
 
-# Entries of a stretch: a second's work or less, and so much longer than asking for it takes. Fewer than the least are
+# Entries of a stretch: some seconds' work or less, and far longer than asking for it takes. Fewer than the least are
 # followed one by one.
-STRETCH_ENTRIES = 1 << 17
+STRETCH_ENTRIES = 1 << 18
 STRETCH_ENTRIES_MIN = 4_096
 # Commits that are looked up together.
 _STEP_COMMITS = 1_000

@@ -84,7 +84,9 @@ def _plainly(body: bytes) -> Entry | None:
             return None
         if type(trace_parent) is not str or not {str}.issuperset(map(type, subjects.values())):
             return None
-        if not exact((data,)) or not _EVENT_ID.fullmatch(event_id) or not _traced(trace_parent):
+        if not (_PLAIN.issuperset(map(type, data.values())) or exact((data,))):
+            return None
+        if not _EVENT_ID.fullmatch(event_id) or not _traced(trace_parent):
             return None
         occurred_time, recorded_time = _instant(occurred), _instant(recorded)
     except (KeyError, TypeError, ValueError):

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import uvloop
 from asyncpg import Connection as Driver
 
 from services.audit.domain.cosignature import WitnessKey
@@ -34,8 +35,8 @@ from services.runtime.settings import ServiceSettings
 
 # Entries of a step, which is in memory at once, and of those the bodies that are copied together: the longest are
 # 64 KiB.
-STEP_ENTRIES = 8_192
-BODIES_TOGETHER = 2_048
+STEP_ENTRIES = 16_384
+BODIES_TOGETHER = 4_096
 # Checkpoints that are read together; a log that nobody shares has one for each entry.
 _CHECKPOINTS_TOGETHER = 1_000
 
@@ -235,7 +236,8 @@ def serve(
     os.nice(niceness)
     # Bodies become some hundred thousand objects without a cycle among them, which would be looked for again and again.
     gc.disable()
-    asyncio.run(_answer(connection, settings, trusted, log))
+    # Rows come in thousands of small pieces, each of which wakes the loop.
+    uvloop.run(_answer(connection, settings, trusted, log))
 
 
 async def _answer(

@@ -1,12 +1,14 @@
 """What PostgreSQL must do beyond the contract: refuse every change, and survive its own end."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from services.audit.app import Sequencer
+from services.audit.app.sequencer import BATCH_EVENTS_MAX
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
@@ -100,6 +102,22 @@ async def test_every_row_follows_from_the_bodies(database, owner):
 
     assert len(await check_log(PostgresReader(database))) == 347
     await check_tables(owner)
+
+
+async def test_where_entries_with_a_term_stand_is_read_from_the_index_alone_and_a_full_commit_fits(database, owner):
+    async with Running(database) as running:
+        await running.sequencer.append(some_events(BATCH_EVENTS_MAX))
+    await owner.execute("vacuum analyze audit.posting")
+    await owner.execute("set enable_seqscan = off; set enable_bitmapscan = off")
+
+    plan = await owner.fetch(
+        "explain select start, positions from audit.posting where term = 1 and start > 0 and start < 9 order by start"
+    )
+
+    assert {each for (row,) in plan for each in re.findall(r"Index (?:Only )?Scan|Seq Scan", row)} == {
+        "Index Only Scan"
+    }
+    assert await owner.fetchval("select max(octet_length(positions)) from audit.posting") == 2 * BATCH_EVENTS_MAX
 
 
 async def test_where_entries_are_said_to_be_is_never_believed(database, superuser):
