@@ -324,6 +324,19 @@ reconciliation_break = Table(
     Column("note", Text, nullable=False),
 )
 
+# Wishes to undo what was crossed, by the selling block. Done when there is an approver.
+uncross = Table(
+    "uncross",
+    metadata,
+    Column("sell_block_id", Text, primary_key=True),
+    Column("buy_block_id", Text, nullable=False),
+    Column("proposer", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("propose_time", _TIME, nullable=False),
+    Column("approver", Text, nullable=False),
+    Column("approve_time", _TIME),
+)
+
 # What a custodian said of an account last, by trade date.
 custodian_account = Table(
     "custodian_account",

@@ -55,6 +55,7 @@ class State:
     custodians: dict = field(default_factory=dict)
     instructions: dict = field(default_factory=dict)
     closes: dict = field(default_factory=dict)
+    uncrosses: dict = field(default_factory=dict)
     values: dict = field(default_factory=dict)
     stream: list = field(default_factory=list)
     events: list = field(default_factory=list)
@@ -698,6 +699,12 @@ class MemoryLedger:
     async def instructions(self, block_ids):
         found = [each for each in self.state.instructions.values() if each.block_id in block_ids]
         return sorted(found, key=lambda each: (each.create_time, each.allocation_id))
+
+    async def uncross(self, sell_block_id):
+        return self.state.uncrosses.get(sell_block_id)
+
+    async def put_uncross(self, uncross):
+        self.state.uncrosses[uncross.sell_block_id] = uncross
 
     async def instruction(self, allocation_id):
         return self.state.instructions.get(allocation_id)

@@ -139,6 +139,8 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
             out.print(f"turns the fills of {found.leg_of_block_id}", highlight=False)
         if found.crossed_block_id:
             out.print(f"crossed with opposite orders of other clients: {found.crossed_block_id}", highlight=False)
+        if response.HasField("uncross"):
+            out.print(_uncross(response.uncross), highlight=False)
         fills = table("Fills", "execution", ">units", ">price", ">fees", "time")
         for fill in response.fills:
             fills.add_row(
@@ -172,6 +174,28 @@ def instruct_again(
     show(context, response, lambda: out.print(f"it is told as {response.instruction.allocation_id}", highlight=False))
 
 
+@blocks.command("uncross")
+def propose_uncross(
+    context: typer.Context,
+    block: Annotated[str, typer.Argument(help="Id of either block of a cross.")],
+    reason: Annotated[str, typer.Option(help="What was wrong with it.")],
+) -> None:
+    """Ask for a cross to be undone, both sides together; another person must approve."""
+    request = pb.ProposeUncrossRequest(request_id=new_request_id(), block_id=block, reason=reason)
+    response = call(context, "trader", lambda services: services.execution.ProposeUncross(request))
+    show(context, response, lambda: out.print(_uncross(response.uncross), highlight=False))
+
+
+@blocks.command("approve-uncross")
+def approve_uncross(
+    context: typer.Context, block: Annotated[str, typer.Argument(help="Id of either block of a cross.")]
+) -> None:
+    """Approve that a cross is undone, as somebody other than who asked for it."""
+    request = pb.ApproveUncrossRequest(request_id=new_request_id(), block_id=block)
+    response = call(context, "risk_officer", lambda services: services.execution.ApproveUncross(request))
+    show(context, response, lambda: out.print(_uncross(response.uncross), highlight=False))
+
+
 @blocks.command("allocation")
 def show_allocation(
     context: typer.Context, allocation: Annotated[str, typer.Argument(help="Id of an allocation.")]
@@ -199,6 +223,13 @@ def show_allocation(
         out.print(rows)
 
     show(context, response, readable)
+
+
+def _uncross(found: pb.Uncross) -> str:
+    what = f"{found.sell_block_id} and {found.buy_block_id}"
+    if found.approver:
+        return f"{found.approver} had the cross of {what} undone, as {found.proposer} asked: {found.reason}"
+    return f"{found.proposer} wants the cross of {what} undone, and waits for another person: {found.reason}"
 
 
 def _more(token: str) -> None:

@@ -17,6 +17,7 @@ APPROVAL_KINDS: Mapping[str, str | None] = MappingProxyType(
         "policy.change.approved": "author",
         "decision.plan.approved": None,
         "execution.trading.resumed": "halted_by",
+        "execution.block.uncrossed": "proposer",
         "execution.fix.reset_approved": "proposer",
         # In the log `records`: classes, disposals, erasures, the ends of holds.
         "audit.records.decided": "proposer",

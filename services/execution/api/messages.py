@@ -9,6 +9,7 @@ from google.type import money_pb2
 from evenkeel.common.v1 import values_pb2
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from services.execution.app.cost_report import CostLine, GroupBy, predicted_of, shortfall_of
+from services.execution.app.ledger_uncrosses import Uncross
 from services.execution.app.records import (
     AllocationDetail,
     AllocationRecord,
@@ -168,6 +169,20 @@ def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
         ],
         allocations=[allocation_message(each) for each in detail.allocations],
         instructions=[instruction_message(each) for each in detail.instructions],
+        uncross=None if detail.uncross is None else uncross_message(detail.uncross),
+    )
+
+
+def uncross_message(each: Uncross) -> pb.Uncross:
+    """Return the message of a wish to undo a cross."""
+    return pb.Uncross(
+        sell_block_id=each.sell_block_id,
+        buy_block_id=each.buy_block_id,
+        proposer=each.proposer,
+        reason=each.why,
+        propose_time=instant_message(each.propose_time),
+        approver=each.approver,
+        approve_time=None if each.approve_time is None else instant_message(each.approve_time),
     )
 
 

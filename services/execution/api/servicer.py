@@ -26,6 +26,7 @@ from services.execution.api.messages import (
     order_message,
     report_message,
     scope_of,
+    uncross_message,
 )
 from services.execution.api.plans import PlanReader, result_message
 from services.execution.app import ExecutionApp
@@ -175,6 +176,15 @@ class ExecutionServicer(ExecutionServiceServicer):
         )
         self.reported.ring()
         return pb.InstructAllocationResponse(instruction=instruction_message(again))
+
+    async def ProposeUncross(self, request: pb.ProposeUncrossRequest, context: _Context) -> pb.ProposeUncrossResponse:
+        wish = await self.app.uncrossing.propose(BlockId(request.block_id), by=caller_name(), why=request.reason)
+        return pb.ProposeUncrossResponse(uncross=uncross_message(wish))
+
+    async def ApproveUncross(self, request: pb.ApproveUncrossRequest, context: _Context) -> pb.ApproveUncrossResponse:
+        done = await self.app.uncrossing.approve(BlockId(request.block_id), by=caller_name())
+        self.reported.ring()
+        return pb.ApproveUncrossResponse(uncross=uncross_message(done))
 
     async def IngestCustodianStatement(
         self, request: pb.IngestCustodianStatementRequest, context: _Context

@@ -12,6 +12,7 @@ from services.execution.app.reconciling import Reconciling
 from services.execution.app.scheduling import Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
+from services.execution.app.uncrossing import Uncrossing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class ExecutionApp:
     trading: Trading
     reconciling: Reconciling
     queries: Queries
+    uncrossing: Uncrossing
 
     async def step(self) -> int:
         """Do once everything that waits to be done, and return how much was done; 0 means nothing is left for now.

@@ -13,6 +13,7 @@ from typing import Protocol
 from services.execution.app.ledger_breaks import BreakLedger
 from services.execution.app.ledger_checks import CheckLedger
 from services.execution.app.ledger_instructions import InstructionLedger
+from services.execution.app.ledger_uncrosses import UncrossLedger
 from services.execution.app.records import (
     AllocationId,
     AllocationRecord,
@@ -104,7 +105,7 @@ class ShortPlan:
     waiting: tuple[OrderRecord, ...]
 
 
-class Ledger(CheckLedger, InstructionLedger, BreakLedger, Protocol):
+class Ledger(CheckLedger, InstructionLedger, BreakLedger, UncrossLedger, Protocol):
     """Execution's record within one transaction: all of it is written, or none."""
 
     async def lock(self) -> None:

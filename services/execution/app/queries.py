@@ -1,6 +1,6 @@
 """Answers what became of things: orders, blocks, the stream of reports, costs, and breaks with the venue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.execution.app.cost_report import CostLine, CostReport, GroupBy
@@ -19,6 +19,7 @@ from services.execution.app.venue_breaks import venue_breaks
 from services.execution.app.venue_port import VenuePort
 from services.execution.domain.errors import AllocationNotFound, BlockNotFound, OrderNotFound
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.words import Side
 from services.kernel.clock import Clock
 from services.kernel.ids import BlockId, OrderId, RunId
 
@@ -66,6 +67,10 @@ class Queries:
         """
         async with self.begin() as ledger:
             found = await ledger.block(block_id)
+            if found is not None and found.record.crossed_block_id is not None:
+                sold = found.record.block.terms.side is Side.SELL
+                name = block_id if sold else found.record.crossed_block_id
+                found = replace(found, uncross=await ledger.uncross(name))
         if found is None:
             raise BlockNotFound(f"block {block_id} does not exist", block_id=block_id)
         return found

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
 
+from services.execution.app.ledger_uncrosses import Uncross
 from services.execution.app.venue_port import InstructionState
 from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Piece, Terms
@@ -375,8 +376,12 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class BlockDetail:
-    """A block with what each order got, as it counts now, and what the venue was told of it, oldest first."""
+    """A block with what each order got, as it counts now, and what the venue was told of it, oldest first.
+
+    `uncross` is the wish to undo it, where it was crossed.
+    """
 
     record: BlockRecord
     allocations: tuple[AllocationRecord, ...]
     instructions: tuple[InstructionRecord, ...] = ()
+    uncross: Uncross | None = None

@@ -57,6 +57,24 @@ class SelfResume(Denied):
     reason = "SELF_RESUME"
 
 
+class BlockNotCrossed(Rejected):
+    """The block was sent to a venue, so there is no cross to undo."""
+
+    reason = "BLOCK_NOT_CROSSED"
+
+
+class UncrossNotFound(NotFound):
+    """Nobody asked for this cross to be undone."""
+
+    reason = "UNCROSS_NOT_FOUND"
+
+
+class SelfUncross(Denied):
+    """Who asked for a cross to be undone cannot approve it: another person must."""
+
+    reason = "SELF_UNCROSS"
+
+
 class FillNotFound(NotFound):
     """No fill was reported under this id."""
 

@@ -21,6 +21,7 @@ from services.execution.app.reconciling import Reconciling
 from services.execution.app.scheduling import ScheduleRules, Scheduling
 from services.execution.app.sending import Sending
 from services.execution.app.trading import Trading
+from services.execution.app.uncrossing import Uncrossing
 from services.execution.app.venue_port import VenuePort
 from services.execution.config import ExecutionSettings
 from services.execution.main.rules import desk_of, hours_of, limits_of, protecting_of, read_keys, routing_of
@@ -163,6 +164,14 @@ def build_app(
             converting=Converting(clock, market_clock, hours, routing, limits.price_age_max, settings.price_collar_bps),
         ),
         instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock, exchange=hours.exchange),
+        uncrossing=Uncrossing(
+            begin=begin,
+            trace=trace,
+            clock=clock,
+            market_clock=market_clock,
+            funding=funding,
+            exchange=hours.exchange,
+        ),
         trading=Trading(
             begin=begin,
             trace=trace,

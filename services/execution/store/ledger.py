@@ -11,12 +11,13 @@ from services.execution.store.dangling import DanglingRows
 from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
 from services.execution.store.stream import Stream
+from services.execution.store.uncrosses import Uncrosses
 from services.kernel.events import Event
 from services.runtime.database import Database, Transaction
 from services.runtime.write_behind import WriteBehind
 
 
-class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows):
+class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows, Uncrosses):
     """Execution's record within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:

@@ -50,6 +50,7 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     "trader": _READ_BUSINESS
     | {
         "execution.break.write",
+        "execution.cross.undo.propose",
         "execution.fix.read",
         "execution.fix.reset.propose",
         "execution.halt",
@@ -58,6 +59,7 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     "risk_officer": _READ_BUSINESS
     | {
         "decision.preview",
+        "execution.cross.undo.approve",
         "execution.fix.read",
         "execution.fix.reset.approve",
         "execution.halt",

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from uuid import uuid4
 
+import grpc
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
@@ -10,7 +11,7 @@ from evenkeel.execution.v1 import sandbox_service_pb2 as sandbox
 from evenkeel.execution.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from services.execution.domain.words import Side
 from services.runtime.wire import decimal_column, instant_message
-from tests.execution.api.conftest import ingest_request
+from tests.execution.api.conftest import ingest_request, refused
 from tests.execution.builders import NOON, a_plan, a_trade
 
 
@@ -49,6 +50,33 @@ async def test_clients_who_agreed_cross_and_the_blocks_name_each_other(start):
     assert (one.crossed_block_id, other.crossed_block_id) == (other.block_id, one.block_id)
     assert (one.venue_id, one.state) == ("internal", pb.Block.STATE_FILLED)
     assert (line.crossed_value, money(line.fees)) == (line.traded_value, ("USD", 0))
+    assert (await trader.ListBreaks(pb.ListBreaksRequest())).breaks == []
+
+
+async def test_a_cross_is_undone_by_two_persons_through_the_service(start):
+    execution = await start(crossing=True)
+    await execution.market(VTI=100)
+    buyer = a_plan(a_trade(), plan="plan-1", account="acc-1", crossing=True)
+    await execution.submit(buyer, a_plan(a_trade(side=Side.SELL), plan="plan-2", account="acc-2", crossing=True))
+    told = await execution.closed(2)
+    block_id = told[0].allocation.block_id
+    wish = pb.ProposeUncrossRequest(request_id=str(uuid4()), block_id=block_id, reason="the consent was another's")
+    proposed = (await execution.as_("both-bea").ProposeUncross(wish)).uncross
+    assert (await execution.as_("both-bea").ProposeUncross(wish)).uncross == proposed
+
+    def approve():
+        return pb.ApproveUncrossRequest(request_id=str(uuid4()), block_id=block_id)
+
+    no = await refused(execution.as_("both-bea").ApproveUncross(approve()))
+    assert (no.code, no.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SELF_UNCROSS")
+    done = (await execution.as_("risk-ruth").ApproveUncross(approve())).uncross
+    corrections = await execution.reports(lambda got: len(got) == 2, after=told[-1].position)
+
+    assert (done.proposer, done.approver, done.reason) == ("both-bea", "risk-ruth", "the consent was another's")
+    assert {each.correction.allocation.account_id for each in corrections} == {"acc-1", "acc-2"}
+    assert {each.correction.allocation.quantity.value for each in corrections} == {"0"}
+    trader = execution.as_("trader")
+    assert (await trader.GetBlock(pb.GetBlockRequest(block_id=block_id))).uncross == done
     assert (await trader.ListBreaks(pb.ListBreaksRequest())).breaks == []
 
 

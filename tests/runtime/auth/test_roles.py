@@ -59,6 +59,7 @@ def test_no_role_holds_both(apart):
         ("execution.submit", {"decision_service"}),
         ("audit.append", {"policy_service", "decision_service", "execution_service"}),
         ("execution.resume", {"risk_officer"}),
+        ("execution.cross.undo.approve", {"risk_officer"}),
         # Rules of the tree may ask for the approval of a role; nobody approves what they wrote.
         ("policy.approve", {"policy_approver", "risk_officer", "compliance_officer"}),
         ("policy.profile.write", {"advisor", "client_portal"}),

@@ -234,6 +234,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No allocation instruction has this id."""
     ERROR_REASON_INSTRUCTION_NOT_REJECTED: _ErrorReason.ValueType  # 341
     """The venue did not reject the allocation instruction, or another took its place."""
+    ERROR_REASON_BLOCK_NOT_CROSSED: _ErrorReason.ValueType  # 342
+    """The block was sent to a venue, so there is no cross to undo."""
+    ERROR_REASON_UNCROSS_NOT_FOUND: _ErrorReason.ValueType  # 343
+    """Nobody asked for this cross to be undone."""
+    ERROR_REASON_SELF_UNCROSS: _ErrorReason.ValueType  # 344
+    """Who asked for a cross to be undone cannot approve it."""
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 400
     """No log entry has this index or event id."""
     ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 401
@@ -497,6 +503,12 @@ ERROR_REASON_INSTRUCTION_NOT_FOUND: ErrorReason.ValueType  # 340
 """No allocation instruction has this id."""
 ERROR_REASON_INSTRUCTION_NOT_REJECTED: ErrorReason.ValueType  # 341
 """The venue did not reject the allocation instruction, or another took its place."""
+ERROR_REASON_BLOCK_NOT_CROSSED: ErrorReason.ValueType  # 342
+"""The block was sent to a venue, so there is no cross to undo."""
+ERROR_REASON_UNCROSS_NOT_FOUND: ErrorReason.ValueType  # 343
+"""Nobody asked for this cross to be undone."""
+ERROR_REASON_SELF_UNCROSS: ErrorReason.ValueType  # 344
+"""Who asked for a cross to be undone cannot approve it."""
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 400
 """No log entry has this index or event id."""
 ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 401

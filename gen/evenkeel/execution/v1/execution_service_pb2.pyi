@@ -564,6 +564,56 @@ class AllocationInstruction(_message.Message):
 Global___AllocationInstruction: _TypeAlias = AllocationInstruction  # noqa: Y015
 
 @_typing.final
+class Uncross(_message.Message):
+    """A wish to undo a cross. It is done when it has an approver."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELL_BLOCK_ID_FIELD_NUMBER: _builtins.int
+    BUY_BLOCK_ID_FIELD_NUMBER: _builtins.int
+    PROPOSER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROPOSE_TIME_FIELD_NUMBER: _builtins.int
+    APPROVER_FIELD_NUMBER: _builtins.int
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    sell_block_id: _builtins.str
+    """The block that sold."""
+    buy_block_id: _builtins.str
+    """The block that bought."""
+    proposer: _builtins.str
+    """Who asked for it."""
+    reason: _builtins.str
+    """Why."""
+    approver: _builtins.str
+    """Who approved it; empty before."""
+    @_builtins.property
+    def propose_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was undone; absent before."""
+
+    def __init__(
+        self,
+        *,
+        sell_block_id: _builtins.str = ...,
+        buy_block_id: _builtins.str = ...,
+        proposer: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        propose_time: _timestamp_pb2.Timestamp | None = ...,
+        approver: _builtins.str = ...,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "propose_time", b"propose_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "approver", b"approver", "buy_block_id", b"buy_block_id", "propose_time", b"propose_time", "proposer", b"proposer", "reason", b"reason", "sell_block_id", b"sell_block_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Uncross: _TypeAlias = Uncross  # noqa: Y015
+
+@_typing.final
 class Allocation(_message.Message):
     """An account's part of a block's fills."""
 
@@ -1166,6 +1216,7 @@ class GetBlockResponse(_message.Message):
     FILLS_FIELD_NUMBER: _builtins.int
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    UNCROSS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def block(self) -> Global___Block:
         """The block."""
@@ -1182,6 +1233,10 @@ class GetBlockResponse(_message.Message):
     def instructions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllocationInstruction]:
         """What the venue was told of them, oldest first."""
 
+    @_builtins.property
+    def uncross(self) -> Global___Uncross:
+        """That somebody wants its cross undone, or had it undone; absent for others."""
+
     def __init__(
         self,
         *,
@@ -1189,10 +1244,11 @@ class GetBlockResponse(_message.Message):
         fills: _abc.Iterable[Global___Fill] | None = ...,
         allocations: _abc.Iterable[Global___Allocation] | None = ...,
         instructions: _abc.Iterable[Global___AllocationInstruction] | None = ...,
+        uncross: Global___Uncross | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "uncross", b"uncross"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "block", b"block", "fills", b"fills", "instructions", b"instructions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "block", b"block", "fills", b"fills", "instructions", b"instructions", "uncross", b"uncross"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1874,6 +1930,110 @@ class InstructAllocationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InstructAllocationResponse: _TypeAlias = InstructAllocationResponse  # noqa: Y015
+
+@_typing.final
+class ProposeUncrossRequest(_message.Message):
+    """Request of `ProposeUncross`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BLOCK_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    block_id: _builtins.str
+    """Either block of the cross."""
+    reason: _builtins.str
+    """What was wrong with it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        block_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeUncrossRequest: _TypeAlias = ProposeUncrossRequest  # noqa: Y015
+
+@_typing.final
+class ProposeUncrossResponse(_message.Message):
+    """Response of `ProposeUncross`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNCROSS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uncross(self) -> Global___Uncross:
+        """The wish, which waits for another person."""
+
+    def __init__(
+        self,
+        *,
+        uncross: Global___Uncross | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["uncross", b"uncross"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["uncross", b"uncross"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeUncrossResponse: _TypeAlias = ProposeUncrossResponse  # noqa: Y015
+
+@_typing.final
+class ApproveUncrossRequest(_message.Message):
+    """Request of `ApproveUncross`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BLOCK_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this request; repeating it is harmless."""
+    block_id: _builtins.str
+    """Either block of the cross."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        block_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveUncrossRequest: _TypeAlias = ApproveUncrossRequest  # noqa: Y015
+
+@_typing.final
+class ApproveUncrossResponse(_message.Message):
+    """Response of `ApproveUncross`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNCROSS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uncross(self) -> Global___Uncross:
+        """The wish, done."""
+
+    def __init__(
+        self,
+        *,
+        uncross: Global___Uncross | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["uncross", b"uncross"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["uncross", b"uncross"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveUncrossResponse: _TypeAlias = ApproveUncrossResponse  # noqa: Y015
 
 @_typing.final
 class CustodianAccount(_message.Message):

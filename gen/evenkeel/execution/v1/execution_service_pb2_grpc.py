@@ -101,6 +101,16 @@ class ExecutionServiceStub:
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.SerializeToString,
                 response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.FromString,
                 _registered_method=True)
+        self.ProposeUncross = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/ProposeUncross',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossResponse.FromString,
+                _registered_method=True)
+        self.ApproveUncross = channel.unary_unary(
+                '/evenkeel.execution.v1.ExecutionService/ApproveUncross',
+                request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossRequest.SerializeToString,
+                response_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossResponse.FromString,
+                _registered_method=True)
         self.IngestCustodianStatement = channel.unary_unary(
                 '/evenkeel.execution.v1.ExecutionService/IngestCustodianStatement',
                 request_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.IngestCustodianStatementRequest.SerializeToString,
@@ -255,6 +265,32 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeUncross(self, request, context):
+        """Asks for a cross to be undone, both sides together, because it should not have
+        been. Nothing happens until another person approves it. Asking again returns
+        the first wish unchanged.
+
+        Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `BLOCK_NOT_CROSSED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveUncross(self, request, context):
+        """Approves that a cross is undone, and undoes it: each side is shared out anew as
+        if its fill had been busted, and every account is told what replaces what.
+
+        Idempotent: approving again returns it unchanged.
+
+        Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`, `UNCROSS_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `BLOCK_NOT_CROSSED`; `PERMISSION_DENIED` /
+        `SELF_UNCROSS`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IngestCustodianStatement(self, request, context):
         """Takes a custodian's statement of a day, whole accounts at a time, and compares it
         with our allocations and with what the custodian said before.
@@ -377,6 +413,16 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.InstructAllocation,
                     request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.FromString,
                     response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.SerializeToString,
+            ),
+            'ProposeUncross': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeUncross,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossResponse.SerializeToString,
+            ),
+            'ApproveUncross': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveUncross,
+                    request_deserializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossRequest.FromString,
+                    response_serializer=evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossResponse.SerializeToString,
             ),
             'IngestCustodianStatement': grpc.unary_unary_rpc_method_handler(
                     servicer.IngestCustodianStatement,
@@ -762,6 +808,60 @@ class ExecutionService:
             '/evenkeel.execution.v1.ExecutionService/InstructAllocation',
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationRequest.SerializeToString,
             evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.InstructAllocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeUncross(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/ProposeUncross',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ProposeUncrossResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveUncross(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/evenkeel.execution.v1.ExecutionService/ApproveUncross',
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossRequest.SerializeToString,
+            evenkeel_dot_execution_dot_v1_dot_execution__service__pb2.ApproveUncrossResponse.FromString,
             options,
             channel_credentials,
             insecure,

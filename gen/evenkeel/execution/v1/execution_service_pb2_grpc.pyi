@@ -97,6 +97,24 @@ class ExecutionServiceStub:
     Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
     `INSTRUCTION_NOT_REJECTED`.
     """
+    ProposeUncross: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ProposeUncrossRequest, _execution_service_pb2.ProposeUncrossResponse]
+    """Asks for a cross to be undone, both sides together, because it should not have
+    been. Nothing happens until another person approves it. Asking again returns
+    the first wish unchanged.
+
+    Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `BLOCK_NOT_CROSSED`.
+    """
+    ApproveUncross: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ApproveUncrossRequest, _execution_service_pb2.ApproveUncrossResponse]
+    """Approves that a cross is undone, and undoes it: each side is shared out anew as
+    if its fill had been busted, and every account is told what replaces what.
+
+    Idempotent: approving again returns it unchanged.
+
+    Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`, `UNCROSS_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `BLOCK_NOT_CROSSED`; `PERMISSION_DENIED` /
+    `SELF_UNCROSS`.
+    """
     IngestCustodianStatement: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
     with our allocations and with what the custodian said before.
@@ -196,6 +214,24 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
 
     Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
     `INSTRUCTION_NOT_REJECTED`.
+    """
+    ProposeUncross: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ProposeUncrossRequest, _execution_service_pb2.ProposeUncrossResponse]  # type: ignore[assignment]
+    """Asks for a cross to be undone, both sides together, because it should not have
+    been. Nothing happens until another person approves it. Asking again returns
+    the first wish unchanged.
+
+    Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`; `FAILED_PRECONDITION` /
+    `BLOCK_NOT_CROSSED`.
+    """
+    ApproveUncross: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ApproveUncrossRequest, _execution_service_pb2.ApproveUncrossResponse]  # type: ignore[assignment]
+    """Approves that a cross is undone, and undoes it: each side is shared out anew as
+    if its fill had been busted, and every account is told what replaces what.
+
+    Idempotent: approving again returns it unchanged.
+
+    Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`, `UNCROSS_NOT_FOUND`;
+    `FAILED_PRECONDITION` / `BLOCK_NOT_CROSSED`; `PERMISSION_DENIED` /
+    `SELF_UNCROSS`.
     """
     IngestCustodianStatement: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestCustodianStatementRequest, _execution_service_pb2.IngestCustodianStatementResponse]  # type: ignore[assignment]
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
@@ -371,6 +407,36 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `NOT_FOUND` / `INSTRUCTION_NOT_FOUND`; `FAILED_PRECONDITION` /
         `INSTRUCTION_NOT_REJECTED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ProposeUncross(
+        self,
+        request: _execution_service_pb2.ProposeUncrossRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ProposeUncrossResponse, _abc.Awaitable[_execution_service_pb2.ProposeUncrossResponse]]:
+        """Asks for a cross to be undone, both sides together, because it should not have
+        been. Nothing happens until another person approves it. Asking again returns
+        the first wish unchanged.
+
+        Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`; `FAILED_PRECONDITION` /
+        `BLOCK_NOT_CROSSED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveUncross(
+        self,
+        request: _execution_service_pb2.ApproveUncrossRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ApproveUncrossResponse, _abc.Awaitable[_execution_service_pb2.ApproveUncrossResponse]]:
+        """Approves that a cross is undone, and undoes it: each side is shared out anew as
+        if its fill had been busted, and every account is told what replaces what.
+
+        Idempotent: approving again returns it unchanged.
+
+        Errors: `NOT_FOUND` / `BLOCK_NOT_FOUND`, `UNCROSS_NOT_FOUND`;
+        `FAILED_PRECONDITION` / `BLOCK_NOT_CROSSED`; `PERMISSION_DENIED` /
+        `SELF_UNCROSS`.
         """
 
     @_abc_1.abstractmethod

@@ -20,7 +20,15 @@ ORDER_KINDS = (
 # What changes or ends a block at the venue (SEC 204-2(a)(3): "modification or cancellation").
 _CHANGES = frozenset(
     f"execution.block.{what}"
-    for what in ("held_back", "cancel_wanted", "cancel_sent", "refused_by_venue", "outcome_unknown", "not_at_venue")
+    for what in (
+        "held_back",
+        "cancel_wanted",
+        "cancel_sent",
+        "refused_by_venue",
+        "outcome_unknown",
+        "not_at_venue",
+        "uncrossed",
+    )
 )
 
 

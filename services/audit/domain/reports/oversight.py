@@ -67,6 +67,7 @@ class _Duty:
 _DUTIES = (
     _Duty("policy change", ("policy.change.created", "policy.change.submitted"), ("policy.change.approved",), "change"),
     _Duty("plan", ("decision.run.started",), ("decision.plan.approved",), "run"),
+    _Duty("cross undone", ("execution.block.uncross_proposed",), ("execution.block.uncrossed",), "block"),
     _Duty("FIX session reset", ("execution.fix.reset_proposed",), ("execution.fix.reset_approved",), ""),
     _Duty("trading halt", ("execution.trading.halted",), ("execution.trading.resumed",), ""),
 )
