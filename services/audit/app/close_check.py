@@ -12,7 +12,7 @@ from typing import Protocol
 from services.audit.domain.closing import CloseTree, Closing, Leaf, StoredNumber, account_hash, close_tree, read_closing
 from services.audit.domain.entry import EntryInvalid, parse_entry
 from services.audit.domain.merkle import Unproven
-from services.audit.domain.scrub import Finding, StoredEntry
+from services.audit.domain.stored import Finding, StoredEntry
 
 # Entries whose numbers are read together.
 _STEP_ENTRIES = 5_000

@@ -16,18 +16,9 @@ from services.audit.domain.closing import read_closing
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.entry import EntryInvalid, parse_entry
 from services.audit.domain.merkle import Unproven
-from services.audit.domain.scrub import (
-    Counts,
-    Finding,
-    Part,
-    Posting,
-    Progress,
-    Scrub,
-    StoredCheckpoint,
-    StoredEntry,
-    witness_findings,
-)
+from services.audit.domain.scrub import Progress, Scrub, witness_findings
 from services.audit.domain.signed_note import VerifierKey
+from services.audit.domain.stored import Counts, Finding, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.stretch import Clean, Suspicion
 from services.audit.domain.tiles import RightEdge, TileId
 

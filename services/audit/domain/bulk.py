@@ -19,8 +19,9 @@ from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.glance import Glance
 from services.audit.domain.hashing import parents
 from services.audit.domain.merkle import HASH_BYTES
-from services.audit.domain.scrub import StoredCheckpoint, StoredEntry, witness_findings
+from services.audit.domain.scrub import witness_findings
 from services.audit.domain.signed_note import NoteInvalid, VerifierKey
+from services.audit.domain.stored import StoredCheckpoint, StoredEntry
 from services.audit.domain.stretch import Clean, Keys, Numbers, Step, suspect
 from services.audit.domain.tiles import RightEdge, Tile, TileId
 

@@ -18,7 +18,7 @@ from services.audit.domain.entry import ACCOUNT, EVENT_BYTES_MAX, TRACE_PARENT, 
 from services.audit.domain.json_text import written
 from services.audit.domain.merkle import leaf_hashes
 from services.audit.domain.reading import MEMBERS, STRICT, exact
-from services.audit.domain.scrub import StoredEntry
+from services.audit.domain.stored import StoredEntry
 from services.audit.domain.stretch import Bodies, Keys, Numbers, Step, suspect
 from services.audit.domain.terms import postings_of_columns
 

@@ -13,7 +13,7 @@ from services.audit.domain.entry import EVENT_BYTES_MAX
 from services.audit.domain.hashing import apart, part_hashes
 from services.audit.domain.json_text import written
 from services.audit.domain.scanning import Bytes, Ints
-from services.audit.domain.scrub import StoredEntry
+from services.audit.domain.stored import StoredEntry
 from services.audit.domain.stretch import Keys, Numbers, Postings, Step, suspect
 from services.audit.domain.terms import common_numbers
 

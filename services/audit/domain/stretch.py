@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import NoReturn
 
-from services.audit.domain.scrub import StoredCheckpoint, StoredEntry
+from services.audit.domain.stored import StoredCheckpoint, StoredEntry
 from services.audit.domain.tiles import TILE_HEIGHT, RightEdge, Tile, TileId
 
 

@@ -7,8 +7,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.audit.domain.entry import ACCOUNT, EntryInvalid, parse_entry
 from services.audit.domain.filter import EntryFilter
-from services.audit.domain.scrub import Counts, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.sequencing import Known
+from services.audit.domain.stored import Counts, Part, Posting, StoredCheckpoint, StoredEntry
 from services.audit.domain.stretch import Bodies
 from services.audit.domain.terms import positions, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, TileId, split_hashes, tile_range

@@ -23,8 +23,8 @@ from asyncpg import Connection as Driver
 
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.errors import LogRootMismatch
-from services.audit.domain.scrub import StoredCheckpoint
 from services.audit.domain.signed_note import VerifierKey
+from services.audit.domain.stored import StoredCheckpoint
 from services.audit.domain.stretch import Bodies, Clean, Keys, Postings, Step, Suspicion, tiles_between
 from services.audit.domain.tiles import Tile, TileId
 from services.audit.store.contents import PostgresContents

@@ -16,8 +16,8 @@ from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.columns import Columns
 from services.audit.domain.glance import Glance
 from services.audit.domain.merkle import leaf_hash
-from services.audit.domain.scrub import StoredCheckpoint
 from services.audit.domain.sequencing import Head, grow
+from services.audit.domain.stored import StoredCheckpoint
 from services.audit.domain.stretch import Bodies, Keys, Postings, Step, Suspicion, tiles_between
 from services.audit.domain.terms import postings, postings_of_columns
 from services.audit.domain.tiles import RightEdge

@@ -1,0 +1,98 @@
+"""What compliance and the records officer do with the log by `evenkeel`, against the running services."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.keyboard import Keyboard
+from tests.support.systems import ASKED, on
+
+pytestmark = on(ASKED)
+
+CLASSES = Path(__file__).parents[2] / "docs" / "examples" / "records" / "retention-classes.yaml"
+REASON = ("--reason", "SEC request 12")
+
+
+@pytest.fixture(scope="module")
+def evenkeel(asked_system):
+    """Type a command: `await evenkeel("audit", "list")`."""
+    directory = asked_system.stack.directory
+    return Keyboard(directory, {"EVENKEEL_PROFILE": str(directory / "profile.toml")})
+
+
+async def done(evenkeel, *words):
+    """Type a command that must succeed, and return what it says."""
+    typed = await evenkeel(*words)
+    assert typed.code == 0, (words, typed.out, typed.err)
+    return typed
+
+
+async def test_classes_are_proposed_by_one_person_and_approved_by_another(evenkeel):
+    proposals = (await done(evenkeel, "--json", "records", "propose-classes", str(CLASSES), *REASON)).json
+    first, second = (each["proposal_id"] for each in proposals[:2])
+
+    waiting = await done(evenkeel, "--json", "records", "proposals", "--open")
+    await done(evenkeel, "records", "approve", first)
+    await done(evenkeel, "records", "reject", second, "--comment", "Six years are not ours.")
+
+    assert {first, second} <= {each["proposal_id"] for each in waiting.json["proposals"]}
+    assert [
+        each["class_id"] for each in (await done(evenkeel, "--json", "records", "classes")).json["retention_classes"]
+    ] == ["sec-204-2"]
+    decided = (await done(evenkeel, "--json", "audit", "approvals", "--log", "records")).json["approvals"]
+    assert all(each["independent"] for each in decided)
+
+
+async def test_a_hold_is_placed_at_once_and_ends_by_two(evenkeel):
+    placed = (
+        await done(evenkeel, "--json", "records", "hold", "Case 7", "--about", "account=account-00001", *REASON)
+    ).json
+    hold_id = placed["hold"]["hold_id"]
+    (entry,) = (
+        await done(evenkeel, "--json", "audit", "list", "--about", "account=account-00001", "--count", "1")
+    ).json["entries"]
+
+    kept = (await done(evenkeel, "--json", "records", "retention", str(entry["index"]))).json
+    erased = await evenkeel("records", "erase", "account=account-00001", *REASON)
+    ended = (await done(evenkeel, "--json", "records", "release", hold_id, *REASON)).json
+    await done(evenkeel, "records", "approve", ended["proposal"]["proposal_id"])
+
+    assert [each["hold_id"] for each in kept["holds"]] == [hold_id]
+    assert erased.code != 0
+    assert hold_id not in (await done(evenkeel, "records", "holds")).out
+    assert hold_id in (await done(evenkeel, "--json", "records", "holds", "--released")).out
+
+
+async def test_a_partition_that_is_not_full_is_listed_and_not_destroyed(evenkeel):
+    (first, *_) = (await done(evenkeel, "--json", "records", "partitions")).json["partitions"]
+
+    refused = await evenkeel("records", "dispose", "0", str(first["stop_index"]), *REASON)
+
+    assert refused.code != 0
+
+
+async def test_parts_of_the_log_are_exported_mirrored_and_checked_offline(evenkeel, tmp_path):
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    await done(evenkeel, "audit", "export", str(part), "--kind", "policy.*", "--csv", "--text", *REASON)
+    await done(evenkeel, "audit", "mirror", str(whole))
+    for folder in (part, whole):
+        await done(evenkeel, "audit", "check", str(folder))
+
+    lines = (part / "entries.jsonl").read_text().splitlines()
+    assert {json.loads(line)["kind"].partition(".")[0] for line in lines} == {"policy"}
+    lines[0] = lines[0].replace("policy.", "policz.", 1)
+    (part / "entries.jsonl").write_text("\n".join(lines) + "\n")
+    assert (await evenkeel("audit", "check", str(part))).code == 1
+
+
+async def test_reports_producers_witnesses_and_logs_are_shown(evenkeel, tmp_path):
+    names = [each["name"] for each in (await done(evenkeel, "--json", "audit", "reports")).json["reports"]]
+    await done(evenkeel, "audit", "report", "access", "--csv", str(tmp_path / "access.csv"))
+
+    assert {"order-memorandum", "mifid-transactions", "cat-linkage", "evidence-pack"} <= set(names)
+    assert "carl.compliance" in (tmp_path / "access.csv").read_text()
+    assert "Witnesses of events" in (await done(evenkeel, "audit", "witnesses")).out
+    assert "access" in (await done(evenkeel, "audit", "logs")).out
+    # Its exit code says whether one is silent, which a slow machine may be.
+    assert "execution" in (await evenkeel("audit", "producers")).out
