@@ -21,7 +21,7 @@ from services.decision.api.tax_ledger_messages import (
     taxpayers_of,
     year_message,
 )
-from services.decision.api.tax_messages import history_of, identical_of
+from services.decision.api.tax_messages import CURRENCIES, Exchange, history_of, identical_of
 from services.decision.api.taxpayer_messages import rules_of
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.tax_ports import EventFilter, Taxpayer
@@ -100,6 +100,7 @@ class TaxServicer(TaxServiceServicer):
             request.tax_year,
             identical_of(request.identical),
             law_time_of(request),
+            rates=Exchange.of(request.exchange_rates, CURRENCIES[request.WhichOneof("taxpayer") or ""]).rates,
         )
         return ledger_message(ledger)
 

@@ -18,6 +18,7 @@ from services.decision.domain.tax.assessment.history import (
     Transfer,
 )
 from services.decision.domain.tax.assessment.rows import Redemption
+from services.decision.domain.tax.currencies import DayRates, TaxCurrency
 from services.decision.domain.tax.events import TaxEvent
 from services.decision.domain.tax.laws import Law, check_currencies
 from services.decision.domain.tax.ledger import (
@@ -53,22 +54,29 @@ class Loaded:
         """The days on which something left one of the accounts."""
         return sale_days(self.events, {each.account.account_id: each.trades for each in self.accounts})
 
-    def history(self, named_sets: DatedSets, law: Law, today: date) -> History:
+    def history(self, named_sets: DatedSets, law: Law, today: date, rates: DayRates | None = None) -> History:
         """Return the checked history of the accounts.
 
         Args:
             named_sets: Further sets of identical instruments that policies named, each from its day on.
             law: By which they are taxed.
             today: Nothing later has happened.
+            rates: Of days and currencies into the law's; none when None.
 
         Raises:
-            CurrencyWithoutRate: An account is kept in another currency than the law's.
+            CurrencyWithoutRate: An account is kept in another currency than the law's, and the rate of a day is not
+                known.
             PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
             Invalid: A value of it cannot be.
         """
-        check_currencies(law.code, {each.account_id: each.account.currency for each in self.accounts})
+        kept = {each.account_id: each.account.currency for each in self.accounts}
+        if not rates:
+            check_currencies(law.code, kept)
+        exchange = TaxCurrency(law.currency, kept, rates) if rates else None
         settled = law.by_settlement
-        history = ledger_history(self.accounts, self.events, self.identical, named_sets, settled=settled)
+        history = ledger_history(
+            self.accounts, self.events, self.identical, named_sets, settled=settled, exchange=exchange
+        )
         return history.checked(known_until(self.accounts, today, settled=settled))
 
 

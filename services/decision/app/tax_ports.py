@@ -17,11 +17,11 @@ from services.decision.domain.tax.assessment.history import (
     Owner,
 )
 from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
+from services.decision.domain.tax.differences import Difference
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent
 from services.decision.domain.tax.giving import GiftWish
 from services.decision.domain.tax.ledger import (
     BookedTrade,
-    Difference,
     PendingEffect,
     PendingPurchase,
     Standing,

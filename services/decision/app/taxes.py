@@ -33,10 +33,11 @@ from services.decision.domain.tax.assessment.history import (
     Owner,
 )
 from services.decision.domain.tax.assessment.results import TaxRules
+from services.decision.domain.tax.currencies import DayRates
+from services.decision.domain.tax.differences import differences
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
 from services.decision.domain.tax.laws import LAWS, law_book
 from services.decision.domain.tax.ledger import (
-    differences,
     pending_effects,
 )
 from services.decision.domain.tax.replacements import replacements
@@ -193,6 +194,7 @@ class TaxApp:
         identical: Mapping[str, str],
         law_time: datetime | None = None,
         policy_sets: PolicySets | None = None,
+        rates: DayRates | None = None,
     ) -> Ledger:
         """Return the ledger of a taxpayer's accounts, and the year assessed from it.
 
@@ -203,11 +205,12 @@ class TaxApp:
             identical: By instrument, its set of identical ones, besides what the book and policies say.
             law_time: By the law as it was approved then; as it is now when None.
             policy_sets: Of these accounts and others; asked for when None.
+            rates: For accounts that are kept in another currency than the law's, by day and currency.
 
         Raises:
             AccountNotFound: The book does not have an account.
             Unreachable: Policy, whose sets are needed, does not answer.
-            Invalid: The record contradicts itself, or there are no rules for the year.
+            Invalid: The record contradicts itself, a rate is missing, or there are no rules for the year.
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
@@ -220,7 +223,7 @@ class TaxApp:
 
         def assessed() -> Ledger:
             in_force = book.under(rules).with_kinds(known.kinds)
-            history = in_force.settled(known.history(named_sets, LAWS[rules.code], until))
+            history = in_force.settled(known.history(named_sets, LAWS[rules.code], until, rates))
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
                 history,

@@ -2432,6 +2432,7 @@ class GetTaxLedgerRequest(_message.Message):
     GERMANY_FIELD_NUMBER: _builtins.int
     IDENTICAL_FIELD_NUMBER: _builtins.int
     LAW_TIME_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
     tax_year: _builtins.int
     """The tax year by the year in which it begins."""
     @_builtins.property
@@ -2462,6 +2463,12 @@ class GetTaxLedgerRequest(_message.Message):
     def law_time(self) -> _timestamp_pb2.Timestamp:
         """By the law as it was approved at this instant; as it is now when absent."""
 
+    @_builtins.property
+    def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
+        """For accounts that are kept in another currency than the country's: one row for each day on which something came or
+        went, and for the day of each lot of the snapshot. What was recorded in the country's currency needs none.
+        """
+
     def __init__(
         self,
         *,
@@ -2473,10 +2480,11 @@ class GetTaxLedgerRequest(_message.Message):
         germany: Global___GermanyTaxpayer | None = ...,
         identical: _abc.Iterable[Global___IdenticalAssets] | None = ...,
         law_time: _timestamp_pb2.Timestamp | None = ...,
+        exchange_rates: _abc.Iterable[Global___TaxExchangeRate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "law_time", b"law_time", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "identical", b"identical", "law_time", b"law_time", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "exchange_rates", b"exchange_rates", "germany", b"germany", "identical", b"identical", "law_time", b"law_time", "tax_year", b"tax_year", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015

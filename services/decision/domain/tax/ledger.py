@@ -32,10 +32,12 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.results import Assessment, TaxRules, Term
 from services.decision.domain.tax.assessment.rows import Redemption
+from services.decision.domain.tax.currencies import TaxCurrency
 from services.decision.domain.tax.events import Row, TaxEvent
 from services.decision.domain.tax.laws import Law, LawBook
-from services.decision.domain.tax.redeeming import redeemed, units_held
+from services.decision.domain.tax.redeeming import redeemed
 from services.kernel.ids import AccountId, InstrumentId
+from services.kernel.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def ledger_history(
     identical_from: tuple[tuple[date, Mapping[str, str]], ...] = (),
     *,
     settled: bool = False,
+    exchange: TaxCurrency | None = None,
 ) -> History:
     """Return the history of the accounts.
 
@@ -110,28 +113,28 @@ def ledger_history(
         identical: By instrument, the set of identical instruments that it is in.
         identical_from: Further sets, each from its day on until the next, by day.
         settled: What was booked counts on the day on which it settled, as the law's `by_settlement` says.
+        exchange: Turns amounts into the tax currency; None where every account is kept in it.
 
     Raises:
         PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
+        CurrencyWithoutRate: The rate of a day is not known.
     """
     known = {each.account_id: each for each in accounts}
-    rows = _Rows()
+    rows = _Rows(exchange)
     for each in accounts:
-        begin = rows.acquisitions
-        if each.complete_until is None:
-            begin += _opening_lots(each.opening)
-        for trade in _trades(each, settled=settled):
-            rows.add(trade)
+        begin = () if each.complete_until is not None else _opening_lots(each.opening)
+        for row in (*begin, *_trades(each, settled=settled)):
+            rows.add(row)
     redemptions: dict[str, TaxEvent] = {}
     for event in events:
         account = known.get(event.account_id or "")
         if isinstance(event.row, Redemption):
             redemptions[event.event_id] = event
         elif event.account_id is None or (account is not None and account.counts(event.row.day)):
-            rows.add(event.row)
+            rows.add(event.row, event.sent_amount)
     assets = {each.asset for each in rows.acquisitions}
     assets |= {each.asset for each in rows.disposals} | {each.asset for each in rows.receipts}
-    currency = accounts[0].account.currency if accounts else ""
+    currency = exchange.currency if exchange else accounts[0].account.currency if accounts else ""
     # What a merger paid matters to those who had some of it.
     rows.reorganizations = _concerned(rows.reorganizations, assets)
     paid = {(each.row.asset, each.row.day): each for each in events if each.paid}
@@ -162,6 +165,7 @@ def ledger_history(
 
 @dataclass(slots=True)
 class _Rows:
+    exchange: TaxCurrency | None
     acquisitions: list[Acquisition] = field(default_factory=list)
     disposals: list[Disposal] = field(default_factory=list)
     splits: list[Split] = field(default_factory=list)
@@ -172,8 +176,9 @@ class _Rows:
     gifts: list[Gift] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
-        """Put a row where it belongs."""
+    def add(self, row: Row, sent: Money | None = None) -> None:
+        """Put a row where it belongs; `sent` is its amount as it was sent, where in another currency."""
+        row = row if self.exchange is None else self.exchange.row(row, sent)
         match row:
             case Acquisition():
                 self.acquisitions.append(row)
@@ -362,30 +367,3 @@ def pending_effects(
 
 def _disallowed(assessment: Assessment) -> Decimal:
     return total(piece.disallowed_loss for each in assessment.disposals for piece in each.pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Units of one instrument in one account that the ledger and the book do not agree on."""
-
-    account_id: str
-    asset: str
-    ledger: Decimal
-    book: Decimal
-
-
-def differences(accounts: Sequence[LedgerAccount], history: History) -> tuple[Difference, ...]:
-    """Return where the units of the ledger are not those of the book, by account and asset."""
-    held = units_held(history)
-    booked = {
-        (each.account_id, str(instrument_id)): units
-        for each in accounts
-        for instrument_id, units in each.account.units.items()
-    }
-    found: list[Difference] = []
-    for account_id, asset in sorted({*held, *booked}):
-        ledger = history.quantity_on(asset, date.max, held.get((account_id, asset), Fraction(0)))
-        book = booked.get((account_id, asset), ZERO)
-        if ledger != book:
-            found.append(Difference(account_id, asset, ledger, book))
-    return tuple(found)

@@ -31,9 +31,10 @@ from services.decision.domain.tax.batch.years import (
     STATE_TAX,
     TAX,
 )
+from services.decision.domain.tax.differences import differences
 from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.tax.laws import LAWS, check_currencies
-from services.decision.domain.tax.ledger import differences, known_until, ledger_history
+from services.decision.domain.tax.ledger import known_until, ledger_history
 from services.decision.domain.tax.year_end import OpenLoss, Window, YearEnd, exact_year_end
 from services.kernel.decimals import plain
 from services.kernel.errors import Fact

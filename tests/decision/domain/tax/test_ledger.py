@@ -10,13 +10,13 @@ from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal, History, Owner, TaxAccount
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.differences import differences
 from services.decision.domain.tax.events import TaxEvent
 from services.decision.domain.tax.laws import LAWS, CurrencyWithoutRate, check_currencies, law_book
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     LedgerAccount,
     PendingPurchase,
-    differences,
     known_until,
     ledger_history,
     pending_effects,
