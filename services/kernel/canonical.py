@@ -7,10 +7,11 @@ zeros, instants in RFC 3339 with `Z`, dates in ISO 8601.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import TypeAlias
 
 from services.kernel.decimals import plain
@@ -20,7 +21,10 @@ JsonValue: TypeAlias = "bool | int | str | Decimal | date | Sequence[JsonValue] 
 # RFC 7493: beyond this, readers whose numbers are doubles see another integer. Write larger ones as `Decimal`.
 SAFE_INTEGER_MAX = 2**53 - 1
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+# Objects of one kind of event have the same keys in the same order: so many are remembered in canonical order.
+_SHAPES_MAX = 4_096
+# Objects with more keys are mostly maps of ids, and no shape.
+_SHAPE_KEYS_MAX = 32
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -31,7 +35,7 @@ def canonical_json(value: JsonValue) -> bytes:
         ValueError: An instant without time zone, a number that is not finite, an integer beyond 2**53 - 1, or text
             that is not Unicode.
     """
-    return _ENCODER.encode(_canonical(value)).encode()
+    return _written(value).encode()
 
 
 def content_hash(data: bytes) -> str:
@@ -47,38 +51,60 @@ def rfc3339(instant: datetime) -> str:
     """
     if instant.tzinfo is None:
         raise ValueError(f"an instant needs a time zone, was {instant.isoformat()}")
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    inside = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return inside.replace(tzinfo=None).isoformat() + "Z"
 
 
-def _canonical(value: JsonValue) -> object:
+def _written(value: JsonValue) -> str:
     # What most values are, first.
     if type(value) is str:
-        return value
-    if isinstance(value, Decimal):
-        return plain(value)
+        return encode_basestring(value)
+    if type(value) is Decimal:
+        return f'"{plain(value)}"'
     # `Mapping` is asked last: it is an abstract class, and asking it costs more than all others together.
     match value:
-        case None | bool() | str():
-            return value
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return encode_basestring(value)
         case dict():
-            return {key: _canonical(value[key]) for key in _in_order(value)}
+            return _object(value)
         case list() | tuple():
-            return [_canonical(each) for each in value]
+            return f"[{','.join([_written(each) for each in value])}]"
         case int():
             if abs(value) > SAFE_INTEGER_MAX:
                 raise ValueError(f"an integer must be within 2**53 - 1 either way, was {value}; write it as a Decimal")
-            return int(value)
+            return int.__repr__(value)
+        case Decimal():
+            return f'"{plain(value)}"'
         case datetime():
-            return rfc3339(value)
+            return f'"{rfc3339(value)}"'
         case date():
-            return value.isoformat()
+            return f'"{value.isoformat()}"'
         case Mapping():
-            return _canonical(dict(value))
+            return _object(dict(value))
         case _:
             raise TypeError(f"{type(value).__name__} has no canonical text")
 
 
-def _in_order(keys: Mapping[str, JsonValue]) -> list[str]:
+def _object(value: Mapping[str, JsonValue]) -> str:
+    keys = tuple(value)
+    shape = _shape(keys) if len(keys) <= _SHAPE_KEYS_MAX else _shaped(keys)
+    return f"{{{','.join([before + _written(value[key]) for key, before in shape])}}}"
+
+
+def _shaped(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the keys in their order, each with what is written before its value."""
+    return [(key, f"{encode_basestring(key)}:") for key in _in_order(keys)]
+
+
+# Keys that are equal and not of one type, such as True and 1, are no texts: they are refused, and nothing is kept.
+_shape = lru_cache(maxsize=_SHAPES_MAX)(_shaped)
+
+
+def _in_order(keys: tuple[str, ...]) -> list[str]:
     try:
         # In ASCII the order of code units is that of characters, which is built in.
         ascii_only = "".join(keys).isascii()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.kernel.canonical import JsonValue
 
@@ -51,7 +52,7 @@ class Event:
         Raises:
             ValueError: `kind` is not a dotted name, or a subject is of an unknown kind, empty or too long.
         """
-        if len(self.kind) > KIND_LENGTH_MAX or not _KIND.fullmatch(self.kind):
+        if not _is_kind(self.kind):
             raise ValueError(f"kind must be a dotted name such as decision.plan.approved, was {self.kind[:120]!r}")
         for subject, subject_id in self.subjects.items():
             if subject not in SUBJECTS:
@@ -59,3 +60,9 @@ class Event:
             if not 1 <= len(subject_id) <= SUBJECT_ID_LENGTH_MAX:
                 limit = f"1 to {SUBJECT_ID_LENGTH_MAX} characters"
                 raise ValueError(f"id of subject {subject} must have {limit}, was {subject_id[:40]!r}")
+
+
+# There are some hundred kinds, and an event of one of them for each change.
+@lru_cache(maxsize=1_024)
+def _is_kind(kind: str) -> bool:
+    return len(kind) <= KIND_LENGTH_MAX and _KIND.fullmatch(kind) is not None

@@ -6,7 +6,6 @@ at all. Workers have no call, and `begin()` gives them a transaction of their ow
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -25,12 +24,11 @@ from services.kernel.canonical import canonical_json
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
-from services.runtime.arrays import text_array
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
 from services.runtime.deadlines import DeadlinePassed
 from services.runtime.drivers import Drivers, NoConnection
-from services.runtime.outbox.table import append_to, outbox_table
+from services.runtime.outbox.table import BETWEEN, append_to, outbox_table
 from services.runtime.questions import Question, answered
 from services.runtime.requests import request_answer_table
 from services.runtime.settings import ServiceSettings
@@ -108,9 +106,9 @@ class Transaction:
                 raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
         self.emitted = True
         return {
-            "kinds": text_array([event.kind for event in events]),
-            "bodies": text_array([body.decode() for body in bodies]),
-            "subjects": text_array([json.dumps(dict(event.subjects)) for event in events]),
+            "kinds": BETWEEN.join([event.kind for event in events]),
+            "bodies": BETWEEN.join([body.decode() for body in bodies]),
+            "subjects": BETWEEN.join([canonical_json(event.subjects).decode() for event in events]),
             "actor": actor,
             "time": self.database.clock.now(),
             "trace_parent": trace_parent(),

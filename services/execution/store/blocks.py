@@ -34,6 +34,7 @@ from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import break_rows, rows
 from services.execution.store.bulk import insert_rows, update_rows
+from services.execution.store.remembered import Remembered
 from services.execution.tables import (
     account_order,
     allocation,
@@ -170,6 +171,7 @@ class Blocks:
     """The part of the ledger with blocks."""
 
     _connection: WriteBehind
+    _remembered: Remembered
 
     async def allocations(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[AllocationRecord]]:
         """Return the blocks' allocations that nothing replaced, by order and day; blocks without any are missing."""
@@ -236,6 +238,8 @@ class Blocks:
         await insert_rows(self._connection, block, [rows.block_values(each) for each in blocks])
         shares = [rows.share_values(each.block_id, share) for each in blocks for share in each.statement.shares]
         await insert_rows(self._connection, block_share, shares)
+        for each in blocks:
+            self._remembered.put_shares(each.block_id, each.create_time, each.statement.shares)
 
     async def save_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record how blocks changed, apart from their reports."""
@@ -362,18 +366,22 @@ class Blocks:
     ) -> list[BlockRecord]:
         found = (await self._connection.execute(which, values)).all()
         ids = [row.block_id for row in found]
-        shares = await self._shares(ids)
+        shares = await self._shares(found)
         said, times = await self._reports(ids) if reports else ({}, {})
         return [
             rows.block_of(row, shares[row.block_id], said.get(row.block_id, ()), times.get(row.block_id, {}))
             for row in found
         ]
 
-    async def _shares(self, block_ids: Sequence[str]) -> dict[str, list[Share]]:
-        shares: dict[str, list[Share]] = {block_id: [] for block_id in block_ids}
-        for row in await self._told_of(_SHARES, block_ids):
-            shares[row.block_id].append(rows.share_of(row))
-        return shares
+    async def _shares(self, blocks: Sequence[rows.AnyRow]) -> dict[str, tuple[Share, ...]]:
+        shares = {row.block_id: self._remembered.shares(row.block_id, row.create_time) for row in blocks}
+        read: dict[str, list[Share]] = {block_id: [] for block_id, known in shares.items() if known is None}
+        for row in await self._told_of(_SHARES, list(read)):
+            read[row.block_id].append(rows.share_of(row))
+        for row in blocks:
+            if row.block_id in read:
+                self._remembered.put_shares(row.block_id, row.create_time, read[row.block_id])
+        return {block_id: tuple(read[block_id]) if known is None else known for block_id, known in shares.items()}
 
     async def _reports(
         self, block_ids: Sequence[str]

@@ -10,6 +10,7 @@ from services.execution.store.checks import Checks
 from services.execution.store.dangling import DanglingRows
 from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
+from services.execution.store.remembered import Remembered
 from services.execution.store.stream import Stream
 from services.execution.store.uncrosses import Uncrosses
 from services.kernel.events import Event
@@ -20,8 +21,10 @@ from services.runtime.write_behind import WriteBehind
 class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows, Uncrosses):
     """Execution's record within one transaction."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Read and write through `transaction`."""
+    def __init__(self, transaction: Transaction, remembered: Remembered) -> None:
+        """Read and write through `transaction`; `remembered` is of its database."""
+        super().__init__()
+        self._remembered = remembered
         self._transaction = transaction
         self._connection = WriteBehind(transaction.connection)
 
@@ -41,11 +44,12 @@ class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows,
 
 def begin_with(database: Database) -> Callable[[], AbstractAsyncContextManager[Ledger]]:
     """Return what opens the ledger in a transaction of `database`, or joins that of the call being served."""
+    remembered = Remembered()
 
     @asynccontextmanager
     async def begin() -> AsyncIterator[Ledger]:
         async with database.begin() as transaction:
-            ledger = PostgresLedger(transaction)
+            ledger = PostgresLedger(transaction, remembered)
             try:
                 yield ledger
                 await ledger.settled()

@@ -1,6 +1,7 @@
 """Accounts' orders."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from services.execution.domain.words import Side
 from services.execution.store import rows
 from services.execution.store.bulk import all_of, insert_rows, parts, update_rows
 from services.execution.store.checks import CLOSED_STATES, OPEN_STATES
+from services.execution.store.remembered import Remembered
 from services.execution.tables import account_order, block_share, plan
 from services.kernel.ids import BlockId, OrderId, PlanId, RunId
 from services.runtime.arrays import plain_array, text_array
@@ -94,7 +96,13 @@ def _oldest(*which: ColumnElement[bool]) -> Select[Any]:
     return oldest.limit(_LIMIT)
 
 
-_BY_ID = _chosen(account_order.c.order_id == func.any(bindparam("order_ids", type_=ARRAY(Text))))
+# Of a row, which transaction wrote it.
+_VERSION: Any = literal_column("account_order.xmin").label("version")
+_NAMED = account_order.c.order_id == func.any(bindparam("order_ids", type_=ARRAY(Text)))
+_BY_ID = select(*_COLUMNS, _VERSION).where(_NAMED)
+_VERSIONS = select(account_order.c.order_id, account_order.c.update_time, _VERSION)
+_VERSIONS_BY_ID = _VERSIONS.where(_NAMED).order_by(account_order.c.order_id)
+_THIS_VERSION = text("SELECT CAST(pg_current_xact_id() AS xid)")
 _WAITING_BUYS = _chosen(_waiting_buy() & _OF_PLANS)
 # Of a buy that was given up only what is in blocks can still cost anything.
 _LEAVING = case((_NOT_GIVEN_UP, account_order.c.released), else_=account_order.c.placed)
@@ -131,16 +139,28 @@ _READINESS = select(
     func.min(account_order.c.update_time).label("oldest"),
     func.max(account_order.c.update_time).label("newest"),
 ).where(_ready(), _AT_ONCE, _CHECKED_SINCE)
-_READY = _oldest(_ready(), _AT_ONCE, _CHECKED_SINCE)
+_READY_VERSIONS = (
+    _VERSIONS.where(_ready(), _AT_ONCE, _CHECKED_SINCE)
+    .order_by(account_order.c.create_time, account_order.c.order_id)
+    .limit(_LIMIT)
+)
 
 
 class Orders:
     """The part of the ledger with accounts' orders."""
 
     _connection: WriteBehind
+    _remembered: Remembered
+
+    def __init__(self) -> None:
+        """Begin with nothing read or written."""
+        # How this transaction's versions are called, once it writes an order; and orders as they are in it.
+        self._version: int | None = None
+        self._current: dict[str, OrderRecord] = {}
 
     async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record new orders."""
+        await self._writing(orders)
         await insert_rows(self._connection, account_order, [rows.order_values(each) for each in orders])
 
     async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
@@ -149,6 +169,7 @@ class Orders:
         Raises:
             Conflict: One of them was closed before.
         """
+        await self._writing(orders)
         values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
         await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
 
@@ -158,6 +179,7 @@ class Orders:
         Raises:
             Conflict: One of them was closed before.
         """
+        await self._placing(pieces, now)
         for part in parts(pieces):
             values = {
                 "order_ids": text_array([each.order_id for each in part]),
@@ -172,6 +194,7 @@ class Orders:
         if not orders:
             return
         await self._connection.execute(_KEEP_TOLD, {"order_ids": sorted(each.order_id for each in orders)})
+        await self._writing(orders)
         values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
         await update_rows(self._connection, account_order, "order_id", values)
 
@@ -181,8 +204,7 @@ class Orders:
         found: dict[OrderId, OrderRecord] = {}
         for start in range(0, len(wanted), _IDS_MAX):
             part = wanted[start : start + _IDS_MAX]
-            for order in await self._select(_BY_ID, {"order_ids": part}):
-                found[order.order_id] = order
+            found |= {order.order_id: order for order in await self._newest(_VERSIONS_BY_ID, {"order_ids": part})}
         return found
 
     async def short_plans(self, plan_ids: Collection[PlanId]) -> list[ShortPlan]:
@@ -239,7 +261,7 @@ class Orders:
 
     async def ready_orders(self, checked_since: datetime, limit: int) -> list[OrderRecord]:
         """Return orders that may go into a block and were checked since then, oldest first."""
-        return await self._select(_READY, {"checked_since": checked_since, "limit": limit})
+        return await self._newest(_READY_VERSIONS, {"checked_since": checked_since, "limit": limit})
 
     async def unsent_orders(self, scope: Scope | None, expired_at: datetime | None) -> list[OrderRecord]:
         """Return open orders with something not in a block: within a scope, or of plans that expired by then."""
@@ -274,6 +296,45 @@ class Orders:
             select(account_order.c.state, func.count().label("orders")).group_by(account_order.c.state)
         )
         return {LifeState(row.state): row.orders for row in found}
+
+    async def _newest(self, versions: Select[Any], values: Mapping[str, object]) -> list[OrderRecord]:
+        """Return orders in the order of `versions`: of those that are not remembered as of these, the rows are read."""
+        named = (await self._connection.execute(versions, values)).all()
+        known = {row.order_id: self._remembered.order(row.order_id, row.version, row.update_time) for row in named}
+        missing = [order_id for order_id, order in known.items() if order is None]
+        for start in range(0, len(missing), _IDS_MAX):
+            part = missing[start : start + _IDS_MAX]
+            for row in await self._connection.execute(_BY_ID, {"order_ids": part}):
+                known[row.order_id] = order = rows.order_of(row)
+                self._remembered.put_order(row.version, order)
+        newest = [order for order in known.values() if order is not None]
+        self._current.update((order.order_id, order) for order in newest)
+        return newest
+
+    async def _writing(self, orders: Sequence[OrderRecord]) -> None:
+        """Remember orders as this transaction writes them."""
+        if not orders:
+            return
+        version = await self._this_version()
+        for order in orders:
+            self._current[order.order_id] = order
+            self._remembered.put_order(version, order)
+
+    async def _placing(self, pieces: Iterable[PlacedPiece], now: datetime) -> None:
+        """Remember orders as placing makes them: those that this transaction has read, under the ledger's lock."""
+        placed = []
+        for each in pieces:
+            was = self._current.get(each.order_id)
+            if was is None:
+                self._remembered.forget_order(each.order_id)
+            else:
+                placed.append(replace(was, placed=was.placed + each.quantity, block_id=each.block_id, update_time=now))
+        await self._writing(placed)
+
+    async def _this_version(self) -> int:
+        if self._version is None:
+            self._version = int((await self._connection.execute(_THIS_VERSION)).scalar_one())
+        return self._version
 
     async def _select(self, which: Select[Any], values: Mapping[str, object] | None = None) -> list[OrderRecord]:
         return [rows.order_of(row) for row in await self._connection.execute(which, values)]
