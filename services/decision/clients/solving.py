@@ -17,14 +17,7 @@ import numpy as np
 from services.decision.app.ports.solving import Solved
 from services.decision.domain.batches import Batch, BatchAnswer, BatchInvalid, BatchRefused
 from services.decision.domain.checker import violations
-from services.decision.domain.deciding import (
-    AccountInputs,
-    Basis,
-    Decide,
-    draft_plan,
-    engine_of,
-    failed,
-)
+from services.decision.domain.deciding import AccountInputs, Basis, Decide, draft_plan, engine_of, failed
 from services.decision.domain.decision import Decision, NotTraded
 from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
-from services.decision.domain.convex import kept_because
+from services.decision.domain.entering import kept_because
 from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.grouping import WEIGHT_STEP, factor_limits, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument

@@ -74,7 +74,7 @@ def certify(batch: Batch, found: Results, least: Floats | None = None) -> Certif
     sizes = np.diff(batch.instrument_at)
     made = Certificates(np.empty(accounts), np.empty(accounts), np.empty(accounts))
     lots = np.diff(batch.lot_at).max(initial=0)
-    room = np.empty((4, int(sizes.max(initial=0))))
+    room = np.empty((7, int(sizes.max(initial=0))))
     order = np.empty(int(lots), dtype=np.int64)
     factor = np.empty(batch.exposures.shape[1])
     sizes = np.zeros((3, batch.instruments.shape[1]))
@@ -198,9 +198,10 @@ def bound_below(
 ) -> float:
     """Return the bound at the prices y of the limits, with tangents where `added_up` has been.
 
-    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups. Rows of
-    `sizes`, shape (3, n): least weight of a sale, and of a purchase, infinite where there is none; and what no trade
-    costs, zero, or infinite where one must be made.
+    Constants first, then each instrument alone. Row 2 of `room` ends as each one's pull on factors and groups; rows 4
+    to 6 as what no trade, a sale and a purchase cost it beyond the least of the three: by so much the bound rises when
+    nothing else is left. Rows of `sizes`, shape (3, n): least weight of a sale, and of a purchase, infinite where there
+    is none; and what no trade costs, zero, or infinite where one must be made.
     """
     k = b.exposures.shape[1]
     i0, i1 = b.instrument_at[account], b.instrument_at[account + 1]
@@ -241,12 +242,15 @@ def bound_below(
         sell = spread + bend * np.sqrt(max(room[0, i - i0], 0.0)) - cash + ceiling
         buy = spread + bend * np.sqrt(max(room[3, i - i0], 0.0)) + cash - ceiling
         size = sizes[0, i - i0], sizes[1, i - i0], sizes[2, i - i0]
-        bound += _least(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order, size)
+        stands, sold, bought = _ways(b, i, room[2, i - i0], sell, buy, gains, hinge, risk, band_price, order, size)
+        least = min(stands, sold, bought)
+        room[4, i - i0], room[5, i - i0], room[6, i - i0] = stands - least, sold - least, bought - least
+        bound += least
     return bound
 
 
 @part
-def _least(
+def _ways(
     b: Batch,
     i: int,
     there: float,
@@ -258,10 +262,11 @@ def _least(
     band_price: float,
     order: Integers,
     size: tuple[float, float, float],
-) -> float:
-    """Return the least that an instrument can cost at the prices, going one way or staying where it is.
+) -> tuple[float, float, float]:
+    """Return the least that an instrument can cost at the prices: staying where it is, sold, and bought.
 
-    `size` is the instrument's column of `sizes`.
+    What it cannot do is infinite; where everything can be, a sale and a purchase may be of nothing. `size` is the
+    instrument's column of `sizes`.
     """
     least_sold, least_bought, standing = size
     start, t, band = b.instruments[START, i], b.instruments[TARGET, i], b.instruments[BAND, i]
@@ -284,7 +289,9 @@ def _least(
             place -= 1
         order[place] = lot
         count += 1
-    least = standing + _own(start, t, band, there, q, band_price)
+    stands: float = standing + _own(start, t, band, there, q, band_price)
+    sold: float = np.inf
+    bought: float = np.inf
     # From everything sold upwards, the dearest lot is kept first: convex, so it ends where it stops falling.
     end = max(start - least_sold, edge)
     for place in range(count):
@@ -294,7 +301,7 @@ def _least(
         price = sell + b.lots[TAX, lot] + gains * b.lots[GAIN, lot] + hinge * b.lots[HINGED, lot]
         right = edge + b.lots[CAP, lot]
         w = min(max(_level(t, band, there - price, q, band_price), edge), right, end)
-        least = min(least, spent - price * (w - edge) + _own(w, t, band, there, q, band_price))
+        sold = min(sold, spent - price * (w - edge) + _own(w, t, band, there, q, band_price))
         if w < right:
             break
         spent -= price * b.lots[CAP, lot]
@@ -302,8 +309,8 @@ def _least(
     cap = b.instruments[BUY_CAP, i]
     if cap > 0.0 and least_bought <= cap:
         w = min(max(_level(t, band, there + buy, q, band_price), start + least_bought), start + cap)
-        least = min(least, buy * (w - start) + _own(w, t, band, there, q, band_price))
-    return least
+        bought = buy * (w - start) + _own(w, t, band, there, q, band_price)
+    return stands, sold, bought
 
 
 @part

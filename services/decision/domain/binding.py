@@ -6,19 +6,9 @@ from decimal import Decimal
 import numpy as np
 
 from services.decision.domain.certificate import marginal_costs
-from services.decision.domain.convex import (
-    BPS_PER_ONE,
-    ConvexProblem,
-    ConvexSolution,
-    Floats,
-    by_instrument,
-    exact,
-    gain_budget_left,
-    kept_because,
-    ordered_holdings,
-    ordered_lots,
-)
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, by_instrument, exact
 from services.decision.domain.decision import CENT, LIMIT_KINDS, BindingConstraint, ConstraintKind
+from services.decision.domain.entering import gain_budget_left, kept_because, ordered_holdings, ordered_lots
 from services.decision.domain.problem import AccountProblem, LimitKind
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import WEIGHT_UNIT, cents, money, percent, quantity, weight

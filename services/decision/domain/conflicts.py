@@ -15,15 +15,9 @@ from decimal import Decimal
 import numpy as np
 
 from services.decision.domain.binding import LIMIT_WORDS
-from services.decision.domain.convex import (
-    ConvexProblem,
-    enter,
-    exact,
-    gain_budget_left,
-    kept_because,
-    ordered_holdings,
-)
+from services.decision.domain.convex import ConvexProblem, exact
 from services.decision.domain.decision import CENT, LIMIT_KINDS, BindingConstraint, ConstraintKind
+from services.decision.domain.entering import enter, gain_budget_left, kept_because, ordered_holdings
 from services.decision.domain.problem import ZERO, AccountProblem, LimitKind, RiskModel
 from services.decision.domain.reference_model import Relaxation, least_relaxation
 from services.decision.domain.tax import TaxView

@@ -4,14 +4,12 @@ The steps: ask the triggers; solve the convex problem, for each piece of the tax
 and solve again; round to what a venue takes; check exactly; compare with doing nothing; certify; explain.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from services.decision.domain.binding import binding_constraints, names_binding
+from services.decision.domain.case import NO_SOLVER, NOT_SOLVED, Bound, Case, case_of, nothing_done
 from services.decision.domain.certificate import dual_bound
 from services.decision.domain.checker import violations
 from services.decision.domain.conflicts import (
@@ -21,51 +19,30 @@ from services.decision.domain.conflicts import (
     limits_of,
     relaxations,
 )
-from services.decision.domain.convex import (
-    BPS_PER_ONE,
-    ConvexProblem,
-    ConvexSolution,
-    Prices,
-    Solve,
-    SolveStatus,
-    enter,
-    exact,
-)
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Solve, SolveStatus, exact
 from services.decision.domain.decision import (
-    BindingConstraint,
-    Certificate,
     Decision,
     Explanation,
     Fallback,
     NoTradeReason,
     Outcome,
     Trade,
-    Trigger,
     TriggerKind,
 )
-from services.decision.domain.directions import Chosen, choose
-from services.decision.domain.explanation import (
-    Plan,
-    objective_bps,
-    plan_of,
-    summary,
-    tracking_error_bps,
-    trade_reasons,
-)
+from services.decision.domain.directions import choose
+from services.decision.domain.entering import enter
+from services.decision.domain.explanation import objective_bps, plan_of, summary, tracking_error_bps, trade_reasons
 from services.decision.domain.fallback import heuristic, relaxed
-from services.decision.domain.increments import least_trades, tradables
 from services.decision.domain.ladder import ladder_sentence, later_steps, next_step_date, share_of
-from services.decision.domain.names import NODES_FEW, TOO_MANY, Names, Selected, names_of, select
+from services.decision.domain.names import NODES_FEW, TOO_MANY, Selected, select
 from services.decision.domain.problem import AccountProblem, DecideOptions, RiskModel
 from services.decision.domain.reference_model import least_relaxation
 from services.decision.domain.rounding import EQUAL_BPS, rounded
-from services.decision.domain.solving import solver, solver_version
+from services.decision.domain.solving import solver
 from services.decision.domain.tax import TaxView, jurisdiction
 from services.decision.domain.triggers import triggers
-from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT
+from services.decision.domain.words import BPS_UNIT
 
-NOT_SOLVED = "NOT_SOLVED"
-NO_SOLVER = "NONE"
 # In weight: a trade that is larger than any.
 NEVER = 1e9
 EVERYTHING_WITHIN = "Nothing is traded: every weight is inside its band and cash inside its corridor."
@@ -93,7 +70,7 @@ def decide(
     tax = jurisdiction(problem.tax.jurisdiction).view(problem) if tax is None else tax
     convex = enter(problem, risk, tax)
     asked = triggers(problem, options, exact(tracking_error_bps(convex, convex.start - convex.target), BPS_UNIT))
-    case = _case(problem, options, tax, convex.every_piece, asked)
+    case = case_of(problem, options, tax, convex.every_piece, asked)
     if not case.asked:
         return case.without_trades(Outcome.NO_TRADE, EVERYTHING_WITHIN, NOT_SOLVED, reason=NoTradeReason.WITHIN_BANDS)
     due = next_step_date(problem, asked)
@@ -108,7 +85,7 @@ def decide(
     return decision if problem.ladder is None else _first_step(case, risk, decision)
 
 
-def _only_by_flow(case: "_Case") -> "_Case | None":
+def _only_by_flow(case: Case) -> Case | None:
     """Return the case in which money that came is only bought for, or money that is missing only sold for.
 
     For an account of which no weight asks for more: deposits, dividends and withdrawals are used first. None where
@@ -125,10 +102,10 @@ def _only_by_flow(case: "_Case") -> "_Case | None":
         return None
     may_buy, may_sell = every if brings else ~every, every if takes else ~every
     narrowed = tuple(each.restricted(may_buy=may_buy, may_sell=may_sell) for each in case.pieces)
-    return _case(case.problem, case.options, case.tax, narrowed, case.asked)
+    return case_of(case.problem, case.options, case.tax, narrowed, case.asked)
 
 
-def _first_step(case: "_Case", risk: RiskModel, full: Decision) -> Decision:
+def _first_step(case: Case, risk: RiskModel, full: Decision) -> Decision:
     """Return the first step of what `full` does at once, with the steps that are meant after it."""
     problem, ladder = case.problem, case.problem.ladder
     if ladder is None or not full.trades:
@@ -148,7 +125,7 @@ def _first_step(case: "_Case", risk: RiskModel, full: Decision) -> Decision:
     return replace(first, explanation=replace(explained, triggers=case.asked, summary=told, ladder=steps))
 
 
-def _solved(case: "_Case", risk: RiskModel) -> Decision:
+def _solved(case: Case, risk: RiskModel) -> Decision:
     """Return what is best, something having asked for it."""
     problem, tax = case.problem, case.tax
     found = _best_piece(case)
@@ -163,28 +140,28 @@ def _solved(case: "_Case", risk: RiskModel) -> Decision:
     return _by_fallback(case) if decision.outcome is Outcome.FALLBACK_HOLD else decision
 
 
-def _best_piece(case: "_Case") -> "_Case | Solve":
+def _best_piece(case: Case) -> Case | Solve:
     """Return the case solved for the piece of the tax that has the best plan, with what bounds the others.
 
     A piece whose bound at the prices found so far is no better than the best plan is not solved.
     """
     best: tuple[ConvexProblem, Selected] | None = None
-    bounds: list[_Bound] = []
+    bounds: list[Bound] = []
     failed: Solve | None = None
     for piece in case.pieces:
         if best is not None:
             near = _at_best_hinges(piece, best[1].chosen.near)
             bound = dual_bound(piece, near, case.names.least)
             if bound >= best[1].chosen.objective - EQUAL_BPS:
-                bounds.append(_Bound(piece, near, bound))
+                bounds.append(Bound(piece, near, bound))
                 continue
         found = _choose(case, piece)
         if isinstance(found, Solve):
             failed = found
-            nothing = _nothing(piece)
-            bounds.append(_Bound(piece, nothing, dual_bound(piece, nothing, case.names.least)))
+            nothing = nothing_done(piece)
+            bounds.append(Bound(piece, nothing, dual_bound(piece, nothing, case.names.least)))
             continue
-        bounds.append(_Bound(piece, found.chosen.near, found.bound))
+        bounds.append(Bound(piece, found.chosen.near, found.bound))
         if best is None or found.chosen.objective < best[1].chosen.objective:
             best = piece, found
     if best is None:
@@ -200,7 +177,7 @@ def _best_piece(case: "_Case") -> "_Case | Solve":
     )
 
 
-def _choose(case: "_Case", piece: ConvexProblem) -> Selected | Solve:
+def _choose(case: Case, piece: ConvexProblem) -> Selected | Solve:
     """Return the best plan on a piece of the tax, and what bounds it."""
     least, solve = case.names.least, solver(case.options)
     # What cannot be made is left out, however much of it is wanted.
@@ -218,7 +195,7 @@ def _at_best_hinges(piece: ConvexProblem, near: ConvexSolution) -> ConvexSolutio
     return replace(near, prices=replace(near.prices, hinges=hinges))
 
 
-def _has_plan(case: "_Case", convex: ConvexProblem, most: int) -> bool | None:
+def _has_plan(case: Case, convex: ConvexProblem, most: int) -> bool | None:
     """Return whether there is a plan with at most so many names; None when a short search does not tell."""
     # What the problem lets go, others than the account may.
     freed = case.names.held & (convex.sell_cap > case.convex.sell_cap)
@@ -229,22 +206,7 @@ def _has_plan(case: "_Case", convex: ConvexProblem, most: int) -> bool | None:
     return False if found.status is SolveStatus.INFEASIBLE else None
 
 
-def _case(
-    problem: AccountProblem,
-    options: DecideOptions,
-    tax: TaxView,
-    pieces: tuple[ConvexProblem, ...],
-    asked: tuple[Trigger, ...],
-) -> "_Case":
-    """Return what is known of an account before anything is solved."""
-    none = Chosen(pieces[0], _nothing(pieces[0]), NO_SOLVER, NOT_SOLVED)
-    each_allows = tradables(problem, tax, pieces[0], none.near.prices)
-    names = names_of(problem.limits.names, each_allows, least_trades(each_allows, problem.mix_value))
-    bounds = tuple(_Bound(each, none.near, dual_bound(each, none.near, names.least)) for each in pieces)
-    return _Case(problem, options, tax, pieces, pieces[0], asked, none, bounds, names)
-
-
-def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
+def _released(case: Case, trades: tuple[Trade, ...] | None) -> Decision:
     """Return the decision to make the trades, or none when they are not worth it or do not keep the limits."""
     problem, detail = case.problem, case.chosen.detail
     standing = violations(problem, ())
@@ -274,7 +236,7 @@ def _released(case: "_Case", trades: tuple[Trade, ...] | None) -> Decision:
     )
 
 
-def _unsolved(case: "_Case", risk: RiskModel, answer: Solve) -> Decision:
+def _unsolved(case: Case, risk: RiskModel, answer: Solve) -> Decision:
     """Return the answer when the solver gave no solution: the limits in conflict, or what a fallback gives."""
     if answer.detail == TOO_MANY:
         limits = limits_of(case.problem, risk, case.tax, case.convex)
@@ -294,7 +256,7 @@ def _unsolved(case: "_Case", risk: RiskModel, answer: Solve) -> Decision:
     return _by_fallback(case, answer.detail)
 
 
-def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
+def _by_fallback(case: Case, detail: str | None = None) -> Decision:
     """Return the plan of the first fallback that gives one; else nothing is traded."""
     # What the pieces of the tax leave out matters least here: the certificate counts what the tax really is.
     grades = (
@@ -314,111 +276,7 @@ def _by_fallback(case: "_Case", detail: str | None = None) -> Decision:
     return hold.without_trades(Outcome.FALLBACK_HOLD, NO_ANSWER, case.chosen.detail if detail is None else detail)
 
 
-def _bounds_at(case: "_Case", near: ConvexSolution) -> "tuple[_Bound, ...]":
+def _bounds_at(case: Case, near: ConvexSolution) -> tuple[Bound, ...]:
     """Return what bounds each piece of the tax at a solution, each at its own hinges."""
     at = [(piece, _at_best_hinges(piece, near)) for piece in case.pieces]
-    return tuple(_Bound(piece, there, dual_bound(piece, there, case.names.least)) for piece, there in at)
-
-
-def _nothing(convex: ConvexProblem) -> ConvexSolution:
-    """Return the solution that trades nothing, at no prices."""
-    n, m, g = len(convex.start), len(convex.lot_cap), len(convex.group_min)
-    prices = Prices(cash=0.0, ceiling=0.0, turnover=0.0, gains=0.0, group_min=np.zeros(g), group_max=np.zeros(g))
-    return ConvexSolution(sold=np.zeros(m), bought=np.zeros(n), prices=prices)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bound:
-    """A piece of the tax, prices that bound it, and a value that no plan on it is below, in basis points."""
-
-    piece: ConvexProblem
-    near: ConvexSolution
-    proven: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Case:
-    """What is known about the account while it is decided.
-
-    Attributes:
-        pieces: The problems with one piece of the tax each, both ways open.
-        convex: The one whose plan is best.
-        asked: What asks for a rebalance.
-        bounds: What bounds each piece.
-        names: How many instruments may be held, and what trades each allows.
-        chosen: The problem that was solved last, each instrument going one way, and its solution.
-        fallback: How it was solved.
-        left_out: Instruments for which a limit on names leaves no room, shape (n,).
-        one_more: What one more name would gain, in basis points; 0 when there is room.
-    """
-
-    problem: AccountProblem
-    options: DecideOptions
-    tax: TaxView
-    pieces: tuple[ConvexProblem, ...]
-    convex: ConvexProblem
-    asked: tuple[Trigger, ...]
-    chosen: Chosen
-    bounds: tuple[_Bound, ...]
-    names: Names
-    fallback: Fallback = Fallback.NONE
-    left_out: NDArray[np.bool_] | None = None
-    one_more: float = 0.0
-
-    @property
-    def bound(self) -> float:
-        """A value, in basis points, that no plan is below, whichever piece of the tax it is on."""
-        return min(each.proven for each in self.bounds)
-
-    def without_trades(
-        self,
-        outcome: Outcome,
-        sentence: str,
-        status: str,
-        *,
-        reason: NoTradeReason | None = None,
-        binding: tuple[BindingConstraint, ...] | None = None,
-        conflicting: tuple[BindingConstraint, ...] = (),
-    ) -> Decision:
-        """Return the decision to trade nothing, with its reason."""
-        hold = plan_of(self.problem, self.convex, ())
-        found = self.binding() if binding is None and status != NOT_SOLVED else binding or ()
-        return Decision(
-            outcome=outcome,
-            trades=(),
-            certificate=self.certificate(hold, status),
-            explanation=Explanation(self.asked, (), found, summary(hold, sentence), reason, conflicting),
-        )
-
-    def binding(self) -> tuple[BindingConstraint, ...]:
-        """Return the limits that hold the plan back."""
-        found = binding_constraints(self.problem, self.tax, self.convex, self.chosen.near)
-        return (*found, *names_binding(self.problem, self.one_more))
-
-    def certificate(self, plan: Plan, status: str) -> Certificate:
-        """Return how far the plan can be from the best."""
-        primal, dual = objective_bps(plan), self.bound
-        hold = objective_bps(plan_of(self.problem, self.convex, ()))
-        primal_bps, dual_bps = exact(primal, CERTIFIED_BPS_UNIT), exact(dual, CERTIFIED_BPS_UNIT)
-        return Certificate(
-            primal_bps=primal_bps,
-            dual_bps=dual_bps,
-            gap_bps=primal_bps - dual_bps,
-            hold_bps=exact(hold, CERTIFIED_BPS_UNIT),
-            convex_gap_bps=exact(self.chosen.unproven, CERTIFIED_BPS_UNIT),
-            solver=self.chosen.solver,
-            solver_version=solver_version(self.chosen.solver),
-            status=status,
-            options=options_told(self.options),
-            fallback=self.fallback,
-        )
-
-
-def options_told(options: DecideOptions) -> Mapping[str, str]:
-    """Return the options as a certificate names them."""
-    return {
-        "ignore_triggers": str(options.ignore_triggers).lower(),
-        "iterations_max": str(options.iterations_max),
-        "engine": options.engine,
-        **({"event": options.event} if options.event else {}),
-    }
+    return tuple(Bound(piece, there, dual_bound(piece, there, case.names.least)) for piece, there in at)

@@ -13,16 +13,7 @@ import numpy as np
 
 from services.decision.domain.binding import LIMIT_WORDS
 from services.decision.domain.certificate import Terms, plan_terms
-from services.decision.domain.convex import (
-    BPS_PER_ONE,
-    ConvexProblem,
-    ConvexSolution,
-    Floats,
-    by_instrument,
-    exact,
-    ordered_holdings,
-    ordered_lots,
-)
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, by_instrument, exact
 from services.decision.domain.decision import (
     CENT,
     LIMIT_KINDS,
@@ -35,6 +26,7 @@ from services.decision.domain.decision import (
     Trade,
     TradeReason,
 )
+from services.decision.domain.entering import ordered_holdings, ordered_lots
 from services.decision.domain.netting import tax_figures
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side
 from services.decision.domain.words import BPS_UNIT, CERTIFIED_BPS_UNIT, bps, cents, money, percent, quantity, weight

@@ -21,8 +21,9 @@ import numpy as np
 
 from services.decision.domain.account_problem import account_problem, check_ages
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.case import NO_SOLVER, options_told
 from services.decision.domain.convex import BPS_PER_ONE, Floats, exact
-from services.decision.domain.decide import EVERYTHING_WITHIN, NO_SOLVER, options_told
+from services.decision.domain.decide import EVERYTHING_WITHIN
 from services.decision.domain.deciding import AccountInputs, Basis, options_of
 from services.decision.domain.decision import (
     Certificate,

@@ -12,18 +12,10 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 import numpy as np
 
 from services.decision.domain.asset_kinds import exempt_of
-from services.decision.domain.convex import (
-    BPS_PER_ONE,
-    ConvexProblem,
-    Floats,
-    Prices,
-    buyable_value,
-    may_be_sold,
-    ordered_holdings,
-    ordered_lots,
-)
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Floats, Prices
 from services.decision.domain.costs import daily_volatility, impact_rate, trade_cost, weighed_cost
 from services.decision.domain.decision import TradeCost
+from services.decision.domain.entering import buyable_value, may_be_sold, ordered_holdings, ordered_lots
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState
 from services.decision.domain.tax import TaxView
 from services.decision.domain.words import cents

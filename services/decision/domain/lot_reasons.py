@@ -11,8 +11,8 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.asset_kinds import exempt_of
-from services.decision.domain.convex import kept_because, ordered_holdings, ordered_lots
 from services.decision.domain.decision import Character, Decision, LotSale
+from services.decision.domain.entering import kept_because, ordered_holdings, ordered_lots
 from services.decision.domain.netting import gains_of
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotMethod, LotState, RiskModel
 from services.decision.domain.tax import LotTax, TaxView, jurisdiction

@@ -13,9 +13,10 @@ import numpy as np
 
 from services.decision.domain.certificate import plan_terms
 from services.decision.domain.checker import violations
-from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, enter, exact, kept_because
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, exact
 from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, policy_of, problem_of
 from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
+from services.decision.domain.entering import enter, kept_because
 from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
 from services.decision.domain.netting import gains_of

@@ -17,9 +17,10 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument, gain_budget_left
+from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, by_instrument
 from services.decision.domain.decision import CENT, LotSale, Trade
 from services.decision.domain.directions import NOISE
+from services.decision.domain.entering import gain_budget_left
 from services.decision.domain.increments import Effect, Tradable, tradables
 from services.decision.domain.netting import netted
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Side

@@ -18,16 +18,10 @@ from scipy.optimize import linprog
 
 from services.decision.domain.book import TaxWrapper
 from services.decision.domain.conflicts import conflicting
-from services.decision.domain.convex import ConvexProblem, enter
-from services.decision.domain.deciding import (
-    AccountInputs,
-    Basis,
-    asked_of,
-    options_of,
-    policy_of,
-    problem_of,
-)
+from services.decision.domain.convex import ConvexProblem
+from services.decision.domain.deciding import AccountInputs, Basis, asked_of, options_of, policy_of, problem_of
 from services.decision.domain.decision import CENT
+from services.decision.domain.entering import enter
 from services.decision.domain.hypotheses import Scenario, supposed
 from services.decision.domain.plan import Draft, NothingDecided, PlanOutcome
 from services.decision.domain.problem import ZERO

@@ -11,7 +11,7 @@ from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import ConstraintKind, Decision, NoTradeReason, Outcome, TriggerKind
-from services.decision.domain.kernel.newton import GAP_MAX
+from services.decision.domain.kernel.climbing import GAP_MAX
 from services.decision.domain.problem import CashRule, DecideOptions, Engine, GroupLimit, Limits, Side
 from services.decision.domain.solving import KERNEL
 from services.decision.domain.words import CERTIFIED_BPS_UNIT, money

@@ -6,9 +6,10 @@ from decimal import Decimal
 from hypothesis import given, settings
 
 from services.decision.domain.certificate import terms
-from services.decision.domain.convex import BPS_PER_ONE, enter
+from services.decision.domain.convex import BPS_PER_ONE
 from services.decision.domain.decide import decide
 from services.decision.domain.decision import Cause
+from services.decision.domain.entering import enter
 from services.decision.domain.explanation import plan_of
 from services.decision.domain.not_traded import not_traded
 from services.decision.domain.problem import DecideOptions, Engine

@@ -4,8 +4,9 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from services.decision.domain.convex import ConvexSolution, Prices, enter
+from services.decision.domain.convex import ConvexSolution, Prices
 from services.decision.domain.decision import Trade
+from services.decision.domain.entering import enter
 from services.decision.domain.problem import AccountProblem, CashRule, Limits, Side
 from services.decision.domain.rounding import rounded
 from services.decision.domain.tax import jurisdiction
@@ -60,6 +61,20 @@ def test_a_sale_takes_what_is_there_and_leaves_what_no_increment_covers():
 
     (trade,) = round_to(account, sold=[0.2])
     assert trade.quantity == 10
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.002, 0.02, 0.05, 0.13, 0.3, 0.4])
+@pytest.mark.parametrize("sells", [True, False])
+def test_round_lots_of_an_exchange_are_the_increment_of_an_instrument(sells, weight):
+    target = 1_075 * 100 / 207_500 - (weight if sells else -weight)
+    account = an_account(cash=100_000).holding("VTI", units=1_075, target=target, increment=100)
+
+    made = round_to(account, sold=[weight]) if sells else round_to(account, bought=[weight])
+
+    # A trade is none, or one round lot or more of them; what is held beside whole lots stays.
+    assert made is not None
+    assert all(trade.quantity % 100 == 0 and trade.quantity >= 100 for trade in made)
+    assert len(made) == (weight > 0.02)
 
 
 def test_lots_of_fractions_make_whole_shares():

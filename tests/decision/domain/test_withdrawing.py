@@ -10,9 +10,9 @@ from services.decision.clients.solving import check
 from services.decision.domain.book import TaxWrapper
 from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
-from services.decision.domain.convex import enter
 from services.decision.domain.decide import decide
 from services.decision.domain.deciding import draft_plan, policy_of, problem_of
+from services.decision.domain.entering import enter
 from services.decision.domain.hypotheses import Scenario, supposed
 from services.decision.domain.idle import idle_decisions
 from services.decision.domain.plan import NothingDecided

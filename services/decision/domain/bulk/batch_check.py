@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from services.decision.domain.batches import Batch, BatchInvalid, Units
-from services.decision.domain.bulk.batching import BPS, CENTS, RATE
 from services.decision.domain.bulk.columns import Integers
+from services.decision.domain.bulk.requesting import BPS, CENTS, RATE
 from services.kernel.errors import Violations
 
 # By how much, relative to the largest variance, the least eigenvalue of a covariance may be below 0: what rounding to

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from services.decision.domain.bulk.columns import EXEMPT, LONG, NONE, SHORT, Inputs
-from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots
 from services.decision.domain.decision import Character
+from services.decision.domain.entering import gain_budget_left, ordered_holdings, ordered_lots
 from services.decision.domain.problem import (
     ZERO,
     AccountProblem,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.decision.domain.bulk import columns as c
-from services.decision.domain.convex import gain_budget_left, ordered_holdings, ordered_lots
-from services.decision.domain.decide import BELOW_MINIMUM, EVERYTHING_WITHIN, NOT_SOLVED, NOT_WORTH_IT, options_told
+from services.decision.domain.case import NOT_SOLVED, options_told
+from services.decision.domain.decide import BELOW_MINIMUM, EVERYTHING_WITHIN, NOT_WORTH_IT
 from services.decision.domain.decision import (
     BindingConstraint,
     Certificate,
@@ -25,6 +25,7 @@ from services.decision.domain.decision import (
     TradeCost,
     TradeReason,
 )
+from services.decision.domain.entering import gain_budget_left, ordered_holdings, ordered_lots
 from services.decision.domain.explanation import (
     break_even_years,
     drift_figures,

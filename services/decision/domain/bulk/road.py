@@ -6,7 +6,7 @@ marked OTHER_ROAD with the reason, and nothing is said of it. Accounts do not in
 gets the same plan in any batch.
 """
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 
@@ -17,41 +17,22 @@ from services.decision.domain.bulk.columns import (
     AVERSION,
     BELOW_MINIMUM,
     BROKEN,
-    CHARACTER,
     CHECK_FAILED,
-    COMMISSION,
     CONVEX_GAP,
     DUAL,
-    GAIN,
     HOLD,
-    IMPACT,
-    INCREMENT,
-    LOT_GAIN,
-    LOT_TAX,
-    MINIMUM,
     NET_BENEFIT,
     NET_BENEFIT_MIN,
     NO_AVERSION,
     NO_PLAN,
-    NO_TRADE,
     NODES,
     NOT_REACHED,
     NOT_WORTH_IT,
     OTHER_ROAD,
     OUTCOME,
-    PAID_COMMISSION,
-    PRICE,
     PRIMAL,
     PROCEEDS,
-    QUANTITY,
-    RATE,
-    RATE_ONE,
-    SHORT,
-    SOLD_BASIS,
-    SOLD_QUANTITY,
-    SPREAD,
     STEPS,
-    TAX,
     TOO_LARGE,
     TRADE,
     UNPROVEN,
@@ -63,56 +44,29 @@ from services.decision.domain.bulk.columns import (
     Plans,
     room_for_plans,
 )
-from services.decision.domain.bulk.exact import rounded_by, rounded_over, whole
+from services.decision.domain.bulk.desk import Desk, close_ways, desk_for, sit_down
+from services.decision.domain.bulk.exact import whole
 from services.decision.domain.bulk.layout import (
     asked_by,
-    counted_gain,
     find_torn,
     lay_out_account,
     lay_out_piece,
     power_of_ten,
     room_for_batch,
     settle_hinge,
-    tax_counted,
     values_of,
 )
+from services.decision.domain.bulk.pieces import BENDS_MAX, Work, bound_at_best, keep_found, take_found, tax_beyond
 from services.decision.domain.bulk.sharing import share_tax
-from services.decision.domain.bulk.trading import (
-    CENT,
-    IMPACT_RATE,
-    NOW,
-    Desk,
-    basis_in_cents,
-    begin_near,
-    close_ways,
-    cost_in_cents,
-    desk_for,
-    improve,
-    mend,
-    sit_down,
-    value_in_cents,
-)
+from services.decision.domain.bulk.trading import begin_near, improve, mend
 from services.decision.domain.bulk.why import tell_account, tell_limits, tell_paid, tell_risk, tell_trades
-from services.decision.domain.compiling import compiled, inlined, part
-from services.decision.domain.convex import Floats
+from services.decision.domain.bulk.writing import MILLION, commissions, forget_trades, least_trades, stay, write_trades
+from services.decision.domain.compiling import compiled, inlined
 from services.decision.domain.costs import daily_volatility
-from services.decision.domain.kernel.arrays import (
-    BUY_CAP,
-    CAP,
-    COST_PRICE,
-    HINGE_ABOVE,
-    HINGE_PRICE,
-    HINGED,
-    START,
-    TARGET,
-    TAX_CONSTANT,
-    Batch,
-    Integers,
-)
-from services.decision.domain.kernel.arrays import TAX as TAX_PRICE
-from services.decision.domain.kernel.newton import GROUPS, HINGE, Room, Z, room_for
+from services.decision.domain.kernel.arrays import HINGE_ABOVE, HINGE_PRICE, START, TARGET, TAX_CONSTANT, Batch
 from services.decision.domain.kernel.nodes import NONE as STANDS
-from services.decision.domain.kernel.nodes import States, Tree, tree_for
+from services.decision.domain.kernel.nodes import Tree, tree_for
+from services.decision.domain.kernel.room import GROUPS, HINGE, Room, Z, room_for
 from services.decision.domain.kernel.search import branch_and_bound
 
 ITERATIONS_MAX = 200
@@ -124,42 +78,10 @@ SEARCH_GAP_BPS = 1e-1
 SEARCH_GAP_SHARE = 5e-4
 # Nodes after which it ends unproven: some milliseconds for a small account, two thirds of a second for 500 names.
 NODES_MAX = 1000
-MILLION = 1e6
 # A piece of the tax whose bound is better by less than this, in basis points, is not searched.
 PIECE_BPS = 1e-2
-# More than the corners that all pieces of a tax have.
-BENDS_MAX = 64
 # When the tracking error is told.
 BEFORE, AFTER = cast(bool, np.bool_(False)), cast(bool, np.bool_(True))
-
-
-class Work(NamedTuple):
-    """Where one account is decided: everything that its steps share.
-
-    Attributes:
-        held: Value of each instrument in the mix, in units of money, shape (n,).
-        flags: Room for two rows of flags, shape (2, n).
-        room: For the certificate, shape (4, n); `factor` likewise, shape (k,); `order` of lots, shape (m,).
-        sold: Weights sold of each lot, shape (m,); `bought` of each instrument, shape (n,).
-        volatility: Of a day, of each row of the risk model.
-        found: Prices, then what is sold of each lot and bought of each instrument, then trades at the root and at the
-            end, of the best piece of the tax, shape (rows + m + 3 n,); `states` of its instruments, shape (n,).
-        bends: Where the tax bends on the way to a plan, shape (64,).
-        any_size: Zeros: trades of any size, shape (3, n).
-    """
-
-    held: Integers
-    flags: np.ndarray
-    room: Floats
-    factor: Floats
-    order: Integers
-    sold: Floats
-    bought: Floats
-    volatility: Floats
-    found: Floats
-    states: States
-    bends: Floats
-    any_size: Floats
 
 
 def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = SEARCH_GAP_BPS) -> Plans:
@@ -181,7 +103,7 @@ def decide_columns(inputs: Inputs, nodes_max: int = NODES_MAX, gap_bps: float = 
     work = Work(
         np.zeros(instruments, dtype=np.int64),
         np.zeros((2, instruments), dtype=np.bool_),
-        np.zeros((4, instruments)),
+        np.zeros((7, instruments)),
         np.zeros(k),
         np.zeros(lots, dtype=np.int64),
         np.zeros(lots),
@@ -358,181 +280,3 @@ def decide_account(  # noqa: C901 - the steps of one decision, in order
     tell_trades(inputs, plans, b, account, y, cent, mix, work.room, work.factor)
     tell_risk(plans, b, account, work.room, work.factor, AFTER)
     return 0
-
-
-@part
-def least_trades(inputs: Inputs, b: Batch, account: int, mix: int, cent: int, least: Floats) -> None:
-    """Fill in the least weight that a sale and a purchase of each instrument have; infinite where none can be made."""
-    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
-    for i in range(i0, i1):
-        row = i - i0
-        least[0, row] = least[1, row] = 0.0
-        if inputs.instruments[MINIMUM, i] <= 0:
-            continue
-        unit = inputs.instruments[INCREMENT, i] * inputs.instruments[PRICE, i]
-        steps = -(-inputs.instruments[MINIMUM, i] // unit)
-        smallest = np.float64(value_in_cents(steps, unit, cent) * cent) / np.float64(mix)
-        sellable = 0
-        whole_of_it = True
-        for lot in range(inputs.lot_at[i], inputs.lot_at[i + 1]):
-            if b.lots[CAP, lot] > 0.0:
-                sellable += inputs.lots[QUANTITY, lot]
-            else:
-                whole_of_it = False
-        all_steps = sellable // inputs.instruments[INCREMENT, i]
-        least[0, row] = least[1, row] = smallest
-        if all_steps < steps:
-            # Less than the smallest trade may be sold where that empties the position.
-            everything = np.float64(value_in_cents(all_steps, unit, cent) * cent) / np.float64(mix)
-            least[0, row] = everything if whole_of_it and all_steps > 0 else np.inf
-        if smallest > b.instruments[BUY_CAP, i]:
-            least[1, row] = np.inf
-
-
-@part
-def bound_at_best(b: Batch, account: int, work: Work, rows: int, least: Floats) -> float:
-    """Return what bounds the piece that is laid out, at the prices and from the trades of the best one so far."""
-    k = b.exposures.shape[1]
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    base, lots = b.lot_at[i0], b.lot_at[i0 + n] - b.lot_at[i0]
-    sold, bought = work.found[rows : rows + lots], work.found[rows + lots : rows + lots + n]
-    added_up(b, account, sold, bought, work.room, work.factor)
-    over = -b.accounts[account, HINGE_ABOVE]
-    for lot in range(lots):
-        over += b.lots[HINGED, base + lot] * sold[lot]
-    y = work.found[k:rows]
-    kept = y[4]
-    y[4] = b.accounts[account, HINGE_PRICE] if over > 0.0 else 0.0
-    bound = bound_below(b, account, y, work.room, work.factor, work.order, least)
-    y[4] = kept
-    return bound
-
-
-@part
-def keep_found(b: Batch, account: int, room: Room, tree: Tree, work: Work, rows: int) -> None:
-    """Remember the best plan of a piece of the tax, while others are searched."""
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    lots = b.lot_at[i0 + n] - b.lot_at[i0]
-    for r in range(rows):
-        work.found[r] = room.prices[Z, r]
-    for lot in range(lots):
-        work.found[rows + lot] = room.sold[lot]
-    for row in range(n):
-        at = rows + lots + row
-        work.found[at], work.found[at + n], work.found[at + 2 * n] = room.bought[row], tree.wanted[row], tree.net[row]
-        work.states[row] = tree.best[row]
-
-
-@part
-def take_found(b: Batch, account: int, room: Room, tree: Tree, work: Work, rows: int) -> None:
-    """Go on with the plan that was remembered."""
-    i0, n = b.instrument_at[account], b.instrument_at[account + 1] - b.instrument_at[account]
-    lots = b.lot_at[i0 + n] - b.lot_at[i0]
-    for r in range(rows):
-        room.prices[Z, r] = work.found[r]
-    for lot in range(lots):
-        room.sold[lot] = work.found[rows + lot]
-    for row in range(n):
-        at = rows + lots + row
-        room.bought[row], tree.wanted[row], tree.net[row] = work.found[at], work.found[at + n], work.found[at + 2 * n]
-        tree.best[row] = work.states[row]
-
-
-@part
-def tax_beyond(inputs: Inputs, b: Batch, account: int, work: Work, mix: int) -> float:
-    """Return what the tax of what is sold is beyond what the lots' prices make it, in basis points."""
-    if inputs.piece_at[account + 1] == inputs.piece_at[account]:
-        return 0.0
-    base = inputs.lot_at[inputs.instrument_at[account]]
-    short = long = priced = 0.0
-    for lot in range(base, inputs.lot_at[inputs.instrument_at[account + 1]]):
-        sold = work.sold[lot - base]
-        gain = sold * counted_gain(inputs, b, account, lot)
-        priced += sold * b.lots[TAX_PRICE, lot]
-        if inputs.lots[CHARACTER, lot] == SHORT:
-            short += gain
-        else:
-            long += gain
-    return tax_counted(inputs, account, short, long, mix) - priced
-
-
-@part
-def stay(
-    inputs: Inputs,
-    plans: Plans,
-    account: int,
-    work: Work,
-    mix: int,
-    cent: int,
-    hold: float,
-    dual: float,
-    why: int,
-) -> int:
-    """Write down that nothing is traded, and why."""
-    told = plans.accounts[account]
-    told[OUTCOME], told[WHY] = NO_TRADE, why
-    told[PRIMAL], told[DUAL] = whole(np.rint(hold * MILLION)), whole(np.rint(dual * MILLION))
-    tell_account(inputs, plans, account, work.held, mix, cent)
-    return why
-
-
-@part
-def write_trades(inputs: Inputs, plans: Plans, account: int, desk: Desk) -> int:
-    """Write the trades on the desk into the plan, with what is sold out of each lot; return their number."""
-    i0, n = inputs.instrument_at[account], inputs.instrument_at[account + 1] - inputs.instrument_at[account]
-    cent = desk.totals[CENT]
-    base = inputs.lot_at[i0]
-    count = 0
-    for row in range(n):
-        i = i0 + row
-        steps = desk.whole[NOW, row]
-        if steps == 0:
-            continue
-        count += 1
-        value = abs(desk.whole[NOW + 1, row])
-        plans.instruments[STEPS, i], plans.instruments[VALUE, i] = steps, value
-        spread, commission, impact = cost_in_cents(inputs, i, value, desk.real[IMPACT_RATE, row])
-        plans.instruments[SPREAD, i], plans.instruments[PAID_COMMISSION, i] = spread, commission
-        plans.instruments[IMPACT, i] = impact
-        left = -steps * inputs.instruments[INCREMENT, i] if steps < 0 else 0
-        money = value
-        p = inputs.lot_at[i] - base
-        gain = tax = 0
-        while left > 0:
-            lot = desk.order[p]
-            quantity = min(left, inputs.lots[QUANTITY, lot])
-            left -= quantity
-            proceeds = rounded_by(quantity * inputs.instruments[PRICE, i], cent) if left > 0 else money
-            money -= proceeds
-            basis = basis_in_cents(inputs, desk, lot, quantity)
-            won = proceeds - basis
-            owed = rounded_over(won, inputs.lots[RATE, lot], RATE_ONE)
-            plans.lots[SOLD_QUANTITY, lot], plans.lots[PROCEEDS, lot] = quantity, proceeds
-            plans.lots[SOLD_BASIS, lot], plans.lots[LOT_GAIN, lot], plans.lots[LOT_TAX, lot] = basis, won, owed
-            gain += won
-            tax += owed
-            p += 1
-        plans.instruments[GAIN, i], plans.instruments[TAX, i] = gain, tax
-    return count
-
-
-@part
-def forget_trades(inputs: Inputs, plans: Plans, account: int) -> None:
-    """Take the trades out of the plan again."""
-    i0, i1 = inputs.instrument_at[account], inputs.instrument_at[account + 1]
-    for i in range(i0, i1):
-        for figure in range(STEPS, GAIN + 1):
-            plans.instruments[figure, i] = 0
-    for lot in range(inputs.lot_at[i0], inputs.lot_at[i1]):
-        for figure in range(plans.lots.shape[0]):
-            plans.lots[figure, lot] = 0
-
-
-@part
-def commissions(inputs: Inputs, plans: Plans, b: Batch, account: int, mix: int, cent: int) -> float:
-    """Return what is paid once for every trade, which `added_up` does not count, as the objective does."""
-    paid = 0
-    for i in range(inputs.instrument_at[account], inputs.instrument_at[account + 1]):
-        paid += inputs.instruments[COMMISSION, i] if plans.instruments[STEPS, i] != 0 else 0
-    counted: float = b.accounts[account, COST_PRICE] * (np.float64(paid * cent) / np.float64(mix))
-    return counted

@@ -13,7 +13,8 @@ import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices, no_limit
 from services.decision.domain.kernel.arrays import HINGE_PRICE, Batch, Integers, Results
-from services.decision.domain.kernel.newton import CASH, CEILING, GAINS, GROUPS, HINGE, TURNOVER, room_for, run
+from services.decision.domain.kernel.newton import run
+from services.decision.domain.kernel.room import CASH, CEILING, GAINS, GROUPS, HINGE, TURNOVER, room_for
 
 # Newton's method needs five on average; this ends what will not end.
 ITERATIONS_MAX = 200

@@ -13,7 +13,8 @@ from services.decision.domain.batch_certificate import bound_below
 from services.decision.domain.compiling import part
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import RISK, START, Batch
-from services.decision.domain.kernel.newton import FROM, LEAST_BOUGHT, LEAST_SOLD, MIXED, TO, Room, Z, solved
+from services.decision.domain.kernel.newton import solved
+from services.decision.domain.kernel.room import FROM, LEAST_BOUGHT, LEAST_SOLD, MIXED, TO, Room, Z
 
 States = NDArray[np.int8]
 
@@ -35,10 +36,11 @@ class Tree(NamedTuple):
         start: Prices at the root, shape (rows,).
         least: Least weight that a sale and a purchase of each instrument have, infinite where none can be made, then
             zeros, shape (3, n).
+        tried: Whether another way of it was tried since the plan in `best` was found, shape (n,).
         torn: Whether it goes one way only, with all that are identical to it, shape (n,).
         identity: The first of those that are identical, shape (n,).
         sizes: What a node's states leave of `least`, and what standing still costs there, shape (3, n).
-        room: For the certificate, shape (4, n); `factor` likewise, shape (k,); `order` of lots, shape (m,).
+        room: For the certificate, shape (7, n); `factor` likewise, shape (k,); `order` of lots, shape (m,).
     """
 
     open: States
@@ -51,6 +53,7 @@ class Tree(NamedTuple):
     wanted: Floats
     start: Floats
     least: Floats
+    tried: NDArray[np.bool_]
     torn: NDArray[np.bool_]
     identity: NDArray[np.int64]
     sizes: Floats
@@ -74,9 +77,10 @@ def tree_for(instruments: int, lots: int, factors: int, rows: int) -> Tree:
         np.zeros(rows),
         np.zeros((3, instruments)),
         np.zeros(instruments, dtype=np.bool_),
+        np.zeros(instruments, dtype=np.bool_),
         np.zeros(instruments, dtype=np.int64),
         np.zeros((3, instruments)),
-        np.zeros((4, instruments)),
+        np.zeros((7, instruments)),
         np.zeros(factors),
         np.zeros(lots, dtype=np.int64),
     )

@@ -5,8 +5,9 @@ way, with all that are identical to it: to sell the loss and buy the instrument 
 has a *state*, which bounds its final weight; where a state leaves something open, the kernel solves the convex hull of
 what may be done (Land and Doig 1960): no trade and the smallest are bridged by a straight line, and of lots and
 purchase together the losses come first. The node with the least bound is looked at first, then one below the other
-until there is a plan. A node costs the kernel a few steps of Newton's method from the prices of the one above, so most
-accounts are proven in a millisecond.
+until there is a plan; beside a plan its instruments are turned one after the other. A way that no better plan goes is
+closed below its node (`narrowing`). A node costs the kernel a few steps of Newton's method from the prices of the one
+above, so most accounts are proven in a millisecond.
 
 What a node proves of the plans in its states is computed from its prices by the certificate's code, not the kernel's.
 The account's bound is the least over the nodes at which the search stopped, whether they were closed or it ran out of
@@ -27,14 +28,15 @@ from services.decision.domain.kernel.arrays import (
     TAX,
     Batch,
 )
-from services.decision.domain.kernel.newton import (
+from services.decision.domain.kernel.narrowing import has_least, narrow, way_to_try
+from services.decision.domain.kernel.newton import NEVER
+from services.decision.domain.kernel.nodes import BUY, DOWN, FREE, NONE, SELL, UP, Tree, possible, solve_node
+from services.decision.domain.kernel.room import (
     BRIDGES,
     END,
     FIRST,
     LEFT,
-    LOOSE,
     MIXED,
-    NEVER,
     RIGHT,
     SELLABLE,
     SLOPE,
@@ -42,9 +44,8 @@ from services.decision.domain.kernel.newton import (
     Q,
     Room,
     Z,
-    enter,
 )
-from services.decision.domain.kernel.nodes import BUY, DOWN, FREE, NONE, SELL, UP, Tree, possible, solve_node
+from services.decision.domain.kernel.segments import LOOSE, enter
 
 # In weight: a trade smaller than this is none, and a trade misses its least size by no less.
 NOISE = 1e-9
@@ -52,6 +53,10 @@ NOISE = 1e-9
 EXACT_BPS = 1e-7
 # Shares of the smallest trade from which on a trade is rounded up to it, tried in turn.
 ROUND_UP_FROM = (0.5, 0.25, 0.9)
+# A search that has spent this share of its nodes ends when a plan is proven so many times as near as was asked.
+EASED_AFTER, EASED_BY = 0.3, 1.6
+# Nodes that may be spent on looking for a better plan beside each one found.
+BESIDE_MAX = 60
 
 
 @part
@@ -157,9 +162,14 @@ def settle(b: Batch, account: int, tree: Tree, share: float, by_target: bool) ->
 
 @part
 def keep_best(tree: Tree, room: Room, n: int) -> None:
-    """Remember the node looked at as the best plan."""
+    """Remember the node looked at as the best plan: what is open in it goes the way that it trades."""
     for row in range(n):
-        tree.best[row] = tree.state[row]
+        state, d = tree.state[row], tree.net[row]
+        if has_least(tree, row) and not (state == FREE and tree.torn[row]):
+            state = NONE
+            if abs(d) > NOISE:
+                state = BUY if d > 0.0 else SELL
+        tree.best[row] = state
     for r in range(room.prices.shape[1]):
         tree.best_at[r] = room.prices[Z, r]
 
@@ -228,6 +238,38 @@ def round_root(
 
 
 @part
+def look_beside(
+    b: Batch, account: int, room: Room, tree: Tree, iterations_max: int, best: float, enough: float
+) -> tuple[float, int]:
+    """Turn one instrument of the best plan after the other, as long as that makes it better; return value and nodes.
+
+    It ends when the value is `enough`, or after `BESIDE_MAX` nodes.
+    """
+    n = b.instrument_at[account + 1] - b.instrument_at[account]
+    for row in range(n):
+        tree.tried[row] = False
+    nodes = 0
+    while nodes < BESIDE_MAX and best > enough:
+        for r in range(room.prices.shape[1]):
+            room.prices[Z, r] = tree.best_at[r]
+        pick, becomes = way_to_try(b, account, room, tree)
+        if pick < 0:
+            break
+        tree.tried[pick] = True
+        for row in range(n):
+            tree.state[row] = tree.best[row]
+        tree.state[pick] = becomes
+        value, _, optimal = solve_node(b, account, room, tree, iterations_max, best)
+        nodes += 1
+        if optimal and value < best and open_question(b, account, room, tree) < 0:
+            best = value
+            keep_best(tree, room, n)
+            for row in range(n):
+                tree.tried[row] = False
+    return best, nodes
+
+
+@part
 def branch_and_bound(  # noqa: C901 - one tree, without recursion
     b: Batch, account: int, room: Room, tree: Tree, iterations_max: int, nodes_max: int, gap_bps: float
 ) -> tuple[float, float, int, bool]:
@@ -240,7 +282,8 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
         tree: `least`, `torn` and `identity` are filled in; `start` has the prices to begin at.
         iterations_max: Of Newton's method, at each node.
         nodes_max: Nodes looked at.
-        gap_bps: A plan that is proven to be so near to the best is the best.
+        gap_bps: A plan that is proven to be so near to the best is the best; after a share of the nodes `EASED_BY`
+            times as much is enough.
 
     Returns:
         The best plan's value, a value that no plan is below, both in basis points, the number of nodes, and whether a
@@ -264,6 +307,9 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
         return value, root, 1, True
     best, nodes = round_root(b, account, room, tree, iterations_max, root, gap_bps)
     nodes += 1
+    if best < np.inf:
+        best, more = look_beside(b, account, room, tree, iterations_max, best, root + gap_bps)
+        nodes += more
     limit = tree.open.shape[0]
     # What is proven of the nodes at which the search stopped.
     closed = np.inf
@@ -274,28 +320,39 @@ def branch_and_bound(  # noqa: C901 - one tree, without recursion
     push(tree, room, n, 0, root)
     count = 1
     above = root
+    gap = gap_bps
     deeper = False
     while deeper or count > 0:
+        if nodes >= EASED_AFTER * nodes_max:
+            gap = EASED_BY * gap_bps
         if not deeper:
             above = pop_least(tree, room, n, count)
             count -= 1
-            if above >= best - gap_bps or nodes >= nodes_max:
+            if above >= best - gap or nodes >= nodes_max:
                 # No other is below it.
                 closed = min(closed, above)
                 break
         deeper = False
-        value, bound, optimal = solve_node(b, account, room, tree, iterations_max, best - gap_bps)
+        value, bound, optimal = solve_node(b, account, room, tree, iterations_max, best - gap)
         nodes += 1
         above = max(above, bound)
-        if above >= best - gap_bps or count >= limit:
+        if above >= best - gap or count >= limit:
             closed = min(closed, above)
             continue
+        beyond, changed = narrow(b, account, tree, best - gap - bound)
+        closed = min(closed, bound + beyond)
         pick = open_question(b, account, room, tree)
         if pick < 0:
+            if changed:
+                # What answers all questions may go a way that was just closed.
+                deeper = True
+                continue
             closed = min(closed, above)
             if optimal and value < best:
                 best = value
                 keep_best(tree, room, n)
+                best, more = look_beside(b, account, room, tree, iterations_max, best, root + gap)
+                nodes += more
             continue
         first, second = ways_on(tree, pick)
         # One waits, the other is looked at next.

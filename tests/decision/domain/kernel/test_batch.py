@@ -88,12 +88,15 @@ def test_accounts_whose_tax_has_a_corner_are_solved_to_their_certificate():
     assert sum(np.isinf(convex.gain_budget) for convex, _ in optimal) >= 0.98 * sum(
         np.isinf(convex.gain_budget) for convex in problems
     )
-    # Of many the corner is the optimum: there neither of its sides is.
+    # Of many the corner is the optimum; of some neither of its sides is.
+    solved = [(convex, answer.solution) for convex, answer in optimal if answer.solution is not None]
     at_corner = [
-        answer.solution is not None and 0 < answer.solution.prices.hinges[0] < 1e4 * convex.hinge_price[0]
-        for convex, answer in optimal
+        found.prices.hinges[0] / (1e4 * convex.hinge_price[0])
+        for convex, found in solved
+        if found.sold.any() and abs(convex.hinge_lots[0] @ found.sold - convex.hinge_above[0]) <= 1e-9
     ]
-    assert sum(at_corner) >= 20
+    assert len(at_corner) >= 25
+    assert sum(0 < share < 1 for share in at_corner) >= 10
 
 
 def test_a_tax_with_several_corners_is_left_to_the_reference_model():
