@@ -27,6 +27,7 @@ from tests.bench import (
     policy,
     portfolio_peers,
     tax,
+    year_ends,
 )
 from tests.bench.results import Result, keep, machine
 
@@ -73,6 +74,7 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "tax.marginal_batch_ratio": tax.marginal_batch,
     "tax.year_end_100k_s": tax.year_end_100k,
     "tax.year_end_gb_per_s": tax.year_ends_elsewhere,
+    "tax.year_end_book": year_ends.year_end_book,
 }
 
 

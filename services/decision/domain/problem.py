@@ -57,6 +57,10 @@ class LotState:
     quantity: Decimal
     basis_total: Decimal
 
+    def __reduce__(self) -> tuple[type["LotState"], tuple[LotId, date, Decimal, Decimal]]:
+        """Return what makes it again: lots are sent to computing processes by the ten thousand."""
+        return LotState, (self.lot_id, self.acquired_date, self.quantity, self.basis_total)
+
 
 @dataclass(frozen=True, slots=True)
 class Band:

@@ -3,6 +3,7 @@
 What an account held is known only from its history until then, so a redemption waits until all rows are there.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -21,6 +22,7 @@ from services.decision.domain.tax.assessment.history import (
     cents,
 )
 from services.decision.domain.tax.assessment.rows import Redemption
+from services.kernel.decimals import EXACT
 
 
 def redeemed(history: History, redemptions: Mapping[str, Redemption]) -> History:
@@ -60,6 +62,8 @@ def _rounded_down(units: Fraction) -> Decimal:
 
 def units_held(history: History) -> dict[tuple[str, str], Fraction]:
     """Return what each account has of each asset at the end of the history, in units after the last split."""
+    if not (history.reorganizations or history.transfers or history.splits):
+        return _summed(history)
     held: dict[tuple[str, str], Fraction] = {}
     kinds: dict[type, int] = {Reorganization: 0, Transfer: 1, Acquisition: 2, Receipt: 2, Disposal: 3, Gift: 3}
     rows: list[Acquisition | Receipt | Disposal | Gift | Transfer | Reorganization] = []
@@ -94,3 +98,13 @@ def units_held(history: History) -> dict[tuple[str, str], Fraction]:
                     if row.ends_old:
                         change(account_id, row.asset, -units)
     return {place: units for place, units in held.items() if units}
+
+
+def _summed(history: History) -> dict[tuple[str, str], Fraction]:
+    """Return the same where nothing becomes anything: the order does not matter, and decimals add up sooner."""
+    held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for came in (*history.acquisitions, *history.receipts):
+        held[came.account_id, came.asset] = EXACT.add(held[came.account_id, came.asset], came.quantity)
+    for went in (*history.disposals, *history.gifts):
+        held[went.account_id, went.asset] = EXACT.subtract(held[went.account_id, went.asset], went.quantity)
+    return {place: Fraction(units) for place, units in held.items() if units}

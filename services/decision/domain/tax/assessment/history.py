@@ -275,8 +275,14 @@ class History:
 
     def units(self, row: Acquisition | Disposal | Transfer | Gift | Receipt) -> Fraction:
         """Return the row's quantity, in units after the asset's last split."""
+        if row.asset not in self._splits:
+            return Fraction(row.quantity)
         day = row.known_from if isinstance(row, Acquisition) else row.day
         return Fraction(row.quantity) * self.scale(row.asset, day)
+
+    def is_split(self, asset: str) -> bool:
+        """Return whether units of an asset are not all alike, because some were split."""
+        return asset in self._splits
 
     def pool_day(self, row: Acquisition) -> date:
         """Return the day on which the units join a pool: that of the purchase.

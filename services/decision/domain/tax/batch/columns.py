@@ -11,7 +11,6 @@ column's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +25,7 @@ from services.decision.domain.tax.assessment.history import (
 )
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
-from services.decision.domain.tax.batch.whole import RATE_SCALE, UNIT, Flags, Ints
+from services.decision.domain.tax.batch.whole import RATE_SCALE, UNIT, UNIT_SCALE, Flags, Ints
 
 # Price of one unit of each asset, in millionths of the currency; 0 where there is none.
 Prices: TypeAlias = Ints
@@ -136,8 +135,7 @@ def not_in_columns(rules: UnitedStatesYear, history: History) -> str:
         return "amounts finer than a cent, or too large, go by the exact road"
     if rules.state_rate * RATE_SCALE % 1:
         return f"a rate of {rules.state_rate} goes by the exact road"
-    units = [history.units(row) for row in history.acquisitions] + [history.units(row) for row in history.disposals]
-    if not all(_in_steps(each) for each in units):
+    if any(_steps(history, row) is None for row in (*history.acquisitions, *history.disposals)):
         return "units finer than a millionth, or too many, go by the exact road"
     return ""
 
@@ -173,14 +171,14 @@ class _Table:
         for lots, sales in in_groups(history):
             rows = {each.lot_id: len(self.lots) + number for number, each in enumerate(lots)}
             self.lots += [
-                (accounts[row.account_id], self.assets[row.asset], row.day.toordinal(), _units(history.units(row)),
+                (accounts[row.account_id], self.assets[row.asset], row.day.toordinal(), _units(history, row),
                  _cents(row.cost))
                 for row in lots
             ]  # fmt: skip
             for sale in sales:
                 self.sales.append(
                     (accounts[sale.account_id], self.assets[sale.asset], sale.day.toordinal(),
-                     _units(history.units(sale)), _cents(sale.proceeds))
+                     _units(history, sale), _cents(sale.proceeds))
                 )  # fmt: skip
                 # A name that no lot of the group has names nothing.
                 self.named += [rows[lot_id] for lot_id in sale.lot_ids if lot_id in rows]
@@ -257,12 +255,21 @@ def price_units(price: Decimal) -> int | None:
     return int(units) if price <= PRICE_MAX and units == int(units) else None
 
 
-def _in_steps(units: Fraction) -> bool:
-    return UNIT % units.denominator == 0 and units <= UNITS_MAX
+def _steps(history: History, row: Acquisition | Disposal) -> int | None:
+    """Return a row's units in millionths; None where they are finer than that, or too many."""
+    if history.is_split(row.asset):
+        units = history.units(row)
+        return int(units * UNIT) if UNIT % units.denominator == 0 and units <= UNITS_MAX else None
+    steps = row.quantity.scaleb(UNIT_SCALE)
+    whole = int(steps)
+    return whole if whole == steps and row.quantity <= UNITS_MAX else None
 
 
-def _units(units: Fraction) -> int:
-    return int(units * UNIT)
+def _units(history: History, row: Acquisition | Disposal) -> int:
+    steps = _steps(history, row)
+    if steps is None:
+        raise NotInColumns(f"{row.quantity} units of {row.asset}")
+    return steps
 
 
 def _cents(amount: Decimal) -> int:

@@ -1,0 +1,167 @@
+"""Tax: the year-end of a book that is in PostgreSQL, through the use case that `StreamYearEnds` calls.
+
+Households of two accounts with 100 lots each, all by columns. Measured is the processor time of this process, from
+reading rows to the answers of a hundred taxpayers at a time, computing and the way to a computing process and back
+included; the database's own is not. `EVENKEEL_BENCH_YEAR_END_ACCOUNTS` is how many accounts there are.
+"""
+
+import asyncio
+import os
+import pickle
+import resource
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.decision.app.year_ends import TOGETHER_MAX, Named, YearEndApp
+from services.decision.domain.book import AccountBook, HoldingKind, Position, Snapshot, SnapshotId, TaxWrapper
+from services.decision.domain.instruments import Instrument
+from services.decision.domain.problem import LotId, LotState
+from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.filing import Filed, Filer, Filing
+from services.decision.domain.tax.year_end import YearEnd
+from services.decision.domain.tax.year_ends import filed
+from services.decision.store.book import PostgresLedger
+from services.decision.store.taxes import TaxSessions
+from services.kernel.ids import AccountId, HouseholdId, InstrumentId
+from services.runtime.bootstrap import Passwords, bootstrap, owner_role, role, service_url
+from services.runtime.clock import SystemClock
+from services.runtime.database import Database
+from services.runtime.migrations import run_migrations
+from services.runtime.settings import ServiceSettings
+from tests.bench.results import Result
+from tools.local.postgres import Postgres
+
+ACCOUNTS = int(os.environ.get("EVENKEEL_BENCH_YEAR_END_ACCOUNTS", "10000"))
+LOTS, ASSETS, TOGETHER, CHUNK = 100, 20, 2, 1_000
+YEAR, AS_OF = 2025, datetime(2025, 12, 31, 22, tzinfo=UTC)
+PASSWORDS = Passwords(service="s", owner="o", keeper="k")
+NAMES = [InstrumentId(f"ETF-{number:02}") for number in range(ASSETS)]
+SNAPSHOT = SnapshotId("snapshot-bench")
+KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """Computes in this process what a computing process would, the way there and back included."""
+
+    async def year_ends(self, filing: Filing, filers: Sequence[Filer]) -> tuple[Filed, ...]:
+        sent: Sequence[Filer] = pickle.loads(pickle.dumps(filers))
+        answer: tuple[Filed, ...] = pickle.loads(pickle.dumps(filed(filing, sent)))
+        return answer
+
+
+def year_end_book() -> Sequence[Result]:
+    """Measure accounts a second of one core, and the memory that the process needs more than before the first."""
+    return asyncio.run(_measured())
+
+
+async def _measured() -> Sequence[Result]:
+    async with _book() as database:
+        # Nothing is sold in this book, so that policy is never asked.
+        policy: Any = None
+        app = YearEndApp(SystemClock(), TaxSessions(database).read, policy, _Here())
+        rng = np.random.default_rng(1)
+        prices = {str(name): Decimal(int(rng.integers(40_00, 160_00))).scaleb(-2) for name in NAMES}
+        filing = replace(await app.filing(YEAR, None, None), prices=prices, day=AS_OF.date())
+        rules = UnitedStatesYear(ordinary_income=Decimal(100_000))
+        named = [
+            Named(f"taxpayer-{number:06}", HouseholdId(f"household-{number:06}"), {}, rules)
+            for number in range(ACCOUNTS // TOGETHER)
+        ]
+        # The first compiles or loads what is compiled.
+        await app.answered(filing, named[:1])
+        before, started = _memory(), time.process_time()
+        for begin in range(0, len(named), TOGETHER_MAX):
+            for each in await app.answered(filing, named[begin : begin + TOGETHER_MAX]):
+                outcome = each.filed.outcome
+                if not isinstance(outcome, YearEnd) or not outcome.compiled:
+                    raise AssertionError(f"{each.taxpayer_id} did not go by columns: {outcome}")
+        spent = time.process_time() - started
+        return [
+            Result("tax.year_end_book_per_s", ACCOUNTS / spent, "accounts/s of one core"),
+            Result("tax.year_end_book_mib", _memory() - before, "MiB more than before"),
+        ]
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
+
+
+@asynccontextmanager
+async def _book() -> AsyncIterator[Database]:
+    """Fill the book of a server of its own."""
+    with tempfile.TemporaryDirectory(prefix="evenkeel-bench-") as name:
+        # As root, the server runs as another user and must reach its data.
+        Path(name).chmod(0o755)
+        server = Postgres(Path(name) / "pg")
+        server.start()
+        try:
+            await bootstrap(server.url, {"decision": PASSWORDS})
+            settings = ServiceSettings.from_environment(
+                database_url=service_url(server.url, role("decision"), PASSWORDS.service),
+                database_owner_url=service_url(server.url, owner_role("decision"), PASSWORDS.owner),
+                database_schema="decision",
+                jwks_url="file:/nonexistent",
+                token_issuer="https://issuer.test",
+            )
+            await run_migrations(settings, "services.decision")
+            database = Database(settings)
+            await _fill(database)
+            yield database
+            await database.close()
+        finally:
+            server.stop()
+
+
+async def _fill(database: Database) -> None:
+    rng = np.random.default_rng(0)
+    counts = ACCOUNTS, ACCOUNTS * ASSETS, ACCOUNTS * LOTS
+    snapshot = Snapshot(SNAPSHOT, "bench", AS_OF, "sha256:bench", *counts, AS_OF)
+    async with database.begin() as transaction:
+        ledger = PostgresLedger(transaction)
+        await ledger.lock_stream()
+        await ledger.add_snapshot(snapshot, [Instrument(name, "USD", Decimal(1), "equity") for name in NAMES])
+        for begin in range(0, ACCOUNTS, CHUNK):
+            await ledger.add_accounts([_account(rng, each) for each in range(begin, min(begin + CHUNK, ACCOUNTS))])
+        await ledger.open_accounts(snapshot, 0)
+
+
+def _account(rng: np.random.Generator, number: int) -> AccountBook:
+    return AccountBook(
+        account_id=AccountId(f"account-{number:06}"),
+        household_id=HouseholdId(f"household-{number // TOGETHER:06}"),
+        custodian="bench",
+        currency="USD",
+        tax_wrapper=TaxWrapper.TAXABLE,
+        cash=Decimal(1000),
+        reserved_cash=Decimal(0),
+        realized=(),
+        positions=tuple(_position(rng, number, name) for name in NAMES),
+        snapshot_id=SNAPSHOT,
+        as_of_time=AS_OF,
+        opening_position=0,
+        booked_position=0,
+        recent_trades=(),
+    )
+
+
+def _position(rng: np.random.Generator, number: int, name: InstrumentId) -> Position:
+    lots = tuple(
+        LotState(
+            LotId(f"lot-{number}-{name}-{each}"),
+            date(2015, 1, 1) + timedelta(days=int(rng.integers(0, 4000))),
+            Decimal(int(rng.integers(1, 200))),
+            Decimal(int(rng.integers(100_00, 20_000_00))).scaleb(-2),
+        )
+        for each in range(LOTS // ASSETS)
+    )
+    return Position(name, HoldingKind.TRADED, sum((lot.quantity for lot in lots), Decimal(0)), lots)
