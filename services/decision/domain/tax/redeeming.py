@@ -103,8 +103,10 @@ def units_held(history: History) -> dict[tuple[str, str], Fraction]:
 def _summed(history: History) -> dict[tuple[str, str], Fraction]:
     """Return the same where nothing becomes anything: the order does not matter, and decimals add up sooner."""
     held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for came in (*history.acquisitions, *history.receipts):
-        held[came.account_id, came.asset] = EXACT.add(held[came.account_id, came.asset], came.quantity)
-    for went in (*history.disposals, *history.gifts):
-        held[went.account_id, went.asset] = EXACT.subtract(held[went.account_id, went.asset], went.quantity)
+    came: list[Acquisition | Receipt] = [*history.acquisitions, *history.receipts]
+    went: list[Disposal | Gift] = [*history.disposals, *history.gifts]
+    for row in came:
+        held[row.account_id, row.asset] = EXACT.add(held[row.account_id, row.asset], row.quantity)
+    for gone in went:
+        held[gone.account_id, gone.asset] = EXACT.subtract(held[gone.account_id, gone.asset], gone.quantity)
     return {place: Fraction(units) for place, units in held.items() if units}

@@ -135,7 +135,8 @@ def not_in_columns(rules: UnitedStatesYear, history: History) -> str:
         return "amounts finer than a cent, or too large, go by the exact road"
     if rules.state_rate * RATE_SCALE % 1:
         return f"a rate of {rules.state_rate} goes by the exact road"
-    if any(_steps(history, row) is None for row in (*history.acquisitions, *history.disposals)):
+    rows: list[Acquisition | Disposal] = [*history.acquisitions, *history.disposals]
+    if any(_steps(history, row) is None for row in rows):
         return "units finer than a millionth, or too many, go by the exact road"
     return ""
 
