@@ -814,6 +814,7 @@ class MemoryVenueBook:
         self._market = None
         self._prices: dict[str, Decimal] = {}
         self._currencies: dict[str, str] = {}
+        self._sizes = {}
         self._orders = {}
         self._said = []
         self._instructions = {}
@@ -822,11 +823,11 @@ class MemoryVenueBook:
     @asynccontextmanager
     async def begin(self):
         async with self._one:
-            before = self._market, self._prices.copy(), self._orders.copy(), self._said.copy()
+            before = self._market, self._prices.copy(), self._sizes.copy(), self._orders.copy(), self._said.copy()
             try:
                 yield self
             except BaseException:
-                self._market, self._prices, self._orders, self._said = before
+                self._market, self._prices, self._sizes, self._orders, self._said = before
                 raise
 
     async def lock(self):
@@ -835,8 +836,9 @@ class MemoryVenueBook:
     async def market(self):
         return self._market
 
-    async def put_market(self, market, prices):
+    async def put_market(self, market, prices, sizes):
         self._market = market
+        self._sizes = {name: size for name, size in self._sizes.items() if name not in prices} | dict(sizes)
         self._prices |= prices
         self._currencies |= dict.fromkeys(prices, market.currency)
         return len(self._prices)
@@ -846,6 +848,12 @@ class MemoryVenueBook:
 
     async def prices(self, instrument_ids):
         return {name: self._prices[name] for name in instrument_ids if name in self._prices}
+
+    async def sizes(self, instrument_ids):
+        return {name: self._sizes[name] for name in instrument_ids if name in self._sizes}
+
+    async def leave(self, sizes):
+        self._sizes |= sizes
 
     async def order(self, client_order_id):
         return self._orders.get(client_order_id)

@@ -259,7 +259,9 @@ class Desk:
         order.names.append(name)
         self.book.names[name] = order.first_name
         quantity = Decimal(_get(message, 38) or 0)
-        changed = rules.replaced(order.resting, name, quantity, None if limit is None else Decimal(limit))
+        changed = rules.replaced(
+            order.resting, name, quantity, None if limit is None else Decimal(limit), datetime.now(UTC)
+        )
         self.book.change(order, changed, _get(message, 41) or "")
         self.book.look()
 

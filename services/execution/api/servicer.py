@@ -247,10 +247,15 @@ def _values_of(request: pb.IngestMarketVolumesRequest, wrong: Violations) -> Map
     return dict(zip(map(InstrumentId, request.instrument_ids), values, strict=False))
 
 
+def check_rows(instruments: int, units: int, what: str, wrong: Violations) -> None:
+    """Note that a column has more or fewer rows than there are instruments."""
+    if instruments != units:
+        wrong.add(f"{what}.units", f"must have {instruments} rows, one per instrument, was {units}")
+
+
 def check_columns(instrument_ids: list[str], units: int, what: str, wrong: Violations) -> None:
     """Note what is wrong with a column that says one thing of each instrument."""
-    if len(instrument_ids) != units:
-        wrong.add(f"{what}.units", f"must have {len(instrument_ids)} rows, one per instrument, was {units}")
+    check_rows(len(instrument_ids), units, what, wrong)
     seen: set[str] = set()
     for index, instrument_id in enumerate(instrument_ids):
         if not instrument_id:

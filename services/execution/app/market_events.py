@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from services.execution.app.venue_port import MarketSetting
+from services.execution.app.venue_port import MarketSetting, Sizes
 from services.execution.domain.trading_state import Halt, ScopeKind
 from services.execution.domain.words import ReferencePrice
 from services.kernel.canonical import JsonValue, canonical_json, content_hash
@@ -39,9 +39,13 @@ def volumes_ingested(volumes: Mapping[InstrumentId, Decimal], at: datetime, sour
     return Event("execution.volumes.ingested", {}, data)
 
 
-def market_loaded(setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> Event:
-    """Say that the market of a simulated venue was set, by the hash of its prices."""
-    said: list[JsonValue] = [[name, prices[name]] for name in sorted(prices)]
+def market_loaded(
+    setting: MarketSetting, prices: Mapping[InstrumentId, Decimal], sizes: Mapping[InstrumentId, Sizes]
+) -> Event:
+    """Say that the market of a simulated venue was set, by the hash of its prices and sizes."""
+    said: list[JsonValue] = [
+        [name, prices[name], *((sizes[name].bid, sizes[name].ask) if name in sizes else ())] for name in sorted(prices)
+    ]
     data: dict[str, JsonValue] = {
         "currency": setting.currency,
         "spread_bps": setting.spread_bps,

@@ -17,7 +17,7 @@ from services.execution.app.market_events import halted, market_loaded, prices_i
 from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.scheduling import bucket_of
-from services.execution.app.venue_port import MarketSetting
+from services.execution.app.venue_port import MarketSetting, Sizes
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
@@ -149,10 +149,12 @@ class Trading:
             await ledger.put_volumes(volumes, bucket_of(at, self.volume_bucket), values)
             await ledger.emit(volumes_ingested(volumes, at, source))
 
-    async def market_loaded(self, setting: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:
+    async def market_loaded(
+        self, setting: MarketSetting, prices: Mapping[InstrumentId, Decimal], sizes: Mapping[InstrumentId, Sizes]
+    ) -> None:
         """Tell audit that somebody set the market of a simulated venue."""
         async with self.begin() as ledger:
-            await ledger.emit(market_loaded(setting, prices))
+            await ledger.emit(market_loaded(setting, prices, sizes))
 
     async def _want_canceled(self, ledger: Ledger, records: list[BlockRecord], why: CloseReason) -> None:
         marked = [replace(each, cancel_reason=why, update_time=self.clock.now()) for each in records]

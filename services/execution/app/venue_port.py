@@ -178,6 +178,24 @@ class MarketSetting:
     market_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Units that a simulated market buys (`bid`) and sells (`ask`) at its quote until the next one, 0 or more."""
+
+    bid: Decimal
+    ask: Decimal
+
+    def offered_to(self, side: Side) -> Decimal:
+        """Return how much an order of `side` can have."""
+        return self.ask if side is Side.BUY else self.bid
+
+    def less(self, side: Side, quantity: Decimal) -> "Sizes":
+        """Return what is left after an order of `side` took `quantity`."""
+        if side is Side.BUY:
+            return Sizes(self.bid, self.ask - quantity)
+        return Sizes(self.bid - quantity, self.ask)
+
+
 class VenuePort(Protocol):
     """A place where orders are executed.
 

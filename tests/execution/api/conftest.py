@@ -63,7 +63,7 @@ class Running:
     def as_(self, who):
         return ExecutionServiceStub(self.channel(who))
 
-    async def market(self, spread_bps="0", fee_bps="0", share=None, at=NOON, **prices):
+    async def market(self, spread_bps="0", fee_bps="0", share=None, at=NOON, bids=None, asks=None, **prices):
         await self.ingest(at=at, **prices)
         request = sandbox.LoadSandboxMarketRequest(
             request_id=str(uuid4()),
@@ -77,6 +77,9 @@ class Running:
         )
         if share is not None:
             request.fill_share_max.value = share
+        for column, sizes in ((request.bid_sizes, bids), (request.ask_sizes, asks)):
+            if sizes is not None:
+                column.CopyFrom(decimal_column([Decimal(size) for size in sizes], 0))
         return await SandboxServiceStub(self.channel("engineer")).LoadSandboxMarket(request)
 
     async def ingest(self, at=NOON, **prices):

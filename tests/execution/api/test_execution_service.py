@@ -10,6 +10,7 @@ from evenkeel.execution.v1 import execution_service_pb2 as pb
 from services.kernel.signing import Signature, sign
 from tests.execution.api.conftest import ingest_request, refused, submit_request
 from tests.execution.builders import a_plan, a_trade
+from tests.execution.venues.fix_cases import until
 from tests.execution.world import KEY_ID, PRIVATE_KEY, signed, signed_plan
 
 ACCEPTED = pb.SubmitPlanResult.STATUS_ACCEPTED
@@ -309,6 +310,31 @@ async def test_a_market_that_cannot_be_is_refused_with_field_value_and_limit(exe
         "spread_bps": "must be 0 to 1000, was 2000",
         "fill_share_max": "must be above 0 and at most 1, was 0",
     }
+
+    no = await refused(execution.market(VTI=100, BND=80, asks=[5, 6]))
+    assert no.fields == {"bid_sizes.units": "must have 2 rows, one per instrument, was 0"}
+    no = await refused(execution.market(VTI=100, BND=80, bids=[1, 2], asks=[5, -6]))
+    assert no.fields == {"ask_sizes.units[1]": "size of BND must be at least 0, was -6"}
+
+
+async def test_a_market_with_little_to_give_fills_what_it_has(execution):
+    await execution.market(VTI=100, bids=[0], asks=[4])
+    await execution.submit(a_plan(a_trade(quantity=10)))
+    trader = execution.as_("trader")
+
+    async def fills():
+        blocks = (await trader.ListBlocks(pb.ListBlocksRequest())).blocks
+        shown = [await trader.GetBlock(pb.GetBlockRequest(block_id=each.block_id)) for each in blocks]
+        return [fill.quantity.value for each in shown for fill in each.fills]
+
+    async def filled_in_part():
+        return await fills() == ["4"]
+
+    await until(filled_in_part)
+    await execution.market(VTI=100)
+    await execution.closed(1)
+
+    assert await fills() == ["4", "6"]
 
 
 async def test_only_newer_prices_replace_what_is_known(execution):

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+evenkeel/execution/v1/sandbox_service.proto\x12\x15\x65venkeel.execution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a evenkeel/common/v1/columns.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\"\x94\x03\n\x18LoadSandboxMarketRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x0einstrument_ids\x18\x02 \x03(\tB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\x12\x39\n\x06prices\x18\x03 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumnB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x08\x63urrency\x18\x04 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x30\n\nspread_bps\x18\x05 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x07\x66\x65\x65_bps\x18\x06 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12\x0c\n\x04seed\x18\x07 \x01(\x04\x12,\n\x0e\x66ill_share_max\x18\x08 \x01(\x0b\x32\x14.google.type.Decimal\x12\x37\n\x0bmarket_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"5\n\x19LoadSandboxMarketResponse\x12\x18\n\x10instrument_count\x18\x01 \x01(\r2\xa0\x01\n\x0eSandboxService\x12\x8d\x01\n\x11LoadSandboxMarket\x12/.evenkeel.execution.v1.LoadSandboxMarketRequest\x1a\x30.evenkeel.execution.v1.LoadSandboxMarketResponse\"\x15\x8a\xe7\x18\x11\x65xecution.sandboxb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+evenkeel/execution/v1/sandbox_service.proto\x12\x15\x65venkeel.execution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a evenkeel/common/v1/columns.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\"\x80\x04\n\x18LoadSandboxMarketRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x0einstrument_ids\x18\x02 \x03(\tB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\x12\x39\n\x06prices\x18\x03 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumnB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x08\x63urrency\x18\x04 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x30\n\nspread_bps\x18\x05 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x07\x66\x65\x65_bps\x18\x06 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12\x0c\n\x04seed\x18\x07 \x01(\x04\x12,\n\x0e\x66ill_share_max\x18\x08 \x01(\x0b\x32\x14.google.type.Decimal\x12\x37\n\x0bmarket_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\tbid_sizes\x18\n \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x34\n\task_sizes\x18\x0b \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\"5\n\x19LoadSandboxMarketResponse\x12\x18\n\x10instrument_count\x18\x01 \x01(\r2\xa0\x01\n\x0eSandboxService\x12\x8d\x01\n\x11LoadSandboxMarket\x12/.evenkeel.execution.v1.LoadSandboxMarketRequest\x1a\x30.evenkeel.execution.v1.LoadSandboxMarketResponse\"\x15\x8a\xe7\x18\x11\x65xecution.sandboxb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,9 +53,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SANDBOXSERVICE'].methods_by_name['LoadSandboxMarket']._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['LoadSandboxMarket']._serialized_options = b'\212\347\030\021execution.sandbox'
   _globals['_LOADSANDBOXMARKETREQUEST']._serialized_start=231
-  _globals['_LOADSANDBOXMARKETREQUEST']._serialized_end=635
-  _globals['_LOADSANDBOXMARKETRESPONSE']._serialized_start=637
-  _globals['_LOADSANDBOXMARKETRESPONSE']._serialized_end=690
-  _globals['_SANDBOXSERVICE']._serialized_start=693
-  _globals['_SANDBOXSERVICE']._serialized_end=853
+  _globals['_LOADSANDBOXMARKETREQUEST']._serialized_end=743
+  _globals['_LOADSANDBOXMARKETRESPONSE']._serialized_start=745
+  _globals['_LOADSANDBOXMARKETRESPONSE']._serialized_end=798
+  _globals['_SANDBOXSERVICE']._serialized_start=801
+  _globals['_SANDBOXSERVICE']._serialized_end=961
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ class LoadSandboxMarketRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FILL_SHARE_MAX_FIELD_NUMBER: _builtins.int
     MARKET_TIME_FIELD_NUMBER: _builtins.int
+    BID_SIZES_FIELD_NUMBER: _builtins.int
+    ASK_SIZES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     currency: _builtins.str
@@ -70,6 +72,17 @@ class LoadSandboxMarketRequest(_message.Message):
     def market_time(self) -> _timestamp_pb2.Timestamp:
         """When the market is; fills carry it."""
 
+    @_builtins.property
+    def bid_sizes(self) -> _columns_pb2.DecimalColumn:
+        """Units that the market buys of each at its quote, 0 or more, until the instrument
+        is named again; sellers are served by price, then time. With `ask_sizes`, or
+        absent: as many as anybody sells.
+        """
+
+    @_builtins.property
+    def ask_sizes(self) -> _columns_pb2.DecimalColumn:
+        """Units that the market sells of each; as `bid_sizes`, for buyers."""
+
     def __init__(
         self,
         *,
@@ -82,10 +95,12 @@ class LoadSandboxMarketRequest(_message.Message):
         seed: _builtins.int = ...,
         fill_share_max: _decimal_pb2.Decimal | None = ...,
         market_time: _timestamp_pb2.Timestamp | None = ...,
+        bid_sizes: _columns_pb2.DecimalColumn | None = ...,
+        ask_sizes: _columns_pb2.DecimalColumn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_bps", b"fee_bps", "fill_share_max", b"fill_share_max", "market_time", b"market_time", "prices", b"prices", "spread_bps", b"spread_bps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask_sizes", b"ask_sizes", "bid_sizes", b"bid_sizes", "fee_bps", b"fee_bps", "fill_share_max", b"fill_share_max", "market_time", b"market_time", "prices", b"prices", "spread_bps", b"spread_bps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "fee_bps", b"fee_bps", "fill_share_max", b"fill_share_max", "instrument_ids", b"instrument_ids", "market_time", b"market_time", "prices", b"prices", "request_id", b"request_id", "seed", b"seed", "spread_bps", b"spread_bps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_sizes", b"ask_sizes", "bid_sizes", b"bid_sizes", "currency", b"currency", "fee_bps", b"fee_bps", "fill_share_max", b"fill_share_max", "instrument_ids", b"instrument_ids", "market_time", b"market_time", "prices", b"prices", "request_id", b"request_id", "seed", b"seed", "spread_bps", b"spread_bps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

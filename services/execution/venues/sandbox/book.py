@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.execution.app.venue_port import AllocationInstruction, InstructionView, MarketSetting, VenueReport
+from services.execution.app.venue_port import AllocationInstruction, InstructionView, MarketSetting, Sizes, VenueReport
 from services.execution.domain.order import Report
 from services.execution.venues.sandbox.market import RestingOrder
 from services.kernel.ids import InstrumentId
@@ -26,8 +26,18 @@ class Book(Protocol):
         """Return the market; None before one was loaded."""
         ...
 
-    async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
-        """Load a market; instruments that are not named keep price and currency. Returns how many have one."""
+    async def put_market(
+        self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal], sizes: Mapping[InstrumentId, Sizes]
+    ) -> int:
+        """Load a market; instruments that are not named keep price, currency and sizes. Returns how many have one."""
+        ...
+
+    async def sizes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Sizes]:
+        """Return what is left at the quotes of those instruments that have not as much as anybody wants."""
+        ...
+
+    async def leave(self, sizes: Mapping[InstrumentId, Sizes]) -> None:
+        """Record what is left at quotes."""
         ...
 
     async def currencies(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, str]:

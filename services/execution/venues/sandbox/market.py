@@ -2,7 +2,8 @@
 
 A buy pays the middle price plus half the spread, a sell gets it less half; a limit order waits until that is good
 enough. An order may be filled in several executions, whose sizes follow from the seed and the order's name alone: the
-same orders against the same market make the same fills, whatever the order of their arrival.
+same orders against the same market make the same fills, whatever the order of their arrival. Where the market has only
+so much to give, `priority.py` says who is served first.
 """
 
 import hashlib
@@ -63,18 +64,17 @@ def acknowledged(order: RestingOrder) -> tuple[RestingOrder, list[Report]]:
 
 
 def matched(
-    order: RestingOrder, market: MarketSetting, middle: Decimal, exchange: Exchange
+    order: RestingOrder, market: MarketSetting, middle: Decimal, exchange: Exchange, offered: Decimal | None = None
 ) -> tuple[RestingOrder, list[Report]]:
-    """Return an open order after the market looked at it once: at most one execution."""
+    """Return an open order after the market looked at it once: at most one execution, of what is `offered` at most."""
     intent = order.intent
     if order.suspended or _before_its_auction(intent, market.market_time, exchange):
         return order, []
-    price = fill_price(intent.side, market, middle)
-    if not _good_enough(intent, price):
+    price, quantity = fill_price(intent.side, market, middle), _size(order, market, offered)
+    if quantity == 0 or not _good_enough(intent, price):
         if intent.time_in_force is TimeInForce.DAY:
             return order, []
         return canceled(order)
-    quantity = _size(order, market)
     amount = quantity * price
     fee = fee_of(amount, market)
     number = order.executions + 1
@@ -132,17 +132,19 @@ def change_id(order: RestingOrder, request_id: str) -> str:
 
 
 def replaced(
-    order: RestingOrder, request_id: str, quantity: Decimal, limit_price: Decimal | None
+    order: RestingOrder, request_id: str, quantity: Decimal, limit_price: Decimal | None, now: datetime
 ) -> tuple[RestingOrder, list[Report]]:
     """Return an open order with another quantity and limit; at or below what is filled, it is over.
 
-    FIX 4.4, volume 7, appendix D, C.3.b and c.
+    FIX 4.4, volume 7, appendix D, C.3.b and c. One that wants no more and no other price keeps its place among those
+    that wait; else it is as if it came `now`.
     """
     kept = max(quantity, order.filled_quantity)
     limit = limit_price if limit_price is not None else order.intent.limit_price
     after = replace(
         order,
         intent=replace(order.intent, quantity=kept, limit_price=limit),
+        arrival_time=order.arrival_time if kept <= order.intent.quantity and limit == order.intent.limit_price else now,
         open=kept > order.filled_quantity,
     )
     return after, [Replaced(change_id(order, request_id), request_id, kept, limit)]
@@ -206,7 +208,17 @@ def _good_enough(intent: Intent, price: Decimal) -> bool:
     return price <= intent.limit_price if intent.side is Side.BUY else price >= intent.limit_price
 
 
-def _size(order: RestingOrder, market: MarketSetting) -> Decimal:
+def _size(order: RestingOrder, market: MarketSetting, offered: Decimal | None) -> Decimal:
+    """Return how much is filled at once, whole increments; 0 where too little is offered."""
+    wanted, increment = _wanted(order, market), order.intent.increment
+    if offered is None or wanted <= offered:
+        return wanted
+    if order.intent.time_in_force is TimeInForce.FILL_OR_KILL:
+        return ZERO
+    return (offered / increment).to_integral_value(rounding=ROUND_DOWN) * increment
+
+
+def _wanted(order: RestingOrder, market: MarketSetting) -> Decimal:
     intent = order.intent
     if market.fill_share_max >= 1 or intent.time_in_force is TimeInForce.FILL_OR_KILL:
         return order.leaves_quantity

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sqlalchemy import Integer, Row, Text, bindparam, func, insert, select, text
+from sqlalchemy import Integer, Row, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +21,7 @@ from services.execution.app.venue_port import (
     InstructionView,
     Intent,
     MarketSetting,
+    Sizes,
     VenueReport,
 )
 from services.execution.domain.order import Replaced, Report
@@ -46,6 +47,15 @@ _MARKET = select(
 _PRICES = select(tables.price.c.instrument_id, tables.price.c.price).where(
     tables.price.c.instrument_id == func.any(bindparam("instrument_ids", type_=ARRAY(Text)))
 )
+_SIZES = select(tables.price.c.instrument_id, tables.price.c.bid_size, tables.price.c.ask_size).where(
+    tables.price.c.instrument_id == func.any(bindparam("instrument_ids", type_=ARRAY(Text))),
+    tables.price.c.bid_size.is_not(None),
+)
+_LEAVE = (
+    update(tables.price)
+    .where(tables.price.c.instrument_id == bindparam("named"))
+    .values(bid_size=bindparam("bid"), ask_size=bindparam("ask"))
+)
 _ORDERS = select(*_ORDER).order_by(_ORDER.client_order_id)
 _ORDER_NAMED = select(*_ORDER).where(_ORDER.client_order_id == bindparam("client_order_id"))
 _KNOWN = select(_ORDER.client_order_id).where(
@@ -62,7 +72,7 @@ _CHANGE = _CHANGE.on_conflict_do_update(
         name: _CHANGE.excluded[name]
         for name in (
             *("quantity", "limit_price", "filled_quantity", "gross_amount", "fees"),
-            *("executions", "open", "acknowledged", "suspended"),
+            *("executions", "open", "acknowledged", "suspended", "arrival_time"),
         )
     },
 )
@@ -97,8 +107,10 @@ class PostgresBook:
             row.currency, row.spread_bps, row.fee_bps, int(row.seed), row.fill_share_max, row.market_time
         )
 
-    async def put_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
-        """Load a market; instruments that are not named keep price and currency."""
+    async def put_market(
+        self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal], sizes: Mapping[InstrumentId, Sizes]
+    ) -> int:
+        """Load a market; instruments that are not named keep price, currency and sizes."""
         values = {
             "one": True,
             "currency": market.currency,
@@ -116,10 +128,16 @@ class PostgresBook:
             await self._connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["instrument_id"],
-                    set_={"price": statement.excluded.price, "currency": statement.excluded.currency},
+                    set_={name: statement.excluded[name] for name in ("price", "currency", "bid_size", "ask_size")},
                 ),
                 [
-                    {"instrument_id": name, "price": price, "currency": market.currency}
+                    {
+                        "instrument_id": name,
+                        "price": price,
+                        "currency": market.currency,
+                        "bid_size": sizes[name].bid if name in sizes else None,
+                        "ask_size": sizes[name].ask if name in sizes else None,
+                    }
                     for name, price in sorted(prices.items())
                 ],
             )
@@ -139,6 +157,17 @@ class PostgresBook:
         """Return middle prices."""
         found = await self._connection.execute(_PRICES, {"instrument_ids": sorted(instrument_ids)})
         return {InstrumentId(row.instrument_id): row.price for row in found}
+
+    async def sizes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Sizes]:
+        """Return what is left at the quotes of those instruments that have not as much as anybody wants."""
+        found = await self._connection.execute(_SIZES, {"instrument_ids": sorted(instrument_ids)})
+        return {InstrumentId(row.instrument_id): Sizes(row.bid_size, row.ask_size) for row in found}
+
+    async def leave(self, sizes: Mapping[InstrumentId, Sizes]) -> None:
+        """Record what is left at quotes."""
+        if sizes:
+            values = [{"named": name, "bid": size.bid, "ask": size.ask} for name, size in sorted(sizes.items())]
+            await self._connection.execute(_LEAVE, values)
 
     async def order(self, client_order_id: str) -> RestingOrder | None:
         """Return an order."""

@@ -27,6 +27,9 @@ price = Table(
     Column("price", Numeric, nullable=False),
     # NULL where an earlier build loaded it: the market's.
     Column("currency", Text),
+    # Units left at the quote, for sellers and for buyers; NULL where there is as much as anybody wants.
+    Column("bid_size", Numeric),
+    Column("ask_size", Numeric),
 )
 
 order = Table(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 from services.execution.app.venue_port import (
     Acknowledged,
@@ -15,6 +16,7 @@ from services.execution.app.venue_port import (
     MarketSetting,
     NotTaken,
     OutcomeUnknown,
+    Sizes,
     SubmitOutcome,
     VenueReport,
     VenueView,
@@ -33,17 +35,18 @@ from services.execution.venues.sandbox.market import (
     corrected,
     expired,
     fee_of,
-    matched,
     replaced,
     resumed,
     suspended,
     too_late,
 )
+from services.execution.venues.sandbox.priority import matched_in_turn
 from services.kernel.clock import Clock
 from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId, VenueId
 
 SANDBOX = VenueId("sandbox")
+UNLIMITED: Mapping[InstrumentId, Sizes] = MappingProxyType({})
 
 _CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
@@ -131,8 +134,13 @@ class SandboxVenue:
             refused = {name for name, why in refusals.items() if why}
             # An order that was taken stays taken, whatever the market is now.
             known = await book.known(refused) if refused else frozenset()
+            # They come one after the other, and whoever came first is served first.
             await book.add(
-                [RestingOrder(each, now, now + self.latency) for each in intents if each.client_order_id not in refused]
+                [
+                    RestingOrder(each, now + number * timedelta.resolution, now + self.latency)
+                    for number, each in enumerate(intents)
+                    if each.client_order_id not in refused
+                ]
             )
         return {name: NotTaken(why) if why and name not in known else Acknowledged() for name, why in refusals.items()}
 
@@ -162,7 +170,8 @@ class SandboxVenue:
             if not order.open:
                 await book.say([(client_order_id, too_late(order, request_id), market.market_time)])
                 return
-            await _record(book, [replaced(order, request_id, quantity, limit_price)], market.market_time)
+            changed = replaced(order, request_id, quantity, limit_price, self.clock.now())
+            await _record(book, [changed], market.market_time)
 
     async def query(self, client_order_id: str) -> VenueView | None:
         """Return an order as the venue has it."""
@@ -193,13 +202,11 @@ class SandboxVenue:
         due = await book.open_orders(now)
         if not due:
             return
-        prices = await book.prices({order.intent.instrument_id for order in due})
-        looked_at = [
-            matched(order, market, prices[order.intent.instrument_id], self.exchange)
-            for order in due
-            if order.intent.instrument_id in prices
-        ]
+        instruments = {order.intent.instrument_id for order in due}
+        prices, sizes = await book.prices(instruments), await book.sizes(instruments)
+        looked_at, left = matched_in_turn(due, market, prices, sizes, self.exchange)
         await _record(book, looked_at, market.market_time)
+        await book.leave(left)
 
     async def instruct(self, instructions: Sequence[AllocationInstruction]) -> None:
         """Take note of who got what, if it is what was filled."""
@@ -275,36 +282,55 @@ class SandboxVenue:
             await _record(book, resting, market.market_time)
             return len(resting)
 
-    async def load_market(self, market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> int:
+    async def load_market(
+        self,
+        market: MarketSetting,
+        prices: Mapping[InstrumentId, Decimal],
+        sizes: Mapping[InstrumentId, Sizes] = UNLIMITED,
+    ) -> int:
         """Set the market, and return how many instruments can be traded. A new day ends the orders of the day before.
 
+        Args:
+            market: What holds for all instruments.
+            prices: Middle prices; instruments that are not named keep theirs, and what is left at it.
+            sizes: Of these, those that have only so much to give until they are named again.
+
         Raises:
-            MarketInvalid: A price is not positive, or a setting is out of range.
+            MarketInvalid: A price is not positive, a size negative, or a setting is out of range.
         """
-        check_market(market, prices)
+        check_market(market, prices, sizes)
         async with self.begin() as book:
             await book.lock()
             before = await book.market()
             if before is not None and before.market_time.date() < market.market_time.date():
                 over = [expired(order) for order in await book.open_orders(None)]
                 await _record(book, over, before.market_time)
-            return await book.put_market(market, prices)
+            return await book.put_market(market, prices, sizes)
 
     def _check_reachable(self) -> None:
         if self.faults.down:
             raise VenueUnreachable("the sandbox venue does not answer", venue_id=SANDBOX)
 
 
-def check_market(market: MarketSetting, prices: Mapping[InstrumentId, Decimal]) -> None:
+def check_market(
+    market: MarketSetting,
+    prices: Mapping[InstrumentId, Decimal],
+    sizes: Mapping[InstrumentId, Sizes] = UNLIMITED,
+) -> None:
     """Check that a market can be.
 
     Raises:
-        MarketInvalid: A price is not positive, or a setting is out of range.
+        MarketInvalid: A price is not positive, a size negative, or a setting is out of range.
     """
     wrong = Violations()
     for index, (instrument_id, price) in enumerate(prices.items()):
         if price <= 0:
             wrong.add(f"prices[{index}]", f"price of {instrument_id} must be above 0, was {price}")
+        size = sizes.get(instrument_id)
+        if size is not None and size.bid < 0:
+            wrong.add(f"bid_sizes.units[{index}]", f"size of {instrument_id} must be at least 0, was {size.bid}")
+        if size is not None and size.ask < 0:
+            wrong.add(f"ask_sizes.units[{index}]", f"size of {instrument_id} must be at least 0, was {size.ask}")
     if not 0 <= market.spread_bps <= 1000:
         wrong.add("spread_bps", f"must be 0 to 1000, was {market.spread_bps}")
     if not 0 <= market.fee_bps <= 100:

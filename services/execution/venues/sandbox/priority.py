@@ -1,0 +1,59 @@
+"""Who is served first where the market has only so much to give: price, then time.
+
+The order precedence rules of order-driven markets (Harris, Trading and Exchanges, 2003, chapter 6): whoever offers the
+better price comes first, a market order before every limit; among equals whoever came earlier.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from services.execution.app.venue_port import MarketSetting, Sizes
+from services.execution.domain.exchanges import Exchange
+from services.execution.domain.order import Report
+from services.execution.domain.words import OrderType, Side
+from services.execution.venues.sandbox.market import RestingOrder, matched
+from services.kernel.ids import InstrumentId
+
+
+def in_priority(orders: Iterable[RestingOrder]) -> list[RestingOrder]:
+    """Return orders in the sequence in which the market looks at them; what came together, by name."""
+    return sorted(orders, key=lambda each: (_distance(each), each.arrival_time, each.intent.client_order_id))
+
+
+def matched_in_turn(
+    orders: Iterable[RestingOrder],
+    market: MarketSetting,
+    prices: Mapping[InstrumentId, Decimal],
+    sizes: Mapping[InstrumentId, Sizes],
+    exchange: Exchange,
+) -> tuple[list[tuple[RestingOrder, list[Report]]], dict[InstrumentId, Sizes]]:
+    """Let the market look at each order once, and return each with what is said of it, and the sizes that changed.
+
+    Args:
+        orders: Open orders; those without a price wait.
+        market: Its spread, fee and seed.
+        prices: Middle prices.
+        sizes: What is left at the quote; an instrument that is not named has as much as anybody wants.
+        exchange: Whose auctions there are.
+    """
+    looked_at: list[tuple[RestingOrder, list[Report]]] = []
+    left = dict(sizes)
+    for order in in_priority(orders):
+        instrument_id, side = order.intent.instrument_id, order.intent.side
+        if instrument_id not in prices:
+            continue
+        size = left.get(instrument_id)
+        offered = None if size is None else size.offered_to(side)
+        after, said = matched(order, market, prices[instrument_id], exchange, offered)
+        if size is not None:
+            left[instrument_id] = size.less(side, after.filled_quantity - order.filled_quantity)
+        looked_at.append((after, said))
+    return looked_at, {name: size for name, size in left.items() if size != sizes[name]}
+
+
+def _distance(order: RestingOrder) -> tuple[bool, Decimal]:
+    """Return how far an order stands behind the best price: less is better."""
+    intent = order.intent
+    if intent.order_type is OrderType.MARKET or intent.limit_price is None:
+        return False, Decimal(0)
+    return True, -intent.limit_price if intent.side is Side.BUY else intent.limit_price
