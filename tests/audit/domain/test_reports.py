@@ -11,6 +11,7 @@ from services.audit.domain.entry import new_entry
 from services.audit.domain.reports.base import Fact, missing
 from services.audit.domain.reports.best_execution import BEST_EXECUTION
 from services.audit.domain.reports.cat_linkage import CAT
+from services.audit.domain.reports.crosses import CONFIRMATIONS, STATEMENT
 from services.audit.domain.reports.mifid_orders import MIFID
 from services.audit.domain.reports.order_memorandum import MEMORANDUM
 from services.audit.domain.reports.oversight import (
@@ -470,6 +471,8 @@ def test_access_clocks_records_and_evidence_have_every_field():
         TRANSACTIONS,
         CAT,
         BEST_EXECUTION,
+        CONFIRMATIONS,
+        STATEMENT,
         ACCESS_REPORT,
         DUTIES_REPORT,
         RECORDS_REPORT,
