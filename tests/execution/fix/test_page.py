@@ -1,15 +1,17 @@
-"""docs/fix.md names the tests that show what it promises: they are there, in the files that it names."""
+"""docs/fix.md and docs/execution.md name the tests that show what they promise: they are there, in the files named."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 EXECUTION = Path(__file__).parents[1]
-PAGE = EXECUTION.parents[1] / "docs/fix.md"
+DOCS = EXECUTION.parents[1] / "docs"
 
 
-def promises():
+def promises(page):
     """Return the file and the name of each test in the table of what is promised."""
-    table = PAGE.read_text().split("### What is promised")[1].split("\n## ")[0]
+    table = (DOCS / page).read_text().split("# What is promised")[1].split("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
     return [
         (file, name)
@@ -20,8 +22,9 @@ def promises():
     ]
 
 
-def test_each_promise_names_tests_that_are_there():
-    named = promises()
+@pytest.mark.parametrize("page", ["fix.md", "execution.md"])
+def test_each_promise_names_tests_that_are_there(page):
+    named = promises(page)
     missing = [
         (file, name)
         for file, name in named
