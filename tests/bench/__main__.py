@@ -50,6 +50,8 @@ BENCHMARKS: dict[str, Callable[[], Sequence[Result]]] = {
     "fix.codec_vs_simplefix": fix.codec,
     "decision.small": decision.small,
     "decision.small.vs_pyportfolioopt": portfolio_peers.against_pyportfolioopt,
+    "decision.small.vs_skfolio": portfolio_peers.against_skfolio,
+    "decision.small.vs_cvxportfolio": portfolio_peers.against_cvxportfolio,
     "decision.small.accounts_per_s": decision.road,
     "decision.small.growth": decision.growth,
     "decision.service_overhead_ratio": decision.batches,
