@@ -9,9 +9,11 @@ Sources:
     deducted (§ 170(e)(1)(A) reduces it by what would not be long-term gain), at most 30 % of adjusted gross income
     (§ 170(b)(1)(C)(i)); of money up to 60 % (§ 170(b)(1)(G), since 2018 by Public Law 115-97 § 11023, for good by
     Public Law 119-21 § 70425). What is above the limit is carried for five years (§ 170(d)(1), (b)(1)(C)(ii)). From
-    2026 on only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)), and of income in the highest
-    bracket two of 37 parts are not saved (§ 68). The limits of 100 % for money in 2020 and 2021 (Public Law 116-136 §
-    2205) needed an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
+    2026 on only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)); what does not is carried with what
+    is above the limit, and lost where nothing is (§ 170(d)(1)(C)). Our reading: that holds for the year of the gift
+    alone, not for those to which it is carried. Of income in the highest bracket two of 37 parts are not saved (§ 68).
+    The limits of 100 % for money in 2020 (Public Law 116-136 § 2205) and 2021 (Public Law 116-260, Division EE § 213)
+    needed an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
     To a person in the United States: no income of the receiver's (§ 102(a)); cost and time of the giver's, for a loss
     at most the worth (§ 1015(a)), so that a loss is rather realized and the money given; up to the annual exclusion
     (§ 2503(b)) nothing is reported.
@@ -232,13 +234,16 @@ class _Case:
             income = counted_income(then, assessment)
             gross = Fraction(max(said + income - then.ordinary_income, ZERO))
             taken = min(left, cents(gross * Fraction(limit)))
-            allowed = max(taken - cents(gross * Fraction(_dated(FLOORS, year))), ZERO)
+            floored = min(taken, cents(gross * Fraction(_dated(FLOORS, year))))
+            allowed = taken - floored
             over = max(income - then.years[year][then.filing_status].ordinary_tops[-1], ZERO)
             unsaved = cents(Fraction(min(allowed, over)) * _dated(UNSAVED_PARTS, year))
             made.append(_Deduction(allowed, deduction_saves(then, assessment, allowed - unsaved)))
             left = total((left, taken.copy_negate()))
             if left <= 0:
                 break
+            if len(made) == 1:  # § 170(d)(1)(C).
+                left = total((left, floored))
         return tuple(made)
 
     def _reportable(self) -> Decimal:

@@ -6,9 +6,9 @@ the rates of the gains.
 Sources:
     United States: 26 U.S.C. § 1(h), (j), § 1411: what comes out of an IRA is no net investment income (§ 1411(c)(5)),
     and counts for the threshold. The state's rate is taken for income as for gains.
-    United Kingdom: Income Tax Act 2007 s. 10 (bands), s. 6 (rates of 20, 40 and 45 %; those of Scotland differ);
-    Finance Act 2009 s. 6 (150,000 from 2010), Finance Act 2023 s. 5 (125,140 from 2023). The allowance that is lost
-    above 100,000 (s. 35) is left out: `taxable_income` is told after allowances.
+    United Kingdom: Income Tax Act 2007 s. 10 (bands), s. 6 (rates of 20, 40 and 45 %, these since 2013 by Finance Act
+    2012 s. 1(2); those of Scotland differ); Finance Act 2009 Sch. 2 para. 4 (150,000), Finance Act 2023 s. 6 (125,140
+    from 2023). The allowance that is lost above 100,000 (s. 35) is left out: `taxable_income` is told after allowances.
     Canada: ITA s. 117 and the province's act, at the taxpayer's marginal rate.
 """
 
@@ -26,8 +26,8 @@ from services.decision.domain.tax.assessment.united_states import UnitedStatesYe
 
 # United Kingdom: the rates, and above which taxable income the last one counts, from a tax year on.
 UK_RATES = tuple(Decimal(rate) for rate in ("0.20", "0.40", "0.45"))
-UK_HIGHER_LIMITS = {2010: Decimal(150_000), 2023: Decimal(125_140)}
-# The last tax year whose limit is known; it is fixed until then (Finance Act 2023 s. 5).
+UK_HIGHER_LIMITS = {2013: Decimal(150_000), 2023: Decimal(125_140)}
+# The last tax year whose limit is known; it is fixed until then (Finance Act 2023 s. 6(4)).
 UK_LIMIT_KNOWN_UNTIL = 2027
 
 
@@ -69,6 +69,7 @@ def tax_of_income(rules: TaxRules, tax_year: int, income: Decimal) -> Decimal:
             return cents(federal + others(more) - others(rules.ordinary_income) + state)
         case UnitedKingdom():
             check_year("GB", tax_year, dict.fromkeys(range(min(UK_HIGHER_LIMITS), UK_LIMIT_KNOWN_UNTIL + 1)))
+            check_year("GB", tax_year, rules.years)
             limit = UK_HIGHER_LIMITS[max(year for year in UK_HIGHER_LIMITS if year <= tax_year)]
             tops = rules.years[tax_year].basic_rate_band, limit
             return cents(_banded(rules.taxable_income + income, tops) - _banded(rules.taxable_income, tops))

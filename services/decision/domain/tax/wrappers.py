@@ -6,15 +6,17 @@ Sources:
     Roth IRA: contributions come out first and untaxed (§ 408A(d)(4)(B)); what was earned is untaxed once five tax
     years have passed and the owner is 59½ (§ 408A(d)(2)), else it is income, before 59½ with the 10 %. Conversions and
     the other exceptions of § 72(t)(2) are left out.
-    United Kingdom, ISA: nothing (ITTOIA 2005 s. 694). SIPP: a quarter is untaxed (Finance Act 2004 Sch. 29 para. 4A)
-    up to the lump sum allowance of 268,275 (Finance Act 2024 Sch. 9), the rest is income (ITEPA 2003 s. 579A); before
-    the minimum pension age (Finance Act 2004 s. 279(1): 55, from 6 April 2028 57, Finance Act 2022 s. 10) 40 % and
-    15 % of it are charged instead (Finance Act 2004 s. 208(5), s. 209(6)).
+    United Kingdom, ISA: nothing (ITTOIA 2005 s. 694). SIPP: of an uncrystallised funds pension lump sum a quarter is
+    untaxed up to the lump sum allowance (ITEPA 2003 s. 637D, s. 637Q, as substituted by Finance Act 2024 Sch. 9
+    para. 41; 268,275), the rest is income (s. 579A); before the minimum pension age (Finance Act 2004 s. 279(1): 55,
+    from 6 April 2028 57, Finance Act 2022 s. 10) 40 % of it are charged instead (Finance Act 2004 s. 208(5)), and 15 %
+    more (s. 209(6)) once a quarter of the rights left within twelve months (s. 210(2), (7)).
     Canada, RRSP: all of it is income (ITA s. 146(8)); TFSA: nothing (ITA s. 146.2(6)).
     Germany's tax knows no wrapper here.
 
 Our readings: of an owner whose age nobody told it is taken that the age is not reached, and of a wrapper whose
-contributions or first year nobody told that there were none, so that the tax is rather too high than too low.
+contributions or first year nobody told that there were none, so that the tax is rather too high than too low. For the
+same reason the 15 % are always charged: what left a SIPP in the months before is not told.
 """
 
 import calendar
@@ -32,7 +34,7 @@ from services.decision.domain.tax.assessment.history import cents, part
 EARLY_RATE = Decimal("0.10")
 # § 408A(d)(2)(B): of the taxable years from the first contribution on.
 ROTH_YEARS = 5
-# Finance Act 2004 Sch. 29 para. 4A, Finance Act 2024 Sch. 9.
+# ITEPA 2003 s. 637D(1), and s. 637Q with Finance Act 2024 Sch. 9 para. 41.
 TAX_FREE_PART, LUMP_SUM_ALLOWANCE = Decimal("0.25"), Decimal("268275")
 # Finance Act 2004 s. 208(5) and s. 209(6).
 UNAUTHORISED_RATE = Decimal("0.55")
@@ -138,9 +140,7 @@ def _pension(wrapped: Wrapped, amount: Decimal, saver: Saver, day: date) -> Draw
         return Drawn(wrapped, amount, ZERO, charge, left, saver, "Finance Act 2004 s. 208, s. 209")
     free = min(_share(amount, TAX_FREE_PART), max(LUMP_SUM_ALLOWANCE - saver.tax_free_used, ZERO))
     after = replace(saver, tax_free_used=saver.tax_free_used + free)
-    return Drawn(
-        wrapped, amount, amount - free, ZERO, left, after, "Finance Act 2004 Sch. 29 para. 4A, ITEPA 2003 s. 579A"
-    )
+    return Drawn(wrapped, amount, amount - free, ZERO, left, after, "ITEPA 2003 s. 637D, s. 579A")
 
 
 def _registered(wrapped: Wrapped, amount: Decimal, saver: Saver, _: date) -> Drawn:

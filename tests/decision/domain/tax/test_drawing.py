@@ -1,5 +1,6 @@
 """Money from taxed accounts and wrappers: each figure by hand, and no split has less tax than the least."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -140,6 +141,7 @@ def test_the_lump_sum_allowance_ends_what_is_free():
     drawn = wrapper_law("GB", TaxWrapper.DEFERRED).drawn(pension, Decimal(10_000), saver, TODAY)
 
     assert (drawn.income, drawn.saver.tax_free_used) == (9000, Decimal(268_275))
+    assert drawn.source == "ITEPA 2003 s. 637D, s. 579A"
 
 
 def test_british_and_canadian_wrappers_cost_what_their_law_says():
@@ -181,8 +183,15 @@ def test_the_bands_of_income_are_those_of_the_year():
     british = UnitedKingdom(taxable_income=Decimal(125_140))
     assert tax_of_income(british, 2023, Decimal(1000)) == 450
     assert tax_of_income(british, 2022, Decimal(1000)) == 400
+    # Until 2012 the additional rate was 50 % (Finance Act 2012 s. 1); of 2027 the table has no basic-rate band.
+    for unknown in (2012, 2027, 2028):
+        with pytest.raises(TaxYearUnknown):
+            tax_of_income(british, unknown, Decimal(1000))
+    band = british.years[2026]
+    early = british.with_years({2012: band, 2013: band})
+    assert tax_of_income(replace(early, taxable_income=Decimal(150_000)), 2013, Decimal(1000)) == 450
     with pytest.raises(TaxYearUnknown):
-        tax_of_income(british, 2028, Decimal(1000))
+        tax_of_income(early, 2012, Decimal(1000))
 
 
 money = st.integers(1, 400).map(lambda each: Decimal(each) * 100)

@@ -88,6 +88,15 @@ def test_from_2026_on_a_floor_and_the_highest_bracket_take_their_part():
     assert (lots.deducted, lots.saved) == (6000, Decimal("2100.00"))
 
 
+def test_what_the_floor_takes_is_carried_from_a_year_with_a_gift_above_the_limit():
+    now = situation(OLD, today=date(2026, 11, 28))
+    lots = given(now, 10_000, itemized=True, gross_income=Decimal(10_000))[GiftWay.GIVE_LOTS]
+
+    # 30 % of 10,000, of which 0.5 % do not count; carried are 7,000 and these 50 (26 U.S.C. § 170(d)(1)(C)).
+    # In the years after, 3,000, 3,000 and 1,050 are taken, of each of which 50 do not count.
+    assert (lots.deducted, lots.carried) == (2950, 2950 + 2950 + 1000)
+
+
 def test_nothing_is_deducted_where_the_taxpayer_does_not_itemize():
     lots = given(situation(OLD), 10_000)[GiftWay.GIVE_LOTS]
 
