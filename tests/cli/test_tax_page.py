@@ -1,6 +1,7 @@
 """The histories that docs/tax.md shows can be sent as they stand."""
 
 import re
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from tools.cli import year_ends
 from tools.cli.documents import message_from_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
-(TABLE,) = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
+TABLE, RATES = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
 WHOLE, COUNTRIES, LAW, EVENTS, LEDGER, GIVEN, ACTIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -112,3 +113,25 @@ def test_the_table_of_taxpayers_can_be_sent_and_a_column_or_number_that_nobody_k
     file.write_text(TABLE.replace("95000", "much"))
     with pytest.raises(Invalid, match="line 3, ordinary_income"):
         [year_ends.taxpayers_message(each, GermanyTaxpayers()) for each in year_ends._pieces(year_ends._rows(file))]
+
+
+def test_the_table_of_rates_can_be_sent_and_what_cannot_be_is_named(tmp_path):
+    file, taxpayers = tmp_path / "rates.csv", tmp_path / "taxpayers.csv"
+    file.write_text(RATES)
+    taxpayers.write_text(TABLE)
+    known, pieces = year_ends.rates_of(file), year_ends._pieces(year_ends._rows(taxpayers))
+    (_, american), (_, british) = [
+        named_of(year_ends.taxpayers_message(each, GermanyTaxpayers(), known)) for each in pieces
+    ]
+
+    assert american[0].rates == {}
+    assert british[0].rates == {(date(2025, 5, 2), "USD"): Decimal("0.7531")}
+    for wrong, said, named in (
+        ("country", "land", "must be country, date, currency, rate; were land"),
+        ("GB", "FR", "line 2, country"),
+        ("2025-05-02", "2.5.2025", "line 2: must be a day"),
+        ("0.7531", "much", "line 2: must be a day"),
+    ):
+        file.write_text(RATES.replace(wrong, said))
+        with pytest.raises(Invalid, match=named):
+            year_ends.rates_of(file)

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from evenkeel.common.v1.columns_pb2 import DecimalColumn
 from evenkeel.decision.v1 import year_end_service_pb2 as pb
-from evenkeel.decision.v1.tax_service_pb2 import UnitedStatesTaxpayer
+from evenkeel.decision.v1.tax_service_pb2 import TaxExchangeRate, UnitedStatesTaxpayer
 from services.kernel.decimals import parse_decimal, plain
 from services.kernel.errors import FieldViolation, Invalid
-from services.runtime.wire import NANO_PLACES, dates_of, decimal_column, decimals_of, words_of
+from services.runtime.wire import (
+    NANO_PLACES,
+    date_message,
+    dates_of,
+    decimal_column,
+    decimal_message,
+    decimals_of,
+    words_of,
+)
 from tools.cli.context import as_json, call, err, out, table
 from tools.cli.documents import message_from_yaml
 from tools.client.session import Evenkeel
@@ -58,6 +67,7 @@ NUMBERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 COLUMNS = frozenset(
     {"taxpayer_id", "country", "household_id", "account_ids", "affiliated_account_ids", "filing_status", "joint"}
 ) | {name for _, names in NUMBERS.values() for name in names}
+RATES = ("country", "date", "currency", "rate")
 REFUSED = ("taxpayer_id", "account_id", "reason", "field", "description")
 _Row = dict[str, str]
 
@@ -70,6 +80,9 @@ def year_ends(
     price_set: Annotated[str, typer.Option(help="Prices at which losses are open; the newest when left out.")] = "",
     whole: Annotated[list[str] | None, typer.Option(help="Name every account of this country that is missing.")] = None,
     germany: Annotated[Path | None, typer.Option(help="What assets are in Germany, as YAML.", exists=True)] = None,
+    rates: Annotated[
+        Path | None, typer.Option(help="Exchange rates of days, as CSV; docs/tax.md has one.", exists=True)
+    ] = None,
 ) -> None:
     """Assess the tax years of a whole book: what is owed, losses worth harvesting, what must not be bought yet.
 
@@ -77,6 +90,7 @@ def year_ends(
     """
     header = pb.YearEndHeader(tax_year=year, price_set_id=price_set, whole_jurisdictions=whole or [])
     assets = pb.GermanyTaxpayers() if germany is None else message_from_yaml(germany.read_text(), pb.GermanyTaxpayers())
+    known = {} if rates is None else rates_of(rates)
     total = sum(1 for _ in _rows(taxpayers))
     totals = _Totals()
 
@@ -84,7 +98,7 @@ def year_ends(
         async def requests() -> AsyncIterator[pb.StreamYearEndsRequest]:
             yield pb.StreamYearEndsRequest(header=header)
             for rows in _pieces(_rows(taxpayers)):
-                yield pb.StreamYearEndsRequest(taxpayers=taxpayers_message(rows, assets))
+                yield pb.StreamYearEndsRequest(taxpayers=taxpayers_message(rows, assets, known))
 
         bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with ExitStack() as files, Progress(*bars, console=err) as progress:
@@ -134,8 +148,37 @@ def _pieces(rows: Iterable[tuple[int, _Row]]) -> Iterator[Sequence[tuple[int, _R
         yield piece
 
 
-def taxpayers_message(rows: Sequence[tuple[int, _Row]], assets: pb.GermanyTaxpayers) -> pb.YearEndTaxpayers:
-    """Return rows of one country as a message.
+def rates_of(path: Path) -> Mapping[str, Sequence[TaxExchangeRate]]:
+    """Return exchange rates of days by country, from a table.
+
+    Raises:
+        Invalid: Its columns are others, or a value is no country, day or number.
+    """
+    found: dict[str, list[TaxExchangeRate]] = {}
+    with path.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        if tuple(reader.fieldnames or ()) != RATES:
+            raise _invalid(str(path), f"must be {', '.join(RATES)}; were {', '.join(reader.fieldnames or ())}")
+        for row in reader:
+            line = f"line {reader.line_num}"
+            if row["country"] not in NUMBERS:
+                raise _invalid(f"{line}, country", f"must be one of {', '.join(NUMBERS)}, was {row['country']!r}")
+            try:
+                day, rate = date.fromisoformat(row["date"] or ""), parse_decimal(row["rate"] or "")
+            except ValueError as error:
+                raise _invalid(line, f"must be a day as 2025-04-30 and a number, was {error}") from None
+            found.setdefault(row["country"], []).append(
+                TaxExchangeRate(date=date_message(day), currency_code=row["currency"], rate=decimal_message(rate))
+            )
+    return found
+
+
+def taxpayers_message(
+    rows: Sequence[tuple[int, _Row]],
+    assets: pb.GermanyTaxpayers,
+    rates: Mapping[str, Sequence[TaxExchangeRate]] | None = None,
+) -> pb.YearEndTaxpayers:
+    """Return rows of one country as a message, with the country's exchange rates.
 
     Raises:
         Invalid: A value is no number, or too fine for a column.
@@ -144,6 +187,7 @@ def taxpayers_message(rows: Sequence[tuple[int, _Row]], assets: pb.GermanyTaxpay
     message = pb.YearEndTaxpayers(
         taxpayer_ids=[row["taxpayer_id"] for _, row in rows],
         household_ids=[row.get("household_id", "") for _, row in rows],
+        exchange_rates=(rates or {}).get(rows[0][1]["country"], ()),
     )
     for place, (_, row) in enumerate(rows):
         for column, affiliated in (("account_ids", False), ("affiliated_account_ids", True)):

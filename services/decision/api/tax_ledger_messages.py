@@ -5,12 +5,13 @@ from datetime import date
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.assessment_messages import assessment_message
-from services.decision.api.tax_messages import OWNERS
+from services.decision.api.tax_messages import CURRENCIES, OWNERS, Exchange
 from services.decision.api.taxpayer_messages import rules_of
 from services.decision.app.tax_ports import Ledger, Taxpayer, TaxYear
 from services.decision.domain.tax.assessment.history import (
     Owner,
 )
+from services.decision.domain.tax.currencies import DayRates
 from services.kernel.errors import Fact, Invalid, Violations
 from services.kernel.ids import AccountId
 from services.runtime.wire import (
@@ -55,6 +56,15 @@ def owners_of(
     return owners
 
 
+def rates_of(request: pb.GetTaxLedgerRequest | pb.CompareTaxActionsRequest | pb.TaxpayerAccounts) -> DayRates:
+    """Return the rates of days into the currency of the taxpayer's country.
+
+    Raises:
+        Invalid: A rate is not above 0, or a day has two for one currency.
+    """
+    return Exchange.of(request.exchange_rates, CURRENCIES[request.WhichOneof("taxpayer") or ""]).rates
+
+
 def taxpayers_of(request: pb.StreamTaxYearsRequest) -> Sequence[Taxpayer | tuple[str, Fact]]:
     """Return the taxpayers of a request, or why one cannot be read; each by its id.
 
@@ -68,7 +78,7 @@ def taxpayers_of(request: pb.StreamTaxYearsRequest) -> Sequence[Taxpayer | tuple
             found.add(f"taxpayers[{index}].taxpayer_id", f"must be unique, was {each.taxpayer_id!r} again")
         seen.add(each.taxpayer_id)
         try:
-            read.append(Taxpayer(each.taxpayer_id, owners_of(each), rules_of(each)))
+            read.append(Taxpayer(each.taxpayer_id, owners_of(each), rules_of(each), rates_of(each)))
         except Invalid as invalid:
             read.append((each.taxpayer_id, invalid))
     found.raise_if_any()

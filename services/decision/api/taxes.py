@@ -18,10 +18,11 @@ from services.decision.api.tax_ledger_messages import (
     complete_of,
     ledger_message,
     owners_of,
+    rates_of,
     taxpayers_of,
     year_message,
 )
-from services.decision.api.tax_messages import CURRENCIES, Exchange, history_of, identical_of
+from services.decision.api.tax_messages import history_of, identical_of
 from services.decision.api.taxpayer_messages import rules_of
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.tax_ports import EventFilter, Taxpayer
@@ -89,7 +90,11 @@ class TaxServicer(TaxServiceServicer):
         self, request: pb.CompareTaxActionsRequest, context: _Context
     ) -> pb.CompareTaxActionsResponse:
         found = await self.app.compare(
-            owners_of(request), rules_of(request), identical_of(request.identical), wish_of(request)
+            owners_of(request),
+            rules_of(request),
+            identical_of(request.identical),
+            wish_of(request),
+            rates_of(request),
         )
         return comparison_message(found)
 
@@ -100,7 +105,7 @@ class TaxServicer(TaxServiceServicer):
             request.tax_year,
             identical_of(request.identical),
             law_time_of(request),
-            rates=Exchange.of(request.exchange_rates, CURRENCIES[request.WhichOneof("taxpayer") or ""]).rates,
+            rates=rates_of(request),
         )
         return ledger_message(ledger)
 

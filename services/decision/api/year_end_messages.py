@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from evenkeel.common.v1.columns_pb2 import DecimalColumn
 from evenkeel.decision.v1 import year_end_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2 import UnitedStatesTaxpayer
+from services.decision.api.tax_messages import Exchange
 from services.decision.api.taxpayer_messages import CHURCH_RATES, STATUSES, germany_of_assets
 from services.decision.app.year_ends import Answered, Named
 from services.decision.domain.problem import ZERO
@@ -40,7 +41,7 @@ def named_of(message: pb.YearEndTaxpayers) -> tuple[str, Sequence[Named]]:
     """Return the country of a message's taxpayers, and each of them; what is wrong with one is that one's.
 
     Raises:
-        Invalid: Columns are of different lengths, or a row is none.
+        Invalid: Columns are of different lengths, a row is none, or a rate cannot be.
     """
     law = message.WhichOneof("taxpayers") or ""
     count = len(message.taxpayer_ids)
@@ -48,6 +49,7 @@ def named_of(message: pb.YearEndTaxpayers) -> tuple[str, Sequence[Named]]:
     columns.check("household_ids", len(message.household_ids))
     owners = _owners(message, columns.found)
     rules = list(_RULES[law](message, columns))
+    rates = Exchange.of(message.exchange_rates, LAWS[JURISDICTIONS[law]].currency).rates
     columns.found.raise_if_any()
     households = message.household_ids or [""] * count
     return JURISDICTIONS[law], [
@@ -56,6 +58,7 @@ def named_of(message: pb.YearEndTaxpayers) -> tuple[str, Sequence[Named]]:
             HouseholdId(households[row]) if households[row] else None,
             owned if isinstance(owned, Mapping) else {},
             owned if isinstance(owned, Fact) else columns.wrong.get(row, rules[row]),
+            rates,
         )
         for row, owned in enumerate(owners)
     ]

@@ -18,9 +18,9 @@ from services.decision.domain.tax.assessment.history import (
     Transfer,
 )
 from services.decision.domain.tax.assessment.rows import Redemption
-from services.decision.domain.tax.currencies import DayRates, TaxCurrency
+from services.decision.domain.tax.currencies import DayRates, TaxCurrency, tax_currency
 from services.decision.domain.tax.events import TaxEvent
-from services.decision.domain.tax.laws import Law, check_currencies
+from services.decision.domain.tax.laws import Law
 from services.decision.domain.tax.ledger import (
     BookedTrade,
     LedgerAccount,
@@ -54,6 +54,14 @@ class Loaded:
         """The days on which something left one of the accounts."""
         return sale_days(self.events, {each.account.account_id: each.trades for each in self.accounts})
 
+    def exchange(self, law: Law, rates: DayRates | None) -> TaxCurrency | None:
+        """Return what turns amounts of the accounts into the law's currency, as `tax_currency` does.
+
+        Raises:
+            CurrencyWithoutRate: An account is kept in another currency than the law's, and there are no rates.
+        """
+        return tax_currency(law, {each.account_id: each.account.currency for each in self.accounts}, rates)
+
     def history(self, named_sets: DatedSets, law: Law, today: date, rates: DayRates | None = None) -> History:
         """Return the checked history of the accounts.
 
@@ -69,10 +77,7 @@ class Loaded:
             PaidInAnotherCurrency: A merger or redemption paid money, and not in the accounts' currency.
             Invalid: A value of it cannot be.
         """
-        kept = {each.account_id: each.account.currency for each in self.accounts}
-        if not rates:
-            check_currencies(law.code, kept)
-        exchange = TaxCurrency(law.currency, kept, rates) if rates else None
+        exchange = self.exchange(law, rates)
         settled = law.by_settlement
         history = ledger_history(
             self.accounts, self.events, self.identical, named_sets, settled=settled, exchange=exchange

@@ -17,6 +17,7 @@ from services.decision.domain.tax.assessment.history import (
     Owner,
 )
 from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
+from services.decision.domain.tax.currencies import DayRates, TaxCurrency
 from services.decision.domain.tax.differences import Difference
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent
 from services.decision.domain.tax.giving import GiftWish
@@ -138,6 +139,7 @@ class Ledger:
         differences: Where the ledger's units are not those of the book.
         pending: Orders to buy that are on their way.
         law_version: Of the year; 0 is the release's own.
+        exchange: Turns amounts into the law's currency; None where every account is kept in it.
     """
 
     history: History
@@ -147,6 +149,7 @@ class Ledger:
     differences: tuple[Difference, ...]
     pending: tuple[PendingEffect, ...]
     law_version: int
+    exchange: TaxCurrency | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,16 @@ class Assessed:
 
 @dataclass(frozen=True, slots=True)
 class Taxpayer:
-    """Whose year is assessed: the accounts that matter, and the rules with what is known of the taxpayer."""
+    """Whose year is assessed: the accounts that matter, and the rules with what is known of the taxpayer.
+
+    Attributes:
+        rates: For accounts that are kept in another currency than the law's, by day and currency.
+    """
 
     taxpayer_id: str
     owners: Mapping[AccountId, Owner]
     rules: TaxRules
+    rates: DayRates
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,7 @@ class TaxApp:
                 differences(known.accounts, history),
                 pending_effects(carried, history, tax_year, today, pending),
                 book.version(rules.code, tax_year),
+                known.exchange(LAWS[rules.code], rates),
             )
 
         return await asyncio.to_thread(assessed)
@@ -259,22 +260,35 @@ class TaxApp:
         policy_sets = PolicySets(self.policy, sorted({name for each in taxpayers for name in each.owners}))
         for each in taxpayers:
             try:
-                ledger = await self.ledger(each.owners, each.rules, tax_year, {}, law_time, policy_sets)
+                ledger = await self.ledger(each.owners, each.rules, tax_year, {}, law_time, policy_sets, each.rates)
+                worth = prices if ledger.exchange is None else ledger.exchange.prices(prices, day, ledger.history)
             except Fact as fact:
                 yield each, fact
                 continue
-            situation = Situation(ledger.history, ledger.rules, tax_year, day, prices)
+            situation = Situation(ledger.history, ledger.rules, tax_year, day, worth)
             yield each, TaxYear(ledger, *await asyncio.to_thread(situation.open_losses))
 
     async def compare(
-        self, owners: Mapping[AccountId, Owner], rules: TaxRules, identical: Mapping[str, str], wish: Wish
+        self,
+        owners: Mapping[AccountId, Owner],
+        rules: TaxRules,
+        identical: Mapping[str, str],
+        wish: Wish,
+        rates: DayRates | None = None,
     ) -> Comparison:
         """Return what a taxpayer could do on the day of a price set, compared by what is left after tax.
+
+        Args:
+            owners: Every account that matters, and whose it is.
+            rules: With what is known of the taxpayer.
+            identical: By instrument, its set of identical ones, besides what the book and policies say.
+            wish: What is asked; in the law's currency.
+            rates: For accounts that are kept in another currency than the law's, by day and currency.
 
         Raises:
             AccountNotFound: The book does not have an account.
             PriceSetNotFound: There are no such prices.
-            Invalid: The record contradicts itself, or there are no rules for the year.
+            Invalid: The record contradicts itself, a rate is missing, or there are no rules for the year.
             SoldMoreThanHeld: The record sells what was never bought.
         """
         async with self.read() as session:
@@ -296,12 +310,14 @@ class TaxApp:
 
         def compared() -> Comparison:
             in_force = book.under(rules).with_kinds(known.kinds)
-            recorded = known.history(named_sets, LAWS[rules.code], self.known_until())
+            recorded = known.history(named_sets, LAWS[rules.code], self.known_until(), rates)
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.
             then = history.until(today)
-            situation = Situation(then, in_force.carried_into(then, year), year, today, prices).with_pending(pending)
+            exchange = known.exchange(LAWS[rules.code], rates)
+            worth = prices if exchange is None else exchange.prices(prices, today, then)
+            situation = Situation(then, in_force.carried_into(then, year), year, today, worth).with_pending(pending)
             terms = Terms(
                 wish.scenarios,
                 spreads,
@@ -310,7 +326,7 @@ class TaxApp:
                 wish.withdrawal,
                 wish.tax_limit,
                 wish.gift,
-                drawing_wish(wish, known.accounts, prices),
+                drawing_wish(wish, known.accounts, prices, today, exchange),
             )
             made = compare(situation, terms)
             sold = {parcel.asset for action in made.actions for parcel in action.parcels if parcel.gain < 0}

@@ -16,6 +16,7 @@ from services.decision.domain.book.account import EXCHANGE_ZONE
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.assessment.history import Owner
 from services.decision.domain.tax.assessment.results import TaxRules
+from services.decision.domain.tax.currencies import DayRates
 from services.decision.domain.tax.filing import Filed, Filer, Filing, TaxpayerUnknown
 from services.decision.domain.tax.laws import law_book
 from services.kernel.clock import Clock
@@ -36,12 +37,14 @@ class Named:
         household_id: Its accounts are the taxpayer's own, but for those that `owners` says another thing of.
         owners: Accounts that are named, and whose they are.
         rules: With what is known of the taxpayer, or why that cannot be read.
+        rates: For accounts that are kept in another currency than the law's, by day and currency.
     """
 
     taxpayer_id: str
     household_id: HouseholdId | None
     owners: Mapping[AccountId, Owner]
     rules: TaxRules | Fact
+    rates: DayRates
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class YearEndApp:
                 refused[place] = known
             else:
                 filers[place] = Filer(
-                    each.rules, known.accounts, known.events, known.identical, sets[place], known.kinds
+                    each.rules, known.accounts, known.events, known.identical, sets[place], known.kinds, each.rates
                 )
         done = dict(zip(filers, await self.solver.year_ends(filing, [*filers.values()]), strict=True))
         return [

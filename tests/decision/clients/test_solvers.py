@@ -159,7 +159,7 @@ async def test_tax_years_are_assessed_in_another_process_and_what_is_refused_com
     account = LedgerAccount(book, Owner.TAXPAYER, book)
     filing = Filing(2024, date(2024, 12, 31), date(2024, 12, 31), {"VTI": Decimal(1)}, law_book(()))
     filers = [
-        Filer(rules, [replace(account, account=replace(book, currency=currency))], (), {}, (), {})
+        Filer(rules, [replace(account, account=replace(book, currency=currency))], (), {}, (), {}, {})
         for rules, currency in ((UnitedStatesYear(), "USD"), (UnitedStatesYear(), "EUR"), (Canada(), "CAD"))
     ]
     fine, euro, canada = [each.outcome for each in await solver.year_ends(filing, filers)]

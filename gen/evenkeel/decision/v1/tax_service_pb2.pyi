@@ -2684,6 +2684,7 @@ class TaxpayerAccounts(_message.Message):
     UNITED_KINGDOM_FIELD_NUMBER: _builtins.int
     CANADA_FIELD_NUMBER: _builtins.int
     GERMANY_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
     taxpayer_id: _builtins.str
     """Chosen by the caller, unique in the request."""
     @_builtins.property
@@ -2706,6 +2707,10 @@ class TaxpayerAccounts(_message.Message):
     def germany(self) -> Global___GermanyTaxpayer:
         """Law of Germany."""
 
+    @_builtins.property
+    def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
+        """As of `GetTaxLedgerRequest`, and for the day of the prices of what is still held."""
+
     def __init__(
         self,
         *,
@@ -2715,10 +2720,11 @@ class TaxpayerAccounts(_message.Message):
         united_kingdom: Global___UnitedKingdomTaxpayer | None = ...,
         canada: Global___CanadaTaxpayer | None = ...,
         germany: Global___GermanyTaxpayer | None = ...,
+        exchange_rates: _abc.Iterable[Global___TaxExchangeRate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "taxpayer", b"taxpayer", "taxpayer_id", b"taxpayer_id", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "exchange_rates", b"exchange_rates", "germany", b"germany", "taxpayer", b"taxpayer", "taxpayer_id", b"taxpayer_id", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015
@@ -3289,6 +3295,7 @@ class CompareTaxActionsRequest(_message.Message):
     WITHDRAWAL_TAX_LIMIT_FIELD_NUMBER: _builtins.int
     GIFT_FIELD_NUMBER: _builtins.int
     WRAPPERS_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
     price_set_id: _builtins.str
     """Prices and day; the newest when empty."""
     @_builtins.property
@@ -3345,6 +3352,12 @@ class CompareTaxActionsRequest(_message.Message):
     def wrappers(self) -> Global___TaxWrappers:
         """What must be known to compare from which accounts `withdrawal` is best taken; nobody asks when absent."""
 
+    @_builtins.property
+    def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
+        """As of `GetTaxLedgerRequest`, and for the day of the prices of what is still held. Prices and cash of an account that
+        is kept in another currency than the country's are turned at that day's rate.
+        """
+
     def __init__(
         self,
         *,
@@ -3362,10 +3375,11 @@ class CompareTaxActionsRequest(_message.Message):
         withdrawal_tax_limit: _decimal_pb2.Decimal | None = ...,
         gift: Global___TaxGiftWish | None = ...,
         wrappers: Global___TaxWrappers | None = ...,
+        exchange_rates: _abc.Iterable[Global___TaxExchangeRate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "gift", b"gift", "harvest_minimum", b"harvest_minimum", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit", "wrappers", b"wrappers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "germany", b"germany", "gift", b"gift", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit", "wrappers", b"wrappers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "canada", b"canada", "exchange_rates", b"exchange_rates", "germany", b"germany", "gift", b"gift", "harvest_minimum", b"harvest_minimum", "identical", b"identical", "price_set_id", b"price_set_id", "scenarios", b"scenarios", "taxpayer", b"taxpayer", "united_kingdom", b"united_kingdom", "united_states", b"united_states", "volatility", b"volatility", "withdrawal", b"withdrawal", "withdrawal_tax_limit", b"withdrawal_tax_limit", "wrappers", b"wrappers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayer: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayer: _TypeAlias = _typing.Literal["taxpayer", b"taxpayer"]  # noqa: Y015

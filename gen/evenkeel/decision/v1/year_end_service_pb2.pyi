@@ -82,6 +82,7 @@ class YearEndTaxpayers(_message.Message):
     UNITED_KINGDOM_FIELD_NUMBER: _builtins.int
     CANADA_FIELD_NUMBER: _builtins.int
     GERMANY_FIELD_NUMBER: _builtins.int
+    EXCHANGE_RATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def taxpayer_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Chosen by the caller, each once."""
@@ -122,6 +123,12 @@ class YearEndTaxpayers(_message.Message):
     def germany(self) -> Global___GermanyTaxpayers:
         """Law of Germany."""
 
+    @_builtins.property
+    def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[_tax_service_pb2.TaxExchangeRate]:
+        """For accounts that are kept in another currency than the country's, as of `GetTaxLedgerRequest`, and for the day of
+        the prices of what is still held.
+        """
+
     def __init__(
         self,
         *,
@@ -134,10 +141,11 @@ class YearEndTaxpayers(_message.Message):
         united_kingdom: Global___UnitedKingdomTaxpayers | None = ...,
         canada: Global___CanadaTaxpayers | None = ...,
         germany: Global___GermanyTaxpayers | None = ...,
+        exchange_rates: _abc.Iterable[_tax_service_pb2.TaxExchangeRate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canada", b"canada", "germany", b"germany", "taxpayers", b"taxpayers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_affiliated", b"account_affiliated", "account_ids", b"account_ids", "account_taxpayers", b"account_taxpayers", "canada", b"canada", "germany", b"germany", "household_ids", b"household_ids", "taxpayer_ids", b"taxpayer_ids", "taxpayers", b"taxpayers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_affiliated", b"account_affiliated", "account_ids", b"account_ids", "account_taxpayers", b"account_taxpayers", "canada", b"canada", "exchange_rates", b"exchange_rates", "germany", b"germany", "household_ids", b"household_ids", "taxpayer_ids", b"taxpayer_ids", "taxpayers", b"taxpayers", "united_kingdom", b"united_kingdom", "united_states", b"united_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_taxpayers: _TypeAlias = _typing.Literal["united_states", "united_kingdom", "canada", "germany"]  # noqa: Y015
     _WhichOneofArgType_taxpayers: _TypeAlias = _typing.Literal["taxpayers", b"taxpayers"]  # noqa: Y015

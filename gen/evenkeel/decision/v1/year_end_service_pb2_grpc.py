@@ -55,7 +55,7 @@ class YearEndServiceServicer:
 
         One broken taxpayer keeps no other from an answer: `refusals` names each with a stable reason, among them
         `TAXPAYER_UNKNOWN` (no filing status, no account), `ACCOUNT_NOT_FOUND`, `TAX_RATE_MISSING` (an account is kept in
-        another currency than the law's), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
+        another currency than the law's, and the rate of a day is not among `exchange_rates`), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
         `JURISDICTION_UNKNOWN` (no rules for the year), `TAX_EVENT_NOT_COVERED`, `FIELD_INVALID` (a value that cannot be).
         A lot of unknown cost counts as having cost nothing, and is listed in `reviews`.
 

@@ -42,7 +42,7 @@ class YearEndServiceStub:
 
     One broken taxpayer keeps no other from an answer: `refusals` names each with a stable reason, among them
     `TAXPAYER_UNKNOWN` (no filing status, no account), `ACCOUNT_NOT_FOUND`, `TAX_RATE_MISSING` (an account is kept in
-    another currency than the law's), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
+    another currency than the law's, and the rate of a day is not among `exchange_rates`), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
     `JURISDICTION_UNKNOWN` (no rules for the year), `TAX_EVENT_NOT_COVERED`, `FIELD_INVALID` (a value that cannot be).
     A lot of unknown cost counts as having cost nothing, and is listed in `reviews`.
 
@@ -67,7 +67,7 @@ class YearEndServiceAsyncStub(YearEndServiceStub):
 
     One broken taxpayer keeps no other from an answer: `refusals` names each with a stable reason, among them
     `TAXPAYER_UNKNOWN` (no filing status, no account), `ACCOUNT_NOT_FOUND`, `TAX_RATE_MISSING` (an account is kept in
-    another currency than the law's), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
+    another currency than the law's, and the rate of a day is not among `exchange_rates`), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
     `JURISDICTION_UNKNOWN` (no rules for the year), `TAX_EVENT_NOT_COVERED`, `FIELD_INVALID` (a value that cannot be).
     A lot of unknown cost counts as having cost nothing, and is listed in `reviews`.
 
@@ -95,7 +95,7 @@ class YearEndServiceServicer(metaclass=_abc_1.ABCMeta):
 
         One broken taxpayer keeps no other from an answer: `refusals` names each with a stable reason, among them
         `TAXPAYER_UNKNOWN` (no filing status, no account), `ACCOUNT_NOT_FOUND`, `TAX_RATE_MISSING` (an account is kept in
-        another currency than the law's), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
+        another currency than the law's, and the rate of a day is not among `exchange_rates`), `TAX_HISTORY_INCOMPLETE` (more is sold than was ever bought),
         `JURISDICTION_UNKNOWN` (no rules for the year), `TAX_EVENT_NOT_COVERED`, `FIELD_INVALID` (a value that cannot be).
         A lot of unknown cost counts as having cost nothing, and is listed in `reviews`.
 

@@ -17,12 +17,15 @@ from services.decision.domain.tax.assessment.history import (
     Disposal,
     Dividend,
     Gift,
+    History,
     Receipt,
     Transfer,
     cents,
 )
 from services.decision.domain.tax.events import Row
-from services.decision.domain.tax.laws import CurrencyWithoutRate
+from services.decision.domain.tax.laws import CurrencyWithoutRate, Law, check_currencies
+from services.decision.domain.tax.redeeming import units_held
+from services.kernel.decimals import EXACT
 from services.kernel.errors import FieldViolation
 from services.kernel.money import Money
 
@@ -51,39 +54,83 @@ class TaxCurrency:
         """
         match row:
             case Acquisition():
-                return replace(row, cost=self._amount(row.account_id, row.day, row.cost, sent))
+                return replace(row, cost=self.amount(row.account_id, row.day, row.cost, sent))
             case Disposal():
-                return replace(row, proceeds=self._amount(row.account_id, row.day, row.proceeds, sent))
+                return replace(row, proceeds=self.amount(row.account_id, row.day, row.proceeds, sent))
             case CostChange() | Dividend():
-                return replace(row, amount=self._amount(row.account_id, row.day, row.amount, sent))
+                return replace(row, amount=self.amount(row.account_id, row.day, row.amount, sent))
             case Gift():
-                return replace(row, value=self._amount(row.account_id, row.day, row.value, sent))
+                return replace(row, value=self.amount(row.account_id, row.day, row.value, sent))
             case Transfer():
-                worth = None if row.value is None else self._amount(row.account_id, row.day, row.value, sent)
+                worth = None if row.value is None else self.amount(row.account_id, row.day, row.value, sent)
                 return replace(row, value=worth)
             case Receipt():
                 cost, since = row.giver_cost, row.giver_date or row.day
                 return replace(
                     row,
-                    value=self._amount(row.account_id, row.day, row.value, sent),
-                    giver_cost=None if cost is None else self._amount(row.account_id, since, cost),
+                    value=self.amount(row.account_id, row.day, row.value, sent),
+                    giver_cost=None if cost is None else self.amount(row.account_id, since, cost),
                 )
             case _:  # What happens to an asset says what was paid in each currency.
                 return row
 
-    def _amount(self, account_id: str, day: date, amount: Decimal, sent: Money | None = None) -> Decimal:
-        kept = self.kept[account_id]
-        if kept == self.currency or not amount:
+    def prices(self, prices: Mapping[str, Decimal], day: date, history: History) -> Mapping[str, Decimal]:
+        """Return prices of a day in the tax currency, exactly: those of what accounts in another one hold are turned.
+
+        Args:
+            prices: Of one unit of each asset, in the currency of the accounts that hold it.
+            day: Whose rate counts.
+            history: Of the accounts; what they hold at its end.
+
+        Raises:
+            CurrencyWithoutRate: The rate of the day is not known.
+        """
+        turned = {
+            asset: EXACT.multiply(prices[asset], self._rate(account_id, day))
+            for (account_id, asset), units in sorted(units_held(history).items())
+            if units and asset in prices and self.kept[account_id] != self.currency
+        }
+        return {**prices, **turned}
+
+    def amount(self, account_id: str, day: date, amount: Decimal, sent: Money | None = None) -> Decimal:
+        """Return an amount of an account at the rate of a day, in whole cents, half to even; or as it was `sent`.
+
+        Raises:
+            CurrencyWithoutRate: The rate of the day is not known.
+        """
+        if self.kept[account_id] == self.currency or not amount:
             return amount
         if sent is not None and sent.currency == self.currency:
             return sent.amount
+        return cents(Fraction(amount) * Fraction(self._rate(account_id, day)))
+
+    def _rate(self, account_id: str, day: date) -> Decimal:
+        kept = self.kept[account_id]
         rate = self.rates.get((day, kept))
         if rate is None:
             said = f"must be kept in {self.currency}, or the rates of its days be known, was in {kept}"
-            missing = f": there is none of {day}" if self.rates else ""
+            said = f"{said}: there is none of {day}"
             raise CurrencyWithoutRate(
-                f"account {account_id} {said}{missing}",
-                violations=[FieldViolation("account_id", f"{said}{missing}")],
+                f"account {account_id} {said}",
+                violations=[FieldViolation("account_id", said)],
                 account_id=account_id,
             )
-        return cents(Fraction(amount) * Fraction(rate))
+        return rate
+
+
+def tax_currency(law: Law, kept: Mapping[str, str], rates: DayRates | None) -> TaxCurrency | None:
+    """Return what turns the amounts of accounts into the law's currency; None when all are kept in it.
+
+    Args:
+        law: By which the accounts are taxed.
+        kept: In which each account is kept, by its id.
+        rates: Of days and currencies into the law's; none when None or empty.
+
+    Raises:
+        CurrencyWithoutRate: An account is kept in another currency, and there are no rates.
+    """
+    if all(each == law.currency for each in kept.values()):
+        return None
+    if not rates:
+        check_currencies(law.code, kept)
+    return TaxCurrency(law.currency, kept, rates or {})

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.tax.assessment.results import TaxRules
+from services.decision.domain.tax.currencies import DayRates
 from services.decision.domain.tax.events import TaxEvent
 from services.decision.domain.tax.laws import LawBook
 from services.decision.domain.tax.ledger import LedgerAccount
@@ -45,6 +46,7 @@ class Filer:
     Attributes:
         rules: With what is known of the taxpayer.
         kinds: What instruments are to the law, where `rules` do not say another thing.
+        rates: For accounts that are kept in another currency than the law's.
     """
 
     rules: TaxRules
@@ -53,6 +55,7 @@ class Filer:
     identical: Mapping[str, str]
     identical_from: tuple[tuple[date, Mapping[str, str]], ...]
     kinds: Mapping[str, AssetKind]
+    rates: DayRates
 
 
 @dataclass(frozen=True, slots=True)

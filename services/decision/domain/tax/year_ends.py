@@ -31,9 +31,10 @@ from services.decision.domain.tax.batch.years import (
     STATE_TAX,
     TAX,
 )
+from services.decision.domain.tax.currencies import tax_currency
 from services.decision.domain.tax.differences import differences
 from services.decision.domain.tax.filing import Filed, Filer, Filing
-from services.decision.domain.tax.laws import LAWS, check_currencies
+from services.decision.domain.tax.laws import LAWS
 from services.decision.domain.tax.ledger import known_until, ledger_history
 from services.decision.domain.tax.year_end import OpenLoss, Window, YearEnd, exact_year_end
 from services.kernel.decimals import plain
@@ -56,10 +57,16 @@ _PLACES: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A taxpayer: the rules, with the law's amounts in force and what is known of the taxpayer, and the history."""
+    """A taxpayer.
+
+    Attributes:
+        rules: With the law's amounts in force and what is known of the taxpayer.
+        prices: In the law's currency, where an account is kept in another; None for the prices of all.
+    """
 
     rules: TaxRules
     history: History
+    prices: Mapping[str, Decimal] | None = None
 
 
 def year_ends(
@@ -76,14 +83,17 @@ def year_ends(
     found: dict[int, YearEnd | Fact] = {}
     compiled: dict[int, list[tuple[int, UnitedStatesYear, History]]] = {}
     for place, each in enumerate(said):
-        if isinstance(each.rules, UnitedStatesYear) and _in_columns(each.rules, each.history, tax_year, prices):
+        if each.prices is not None or not isinstance(each.rules, UnitedStatesYear):
+            continue
+        if _in_columns(each.rules, each.history, tax_year, prices):
             compiled.setdefault(id(each.rules.years), []).append((place, each.rules, each.history))
     for some in compiled.values():
         found |= _by_columns(some, tax_year, today, prices)
     for place, each in enumerate(said):
         if place not in found:
+            worth = prices if each.prices is None else each.prices
             try:
-                found[place] = exact_year_end(each.rules, each.history, tax_year, today, prices)
+                found[place] = exact_year_end(each.rules, each.history, tax_year, today, worth)
             except Fact as fact:
                 found[place] = fact
     return tuple(found[place] for place in range(len(said)))
@@ -176,8 +186,13 @@ def filed(filing: Filing, filers: Sequence[Filer]) -> tuple[Filed, ...]:
 def _said(filing: Filing, filer: Filer) -> Said:
     rules = filer.rules
     check_year(rules.code, filing.tax_year, filing.law.years[rules.code])
-    check_currencies(rules.code, {each.account_id: each.account.currency for each in filer.accounts})
+    kept = {each.account_id: each.account.currency for each in filer.accounts}
+    exchange = tax_currency(LAWS[rules.code], kept, filer.rates)
     in_force = filing.law.under(rules).with_kinds(filer.kinds)
     settled = LAWS[rules.code].by_settlement
-    history = ledger_history(filer.accounts, filer.events, filer.identical, filer.identical_from, settled=settled)
-    return Said(in_force, in_force.settled(history.checked(known_until(filer.accounts, filing.today, settled=settled))))
+    history = ledger_history(
+        filer.accounts, filer.events, filer.identical, filer.identical_from, settled=settled, exchange=exchange
+    )
+    history = in_force.settled(history.checked(known_until(filer.accounts, filing.today, settled=settled)))
+    prices = None if exchange is None else exchange.prices(filing.prices, filing.day, history)
+    return Said(in_force, history, prices)
