@@ -5,15 +5,17 @@ costs).
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias, assert_never
 
 from services.decision.domain.problem import ZERO
-from services.decision.domain.tax.assessment.history import part, total
+from services.decision.domain.tax.assessment.history import LotMethod, part, total
 from services.decision.domain.tax.assessment.results import MatchRule
+from services.decision.domain.tax.united_states import long_term_from
 
 LOT_SOURCE = {
     MatchRule.IDENTIFIED: "26 CFR § 1.1012-1(c)(2)",
@@ -95,3 +97,37 @@ def insert_before(lots: list[Lot], taken: Lot, replacement: Lot) -> None:
 def oldest_first(lot: Lot) -> tuple[date, str]:
     """Return what lots are sorted by."""
     return lot.acquired_date, lot.purchase_id
+
+
+_Key: TypeAlias = Callable[[Lot], tuple[Fraction, date, str]]
+
+
+def order_of(method: LotMethod, day: date, price: Fraction, rates: tuple[Decimal, Decimal]) -> _Key | None:
+    """Return what orders lots by a method of sale; None for the oldest first, as they are.
+
+    Args:
+        method: Where no lots are named.
+        day: Of the sale.
+        price: Of one unit, in units of the day.
+        rates: On short-term and on long-term gains.
+    """
+    short_rate, long_rate = (Fraction(rate) for rate in rates)
+
+    def cost(lot: Lot) -> Fraction:
+        return Fraction(lot.basis) / lot.units
+
+    def tax(lot: Lot) -> Fraction:
+        rate = long_rate if day >= long_term_from(lot.held_from_date) else short_rate
+        return (price - cost(lot)) * rate
+
+    match method:
+        case LotMethod.FIRST_IN_FIRST_OUT | LotMethod.AVERAGE_COST:
+            return None
+        case LotMethod.LAST_IN_FIRST_OUT:
+            return lambda lot: (Fraction(-lot.acquired_date.toordinal()), lot.acquired_date, lot.purchase_id)
+        case LotMethod.HIGHEST_COST:
+            return lambda lot: (-cost(lot), *oldest_first(lot))
+        case LotMethod.LOWEST_TAX:
+            return lambda lot: (tax(lot), *oldest_first(lot))
+        case _:
+            assert_never(method)

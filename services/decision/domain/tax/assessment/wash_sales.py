@@ -23,12 +23,12 @@ left out of an average (26 CFR § 1.1012-1(e)(1)(ii)).
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import (
@@ -52,7 +52,14 @@ from services.decision.domain.tax.assessment.results import (
     money_received,
     returned_capital,
 )
-from services.decision.domain.tax.assessment.us_lots import LOT_SOURCE, Lot, insert_before, named_first, oldest_first
+from services.decision.domain.tax.assessment.us_lots import (
+    LOT_SOURCE,
+    Lot,
+    insert_before,
+    named_first,
+    oldest_first,
+    order_of,
+)
 from services.decision.domain.tax.united_states import long_term_from
 from services.decision.domain.tax.windows import WINDOW
 
@@ -63,7 +70,6 @@ GIVEN_SOURCE = "26 U.S.C. § 1015(a)"
 
 
 # Orders the account's lots for a disposal: least first.
-_Key: TypeAlias = Callable[[Lot], tuple[Fraction, date, str]]
 _Place: TypeAlias = tuple[str, str]
 
 
@@ -266,36 +272,13 @@ class AssetLots:
     def _choice(self, disposal: Disposal) -> Iterator[tuple[Lot, MatchRule]]:
         """Yield the account's lots in the order in which they are sold: those named first, then by the method."""
         held = self.by_place.get((disposal.account_id, disposal.asset), [])
-        key = self._key(disposal)
+        price = Fraction(disposal.proceeds) / self.history.units(disposal)
+        key = order_of(disposal.method, disposal.day, price, self.rates)
         rule = MatchRule(disposal.method.value)
         if key is not None:
             held = sorted((lot for lot in held if lot.units and lot.acquired_date <= disposal.day), key=key)
         for lot, named in named_first(held, disposal.lot_ids, disposal.day):
             yield lot, MatchRule.IDENTIFIED if named else rule
-
-    def _key(self, disposal: Disposal) -> _Key | None:
-        """Return what orders the lots by the disposal's method; None for the oldest first, as they are."""
-        price = Fraction(disposal.proceeds) / self.history.units(disposal)
-        short_rate, long_rate = (Fraction(rate) for rate in self.rates)
-
-        def cost(lot: Lot) -> Fraction:
-            return Fraction(lot.basis) / lot.units
-
-        def tax(lot: Lot) -> Fraction:
-            rate = long_rate if disposal.day >= long_term_from(lot.held_from_date) else short_rate
-            return (price - cost(lot)) * rate
-
-        match disposal.method:
-            case LotMethod.FIRST_IN_FIRST_OUT | LotMethod.AVERAGE_COST:
-                return None
-            case LotMethod.LAST_IN_FIRST_OUT:
-                return lambda lot: (Fraction(-lot.acquired_date.toordinal()), lot.acquired_date, lot.purchase_id)
-            case LotMethod.HIGHEST_COST:
-                return lambda lot: (-cost(lot), *oldest_first(lot))
-            case LotMethod.LOWEST_TAX:
-                return lambda lot: (tax(lot), *oldest_first(lot))
-            case _:
-                assert_never(disposal.method)
 
     def _average(self, disposal: Disposal) -> None:
         """Let every unit that the account holds cost the same, to the cent of each lot."""
