@@ -68,10 +68,19 @@ def lot(lot_id, units, basis, acquired="2020-01-02"):
     return ALot(lot_id, Decimal(units), Decimal(basis), date.fromisoformat(acquired))
 
 
-def a_header(*instrument_ids, as_of_time=CLOSE, source="custodian-a", shares=(), kinds=None):
+def a_header(
+    *instrument_ids, as_of_time=CLOSE, source="custodian-a", shares=(), kinds=None, currency="USD", fund_years=()
+):
     kinds = {**dict.fromkeys(shares, AssetKind.SHARE), **(kinds or {})}
     known = [
-        Instrument(InstrumentId(each), "USD", Decimal("0.001"), "equity", asset_kind=kinds.get(each, AssetKind.OTHER))
+        Instrument(
+            InstrumentId(each),
+            currency,
+            Decimal("0.001"),
+            "equity",
+            asset_kind=kinds.get(each, AssetKind.OTHER),
+            fund_years=tuple(year for year in fund_years if year.asset == each),
+        )
         for each in instrument_ids or USED
     ]
     return SnapshotHeader(source, as_of_time, known)

@@ -13,6 +13,7 @@ from services.decision.app.booking import PlannedAllocation, book_allocations
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import PlannedLot, SnapshotCheck, accounts, booked, corrected
 from services.decision.domain.book.gains import DayGain
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.identification import Identification
 from services.decision.store.book import PostgresLedger
 from services.decision.tables import book as tables
@@ -259,3 +260,19 @@ async def test_of_two_who_book_the_same_piece_one_does_and_the_other_passes_over
 
     assert sorted(map(len, booked_by)) == [0, 0, 0, 1]
     assert now.cash == Decimal("700.50")
+
+
+async def test_years_of_funds_are_read_as_the_latest_book_says_them(begin):
+    said = (
+        FundYear("VTI", 2023, Decimal("100.10"), Decimal(110), Decimal("0.5")),
+        FundYear("VTI", 2024, Decimal(110), Decimal(120)),
+    )
+    async with begin() as ledger:
+        await ingest(ledger, *TWO, header=a_header(kinds={"VTI": AssetKind.OTHER_FUND}, fund_years=said))
+    async with begin() as ledger:
+        found = await ledger.instruments(["VTI", "BND"])
+        assert found["VTI"].fund_years == said
+        assert found["BND"].fund_years == ()
+        later = a_header(kinds={"VTI": AssetKind.OTHER_FUND}, as_of_time=CLOSE + timedelta(hours=1))
+        await ingest(ledger, *TWO, header=later)
+        assert (await ledger.instruments(["VTI"]))["VTI"].fund_years == ()

@@ -7,7 +7,7 @@ from evenkeel.common.v1 import columns_pb2, values_pb2
 from evenkeel.decision.v1 import book_service_pb2 as pb
 from services.decision.api.asset_kinds import ASSET_KINDS
 from services.decision.app.book import AccountView
-from services.decision.domain.asset_kinds import kind_by_classification
+from services.decision.domain.asset_kinds import FUNDS, kind_by_classification
 from services.decision.domain.book import (
     AccountBook,
     BookColumns,
@@ -18,8 +18,11 @@ from services.decision.domain.book import (
     SnapshotHeader,
 )
 from services.decision.domain.columns import Numbers
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.problem import ZERO
+from services.kernel.decimals import plain
 from services.kernel.errors import FieldViolation, Invalid
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
@@ -65,10 +68,7 @@ def header_of(message: pb.SnapshotHeader) -> SnapshotHeader:
     return SnapshotHeader(
         source=message.provenance.source,
         as_of_time=instant_of(message.provenance.as_of_time, field),
-        instruments=[
-            _instrument(each, f"header.instruments[{row}].quantity_increment")
-            for row, each in enumerate(message.instruments)
-        ],
+        instruments=[_instrument(each, f"header.instruments[{row}]") for row, each in enumerate(message.instruments)],
         identifications={
             InstrumentId(each.instrument_id): said
             for row, each in enumerate(message.instruments)
@@ -175,7 +175,11 @@ def invalid(field: str, description: str) -> Invalid:
     return Invalid(f"{field}: {description}", violations=[FieldViolation(field, description)])
 
 
-def _instrument(message: pb.Instrument, field: str) -> Instrument:
+def _instrument(message: pb.Instrument, path: str) -> Instrument:
+    field = f"{path}.quantity_increment"
+    kind = ASSET_KINDS[message.asset_kind] if message.asset_kind else kind_by_classification(message.cfi)
+    if message.fund_years and kind not in FUNDS:
+        raise invalid(f"{path}.fund_years", f"must be empty for what is no fund, was of {kind}")
     try:
         return Instrument(
             instrument_id=InstrumentId(message.instrument_id),
@@ -185,10 +189,29 @@ def _instrument(message: pb.Instrument, field: str) -> Instrument:
             issuer=message.issuer,
             identity_set=message.identity_set,
             tradable=message.tradable,
-            asset_kind=ASSET_KINDS[message.asset_kind] if message.asset_kind else kind_by_classification(message.cfi),
+            asset_kind=kind,
+            fund_years=_fund_years(message, path),
         )
     except ValueError as error:
         raise invalid(field, str(error)) from error
+
+
+def _fund_years(message: pb.Instrument, path: str) -> tuple[FundYear, ...]:
+    years: dict[int, FundYear] = {}
+    for row, each in enumerate(message.fund_years):
+        field = f"{path}.fund_years[{row}]"
+        if each.year in years:
+            raise invalid(f"{field}.year", f"must be there once, was {each.year} again")
+        first = decimal_of(each.first_price, f"{field}.first_price")
+        last = decimal_of(each.last_price, f"{field}.last_price")
+        distributed = decimal_of(each.distributed, f"{field}.distributed") if each.HasField("distributed") else ZERO
+        if first <= 0:
+            raise invalid(f"{field}.first_price", f"must be above 0, was {plain(first)}")
+        for name, value in (("last_price", last), ("distributed", distributed)):
+            if value < 0:
+                raise invalid(f"{field}.{name}", f"must be 0 or more, was {plain(value)}")
+        years[each.year] = FundYear(message.instrument_id, each.year, first, last, distributed)
+    return tuple(years[year] for year in sorted(years))
 
 
 def _identification(message: pb.Instrument, field: str) -> Identification:

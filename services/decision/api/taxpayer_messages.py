@@ -10,9 +10,9 @@ from google.type import decimal_pb2
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from evenkeel.decision.v1 import year_end_service_pb2 as year_end_pb
 from services.decision.api.asset_kinds import ASSET_KINDS
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.canada import Canada
-from services.decision.domain.tax.assessment.german_years import FundYear
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.results import (
     TaxRules,

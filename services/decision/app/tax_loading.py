@@ -9,6 +9,7 @@ from services.decision.app.policy_sets import DatedSets
 from services.decision.app.tax_ports import TaxRecords
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import (
     Disposal,
@@ -42,12 +43,14 @@ class Loaded:
         events: Those that count, of the accounts and of every asset.
         identical: By instrument, the set of identical instruments that it is in.
         kinds: What instruments are to the law.
+        fund_years: Of funds, for Germany's advance lump sums.
     """
 
     accounts: Sequence[LedgerAccount]
     events: Sequence[TaxEvent]
     identical: Mapping[str, str]
     kinds: Mapping[str, AssetKind]
+    fund_years: tuple[FundYear, ...]
 
     @property
     def sale_days(self) -> set[date]:
@@ -142,7 +145,8 @@ async def loaded_each(
         known = {name: instruments[name] for name in sorted(used) if name in instruments}
         identical = {name: each.identity_set for name, each in known.items() if each.identity_set != name}
         kinds = {name: each.asset_kind for name, each in known.items()}
-        found.append(Loaded(rows, ordered, identical, kinds))
+        years = tuple(year for each in known.values() for year in each.fund_years)
+        found.append(Loaded(rows, ordered, identical, kinds, years))
     return found
 
 

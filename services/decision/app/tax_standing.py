@@ -107,7 +107,9 @@ class StandingApp:
             try:
                 # What is on record was checked when it was recorded; of later days `standings` knows nothing yet.
                 history = known.history(named_sets, law, date.max)
-                found = await asyncio.to_thread(standings, known.accounts, history, law, book, day, known.kinds)
+                found = await asyncio.to_thread(
+                    standings, known.accounts, history, law, book, day, known.kinds, known.fund_years
+                )
             except (Invalid, SoldMoreThanHeld) as fact:
                 unsettled += [(each.account_id, fact) for each in group if each.account_id in until]
                 continue

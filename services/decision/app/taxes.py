@@ -222,7 +222,7 @@ class TaxApp:
         named_sets = await asked.of(owners, known.sale_days)
 
         def assessed() -> Ledger:
-            in_force = book.under(rules).with_kinds(known.kinds)
+            in_force = book.under(rules).with_kinds(known.kinds).with_fund_years(known.fund_years)
             history = in_force.settled(known.history(named_sets, LAWS[rules.code], until, rates))
             carried = in_force.carried_into(history, tax_year)
             return Ledger(
@@ -309,7 +309,7 @@ class TaxApp:
         named_sets = await asked.of(owners, {*known.sale_days, today})
 
         def compared() -> Comparison:
-            in_force = book.under(rules).with_kinds(known.kinds)
+            in_force = book.under(rules).with_kinds(known.kinds).with_fund_years(known.fund_years)
             recorded = known.history(named_sets, LAWS[rules.code], self.known_until(), rates)
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)

@@ -104,7 +104,14 @@ class YearEndApp:
                 refused[place] = known
             else:
                 filers[place] = Filer(
-                    each.rules, known.accounts, known.events, known.identical, sets[place], known.kinds, each.rates
+                    each.rules,
+                    known.accounts,
+                    known.events,
+                    known.identical,
+                    sets[place],
+                    known.kinds,
+                    each.rates,
+                    known.fund_years,
                 )
         done = dict(zip(filers, await self.solver.year_ends(filing, [*filers.values()]), strict=True))
         return [

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.crediting import base_rates, credited
 from services.decision.domain.entering import kept_because
 from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.grouping import WEIGHT_STEP, factor_limits, group_limits, identity_sets
@@ -127,6 +128,8 @@ def account_problem(
     # Where nothing is taxed, no law that somebody would have to review is asked.
     taxed = account.tax_wrapper is TaxWrapper.TAXABLE
     rules = jurisdiction_on(country, as_of_date, market.reviewed_years) if taxed else jurisdiction(country)
+    if taxed and country == "DE" and account.currency == "EUR":
+        account = _with_lump_sums(account, market, as_of_date)
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}
@@ -192,6 +195,16 @@ def account_problem(
     groups += tuple(group_limits(problem, policy, market.instruments))
     groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
+
+
+def _with_lump_sums(account: AccountBook, market: Market, as_of_date: date) -> AccountBook:
+    """Return the account with advance lump sums that were taxed in what its funds cost."""
+    rates = base_rates(market.amounts)
+    positions = tuple(
+        replace(each, lots=credited(each.lots, market.instruments[each.instrument_id], rates, as_of_date))
+        for each in account.positions
+    )
+    return replace(account, positions=positions)
 
 
 def bracket_of(policy: Policy, market: Market, day: date) -> Bracket | None:

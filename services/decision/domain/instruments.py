@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import QUANTITY_DECIMALS_MAX
 from services.kernel.errors import Invalid
 from services.kernel.ids import InstrumentId
@@ -45,6 +46,7 @@ class Instrument:
         identity_set: Instruments of one set are substantially identical for wash sales; its own id when not said.
         tradable: False for what is only counted.
         asset_kind: What it is to tax laws that ask.
+        fund_years: Of a fund, for Germany's advance lump sums, by year; one that is missing has none.
     """
 
     instrument_id: InstrumentId
@@ -55,6 +57,7 @@ class Instrument:
     identity_set: str = ""
     tradable: bool = True
     asset_kind: AssetKind = AssetKind.OTHER
+    fund_years: tuple[FundYear, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traded in steps, and let an instrument without a set be its own.

@@ -1,5 +1,6 @@
 """Rows ↔ values of the book. An account's positions and lots are columns in its row."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -22,8 +23,10 @@ from services.decision.domain.book import (
 )
 from services.decision.domain.book.gains import DayGain, of_year, opening_gains, realized_on
 from services.decision.domain.decision import Character
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
+from services.decision.domain.recorded import read_value, recorded_text
 from services.decision.tables import book as tables
 from services.kernel.ids import AccountId, BlockId, HouseholdId, InstrumentId, OrderId, PlanId
 
@@ -221,12 +224,14 @@ def instrument_of(row: RowMapping) -> Instrument:
         identity_set=row["identity_set"],
         tradable=row["tradable"],
         asset_kind=AssetKind(row["asset_kind"]),
+        fund_years=read_value(tuple[FundYear, ...], json.loads(row["fund_years"])),
     )
 
 
 def instrument_row(instrument: Instrument) -> Row:
     """Return the columns of `INSTRUMENT_COLUMNS` for `instrument`."""
-    return {name: getattr(instrument, name) for name in INSTRUMENT_COLUMNS}
+    said = {name: getattr(instrument, name) for name in INSTRUMENT_COLUMNS}
+    return {**said, "fund_years": recorded_text(instrument.fund_years)}
 
 
 def _account(

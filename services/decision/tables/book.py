@@ -60,6 +60,8 @@ def _instrument_columns() -> list[Column[object]]:
         Column("identity_set", Text, nullable=False),
         Column("tradable", Boolean, nullable=False),
         Column("asset_kind", Text, nullable=False, server_default="OTHER"),
+        # JSON of a list, by year.
+        Column("fund_years", Text, nullable=False, server_default="[]"),
     ]
 
 

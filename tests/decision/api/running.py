@@ -91,13 +91,13 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(decision_database, tmp_path):
+async def serving(decision_database, tmp_path, currency="USD"):
     """Serve within the block."""
     record()
     issuer = TokenIssuer.at(tmp_path / "issuer")
     settings = decision_database.settings(jwks_url=issuer.jwks_file.as_uri(), token_issuer=ISSUER, database_pool_size=8)
     database = Database(settings)
-    world, taxes = World(database), TaxSessions(database)
+    world, taxes = World(database, currency=currency), TaxSessions(database)
     servicers = [
         Servicer(
             "evenkeel.decision.v1.RunService",

@@ -326,7 +326,7 @@ class NoTracing:
 class World:
     """Everything the stages need. `restarted()` gives the stages as another process would have them."""
 
-    def __init__(self, database: Database, shard_size=2):
+    def __init__(self, database: Database, shard_size=2, currency="USD"):
         self.database = database
         # The trace in which runs are started, and in which execution reports.
         self.trace_parent = None
@@ -348,7 +348,7 @@ class World:
             self.market_clock,
             self.changes,
             ENGINE,
-            "USD",
+            currency,
             shard_size,
         )
         self.plans = PlanApp(
@@ -364,7 +364,7 @@ class World:
         taxes = TaxSessions(database)
         self.standing = StandingApp(taxes.read, taxes.begin, self.policy)
         self.previews = PreviewApp(
-            self.store.read, self.market_clock, self.solver, self.policy, ENGINE, "USD", self.standing
+            self.store.read, self.market_clock, self.solver, self.policy, ENGINE, currency, self.standing
         )
         self.impacts = ImpactApp(self.store.read, self.policy, self.solver)
         self.explanations = ExplainApp(self.store.read, self.solver, self.policy)
@@ -387,8 +387,8 @@ class World:
         values = ValueSessions(self.database)
         self.valuing = Valuing(values.read, values.begin, self.clock, self.policy)
 
-    async def ingest(self, *accounts, prices=None, as_of=CLOSE, shares=(), kinds=None):
-        header = a_header("VTI", "BND", "AAPL", as_of_time=as_of, shares=shares, kinds=kinds)
+    async def ingest(self, *accounts, prices=None, as_of=CLOSE, **said):
+        header = a_header("VTI", "BND", "AAPL", as_of_time=as_of, **said)
         snapshot = await self.books.check_book(header, [columns(*accounts)])
         await self.books.record_book(snapshot, header, [columns(*accounts)])
         await self.ingest_prices(prices)

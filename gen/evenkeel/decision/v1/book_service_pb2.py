@@ -33,13 +33,19 @@ from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'evenkeel/decision/v1/book_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a evenkeel/common/v1/columns.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1f\x65venkeel/common/v1/values.proto\x1a&evenkeel/decision/v1/tax_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xd5\x03\n\nInstrument\x12=\n\rinstrument_id\x18\x01 \x01(\tB&\xbaH#r!\x18@2\x1d^[A-Za-z0-9][A-Za-z0-9._:-]*$\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x1c\n\x0b\x61sset_class\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06issuer\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x38\n\x12quantity_increment\x18\x05 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x0cidentity_set\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x10\n\x08tradable\x18\x07 \x01(\x08\x12\x32\n\x04isin\x18\x08 \x01(\tB$\xbaH!r\x1c\x32\x1a^[A-Z]{2}[A-Z0-9]{9}[0-9]$\xd8\x01\x01\x12!\n\x03\x63\x66i\x18\t \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{6}$\xd8\x01\x01\x12\x1b\n\tfull_name\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xde\x02\x12M\n\nasset_kind\x18\x0b \x01(\x0e\x32/.evenkeel.decision.v1.GermanyTaxpayer.AssetKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x8f\x01\n\x0eSnapshotHeader\x12:\n\nprovenance\x18\x01 \x01(\x0b\x32\x1e.evenkeel.common.v1.ProvenanceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x0binstruments\x18\x02 \x03(\x0b\x32 .evenkeel.decision.v1.InstrumentB\n\xbaH\x07\x92\x01\x04\x10\xa0\x8d\x06\"\xea\x07\n\x08\x42ookPart\x12\x44\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x10\xa0\x9c\x01\"#r!\x18@2\x1d^[A-Za-z0-9][A-Za-z0-9._:-]*$\x12\x35\n\rhousehold_ids\x18\x02 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x32\n\ncustodians\x18\x03 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x32\n\ncurrencies\x18\x04 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x34\n\x0ctax_wrappers\x18\x05 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12/\n\x04\x63\x61sh\x18\x06 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x38\n\rreserved_cash\x18\x07 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12;\n\x10short_term_gains\x18\x08 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12:\n\x0flong_term_gains\x18\t \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x36\n\x0bshare_gains\x18\x13 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x19\n\x11position_accounts\x18\n \x03(\r\x12<\n\x14position_instruments\x18\x0b \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12>\n\x13position_quantities\x18\x0c \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x39\n\x11position_holdings\x18\r \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x15\n\rlot_positions\x18\x0e \x03(\r\x12\x0f\n\x07lot_ids\x18\x0f \x03(\t\x12:\n\x12lot_acquired_dates\x18\x10 \x01(\x0b\x32\x1e.evenkeel.common.v1.DateColumn\x12\x39\n\x0elot_quantities\x18\x11 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x34\n\tlot_bases\x18\x12 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\"\xab\x01\n\x11IngestBookRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x36\n\x06header\x18\x02 \x01(\x0b\x32$.evenkeel.decision.v1.SnapshotHeaderH\x00\x12.\n\x04part\x18\x03 \x01(\x0b\x32\x1e.evenkeel.decision.v1.BookPartH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"F\n\x12IngestBookResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\"\xc6\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x32\n\nprovenance\x18\x02 \x01(\x0b\x32\x1e.evenkeel.common.v1.Provenance\x12\x15\n\raccount_count\x18\x03 \x01(\r\x12\x16\n\x0eposition_count\x18\x04 \x01(\r\x12\x11\n\tlot_count\x18\x05 \x01(\r\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xca\x03\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0chousehold_id\x18\x02 \x01(\t\x12\x11\n\tcustodian\x18\x03 \x01(\t\x12 \n\x04\x63\x61sh\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12)\n\rreserved_cash\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x33\n\x0btax_wrapper\x18\x06 \x01(\x0e\x32\x1e.evenkeel.common.v1.TaxWrapper\x12\x31\n\tpositions\x18\x07 \x03(\x0b\x32\x1e.evenkeel.decision.v1.Position\x12\x13\n\x0bsnapshot_id\x18\x08 \x01(\t\x12\x17\n\x0f\x62ooked_position\x18\t \x01(\x04\x12!\n\x05value\x18\n \x01(\x0b\x32\x12.google.type.Money\x12#\n\x05\x64rift\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\x0fshort_term_gain\x18\x0c \x01(\x0b\x32\x12.google.type.Money\x12*\n\x0elong_term_gain\x18\r \x01(\x0b\x32\x12.google.type.Money\"\x98\x02\n\x08Position\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12&\n\x08quantity\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12.\n\x07holding\x18\x03 \x01(\x0e\x32\x1d.evenkeel.decision.v1.Holding\x12!\n\x05price\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x06weight\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rtarget_weight\x18\x06 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\x04lots\x18\x07 \x03(\x0b\x32\x19.evenkeel.decision.v1.Lot\"\x8a\x01\n\x03Lot\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12(\n\racquired_date\x18\x02 \x01(\x0b\x32\x11.google.type.Date\x12&\n\x08quantity\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05\x62\x61sis\x18\x04 \x01(\x0b\x32\x12.google.type.Money\"Q\n\x11GetAccountRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1d\n\x0bsnapshot_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"D\n\x12GetAccountResponse\x12.\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1d.evenkeel.decision.v1.Account\"o\n\x13ListAccountsRequest\x12\x1d\n\x0chousehold_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x14ListAccountsResponse\x12/\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1d.evenkeel.decision.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x12GetSnapshotRequest\x12\x1c\n\x0bsnapshot_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"G\n\x13GetSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\"Q\n\x14ListSnapshotsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"c\n\x15ListSnapshotsResponse\x12\x31\n\tsnapshots\x18\x01 \x03(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x18GetReconciliationRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xdf\x01\n\x19GetReconciliationResponse\x12\x15\n\raccount_count\x18\x01 \x01(\r\x12\x18\n\x10\x61llocation_count\x18\x02 \x01(\x04\x12+\n\x06\x62reaks\x18\x03 \x03(\x0b\x32\x1b.evenkeel.decision.v1.Break\x12\x13\n\x0b\x62reak_count\x18\x04 \x01(\r\x12\'\n\x0b\x63\x61sh_before\x18\x05 \x03(\x0b\x32\x12.google.type.Money\x12&\n\ncash_after\x18\x06 \x03(\x0b\x32\x12.google.type.Money\"\x90\x01\n\x05\x42reak\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12$\n\x06\x62ooked\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06reason\x18\x05 \x01(\t*a\n\x07Holding\x12\x17\n\x13HOLDING_UNSPECIFIED\x10\x00\x12\x12\n\x0eHOLDING_TRADED\x10\x01\x12\x15\n\x11HOLDING_HELD_AWAY\x10\x02\x12\x12\n\x0eHOLDING_LOCKED\x10\x03\x32\xf5\x05\n\x0b\x42ookService\x12z\n\nIngestBook\x12\'.evenkeel.decision.v1.IngestBookRequest\x1a(.evenkeel.decision.v1.IngestBookResponse\"\x17\x8a\xe7\x18\x13\x64\x65\x63ision.book.write(\x01\x12r\n\nGetAccount\x12\'.evenkeel.decision.v1.GetAccountRequest\x1a(.evenkeel.decision.v1.GetAccountResponse\"\x11\x8a\xe7\x18\rdecision.read\x12x\n\x0cListAccounts\x12).evenkeel.decision.v1.ListAccountsRequest\x1a*.evenkeel.decision.v1.ListAccountsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12u\n\x0bGetSnapshot\x12(.evenkeel.decision.v1.GetSnapshotRequest\x1a).evenkeel.decision.v1.GetSnapshotResponse\"\x11\x8a\xe7\x18\rdecision.read\x12{\n\rListSnapshots\x12*.evenkeel.decision.v1.ListSnapshotsRequest\x1a+.evenkeel.decision.v1.ListSnapshotsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12\x87\x01\n\x11GetReconciliation\x12..evenkeel.decision.v1.GetReconciliationRequest\x1a/.evenkeel.decision.v1.GetReconciliationResponse\"\x11\x8a\xe7\x18\rdecision.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'evenkeel/decision/v1/book_service.proto\x12\x14\x65venkeel.decision.v1\x1a\x1b\x62uf/validate/validate.proto\x1a evenkeel/common/v1/columns.proto\x1a#evenkeel/common/v1/permission.proto\x1a\x1f\x65venkeel/common/v1/values.proto\x1a&evenkeel/decision/v1/tax_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xd6\x05\n\nInstrument\x12=\n\rinstrument_id\x18\x01 \x01(\tB&\xbaH#r!\x18@2\x1d^[A-Za-z0-9][A-Za-z0-9._:-]*$\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x1c\n\x0b\x61sset_class\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06issuer\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x38\n\x12quantity_increment\x18\x05 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x0cidentity_set\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x10\n\x08tradable\x18\x07 \x01(\x08\x12\x32\n\x04isin\x18\x08 \x01(\tB$\xbaH!r\x1c\x32\x1a^[A-Z]{2}[A-Z0-9]{9}[0-9]$\xd8\x01\x01\x12!\n\x03\x63\x66i\x18\t \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{6}$\xd8\x01\x01\x12\x1b\n\tfull_name\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xde\x02\x12M\n\nasset_kind\x18\x0b \x01(\x0e\x32/.evenkeel.decision.v1.GermanyTaxpayer.AssetKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12G\n\nfund_years\x18\x0c \x03(\x0b\x32).evenkeel.decision.v1.Instrument.FundYearB\x08\xbaH\x05\x92\x01\x02\x10\x64\x1a\xb5\x01\n\x08\x46undYear\x12\x19\n\x04year\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x8eN(\xe2\x0f\x12\x31\n\x0b\x66irst_price\x18\x02 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\nlast_price\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x0b\x64istributed\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\"\x8f\x01\n\x0eSnapshotHeader\x12:\n\nprovenance\x18\x01 \x01(\x0b\x32\x1e.evenkeel.common.v1.ProvenanceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x0binstruments\x18\x02 \x03(\x0b\x32 .evenkeel.decision.v1.InstrumentB\n\xbaH\x07\x92\x01\x04\x10\xa0\x8d\x06\"\xea\x07\n\x08\x42ookPart\x12\x44\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x10\xa0\x9c\x01\"#r!\x18@2\x1d^[A-Za-z0-9][A-Za-z0-9._:-]*$\x12\x35\n\rhousehold_ids\x18\x02 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x32\n\ncustodians\x18\x03 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x32\n\ncurrencies\x18\x04 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x34\n\x0ctax_wrappers\x18\x05 \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12/\n\x04\x63\x61sh\x18\x06 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x38\n\rreserved_cash\x18\x07 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12;\n\x10short_term_gains\x18\x08 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12:\n\x0flong_term_gains\x18\t \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x36\n\x0bshare_gains\x18\x13 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x19\n\x11position_accounts\x18\n \x03(\r\x12<\n\x14position_instruments\x18\x0b \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12>\n\x13position_quantities\x18\x0c \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x39\n\x11position_holdings\x18\r \x01(\x0b\x32\x1e.evenkeel.common.v1.WordColumn\x12\x15\n\rlot_positions\x18\x0e \x03(\r\x12\x0f\n\x07lot_ids\x18\x0f \x03(\t\x12:\n\x12lot_acquired_dates\x18\x10 \x01(\x0b\x32\x1e.evenkeel.common.v1.DateColumn\x12\x39\n\x0elot_quantities\x18\x11 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\x12\x34\n\tlot_bases\x18\x12 \x01(\x0b\x32!.evenkeel.common.v1.DecimalColumn\"\xab\x01\n\x11IngestBookRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x36\n\x06header\x18\x02 \x01(\x0b\x32$.evenkeel.decision.v1.SnapshotHeaderH\x00\x12.\n\x04part\x18\x03 \x01(\x0b\x32\x1e.evenkeel.decision.v1.BookPartH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"F\n\x12IngestBookResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\"\xc6\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x32\n\nprovenance\x18\x02 \x01(\x0b\x32\x1e.evenkeel.common.v1.Provenance\x12\x15\n\raccount_count\x18\x03 \x01(\r\x12\x16\n\x0eposition_count\x18\x04 \x01(\r\x12\x11\n\tlot_count\x18\x05 \x01(\r\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xca\x03\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0chousehold_id\x18\x02 \x01(\t\x12\x11\n\tcustodian\x18\x03 \x01(\t\x12 \n\x04\x63\x61sh\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12)\n\rreserved_cash\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x33\n\x0btax_wrapper\x18\x06 \x01(\x0e\x32\x1e.evenkeel.common.v1.TaxWrapper\x12\x31\n\tpositions\x18\x07 \x03(\x0b\x32\x1e.evenkeel.decision.v1.Position\x12\x13\n\x0bsnapshot_id\x18\x08 \x01(\t\x12\x17\n\x0f\x62ooked_position\x18\t \x01(\x04\x12!\n\x05value\x18\n \x01(\x0b\x32\x12.google.type.Money\x12#\n\x05\x64rift\x18\x0b \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\x0fshort_term_gain\x18\x0c \x01(\x0b\x32\x12.google.type.Money\x12*\n\x0elong_term_gain\x18\r \x01(\x0b\x32\x12.google.type.Money\"\x98\x02\n\x08Position\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12&\n\x08quantity\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12.\n\x07holding\x18\x03 \x01(\x0e\x32\x1d.evenkeel.decision.v1.Holding\x12!\n\x05price\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x06weight\x18\x05 \x01(\x0b\x32\x14.google.type.Decimal\x12+\n\rtarget_weight\x18\x06 \x01(\x0b\x32\x14.google.type.Decimal\x12\'\n\x04lots\x18\x07 \x03(\x0b\x32\x19.evenkeel.decision.v1.Lot\"\x8a\x01\n\x03Lot\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12(\n\racquired_date\x18\x02 \x01(\x0b\x32\x11.google.type.Date\x12&\n\x08quantity\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12!\n\x05\x62\x61sis\x18\x04 \x01(\x0b\x32\x12.google.type.Money\"Q\n\x11GetAccountRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1d\n\x0bsnapshot_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"D\n\x12GetAccountResponse\x12.\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1d.evenkeel.decision.v1.Account\"o\n\x13ListAccountsRequest\x12\x1d\n\x0chousehold_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x14ListAccountsResponse\x12/\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1d.evenkeel.decision.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x12GetSnapshotRequest\x12\x1c\n\x0bsnapshot_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"G\n\x13GetSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\"Q\n\x14ListSnapshotsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"c\n\x15ListSnapshotsResponse\x12\x31\n\tsnapshots\x18\x01 \x03(\x0b\x32\x1e.evenkeel.decision.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x18GetReconciliationRequest\x12\x18\n\x06run_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xdf\x01\n\x19GetReconciliationResponse\x12\x15\n\raccount_count\x18\x01 \x01(\r\x12\x18\n\x10\x61llocation_count\x18\x02 \x01(\x04\x12+\n\x06\x62reaks\x18\x03 \x03(\x0b\x32\x1b.evenkeel.decision.v1.Break\x12\x13\n\x0b\x62reak_count\x18\x04 \x01(\r\x12\'\n\x0b\x63\x61sh_before\x18\x05 \x03(\x0b\x32\x12.google.type.Money\x12&\n\ncash_after\x18\x06 \x03(\x0b\x32\x12.google.type.Money\"\x90\x01\n\x05\x42reak\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12$\n\x06\x62ooked\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12&\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x14.google.type.Decimal\x12\x0e\n\x06reason\x18\x05 \x01(\t*a\n\x07Holding\x12\x17\n\x13HOLDING_UNSPECIFIED\x10\x00\x12\x12\n\x0eHOLDING_TRADED\x10\x01\x12\x15\n\x11HOLDING_HELD_AWAY\x10\x02\x12\x12\n\x0eHOLDING_LOCKED\x10\x03\x32\xf5\x05\n\x0b\x42ookService\x12z\n\nIngestBook\x12\'.evenkeel.decision.v1.IngestBookRequest\x1a(.evenkeel.decision.v1.IngestBookResponse\"\x17\x8a\xe7\x18\x13\x64\x65\x63ision.book.write(\x01\x12r\n\nGetAccount\x12\'.evenkeel.decision.v1.GetAccountRequest\x1a(.evenkeel.decision.v1.GetAccountResponse\"\x11\x8a\xe7\x18\rdecision.read\x12x\n\x0cListAccounts\x12).evenkeel.decision.v1.ListAccountsRequest\x1a*.evenkeel.decision.v1.ListAccountsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12u\n\x0bGetSnapshot\x12(.evenkeel.decision.v1.GetSnapshotRequest\x1a).evenkeel.decision.v1.GetSnapshotResponse\"\x11\x8a\xe7\x18\rdecision.read\x12{\n\rListSnapshots\x12*.evenkeel.decision.v1.ListSnapshotsRequest\x1a+.evenkeel.decision.v1.ListSnapshotsResponse\"\x11\x8a\xe7\x18\rdecision.read\x12\x87\x01\n\x11GetReconciliation\x12..evenkeel.decision.v1.GetReconciliationRequest\x1a/.evenkeel.decision.v1.GetReconciliationResponse\"\x11\x8a\xe7\x18\rdecision.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'evenkeel.decision.v1.book_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['year']._loaded_options = None
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['year']._serialized_options = b'\272H\010\032\006\030\216N(\342\017'
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['first_price']._loaded_options = None
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['first_price']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['last_price']._loaded_options = None
+  _globals['_INSTRUMENT_FUNDYEAR'].fields_by_name['last_price']._serialized_options = b'\272H\003\310\001\001'
   _globals['_INSTRUMENT'].fields_by_name['instrument_id']._loaded_options = None
   _globals['_INSTRUMENT'].fields_by_name['instrument_id']._serialized_options = b'\272H#r!\030@2\035^[A-Za-z0-9][A-Za-z0-9._:-]*$'
   _globals['_INSTRUMENT'].fields_by_name['currency']._loaded_options = None
@@ -60,6 +66,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTRUMENT'].fields_by_name['full_name']._serialized_options = b'\272H\005r\003\030\336\002'
   _globals['_INSTRUMENT'].fields_by_name['asset_kind']._loaded_options = None
   _globals['_INSTRUMENT'].fields_by_name['asset_kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_INSTRUMENT'].fields_by_name['fund_years']._loaded_options = None
+  _globals['_INSTRUMENT'].fields_by_name['fund_years']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_SNAPSHOTHEADER'].fields_by_name['provenance']._loaded_options = None
   _globals['_SNAPSHOTHEADER'].fields_by_name['provenance']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SNAPSHOTHEADER'].fields_by_name['instruments']._loaded_options = None
@@ -100,48 +108,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOKSERVICE'].methods_by_name['ListSnapshots']._serialized_options = b'\212\347\030\rdecision.read'
   _globals['_BOOKSERVICE'].methods_by_name['GetReconciliation']._loaded_options = None
   _globals['_BOOKSERVICE'].methods_by_name['GetReconciliation']._serialized_options = b'\212\347\030\rdecision.read'
-  _globals['_HOLDING']._serialized_start=4402
-  _globals['_HOLDING']._serialized_end=4499
+  _globals['_HOLDING']._serialized_start=4659
+  _globals['_HOLDING']._serialized_end=4756
   _globals['_INSTRUMENT']._serialized_start=348
-  _globals['_INSTRUMENT']._serialized_end=817
-  _globals['_SNAPSHOTHEADER']._serialized_start=820
-  _globals['_SNAPSHOTHEADER']._serialized_end=963
-  _globals['_BOOKPART']._serialized_start=966
-  _globals['_BOOKPART']._serialized_end=1968
-  _globals['_INGESTBOOKREQUEST']._serialized_start=1971
-  _globals['_INGESTBOOKREQUEST']._serialized_end=2142
-  _globals['_INGESTBOOKRESPONSE']._serialized_start=2144
-  _globals['_INGESTBOOKRESPONSE']._serialized_end=2214
-  _globals['_SNAPSHOT']._serialized_start=2217
-  _globals['_SNAPSHOT']._serialized_end=2415
-  _globals['_ACCOUNT']._serialized_start=2418
-  _globals['_ACCOUNT']._serialized_end=2876
-  _globals['_POSITION']._serialized_start=2879
-  _globals['_POSITION']._serialized_end=3159
-  _globals['_LOT']._serialized_start=3162
-  _globals['_LOT']._serialized_end=3300
-  _globals['_GETACCOUNTREQUEST']._serialized_start=3302
-  _globals['_GETACCOUNTREQUEST']._serialized_end=3383
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=3385
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=3453
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=3455
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=3566
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=3568
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=3664
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=3666
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=3716
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=3718
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=3789
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=3791
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=3872
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=3874
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=3973
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=3975
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=4027
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=4030
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=4253
-  _globals['_BREAK']._serialized_start=4256
-  _globals['_BREAK']._serialized_end=4400
-  _globals['_BOOKSERVICE']._serialized_start=4502
-  _globals['_BOOKSERVICE']._serialized_end=5259
+  _globals['_INSTRUMENT']._serialized_end=1074
+  _globals['_INSTRUMENT_FUNDYEAR']._serialized_start=893
+  _globals['_INSTRUMENT_FUNDYEAR']._serialized_end=1074
+  _globals['_SNAPSHOTHEADER']._serialized_start=1077
+  _globals['_SNAPSHOTHEADER']._serialized_end=1220
+  _globals['_BOOKPART']._serialized_start=1223
+  _globals['_BOOKPART']._serialized_end=2225
+  _globals['_INGESTBOOKREQUEST']._serialized_start=2228
+  _globals['_INGESTBOOKREQUEST']._serialized_end=2399
+  _globals['_INGESTBOOKRESPONSE']._serialized_start=2401
+  _globals['_INGESTBOOKRESPONSE']._serialized_end=2471
+  _globals['_SNAPSHOT']._serialized_start=2474
+  _globals['_SNAPSHOT']._serialized_end=2672
+  _globals['_ACCOUNT']._serialized_start=2675
+  _globals['_ACCOUNT']._serialized_end=3133
+  _globals['_POSITION']._serialized_start=3136
+  _globals['_POSITION']._serialized_end=3416
+  _globals['_LOT']._serialized_start=3419
+  _globals['_LOT']._serialized_end=3557
+  _globals['_GETACCOUNTREQUEST']._serialized_start=3559
+  _globals['_GETACCOUNTREQUEST']._serialized_end=3640
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=3642
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=3710
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=3712
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=3823
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=3825
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=3921
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=3923
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=3973
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=3975
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=4046
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=4048
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=4129
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=4131
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=4230
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=4232
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=4284
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=4287
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=4510
+  _globals['_BREAK']._serialized_start=4513
+  _globals['_BREAK']._serialized_end=4657
+  _globals['_BOOKSERVICE']._serialized_start=4759
+  _globals['_BOOKSERVICE']._serialized_end=5516
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,44 @@ class Instrument(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class FundYear(_message.Message):
+        """A calendar year of a fund, of one unit, in euros."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        YEAR_FIELD_NUMBER: _builtins.int
+        FIRST_PRICE_FIELD_NUMBER: _builtins.int
+        LAST_PRICE_FIELD_NUMBER: _builtins.int
+        DISTRIBUTED_FIELD_NUMBER: _builtins.int
+        year: _builtins.int
+        """The calendar year."""
+        @_builtins.property
+        def first_price(self) -> _decimal_pb2.Decimal:
+            """First redemption price of the year, above 0."""
+
+        @_builtins.property
+        def last_price(self) -> _decimal_pb2.Decimal:
+            """Last redemption price of the year, 0 or more."""
+
+        @_builtins.property
+        def distributed(self) -> _decimal_pb2.Decimal:
+            """Distributed during the year, 0 or more; absent is 0."""
+
+        def __init__(
+            self,
+            *,
+            year: _builtins.int = ...,
+            first_price: _decimal_pb2.Decimal | None = ...,
+            last_price: _decimal_pb2.Decimal | None = ...,
+            distributed: _decimal_pb2.Decimal | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["distributed", b"distributed", "first_price", b"first_price", "last_price", b"last_price"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["distributed", b"distributed", "first_price", b"first_price", "last_price", b"last_price", "year", b"year"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     ASSET_CLASS_FIELD_NUMBER: _builtins.int
@@ -71,6 +109,7 @@ class Instrument(_message.Message):
     CFI_FIELD_NUMBER: _builtins.int
     FULL_NAME_FIELD_NUMBER: _builtins.int
     ASSET_KIND_FIELD_NUMBER: _builtins.int
+    FUND_YEARS_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Chosen by the sender, for instance a ticker or an ISIN."""
     currency: _builtins.str
@@ -99,6 +138,12 @@ class Instrument(_message.Message):
     def quantity_increment(self) -> _decimal_pb2.Decimal:
         """Smallest step of a quantity, above 0: 1 for whole shares."""
 
+    @_builtins.property
+    def fund_years(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instrument.FundYear]:
+        """Of a fund, for Germany's advance lump sums (InvStG § 18), each year once, of a unit as it is counted now. A year that
+        is missing has none. What is said replaces all that was said before.
+        """
+
     def __init__(
         self,
         *,
@@ -113,10 +158,11 @@ class Instrument(_message.Message):
         cfi: _builtins.str = ...,
         full_name: _builtins.str = ...,
         asset_kind: _tax_service_pb2.GermanyTaxpayer.AssetKind.ValueType = ...,
+        fund_years: _abc.Iterable[Global___Instrument.FundYear] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quantity_increment", b"quantity_increment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "asset_kind", b"asset_kind", "cfi", b"cfi", "currency", b"currency", "full_name", b"full_name", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "isin", b"isin", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "asset_kind", b"asset_kind", "cfi", b"cfi", "currency", b"currency", "full_name", b"full_name", "fund_years", b"fund_years", "identity_set", b"identity_set", "instrument_id", b"instrument_id", "isin", b"isin", "issuer", b"issuer", "quantity_increment", b"quantity_increment", "tradable", b"tradable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

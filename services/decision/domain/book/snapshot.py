@@ -9,6 +9,7 @@ from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book.account import SnapshotId
 from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.recorded import plain_value
 from services.kernel.canonical import JsonValue, canonical_json
 from services.kernel.ids import InstrumentId
 
@@ -65,6 +66,7 @@ def snapshot_hash(header: SnapshotHeader, digests: Mapping[str, bytes]) -> str:
                 each.tradable,
                 # Only where it says something, so that a snapshot keeps the name that it had before there were kinds.
                 *([] if each.asset_kind is AssetKind.OTHER else [each.asset_kind.value]),
+                *([[plain_value(year) for year in each.fund_years]] if each.fund_years else []),
             ]
             for each in sorted(header.instruments, key=lambda one: one.instrument_id)
         ],

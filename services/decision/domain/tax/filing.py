@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.currencies import DayRates
 from services.decision.domain.tax.events import TaxEvent
@@ -47,6 +48,7 @@ class Filer:
         rules: With what is known of the taxpayer.
         kinds: What instruments are to the law, where `rules` do not say another thing.
         rates: For accounts that are kept in another currency than the law's.
+        fund_years: Of funds, for Germany's advance lump sums, where `rules` do not say another thing.
     """
 
     rules: TaxRules
@@ -56,6 +58,7 @@ class Filer:
     identical_from: tuple[tuple[date, Mapping[str, str]], ...]
     kinds: Mapping[str, AssetKind]
     rates: DayRates
+    fund_years: tuple[FundYear, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook, TaxWrapper
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import ZERO, LotId, Side
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
@@ -276,6 +277,7 @@ def standings(
     book: LawBook,
     today: date,
     kinds: Mapping[str, AssetKind] | None = None,
+    fund_years: Sequence[FundYear] = (),
 ) -> tuple[Standing, ...]:
     """Return where each taxed account of one taxpayer stands; unused losses are shared evenly among them, to the cent.
 
@@ -289,6 +291,7 @@ def standings(
         today: The year so far is until then, with what was traded until then and settles later; what is on record
             of later days is not known yet.
         kinds: What assets are to the law; one that is missing is `OTHER`.
+        fund_years: Of funds, for Germany's advance lump sums.
 
     Raises:
         TaxYearUnknown: There are no rules for the year.
@@ -296,7 +299,7 @@ def standings(
     """
     taxed = [each for each in accounts if not history.account[each.account_id].sheltered]
     year = law.planning.tax_year(today)
-    in_force = book.under(law.assessing).with_kinds(kinds or {})
+    in_force = book.under(law.assessing).with_kinds(kinds or {}).with_fund_years(fund_years)
     history = in_force.settled(history).until(known_until(accounts, today, settled=law.by_settlement))
     rules = in_force.carried_into(history, year)
     assessment = rules.assess(history, year)

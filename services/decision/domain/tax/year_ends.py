@@ -188,7 +188,7 @@ def _said(filing: Filing, filer: Filer) -> Said:
     check_year(rules.code, filing.tax_year, filing.law.years[rules.code])
     kept = {each.account_id: each.account.currency for each in filer.accounts}
     exchange = tax_currency(LAWS[rules.code], kept, filer.rates)
-    in_force = filing.law.under(rules).with_kinds(filer.kinds)
+    in_force = filing.law.under(rules).with_kinds(filer.kinds).with_fund_years(filer.fund_years)
     settled = LAWS[rules.code].by_settlement
     history = ledger_history(
         filer.accounts, filer.events, filer.identical, filer.identical_from, settled=settled, exchange=exchange

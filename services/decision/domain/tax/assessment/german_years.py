@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.law_table import AmountKind, Named
 
 
@@ -74,14 +73,3 @@ class GermanyTable:
 
 
 TABLE = GermanyTable(YEARS)
-
-
-@dataclass(frozen=True, slots=True)
-class FundYear:
-    """A fund's calendar year, of one unit, in euros."""
-
-    asset: str
-    year: int
-    first_price: Decimal
-    last_price: Decimal
-    distributed: Decimal = ZERO

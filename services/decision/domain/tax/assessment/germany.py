@@ -26,9 +26,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from services.decision.domain.asset_kinds import FUNDS, AssetKind, exempt_part
+from services.decision.domain.fund_years import FundYear, lump_sum_of
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.german_depots import Depots, Lot
-from services.decision.domain.tax.assessment.german_years import YEARS, FundYear, YearRules
+from services.decision.domain.tax.assessment.german_years import YEARS, YearRules
 from services.decision.domain.tax.assessment.history import (
     History,
     cents,
@@ -45,9 +46,6 @@ from services.decision.domain.tax.assessment.results import (
     review_of,
 )
 from services.decision.domain.tax.assessment.settling import GERMANY, settled
-
-# InvStG § 18 Abs. 1 Satz 2.
-BASE_RATE_PART = Decimal("0.7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +125,12 @@ class Germany:
         """Return the rules that know what assets are, besides those of which they were told already."""
         return replace(self, kinds={**kinds, **self.kinds})
 
+    def with_fund_years(self, fund_years: Sequence[FundYear]) -> "Germany":
+        """Return the rules that know years of funds, besides those of which they were told already."""
+        told = {(each.asset, each.year) for each in self.fund_years}
+        kept = tuple(each for each in fund_years if (each.asset, each.year) not in told)
+        return replace(self, fund_years=(*self.fund_years, *kept))
+
     def after(self, earlier: Assessment) -> "Germany":
         """Return the rules for the next year, with both loss pots of `earlier` brought forward."""
         return replace(
@@ -144,20 +148,11 @@ class Germany:
         return exempt_part(self.kind(asset))
 
     def lump_sum(self, asset: str, year: int, acquired_date: date) -> Fraction:
-        """Return the advance lump sum of one unit for `year`, before partial exemption; 0 when none is due.
-
-        InvStG § 18 Abs. 1: price at the year's start · base rate · 70 %, at most the rise of the price plus what was
-        distributed, less what was distributed; Abs. 2: one twelfth less for each full month before the purchase.
-        """
+        """Return the advance lump sum of one unit for `year`, before partial exemption; 0 when none is due."""
         found = [each for each in self.fund_years if each.asset == asset and each.year == year]
-        rate = self.years[year].base_rate if year in self.years else ZERO
-        if not found or rate <= 0 or self.kind(asset) not in FUNDS or acquired_date.year > year:
+        if not found or year not in self.years or self.kind(asset) not in FUNDS:
             return Fraction(0)
-        fund = found[0]
-        base = Fraction(fund.first_price) * Fraction(rate) * Fraction(BASE_RATE_PART)
-        rise = Fraction(fund.last_price - fund.first_price + fund.distributed)
-        months = 13 - acquired_date.month if acquired_date.year == year else 12
-        return max(min(base, rise) - Fraction(fund.distributed), Fraction(0)) * Fraction(months, 12)
+        return lump_sum_of(found[0], self.years[year].base_rate, acquired_date)
 
     def carried_into(self, history: History, tax_year: int) -> "Germany":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, Self, assert_never
 
 from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import Dividend, History, Treatment, total
 from services.decision.domain.tax.assessment.law_table import Years
@@ -282,6 +283,10 @@ class AssetsAlike:
         """Return the rules as they are."""
         return self
 
+    def with_fund_years(self, fund_years: Sequence[FundYear]) -> Self:  # noqa: ARG002 - nothing depends on them
+        """Return the rules as they are."""
+        return self
+
     def on_shares(self, disposal: AssessedDisposal) -> bool:  # noqa: ARG002 - of none
         """Return False: gains on shares are not apart."""
         return False
@@ -318,6 +323,10 @@ class TaxRules(Protocol):
 
     def with_kinds(self, kinds: Mapping[str, AssetKind]) -> "TaxRules":
         """Return the rules that know what assets are, besides those of which they were told already."""
+        ...
+
+    def with_fund_years(self, fund_years: Sequence[FundYear]) -> "TaxRules":
+        """Return the rules that know years of funds, besides those of which they were told already."""
         ...
 
     def on_shares(self, disposal: AssessedDisposal) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.decision.domain.asset_kinds import AssetKind
-from services.decision.domain.tax.assessment.german_years import FundYear
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.tax.assessment.history import (
     Acquisition,
     Disposal,

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from services.decision.domain.asset_kinds import AssetKind
-from services.decision.domain.tax.assessment.german_years import FundYear
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import History, TaxAccount
 from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, TaxYearUnknown
