@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from evenkeel.decision.v1 import plan_service_pb2, run_service_pb2, tax_service_pb2, year_end_service_pb2
+from evenkeel.decision.v1 import (
+    book_service_pb2,
+    plan_service_pb2,
+    run_service_pb2,
+    tax_service_pb2,
+    year_end_service_pb2,
+)
 from evenkeel.policy.v1 import policy_document_pb2
 from tools.cli import main
 
@@ -16,7 +22,7 @@ ROWS = [
     for line in (ROOT / "docs" / "tax.md").read_text().partition(TITLE)[2].splitlines()[2:]
     if line.startswith("| ") and not line.startswith("| *")
 ]
-CONTRACTS = (plan_service_pb2, run_service_pb2, tax_service_pb2, year_end_service_pb2)
+CONTRACTS = (book_service_pb2, plan_service_pb2, run_service_pb2, tax_service_pb2, year_end_service_pb2)
 RPCS = {
     method.name
     for contract in CONTRACTS
