@@ -342,6 +342,11 @@ async def test_a_document_that_is_wrong_is_told_by_field(evenkeel, tmp_path):
 
     assert refused.code == 1
     assert "tax.long_term_rate: must be a number, was 'lots'" in refused.err
+    for words in (("preview", "account-00001"), ("transition", "account-00001")):
+        refused = await evenkeel("plan", *words, "--policy", str(file))
+        assert refused.code == 1
+        assert "tax.long_term_rate: must be a number, was 'lots'" in refused.err
+        assert "Traceback" not in refused.err
 
 
 async def test_the_held_plan_is_read_approved_and_replayed(evenkeel, run_id):
