@@ -330,7 +330,7 @@ def test_what_is_shared_to_the_cent_adds_up(amounts):
 
 
 @given(
-    PROFILES.filter(lambda each: each.jurisdiction == "US" and each.allowance is None and not each.brackets),
+    PROFILES.filter(lambda each: each.jurisdiction == "US" and each.allowance is None),
     AMOUNTS,
     AMOUNTS,
 )
