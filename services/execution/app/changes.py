@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from services.execution.app.corrections import Reshared
+from services.execution.app.corrections import Reshared, corrected_orders, reshared
 from services.execution.app.events import order_allocated, order_closed
 from services.execution.app.funding import FundingRules, released_orders, repriced
 from services.execution.app.next_instruction import next_instruction
@@ -99,7 +99,26 @@ class Changes:
         else:
             self.instructions.extend(next_instruction(record, day, told, self.now) for day in sorted(set(days)))
 
-    async def correct(self, record: BlockRecord, again: Reshared, corrected: Sequence[OrderRecord]) -> None:
+    async def correct(
+        self,
+        record: BlockRecord,
+        present: Iterable[AllocationRecord],
+        allocations: Iterable[Allocation],
+        parts: Sequence[Part],
+    ) -> Reshared | None:
+        """Share a finished block out anew, and return what is different; None when an order would have too much.
+
+        Then nothing changes. For what is asked see `reshared`.
+        """
+        again = reshared(record, present, allocations, parts)
+        orders = await self.orders({share.order_id for share in record.statement.shares})
+        corrected = corrected_orders(orders, record, again, self.now)
+        if corrected is None:
+            return None
+        await self._give(record, again, corrected)
+        return again
+
+    async def _give(self, record: BlockRecord, again: Reshared, corrected: Sequence[OrderRecord]) -> None:
         """Give orders other parts of a block than they had."""
         self.allocated.append((record, again.parts_after))
         self._before[record.block_id] = again.parts_before

@@ -13,7 +13,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from services.execution.app.break_events import order_unknown
 from services.execution.app.changes import Changes
 from services.execution.app.converting import RETRY_AFTER, Converting
-from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
 from services.execution.app.ending import ended_part, finished
 from services.execution.app.events import block_event, venue_reported
@@ -217,12 +216,9 @@ class Fills:
         parts: Sequence[Part],
     ) -> Event:
         """Share a finished block out anew after the venue corrected itself, and return what to tell of it."""
-        again = reshared(record, present, allocations, parts)
-        orders = await changes.orders({share.order_id for share in record.statement.shares})
-        corrected = corrected_orders(orders, record, again, changes.now)
-        if corrected is None:
+        again = await changes.correct(record, present, allocations, parts)
+        if again is None:
             return block_event("not_reallocated", record, why="an order would have more than it asked for")
-        await changes.correct(record, again, corrected)
         if self.venue.capabilities.books_allocations:
             told = await changes.ledger.instructions([record.block_id])
             changes.instruct(record, {after.trade_date for after, _ in again.changed}, told)
@@ -295,13 +291,7 @@ class _Turn:
 def _turn(record: BlockRecord, said: Sequence[VenueReport], now: datetime, exchange: Exchange) -> _Turn:
     before = record.order
     fresh = [each for each in said if each.report.report_id not in before.seen]
-    after = replace(
-        record,
-        trade_date=_trade_date(record, fresh, exchange),
-        reports=record.reports + tuple(each.report for each in fresh),
-        times={**record.times, **{each.report.report_id: each.time for each in fresh}},
-        update_time=now,
-    )
+    after = replace(record.heard(fresh), trade_date=_trade_date(record, fresh, exchange), update_time=now)
     order = after.order
     events = [venue_reported(after, each) for each in fresh]
     changed = order.fills != before.fills

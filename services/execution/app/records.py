@@ -1,14 +1,14 @@
 """What execution remembers: plans, orders, blocks, and who got what."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
 
 from services.execution.app.ledger_uncrosses import Uncross
-from services.execution.app.venue_port import InstructionState
+from services.execution.app.venue_port import InstructionState, VenueReport
 from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Piece, Terms
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
@@ -220,6 +220,14 @@ class BlockRecord:
     arrival_rate: Decimal | None = None
     leg_of: BlockId | None = None
     unconverted: bool = False
+
+    def heard(self, said: Sequence[VenueReport]) -> "BlockRecord":
+        """Return the block with more that the venue said, none of which it knew."""
+        return replace(
+            self,
+            reports=self.reports + tuple(each.report for each in said),
+            times={**self.times, **{each.report.report_id: each.time for each in said}},
+        )
 
     @property
     def block_id(self) -> BlockId:

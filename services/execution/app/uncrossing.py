@@ -8,9 +8,9 @@ for decision to say. Everything is written in one transaction, so there is never
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from services.execution.app.changes import Changes
-from services.execution.app.corrections import corrected_orders, reshared
 from services.execution.app.days import fills_by_day
 from services.execution.app.events import block_event, venue_reported
 from services.execution.app.funding import FundingRules
@@ -88,24 +88,22 @@ class Uncrossing:
         now, market_time = self.clock.now(), self.market_clock.now()
         changes = Changes(ledger, now, self.funding, self.exchange)
         present = await ledger.allocations([each.block_id for each in sides])
-        halves = [_busted(record, VenueReport(0, *_bust(record), market_time)) for record in sides]
-        await ledger.add_reports(INTERNAL, [(record.block_id, said) for record, said in halves])
+        busts = [_bust(record, market_time) for record in sides]
+        await ledger.add_reports(INTERNAL, [(each.block_id, said) for each, said in zip(sides, busts, strict=True)])
+        records = [replace(each.heard([said]), update_time=now) for each, said in zip(sides, busts, strict=True)]
         events: dict[BlockId, list[Event]] = {}
-        for record, said in halves:
-            allocations, parts = allocate(record.statement, fills_by_day(record, self.exchange))
-            again = reshared(record, present.get(record.block_id, ()), allocations, parts)
-            orders = await changes.orders({share.order_id for share in record.statement.shares})
-            corrected = corrected_orders(orders, record, again, now)
-            if corrected is None:
+        for record, said in zip(records, busts, strict=True):
+            shares = allocate(record.statement, fills_by_day(record, self.exchange))
+            again = await changes.correct(record, present.get(record.block_id, ()), *shares)
+            if again is None:
                 raise RuntimeError(f"block {record.block_id} would give more when its only fill is taken back")
-            await changes.correct(record, again, corrected)
             events[record.block_id] = [
                 venue_reported(record, said),
                 _event("uncrossed", record, done),
                 block_event("reallocated", record, changes=len(again.changed)),
             ]
-        await ledger.save_blocks([replace(record, update_time=now) for record, _ in halves])
-        for group in by_trace(record for record, _ in halves):
+        await ledger.save_blocks(records)
+        for group in by_trace(records):
             with self.trace.continued(
                 group.parent, "execution.block.uncross", also=group.also, evenkeel__blocks=len(group.records)
             ):
@@ -126,19 +124,10 @@ async def _cross(ledger: Ledger, block_id: BlockId) -> tuple[BlockRecord, BlockR
     return sell, buy
 
 
-def _bust(record: BlockRecord) -> tuple[str, FillBusted]:
+def _bust(record: BlockRecord, at: datetime) -> VenueReport:
     name = record.block.client_order_id
     (fill,) = record.order.fills
-    return name, FillBusted(f"{name}:uncrossed", fill)
-
-
-def _busted(record: BlockRecord, said: VenueReport) -> tuple[BlockRecord, VenueReport]:
-    after = replace(
-        record,
-        reports=(*record.reports, said.report),
-        times={**record.times, said.report.report_id: said.time},
-    )
-    return after, said
+    return VenueReport(0, name, FillBusted(f"{name}:uncrossed", fill), at)
 
 
 def _event(kind: str, record: BlockRecord, wish: Uncross) -> Event:
