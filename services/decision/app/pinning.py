@@ -17,7 +17,7 @@ from services.decision.app.ports.sessions import Begin, Read
 from services.decision.app.ports.solving import Solver
 from services.decision.app.ports.tracing import Tracing
 from services.decision.app.tax_standing import StandingApp
-from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.book.account import exchange_day
 from services.decision.domain.prices import PriceHistoryId, PriceSetId
 from services.decision.domain.recorded import InstrumentList, recorded_bytes, risk_model_bytes
 from services.decision.domain.run import Run, backoff
@@ -96,7 +96,7 @@ class Pinning:
         async with self.read() as session:
             account_ids = await session.runs.account_ids(run.run_id)
         # A tax year may have begun since their ledgers were worked out.
-        await self.standing.bring_to(account_ids, run.as_of_time.astimezone(EXCHANGE_ZONE).date())
+        await self.standing.bring_to(account_ids, exchange_day(run.as_of_time))
         async with self.read() as session:
             prices = await session.prices.price_set(PriceSetId(run.price_set_id))
             if prices is None:

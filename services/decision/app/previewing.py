@@ -16,7 +16,7 @@ from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.recalling import basis_of
 from services.decision.app.tax_standing import StandingApp
 from services.decision.domain.account_problem import RECENT_TRADES
-from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.book.account import exchange_day
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.hypotheses import Scenario, WhatIf, supposed, supposed_basis, what_if
 from services.decision.domain.plan import Draft, PolicyNotInForce
@@ -178,7 +178,7 @@ class PreviewApp:
 
     async def _as_it_is(self, wish: Wish, as_of_time: datetime) -> _AsItIs:
         # A tax year may have begun since the account's ledger was worked out.
-        await self.standing.bring_to([wish.account_id], as_of_time.astimezone(EXCHANGE_ZONE).date())
+        await self.standing.bring_to([wish.account_id], exchange_day(as_of_time))
         async with self.read() as session:
             found = await session.books.accounts([wish.account_id], trades_since=(as_of_time - RECENT_TRADES).date())
             if not found:

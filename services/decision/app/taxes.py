@@ -24,7 +24,7 @@ from services.decision.app.tax_ports import (
     Wish,
 )
 from services.decision.app.tax_standing import StandingApp
-from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.book.account import exchange_day
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.actions import Terms, compare
 from services.decision.domain.tax.assessment.history import (
@@ -73,7 +73,7 @@ class TaxApp:
 
     def today(self) -> date:
         """Return the day of the market."""
-        return self.market_clock.now().astimezone(EXCHANGE_ZONE).date()
+        return exchange_day(self.market_clock.now())
 
     def known_until(self) -> date:
         """Return the last day that may be on record: nothing later has happened by either clock."""
@@ -256,7 +256,7 @@ class TaxApp:
             raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
         quotes = {} if found is None else found.quotes
         prices = {str(instrument_id): quote.price for instrument_id, quote in quotes.items()}
-        day = self.today() if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        day = self.today() if found is None else exchange_day(found.as_of_time)
         policy_sets = PolicySets(self.policy, sorted({name for each in taxpayers for name in each.owners}))
         for each in taxpayers:
             try:
@@ -301,7 +301,7 @@ class TaxApp:
                 raise PriceSetNotFound(said, price_set_id=wish.price_set_id or "")
             closes = await session.prices.history(None)
             instruments = await session.books.instruments(frozenset(found.quotes))
-        today = found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        today = exchange_day(found.as_of_time)
         prices = {str(instrument_id): quote.price for instrument_id, quote in found.quotes.items()}
         spreads = {str(name): quote.spread_bps for name, quote in found.quotes.items() if quote.spread_bps is not None}
 

@@ -12,7 +12,7 @@ from services.decision.app.ports.solving import YearEndSolver
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.tax_loading import Loaded, loaded_each
 from services.decision.app.tax_ports import TaxReading
-from services.decision.domain.book.account import EXCHANGE_ZONE
+from services.decision.domain.book.account import exchange_day
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.assessment.history import Owner
 from services.decision.domain.tax.assessment.results import TaxRules
@@ -78,9 +78,9 @@ class YearEndApp:
         if found is None and price_set_id is not None:
             raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
         quotes = {} if found is None else found.quotes
-        today = self.market_clock.now().astimezone(EXCHANGE_ZONE).date()
+        today = exchange_day(self.market_clock.now())
         until = max(today, self.clock.now().date())
-        day = today if found is None else found.as_of_time.astimezone(EXCHANGE_ZONE).date()
+        day = today if found is None else exchange_day(found.as_of_time)
         return Filing(tax_year, day, until, {str(name): quote.price for name, quote in quotes.items()}, law)
 
     async def answered(self, filing: Filing, named: Sequence[Named]) -> Sequence[Answered]:

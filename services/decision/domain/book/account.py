@@ -138,6 +138,11 @@ class AccountBook:
         return content_hash(self.content())
 
 
+def exchange_day(instant: datetime) -> date:
+    """Return the exchange's date at an instant: that of a trade made then."""
+    return instant.astimezone(EXCHANGE_ZONE).date()
+
+
 def day_covered(as_of_time: datetime) -> date:
     """Return the last trade date of which a book of that instant has every trade for certain."""
     there = as_of_time.astimezone(EXCHANGE_ZONE)
