@@ -28,7 +28,7 @@ from services.decision.domain.tax.income import UK_HIGHER_LIMITS, tax_of_income,
 from services.decision.domain.tax.projection import Projected, Scenario, projected
 from services.decision.domain.tax.raising import CENT, Raiser
 from services.decision.domain.tax.situation import Explained, Parcel, Situation
-from services.decision.domain.tax.wrappers import Drawn, Saver, Wrapped, WrapperLaw, wrapper_law
+from services.decision.domain.tax.wrappers import TAX_FREE_PART, Drawn, Saver, Wrapped, WrapperLaw, wrapper_law
 
 # Shares of the amount that are tried from each kind of account, and steps between the best of them.
 SHARES, STEPS_MAX = 12, 40
@@ -270,7 +270,7 @@ class _Case:
         elif isinstance(rules, UnitedKingdom):
             limits = rules.years[year].basic_rate_band, *UK_HIGHER_LIMITS.values()
             tops = tuple(top - rules.taxable_income for top in limits)
-            tops += tuple((top / Decimal("0.75")).quantize(CENT) for top in tops)
+            tops += tuple((top / (1 - TAX_FREE_PART)).quantize(CENT) for top in tops)
         return {free, free + paid_in, *(free + top for top in tops if top > 0)}
 
     def _drawn(self, wrapped: Wrapped, amount: Decimal, saver: Saver, day: date | None = None) -> Drawn:

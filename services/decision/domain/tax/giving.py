@@ -22,7 +22,7 @@ Sources:
     either way, and in Germany of the cost alone when lots are given (EStG § 10b Abs. 3 Satz 3 and 4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -33,6 +33,7 @@ from services.decision.domain.tax.assessment.history import Gift, Giver, History
 from services.decision.domain.tax.assessment.results import Term, check_year
 from services.decision.domain.tax.assessment.settling import SETTLING, SettlingLaw
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
+from services.decision.domain.tax.dated import in_force
 from services.decision.domain.tax.income import counted_income, deduction_saves
 from services.decision.domain.tax.projection import Projected, Scenario, all_projected
 from services.decision.domain.tax.raising import Raiser
@@ -234,10 +235,10 @@ class _Case:
             income = counted_income(then, assessment)
             gross = Fraction(max(said + income - then.ordinary_income, ZERO))
             taken = min(left, cents(gross * Fraction(limit)))
-            floored = min(taken, cents(gross * Fraction(_dated(FLOORS, year))))
+            floored = min(taken, cents(gross * Fraction(in_force(FLOORS, year))))
             allowed = taken - floored
             over = max(income - then.years[year][then.filing_status].ordinary_tops[-1], ZERO)
-            unsaved = cents(Fraction(min(allowed, over)) * _dated(UNSAVED_PARTS, year))
+            unsaved = cents(Fraction(min(allowed, over)) * in_force(UNSAVED_PARTS, year))
             made.append(_Deduction(allowed, deduction_saves(then, assessment, allowed - unsaved)))
             left = total((left, taken.copy_negate()))
             if left <= 0:
@@ -290,11 +291,6 @@ def _compared(each: Giving, money: Giving) -> Giving:
             )
         ),
     )
-
-
-def _dated(amounts: Mapping[int, Decimal | Fraction], year: int) -> Fraction:
-    """Return the amount of the newest year until `year`."""
-    return Fraction(amounts[max(each for each in amounts if each <= year)])
 
 
 def _told(made: Giving) -> str:

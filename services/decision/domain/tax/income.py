@@ -23,6 +23,7 @@ from services.decision.domain.tax.assessment.history import cents
 from services.decision.domain.tax.assessment.results import Assessment, TaxRules, check_year
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear, income_tax
+from services.decision.domain.tax.dated import in_force
 
 # United Kingdom: the rates, and above which taxable income the last one counts, from a tax year on.
 UK_RATES = tuple(Decimal(rate) for rate in ("0.20", "0.40", "0.45"))
@@ -70,7 +71,7 @@ def tax_of_income(rules: TaxRules, tax_year: int, income: Decimal) -> Decimal:
         case UnitedKingdom():
             check_year("GB", tax_year, dict.fromkeys(range(min(UK_HIGHER_LIMITS), UK_LIMIT_KNOWN_UNTIL + 1)))
             check_year("GB", tax_year, rules.years)
-            limit = UK_HIGHER_LIMITS[max(year for year in UK_HIGHER_LIMITS if year <= tax_year)]
+            limit = in_force(UK_HIGHER_LIMITS, tax_year)
             tops = rules.years[tax_year].basic_rate_band, limit
             return cents(_banded(rules.taxable_income + income, tops) - _banded(rules.taxable_income, tops))
         case Canada():

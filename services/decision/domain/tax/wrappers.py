@@ -29,6 +29,7 @@ from fractions import Fraction
 from services.decision.domain.book import TaxWrapper
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import cents, part
+from services.decision.domain.tax.dated import in_force
 
 # 26 U.S.C. § 72(t)(1).
 EARLY_RATE = Decimal("0.10")
@@ -134,7 +135,7 @@ def _untaxed(source: str) -> Callable[[Wrapped, Decimal, Saver, date], Drawn]:
 
 
 def _pension(wrapped: Wrapped, amount: Decimal, saver: Saver, day: date) -> Drawn:
-    age, left = PENSION_AGES[max(each for each in PENSION_AGES if each <= day)], _left(wrapped, amount)
+    age, left = in_force(PENSION_AGES, day), _left(wrapped, amount)
     if not _reached(saver, day, age, 0):
         charge = _share(amount, UNAUTHORISED_RATE)
         return Drawn(wrapped, amount, ZERO, charge, left, saver, "Finance Act 2004 s. 208, s. 209")
