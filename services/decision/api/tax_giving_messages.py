@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
+from services.decision.api.book_messages import invalid
 from services.decision.api.tax_messages import RECIPIENTS
 from services.decision.api.taxpayer_messages import number_within
 from services.decision.domain.problem import ZERO
@@ -39,11 +40,10 @@ def gift_of(request: pb.CompareTaxActionsRequest) -> GiftWish | None:
     """
     if not request.HasField("gift"):
         return None
-    said, found = request.gift, Violations()
+    said = request.gift
     amount = number_within(said.amount, "gift.amount", ZERO)
     if amount == 0:
-        found.add("gift.amount", "must be above 0, was 0")
-        found.raise_if_any()
+        raise invalid("gift.amount", "must be above 0, was 0")
     has_gross = said.HasField("adjusted_gross_income")
     return GiftWish(
         amount,
@@ -62,11 +62,10 @@ def saver_of(request: pb.CompareTaxActionsRequest) -> Saver | None:
     """
     if not request.HasField("wrappers"):
         return None
-    said, found = request.wrappers, Violations()
+    said = request.wrappers
     born = date_of(said.birth_date, "wrappers.birth_date") if said.HasField("birth_date") else None
     if born is not None and born < EARLIEST_DATE:
-        found.add("wrappers.birth_date", f"must be {EARLIEST_DATE} or later, was {born}")
-        found.raise_if_any()
+        raise invalid("wrappers.birth_date", f"must be {EARLIEST_DATE} or later, was {born}")
     has_used = said.HasField("tax_free_used")
     return Saver(born, number_within(said.tax_free_used, "wrappers.tax_free_used", ZERO) if has_used else ZERO)
 
