@@ -12,11 +12,11 @@ Sources:
     Canada: ITA s. 117 and the province's act, at the taxpayer's marginal rate.
 """
 
-from bisect import bisect_right
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+from services.decision.domain.brackets import Scale
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.history import cents
@@ -72,8 +72,8 @@ def tax_of_income(rules: TaxRules, tax_year: int, income: Decimal) -> Decimal:
             check_year("GB", tax_year, dict.fromkeys(range(min(UK_HIGHER_LIMITS), UK_LIMIT_KNOWN_UNTIL + 1)))
             check_year("GB", tax_year, rules.years)
             limit = in_force(UK_HIGHER_LIMITS, tax_year)
-            tops = rules.years[tax_year].basic_rate_band, limit
-            return cents(_banded(rules.taxable_income + income, tops) - _banded(rules.taxable_income, tops))
+            scale = Scale((rules.years[tax_year].basic_rate_band, limit), UK_RATES)
+            return cents(Fraction(scale.tax(rules.taxable_income + income) - scale.tax(rules.taxable_income)))
         case Canada():
             return cents(Fraction(income) * Fraction(rules.marginal_rate))
         case _:
@@ -102,12 +102,3 @@ def counted_income(rules: UnitedStatesYear, assessment: Assessment) -> Decimal:
     counted = net if net > 0 else -assessment.amount("loss_deducted")
     dividends = assessment.amount("ordinary_dividends") + assessment.amount("qualified_dividends")
     return rules.ordinary_income + counted + dividends
-
-
-def _banded(income: Decimal, tops: tuple[Decimal, ...]) -> Fraction:
-    tax, bottom = Fraction(0), ZERO
-    for number in range(bisect_right(tops, income) + 1):
-        top = min(income, tops[number]) if number < len(tops) else income
-        tax += Fraction(max(top - bottom, ZERO)) * Fraction(UK_RATES[number])
-        bottom = max(bottom, top)
-    return tax
