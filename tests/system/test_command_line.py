@@ -348,6 +348,13 @@ async def test_a_document_that_is_wrong_is_told_by_field(evenkeel, tmp_path):
         assert "tax.long_term_rate: must be a number, was 'lots'" in refused.err
         assert "Traceback" not in refused.err
 
+    # Read before any service is asked.
+    file.write_text("events: lots\n")
+    refused = await evenkeel("tax", "record", "-f", str(file))
+    assert refused.code == 1
+    assert "events" in refused.err
+    assert "Traceback" not in refused.err
+
 
 async def test_the_held_plan_is_read_approved_and_replayed(evenkeel, run_id):
     held = (await evenkeel("--json", "plan", "list", "--run", run_id, "--held")).json["plans"]
@@ -366,16 +373,21 @@ async def test_the_held_plan_is_read_approved_and_replayed(evenkeel, run_id):
 
 
 async def test_orders_and_blocks_are_listed_and_a_block_shows_who_got_what(evenkeel, run_id):
-    orders = (await evenkeel("--json", "order", "list", "--run", run_id)).json["orders"]
+    async def states():
+        orders = (await evenkeel("--json", "order", "list", "--run", run_id)).json["orders"]
+        return {order["state"] for order in orders}
+
     blocks = (await evenkeel("--json", "block", "list", "--run", run_id)).json["blocks"]
     shown = await evenkeel("block", "show", blocks[0]["block_id"])
+    seen = await states()
     async with asyncio.timeout(60):
-        # What is filled is shared out a moment later.
-        while "account-0000" not in shown.out:
+        # An order that is ready leaves a moment later, and what is filled is shared out a moment after that.
+        while "STATE_READY" in seen or "account-0000" not in shown.out:
             await asyncio.sleep(0.2)
             shown = await evenkeel("block", "show", blocks[0]["block_id"])
+            seen = await states()
 
-    assert {order["state"] for order in orders} <= {"STATE_FILLED", "STATE_CANCELED", "STATE_WORKING", "STATE_WAITING"}
+    assert seen <= {"STATE_FILLED", "STATE_CANCELED", "STATE_WORKING", "STATE_WAITING"}
     assert shown.code == 0
     assert "Allocations" in shown.out
 

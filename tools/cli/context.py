@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import grpc.aio
 import typer
@@ -42,11 +44,25 @@ class Options:
     as_json: bool
 
 
-def call(context: typer.Context, person: str, work: Callable[[Evenkeel], Awaitable[T]]) -> T:
-    """Return what `work` returns, given a connection as `person` (or as `--as` says).
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Tell refusals in words, and end the process with code 1.
 
-    Prints a refusal in words and ends the process with code 1.
+    That is what a service refuses, and what is wrong with a file or a word before any service is asked.
     """
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        _tell(error)
+    except Fact as error:
+        _tell_local(error)
+    else:
+        return
+    sys.exit(1)
+
+
+def call(context: typer.Context, person: str, work: Callable[[Evenkeel], Awaitable[T]]) -> T:
+    """Return what `work` returns, given a connection as `person` (or as `--as` says)."""
     options: Options = context.obj
 
     async def connected() -> T:
@@ -55,10 +71,6 @@ def call(context: typer.Context, person: str, work: Callable[[Evenkeel], Awaitab
 
     try:
         return asyncio.run(connected())
-    except grpc.aio.AioRpcError as error:
-        _tell(error)
-    except Fact as error:
-        _tell_local(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -89,7 +101,7 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def _tell(error: grpc.aio.AioRpcError) -> NoReturn:
+def _tell(error: grpc.aio.AioRpcError) -> None:
     err.print(f"[bold red]{error.code().name}[/] {error.details()}", highlight=False)
     metadata = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == STATUS_DETAILS), None)
@@ -97,7 +109,6 @@ def _tell(error: grpc.aio.AioRpcError) -> NoReturn:
         status = status_pb2.Status.FromString(packed if isinstance(packed, bytes) else packed.encode())
         for detail in status.details:
             _tell_detail(detail)
-    raise typer.Exit(1)
 
 
 def _tell_detail(detail: object) -> None:
@@ -111,9 +122,8 @@ def _tell_detail(detail: object) -> None:
         err.print(f"  repeat in {retry.retry_delay.ToMilliseconds() / 1000:g} s", highlight=False)
 
 
-def _tell_local(error: Fact) -> NoReturn:
+def _tell_local(error: Fact) -> None:
     err.print(f"[bold red]{error.reason}[/] {error}", highlight=False)
     if isinstance(error, Invalid):
         for violation in error.violations:
             err.print(f"  {violation.field}: {violation.description}", highlight=False)
-    raise typer.Exit(1)

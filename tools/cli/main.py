@@ -29,7 +29,7 @@ from tools.cli import (
     taxes,
     trading,
 )
-from tools.cli.context import Options
+from tools.cli.context import Options, refusals_told
 
 app = typer.Typer(
     help="Talks to Evenkeel's services, each command as the person who usually gives it; --as changes that.",
@@ -86,4 +86,5 @@ def command() -> Callable[[], Any]:
 
 def main() -> None:
     """Run the command line."""
-    command()()
+    with refusals_told():
+        command()()

@@ -119,33 +119,29 @@ def preview(
     largest_withdrawal: Annotated[bool, typer.Option(help="Also what can be withdrawn at most.")] = False,
 ) -> None:
     """Show what an account would get on inputs that are not so; no plan is made."""
-
-    async def work(services: Evenkeel) -> pb.PreviewPlanResponse:
-        flows = {"deposit": deposit, "withdrawal": withdrawal}
-        prices = [each.partition("=") for each in price or []]
-        said = {
-            **{name: amount for name, amount in flows.items() if amount},
-            "prices": [{"instrument_id": name, "price": value} for name, _, value in prices],
-            "untouched_instrument_ids": without or [],
-            "event": event,
-        }
-        supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
-        if policy is not None:
-            supposed.policy_document = document_from_yaml(policy.read_text(encoding="utf-8")).SerializeToString()
-        request = pb.PreviewPlanRequest(
-            account_id=account, philosophies=philosophies, keep=keep, largest_withdrawals=largest_withdrawal
-        )
-        if not philosophies:
-            scenarios = [Scenario(name="policy"), *(Scenario(name=each, preset=each) for each in preset or [])]
-            if supposed != Scenario():
-                supposed.name = "what if"
-                scenarios.append(supposed)
-            for each in scenarios:
-                each.ignore_triggers = regardless
-            request.scenarios.extend(scenarios)
-        return await services.plans.PreviewPlan(request)
-
-    response = call(context, "advisor", work)
+    flows = {"deposit": deposit, "withdrawal": withdrawal}
+    prices = [each.partition("=") for each in price or []]
+    said = {
+        **{name: amount for name, amount in flows.items() if amount},
+        "prices": [{"instrument_id": name, "price": value} for name, _, value in prices],
+        "untouched_instrument_ids": without or [],
+        "event": event,
+    }
+    supposed = message_from_yaml(yaml.safe_dump(said), Scenario())
+    if policy is not None:
+        supposed.policy_document = document_from_yaml(policy.read_text(encoding="utf-8")).SerializeToString()
+    request = pb.PreviewPlanRequest(
+        account_id=account, philosophies=philosophies, keep=keep, largest_withdrawals=largest_withdrawal
+    )
+    if not philosophies:
+        scenarios = [Scenario(name="policy"), *(Scenario(name=each, preset=each) for each in preset or [])]
+        if supposed != Scenario():
+            supposed.name = "what if"
+            scenarios.append(supposed)
+        for each in scenarios:
+            each.ignore_triggers = regardless
+        request.scenarios.extend(scenarios)
+    response = call(context, "advisor", lambda services: services.plans.PreviewPlan(request))
     show(context, response, lambda: side_by_side(response))
 
 
@@ -157,15 +153,11 @@ def transition(
     policy: Annotated[Path | None, typer.Option(help="YAML of a policy document whose fields replace some.")] = None,
 ) -> None:
     """Show how an account gets to its target over tax years, each within its gain budget; no plan is made."""
-
-    async def work(services: Evenkeel) -> pb.PreviewTransitionResponse:
-        request = pb.PreviewTransitionRequest(account_id=account, tax_years=years)
-        if policy is not None:
-            document = document_from_yaml(policy.read_text(encoding="utf-8"))
-            request.scenario.CopyFrom(Scenario(name="what if", policy_document=document.SerializeToString()))
-        return await services.plans.PreviewTransition(request)
-
-    response = call(context, "advisor", work)
+    request = pb.PreviewTransitionRequest(account_id=account, tax_years=years)
+    if policy is not None:
+        document = document_from_yaml(policy.read_text(encoding="utf-8"))
+        request.scenario.CopyFrom(Scenario(name="what if", policy_document=document.SerializeToString()))
+    response = call(context, "advisor", lambda services: services.plans.PreviewTransition(request))
 
     def readable() -> None:
         rows = table(
