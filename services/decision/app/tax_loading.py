@@ -9,6 +9,7 @@ from services.decision.app.policy_sets import DatedSets
 from services.decision.app.tax_ports import TaxRecords
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook
+from services.decision.domain.book.account import exchange_day
 from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import Side
 from services.decision.domain.tax.assessment.history import (
@@ -28,10 +29,16 @@ from services.decision.domain.tax.ledger import (
     known_until,
     ledger_history,
 )
+from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId
 
 # More accounts than a household has.
 HOUSEHOLD_MAX = 1_000
+
+
+def recordable_until(clock: Clock, market_clock: Clock) -> date:
+    """Return the last day that may be on record: nothing later has happened by either clock."""
+    return max(clock.now().date(), exchange_day(market_clock.now()))
 
 
 @dataclass(frozen=True, slots=True)

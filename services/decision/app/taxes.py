@@ -10,7 +10,7 @@ from services.decision.app.policy_sets import PolicySets
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.prices import PriceSetNotFound
 from services.decision.app.tax_drawing import drawing_wish
-from services.decision.app.tax_loading import check_found, loaded, named
+from services.decision.app.tax_loading import check_found, loaded, named, recordable_until
 from services.decision.app.tax_ports import (
     Assessed,
     Comparison,
@@ -75,10 +75,6 @@ class TaxApp:
         """Return the day of the market."""
         return exchange_day(self.market_clock.now())
 
-    def known_until(self) -> date:
-        """Return the last day that may be on record: nothing later has happened by either clock."""
-        return max(self.clock.now().date(), self.today())
-
     async def preview_year(
         self, rules: TaxRules, history: History, tax_year: int, law_time: datetime | None = None
     ) -> Assessed:
@@ -90,7 +86,7 @@ class TaxApp:
             TaxYearUnknown: There are no rules for that year.
             SoldMoreThanHeld: The history sells what it never bought.
         """
-        until = self.known_until()
+        until = recordable_until(self.clock, self.market_clock)
         async with self.read() as session:
             book = law_book(await session.laws.versions(), law_time)
         in_force = book.under(rules)
@@ -122,7 +118,7 @@ class TaxApp:
         standing = self.standing
         named_sets = await standing.sets_to_stand_by(events, complete, withdrawn)
         async with self.begin() as session:
-            await self._check(session, events, complete, self.known_until())
+            await self._check(session, events, complete, recordable_until(self.clock, self.market_clock))
             known = await session.records.get([*(each.event_id for each in events), *withdrawn])
             for each in events:
                 other = known.get(each.event_id)
@@ -217,7 +213,7 @@ class TaxApp:
             known = await loaded(session.books, session.records, owners, identical)
             pending = await session.records.pending(owners.keys())
             book = law_book(await session.laws.versions(), law_time)
-        today, until = self.today(), self.known_until()
+        today, until = self.today(), recordable_until(self.clock, self.market_clock)
         asked = policy_sets or PolicySets(self.policy, sorted(owners))
         named_sets = await asked.of(owners, known.sale_days)
 
@@ -310,7 +306,9 @@ class TaxApp:
 
         def compared() -> Comparison:
             in_force = book.under(rules).with_kinds(known.kinds).with_fund_years(known.fund_years)
-            recorded = known.history(named_sets, LAWS[rules.code], self.known_until(), rates)
+            recorded = known.history(
+                named_sets, LAWS[rules.code], recordable_until(self.clock, self.market_clock), rates
+            )
             history = in_force.settled(recorded)
             year = tax_year_of(rules, today)
             # What was recorded of later days is not known on the day of the prices.

@@ -10,7 +10,7 @@ from services.decision.app.policy_sets import DatedSets, PolicySets
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.ports.solving import YearEndSolver
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.app.tax_loading import Loaded, loaded_each
+from services.decision.app.tax_loading import Loaded, loaded_each, recordable_until
 from services.decision.app.tax_ports import TaxReading
 from services.decision.domain.book.account import exchange_day
 from services.decision.domain.prices import PriceSetId
@@ -78,9 +78,8 @@ class YearEndApp:
         if found is None and price_set_id is not None:
             raise PriceSetNotFound(f"price set {price_set_id} does not exist", price_set_id=price_set_id)
         quotes = {} if found is None else found.quotes
-        today = exchange_day(self.market_clock.now())
-        until = max(today, self.clock.now().date())
-        day = today if found is None else exchange_day(found.as_of_time)
+        until = recordable_until(self.clock, self.market_clock)
+        day = exchange_day(self.market_clock.now() if found is None else found.as_of_time)
         return Filing(tax_year, day, until, {str(name): quote.price for name, quote in quotes.items()}, law)
 
     async def answered(self, filing: Filing, named: Sequence[Named]) -> Sequence[Answered]:
