@@ -22,7 +22,7 @@ from services.execution.app.records import (
     PlanReport,
     summary_of,
 )
-from services.execution.app.venue_port import InstructionState, VenueReport
+from services.execution.app.venue_port import InstructionState, Quote, VenueReport
 from services.execution.domain.limits import Usage
 from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
@@ -846,11 +846,9 @@ class MemoryVenueBook:
     async def currencies(self, instrument_ids):
         return {name: self._currencies[name] for name in instrument_ids if name in self._currencies}
 
-    async def prices(self, instrument_ids):
-        return {name: self._prices[name] for name in instrument_ids if name in self._prices}
-
-    async def sizes(self, instrument_ids):
-        return {name: self._sizes[name] for name in instrument_ids if name in self._sizes}
+    async def quotes(self, instrument_ids):
+        named = [name for name in instrument_ids if name in self._prices]
+        return {name: Quote(self._prices[name], self._sizes.get(name)) for name in named}
 
     async def leave(self, sizes):
         self._sizes |= sizes

@@ -196,6 +196,14 @@ class Sizes:
         return Sizes(self.bid - quantity, self.ask)
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a simulated market offers in an instrument: the middle price, and what is left, None for any amount."""
+
+    middle: Decimal
+    sizes: Sizes | None = None
+
+
 class VenuePort(Protocol):
     """A place where orders are executed.
 

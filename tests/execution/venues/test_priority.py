@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.execution.app.venue_port import Intent, MarketSetting, Sizes
+from services.execution.app.venue_port import Intent, MarketSetting, Quote, Sizes
 from services.execution.domain.exchanges import exchange
 from services.execution.domain.order import OrderState, VenueOrder, fold
 from services.execution.domain.words import OrderType, Side, TimeInForce
@@ -73,7 +73,7 @@ def test_no_more_is_filled_than_there_is_and_nobody_before_whoever_came_first(dr
     book = [resting(f"c-{number}", **each) for number, each in enumerate(drawn)]
     sizes = Sizes(Decimal(bid), Decimal(ask))
 
-    looked_at, left = matched_in_turn(book, MARKET, {"VTI": Decimal(100)}, {"VTI": sizes}, HOURS)
+    looked_at, left = matched_in_turn(book, MARKET, {"VTI": Quote(Decimal(100), sizes)}, HOURS)
     after = [order for order, _ in looked_at]
 
     now = left.get("VTI", sizes)
@@ -91,7 +91,7 @@ def test_no_more_is_filled_than_there_is_and_nobody_before_whoever_came_first(dr
 def test_fill_or_kill_is_killed_where_too_little_is_offered_and_takes_nothing():
     killed = resting("all", tif=TimeInForce.FILL_OR_KILL)
     after, left = matched_in_turn(
-        [killed, resting("some", 1)], MARKET, {"VTI": Decimal(100)}, {"VTI": Sizes(Decimal(0), Decimal(9))}, HOURS
+        [killed, resting("some", 1)], MARKET, {"VTI": Quote(Decimal(100), Sizes(Decimal(0), Decimal(9)))}, HOURS
     )
 
     assert [(order.open, order.filled_quantity) for order, _ in after] == [(False, 0), (True, 9)]
@@ -102,8 +102,7 @@ def test_whole_increments_are_filled_and_the_rest_of_the_size_stays():
     after, left = matched_in_turn(
         [resting("halves", increment="0.5")],
         MARKET,
-        {"VTI": Decimal(100)},
-        {"VTI": Sizes(Decimal(0), Decimal("3.7"))},
+        {"VTI": Quote(Decimal(100), Sizes(Decimal(0), Decimal("3.7")))},
         HOURS,
     )
 

@@ -9,7 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.execution.app.venue_port import AllocationInstruction, InstructionView, MarketSetting, Sizes, VenueReport
+from services.execution.app.venue_port import (
+    AllocationInstruction,
+    InstructionView,
+    MarketSetting,
+    Quote,
+    Sizes,
+    VenueReport,
+)
 from services.execution.domain.order import Report
 from services.execution.venues.sandbox.market import RestingOrder
 from services.kernel.ids import InstrumentId
@@ -32,10 +39,6 @@ class Book(Protocol):
         """Load a market; instruments that are not named keep price, currency and sizes. Returns how many have one."""
         ...
 
-    async def sizes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Sizes]:
-        """Return what is left at the quotes of those instruments that have not as much as anybody wants."""
-        ...
-
     async def leave(self, sizes: Mapping[InstrumentId, Sizes]) -> None:
         """Record what is left at quotes."""
         ...
@@ -44,8 +47,8 @@ class Book(Protocol):
         """Return in which currency instruments have a price; empty where that is the market's."""
         ...
 
-    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
-        """Return middle prices."""
+    async def quotes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Quote]:
+        """Return quotes, with what is left at them."""
         ...
 
     async def order(self, client_order_id: str) -> RestingOrder | None:

@@ -21,6 +21,7 @@ from services.execution.app.venue_port import (
     InstructionView,
     Intent,
     MarketSetting,
+    Quote,
     Sizes,
     VenueReport,
 )
@@ -44,12 +45,8 @@ _MARKET = select(
     *(tables.market.c.currency, tables.market.c.spread_bps, tables.market.c.fee_bps, tables.market.c.seed),
     *(tables.market.c.fill_share_max, tables.market.c.market_time),
 )
-_PRICES = select(tables.price.c.instrument_id, tables.price.c.price).where(
+_QUOTES = select(tables.price).where(
     tables.price.c.instrument_id == func.any(bindparam("instrument_ids", type_=ARRAY(Text)))
-)
-_SIZES = select(tables.price.c.instrument_id, tables.price.c.bid_size, tables.price.c.ask_size).where(
-    tables.price.c.instrument_id == func.any(bindparam("instrument_ids", type_=ARRAY(Text))),
-    tables.price.c.bid_size.is_not(None),
 )
 _LEAVE = (
     update(tables.price)
@@ -153,15 +150,15 @@ class PostgresBook:
         )
         return {InstrumentId(row.instrument_id): row.currency or "" for row in found}
 
-    async def prices(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Decimal]:
-        """Return middle prices."""
-        found = await self._connection.execute(_PRICES, {"instrument_ids": sorted(instrument_ids)})
-        return {InstrumentId(row.instrument_id): row.price for row in found}
-
-    async def sizes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Sizes]:
-        """Return what is left at the quotes of those instruments that have not as much as anybody wants."""
-        found = await self._connection.execute(_SIZES, {"instrument_ids": sorted(instrument_ids)})
-        return {InstrumentId(row.instrument_id): Sizes(row.bid_size, row.ask_size) for row in found}
+    async def quotes(self, instrument_ids: Collection[InstrumentId]) -> dict[InstrumentId, Quote]:
+        """Return quotes, with what is left at them."""
+        found = await self._connection.execute(_QUOTES, {"instrument_ids": sorted(instrument_ids)})
+        return {
+            InstrumentId(row.instrument_id): Quote(
+                row.price, None if row.bid_size is None else Sizes(row.bid_size, row.ask_size)
+            )
+            for row in found
+        }
 
     async def leave(self, sizes: Mapping[InstrumentId, Sizes]) -> None:
         """Record what is left at quotes."""

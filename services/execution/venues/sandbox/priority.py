@@ -7,7 +7,7 @@ better price comes first, a market order before every limit; among equals whoeve
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from services.execution.app.venue_port import MarketSetting, Sizes
+from services.execution.app.venue_port import MarketSetting, Quote, Sizes
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import Report
 from services.execution.domain.words import OrderType, Side
@@ -23,32 +23,30 @@ def in_priority(orders: Iterable[RestingOrder]) -> list[RestingOrder]:
 def matched_in_turn(
     orders: Iterable[RestingOrder],
     market: MarketSetting,
-    prices: Mapping[InstrumentId, Decimal],
-    sizes: Mapping[InstrumentId, Sizes],
+    quotes: Mapping[InstrumentId, Quote],
     exchange: Exchange,
 ) -> tuple[list[tuple[RestingOrder, list[Report]]], dict[InstrumentId, Sizes]]:
     """Let the market look at each order once, and return each with what is said of it, and the sizes that changed.
 
     Args:
-        orders: Open orders; those without a price wait.
+        orders: Open orders; those without a quote wait.
         market: Its spread, fee and seed.
-        prices: Middle prices.
-        sizes: What is left at the quote; an instrument that is not named has as much as anybody wants.
+        quotes: By instrument.
         exchange: Whose auctions there are.
     """
     looked_at: list[tuple[RestingOrder, list[Report]]] = []
-    left = dict(sizes)
+    left: dict[InstrumentId, Sizes] = {}
     for order in in_priority(orders):
         instrument_id, side = order.intent.instrument_id, order.intent.side
-        if instrument_id not in prices:
+        quote = quotes.get(instrument_id)
+        if quote is None:
             continue
-        size = left.get(instrument_id)
-        offered = None if size is None else size.offered_to(side)
-        after, said = matched(order, market, prices[instrument_id], exchange, offered)
-        if size is not None:
-            left[instrument_id] = size.less(side, after.filled_quantity - order.filled_quantity)
+        sizes = left.get(instrument_id, quote.sizes)
+        after, said = matched(order, market, quote.middle, exchange, None if sizes is None else sizes.offered_to(side))
         looked_at.append((after, said))
-    return looked_at, {name: size for name, size in left.items() if size != sizes[name]}
+        if sizes is not None and after.filled_quantity > order.filled_quantity:
+            left[instrument_id] = sizes.less(side, after.filled_quantity - order.filled_quantity)
+    return looked_at, left
 
 
 def _distance(order: RestingOrder) -> tuple[bool, Decimal]:

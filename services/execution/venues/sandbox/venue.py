@@ -203,8 +203,7 @@ class SandboxVenue:
         if not due:
             return
         instruments = {order.intent.instrument_id for order in due}
-        prices, sizes = await book.prices(instruments), await book.sizes(instruments)
-        looked_at, left = matched_in_turn(due, market, prices, sizes, self.exchange)
+        looked_at, left = matched_in_turn(due, market, await book.quotes(instruments), self.exchange)
         await _record(book, looked_at, market.market_time)
         await book.leave(left)
 
