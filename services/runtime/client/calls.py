@@ -33,7 +33,7 @@ def interceptors(
 class _Outgoing:
     """One call on its way: its details, its span, and what is measured when it ends."""
 
-    __slots__ = ("_duration", "_labels", "_span", "_started_s", "details")
+    __slots__ = ("_duration", "_ended", "_labels", "_span", "_started_s", "details")
 
     def __init__(self, around: "_Around", details: Details, own_s: float) -> None:
         # The published type says text; it is bytes.
@@ -47,6 +47,7 @@ class _Outgoing:
         timeout_s = downstream_timeout_s(own_s if details.timeout is None else details.timeout)
         self._labels = labels
         self._duration = around.duration
+        self._ended = False
         self._started_s = time.perf_counter()
         self._span = around.tracer.start_span(path, kind=SpanKind.CLIENT, attributes=labels)
         carrier: dict[str, str] = {}
@@ -63,7 +64,10 @@ class _Outgoing:
         )
 
     def end(self, code: grpc.StatusCode) -> None:
-        """Say how it went."""
+        """Say how it went; only the first time counts."""
+        if self._ended:
+            return
+        self._ended = True
         self._labels["rpc.response.status_code"] = code.name
         self._span.set_attribute("rpc.response.status_code", code.name)
         if code is not grpc.StatusCode.OK:
@@ -109,6 +113,13 @@ class _Around:
         except BaseException:
             outgoing.end(grpc.StatusCode.CANCELLED)
             raise
+
+        def left(ended: Given) -> None:
+            # Who leaves a stream does not read on: what reads for them would learn of it when memory is collected.
+            if ended.cancelled():
+                outgoing.end(grpc.StatusCode.CANCELLED)
+
+        call.add_done_callback(left)
         return _read(call, outgoing)
 
 
