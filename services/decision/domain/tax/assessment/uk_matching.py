@@ -6,7 +6,7 @@ Sources: TCGA 1992 s. 105(1), s. 106A(5), s. 104; of money in mergers s. 122(2),
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -110,13 +110,7 @@ def matched(history: History, asset: str, received: "Received") -> tuple[list[As
             pool.units += units
             pool.cost = total((pool.cost, cost))
         if day in leaves and pool.units:
-            row = leaves[day]
-            if row.money:
-                gains += _exchange(history, row, pool)
-            cost = fraction_of(pool.cost, row.cost_part)
-            received[row.new_asset].append((day, history.become(row, pool.units), cost))
-            pool.cost = total((pool.cost, cost.copy_negate()))
-            pool.units = Fraction(0) if row.ends_old else pool.units
+            gains += _reorganize(history, leaves[day], pool, _away(sold, day), received)
         if day in bought:
             pool.units += bought[day].units
             pool.cost = total((pool.cost, bought[day].cost))
@@ -149,6 +143,45 @@ def _match_purchases(bought: dict[date, _Bought], sold: dict[date, _Sold]) -> No
                 sale.match(bought[bought_day], MatchRule.THIRTY_DAYS, bought_day, THIRTY_DAYS_SOURCE)
 
 
+def _away(sold: Mapping[date, _Sold], day: date) -> Fraction:
+    """Return how many units of the pool nobody held when the day began: sold before, and bought again from it on."""
+    return sum(
+        (
+            match.units
+            for sale_day, sale in sold.items()
+            if sale_day < day
+            for match in sale.matches
+            if match.day is not None and match.day >= day
+        ),
+        Fraction(0),
+    )
+
+
+def _reorganize(
+    history: History, row: Reorganization, pool: _Bought, away: Fraction, received: "Received"
+) -> list[AssessedDisposal]:
+    """Let what was held of the pool become what it becomes, and return the gain on money; `away` stays as it is."""
+    if away > pool.units:
+        missing = history.quantity_on(row.asset, row.day, away - pool.units)
+        raise SoldMoreThanHeld(
+            f"{row.asset}: {missing} units were sold before {row.day} that were bought only afterwards",
+            asset=row.asset,
+            date=row.day,
+            missing=missing,
+        )
+    units = pool.units - away
+    if not units:
+        return []
+    original = _Bought(units, pool.take(units))
+    gains = _exchange(history, row, original) if row.money else []
+    cost = fraction_of(original.cost, row.cost_part)
+    received[row.new_asset].append((row.day, history.become(row, units), cost))
+    if not row.ends_old:
+        pool.units += units
+    pool.cost = total((pool.cost, original.cost, cost.copy_negate()))
+    return gains
+
+
 # What becomes of other assets: by asset, the day, the units and what they cost.
 Received: TypeAlias = dict[str, list[tuple[date, Fraction, Decimal]]]
 
@@ -176,7 +209,7 @@ def _counts(history: History, account_id: str) -> bool:
 
 
 def _exchange(history: History, row: Reorganization, pool: _Bought) -> list[AssessedDisposal]:
-    """Take what the money of a merger stands for off the pool's cost, and return the gain; none when it is small."""
+    """Take what the money of a merger stands for off the cost, and return the gain; none when it is small."""
     units = pool.units / history.scale(row.asset, row.day)
     money = cents(Fraction(row.money) * units)
     worth = cents(Fraction(row.new_value or ZERO) * units * row.ratio)

@@ -15,8 +15,11 @@ Sources:
 
 Our reading: a sale of more than is held is refused, although s. 105(2) would match it with purchases after the 30 days;
 such a history is a broken one. What is sold and what is given on one day is one transaction (s. 105(1)(a)), whose cost
-is shared by units. Exempt amount and losses meet the gains of the highest rate first, as s. 1E(5) lets the taxpayer
-choose.
+is shared by units. Of units that were sold before a merger or spin-off and are identified with a purchase after it, the
+pool still has what they cost, but nobody held them: they are no "original shares" (s. 126(1)(a), CG51730), get nothing
+and keep their cost whole; that of the units held goes the way of s. 127 to s. 130. A history that sold more than it
+held over such a day is refused. Exempt amount and losses meet the gains of the highest rate first, as s. 1E(5) lets the
+taxpayer choose.
 """
 
 from collections import defaultdict

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.decision.domain.tax.assessment.canada import Canada
@@ -26,7 +26,7 @@ from services.decision.domain.tax.assessment.history import (
     TaxAccount,
     Transfer,
 )
-from services.decision.domain.tax.assessment.results import SoldMoreThanHeld, Term
+from services.decision.domain.tax.assessment.results import MatchRule, SoldMoreThanHeld, Term
 from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
@@ -121,9 +121,25 @@ def eventful_histories(draw):
     return redeemed(history, taken), held, paid
 
 
+def _sold_spun_and_bought_again():
+    """All units are sold the day before a spin-off, and bought again the day after."""
+    history = History(
+        OWN,
+        (
+            bought("l0", "2024-06-03", "A", "1", "100", asset="OLD"),
+            bought("l1", "2024-06-06", "A", "1", "90", asset="OLD"),
+        ),
+        (sold("s", "2024-06-04", "A", "1", "120", asset="OLD"),),
+        reorganizations=(Reorganization(date(2024, 6, 5), "OLD", "SPUN", 3, 1, Decimal("0.4")),),
+    )
+    held = {(account, asset): Decimal(0) for account in "AB" for asset in ("OLD", "NEW", "SPUN")}
+    return history, held | {("A", "OLD"): Decimal(1)}, Decimal(0)
+
+
 @EACH_COUNTRY
 @settings(max_examples=30)
 @given(drawn=eventful_histories(), seed=st.integers())
+@example(drawn=_sold_spun_and_bought_again(), seed=0)
 def test_any_sequence_of_events_keeps_every_unit_and_every_cent_in_any_order_of_rows(rules, drawn, seed):
     history, held, paid = drawn
     got = rules.assess(history.checked(date(2035, 1, 1)), 2025)
@@ -244,6 +260,62 @@ def test_a_spin_off_shares_cost_by_its_part_and_keeps_the_holding_period():
     assert (piece.cost, piece.term, piece.acquired_date) == (Decimal(200), Term.LONG, date(2023, 5, 1))
     (left,) = got.remaining
     assert (left.asset, left.quantity, left.cost) == ("OLD", 100, 800)
+
+
+def _over_a_reorganization(row, *, again):
+    """Hold 10 for 100 each, sell 4 of them, then `row` happens, then buy `again` units within 30 days of the sale."""
+    history = History(
+        OWN,
+        (
+            bought("l", "2024-01-03", "A", "10", "1000", asset="OLD"),
+            *((bought("again", "2024-06-06", "A", again, "80", asset="OLD"),) if again else ()),
+        ),
+        (sold("s", "2024-06-03", "A", "4", "480", asset="OLD"),),
+        reorganizations=(row,),
+    )
+    return UnitedKingdom().assess(history.checked(TODAY), 2024)
+
+
+def test_units_that_are_away_for_30_days_in_the_united_kingdom_get_nothing_of_a_spin_off_and_keep_their_cost():
+    """TCGA 1992 s. 126(1)(a): the original shares are those held before the reorganisation, here 6 of the pool's 10."""
+    spin = Reorganization(date(2024, 6, 5), "OLD", "SPUN", 3, 1, Decimal("0.25"))
+    got = _over_a_reorganization(spin, again="4")
+
+    assert [(piece.rule, piece.cost) for each in got.disposals for piece in each.pieces] == [
+        (MatchRule.THIRTY_DAYS, 80)
+    ]
+    # The 6 held had cost 600, of which a quarter goes along; the 400 of the other 4 stay in the pool.
+    assert [(each.asset, each.quantity, each.cost) for each in got.remaining] == [("OLD", 10, 850), ("SPUN", 18, 150)]
+
+    # Without the later purchase the 4 came out of the pool before.
+    kept = _over_a_reorganization(spin, again=None)
+    assert [(each.asset, each.quantity, each.cost) for each in kept.remaining] == [("OLD", 6, 450), ("SPUN", 18, 150)]
+
+
+def test_units_that_are_away_for_30_days_in_the_united_kingdom_get_no_money_of_a_merger():
+    # 6 held become 6 new ones worth 120 each, and 600 each of money, too much to be small: five sixths of 600 of cost.
+    merger = Reorganization(date(2024, 6, 5), "OLD", "NEW", 1, 1, Decimal(1), Decimal(600), Decimal(120))
+    got = _over_a_reorganization(merger, again="4")
+
+    money = next(each for each in got.disposals if not each.disposal_ids)
+    assert (money.proceeds, money.counted_gain) == (3600, 3600 - 500)
+    # The 4 bought again under the old name have what the pool's other 4 had cost.
+    assert [(each.asset, each.quantity, each.cost) for each in got.remaining] == [("NEW", 6, 100), ("OLD", 4, 400)]
+
+
+def test_more_sold_than_held_over_a_reorganization_in_the_united_kingdom_is_refused():
+    history = History(
+        OWN,
+        (
+            bought("l", "2024-01-03", "A", "1", "100", asset="OLD"),
+            bought("m", "2024-06-06", "A", "2", "80", asset="OLD"),
+        ),
+        (sold("s", "2024-06-03", "A", "2", "240", asset="OLD"),),
+        reorganizations=(Reorganization(date(2024, 6, 5), "OLD", "SPUN", 3, 1, Decimal("0.25")),),
+    )
+
+    with pytest.raises(SoldMoreThanHeld, match="1 units were sold before 2024-06-05 that were bought only afterwards"):
+        UnitedKingdom().assess(history, 2024)
 
 
 def test_what_a_merger_gives_is_no_replacement_but_a_purchase_of_the_new_asset_is():
