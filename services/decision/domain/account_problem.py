@@ -38,6 +38,7 @@ from services.decision.domain.problem import (
 )
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
 from services.decision.domain.tax.jurisdiction import Bracket, Taxpayer
+from services.decision.domain.tax.laws import check_planned
 from services.decision.domain.tax_years import in_year
 from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
@@ -103,6 +104,7 @@ def account_problem(
     Raises:
         PricesStale: The prices are older than the policy allows.
         SnapshotStale: The book is.
+        CurrencyWithoutRate: The account is taxed by the law of a country that reckons in another currency.
         Invalid: The inputs contradict each other, or ask for what cannot be done; with one violation per field.
     """
     check_ages(account, policy, market.prices, as_of_time)
@@ -128,7 +130,9 @@ def account_problem(
     # Where nothing is taxed, no law that somebody would have to review is asked.
     taxed = account.tax_wrapper is TaxWrapper.TAXABLE
     rules = jurisdiction_on(country, as_of_date, market.reviewed_years) if taxed else jurisdiction(country)
-    if taxed and country == "DE" and account.currency == "EUR":
+    if taxed:
+        check_planned(country, account.account_id, account.currency)
+    if taxed and country == "DE":
         account = _with_lump_sums(account, market, as_of_date)
     restrictions = _restrictions(policy, as_of_time)
     weights = _weights(policy, restrictions)

@@ -5,18 +5,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 import grpc
-import pytest
 from google.type import money_pb2
 from sqlalchemy import func, select
 
 from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
-from services.decision.domain.asset_kinds import AssetKind
 from services.decision.tables import runs as tables
 from services.runtime.wire import decimal_of, money_of
 from tests.decision.api.conftest import refused
-from tests.decision.books import MORNING, an_account, lot
+from tests.decision.books import an_account, lot
 from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
 
 
@@ -412,75 +410,6 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
     assert not any(each.HasField("waiting") for (_, sold), each in reasons.items() if amount(each.gain) >= 0)
 
 
-@pytest.mark.parametrize(
-    ("lost_on_shares", "shares", "sold", "said"),
-    [
-        # The loss of the year is on shares and the gain is not: 1,050 of it are free, 7 units that gain 150 each.
-        (-1500, (), 7, "a net loss of USD 1,500.00 on shares and a net gain of USD 1,050.00 on all else"),
-        # Both are on shares, or neither is: a gain would use up the loss, which is worth as much in a later year.
-        (-1500, ("VTI",), 0, "would make a share gain of USD 30,000.00"),
-        (0, (), 0, "would make a gain of USD 30,000.00"),
-    ],
-)
-async def test_losses_on_shares_meet_gains_on_shares_only_in_germany(running, lost_on_shares, shares, sold, said):
-    """EStG § 20 Abs. 6 Satz 4: the plan knows the pot of what it sells, and of what was lost before."""
-    running.world.policy.document = a_policy(
-        {"VTI": "0.50", "AAPL": "0.49"},
-        tax=document_pb.TaxSettings(
-            jurisdiction="DE", long_term_rate=number("0.26375"), yearly_allowance=dollars(1050)
-        ),
-        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
-    )
-    account = (
-        an_account("a1", cash=300, long_term_gain=-1500, share_gain=lost_on_shares)
-        .holding("VTI", lot("gain", 200, 8000))
-        .holding("AAPL", lot("other", 200, 26_000))
-    )
-    await running.world.ingest(account, shares=shares)
-    plan = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans[0].plan
-    run_id = await running.started()
-    await running.world.decide_all()
-    (made,) = await running.world.plans_of(run_id)
-    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
-
-    assert sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots if lot.lot_id == "gain") == sold
-    assert said in " ".join([told.tax.sentence, *(each.sentence for each in told.lots)])
-    kinds = {each.character for each in told.lots if each.instrument_id == "VTI"}
-    of_share, of_other = explanation_pb.LotReason.CHARACTER_SHARE, explanation_pb.LotReason.CHARACTER_ANY
-    assert kinds == {of_share if shares else of_other}
-
-
-@pytest.mark.parametrize(("kind", "sold"), [(AssetKind.EQUITY_FUND, 10), (AssetKind.OTHER_FUND, 7)])
-async def test_what_of_a_funds_gain_is_exempt_in_germany_follows_from_its_kind(running, kind, sold):
-    """InvStG § 20 Abs. 1: 1,050 are free, 7 units that gain 150 each, or 10 of which 30 % of the gain is exempt."""
-    running.world.policy.document = a_policy(
-        {"VTI": "0.50", "AAPL": "0.49"},
-        tax=document_pb.TaxSettings(
-            jurisdiction="DE", long_term_rate=number("0.26375"), yearly_allowance=dollars(1050)
-        ),
-        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
-    )
-    account = (
-        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
-    )
-    await running.world.ingest(account, kinds={"VTI": kind})
-    run_id = await running.started()
-    await running.world.decide_all()
-    (made,) = await running.world.plans_of(run_id)
-    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
-    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
-    (lot_sold,) = [each for trade in plan.trades for each in trade.lots]
-
-    assert (figure(lot_sold.quantity), amount(lot_sold.tax)) == (sold, 0)
-    assert amount(lot_sold.gain) == sold * 150
-    # Absent where all of it counts.
-    assert lot_sold.HasField("exempt_gain") == (kind is AssetKind.EQUITY_FUND)
-    assert not lot_sold.HasField("exempt_gain") or amount(lot_sold.exempt_gain) == 450
-    assert figure(told.tax.long_term_marginal_rate) == Decimal("0.26375")
-    exempt = [each.sentence for each in told.lots if "of which 30.00 % are exempt" in each.sentence]
-    assert bool(exempt) == (kind is AssetKind.EQUITY_FUND)
-
-
 async def test_an_american_plan_sells_up_to_the_edge_of_the_bracket_without_tax(running):
     """26 U.S.C. § 1(h)(1), 2022, single: 41,675 at 0 %, so 1,500 of long-term gain are left of 40,175 of income."""
     world = running.world
@@ -511,97 +440,6 @@ async def test_an_american_plan_sells_up_to_the_edge_of_the_bracket_without_tax(
     sold, tax = await planned(0)
     assert sold > 10
     assert (amount(tax.tax), figure(tax.long_term_marginal_rate)) == (0, 0)
-
-
-async def test_a_british_plan_sells_up_to_the_edge_of_the_basic_rate_band(running):
-    """TCGA 1992 s. 1I: income of 36,200 leaves 1,500 of the band of 2022/23, 10 units that gain 150 each, at 10 %."""
-    world = running.world
-    account = (
-        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
-    )
-    await world.ingest(account)
-
-    async def planned(income):
-        world.policy.document = a_policy(
-            {"VTI": "0.50", "AAPL": "0.49"},
-            tax=document_pb.TaxSettings(jurisdiction="GB", taxable_income=dollars(income)),
-            objective=document_pb.Objective(
-                tracking_variance_price_bps=number(800_000), band_excess_price_bps=number(0)
-            ),
-        )
-        run_id = await running.started()
-        await world.decide_all()
-        (made,) = await world.plans_of(run_id)
-        plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
-        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
-        await world.plans.withdraw_plan(made.plan_id, "another income")
-        return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
-
-    sold, tax = await planned(36_200)
-    assert (sold, amount(tax.tax)) == (10, 150)
-    assert figure(tax.long_term_marginal_rate) == Decimal("0.20")
-    sold, tax = await planned(0)
-    assert sold > 10
-    assert figure(tax.long_term_marginal_rate) == Decimal("0.10")
-    assert (await planned(60_000))[0] < 10
-
-
-async def test_a_plan_of_january_knows_what_was_realized_since_april_where_the_tax_year_began_then(running):
-    """TCGA 1992 s. 1K: 3,000 of the year to 5 April are free; a sale of December has used 1,500 of them."""
-    world = running.world
-    world.policy.document = a_policy(
-        {"VTI": "0.50", "AAPL": "0.49"},
-        tax=document_pb.TaxSettings(jurisdiction="GB", long_term_rate=number("0.24"), yearly_allowance=dollars(3000)),
-        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
-        data=document_pb.DataRequirements(snapshot_age_max_s=90 * 86_400),
-    )
-    await world.ingest(
-        an_account("a1", cash=300, short_term_gain=150, long_term_gain=1350)
-        .holding("VTI", lot("gain", 200, 8000))
-        .holding("AAPL", lot("other", 200, 26_000))
-    )
-
-    async def sold_on(as_of):
-        world.market_clock.advance(as_of - world.market_clock.now())
-        await world.ingest_prices(as_of=as_of)
-        plan = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans[0].plan
-        return sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots)
-
-    # A unit gains 150.
-    assert await sold_on(MORNING + timedelta(days=35)) == 10
-    assert await sold_on(MORNING + timedelta(days=80)) == 10
-
-
-@pytest.mark.parametrize(
-    ("law", "rate", "allowance", "sold", "source"),
-    [
-        # TCGA 1992 s. 1K: the first 3,000 are free, 20 units that gain 150 each.
-        ("GB", "0.24", 3000, 20, "TCGA 1992 s. 1(3), s. 1K"),
-        # EStG § 20 Abs. 9: 1,050 are free, 7 units.
-        ("DE", "0.26375", 1050, 7, "EStG § 20 Abs. 6, Abs. 9"),
-        # ITA s. 38: half of every gain counts, so nothing is free, whatever the policy says.
-        ("CA", "0.24", 3000, 0, ""),
-    ],
-)
-async def test_a_plan_sells_up_to_the_edge_of_what_is_free_in_its_country(running, law, rate, allowance, sold, source):
-    """One unit more would not be worth its tax, one less would leave what is free unused."""
-    running.world.policy.document = a_policy(
-        {"VTI": "0.50", "AAPL": "0.49"},
-        tax=document_pb.TaxSettings(jurisdiction=law, long_term_rate=number(rate), yearly_allowance=dollars(allowance)),
-        objective=document_pb.Objective(tracking_variance_price_bps=number(10_000), band_excess_price_bps=number(0)),
-    )
-    account = (
-        an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
-    )
-    plan_id = (await decided(running, account))["a1"]
-    plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=plan_id))).plan
-    told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
-
-    assert sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots if lot.lot_id == "gain") == sold
-    assert amount(told.explanation.tax) == 0
-    assert told.tax.source == source
-    if sold:
-        assert figure(told.tax.long_term_marginal_rate) == Decimal(rate)
 
 
 async def test_a_limit_on_names_is_previewed_decided_and_explained(running):

@@ -25,7 +25,7 @@ from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
 from services.decision.domain.recorded import InstrumentList, read_recorded, recorded_bytes
 from services.decision.domain.tax import JurisdictionUnknown
-from services.decision.domain.tax.laws import LawState, LawVersion, law_book
+from services.decision.domain.tax.laws import LAWS, CurrencyWithoutRate, LawState, LawVersion, law_book
 from services.kernel.errors import Invalid
 from services.runtime.wire import instant_message
 from tests.decision.books import CLOSE, MORNING
@@ -39,12 +39,12 @@ def a_position(instrument_id, units, *, kind=HoldingKind.TRADED, acquired=date(2
     return Position(instrument_id, kind, Decimal(units), (lot,) if lots else ())
 
 
-def an_account(*positions, **changes):
+def an_account(*positions, currency="USD", **changes):
     account = AccountBook(
         account_id="a1",
         household_id=None,
         custodian="custodian-a",
-        currency="USD",
+        currency=currency,
         tax_wrapper=TaxWrapper.TAXABLE,
         cash=Decimal(1000),
         reserved_cash=Decimal(0),
@@ -56,17 +56,18 @@ def an_account(*positions, **changes):
     return replace(account, **changes)
 
 
-def a_market(as_of=CLOSE, instruments=(), **prices):
+def a_market(as_of=CLOSE, instruments=(), currency="USD", **prices):
     prices = {"VTI": "100", "BND": "100", "AAPL": "100"} | prices
     quotes = {each: Quote(Decimal(price)) for each, price in prices.items() if price is not None}
-    known = {each: Instrument(each, "USD", Decimal(1)) for each in prices} | {
+    known = {each: Instrument(each, currency, Decimal(1)) for each in prices} | {
         each.instrument_id: each for each in instruments
     }
     return Market(PriceSet("prices-1", "sha256:c", "vendor-a", as_of, as_of, quotes), known)
 
 
 def problem_of(account, policy=None, market=None):
-    return account_problem(account, policy or read_policy(a_policy()), market or a_market(), MORNING)
+    market = market or a_market(currency=account.currency)
+    return account_problem(account, policy or read_policy(a_policy()), market, MORNING)
 
 
 def holding(problem, instrument_id):
@@ -300,9 +301,9 @@ def taxed_in(country, **more):
     return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction=country, **more)))
 
 
-def two_lots():
+def two_lots(currency="USD"):
     lots = (LotState("l1", date(2020, 1, 2), Decimal(3), Decimal(100)), LotState("l2", TODAY, Decimal(1), Decimal(60)))
-    return an_account(Position("VTI", HoldingKind.TRADED, Decimal(4), lots))
+    return an_account(Position("VTI", HoldingKind.TRADED, Decimal(4), lots), currency=currency)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def two_lots():
     ],
 )
 def test_what_lots_cost_and_their_order_are_the_countrys_where_it_lets_nobody_choose(country, costs, method):
-    asked = problem_of(two_lots(), taxed_in(country, long_term_rate=number("0.24")))
+    asked = problem_of(two_lots(LAWS[country].currency), taxed_in(country, long_term_rate=number("0.24")))
 
     assert [lot.basis_total for lot in holding(asked, "VTI").lots] == costs
     assert (asked.tax.lot_method, asked.tax.long_rate) == (method, Decimal("0.24"))
@@ -327,7 +328,8 @@ def test_losses_carried_into_the_tax_year_are_reckoned_with_and_those_of_another
     assert problem_of(replace(account, carried_year=2021)).tax.carried_short == 0
     # In the United Kingdom 28 December is in the year that began in April.
     british = taxed_in("GB", long_term_rate=number("0.24"))
-    assert problem_of(account, british).tax.carried_long == 7
+    pounds = replace(account, currency="GBP")
+    assert problem_of(pounds, british).tax.carried_long == 7
 
 
 def test_a_country_without_rules_or_whose_law_of_the_year_nobody_reviewed_is_refused():
@@ -338,6 +340,27 @@ def test_a_country_without_rules_or_whose_law_of_the_year_nobody_reviewed_is_ref
         with pytest.raises(JurisdictionUnknown) as caught:
             account_problem(account, policy, market, late)
         assert caught.value.violations[0].field == "tax.jurisdiction"
+
+
+@pytest.mark.parametrize(
+    ("country", "law", "kept"), [("GB", "GBP", "USD"), ("DE", "EUR", "USD"), ("CA", "CAD", "USD"), ("US", "USD", "EUR")]
+)
+def test_a_taxed_account_in_another_currency_than_its_law_reckons_in_is_refused_in_words(country, law, kept):
+    policy = taxed_in(country, short_term_rate=number("0.4"), long_term_rate=number("0.24"))
+    with pytest.raises(CurrencyWithoutRate) as caught:
+        problem_of(two_lots(kept), policy)
+
+    assert caught.value.message == (
+        f"account a1 is kept in {kept} and taxed in {country}, in {law}: plans know no rates of its days"
+    )
+    (violation,) = caught.value.violations
+    assert (violation.field, violation.description) == (
+        "account.currency",
+        f"must be {law}, in which the tax of {country} is reckoned, was {kept}",
+    )
+    # Where nothing is taxed no currency is asked for.
+    sheltered = replace(two_lots(kept), tax_wrapper=TaxWrapper.EXEMPT)
+    assert problem_of(sheltered, policy).currency == kept
 
 
 @pytest.mark.parametrize(("flow", "counts"), [("500", True), ("-500", True), ("499.99", False), ("0", False)])
@@ -481,22 +504,26 @@ def test_an_account_that_is_not_taxed_waits_for_no_law_to_be_reviewed():
     assert not account_problem(sheltered, read_policy(a_policy()), a_market(later), morning).tax.taxable
 
 
+def pounds(amount):
+    return money_pb2.Money(currency_code="GBP", units=amount)
+
+
 def british(**said):
     return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction="GB", **said)))
 
 
 def test_a_british_income_decides_the_rates_and_where_they_change():
     # The prices are of 2022/23: 10 and 20 %, a basic rate band of 37,700.
-    told = problem_of(two_lots(), british(taxable_income=dollars(30_000))).tax
-    high = problem_of(two_lots(), british(taxable_income=dollars(50_000), long_term_rate=number("0.5"))).tax
-    plain = problem_of(two_lots(), british(long_term_rate=number("0.24"))).tax
+    told = problem_of(two_lots("GBP"), british(taxable_income=pounds(30_000))).tax
+    high = problem_of(two_lots("GBP"), british(taxable_income=pounds(50_000), long_term_rate=number("0.5"))).tax
+    plain = problem_of(two_lots("GBP"), british(long_term_rate=number("0.24"))).tax
 
     assert (told.lower_rate, told.lower_room, told.long_rate) == (Decimal("0.10"), 7_700, Decimal("0.20"))
     assert (high.lower_room, high.long_rate) == (0, Decimal("0.20"))
     assert (plain.lower_room, plain.long_rate) == (0, Decimal("0.24"))
-    assert "policy.tax.long_term_rate" in violations(two_lots(), british())
+    assert "policy.tax.long_term_rate" in violations(two_lots("GBP"), british())
     euros = british(taxable_income=money_pb2.Money(currency_code="EUR", units=1))
-    assert violations(two_lots(), euros) == {"policy.tax.taxable_income": "must be in USD, was 1 EUR"}
+    assert violations(two_lots("GBP"), euros) == {"policy.tax.taxable_income": "must be in GBP, was 1 EUR"}
     # Elsewhere the policy's rates are the rates.
     american = document_pb.TaxSettings(
         jurisdiction="US", short_term_rate=number("0.4"), long_term_rate=number("0.2"), taxable_income=dollars(1)
@@ -512,8 +539,8 @@ def test_amounts_of_law_that_were_approved_are_pinned_and_planned_by():
         "a finance act",
     )  # fmt: skip
     pinned = recorded_bytes(InstrumentList((), {}, law_book([version]).approved_amounts()))
-    market = replace(a_market(), amounts=read_recorded(InstrumentList, pinned).amounts)
-    tax = problem_of(two_lots(), british(taxable_income=dollars(30_000)), market).tax
+    market = replace(a_market(currency="GBP"), amounts=read_recorded(InstrumentList, pinned).amounts)
+    tax = problem_of(two_lots("GBP"), british(taxable_income=pounds(30_000)), market).tax
 
     assert (tax.lower_rate, tax.lower_room, tax.long_rate) == (Decimal("0.11"), 10_000, Decimal("0.22"))
 

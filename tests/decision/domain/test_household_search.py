@@ -16,6 +16,7 @@ from services.decision.domain.deciding import draft_plan, plan_hash
 from services.decision.domain.household import Opposed, barred, opposed
 from services.decision.domain.household_search import search
 from services.decision.domain.idle import idle_decisions
+from services.decision.domain.plan import PlanOutcome
 from services.decision.domain.problem import LotId, LotState
 from services.decision.domain.together import Together, draft_plans
 from tests.bench import books
@@ -30,10 +31,10 @@ DAY = BASIS.as_of_time.date()
 GAP_SHARE = Decimal("1e-5")
 
 
-def drafted(members):
-    found = draft_plans(members, BASIS, TOGETHER)
+def drafted(members, basis=BASIS):
+    found = draft_plans(members, basis, TOGETHER)
     return [
-        draft_plan(member, BASIS, decide, check) if each is None else each
+        draft_plan(member, basis, decide, check) if each is None else each
         for member, each in zip(members, found, strict=True)
     ]
 
@@ -180,12 +181,20 @@ def test_a_search_that_may_not_go_on_still_gives_way_and_says_what_it_did_not_pr
 
 
 def test_a_law_that_denies_no_loss_asks_nobody_to_give_way():
+    known = {name: replace(each, currency="EUR") for name, each in BASIS.market.instruments.items()}
+    euros = replace(BASIS, currency="EUR", market=replace(BASIS.market, instruments=known))
     members = [
-        replace(each, policy=replace(each.policy, tax=replace(each.policy.tax, jurisdiction="DE")))
+        replace(
+            each,
+            account=replace(each.account, currency="EUR"),
+            policy=replace(each.policy, minimum_trade=None, tax=replace(each.policy.tax, jurisdiction="DE")),
+        )
         for each in a_household(1, 2, 3)
     ]
-    _, solves = searched(members, drafted(members))
+    drafts = drafted(members, euros)
+    _, solves = searched(members, drafts)
 
+    assert {each.outcome for each in drafts} == {PlanOutcome.TRADE}
     assert solves == 0
 
 

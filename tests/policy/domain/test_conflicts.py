@@ -251,6 +251,7 @@ def test_rows_that_cannot_be_are_refused(document, rule):
         (said({"tax.state_rate": Decimal("0.05"), "tax.jurisdiction": "GB"}), "FILING_STATUS_WITHOUT_EFFECT"),
         # 26.375 % less the 30 % that InvStG § 20 exempts of equity funds.
         (said({"tax.jurisdiction": "DE", "tax.long_term_rate": Decimal("0.184625")}), "GERMAN_RATE_EXEMPT"),
+        (said({"bands.minimum_trade": USD_100, "tax.jurisdiction": "GB"}), "TAX_CURRENCY_OTHER"),
         (said({"tax.gain_harvest_room": USD_100}), "GAIN_HARVEST_SAVES_NOTHING"),
         (
             said({"tax.gain_harvest_room": USD_100, "tax.gain_harvest_importance": Decimal(0),

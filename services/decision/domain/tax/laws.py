@@ -88,6 +88,30 @@ def check_currencies(code: str, currencies: Mapping[str, str]) -> None:
             )
 
 
+def check_planned(code: str, account_id: str, kept: str) -> None:
+    """Refuse to plan a taxed account that is kept in another currency than the country's law reckons in.
+
+    What a change of the rate adds to a gain since the purchase is taxed too, and the law's amounts are in its currency.
+
+    Args:
+        code: The country by whose law the account's policy plans.
+        account_id: Of the account.
+        kept: Its currency.
+
+    Raises:
+        CurrencyWithoutRate: It is another.
+    """
+    currency = LAWS[code].currency
+    if kept != currency:
+        description = f"must be {currency}, in which the tax of {code} is reckoned, was {kept}"
+        said = f"is kept in {kept} and taxed in {code}, in {currency}: plans know no rates of its days"
+        raise CurrencyWithoutRate(
+            f"account {account_id} {said}",
+            violations=[FieldViolation("account.currency", description)],
+            account_id=account_id,
+        )
+
+
 class LawNotFound(NotFound):
     """The tax year's law has no such version."""
 
