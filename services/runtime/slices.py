@@ -16,8 +16,12 @@ class Slices:
         """Begin."""
         self._end = perf_counter() + SLICE_S
 
+    @property
+    def over(self) -> bool:
+        """Return whether the present slice is over; look between steps that are short themselves."""
+        return perf_counter() >= self._end
+
     async def rest(self) -> None:
-        """Let others go on, if the present slice is over; call it between steps that are short themselves."""
-        if perf_counter() >= self._end:
-            await asyncio.sleep(0)
-            self._end = perf_counter() + SLICE_S
+        """Let others go on, and begin the next slice."""
+        await asyncio.sleep(0)
+        self._end = perf_counter() + SLICE_S

@@ -26,7 +26,8 @@ async def went_on(steps, step_s):
     slices = Slices()
     for _ in range(steps):
         a_step(step_s)
-        await slices.rest()
+        if slices.over:
+            await slices.rest()
     done = True
     await waiting
     return times

@@ -23,17 +23,17 @@ class MemoryUnit:
         self._sessions = sessions
         self._generations_max = generations_max
         self._moves: list[tuple[SessionId, Numbers, Numbers]] = []
-        self._entries: list[tuple[SessionId, int, Direction, Entry]] = []
+        self._journaled: list[tuple[SessionId, Sequence[Journaled]]] = []
         self._claimed: dict[SessionId, set[str]] = {}
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """See `Unit`."""
-        kept = (list(self._moves), list(self._entries), {key: set(keys) for key, keys in self._claimed.items()})
+        kept = (list(self._moves), list(self._journaled), {key: set(keys) for key, keys in self._claimed.items()})
         try:
             yield
         except BaseException:
-            self._moves, self._entries, self._claimed = kept
+            self._moves, self._journaled, self._claimed = kept
             raise
 
     async def advance(
@@ -41,15 +41,15 @@ class MemoryUnit:
     ) -> None:
         """See `Unit`."""
         self._after([*self._moves, (session, was, becomes)])
-        added = {(*each[:3], each[3].number) for each in self._entries}
-        for generation, direction, entry in journal:
-            place = (session, generation, direction, entry.number)
-            known = self._sessions[session].journal.get((generation, direction), {})
-            if entry.number in known or place in added:
-                raise ValueError(f"{session}: {direction} {generation}/{entry.number} is in the journal already")
+        known = self._sessions[session].journal
+        added = {_place(each) for whose, entries in self._journaled if whose == session for each in entries}
+        for each in journal:
+            generation, direction, number = place = _place(each)
+            if place in added or number in known.get((generation, direction), {}):
+                raise ValueError(f"{session}: {direction} {generation}/{number} is in the journal already")
             added.add(place)
         self._moves.append((session, was, becomes))
-        self._entries += [(session, *each) for each in journal]
+        self._journaled.append((session, tuple(journal)))
 
     async def claim(self, session: SessionId, keys: Sequence[str]) -> frozenset[str]:
         """See `Unit`."""
@@ -78,8 +78,10 @@ class MemoryUnit:
         after = self._after(self._moves)
         for session, numbers in after.items():
             self._sessions[session].numbers = numbers
-        for session, generation, direction, entry in self._entries:
-            self._sessions[session].journal.setdefault((generation, direction), {})[entry.number] = entry
+        for session, entries in self._journaled:
+            kept = self._sessions[session].journal
+            for generation, direction, entry in entries:
+                kept.setdefault((generation, direction), {})[entry.number] = entry
         for session, keys in self._claimed.items():
             self._sessions[session].claimed |= keys
         if self._generations_max is not None:
@@ -87,6 +89,10 @@ class MemoryUnit:
                 journal = self._sessions[session].journal
                 for key in [key for key in journal if key[0] <= numbers.generation - self._generations_max]:
                     del journal[key]
+
+
+def _place(each: Journaled) -> tuple[int, Direction, int]:
+    return each.generation, each.direction, each.entry.number
 
 
 class MemoryStore:

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.execution.fix.protocol.codec import Undecodable, Unencodable, checksum, decode, encode, flatten
+from services.execution.fix.protocol import codec
+from services.execution.fix.protocol.codec import (
+    Undecodable,
+    Unencodable,
+    checksum,
+    decode,
+    encode,
+    encode_plainly,
+    flatten,
+)
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid
 from services.execution.fix.protocol.values import read_decimal, read_integer, read_timestamp, timestamp, wire
@@ -40,6 +49,46 @@ def test_data_fields_may_hold_the_separator(data, pair):
     assert message.get(tag) == data
     assert message.get(length) == b"%d" % len(data)
     assert message.get(58) == b"after"
+
+
+PIECES = st.sampled_from([b"8", b"35", b"58", b"95", b"96", b"1", b"09", b"9999", b"=", b"=", b"\x01", b"\x01", b"x"])
+
+
+@given(st.lists(PIECES, max_size=16).map(b"".join))
+def test_a_frame_that_is_taken_apart_in_one_go_is_what_it_is_byte_by_byte(frame):
+    def found(way):
+        try:
+            message = way(frame, DATA)
+        except Undecodable:
+            return None
+        return message.fields, message.by_tag, message.bad_tag, message.torn
+
+    assert found(decode) == found(codec._decode_slowly)
+
+
+SCALARS = st.one_of(
+    st.text(max_size=8), st.binary(max_size=8), st.integers(), st.booleans(), st.decimals(), st.dates(), st.just([])
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5_999), SCALARS), max_size=8))
+def test_what_is_written_plainly_is_as_it_is_written_otherwise(pairs):
+    plain = encode_plainly(b"FIX.4.4", b"35=D\x0134=1\x01", 2, pairs, DATA)
+
+    assert plain in (None, *written_otherwise(pairs))
+
+
+def test_most_messages_are_written_plainly():
+    pairs = [(11, "id"), (38, Decimal("10.50")), (34, 7), (43, True), (60, datetime(2026, 11, 30, tzinfo=UTC))]
+
+    assert [encode_plainly(b"FIX.4.4", b"35=D\x01", 1, pairs, DATA)] == written_otherwise(pairs, (35, b"D"))
+
+
+def written_otherwise(pairs, *head):
+    try:
+        return [encode(b"FIX.4.4", [*(head or ((35, b"D"), (34, b"1"))), *flatten(pairs)], DATA)]
+    except Unencodable:
+        return []
 
 
 def test_body_length_counts_bytes_not_characters():

@@ -126,6 +126,6 @@ def test_the_short_way_and_the_long_way_find_the_same(data):
                 fields[at] = (data.draw(st.sampled_from([1, 10, 34, 54, 277, 336, 386, 4999, 5001])), value)
             case _:
                 fields[at] = (tag, data.draw(st.sampled_from(WORDS)))
-    message = Message(fields, b"")
+    message = Message(tuple(tag for tag, _ in fields), [value for _, value in fields], b"")
 
     assert validate(message, fix_4_4()) == walk(message, fix_4_4())

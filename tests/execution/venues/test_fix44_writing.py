@@ -69,7 +69,7 @@ async def test_an_order_that_is_renamed_while_a_report_of_it_is_applied_keeps_it
         _, order = (await hearing.begin_hearing(["c-1"]))["c-1"]
         async with store.begin() as other:
             await Writing(other, VENUE).add_change("c-2", "c-1", NameKind.REPLACE)
-        await hearing.heard([("c-1", Accepted("c-1/1"), NOON, False)], [replace(order, knowledge=OrderKnowledge.KNOWN)])
+        await hearing.heard([("c-1", Accepted("c-1/1"), NOON, False)], [order._replace(knowledge=OrderKnowledge.KNOWN)])
 
     found = (await orders(database, "c-1"))["c-1"]
     assert (found.knowledge, found.present_name) == (OrderKnowledge.KNOWN, "c-2")

@@ -5,22 +5,21 @@ delivered to the application within it, and only then lets bytes go to the socke
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.execution.fix.protocol.framer import Garbled
 from services.execution.fix.protocol.message import Message
 from services.execution.fix.protocol.store import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """A new message: journal it, then write it to the socket."""
 
     generation: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A message took its number: journal it; if `deliver`, the application applies it in the same transaction."""
 
     generation: int

@@ -1,7 +1,7 @@
 """Between fields and bytes: `tag=value`, SOH after each, BodyLength and CheckSum around them.
 
-Both directions are a handful of calls into C per message: one regular expression takes all fields apart, one join puts
-them together, and Adler-32, whose lower half is a plain sum of bytes, gives the checksum.
+Both directions are a handful of calls into C per message: one split takes all fields apart, one join puts them
+together, and Adler-32, whose lower half is a plain sum of bytes, gives the checksum.
 
 Source: FIX specification 4.4, volume 2, "Message format": BodyLength (9) counts the bytes after its own SOH up to and
 with the SOH before CheckSum (10), which is the sum of all bytes before it modulo 256, as three digits.
@@ -21,7 +21,10 @@ _SOH = 1
 # characters of ASCII: (65521 - 2) // 127.
 _ADLER_EXACT, _ADLER_EXACT_ASCII = 256, 515
 
-# From one separator to the next, or not at all: so the count of separators tells whether everything was a field.
+# All bytes but the two that part a message: without these, `=` and the separator take turns if no value holds either.
+_CONTENT = bytes(each for each in range(256) if each not in b"=\x01")
+# Where a value holds `=`: from one separator to the next, or not at all. So the count of separators tells whether
+# everything was a field.
 _FIELD = re.compile(rb"(?<![^\x01])([1-9][0-9]{0,8})=([^\x01]*)\x01")
 _TAG = re.compile(rb"[1-9][0-9]{0,8}")
 # Tags below this one take the fast way.
@@ -81,19 +84,26 @@ def decode(frame: bytes, data_tags: DataTags) -> Message:
     Raises:
         Undecodable: It is no sequence of fields.
     """
-    found = _FIELD.findall(frame)
-    if frame.count(SOH) != len(found):
+    marks = frame.translate(None, _CONTENT)
+    if marks == b"=\x01" * (len(marks) // 2):
+        pieces = frame.replace(SOH, b"=").split(b"=")
+        written, values, whole = pieces[:-1:2], pieces[1::2], not pieces[-1]
+    else:
+        found = _FIELD.findall(frame)
+        written, values = [tag for tag, _ in found], [value for _, value in found]
+        whole = frame.endswith(SOH) and frame.count(SOH) == len(found)
+    if not whole:
         return _decode_slowly(frame, data_tags)
-    number_of = data_tags.number_of
     try:
-        return Message([(number_of[tag], value) for tag, value in found], frame)
+        return Message(tuple(map(data_tags.number_of.__getitem__, written)), values, frame)
     except KeyError:
         # A data field, or a tag beyond those prepared.
         return _decode_slowly(frame, data_tags)
 
 
 def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
-    fields: list[tuple[int, bytes]] = []
+    tags: list[int] = []
+    values: list[bytes] = []
     bad_tag: bytes | None = None
     torn: int | None = None
     at, end = 0, len(frame)
@@ -106,9 +116,9 @@ def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
         written = frame[at:equals]
         if SOH in written:
             # The separator was in the value before it, which may not have one.
-            if not fields:
+            if not tags:
                 raise Undecodable(f"the field at byte {at} has no =")
-            torn = torn or fields[-1][0]
+            torn = torn or tags[-1]
             at = frame.find(SOH, at) + 1
             continue
         tag = int(written) if _TAG.fullmatch(written) else 0
@@ -124,14 +134,15 @@ def _decode_slowly(frame: bytes, data_tags: DataTags) -> Message:
         value = frame[start:stop]
         length = None
         if tag:
-            fields.append((tag, value))
+            tags.append(tag)
+            values.append(value)
             awaited = data_tags.data_of.get(tag, 0)
             if awaited and value.isdigit() and len(value) < len("100000000"):
                 length = int(value)
         elif bad_tag is None:
             bad_tag = written
         at = stop + 1
-    return Message(fields, frame, bad_tag, torn)
+    return Message(tuple(tags), values, frame, bad_tag, torn)
 
 
 def encode(begin_string: bytes, fields: Sequence[tuple[int, bytes]], data_tags: DataTags) -> bytes:
@@ -155,6 +166,36 @@ def encode(begin_string: bytes, fields: Sequence[tuple[int, bytes]], data_tags: 
         # A separator within a value is one too many; an empty value leaves `=` before it.
         if body.count(SOH) != len(fields) or b"=\x01" in body:
             body = _encode_slowly(fields, data_tags)
+    return _framed(begin_string, body)
+
+
+def encode_plainly(
+    begin_string: bytes, head: bytes, head_fields: int, pairs: Sequence[Pair], data_tags: DataTags
+) -> bytes | None:
+    """Return the frame of `head` and `pairs`, at a third of what `encode` and `flatten` take.
+
+    Args:
+        begin_string: For instance `b"FIX.4.4"`.
+        head: Fields from MsgType on, as they are written.
+        head_fields: How many.
+        pairs: What follows them.
+        data_tags: Of the version spoken.
+
+    Returns:
+        None where that is not all: with groups, data fields, and whatever `encode` refuses.
+    """
+    prefix_of = data_tags.prefix_of
+    try:
+        parts = [prefix_of[tag] + WRITERS[type(value)](value) for tag, value in pairs]
+    except (KeyError, ValueError):
+        return None
+    body = head + SOH.join(parts) + SOH
+    if body.count(SOH) != head_fields + len(parts) or b"=\x01" in body:
+        return None
+    return _framed(begin_string, body)
+
+
+def _framed(begin_string: bytes, body: bytes) -> bytes:
     head = b"8=%b\x019=%d\x01%b" % (begin_string, len(body), body)
     return b"%b10=%03d\x01" % (head, checksum(head))
 

@@ -6,7 +6,7 @@ its acceptance definitions expect; the order is free in FIX 4.4 but for the firs
 
 from datetime import datetime
 
-from services.execution.fix.protocol.codec import decode, encode, flatten
+from services.execution.fix.protocol.codec import decode, encode, encode_plainly, flatten
 from services.execution.fix.protocol.config import SessionConfig
 from services.execution.fix.protocol.dictionary import RejectReason
 from services.execution.fix.protocol.message import Message, Outgoing
@@ -67,11 +67,22 @@ class Composer:
         Raises:
             Unencodable: A field cannot be written.
         """
+        written = self._plainly(number, what, now)
+        if written is not None:
+            return written
         header = [(MSG_SEQ_NUM, b"%d" % number), self._sender, (SENDING_TIME, timestamp(now)), self._target]
         if what.header:
             header = sorted([*header, *flatten(what.header)])
         fields = [(MSG_TYPE, what.msg_type.encode()), *header, *flatten(what.body)]
         return encode(self._begin_string, fields, self._dictionary.data_tags)
+
+    def _plainly(self, number: int, what: Outgoing, now: datetime) -> bytes | None:
+        """Return what `compose` does, of a message as most are."""
+        if what.header or not what.body:
+            return None
+        parties = (self._sender[1], timestamp(now), self._target[1])
+        head = b"35=%b\x0134=%d\x0149=%b\x0152=%b\x0156=%b\x01" % (what.msg_type.encode(), number, *parties)
+        return encode_plainly(self._begin_string, head, 5, what.body, self._dictionary.data_tags)
 
     def again(self, entry: Entry, now: datetime) -> bytes:
         """Return a message of the journal as a possible duplicate: body unchanged, OrigSendingTime in the header."""

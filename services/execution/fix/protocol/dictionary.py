@@ -5,18 +5,22 @@ knows the fields, groups and required fields of each message, and names them for
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 
 from services.execution.fix.protocol.codec import DataTags
 from services.execution.fix.protocol.dictionaries import fields_fix44, fields_fix50sp2, fix44, fix50sp2, fixt11
-from services.execution.fix.protocol.values import DIGITS_MAX
+from services.execution.fix.protocol.values import DIGITS_MAX, read_timestamp
 
 # Tags from here on are agreed between the parties; FIX 4.4 volume 1, "User defined fields".
 USER_DEFINED_FROM = 5000
 ADMIN_TYPES = frozenset("012345A")
+# So many sequences of tags are remembered of each type of message.
+SHAPES_MAX = 64
+
+Checks = tuple[Callable[[bytes], object], ...]
 
 
 class RejectReason(IntEnum):
@@ -72,6 +76,8 @@ class Field:
     @property
     def surely_right(self) -> Callable[[bytes], object]:
         """Return what returns something true for a value that is right; of some that are right, it may not know."""
+        if self.values is None and self.kind in _AT_A_GLANCE:
+            return _AT_A_GLANCE[self.kind]
         if self.values is not None and all(map(_FORMATS[self.kind], self.values)):
             return self.values.__contains__
         if self.values is not None:
@@ -138,6 +144,27 @@ class Quick:
 
     fields: Mapping[int, tuple[int, Callable[[bytes], object]]]
     required: frozenset[int]
+    _known: dict[tuple[int, ...], Checks] = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def checks(self, tags: tuple[int, ...]) -> Checks | None:
+        """Return what says of each value whether it is right, in the order of `tags`; None if these are not ordinary.
+
+        A counterparty sends few sequences of tags, and those again and again: they are remembered.
+        """
+        known = self._known.get(tags)
+        if known is None and self._is_ordinary(tags):
+            if len(self._known) >= SHAPES_MAX:
+                self._known.clear()
+            known = self._known[tags] = tuple(self.fields[tag][1] for tag in tags)
+        return known
+
+    def _is_ordinary(self, tags: Sequence[int]) -> bool:
+        """Return whether each is known, none is there twice, none is missing, and all are in their part's place."""
+        places = set(tags)
+        if len(places) != len(tags) or not self.required <= places or not places <= self.fields.keys():
+            return False
+        parts = [self.fields[tag][0] for tag in tags]
+        return parts == sorted(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,5 +396,11 @@ _FORMATS: Mapping[str, Callable[[bytes], object]] = {
     "UTCTIMEONLY": _matching(_TIME + _SECONDS),
     "UTCTIMESTAMP": _matching(_DATE + rb"-" + _TIME + _SECONDS),
     "XMLDATA": _anything,
+}
+# Of the types that most messages are made of: what a few steps, or none when it was read before, show to be right.
+_short_number = _matching(rb"-?\d{1,15}\.?\d{0,15}")
+_AT_A_GLANCE: Mapping[str, Callable[[bytes], object]] = {
+    **dict.fromkeys(("AMT", "FLOAT", "PERCENTAGE", "PRICE", "PRICEOFFSET", "QTY"), _short_number),
+    "UTCTIMESTAMP": read_timestamp,
 }
 _MULTIPLE = ("MULTIPLECHARVALUE", "MULTIPLESTRINGVALUE")

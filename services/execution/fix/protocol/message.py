@@ -24,34 +24,44 @@ class Message:
     """A message as it was received: its fields in their order, the whole frame beside them.
 
     Attributes:
-        fields: Tag and value of each field, from BeginString to CheckSum.
+        tags: The tag of each field, from BeginString to CheckSum.
+        values: Their values, in the same order.
         raw: The frame.
-        bad_tag: The first tag that is not a number from 1 on, as it was written; such fields are not in `fields`.
+        bad_tag: The first tag that is not a number from 1 on, as it was written; such fields are left out.
         torn: The first field whose value went on behind a separator, so that what follows it has no tag.
         by_tag: The first value of each field.
         get: Returns the first value of a field by its tag; None without one.
         msg_type: The message type; bytes that are no ASCII, and NUL, are replaced.
     """
 
-    __slots__ = ("bad_tag", "by_tag", "fields", "get", "msg_type", "raw", "torn")
+    __slots__ = ("bad_tag", "by_tag", "get", "msg_type", "raw", "tags", "torn", "values")
 
     def __init__(
         self,
-        fields: list[tuple[int, bytes]],
+        tags: tuple[int, ...],
+        values: Sequence[bytes],
         raw: bytes,
         bad_tag: bytes | None = None,
         torn: int | None = None,
     ) -> None:
-        """Keep what was decoded."""
+        """Keep what was decoded; as many `values` as `tags`."""
         self.torn = torn
-        self.fields = fields
+        self.tags = tags
+        self.values = values
         self.raw = raw
         self.bad_tag = bad_tag
-        # Backwards, so that the first of several is the one that stays.
-        self.by_tag: dict[int, bytes] = dict(reversed(fields))
+        self.by_tag: dict[int, bytes] = dict(zip(tags, values, strict=True))
+        if len(self.by_tag) != len(tags):
+            # Backwards, so that the first of several is the one that stays.
+            self.by_tag = dict(zip(reversed(tags), reversed(values), strict=True))
         # Asked dozens of times for each message: the dictionary's own method, without a call of ours around it.
         self.get: Callable[[int], bytes | None] = self.by_tag.get
         self.msg_type = _without_nul(self.by_tag.get(MSG_TYPE, b"").decode("ascii", "replace"))
+
+    @property
+    def fields(self) -> list[tuple[int, bytes]]:
+        """Return tag and value of each field, in their order."""
+        return list(zip(self.tags, self.values, strict=True))
 
     @property
     def number(self) -> int | None:
@@ -74,7 +84,10 @@ class Message:
     def text(self, tag: int) -> str | None:
         """Return a field as text, UTF-8; bytes that are none, and NUL, are replaced."""
         value = self.get(tag)
-        return None if value is None else _without_nul(value.decode("utf-8", "replace"))
+        if value is None:
+            return None
+        text = value.decode("utf-8", "replace")
+        return _without_nul(text) if "\0" in text else text
 
     def require(self, tag: int) -> str:
         """Return a field as text.
@@ -153,4 +166,4 @@ class Outgoing:
 
 def _without_nul(text: str) -> str:
     """Return text that can be kept: PostgreSQL's has no NUL."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

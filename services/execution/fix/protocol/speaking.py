@@ -59,6 +59,11 @@ class Speaking:
             self._begin_anew("a new period began", self._period.start)
 
     @property
+    def next_out(self) -> int:
+        """Return the number of our next message, as `numbers` does."""
+        return self._next_out
+
+    @property
     def numbers(self) -> Numbers:
         """Return where the session stands, all actions returned so far included."""
         return Numbers(self._generation, self._next_out, self._next_in, self._since)

@@ -22,8 +22,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SessionId:
+class SessionId(NamedTuple):
     """Names a session as we see it: BeginString, our CompID, theirs."""
 
     begin_string: str
@@ -81,8 +80,7 @@ class Direction(StrEnum):
     IN = "IN"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A message in the journal.
 
     Attributes:

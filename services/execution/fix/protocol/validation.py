@@ -4,8 +4,9 @@ One pass over the fields in their order, so the first thing that is wrong is wha
 missing is looked for at the end. Source: FIX specification 4.4, volume 2, Reject (3) and SessionRejectReason (373).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import call
 from xml.parsers import expat
 
 from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, Quick, RejectReason
@@ -87,19 +88,8 @@ def _refuse_doctype(*_: object) -> None:
 
 def _is_ordinary(message: Message, quick: Quick) -> bool:
     """Return whether a message keeps to its dictionary in the plainest way; all others take the long walk."""
-    by_tag = message.by_tag
-    if len(by_tag) != len(message.fields) or not quick.required <= by_tag.keys():
-        return False
-    known, part = quick.fields, 0
-    for tag, value in message.fields:
-        found = known.get(tag)
-        if found is None:
-            return False
-        its_part, surely_right = found
-        if its_part < part or not surely_right(value):
-            return False
-        part = its_part
-    return True
+    checks = quick.checks(message.tags)
+    return checks is not None and all(map(call, checks, message.values))
 
 
 class _Pass:
@@ -236,13 +226,17 @@ def entries(message: Message, dictionary: Dictionary, count_tag: int) -> Iterato
     entry: list[tuple[int, bytes]] = []
     for tag, value in message.fields[start + 1 :]:
         if tag == members.first and entry:
-            yield Message([*entry, *kept], b"")
+            yield _part([*entry, *kept])
             entry = []
         elif tag not in inside:
             break
         entry.append((tag, value))
     if entry:
-        yield Message([*entry, *kept], b"")
+        yield _part([*entry, *kept])
+
+
+def _part(fields: Sequence[tuple[int, bytes]]) -> Message:
+    return Message(tuple(tag for tag, _ in fields), [value for _, value in fields], b"")
 
 
 def _find(dictionary: Dictionary, message: Message, count_tag: int) -> Members:

@@ -42,7 +42,8 @@ def wire(value: Scalar) -> bytes:
 
 def _number(value: Decimal) -> bytes:
     text = str(value)
-    if text.replace(".", "", 1).lstrip("-").isdigit():
+    # Plain, but for exponents, NaN and Infinity.
+    if "E" not in text and "N" not in text and "I" not in text:
         return text.encode()
     if not value.is_finite():
         raise ValueError(f"a number must be finite, was {value}")

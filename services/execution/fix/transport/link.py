@@ -38,7 +38,7 @@ SLEEP_MAX_S = 60.0
 
 
 # What a session does without a word: others may speak meanwhile.
-SILENT = (Received, GapFound, Garbled)
+SILENT = frozenset({Received, GapFound, Garbled})
 # A flood is read more slowly, and not so slowly that our own timers suffer.
 HELD_MAX_S = 1.0
 
@@ -293,19 +293,20 @@ class Link:
 
     async def _let(self, turn: Turn, act: Callable[[datetime], list[Action]], now: datetime) -> None:
         """Let the session act; from its first word on, nobody else speaks until the turn is over."""
-        if not turn.speaks:
+        if not (turn.speaks or self._speech.all_numbered):
             await self._speech.numbered()
-        next_out = self.session.numbers.next_out
+        next_out = self.session.next_out
         actions = act(now)
-        if any(not isinstance(each, SILENT) for each in actions):
+        if not SILENT.issuperset(map(type, actions)):
             await self._speech.begin(turn, lambda: self.session.numbers, next_out)
         turn.carry(actions)
 
     async def _take_frames(self, turn: Turn, transaction: Transaction, now: datetime) -> None:
-        slices = Slices()
+        slices, answers = Slices(), self._application.answers
         for _ in range(min(len(self._frames), self._limits.turn_frames_max)):
             # A burst is decided on in parts, and what is to leave may leave between them.
-            await slices.rest()
+            if slices.over:
+                await slices.rest()
             frame = self._frames.popleft()
             if isinstance(frame, Garbled):
                 self._count_garbled(turn, frame)
@@ -313,7 +314,7 @@ class Link:
                 self._garbled_bytes = 0
                 self.traffic.messages_in += 1
                 # What the application answers to earlier messages comes before what the session answers to this one.
-                if self._application.answers and turn.to_apply and _is_admin(frame):
+                if answers and turn.to_apply and _is_admin(frame):
                     await self._apply(turn, transaction, now)
             await self._let(turn, partial(self.session.receive, frame), now)
             if turn.close is not None or turn.resend is not None:

@@ -227,6 +227,11 @@ class Speech:
         """Return whether somebody speaks, so that `begin` would wait."""
         return self._taken.locked()
 
+    @property
+    def all_numbered(self) -> bool:
+        """Return whether nobody is about to give numbers, so that `numbered` would not wait."""
+        return self._numbered.is_set()
+
     async def numbered(self) -> None:
         """Wait until whoever is about to give numbers has given them."""
         await self._numbered.wait()

@@ -5,7 +5,7 @@ understood is answered with a BusinessMessageReject <j> and changes nothing; rai
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -15,7 +15,7 @@ from services.execution.domain.order import ChangeRefused, Refused, Replaced, Re
 from services.execution.fix.protocol.message import FieldInvalid, Message, Outgoing
 from services.execution.fix.protocol.store import Entry
 from services.execution.venues.fix44.hearing import hear, named
-from services.execution.venues.fix44.record import KnownOrder, NameKind, OrderKnowledge, view_of
+from services.execution.venues.fix44.record import HeardOrder, NameKind, OrderKnowledge, view_of
 from services.execution.venues.fix44.said import AllocationSaid, ChangeSaid, ListSaid, OrderSaid, RequestRefused, Said
 from services.execution.venues.fix44.words import (
     BUSINESS_REJECT,
@@ -81,14 +81,16 @@ async def apply(
     for message in messages:
         if (heard := _heard(message, applied)) is not None:
             said.append(heard)
-        await slices.rest()
+        if slices.over:
+            await slices.rest()
     if any(isinstance(each, (AllocationSaid, RequestRefused)) for each in said):
         # They are written on the way.
         again = None
     book = _Book(await record.begin_hearing(_names(said, asked_as), again))
     reports: list[tuple[str, Report, datetime, bool]] = []
     for each in said:
-        await slices.rest()
+        if slices.over:
+            await slices.rest()
         match each:
             case OrderSaid():
                 reports += _order(book, each, applied, copies=copies)
@@ -107,13 +109,13 @@ async def apply(
 class _Book:
     """The orders that messages are about, as they become."""
 
-    def __init__(self, found: dict[str, tuple[NameKind, KnownOrder]]) -> None:
+    def __init__(self, found: dict[str, tuple[NameKind, HeardOrder]]) -> None:
         self._kinds = {name: kind for name, (kind, _) in found.items()}
         self._first = {name: order.client_order_id for name, (_, order) in found.items()}
         self._orders = {order.client_order_id: order for _, order in found.values()}
-        self.changed: dict[str, KnownOrder] = {}
+        self.changed: dict[str, HeardOrder] = {}
 
-    def order(self, name: str | None) -> KnownOrder | None:
+    def order(self, name: str | None) -> HeardOrder | None:
         """Return the order that a name is about."""
         first = self._first.get(name or "")
         return None if first is None else self._orders[first]
@@ -122,7 +124,7 @@ class _Book:
         """Return what a name names."""
         return self._kinds.get(name)
 
-    def put(self, order: KnownOrder) -> None:
+    def put(self, order: HeardOrder) -> None:
         """Record how an order changed."""
         self._orders[order.client_order_id] = self.changed[order.client_order_id] = order
 
@@ -154,7 +156,9 @@ def _names(said: Sequence[Said], asked_as: dict[int, Asked]) -> set[str]:
     for each in said:
         match each:
             case OrderSaid():
-                names |= {each.name, each.original_name or ""}
+                names.add(each.name)
+                if each.original_name:
+                    names.add(each.original_name)
             case ChangeSaid():
                 names |= {each.request_id, each.original_name}
             case ListSaid():
@@ -187,15 +191,15 @@ def _order(book: _Book, said: OrderSaid, applied: Applied, *, copies: bool) -> l
     return [(name, named(said.report, name), said.time, copy)]
 
 
-def _known(order: KnownOrder, said: OrderSaid, book: _Book) -> KnownOrder:
+def _known(order: HeardOrder, said: OrderSaid, book: _Book) -> HeardOrder:
     if said.standing is None:
         # Asked by name, the broker does not know it; what it once reported on, it cannot have missed.
         absent = order.knowledge is OrderKnowledge.SENT
-        return replace(order, knowledge=OrderKnowledge.ABSENT) if absent else order
+        return order._replace(knowledge=OrderKnowledge.ABSENT) if absent else order
     if isinstance(said.report, Refused):
         if order.knowledge is OrderKnowledge.KNOWN:
             return order
-        return replace(order, knowledge=OrderKnowledge.REFUSED, why=said.report.why)
+        return order._replace(knowledge=OrderKnowledge.REFUSED, why=said.report.why)
     # Its present name is the last that the broker confirmed: a cancel's name is only that of the request.
     kind = book.kind(said.name)
     renamed = (
@@ -203,16 +207,14 @@ def _known(order: KnownOrder, said: OrderSaid, book: _Book) -> KnownOrder:
         or isinstance(said.report, Replaced)
         or (said.report is None and kind is NameKind.REPLACE)
     )
-    # Every report passes here: written out, it costs a third of `replace`.
-    return KnownOrder(
-        intent=order.intent,
-        knowledge=OrderKnowledge.KNOWN,
-        why=order.why,
-        present_name=order.present_name,
-        confirmed_name=said.name if renamed else order.confirmed_name,
-        order_id=said.order_id or order.order_id,
-        told=said.standing,
-        view=order.view,
+    return HeardOrder(
+        order.client_order_id,
+        OrderKnowledge.KNOWN,
+        order.why,
+        order.present_name,
+        said.name if renamed else order.confirmed_name,
+        said.order_id or order.order_id,
+        said.standing,
     )
 
 
@@ -221,7 +223,7 @@ def _change(book: _Book, said: ChangeSaid) -> list[tuple[str, Report, datetime, 
     if order is None:
         return []
     if order.present_name == said.request_id:
-        order = replace(order, present_name=order.confirmed_name)
+        order = order._replace(present_name=order.confirmed_name)
         book.put(order)
     return [(order.client_order_id, named(said.report, order.client_order_id), said.time, False)]
 
@@ -230,12 +232,12 @@ def _list(book: _Book, said: ListSaid, applied: Applied) -> None:
     for name, why in said.refused:
         order = book.order(name)
         if order is not None and order.knowledge is OrderKnowledge.SENT:
-            book.put(replace(order, knowledge=OrderKnowledge.REFUSED, why=why))
+            book.put(order._replace(knowledge=OrderKnowledge.REFUSED, why=why))
             applied.answered.add(name)
     for name in said.taken:
         order = book.order(name)
         if order is not None and order.knowledge is OrderKnowledge.SENT:
-            book.put(replace(order, knowledge=OrderKnowledge.KNOWN))
+            book.put(order._replace(knowledge=OrderKnowledge.KNOWN))
             applied.answered.add(name)
 
 
@@ -254,11 +256,11 @@ async def _refused(
     name = order.client_order_id
     if kind is not NameKind.ORDER:
         if order.present_name == reference:
-            book.put(replace(order, present_name=order.confirmed_name))
+            book.put(order._replace(present_name=order.confirmed_name))
         return [(name, named(ChangeRefused(f"refused:{reference}", reference, said.why), name), now, False)]
     if order.knowledge is OrderKnowledge.KNOWN:
         return []
-    book.put(replace(order, knowledge=OrderKnowledge.REFUSED, why=said.why))
+    book.put(order._replace(knowledge=OrderKnowledge.REFUSED, why=said.why))
     applied.answered.add(name)
     return [(name, named(Refused(f"rejected:{said.number}", said.why), name), now, False)]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from asyncpg import Connection as Driver
 from asyncpg import Record as Row
@@ -47,7 +48,7 @@ class NameKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownOrder:
-    """An order that we sent, and what the broker said about it last."""
+    """An order that we sent, and what the broker said about it last: its names, and how it stands."""
 
     intent: Intent
     knowledge: OrderKnowledge
@@ -55,13 +56,24 @@ class KnownOrder:
     present_name: str
     confirmed_name: str
     order_id: str = ""
-    told: Standing | None = None
     view: VenueView | None = None
 
     @property
     def client_order_id(self) -> str:
         """Return the name under which it was sent first."""
         return self.intent.client_order_id
+
+
+class HeardOrder(NamedTuple):
+    """What of an order changes when the broker speaks of it; `told`: how it stands then, None if that is not said."""
+
+    client_order_id: str
+    knowledge: OrderKnowledge
+    why: str
+    present_name: str
+    confirmed_name: str
+    order_id: str
+    told: Standing | None = None
 
 
 def view_of(client_order_id: str, standing: Standing) -> VenueView:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from services.execution.app.venue_port import InstructionView
 from services.execution.domain.order import ChangeRefused, OrderState, Report
@@ -12,8 +13,7 @@ from services.execution.venues.fix44.words import ORD_STATUSES
 _OPEN = frozenset("01679ABE")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How an order stands, as an execution report says beside what happened. `fees` None where it says no sum."""
 
     state: OrderState
@@ -29,8 +29,7 @@ class Standing:
         return ORD_STATUSES[self.state] in _OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSaid:
+class OrderSaid(NamedTuple):
     """An ExecutionReport <8>.
 
     `report` is None where it only tells how the order stands, and where it refuses a name that is taken. `standing` is

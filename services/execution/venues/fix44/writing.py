@@ -4,18 +4,20 @@ What is sent and what was said are written here and in the session's journal tog
 is impossible: most of it in the very statement that moves the session's numbers.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
-from services.execution.app.report_text import report_text
+from services.execution.app.report_text import report_json
 from services.execution.app.venue_port import AllocationInstruction, InstructionState, InstructionView, Intent
 from services.execution.domain.order import Report
 from services.execution.fix.postgres_unit import Part, PostgresUnit
-from services.execution.venues.fix44.record import KnownOrder, NameKind, known_order
+from services.execution.venues.fix44.record import HeardOrder, NameKind, OrderKnowledge
 from services.kernel.ids import VenueId
 from services.runtime.arrays import plain_array, text_array
 from services.runtime.slices import Slices
+
+_KINDS = {each.value: each for each in NameKind}
+_KNOWLEDGE = {each.value: each for each in OrderKnowledge}
 
 # An order that is known to be absent is sent again, under the same name.
 _ADD_SENT = """
@@ -72,7 +74,7 @@ _LOOK = """
         SELECT venue_id, name, kind, client_order_id FROM execution.fix_name
         WHERE venue_id = $1 AND name = ANY($2::text::text[])
     )
-    SELECT inbox.position AS stream_end, named.name, named.kind, ordered.*
+    SELECT inbox.position, named.name, named.kind, client_order_id, state, why, present_name, confirmed_name, order_id
     FROM inbox LEFT JOIN (named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)) ON true
 """
 _GLANCE = _LOOK.format(lock="")
@@ -194,7 +196,7 @@ class Writing:
 
     async def begin_hearing(
         self, names: Collection[str], again: Callable[[], Awaitable[None]] | None = None
-    ) -> dict[str, tuple[NameKind, KnownOrder]]:
+    ) -> dict[str, tuple[NameKind, HeardOrder]]:
         """Return what names are about, as of an end of the stream that is still its end when `heard` is written.
 
         Args:
@@ -209,13 +211,17 @@ class Writing:
         if not found:
             await driver.execute(_OPEN_INBOX, self._venue_id)
             found = await driver.fetch(look, self._venue_id, wanted)
-        self._stream_end = found[0]["stream_end"]
-        named = [row for row in found if row["name"] is not None]
-        self._names = {row["client_order_id"]: row["present_name"] for row in named}
-        return {row["name"]: (NameKind(row["kind"]), known_order(row)) for row in named}
+        self._stream_end = found[0]["position"]
+        named = {}
+        for _, name, kind, client_order_id, state, *parts in found:
+            if name is not None:
+                order = HeardOrder(client_order_id, _KNOWLEDGE[state], *parts)
+                named[name] = (_KINDS[kind], order)
+                self._names[client_order_id] = order.present_name
+        return named
 
     async def heard(
-        self, reports: Iterable[tuple[str, Report, datetime, bool]], orders: Collection[KnownOrder]
+        self, reports: Iterable[tuple[str, Report, datetime, bool]], orders: Collection[HeardOrder]
     ) -> None:
         """Add what was said to the stream, each report once, and record how orders stand; after `begin_hearing`.
 
@@ -229,10 +235,11 @@ class Writing:
             return
         kinds, contents, slices = [], [], Slices()
         for _, report, _, _ in said:
-            kind, content = report_text(report)
+            kind, content = report_json(report)
             kinds.append(kind)
-            contents.append(json.dumps(content))
-            await slices.rest()
+            contents.append(content)
+            if slices.over:
+                await slices.rest()
         told = [each.told for each in orders]
         await self._unit.beside(
             _HEARD,
