@@ -51,8 +51,13 @@ def rfc3339(instant: datetime) -> str:
     """
     if instant.tzinfo is None:
         raise ValueError(f"an instant needs a time zone, was {instant.isoformat()}")
-    inside = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    return inside.replace(tzinfo=None).isoformat() + "Z"
+    return _utc_text(instant) if instant.tzinfo is UTC else _utc_text(instant.astimezone(UTC))
+
+
+# What happens together says the same time. In UTC equal instants have equal texts, which elsewhere `fold` may prevent.
+@lru_cache(maxsize=1_024)
+def _utc_text(instant: datetime) -> str:
+    return instant.replace(tzinfo=None).isoformat() + "Z"
 
 
 def _written(value: JsonValue) -> str:
@@ -92,7 +97,17 @@ def _written(value: JsonValue) -> str:
 def _object(value: Mapping[str, JsonValue]) -> str:
     keys = tuple(value)
     shape = _shape(keys) if len(keys) <= _SHAPE_KEYS_MAX else _shaped(keys)
-    return f"{{{','.join([before + _written(value[key]) for key, before in shape])}}}"
+    texts = []
+    for key, before in shape:
+        each = value[key]
+        # As in `_written`; a call for each of them would take as long as writing it.
+        if type(each) is str:
+            texts.append(before + encode_basestring(each))
+        elif type(each) is Decimal:
+            texts.append(f'{before}"{plain(each)}"')
+        else:
+            texts.append(before + _written(each))
+    return f"{{{','.join(texts)}}}"
 
 
 def _shaped(keys: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -114,9 +114,11 @@ def plain(value: Decimal) -> str:
     Raises:
         ValueError: `value` is not finite, or its exponent exceeds 99 either way.
     """
+    text = str(value)
+    if text.isdigit() and len(text) <= EXPONENT_MAX:
+        return text
     if not value.is_finite():
         raise ValueError(f"must be a finite number, was {value}")
-    text = str(value)
     if len(text) <= EXPONENT_MAX and "E" not in text:
         # Written plainly by Python itself, as nearly every number is: only zeros at the end may go.
         short = text.rstrip("0").rstrip(".") if "." in text else text

@@ -40,9 +40,6 @@ def derived_id(prefix: str, *parts: str) -> str:
     """
     if not prefix or not parts:
         raise ValueError("a derived id needs a prefix and at least one part")
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
+    encoded = [part.encode() for part in parts]
+    digest = hashlib.sha256(b"".join([len(data).to_bytes(8, "big") + data for data in encoded]))
     return f"{prefix}-{digest.hexdigest()[:_DIGITS]}"

@@ -28,7 +28,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
 from services.runtime.deadlines import DeadlinePassed
 from services.runtime.drivers import Drivers, NoConnection
-from services.runtime.outbox.table import BETWEEN, append_to, outbox_table
+from services.runtime.outbox.table import BETWEEN, append_to, new_event_ids, outbox_table
 from services.runtime.questions import Question, answered
 from services.runtime.requests import request_answer_table
 from services.runtime.settings import ServiceSettings
@@ -106,6 +106,7 @@ class Transaction:
                 raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
         self.emitted = True
         return {
+            "event_ids": new_event_ids(len(events)),
             "kinds": BETWEEN.join([event.kind for event in events]),
             "bodies": BETWEEN.join([body.decode() for body in bodies]),
             "subjects": BETWEEN.join([canonical_json(event.subjects).decode() for event in events]),

@@ -1,6 +1,6 @@
 """Every event reaches audit once, in order, however often either side fails."""
 
-from uuid import uuid4
+from uuid import RFC_4122, UUID, uuid4
 
 import grpc
 import pytest
@@ -17,6 +17,7 @@ from services.runtime.client import connect
 from services.runtime.database import Database
 from services.runtime.interceptors.errors import STATUS_METADATA, status_of
 from services.runtime.outbox import relay
+from services.runtime.outbox.table import new_event_ids
 from services.runtime.workers import Workers
 from tests.runtime.counter.running import add, until
 from tests.runtime.counter.tables import outbox
@@ -125,6 +126,14 @@ async def unshipped(database):
     async with database.read() as connection:
         found = await connection.execute(select(outbox.c.event_id).where(outbox.c.shipped_time.is_(None)))
         return len(found.all())
+
+
+def test_ids_of_events_are_random_uuids():
+    ids = [UUID(each) for each in new_event_ids(2_000).strip("{}").split(",")]
+
+    assert len(set(ids)) == 2_000
+    assert {(each.version, each.variant) for each in ids} == {(4, RFC_4122)}
+    assert new_event_ids(0) == "{}"
 
 
 async def test_an_event_arrives_as_it_was_written(database, peer, ship):
