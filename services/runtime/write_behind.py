@@ -1,12 +1,13 @@
 """The statements of one transaction, written behind: whoever writes goes on while PostgreSQL works.
 
 A large change is some statements one after the other, each of thousands of values that take as long to gather as
-PostgreSQL takes to write them. So a write is sent and its answer awaited only by the next statement: half of the time
-both work. Order and meaning stay: a read sees every write before it, and an error of a write is raised by what follows,
-at the latest by `settled`, which must be awaited before the transaction ends.
+PostgreSQL takes to write them. So a write waits in a line of a few that are done one after the other, and whoever wrote
+goes on: both work. Order and meaning stay: a read sees every write before it, and an error of a write is raised by what
+follows, at the latest by `settled`, which must be awaited before the transaction ends; nothing behind it is written.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -15,6 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Parameters by name; several of them execute a statement for each.
 Values: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Answered: TypeAlias = Callable[[CursorResult[Any]], None]
+
+# Writes that wait, each some hundred kilobytes: whoever has more to write waits for the first of them.
+WAITING_MAX = 16
+# Of the event loop: one hears the answer that has come, the next wakes who waited for it, who hands over what is next.
+TURNS = 3
 
 
 class WriteBehind:
@@ -23,51 +30,58 @@ class WriteBehind:
     def __init__(self, connection: AsyncConnection) -> None:
         """Begin with nothing under way."""
         self._connection = connection
-        self._under_way: asyncio.Task[None] | None = None
+        self._waiting: deque[tuple[Executable, Values, Answered | None]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
 
     async def execute(self, statement: Executable, values: Values | None = None) -> CursorResult[Any]:
         """Execute `statement` after all before it, and return what it answers."""
         await self.settled()
         return await self._connection.execute(statement, values)
 
-    async def send(
-        self,
-        statement: Executable,
-        values: Values,
-        answered: Callable[[CursorResult[Any]], None] | None = None,
-    ) -> None:
-        """Execute `statement` after all before it, and return as soon as it is on its way.
+    async def send(self, statement: Executable, values: Values, answered: Answered | None = None) -> None:
+        """Execute `statement` after all before it, and return as soon as it is on its way or in line.
 
         Args:
             statement: What writes.
             values: Its parameters.
             answered: Looks at the answer, and raises if it is not as it must be.
         """
-        await self.settled()
-        self._under_way = asyncio.create_task(self._execute(statement, values, answered))
-        # The task's first step hands the statement to the connection.
-        await asyncio.sleep(0)
+        while len(self._waiting) >= WAITING_MAX:
+            self._room.clear()
+            await self._room.wait()
+        if self._writing is not None and self._writing.done():
+            await self.settled()
+        self._waiting.append((statement, values, answered))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def settled(self) -> None:
-        """Wait for the answer to what was sent last. Raises whatever that raised."""
-        if self._under_way is not None:
-            under_way, self._under_way = self._under_way, None
-            await under_way
+        """Wait for the answers to all that was sent. Raises what the first of them that failed raised."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
 
     async def abandoned(self) -> None:
         """Wait until nothing is under way, when the transaction will be rolled back whatever came of it."""
-        if self._under_way is not None:
-            under_way, self._under_way = self._under_way, None
-            await asyncio.wait([under_way])
-            if not under_way.cancelled():
-                under_way.exception()
+        self._waiting.clear()
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await asyncio.wait([writing])
+            if not writing.cancelled():
+                writing.exception()
 
-    async def _execute(
-        self,
-        statement: Executable,
-        values: Values,
-        answered: Callable[[CursorResult[Any]], None] | None,
-    ) -> None:
-        answer = await self._connection.execute(statement, values)
-        if answered is not None:
-            answered(answer)
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                statement, values, answered = self._waiting.popleft()
+                self._room.set()
+                answer = await self._connection.execute(statement, values)
+                if answered is not None:
+                    answered(answer)
+        finally:
+            # After one that failed, nothing behind it counts.
+            self._waiting.clear()
+            self._room.set()

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.runtime.database import Database
-from services.runtime.write_behind import WriteBehind
+from services.runtime.write_behind import WAITING_MAX, WriteBehind
 
 TABLE = text("CREATE TEMP TABLE said (place serial, word text PRIMARY KEY) ON COMMIT DROP")
 SAY = text("INSERT INTO said (word) VALUES (:word)")
@@ -63,4 +63,34 @@ async def test_what_is_abandoned_is_over_and_raises_nothing(behind):
     await behind.send(SAY, {"word": "one"})
 
     await behind.abandoned()
+    await behind.settled()
+
+
+async def test_many_more_than_may_wait_are_all_written_in_their_order(behind):
+    words = [f"{number:03}" for number in range(4 * WAITING_MAX)]
+    for word in words:
+        await behind.send(SAY, {"word": word})
+
+    assert list((await behind.execute(SAID)).scalars()) == words
+
+
+@pytest.mark.parametrize("behind_it", [0, 1, WAITING_MAX, 3 * WAITING_MAX])
+async def test_nothing_behind_an_error_is_written(database, behind_it):
+    async with database.begin() as transaction:
+        behind = WriteBehind(transaction.connection)
+        await behind.execute(TABLE)
+        await behind.send(SAY, {"word": "one"})
+        await behind.settled()
+        async with transaction.connection.begin_nested() as savepoint:
+            with pytest.raises(IntegrityError):
+                await say(behind, "one", *(f"{number}" for number in range(behind_it)))
+            await savepoint.rollback()
+        await say(behind, "two")
+
+        assert list((await behind.execute(SAID)).scalars()) == ["one", "two"]
+
+
+async def say(behind, *words):
+    for word in words:
+        await behind.send(SAY, {"word": word})
     await behind.settled()
