@@ -23,6 +23,7 @@ from services.execution.app.records import (
 )
 from services.execution.app.references import references
 from services.execution.domain.allocation import Allocation, Part, carries
+from services.execution.domain.changed import changed
 from services.execution.domain.currencies import price_in
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.settlement import settlement_date
@@ -50,11 +51,12 @@ class Changes:
         self._halts: dict[Scope, Halt] | None = None
         self._replaced: dict[AllocationId, AllocationRecord] = {}
         self._before: dict[BlockId, Sequence[Part]] = {}
+        self._settling: dict[tuple[date, str], date] = {}
 
     async def orders(self, order_ids: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders as this transaction has left them so far."""
         wanted = set(order_ids)
-        missing = wanted - self._orders.keys()
+        missing = [order_id for order_id in wanted if order_id not in self._orders]
         if missing:
             self.know((await self.ledger.orders(missing)).values())
         return {order_id: self._orders[order_id] for order_id in wanted}
@@ -139,9 +141,9 @@ class Changes:
     async def finish(self, trace: Trace) -> None:
         """Write down what changed, then what follows: buys whose money came, or never will."""
         await self._save(self._changed.values())
-        changed = {order.plan_id for order in self._changed.values()}
+        plan_ids = {order.plan_id for order in self._changed.values()}
         following: list[OrderRecord] = []
-        short_plans = await self.ledger.short_plans(changed)
+        short_plans = await self.ledger.short_plans(plan_ids)
         prices = await references(
             self.ledger, {(each.instrument_id, each.terms.currency) for short in short_plans for each in short.waiting}
         )
@@ -217,14 +219,22 @@ class Changes:
             amount=each.gross_amount,
             fees=each.fee,
             trade_date=each.trade_date,
-            settlement_date=settlement_date(each.trade_date, self._exchange, record.block.terms.currency),
+            settlement_date=self._settles(each.trade_date, record.block.terms.currency),
             create_time=self.now,
             revision=revision,
             replaces=None if before is None else before.allocation_id,
             traded=each.traded,
         )
 
+    def _settles(self, trade_date: date, currency: str) -> date:
+        """Return when trades of a day settle: looked up once for all accounts that have some."""
+        found = self._settling.get((trade_date, currency))
+        if found is None:
+            found = settlement_date(trade_date, self._exchange, currency)
+            self._settling[trade_date, currency] = found
+        return found
+
 
 def _priced(order: OrderRecord, reference: ReferencePrice | None) -> OrderRecord:
     """Return a closed order with the price its unfilled rest is reckoned at; without one, the rest cost nothing."""
-    return replace(order, final_price=order.decision_price if reference is None else reference.price)
+    return changed(order, final_price=order.decision_price if reference is None else reference.price)

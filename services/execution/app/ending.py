@@ -1,13 +1,13 @@
 """What it means for a block and for its orders that the block is over, wherever it was filled."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from services.execution.app.events import block_event
 from services.execution.app.records import BlockRecord, OrderRecord
 from services.execution.domain.allocation import Allocation
+from services.execution.domain.changed import changed
 from services.execution.domain.order import VenueOrder
 from services.kernel.events import Event
 
@@ -33,7 +33,7 @@ def ended_part(
 ) -> OrderRecord:
     """Return an order after one of its blocks is finished, in which it asked for `asked` and got `got`."""
     quantity = sum((each.quantity for each in got), ZERO)
-    return replace(
+    return changed(
         order,
         ended=order.ended + asked,
         settling_amount=ZERO,

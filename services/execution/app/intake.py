@@ -4,7 +4,7 @@ The signature is checked before anything in the plan is believed. All intakes ta
 submissions of one plan make one set of orders, and the limits of a day cannot be passed by coming all at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -98,11 +98,13 @@ class Intake:
         async with self.begin() as ledger:
             await ledger.lock()
             known = await ledger.plans({plan.plan_id for plan in plans})
-            situation = await self._situation(ledger, plans, in_force, verdicts, now)
+            adds = [{} if each.plan is None else usage_of(each.plan, self.venue_id) for each in submissions]
+            keys = {key for each, refusal in zip(adds, signed, strict=True) if refusal is None for key in each}
+            situation = await self._situation(ledger, plans, keys, in_force, verdicts, now)
             taking = _Taking(self, situation, known)
             results = [
-                taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each)
-                for each, refusal in zip(submissions, signed, strict=True)
+                taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each, used)
+                for each, refusal, used in zip(submissions, signed, adds, strict=True)
             ]
             await self._write(ledger, taking, now)
         return results
@@ -120,11 +122,11 @@ class Intake:
         self,
         ledger: Ledger,
         plans: Sequence[Plan],
+        keys: Collection[LimitKey],
         in_force: frozenset[PolicyHash],
         verdicts: Mapping[AccountId, PolicyVerdict],
         now: datetime,
     ) -> Situation:
-        keys = {key for plan in plans for key in usage_of(plan, self.venue_id)}
         today = self.hours.exchange.date_at(now)
         return Situation(
             now=now,
@@ -173,10 +175,11 @@ class _Taking:
 
     def __init__(self, intake: Intake, situation: Situation, known: Mapping[PlanId, KnownPlan]) -> None:
         self._intake = intake
-        self._situation = situation
         self._known = dict(known)
         self._usage = dict(situation.usage)
         self._open = set(situation.open_instruments)
+        # Grows with each plan that is taken: the next is checked against what there is then.
+        self._situation = replace(situation, usage=self._usage, open_instruments=self._open)
         self.plans: list[PlanRecord] = []
         self.orders: list[OrderRecord] = []
         self.used: dict[LimitKey, Usage] = {}
@@ -187,8 +190,8 @@ class _Taking:
         self.unbelieved.append((submission, refusal))
         return Result("", Status.REFUSED, (refusal,))
 
-    def take(self, submission: Submission) -> Result:
-        """Take or refuse one plan."""
+    def take(self, submission: Submission, adds: Mapping[LimitKey, Usage]) -> Result:
+        """Take or refuse one plan, which adds so much to the day's counts."""
         plan = submission.plan
         if plan is None:
             raise ValueError("a submission without a plan is refused before")
@@ -196,8 +199,7 @@ class _Taking:
         known = self._known.get(plan.plan_id)
         if known is not None:
             return _known_result(known, payload_hash)
-        situation = replace(self._situation, usage=self._usage, open_instruments=frozenset(self._open))
-        refusals = check_plan(plan, situation)
+        refusals = check_plan(plan, self._situation, adds)
         record = PlanRecord(
             plan=plan,
             payload=submission.payload,
@@ -211,11 +213,11 @@ class _Taking:
         self.plans.append(record)
         if refusals:
             return Result(plan.plan_id, Status.REFUSED, refusals)
-        for key, adds in usage_of(plan, self._intake.venue_id).items():
-            self._usage[key] = self._usage.get(key, Usage()).plus(adds)
-            self.used[key] = self.used.get(key, Usage()).plus(adds)
+        for key, more in adds.items():
+            self._usage[key] = more.plus(self._usage.get(key))
+            self.used[key] = more.plus(self.used.get(key))
         self._open.update((plan.account_id, trade.instrument_id) for trade in plan.trades)
-        self.orders.extend(_orders(record, self._intake, situation))
+        self.orders.extend(_orders(record, self._intake, self._situation))
         return Result(plan.plan_id, Status.ACCEPTED)
 
 

@@ -47,8 +47,10 @@ class Usage:
         """Return the lesser of what was bought and what was sold: what only changed its shape (form N-1A, item 13)."""
         return min(self.amount - self.sold, self.sold)
 
-    def plus(self, other: "Usage") -> "Usage":
-        """Return both together."""
+    def plus(self, other: "Usage | None") -> "Usage":
+        """Return both together; None is nothing."""
+        if other is None:
+            return self
         return Usage(self.orders + other.orders, self.amount + other.amount, self.sold + other.sold)
 
 

@@ -5,7 +5,7 @@ Execution does not trust decision: it checks every plan against its own prices, 
 value and the limit, so that one look tells what to fix. There is no way around these checks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -70,16 +70,19 @@ class Situation:
     in_force: frozenset[PolicyHash]
     paused: Mapping[AccountId, str]
     outdated: Mapping[AccountId, str]
-    open_instruments: frozenset[tuple[AccountId, InstrumentId]]
+    open_instruments: Collection[tuple[AccountId, InstrumentId]]
     venue_id: VenueId
     broken: frozenset[tuple[AccountId, InstrumentId | None]] = frozenset()
     unpaid: Mapping[AccountId, Mapping[InstrumentId, Unpaid]] = field(default_factory=dict)
     trades_currencies: bool = True
 
 
-def check_plan(plan: Plan, situation: Situation) -> tuple[Refusal, ...]:
-    """Return everything that forbids `plan`, in the order of its trades; empty when it may be taken."""
-    return tuple(_refusals(plan, situation))
+def check_plan(plan: Plan, situation: Situation, adds: Mapping[LimitKey, Usage] | None = None) -> tuple[Refusal, ...]:
+    """Return everything that forbids `plan`, in the order of its trades; empty when it may be taken.
+
+    `adds` is what `usage_of` says of the plan, where it is known already.
+    """
+    return tuple(_refusals(plan, situation, usage_of(plan, situation.venue_id) if adds is None else adds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def _authority(asking: Plan | Leaving, situation: Situation) -> Iterator[Refusal
         yield Refusal(Reason.PLAN_POLICY_NOT_IN_FORCE, situation.outdated[asking.account_id])
 
 
-def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
+def _refusals(plan: Plan, situation: Situation, adds: Mapping[LimitKey, Usage]) -> Iterator[Refusal]:
     limits = situation.limits
     yield from _authority(plan, situation)
     if not 1 <= len(plan.trades) <= limits.trades_per_plan_max:
@@ -174,7 +177,7 @@ def _refusals(plan: Plan, situation: Situation) -> Iterator[Refusal]:
             description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
             yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
         yield from _halted(leaving, situation)
-    yield from _day_limits(plan, situation)
+    yield from _day_limits(adds, situation)
     yield from _cash(plan)
 
 
@@ -313,10 +316,9 @@ def _not_paid(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusa
     yield Refusal(Reason.PROCEEDS_UNSETTLED, description, trade.instrument_id)
 
 
-def _day_limits(plan: Plan, situation: Situation) -> Iterator[Refusal]:
-    for key, adds in sorted(usage_of(plan, situation.venue_id).items()):
-        limit = situation.limits.days[key.kind]
-        day = situation.usage.get(key, Usage()).plus(adds)
+def _day_limits(adds: Mapping[LimitKey, Usage], situation: Situation) -> Iterator[Refusal]:
+    for key in sorted(adds):
+        limit, day = situation.limits.days[key.kind], adds[key].plus(situation.usage.get(key))
         what = f"{key.kind} {key.subject_id}".strip()
         if day.orders > limit.orders_max:
             description = f"orders of a day for {what} must be at most {limit.orders_max}, would be {day.orders}"

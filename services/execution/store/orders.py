@@ -1,7 +1,6 @@
 """Accounts' orders."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.execution.app.ports import OrderFilter, PlacedPiece, Readiness, ShortPlan
 from services.execution.app.records import LifeState, OrderRecord
+from services.execution.domain.changed import changed
 from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.domain.words import Side
@@ -280,8 +280,8 @@ class Orders:
 
     async def changed_orders(self, which: OrderFilter, since: datetime, after: str, limit: int) -> list[OrderRecord]:
         """Return orders that changed at `since` or later, after an id, by id."""
-        changed = (account_order.c.update_time >= since) & (account_order.c.order_id > after)
-        return await self._select(_chosen(changed & _which(which), limited=True), {"limit": limit})
+        later = (account_order.c.update_time >= since) & (account_order.c.order_id > after)
+        return await self._select(_chosen(later & _which(which), limited=True), {"limit": limit})
 
     async def closed_orders(self, run_id: RunId | None, after: OrderId, limit: int) -> list[OrderRecord]:
         """Return orders that are over after an id, by id."""
@@ -328,7 +328,8 @@ class Orders:
             if was is None:
                 self._remembered.forget_order(each.order_id)
             else:
-                placed.append(replace(was, placed=was.placed + each.quantity, block_id=each.block_id, update_time=now))
+                quantity = was.placed + each.quantity
+                placed.append(changed(was, placed=quantity, block_id=each.block_id, update_time=now))
         await self._writing(placed)
 
     async def _this_version(self) -> int:
