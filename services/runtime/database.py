@@ -43,6 +43,8 @@ CONNECTION_AGE_S_MAX = 1800
 APART_MAX = 8
 # Connections for questions, each of which takes a fraction of a millisecond.
 ASKING_MAX = 4
+# Connections of who reads long lists by their keys.
+READING_MAX = 8
 # What is written apart is a handful of statements that name their rows. Each is planned once, by indexes alone: a plan
 # made while tables are young would otherwise read them from end to end, and still do so when they have grown.
 PLANNED_ONCE = {
@@ -53,6 +55,8 @@ PLANNED_ONCE = {
     "enable_material": "off",
     "jit": "off",
 }
+# The same for what reads lists in the order of an index: the first rows are wanted, and no sorting of all.
+READ_IN_ORDER = PLANNED_ONCE | {"enable_sort": "off", "default_transaction_read_only": "on"}
 
 _QUERY_CANCELED = "57014"
 # Serialization failure and deadlock: nothing was done, and doing it again helps.
@@ -150,6 +154,7 @@ class Database:
         # Connections of their own: what must go on while calls have used up the pool.
         self._apart = self._drivers(APART_MAX, PLANNED_ONCE)
         self._asking = self._drivers(ASKING_MAX, {"default_transaction_read_only": "on"})
+        self._reading = self._drivers(READING_MAX, READ_IN_ORDER)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -246,6 +251,28 @@ class Database:
                     raise DatabaseUnreachable("the database does not answer") from error
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Driver]:
+        """Hold a connection of the driver's own for statements that each read by themselves, or that of the call.
+
+        They name their rows, or want the first in the order of an index; their plans are `READ_IN_ORDER`. A third of
+        the time of `glance`.
+
+        Raises:
+            DatabaseUnreachable: The database does not answer, or no connection became free in time.
+            DeadlinePassed: A statement ran longer than the call may take.
+        """
+        joined = self._joined()
+        with _database_errors():
+            if joined is not None:
+                yield await driver_of(joined.connection)
+                return
+            async with self._reading.taken() as driver:
+                try:
+                    yield driver
+                except OSError as error:
+                    raise DatabaseUnreachable("the database does not answer") from error
+
+    @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection outside the pool, that commits each statement by itself.
 
@@ -267,6 +294,7 @@ class Database:
         await self._engine.dispose()
         await self._apart.close()
         await self._asking.close()
+        await self._reading.close()
 
     @property
     def connections_in_use(self) -> int:

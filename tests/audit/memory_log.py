@@ -3,7 +3,9 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from services.audit.domain.entry import EntryInvalid
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
+from services.audit.domain.reading import read_entries
 from services.audit.domain.sequencing import EventsRecorded, Head, Known
 from services.audit.domain.tiles import RightEdge
 
@@ -63,8 +65,20 @@ class MemoryLog:
         full = b"".join(entry.leaf for entry in leaves) if len(leaves) == 256 else None
         return await self.checkpoint(size), full
 
-    async def bodies_of_each(self, wanted, *, stop, limit):
-        return [await self.bodies(each, start=0, stop=stop, limit=limit) for each in wanted]
+    async def matching(self, wanted, *, start, stop, limit, descending=False):
+        bodies = await self.bodies(wanted, start=start, stop=stop, limit=limit, descending=descending)
+        try:
+            return read_entries(bodies)
+        except EntryInvalid as error:
+            raise LogRootMismatch("a stored entry is not as the log writes it") from error
+
+    async def sized_matching(self, wanted, *, start, limit, descending=False):
+        size = max(self.checkpoints, default=None)
+        found = await self.matching(wanted, start=start, stop=size or 0, limit=limit, descending=descending)
+        return size, found
+
+    async def matching_each(self, wanted, *, stop, limit):
+        return [await self.matching(each, start=0, stop=stop, limit=limit) for each in wanted]
 
     async def size_at(self, instant):
         return max((size for size, each in self.checkpoints.items() if each.sign_time <= instant), default=None)

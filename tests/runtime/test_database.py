@@ -27,6 +27,9 @@ async def database(counter_settings):
     await database.close()
 
 
+NAMES = f"select name from {counter.schema}.{counter.name}"
+
+
 def insert(name, total=1):
     return counter.insert().values(name=name, total=total)
 
@@ -53,6 +56,18 @@ async def test_each_statement_of_a_glance_sees_what_was_committed_before_it(data
     assert (before, after) == ([], ["a"])
 
 
+async def test_who_reads_sees_what_was_committed_before_each_statement_and_changes_nothing(database):
+    async with database.reading() as driver:
+        before = await driver.fetch(NAMES)
+        async with database.begin() as transaction:
+            await transaction.connection.execute(insert("a"))
+        after = await driver.fetchval(NAMES)
+        with pytest.raises(PostgresError, match="read-only transaction"):
+            await driver.execute(f"delete from {counter.schema}.{counter.name}")
+
+    assert (before, after) == ([], "a")
+
+
 async def test_a_transaction_within_a_call_joins_the_calls(database):
     call = Call(Method("/a.B/C", None, pb.AddRequest, pb.AddResponse), None, None)
 
@@ -68,6 +83,8 @@ async def test_a_transaction_within_a_call_joins_the_calls(database):
                 assert await names(database) == ["a"]
                 async with database.glance() as connection:
                     assert list((await connection.execute(select(counter.c.name))).scalars()) == ["a"]
+                async with database.reading() as driver:
+                    assert await driver.fetchval(NAMES) == "a"
                 assert inner is outer
             call.transaction = None
             raise Stopped
@@ -125,11 +142,11 @@ async def test_a_question_is_in_the_trace_of_whoever_asks(database):
     assert {each.parent.span_id for each in (asked, failed)} == {outer.context.span_id}
 
 
-@pytest.mark.parametrize("kind", ["glance", "read", "apart"])
+@pytest.mark.parametrize("kind", ["glance", "read", "apart", "reading"])
 async def test_a_connection_that_ended_while_the_driver_spoke_is_replaced(database, kind):
     async def asked(*, killed=False):
         async with getattr(database, kind)() as connection:
-            driver = connection if kind == "apart" else await driver_of(connection)
+            driver = connection if kind in ("apart", "reading") else await driver_of(connection)
             if killed:
                 await driver.execute("select pg_terminate_backend(pg_backend_pid())")
             return await driver.fetchval("select 1")
@@ -209,7 +226,7 @@ async def test_a_database_that_is_not_there_is_unreachable(counter_settings, add
     secret = type(counter_settings.database_url)
     database = Database(counter_settings.model_copy(update={"database_url": secret(f"postgresql://a:b@{address}/c")}))
 
-    for open_one in (database.begin, database.read, database.dedicated):
+    for open_one in (database.begin, database.read, database.reading, database.dedicated):
         with pytest.raises(DatabaseUnreachable):
             async with open_one():
                 pass

@@ -8,7 +8,7 @@ from services.audit.app.ports import LogReader
 from services.audit.app.sequencer import Appended, Sequencer
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, Event
+from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, EntryInvalid, Event, body_index, parse_entry
 from services.audit.domain.errors import EntryDisposed, EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import (
@@ -18,12 +18,22 @@ from services.audit.domain.merkle import (
     consistency_spans,
     inclusion_spans,
     leaf_hash,
+    peaks_of,
+    root_over,
     span_root,
     verify_consistency,
     verify_inclusion,
 )
-from services.audit.domain.reading import read_entry
-from services.audit.domain.tiles import TILE_WIDTH, TileCache, TileId, TileNodes, TileRange, tile_range, tiles_for
+from services.audit.domain.tiles import (
+    TILE_WIDTH,
+    TileCache,
+    TileId,
+    TileNodes,
+    TileRange,
+    tile_range,
+    tiles_for,
+    tiles_with,
+)
 from services.kernel.errors import Invalid, Violations
 
 # Entries are read from storage in steps, so that a page of large entries does not fill the memory.
@@ -180,24 +190,30 @@ class AuditApp:
         Raises:
             TreeSizeUnknown: Nobody has written to the log yet.
         """
-        size = (await self._newest()).size if tree_size is None else tree_size
-        start, stop = (0, size if cursor is None else cursor) if descending else (cursor or 0, size)
+        step = min(_STEP_ENTRIES, limit)
+        if tree_size is None and not (descending and cursor is not None):
+            start = cursor or 0
+            grown, found = await self._log.sized_matching(wanted, start=start, limit=step, descending=descending)
+            size = stop = _known(grown)
+        else:
+            size = (await self._newest()).size if tree_size is None else tree_size
+            start, stop = (0, size if cursor is None else cursor) if descending else (cursor or 0, size)
+            found = await self._log.matching(wanted, start=start, stop=stop, limit=step, descending=descending)
         entries: list[Entry] = []
         room = _ANSWER_BYTES_MAX
         while True:
-            step = min(_STEP_ENTRIES, limit - len(entries))
-            bodies = await self._log.bodies(wanted, start=start, stop=stop, limit=step, descending=descending)
-            for body in bodies:
-                if entries and room < len(body):
+            for entry in found:
+                if entries and room < len(entry.body):
                     return EntryPage(tuple(entries), size, stop if descending else start)
-                entry = _parsed(body)
                 entries.append(entry)
-                room -= len(body)
+                room -= len(entry.body)
                 start, stop = (start, entry.index) if descending else (entry.index + 1, stop)
-            if len(bodies) < step or start >= stop:
+            if len(found) < step or start >= stop:
                 return EntryPage(tuple(entries), size, None)
             if len(entries) == limit:
                 return EntryPage(tuple(entries), size, stop if descending else start)
+            step = min(_STEP_ENTRIES, limit - len(entries))
+            found = await self._log.matching(wanted, start=start, stop=stop, limit=step, descending=descending)
 
     async def tail(
         self, wanted: EntryFilter, *, start: int, follow: bool
@@ -237,12 +253,13 @@ class AuditApp:
         checkpoint = signed.checkpoint
         if index >= checkpoint.size:
             raise EntryNotFound(f"the log of size {checkpoint.size} has no entry {index}", index=index)
-        spans = (Span(index, index + 1), *inclusion_spans(index, checkpoint.size))
+        peaks = [peaks_of(span) for span in (Span(index, index + 1), *inclusion_spans(index, checkpoint.size))]
         # As much of the tile as the log had then, which may be less than it has now.
         width = tile_range(tile, checkpoint.size).width
         held = {TileRange(tile, width): data[: width * HASH_BYTES]} if data and len(data) == _TILE_BYTES else {}
-        nodes = await self._nodes(spans, checkpoint.size, held)
-        leaf, *path = [span_root(nodes, span) for span in spans]
+        wanted = tiles_with([subtree for each in peaks for subtree in each], checkpoint.size)
+        nodes = await self._nodes(wanted, held)
+        leaf, *path = [root_over(nodes, each) for each in peaks]
         self._verified(index, checkpoint, leaf, path)
         return InclusionProof(tuple(path), signed, index, leaf)
 
@@ -253,10 +270,10 @@ class AuditApp:
             LogRootMismatch: What is stored is not what was signed.
         """
         checkpoint = signed.checkpoint
-        indexes = [_parsed(body).index for body in bodies]
+        indexes = [_index_of(body) for body in bodies]
         spans = [inclusion_spans(index, checkpoint.size) for index in indexes]
         every = {span for each in spans for span in each}
-        nodes = await self._nodes(sorted(every), checkpoint.size)
+        nodes = await self._nodes(tiles_for(every, checkpoint.size))
         roots = {span: span_root(nodes, span) for span in every}
         proven = []
         for index, body, each in zip(indexes, bodies, spans, strict=True):
@@ -299,14 +316,12 @@ class AuditApp:
         return (await self.checkpoint()).checkpoint
 
     async def _roots(self, spans: Sequence[Span], checkpoint: Checkpoint) -> list[bytes]:
-        nodes = await self._nodes(spans, checkpoint.size)
+        nodes = await self._nodes(tiles_for(spans, checkpoint.size))
         return [span_root(nodes, span) for span in spans]
 
-    async def _nodes(
-        self, spans: Sequence[Span], size: int, held: Mapping[TileRange, bytes] | None = None
-    ) -> TileNodes:
-        """Return what the roots of `spans` follow from; tiles that are `held` already are not read again."""
-        wanted, held = tiles_for(spans, size), held or {}
+    async def _nodes(self, wanted: Sequence[TileRange], held: Mapping[TileRange, bytes] | None = None) -> TileNodes:
+        """Return the nodes of the tiles `wanted`; those that are `held` already are not read again."""
+        held = held or {}
         known = self._cache.known(wanted)
         missing = [each for each in wanted if each.id not in known and each not in held]
         read = await self._log.tiles(missing) if missing else {}
@@ -334,8 +349,21 @@ def _found(signed: SignedCheckpoint | None, size: int | None) -> SignedCheckpoin
     return signed
 
 
+def _known(size: int | None) -> int:
+    if size is None:
+        raise TreeSizeUnknown("the log has no checkpoint yet")
+    return size
+
+
+def _index_of(body: bytes) -> int:
+    try:
+        return body_index(body)
+    except EntryInvalid as error:
+        raise LogRootMismatch("a stored entry is not as the log writes it") from error
+
+
 def _parsed(body: bytes) -> Entry:
     try:
-        return read_entry(body)
-    except ValueError as error:
+        return parse_entry(body)
+    except EntryInvalid as error:
         raise LogRootMismatch("a stored entry is not as the log writes it") from error

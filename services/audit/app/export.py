@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.audit.app.ports import LogReader
-from services.audit.domain.entry import ACCOUNT, body_index
+from services.audit.domain.entry import ACCOUNT, body_index, parse_entry
 from services.audit.domain.errors import LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.manifest import (
@@ -27,7 +27,6 @@ from services.audit.domain.manifest import (
     Manifest,
 )
 from services.audit.domain.merkle import Span, leaf_hash, span_root
-from services.audit.domain.reading import read_entry
 from services.audit.domain.records import scope_data
 from services.audit.domain.render import csv_header, csv_lines, text_blocks
 from services.audit.domain.signed_note import SigningKey
@@ -128,7 +127,7 @@ class Exporter:
             if Form.TEXT in order.forms:
                 yield TEXT_PATH, files[TEXT_PATH].take(text_blocks(bodies))
             if _account_of(order) is not None:
-                ends = (read_entry(bodies[0]).account_sequence, read_entry(bodies[-1]).account_sequence)
+                ends = (parse_entry(bodies[0]).account_sequence, parse_entry(bodies[-1]).account_sequence)
                 numbers = [numbers[0] if numbers else ends[0], ends[1]]
         yield PROOF_PATH, files[PROOF_PATH].take(await self._proof(tree, (), (), size))
         if tree.root() != signed.checkpoint.root:

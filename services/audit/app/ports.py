@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.audit.domain.checkpoint import SignedCheckpoint
+from services.audit.domain.entry import Entry
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.sequencing import Growth, Head, Known
 from services.audit.domain.tiles import TileId, TileRange
@@ -74,13 +75,39 @@ class LogReader(Protocol):
     async def bodies(
         self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
     ) -> Sequence[bytes]:
-        """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index."""
+        """Return at most `limit` bodies of matching entries from `start` up to but not including `stop`, by index.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
         ...
 
-    async def bodies_of_each(
-        self, wanted: Sequence[EntryFilter], *, stop: int, limit: int
-    ) -> Sequence[Sequence[bytes]]:
-        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one."""
+    async def matching(
+        self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
+    ) -> Sequence[Entry]:
+        """Return at most `limit` matching entries from `start` up to but not including `stop`, by index.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
+        ...
+
+    async def sized_matching(
+        self, wanted: EntryFilter, *, start: int, limit: int, descending: bool = False
+    ) -> tuple[int | None, Sequence[Entry]]:
+        """Return how many entries the log has, None without a checkpoint, and what `matching` does, of one instant.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
+        ...
+
+    async def matching_each(self, wanted: Sequence[EntryFilter], *, stop: int, limit: int) -> Sequence[Sequence[Entry]]:
+        """Return for each filter what `matching` does from the first on; together, it takes as long as for one.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
         ...
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:

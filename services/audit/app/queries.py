@@ -13,7 +13,6 @@ from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.entry import ACCOUNT, Entry
 from services.audit.domain.errors import SubjectUnknown, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
-from services.audit.domain.reading import read_entry
 from services.audit.domain.story import Story, Subject
 from services.kernel.errors import FieldViolation, Invalid
 
@@ -78,10 +77,10 @@ class Queries:
         size = signed.checkpoint.size
         truncated, looked = False, 0
         while wanted := list(story.wanted()):
-            for bodies in await self._log.bodies_of_each(wanted, stop=size, limit=_LOOK_ENTRIES):
-                truncated |= len(bodies) == _LOOK_ENTRIES
-                looked += len(bodies)
-                story.add(map(read_entry, bodies))
+            for found in await self._log.matching_each(wanted, stop=size, limit=_LOOK_ENTRIES):
+                truncated |= len(found) == _LOOK_ENTRIES
+                looked += len(found)
+                story.add(found)
             if looked >= 4 * ANSWER_ENTRIES_MAX:
                 truncated = True
                 break
@@ -106,12 +105,11 @@ class Queries:
         newest: dict[str, Entry] = {}
         stop = signed.checkpoint.size
         while len(newest) < KINDS_MAX:
-            bodies = await self._log.bodies(about, start=0, stop=stop, limit=_LOOK_ENTRIES, descending=True)
-            for body in bodies:
-                entry = read_entry(body)
+            found = await self._log.matching(about, start=0, stop=stop, limit=_LOOK_ENTRIES, descending=True)
+            for entry in found:
                 newest.setdefault(entry.event.kind, entry)
                 stop = entry.index
-            if len(bodies) < _LOOK_ENTRIES:
+            if len(found) < _LOOK_ENTRIES:
                 break
         entries = _fitting([entry for _, entry in sorted(newest.items())])
         return AsOf(entries, tuple(await self._app.proven([entry.body for entry in entries], signed)), signed)
@@ -136,7 +134,7 @@ class Queries:
             return approval
         # A plan is made by the service, in a run that somebody started.
         first = EntryFilter(kind="decision.run.*", subjects={"run": run})
-        started = [read_entry(body) for body in await self._log.bodies(first, start=0, stop=size, limit=1)]
+        started = await self._log.matching(first, start=0, stop=size, limit=1)
         return replace(approval, author=started[0].event.actor) if started else approval
 
     async def accesses(
@@ -171,12 +169,12 @@ class Queries:
         entries: list[Entry] = []
         while True:
             step = min(_LOOK_ENTRIES, limit)
-            bodies = {
-                body
+            of_each = {
+                entry.index: entry
                 for each in filters
-                for body in await self._log.bodies(each, start=0, stop=stop, limit=step, descending=True)
+                for entry in await self._log.matching(each, start=0, stop=stop, limit=step, descending=True)
             }
-            found = sorted(map(read_entry, bodies), key=lambda entry: -entry.index)
+            found = [entry for _, entry in sorted(of_each.items(), reverse=True)]
             # Beyond the first `step`, one filter may have more that another's last ones hide.
             for entry in found[:step]:
                 stop = entry.index

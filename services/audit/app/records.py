@@ -115,10 +115,10 @@ async def read_records(log: LogReader, records: Records) -> None:
     newest = await log.checkpoint()
     size = 0 if newest is None else newest.checkpoint.size
     while records.size < size:
-        bodies = await log.bodies(EntryFilter(kind=RECORDS_KINDS), start=records.size, stop=size, limit=_STEP_ENTRIES)
-        entries = [parse_entry(body) for body in bodies]
+        wanted = EntryFilter(kind=RECORDS_KINDS)
+        entries = await log.matching(wanted, start=records.size, stop=size, limit=_STEP_ENTRIES)
         records.apply(entries, [json.loads(each.event.data) for each in entries])
-        if len(bodies) < _STEP_ENTRIES:
+        if len(entries) < _STEP_ENTRIES:
             records.size = size
 
 
@@ -516,12 +516,11 @@ class RecordsApp:
         newest = await log.checkpoint()
         start, stop = 0, 0 if newest is None else newest.checkpoint.size
         while start < stop:
-            bodies = await log.bodies(wanted, start=start, stop=stop, limit=_STEP_ENTRIES)
-            for body in bodies:
-                entry = parse_entry(body)
+            found = await log.matching(wanted, start=start, stop=stop, limit=_STEP_ENTRIES)
+            for entry in found:
                 start = entry.index + 1
                 yield entry
-            if len(bodies) < _STEP_ENTRIES:
+            if len(found) < _STEP_ENTRIES:
                 return
 
     async def _record(

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from services.audit.app.ports import LogReader
 from services.audit.domain.checkpoint import SignedCheckpoint
-from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import ReportUnknown, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.reports.base import Fact, Report, Row, missing
@@ -166,14 +165,13 @@ class Reporter:
     async def _read(self, log: LogReader, wanted: EntryFilter, size: int, facts: dict[int, Fact]) -> None:
         start = 0
         while start < size:
-            bodies = await log.bodies(wanted, start=start, stop=size, limit=_STEP_ENTRIES)
-            for body in bodies:
-                entry = parse_entry(body)
+            found = await log.matching(wanted, start=start, stop=size, limit=_STEP_ENTRIES)
+            for entry in found:
                 facts[entry.index] = Fact.of(entry)
                 start = entry.index + 1
             if len(facts) > ENTRIES_MAX:
                 violations = Violations()
                 violations.add("end_time", f"the period has more than {ENTRIES_MAX} entries; ask for a shorter one")
                 violations.raise_if_any(Invalid)
-            if len(bodies) < _STEP_ENTRIES:
+            if len(found) < _STEP_ENTRIES:
                 return

@@ -37,12 +37,11 @@ class Span(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Subtree:
+class Subtree(NamedTuple):
     """A perfect subtree: the leaves from `index * 2**height` on, `2**height` of them."""
 
     height: int
-    index: int
+    index: int  # type: ignore[assignment] # a tuple's method, too, which nobody calls here
 
 
 class Nodes(Protocol):
@@ -86,6 +85,16 @@ def parents(nodes: Iterable[bytes]) -> list[bytes]:
         begun.update(left + right)
         hashes.append(begun.digest())
     return hashes
+
+
+def joined_parents(below: bytes) -> bytes:
+    """Return the hashes of the nodes above those whose hashes stand one after the other in `below`, an even number."""
+    copy, hashes = _NODE_BEGUN.copy, []
+    for at in range(0, len(below), 2 * HASH_BYTES):
+        begun = copy()
+        begun.update(below[at : at + 2 * HASH_BYTES])
+        hashes.append(begun.digest())
+    return b"".join(hashes)
 
 
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
@@ -151,10 +160,14 @@ def peaks_of(span: Span) -> tuple[Subtree, ...]:
     Raises:
         ValueError: `span` is no part of any tree: it does not start where a subtree of its width can.
     """
-    width = span.stop - span.start
-    if span.start < 0 or width < 0 or (width and span.start % (1 << (width - 1).bit_length())):
-        raise ValueError(f"leaves {span.start} to {span.stop} are not a subtree")
-    peaks, start = [], span.start
+    start, stop = span
+    width = stop - start
+    if start < 0 or width < 0 or (width and start % (1 << (width - 1).bit_length())):
+        raise ValueError(f"leaves {start} to {stop} are not a subtree")
+    if width and not width & (width - 1):
+        height = width.bit_length() - 1
+        return (Subtree(height, start >> height),)
+    peaks = []
     for height in range(width.bit_length() - 1, -1, -1):
         if width >> height & 1:
             peaks.append(Subtree(height, start >> height))
@@ -164,7 +177,12 @@ def peaks_of(span: Span) -> tuple[Subtree, ...]:
 
 def span_root(nodes: Nodes, span: Span) -> bytes:
     """Return the root of the tree over `span`."""
-    return root_of_peaks([nodes.node(subtree) for subtree in peaks_of(span)])
+    return root_over(nodes, peaks_of(span))
+
+
+def root_over(nodes: Nodes, peaks: Sequence[Subtree]) -> bytes:
+    """Return the root of the tree over perfect subtrees of falling height, left to right."""
+    return nodes.node(peaks[0]) if len(peaks) == 1 else root_of_peaks([nodes.node(subtree) for subtree in peaks])
 
 
 def inclusion_spans(index: int, size: int) -> tuple[Span, ...]:

@@ -1,8 +1,8 @@
-"""Reads stored bodies, quickly.
+"""Reads stored bodies, many at once.
 
 `entry.parse_entry` takes a body apart, makes an event of it as if a producer had told it, and writes it anew to see
-that it is the same. For nearly every body the same is known for a third of that: it is canonical as a whole, has the
-members that the log writes, and each has a value of its kind. The others go the long way.
+that it is the same. For nearly every body the same is known for a quarter of that, over columns: each is canonical as a
+whole, has the members that the log writes, and each of these has a value of its kind. The others go the long way.
 """
 
 import re
@@ -16,8 +16,7 @@ from typing import Any
 import orjson
 
 from services.audit.domain.entry import EVENT_BYTES_MAX, TRACE_PARENT, Entry, Event, parse_entry
-from services.audit.domain.json_text import written
-from services.audit.domain.merkle import leaf_hash
+from services.audit.domain.merkle import leaf_hashes
 
 # The members of every body, in their order.
 MEMBERS = (
@@ -42,15 +41,18 @@ _NESTED = frozenset({dict, list})
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _of_members = itemgetter(*MEMBERS)
 
+# From so many bodies on columns cost less than one body after the other.
+_COLUMNS_MIN = 3
 
-@lru_cache(maxsize=1024)
-def read_entry(body: bytes) -> Entry:
-    """Return the entry whose body is `body`.
+
+def read_entries(bodies: Sequence[bytes]) -> list[Entry]:
+    """Return the entry of each of `bodies`.
 
     Raises:
-        EntryInvalid: `body` is not what the log writes for any event.
+        EntryInvalid: One of them is not what the log writes for any event.
     """
-    return _plainly(body) or parse_entry(body)
+    entries = _plainly(bodies) if len(bodies) >= _COLUMNS_MIN else None
+    return list(map(parse_entry, bodies)) if entries is None else entries
 
 
 def exact(objects: Sequence[Mapping[str, Any]]) -> bool:
@@ -67,43 +69,45 @@ def exact(objects: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _plainly(body: bytes) -> Entry | None:
-    """Return the entry, if that `body` is one can be seen at a glance."""
+def _plainly(bodies: Sequence[bytes]) -> list[Entry] | None:
+    """Return the entries, if that each of `bodies` is one can be seen at a glance."""
+    text = b"[%b]" % b",".join(bodies)
     # Without escapes there is no control character, and in ASCII keys are sorted alike by every rule.
-    if not body.isascii() or b"\\" in body or b"\x7f" in body or len(body) > EVENT_BYTES_MAX:
+    if not text.isascii() or b"\\" in text or b"\x7f" in text or max(map(len, bodies)) > EVENT_BYTES_MAX:
         return None
     try:
-        members = orjson.loads(body)
-        if len(members) != len(MEMBERS) or orjson.dumps(members, option=STRICT) != body:
+        # Each is read by itself, so that each ends where it seems to; together they are what canonical JSON would be.
+        documents = list(map(orjson.loads, bodies))
+        if orjson.dumps(documents, option=STRICT) != text or set(map(len, documents)) != {len(MEMBERS)}:
             return None
-        values = _of_members(members)
-        number, actor, data, event_id, index, kind, occurred, producer, recorded, subjects, trace_parent = values
-        if type(number) is not int or type(index) is not int or type(data) is not dict or type(subjects) is not dict:
+        columns = zip(*map(_of_members, documents), strict=True)
+        numbers, actors, data, event_ids, indexes, kinds, occurred, producers, recorded, subjects, traces = columns
+        texts = chain(actors, event_ids, kinds, occurred, producers, recorded, traces)
+        if set(map(type, chain(numbers, indexes))) != {int} or set(map(type, texts)) != {str}:
             return None
-        if not type(actor) is type(event_id) is type(kind) is type(occurred) is type(producer) is type(recorded) is str:
+        if set(map(type, chain(data, subjects))) != {dict} or not exact(data):
             return None
-        if type(trace_parent) is not str or not {str}.issuperset(map(type, subjects.values())):
+        if not {str}.issuperset(map(type, chain.from_iterable(map(dict.values, subjects)))):
             return None
-        if not (_PLAIN.issuperset(map(type, data.values())) or exact((data,))):
+        if not all(map(_EVENT_ID.fullmatch, event_ids)) or not all(map(_traced, set(traces))):
             return None
-        if not _EVENT_ID.fullmatch(event_id) or not _traced(trace_parent):
-            return None
-        occurred_time, recorded_time = _instant(occurred), _instant(recorded)
+        occurred_times, recorded_times = _instants(occurred), _instants(recorded)
     except (KeyError, TypeError, ValueError):
         return None
-    if occurred_time is None or recorded_time is None:
+    if occurred_times is None or recorded_times is None:
         return None
-    event = Event.checked(
-        event_id, kind, occurred_time, producer, actor, trace_parent, subjects, orjson.dumps(data, option=STRICT)
-    )
-    return Entry(index, number, recorded_time, event, body, leaf_hash(body))
+    # In ASCII they are written in the order in which they were read, which is sorted.
+    told = map(orjson.dumps, data)
+    events = map(Event.checked, event_ids, kinds, occurred_times, producers, actors, traces, subjects, told)
+    return list(map(Entry, indexes, numbers, recorded_times, events, bodies, leaf_hashes(bodies)))
 
 
-@lru_cache(maxsize=1024)
-def _instant(text: str) -> datetime | None:
-    """Return the instant that `text` says, if it is written as the log does."""
-    instant = datetime.fromisoformat(text)
-    return instant if written(instant) == b'"%b"' % text.encode() else None
+def _instants(texts: Sequence[str]) -> list[datetime] | None:
+    """Return the instants that `texts` say, if each is written as the log does."""
+    instants = list(map(datetime.fromisoformat, texts))
+    # Without a time zone, an instant would be written as it stands, too.
+    same = orjson.dumps(instants, option=orjson.OPT_UTC_Z) == orjson.dumps(texts)
+    return instants if same and all(each[-1] == "Z" for each in texts) else None
 
 
 @lru_cache(maxsize=1024)

@@ -11,8 +11,18 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from services.audit.domain.merkle import HASH_BYTES, Frontier, Span, Subtree, parents, peaks_of, root_of_peaks
+from services.audit.domain.merkle import (
+    HASH_BYTES,
+    Frontier,
+    Span,
+    Subtree,
+    joined_parents,
+    parents,
+    peaks_of,
+    root_of_peaks,
+)
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -23,12 +33,11 @@ _LEVEL_MAX = 63
 _TILE_PATH = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TileId:
+class TileId(NamedTuple):
     """Which tile: the `index`-th of its `level`, both from 0."""
 
     level: int
-    index: int
+    index: int  # type: ignore[assignment] # a tuple's method, too, which nobody calls here
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,7 @@ class Tile:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TileRange:
+class TileRange(NamedTuple):
     """A tile as a tree of some size has it: its first `width` hashes, 1 to 256."""
 
     id: TileId
@@ -118,23 +126,27 @@ def tiles_of(size: int) -> tuple[TileRange, ...]:
 
 def tiles_for(spans: Iterable[Span], size: int) -> tuple[TileRange, ...]:
     """Return the tiles of the tree of `size` leaves from which the roots of `spans` follow, by level and index."""
-    ids = {tile_of(subtree) for span in spans for subtree in peaks_of(span)}
-    return tuple(tile_range(tile, size) for tile in sorted(ids))
+    return tiles_with([subtree for span in spans for subtree in peaks_of(span)], size)
+
+
+def tiles_with(subtrees: Iterable[Subtree], size: int) -> tuple[TileRange, ...]:
+    """Return the tiles of the tree of `size` leaves that have the roots of `subtrees`, by level and index."""
+    return tuple(tile_range(tile, size) for tile in sorted(set(map(tile_of, subtrees))))
 
 
 class TileCache:
     """Keeps tiles that most proofs need, with the nodes inside: those above the leaves, and the partial ones.
 
-    The first hashes of a tile never change, so what is kept of one width is right for ever. About 40 kB a tile. What a
+    The first hashes of a tile never change, so what is kept of one width is right for ever. 16 kB a tile. What a
     proof made of them proves is checked against a signed root all the same.
     """
 
     def __init__(self, most: int = 256) -> None:
         """Keep at most `most` tiles, those that were used last."""
         self._most = most
-        self._rows: OrderedDict[TileRange, list[list[bytes]]] = OrderedDict()
+        self._rows: OrderedDict[TileRange, list[bytes]] = OrderedDict()
 
-    def known(self, wanted: Iterable[TileRange]) -> dict[TileId, list[list[bytes]]]:
+    def known(self, wanted: Iterable[TileRange]) -> dict[TileId, list[bytes]]:
         """Return those of the tiles `wanted` that are kept."""
         found = {}
         for each in wanted:
@@ -144,10 +156,11 @@ class TileCache:
                 found[each.id] = rows
         return found
 
-    def keep(self, tile: TileId, rows: list[list[bytes]]) -> None:
+    def keep(self, tile: TileId, rows: list[bytes]) -> None:
         """Keep the nodes of a tile, if it is one of those that are kept."""
-        if tile.level or len(rows[0]) < TILE_WIDTH:
-            self._rows[TileRange(tile, len(rows[0]))] = rows
+        width = len(rows[0]) // HASH_BYTES
+        if tile.level or width < TILE_WIDTH:
+            self._rows[TileRange(tile, width)] = rows
             while len(self._rows) > self._most:
                 self._rows.popitem(last=False)
 
@@ -162,7 +175,7 @@ class TileNodes:
     def __init__(
         self,
         tiles: Mapping[TileId, bytes],
-        known: Mapping[TileId, list[list[bytes]]] | None = None,
+        known: Mapping[TileId, list[bytes]] | None = None,
         cache: TileCache | None = None,
     ) -> None:
         """Keep `tiles`: the hashes of each, full or partial, one after the other.
@@ -170,7 +183,7 @@ class TileNodes:
         Those that are `known` already need not be among them; `cache` keeps the others that it wants.
         """
         self._tiles = tiles
-        self._rows: dict[TileId, list[list[bytes]]] = dict(known or {})
+        self._rows: dict[TileId, list[bytes]] = dict(known or {})
         self._cache = cache
 
     def node(self, subtree: Subtree) -> bytes:
@@ -186,10 +199,10 @@ class TileNodes:
             if self._cache is not None:
                 self._cache.keep(tile, rows)
         height = subtree.height % TILE_HEIGHT
-        index = subtree.index - (tile.index << (TILE_HEIGHT - height))
-        if height >= len(rows) or index >= len(rows[height]):
+        at = (subtree.index - (tile.index << (TILE_HEIGHT - height))) * HASH_BYTES
+        if height >= len(rows) or at >= len(rows[height]):
             raise KeyError(subtree)
-        return rows[height][index]
+        return rows[height][at : at + HASH_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +280,16 @@ def _index_path(tile: TileRange) -> str:
     return "/".join(reversed(groups)) + (f".p/{tile.width}" if tile.width < TILE_WIDTH else "")
 
 
-def _rows(data: bytes) -> list[list[bytes]]:
-    """Return the perfect subtrees' roots inside a tile: its hashes first, then each height above."""
-    rows = [split_hashes(data)]
-    while len(rows[-1]) > 1:
-        rows.append(parents(rows[-1]))
+def _rows(data: bytes) -> list[bytes]:
+    """Return the perfect subtrees' roots inside a tile, one after the other: its hashes first, then each height above.
+
+    Raises:
+        ValueError: `data` ends inside a hash.
+    """
+    if len(data) % HASH_BYTES:
+        raise ValueError(f"{len(data)} bytes are not a whole number of hashes")
+    rows = [data]
+    while len(rows[-1]) >= 2 * HASH_BYTES:
+        below = rows[-1]
+        rows.append(joined_parents(below[: len(below) // (2 * HASH_BYTES) * (2 * HASH_BYTES)]))
     return rows

@@ -3,27 +3,24 @@
 What a reader sees is committed, and each commit carries the checkpoint that covers it: everything here is published.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from asyncpg import Connection
 from sqlalchemy import select
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
-from services.audit.domain.entry import EntryInvalid
+from services.audit.domain.entry import Entry, EntryInvalid, parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import HASH_BYTES
-from services.audit.domain.reading import read_entry
-from services.audit.domain.terms import POSITIONS_MAX, positions_in_all, term_number, terms_wanted
+from services.audit.domain.reading import read_entries
+from services.audit.domain.terms import positions_in_all, term_number, terms_wanted
 from services.audit.domain.tiles import TILE_WIDTH, TileId, TileRange
-from services.audit.tables import EVENTS, LogTables, log_tables
-from services.runtime.database import Database, driver_of
-
-# PostgreSQL's bigint: no log is longer, and a caller may ask about any number.
-_INDEX_MAX = 2**63 - 1
-
+from services.audit.store.finding import INDEX_MAX, Finder, Found
+from services.audit.tables import EVENTS, log_tables
+from services.runtime.database import Database
 
 # The full tiles that are wanted; then those that are not full: leaves at level 0, roots of full tiles above.
 _TILES = """
@@ -65,34 +62,6 @@ _NEWEST_CHECKPOINT_AND_TILE = """
     select origin, size, root, note, sign_time, (select data from audit.tile where level = 0 and idx = $1) as tile
     from audit.checkpoint_note order by size desc limit 1
 """
-_SIZE_BEFORE = """
-    select size from audit.checkpoint_note where sign_time < $1 order by sign_time desc, size desc limit 1
-"""
-_RANGE = "select body from audit.entry where idx >= $1 and idx < $2 order by idx limit $3"
-_RANGE_BACKWARDS = "select body from audit.entry where idx >= $1 and idx < $2 order by idx desc limit $3"
-_BODIES = "select body from audit.entry where idx = any($1::bigint[]) order by idx"
-_INDEXED_BODIES = "select idx, body from audit.entry where idx = any($1::bigint[])"
-_BODIES_BACKWARDS = "select body from audit.entry where idx = any($1::bigint[]) order by idx desc"
-_POSTINGS = """
-    select start, positions from audit.posting where term = $1 and start > $2 and start < $3 order by start limit $4
-"""
-_POSTINGS_BACKWARDS = """
-    select start, positions from audit.posting
-    where term = $1 and start > $2 and start < $3
-    order by start desc limit $4
-"""
-_POSTINGS_OF_EACH = """
-    select term, start, positions
-    from unnest($1::bigint[]) as wanted (term)
-    cross join lateral (
-        select start, positions from audit.posting as found
-        where found.term = wanted.term and start < $2
-        order by start limit $3
-    ) as found
-"""
-_POSTINGS_AT = """
-    select term, start, positions from audit.posting where term = any($1::bigint[]) and start = any($2::bigint[])
-"""
 
 
 class PostgresReader:
@@ -110,22 +79,20 @@ class PostgresReader:
 
     async def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
         """Return the checkpoint of `size`, or the newest."""
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
+        async with self._database.reading() as driver:
             if size is None:
                 row = await driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT))
             else:
-                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT), min(size, _INDEX_MAX))
+                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT), min(size, INDEX_MAX))
         return None if row is None else _checkpoint_of(row)
 
     async def checkpoint_and_tile(self, size: int | None, tile: int) -> tuple[SignedCheckpoint | None, bytes | None]:
         """Return the checkpoint of `size`, or the newest, and the tile `tile` of the leaves, None when not full."""
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
+        async with self._database.reading() as driver:
             if size is None:
                 row = await driver.fetchrow(self._tables.sql(_NEWEST_CHECKPOINT_AND_TILE), tile)
             else:
-                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT_AND_TILE), tile, min(size, _INDEX_MAX))
+                row = await driver.fetchrow(self._tables.sql(_CHECKPOINT_AND_TILE), tile, min(size, INDEX_MAX))
         return (None, None) if row is None else (_checkpoint_of(row), row["tile"])
 
     async def size_at(self, instant: datetime) -> int | None:
@@ -139,7 +106,7 @@ class PostgresReader:
     async def body(self, index: int) -> bytes | None:
         """Return the body of the entry at `index`."""
         entry = self._tables.entry.c
-        query = select(entry.body).where(entry.idx == min(index, _INDEX_MAX))
+        query = select(entry.body).where(entry.idx == min(index, INDEX_MAX))
         async with self._database.read() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
@@ -158,33 +125,41 @@ class PostgresReader:
         Raises:
             LogRootMismatch: One that may match is not as the log writes it.
         """
-        terms = [term_number(term) for term in terms_wanted(wanted)]
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
-            if wanted.start_time is not None:
-                start = max(start, await _size_before(driver, self._tables, wanted.start_time))
-            if wanted.end_time is not None:
-                stop = min(stop, await _size_before(driver, self._tables, wanted.end_time))
-            if start >= stop:
-                return []
-            if not terms:
-                query = _RANGE_BACKWARDS if descending else _RANGE
-                return [body for (body,) in await driver.fetch(self._tables.sql(query), start, stop, limit)]
-            found: list[bytes] = []
-            ahead: list[int] = []
-            async for indexes in _common(driver, self._tables, terms, start, stop, limit, descending):
-                ahead += indexes
-                while len(ahead) >= limit - len(found) > 0:
-                    step, ahead = ahead[: limit - len(found)], ahead[limit - len(found) :]
-                    found += await self._wanted_bodies(driver, wanted, step, descending)
-                if len(found) == limit:
-                    return found
-            return found + await self._wanted_bodies(driver, wanted, ahead, descending)
+        async with self._database.reading() as driver:
+            return await Finder(driver, self._tables).matching(
+                wanted, start=start, stop=stop, limit=limit, descending=descending, read=partial(self._bodies, wanted)
+            )
 
-    async def bodies_of_each(
-        self, wanted: Sequence[EntryFilter], *, stop: int, limit: int
-    ) -> Sequence[Sequence[bytes]]:
-        """Return for each filter what `bodies` does from the first entry on; together, it takes as long as for one.
+    async def matching(
+        self, wanted: EntryFilter, *, start: int, stop: int, limit: int, descending: bool = False
+    ) -> Sequence[Entry]:
+        """Return at most `limit` matching entries from `start` up to but not including `stop`, by index.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
+        async with self._database.reading() as driver:
+            return await Finder(driver, self._tables).matching(
+                wanted, start=start, stop=stop, limit=limit, descending=descending, read=partial(_matching, wanted)
+            )
+
+    async def sized_matching(
+        self, wanted: EntryFilter, *, start: int, limit: int, descending: bool = False
+    ) -> tuple[int | None, Sequence[Entry]]:
+        """Return how many entries the log has, None without a checkpoint, and what `matching` does, of one instant.
+
+        Raises:
+            LogRootMismatch: One that may match is not as the log writes it.
+        """
+        async with self._database.reading() as driver:
+            finder = Finder(driver, self._tables)
+            found = await finder.matching(
+                wanted, start=start, stop=None, limit=limit, descending=descending, read=partial(_matching, wanted)
+            )
+            return finder.size, found
+
+    async def matching_each(self, wanted: Sequence[EntryFilter], *, stop: int, limit: int) -> Sequence[Sequence[Entry]]:
+        """Return for each filter what `matching` does from the first on; together, it takes as long as for one.
 
         Raises:
             LogRootMismatch: One that may match is not as the log writes it.
@@ -192,13 +167,13 @@ class PostgresReader:
         terms = [[term_number(term) for term in terms_wanted(each)] for each in wanted]
         first = sorted({each[0] for each in terms if each})
         at: dict[int, list[tuple[int, bytes]]] = {term: [] for term in first}
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
-            for term, start, held in await driver.fetch(self._tables.sql(_POSTINGS_OF_EACH), first, stop, limit):
+        async with self._database.reading() as driver:
+            finder = Finder(driver, self._tables)
+            for term, start, held in await finder.postings_of_each(first, stop, limit):
                 at[term].append((start, held))
             others = sorted({term for each in terms for term in each[1:]})
             starts = sorted({start for each in terms if each[1:] for start, _ in at[each[0]]})
-            also = await _postings(driver, self._tables, others, starts)
+            also = await finder.postings_at(others, starts)
             found: list[list[int]] = []
             for each in terms:
                 indexes: list[int] = []
@@ -206,17 +181,17 @@ class PostgresReader:
                     every = [held, *(also.get((term, start), b"") for term in each[1:])]
                     indexes += sorted(start + position for position in positions_in_all(every)) if all(every) else ()
                 found.append([index for index in indexes if index < stop])
-            every_index = sorted({index for each in found for index in each})
-            entries = dict(await driver.fetch(self._tables.sql(_INDEXED_BODIES), every_index))
-        answers: list[Sequence[bytes]] = []
+            stored = await finder.stored(sorted({index for each in found for index in each}))
+        entries = {entry.index: entry for entry in _read(list(stored.items()))}
+        answers: list[Sequence[Entry]] = []
         for one, its_terms, its_indexes in zip(wanted, terms, found, strict=True):
             timed = one.start_time is not None or one.end_time is not None
             if timed or not its_terms or len(at[its_terms[0]]) == limit or len(its_indexes) > limit:
                 # There is more than was read.
-                answers.append(await self.bodies(one, start=0, stop=stop, limit=limit))
+                answers.append(await self.matching(one, start=0, stop=stop, limit=limit))
                 continue
-            bodies = (entries[index] for index in its_indexes if index in entries)
-            answers.append([body for body in bodies if self._matches(one, body)])
+            its = (entries[index] for index in its_indexes if index in entries)
+            answers.append([entry for entry in its if one.matches(entry)])
         return answers
 
     async def tiles(self, wanted: Collection[TileRange]) -> Mapping[TileId, bytes]:
@@ -230,8 +205,7 @@ class PostgresReader:
         partial = [each for each in wanted if each.width < TILE_WIDTH]
         first = [each.id.index * TILE_WIDTH for each in partial]
         levels, indexes = [level for level, _ in keys], [index for _, index in keys]
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
+        async with self._database.reading() as driver:
             if not partial:
                 rows = await driver.fetch(self._tables.sql(_FULL_TILES), levels, indexes)
             else:
@@ -246,77 +220,52 @@ class PostgresReader:
         found = {TileId(level, index): data for level, index, data in rows if data is not None}
         return {each.id: _first(found.get(each.id, b""), each) for each in wanted}
 
-    async def _wanted_bodies(
-        self, driver: Connection, wanted: EntryFilter, indexes: Sequence[int], descending: bool
-    ) -> list[bytes]:
-        """Return the bodies of those of the entries at `indexes`, in their order there, that are indeed wanted."""
-        bodies = await driver.fetch(self._tables.sql(_BODIES_BACKWARDS if descending else _BODIES), indexes)
-        return [body for (body,) in bodies if self._matches(wanted, body)]
-
-    def _matches(self, wanted: EntryFilter, body: bytes) -> bool:
-        """Return whether an entry is wanted.
+    def _bodies(self, wanted: EntryFilter, found: Sequence[Found]) -> list[bytes]:
+        """Return those of some bodies that are wanted.
 
         Raises:
-            LogRootMismatch: It is none, and those are not asked for.
+            LogRootMismatch: One is no entry, and those are not asked for.
         """
-        try:
-            return wanted.matches(read_entry(body))
-        except EntryInvalid as error:
-            if self._gives_unreadable:
-                return True
-            raise LogRootMismatch("a stored entry is not as the log writes it") from error
+        if not self._gives_unreadable:
+            return [entry.body for entry in _matching(wanted, found)]
+        return [body for _, body in found if _may_match(wanted, body)]
 
 
 def _checkpoint_of(row: Mapping[str, Any]) -> SignedCheckpoint:
     return SignedCheckpoint(Checkpoint(row["origin"], row["size"], row["root"]), row["note"], row["sign_time"])
 
 
-async def _size_before(driver: Connection, tables: LogTables, instant: datetime) -> int:
-    """Return how many entries were recorded before `instant`."""
-    return await driver.fetchval(tables.sql(_SIZE_BEFORE), instant) or 0
+def _read(found: Sequence[Found]) -> list[Entry]:
+    """Return some entries.
 
-
-async def _common(
-    driver: Connection,
-    tables: LogTables,
-    terms: Sequence[int],
-    start: int,
-    stop: int,
-    step: int,
-    descending: bool,
-) -> AsyncIterator[list[int]]:
-    """Yield the indexes from `start` to `stop` that have all of `terms`, those of one commit together.
-
-    The commits of the first term are read `step` at a time, by its index and no other: how long that takes depends on
-    how many commits have it, not on what the planner believes.
+    Raises:
+        LogRootMismatch: One is none, or says that it stands elsewhere.
     """
-    first, *others = terms
-    query = tables.sql(_POSTINGS_BACKWARDS if descending else _POSTINGS)
-    # A commit that began earlier may reach beyond `start`.
-    after, before = start - POSITIONS_MAX, stop
-    while True:
-        rows = await driver.fetch(query, first, after, before, step)
-        also = await _postings(driver, tables, others, [begin for begin, _ in rows])
-        for begin, held in rows:
-            every = [held, *(also.get((term, begin), b"") for term in others)]
-            # Of a run, a commit has thousands of entries, and rarely one of the kind that is asked for.
-            found = positions_in_all(every) if all(every) else ()
-            indexes = (begin + at for at in found)
-            yield sorted((index for index in indexes if start <= index < stop), reverse=descending)
-        if len(rows) < step:
-            return
-        last = rows[-1]["start"]
-        after, before = (after, last) if descending else (last, before)
+    try:
+        entries = read_entries([body for _, body in found])
+    except EntryInvalid as error:
+        raise LogRootMismatch("a stored entry is not as the log writes it") from error
+    for (index, _), entry in zip(found, entries, strict=True):
+        if entry.index != index:
+            raise LogRootMismatch(f"the entry stored at {index} says that it stands at {entry.index}", index=index)
+    return entries
 
 
-async def _postings(
-    driver: Connection, tables: LogTables, terms: Sequence[int], starts: Sequence[int]
-) -> Mapping[tuple[int, int], bytes]:
-    """Return where `terms` stand in the commits that begin at `starts`."""
-    if not terms or not starts:
-        return {}
-    rows = await driver.fetch(tables.sql(_POSTINGS_AT), terms, starts)
-    return {(term, start): held for term, start, held in rows}
+def _matching(wanted: EntryFilter, found: Sequence[Found]) -> list[Entry]:
+    """Return those of some entries that are wanted.
+
+    Raises:
+        LogRootMismatch: One is none, or says that it stands elsewhere.
+    """
+    return [entry for entry in _read(found) if wanted.matches(entry)]
+
+
+def _may_match(wanted: EntryFilter, body: bytes) -> bool:
+    """Return whether an entry is wanted, or is none."""
+    try:
+        return wanted.matches(parse_entry(body))
+    except EntryInvalid:
+        return True
 
 
 def _first(data: bytes, wanted: TileRange) -> bytes:

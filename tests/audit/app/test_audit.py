@@ -96,8 +96,8 @@ async def test_a_follower_is_woken_by_growth_that_came_while_it_was_looking():
             growing.announce()
 
     class GrowsWhileRead(MemoryLog):
-        async def bodies(self, *arguments, **options):
-            found = await super().bodies(*arguments, **options)
+        async def sized_matching(self, *arguments, **options):
+            found = await super().sized_matching(*arguments, **options)
             if len(self.entries) == 2:
                 await sequencer.append(some_events(3, "meanwhile"))
             return found

@@ -6,7 +6,6 @@ import random
 import pytest
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
-from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import EMPTY_ROOT
@@ -73,8 +72,15 @@ async def append(log, *batches, at=0):
 
 
 async def names(log, wanted, *, start=0, stop=10_000, limit=10_000, descending=False):
-    found = await log.reader.bodies(wanted, start=start, stop=stop, limit=limit, descending=descending)
-    return [parse_entry(body).index for body in found]
+    found = await log.reader.matching(wanted, start=start, stop=stop, limit=limit, descending=descending)
+    bodies = await log.reader.bodies(wanted, start=start, stop=stop, limit=limit, descending=descending)
+    assert [entry.body for entry in found] == bodies
+    newest = await log.reader.checkpoint()
+    size, unbounded = await log.reader.sized_matching(wanted, start=start, limit=limit, descending=descending)
+    assert size == newest.checkpoint.size
+    every = await log.reader.matching(wanted, start=start, stop=size, limit=limit, descending=descending)
+    assert unbounded == every
+    return [entry.index for entry in found]
 
 
 async def test_a_log_that_nobody_wrote_has_nothing(log):
@@ -85,7 +91,9 @@ async def test_a_log_that_nobody_wrote_has_nothing(log):
     assert await log.reader.checkpoint() is None
     assert await log.reader.body(0) is None
     assert await log.reader.index_of(an_event_id("x")) is None
-    assert await log.reader.bodies(EntryFilter(), start=0, stop=9, limit=9) == []
+    for wanted in (EntryFilter(), EntryFilter(actor="x"), EntryFilter(actor="x", kind="k"), EntryFilter(end_time=NOON)):
+        assert await log.reader.bodies(wanted, start=0, stop=9, limit=9) == []
+        assert await log.reader.sized_matching(wanted, start=0, limit=9) == (None, [])
 
 
 async def test_the_empty_log_has_a_checkpoint_once_it_is_signed(log):
@@ -271,8 +279,8 @@ async def test_several_questions_are_answered_together_as_each_by_itself(log):
     ]
 
     for stop, limit in ((90, 500), (51, 500), (90, 7), (90, 2), (0, 5)):
-        together = await log.reader.bodies_of_each(wanted, stop=stop, limit=limit)
-        assert together == [await log.reader.bodies(each, start=0, stop=stop, limit=limit) for each in wanted]
+        together = await log.reader.matching_each(wanted, stop=stop, limit=limit)
+        assert together == [await log.reader.matching(each, start=0, stop=stop, limit=limit) for each in wanted]
 
 
 async def test_a_checkpoint_comes_with_a_tile_that_is_full(log):

@@ -156,7 +156,11 @@ async def test_bytes_that_are_no_entry_fail_every_question_that_they_may_answer_
     with pytest.raises(LogRootMismatch):
         await reader.bodies(about, start=0, stop=2, limit=9)
     with pytest.raises(LogRootMismatch):
-        await reader.bodies_of_each([about], stop=2, limit=9)
+        await reader.matching(about, start=0, stop=2, limit=9)
+    with pytest.raises(LogRootMismatch):
+        await reader.sized_matching(about, start=0, limit=9)
+    with pytest.raises(LogRootMismatch):
+        await reader.matching_each([about], stop=2, limit=9)
     assert len(await reader.bodies(EntryFilter(subjects={"account": "acc-2"}), start=0, stop=2, limit=9)) == 1
     assert await PostgresCloses(database).closings(0, None) == [b"{}"]
 
