@@ -33,18 +33,14 @@ def plain_array(values: Sequence[Decimal | int | date | None]) -> str:
 
     Instants carry their time zone, and PostgreSQL reads them to the microsecond.
     """
-    written: dict[object, str] = {None: "NULL"}
-    texts = []
-    for each in values:
+    if not values:
+        return "{}"
+    if any(isinstance(each, date) for each in values):
         # Rows of one statement mostly say the same time.
-        if isinstance(each, date):
-            said = written.get(each)
-            if said is None:
-                said = written[each] = each.isoformat()
-            texts.append(said)
-        else:
-            texts.append("NULL" if each is None else str(each))
-    return "{" + ",".join(texts) + "}"
+        written = {each: each.isoformat() if isinstance(each, date) else "NULL" for each in set(values)}
+        return f"{{{','.join([written[each] for each in values])}}}"
+    # What numbers and truth values are called has no capital N.
+    return f"{{{','.join(map(str, values)).replace('None', 'NULL')}}}"
 
 
 def _quoted(value: str) -> str:

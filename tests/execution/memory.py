@@ -10,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from services.execution.app.ledger_instructions import Booked
 from services.execution.app.ports import Allocated, Benchmarks, Dangling, Readiness, ShortPlan
 from services.execution.app.records import (
     AllocationRecord,
@@ -722,7 +723,8 @@ class MemoryLedger:
         for each in self._instructions(venue_id, InstructionState.PENDING)[:limit]:
             detail = await self.block(each.block_id)
             given = sorted(detail.allocations, key=lambda one: one.order_id)
-            found.append((each, replace(detail.record, reports=()), tuple(given)))
+            booked = [_booked(one) for one in given if one.quantity > 0]
+            found.append((each, replace(detail.record, reports=()), tuple(booked)))
         return found
 
     async def unanswered_instructions(self, venue_id, limit):
@@ -769,6 +771,11 @@ class MemoryLedger:
                 (*row[:4], was) if row[3] == each.order_id and row[4] is None else row for row in self.state.stream
             ]
             self.state.orders[each.order_id] = each
+
+
+def _booked(allocation):
+    traded = allocation if allocation.traded is None else allocation.traded
+    return Booked(allocation.account_id, allocation.trade_date, allocation.quantity, traded.price, traded.fees)
 
 
 def _waits(order):

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.events import allocation_answered, allocation_told_again, block_event
+from services.execution.app.ledger_instructions import Booked
 from services.execution.app.next_instruction import next_instruction
 from services.execution.app.ports import Begin, Ledger, Trace
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
+from services.execution.app.records import BlockRecord, InstructionRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import AllocationInstruction, AllocationShare, InstructionState, VenuePort
 from services.execution.domain.errors import InstructionNotFound, InstructionNotRejected, VenueUnreachable
@@ -155,7 +156,7 @@ class Instructing:
 
 
 def instruction_of(
-    record: InstructionRecord, block: BlockRecord, allocations: Sequence[AllocationRecord], exchange: Exchange
+    record: InstructionRecord, block: BlockRecord, allocations: Sequence[Booked], exchange: Exchange
 ) -> AllocationInstruction:
     """Return what the venue is told of a day: each account's part, however many of its orders were in the block.
 
@@ -169,12 +170,10 @@ def instruction_of(
     day = record.trade_date or block.trade_date
     quantities: dict[AccountId, Decimal] = {}
     fees: dict[AccountId, Decimal] = {}
-    # What was busted is nobody's any more.
-    for each in (given := _of_day(record, allocations)):
+    given = [each for each in allocations if record.trade_date in (None, each.trade_date)]
+    for each in given:
         quantities[each.account_id] = quantities.get(each.account_id, ZERO) + each.quantity
-        # The venue books what it traded, in its own currency.
-        fee = each.fees if each.traded is None else each.traded.fees
-        fees[each.account_id] = fees.get(each.account_id, ZERO) + fee
+        fees[each.account_id] = fees.get(each.account_id, ZERO) + each.fees
     return AllocationInstruction(
         allocation_id=record.allocation_id,
         replaces=record.replaces,
@@ -198,17 +197,11 @@ def standing(record: InstructionRecord, told: Mapping[str, InstructionRecord]) -
     return before
 
 
-def _of_day(record: InstructionRecord, allocations: Sequence[AllocationRecord]) -> list[AllocationRecord]:
-    """Return the shares that an instruction tells of: its day's, without what was busted."""
-    return [each for each in allocations if each.quantity > 0 and record.trade_date in (None, each.trade_date)]
-
-
-def _average_price(given: Sequence[AllocationRecord]) -> Decimal:
+def _average_price(given: Sequence[Booked]) -> Decimal:
     """Return the price that all paid on average: each day's own when the fills are of several days."""
-    told = [(each.quantity, each.price if each.traded is None else each.traded.price) for each in given]
-    prices = {price for _, price in told}
+    prices = {each.price for each in given}
     if len(prices) == 1:
         return prices.pop()
-    quantity = sum((units for units, _ in told), ZERO)
-    paid = sum((units * price for units, price in told), ZERO)
+    quantity = sum((each.quantity for each in given), ZERO)
+    paid = sum((each.quantity * each.price for each in given), ZERO)
     return (paid / quantity).quantize(AVERAGE_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN) if quantity else ZERO

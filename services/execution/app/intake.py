@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
 from services.execution.app.funding import released_at_intake
@@ -227,6 +228,10 @@ _TIME_IN_FORCE = {
 }
 
 
+# Thousands of orders share few terms.
+_same_terms = lru_cache(maxsize=16_384)(Terms)
+
+
 def _known_result(known: KnownPlan, payload_hash: str) -> Result:
     plan_id = known.plan_id
     if known.payload_hash != payload_hash:
@@ -260,7 +265,7 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
                 plan_id=plan.plan_id,
                 run_id=plan.run_id,
                 account_id=plan.account_id,
-                terms=Terms(
+                terms=_same_terms(
                     instrument_id=trade.instrument_id,
                     side=trade.side,
                     venue_id=plan.preferences.venue_id or intake.venue_id,

@@ -1,11 +1,27 @@
 """The part of the ledger with what venues are told of blocks' shares."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
-from services.kernel.ids import BlockId, VenueId
+from services.execution.app.records import BlockRecord, InstructionRecord
+from services.kernel.ids import AccountId, BlockId, VenueId
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What a venue books of an allocation: an account's units of a day, above 0.
+
+    `price` of one unit and `fees` are in the currency in which it was traded.
+    """
+
+    account_id: AccountId
+    trade_date: date
+    quantity: Decimal
+    price: Decimal
+    fees: Decimal
 
 
 class InstructionLedger(Protocol):
@@ -29,8 +45,11 @@ class InstructionLedger(Protocol):
 
     async def instructions_to_send(
         self, venue_id: VenueId, limit: int
-    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
-        """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
+    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[Booked, ...]]]:
+        """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares.
+
+        Of the shares those that nothing replaced, without what was busted.
+        """
         ...
 
     async def unanswered_instructions(self, venue_id: VenueId, limit: int) -> list[InstructionRecord]:

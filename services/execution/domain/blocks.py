@@ -117,9 +117,16 @@ def form_blocks(
         ValueError: A piece is not a whole number of its increments.
     """
     groups: dict[tuple[Terms, OrderId | None], list[Piece]] = {}
+    # Looking at twelve terms takes longer than all else here, and most pieces have the same object.
+    same: dict[int, list[Piece]] = {}
     for piece in pieces:
-        alone = None if piece.may_aggregate else piece.order_id
-        groups.setdefault((piece.terms, alone), []).append(piece)
+        if not piece.may_aggregate:
+            groups[piece.terms, piece.order_id] = [piece]
+            continue
+        group = same.get(id(piece.terms))
+        if group is None:
+            group = same[id(piece.terms)] = groups.setdefault((piece.terms, None), [])
+        group.append(piece)
     blocks: list[Block] = []
     for (terms, _), group in groups.items():
         group.sort(key=lambda piece: piece.order_id)

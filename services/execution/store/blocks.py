@@ -33,7 +33,7 @@ from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState, Report
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import break_rows, rows
-from services.execution.store.bulk import insert_rows, update_rows
+from services.execution.store.bulk import insert, insert_rows, update_rows
 from services.execution.store.remembered import Remembered
 from services.execution.tables import (
     account_order,
@@ -236,8 +236,8 @@ class Blocks:
         if not blocks:
             return
         await insert_rows(self._connection, block, [rows.block_values(each) for each in blocks])
-        shares = [rows.share_values(each.block_id, share) for each in blocks for share in each.statement.shares]
-        await insert_rows(self._connection, block_share, shares)
+        shares = [(each.block_id, share) for each in blocks for share in each.statement.shares]
+        await insert(self._connection, block_share, shares, rows.share_columns)
         for each in blocks:
             self._remembered.put_shares(each.block_id, each.create_time, each.statement.shares)
 

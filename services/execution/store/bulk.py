@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.execution.store.rows import Values
+from services.execution.store.rows import Columns, Values
 from services.kernel.errors import Conflict
 from services.runtime.arrays import plain_array, text_array
 from services.runtime.write_behind import WriteBehind
@@ -55,39 +55,69 @@ def parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
         yield values[start : start + ROWS_AT_ONCE]
 
 
+def columns_of(rows: Sequence[Values]) -> Columns:
+    """Return rows, of which there is one at least and which all name the same columns, as columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
 async def insert_rows(
     connection: WriteBehind, table: Table, rows: Sequence[Values], on_conflict: str | None = None
 ) -> None:
-    """Insert `rows`, which all name the same columns.
+    """Insert `rows`, which all name the same columns; see `insert`."""
+    await insert(connection, table, rows, columns_of, on_conflict)
+
+
+async def insert(
+    connection: WriteBehind,
+    table: Table,
+    values: Sequence[Value],
+    columns: Callable[[Sequence[Value]], Columns],
+    on_conflict: str | None = None,
+) -> None:
+    """Insert a row for each of `values`.
 
     Args:
         connection: Where.
         table: Which.
-        rows: By the columns' names.
+        values: What the rows are of.
+        columns: Makes the columns of a part of them, by name: rows that are never made take no time.
         on_conflict: What follows ON CONFLICT, in SQL; without it a conflict is an error.
     """
-    for part in parts(rows):
-        await connection.send(_insert(table, tuple(part[0]), on_conflict), _columns(table, part))
+    for part in parts(values):
+        told = columns(part)
+        await connection.send(_insert(table, tuple(told), on_conflict), _texts(table, told))
 
 
-async def update_rows(
-    connection: WriteBehind, table: Table, key: str, rows: Sequence[Values], only_if: str = "true"
+async def update_rows(connection: WriteBehind, table: Table, key: str, rows: Sequence[Values]) -> None:
+    """Write over the rows of `table` with the same `key`; all of `rows` name the same columns. See `update`."""
+    await update(connection, table, key, rows, columns_of)
+
+
+async def update(
+    connection: WriteBehind,
+    table: Table,
+    key: str,
+    values: Sequence[Value],
+    columns: Callable[[Sequence[Value]], Columns],
+    only_if: str = "true",
 ) -> None:
-    """Write over the rows of `table` with the same `key`.
+    """Write over the row of each of `values`.
 
     Args:
         connection: Where.
         table: Which.
         key: Name of the column that names a row.
-        rows: The key and the columns to change; all name the same.
+        values: What the rows are of.
+        columns: Makes the columns to change of a part of them, and the key, by name.
         only_if: A condition in SQL on the row as it is, which is called `was`.
 
     Raises:
         Conflict: A row is not there, or not as `only_if` says.
     """
-    for part in parts(rows):
-        statement = _update(table, key, tuple(part[0]), only_if)
-        await connection.send(statement, _columns(table, part), all_of(len(part), table))
+    for part in parts(values):
+        told = columns(part)
+        statement = _update(table, key, tuple(told), only_if)
+        await connection.send(statement, _texts(table, told), all_of(len(part), table))
 
 
 def all_of(rows: int, table: Table) -> Callable[[CursorResult[Any]], None]:
@@ -100,8 +130,8 @@ def all_of(rows: int, table: Table) -> Callable[[CursorResult[Any]], None]:
     return look
 
 
-def _columns(table: Table, rows: Sequence[Values]) -> dict[str, str]:
-    return {name: _column(type(table.c[name].type), [row[name] for row in rows]) for name in rows[0]}
+def _texts(table: Table, columns: Columns) -> dict[str, str]:
+    return {name: _column(type(table.c[name].type), values) for name, values in columns.items()}
 
 
 def _column(kind: type, values: list[Any]) -> str:

@@ -4,14 +4,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, UnaryExpression, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Integer, Select, Text, UnaryExpression, bindparam, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.execution.app.records import AllocationRecord, BlockRecord, InstructionRecord
+from services.execution.app.ledger_instructions import Booked
+from services.execution.app.records import BlockRecord, InstructionRecord
 from services.execution.app.venue_port import InstructionState
 from services.execution.store import break_rows
-from services.execution.store.blocks import Blocks
+from services.execution.store.blocks import Blocks, replaced
 from services.execution.store.bulk import insert_rows, update_rows
-from services.execution.tables import instruction
+from services.execution.tables import allocation, instruction
 from services.kernel.ids import BlockId, VenueId
 
 _WITHOUT_FINAL_ANSWER = (InstructionState.SENT, InstructionState.RECEIVED)
@@ -33,6 +35,21 @@ _PENDING = _chosen(_KEPT.state == InstructionState.PENDING, _KEPT.create_time.as
 _WAITING = _chosen(_KEPT.state.in_(_WITHOUT_FINAL_ANSWER), _KEPT.create_time.desc())
 
 
+_BOOKED = (
+    select(
+        *(allocation.c.block_id, allocation.c.account_id, allocation.c.trade_date, allocation.c.quantity),
+        func.coalesce(allocation.c.traded_price, allocation.c.price).label("price"),
+        func.coalesce(allocation.c.traded_fees, allocation.c.fees).label("fees"),
+    )
+    .where(
+        allocation.c.block_id == func.any(bindparam("block_ids", type_=ARRAY(Text))),
+        allocation.c.quantity > 0,
+        ~replaced(),
+    )
+    .order_by(allocation.c.block_id, allocation.c.order_id)
+)
+
+
 class Instructions(Blocks):
     """The part of the ledger with blocks, and what venues are told of them."""
 
@@ -47,14 +64,16 @@ class Instructions(Blocks):
 
     async def instructions_to_send(
         self, venue_id: VenueId, limit: int
-    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[AllocationRecord, ...]]]:
+    ) -> list[tuple[InstructionRecord, BlockRecord, tuple[Booked, ...]]]:
         """Return and lock what a venue is to be told, oldest first, with the block (without reports) and its shares."""
         found = await self._instructions(_PENDING, venue_id, limit)
         if not found:
             return []
         block_ids = sorted({each.block_id for each in found})
         blocks = {each.block_id: each for each in await self.named_blocks(block_ids)}
-        given = await self.allocations(block_ids)
+        given: dict[str, list[Booked]] = {}
+        for row in await self._connection.execute(_BOOKED, {"block_ids": block_ids}):
+            given.setdefault(row.block_id, []).append(break_rows.booked_of(row))
         return [(each, blocks[each.block_id], tuple(given.get(each.block_id, ()))) for each in found]
 
     async def instructions(self, block_ids: Collection[BlockId]) -> list[InstructionRecord]:

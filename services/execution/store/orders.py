@@ -28,7 +28,7 @@ from services.execution.domain.sequencing import Funding
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.domain.words import Side
 from services.execution.store import rows
-from services.execution.store.bulk import all_of, insert_rows, parts, update_rows
+from services.execution.store.bulk import all_of, insert, parts, update
 from services.execution.store.checks import CLOSED_STATES, OPEN_STATES
 from services.execution.store.remembered import Remembered
 from services.execution.tables import account_order, block_share, plan
@@ -161,7 +161,7 @@ class Orders:
     async def add_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record new orders."""
         await self._writing(orders)
-        await insert_rows(self._connection, account_order, [rows.order_values(each) for each in orders])
+        await insert(self._connection, account_order, orders, rows.order_columns)
 
     async def save_orders(self, orders: Sequence[OrderRecord]) -> None:
         """Record how orders changed.
@@ -170,8 +170,7 @@ class Orders:
             Conflict: One of them was closed before.
         """
         await self._writing(orders)
-        values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
-        await update_rows(self._connection, account_order, "order_id", values, _STILL_OPEN)
+        await update(self._connection, account_order, "order_id", orders, rows.order_changes, _STILL_OPEN)
 
     async def place_orders(self, pieces: Sequence[PlacedPiece], now: datetime) -> None:
         """Record at `now` that so much more of orders is in blocks; each order is named once.
@@ -195,8 +194,7 @@ class Orders:
             return
         await self._connection.execute(_KEEP_TOLD, {"order_ids": sorted(each.order_id for each in orders)})
         await self._writing(orders)
-        values = [{"order_id": each.order_id, **rows.order_changes(each)} for each in orders]
-        await update_rows(self._connection, account_order, "order_id", values)
+        await update(self._connection, account_order, "order_id", orders, rows.order_changes)
 
     async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders by id; those not known are missing."""

@@ -1,9 +1,11 @@
 """Rows ↔ values. Numbers come back as they went in: `numeric` is exact, and zeros at its end mean nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Row
@@ -26,25 +28,29 @@ from services.execution.domain.words import Algorithm, OrderType, Side, TimeInFo
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, RunId, VenueId
 
 Values = dict[str, Any]
+Columns = dict[str, list[Any]]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+_TERMS = tuple(each.name for each in fields(Terms))
+# Of an order, what never changes, and what does.
+_GIVEN = (
+    *("plan_id", "run_id", "account_id", "may_aggregate", "crossing_client", "quantity", "rank", "decision_price"),
+    *("predicted_cost", "expire_time", "create_time", "trace_parent"),
+)
+_CHANGING = (
+    *("order_id", "update_time", "state", "released", "placed", "ended", "filled", "filled_amount", "fees"),
+    *("settling_amount", "arrival_amount", "final_price", "close_reason", "block_id", "check_time", "unit_cost_max"),
+)
+_SHARE = ("order_id", "account_id", "ordered", "carry", "own")
+_ALLOCATION = (
+    *("allocation_id", "block_id", "order_id", "account_id", "plan_id", "quantity", "price", "amount", "fees"),
+    *("trade_date", "settlement_date", "create_time", "revision", "replaces"),
+)
 
 
 def terms_values(terms: Terms) -> Values:
     """Return the columns of an order's terms."""
-    return {
-        "instrument_id": terms.instrument_id,
-        "side": terms.side,
-        "venue_id": terms.venue_id,
-        "order_type": terms.order_type,
-        "limit_price": terms.limit_price,
-        "time_in_force": terms.time_in_force,
-        "currency": terms.currency,
-        "custodian": terms.custodian,
-        "increment": terms.increment,
-        "algorithm": terms.algorithm,
-        "participation_max": terms.participation_max,
-        "account_currency": terms.account_currency,
-    }
+    return {name: getattr(terms, name) for name in _TERMS}
 
 
 def terms_of(row: AnyRow) -> Terms:
@@ -97,49 +103,29 @@ def _terms(
     )
 
 
-def order_values(order: OrderRecord) -> Values:
-    """Return the row of a new order."""
+def order_columns(orders: Sequence[OrderRecord]) -> Columns:
+    """Return the rows of new orders."""
     return {
-        "order_id": order.order_id,
-        "plan_id": order.plan_id,
-        "run_id": order.run_id,
-        "account_id": order.account_id,
-        **terms_values(order.terms),
-        "may_aggregate": order.may_aggregate,
-        "crossing_client": order.crossing_client,
-        "quantity": order.quantity,
-        "rank": order.rank,
-        "decision_price": order.decision_price,
-        "predicted_cost": order.predicted_cost,
-        "expire_time": order.expire_time,
-        "create_time": order.create_time,
-        "trace_parent": order.trace_parent,
-        **order_changes(order),
+        **columns_from([each.terms for each in orders], _TERMS),
+        **columns_from(orders, _GIVEN),
+        **order_changes(orders),
     }
 
 
-def order_changes(order: OrderRecord) -> Values:
-    """Return the columns of an order that change."""
+def order_changes(orders: Sequence[OrderRecord]) -> Columns:
+    """Return the columns of orders that change, with the orders' ids."""
+    schedules = [each.schedule for each in orders]
     return {
-        "update_time": order.update_time,
-        "state": order.state,
-        "released": order.released,
-        "placed": order.placed,
-        "ended": order.ended,
-        "filled": order.filled,
-        "filled_amount": order.filled_amount,
-        "fees": order.fees,
-        "settling_amount": order.settling_amount,
-        "arrival_amount": order.arrival_amount,
-        "final_price": order.final_price,
-        "close_reason": order.close_reason,
-        "block_id": order.block_id,
-        "check_time": order.check_time,
-        "unit_cost_max": order.unit_cost_max,
-        "schedule_start": None if order.schedule is None else order.schedule.start,
-        "schedule_end": None if order.schedule is None else order.schedule.end,
-        "schedule_due": None if order.schedule is None else order.schedule.due,
+        **columns_from(orders, _CHANGING),
+        "schedule_start": [None if each is None else each.start for each in schedules],
+        "schedule_end": [None if each is None else each.end for each in schedules],
+        "schedule_due": [None if each is None else each.due for each in schedules],
     }
+
+
+def columns_from(records: Sequence[Any], names: Iterable[str]) -> Columns:
+    """Return the columns that are called as the records' attributes are."""
+    return {name: list(map(attrgetter(name), records)) for name in names}
 
 
 def order_of(row: AnyRow) -> OrderRecord:
@@ -252,16 +238,10 @@ def block_of(
     )
 
 
-def share_values(block_id: BlockId, share: Share) -> Values:
-    """Return the row of a block's share."""
-    return {
-        "block_id": block_id,
-        "order_id": share.order_id,
-        "account_id": share.account_id,
-        "ordered": share.ordered,
-        "carry": share.carry,
-        "own": share.own,
-    }
+def share_columns(shares: Sequence[tuple[BlockId, Share]]) -> Columns:
+    """Return the rows of blocks' shares."""
+    block_ids, of_blocks = zip(*shares, strict=True)
+    return {"block_id": list(block_ids), **columns_from(of_blocks, _SHARE)}
 
 
 def share_of(row: AnyRow) -> Share:
@@ -275,27 +255,15 @@ def report_of_row(row: AnyRow) -> Report:
     return report_of(row.kind, content)
 
 
-def allocation_values(each: AllocationRecord) -> Values:
-    """Return the row of an allocation."""
+def allocation_columns(allocations: Sequence[AllocationRecord]) -> Columns:
+    """Return the rows of allocations."""
+    traded = [each.traded for each in allocations]
     return {
-        "allocation_id": each.allocation_id,
-        "block_id": each.block_id,
-        "order_id": each.order_id,
-        "account_id": each.account_id,
-        "plan_id": each.plan_id,
-        "quantity": each.quantity,
-        "price": each.price,
-        "amount": each.amount,
-        "fees": each.fees,
-        "trade_date": each.trade_date,
-        "settlement_date": each.settlement_date,
-        "create_time": each.create_time,
-        "revision": each.revision,
-        "replaces": each.replaces,
-        "traded_currency": None if each.traded is None else each.traded.currency,
-        "traded_price": None if each.traded is None else each.traded.price,
-        "traded_amount": None if each.traded is None else each.traded.amount,
-        "traded_fees": None if each.traded is None else each.traded.fees,
+        **columns_from(allocations, _ALLOCATION),
+        "traded_currency": [None if each is None else each.currency for each in traded],
+        "traded_price": [None if each is None else each.price for each in traded],
+        "traded_amount": [None if each is None else each.amount for each in traded],
+        "traded_fees": [None if each is None else each.fees for each in traded],
     }
 
 

@@ -14,7 +14,7 @@ from services.execution.app.records import AllocationRecord, Correction, OrderRe
 from services.execution.domain.payment import Movement
 from services.execution.store import rows
 from services.execution.store.blocks import replaced
-from services.execution.store.bulk import insert_rows
+from services.execution.store.bulk import insert
 from services.execution.tables import account_order, allocation, block, plan, plan_report
 from services.kernel.ids import AccountId, BlockId, OrderId, PlanId
 from services.runtime.write_behind import WriteBehind
@@ -59,7 +59,7 @@ class Stream:
 
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
-        await insert_rows(self._connection, allocation, [rows.allocation_values(each) for each in allocations])
+        await insert(self._connection, allocation, allocations, rows.allocation_columns)
 
     async def allocated(self, block_ids: Collection[BlockId]) -> dict[BlockId, Allocated]:
         """Return what was shared out of each of the blocks, as it counts now, in the currency it was traded in."""
@@ -120,18 +120,17 @@ class Stream:
         if not contents:
             return
         last = (await self._connection.execute(select(func.max(plan_report.c.position)))).scalar() or 0
-        values = [
-            {
-                "position": position,
-                "plan_id": each.plan_id,
-                "account_id": each.account_id,
-                "trace_parent": parents.get(each.plan_id),
-                "order_id": each.order_id,
-                "allocation_id": each.allocation_id if isinstance(each, AllocationRecord) else None,
+
+        def columns(part: Sequence[tuple[int, AllocationRecord | OrderRecord]]) -> rows.Columns:
+            told = [each for _, each in part]
+            return {
+                "position": [position for position, _ in part],
+                **rows.columns_from(told, ("plan_id", "account_id", "order_id")),
+                "trace_parent": [parents.get(each.plan_id) for each in told],
+                "allocation_id": [each.allocation_id if isinstance(each, AllocationRecord) else None for each in told],
             }
-            for position, each in enumerate(contents, last + 1)
-        ]
-        await insert_rows(self._connection, plan_report, values)
+
+        await insert(self._connection, plan_report, list(enumerate(contents, last + 1)), columns)
 
     async def plan_reports(self, after: int, limit: int) -> list[PlanReport]:
         """Return the stream of plan reports after a position."""
