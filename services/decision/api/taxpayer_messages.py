@@ -20,6 +20,7 @@ from services.decision.domain.tax.assessment.results import (
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
 from services.decision.domain.tax.assessment.us_years import FilingStatus
+from services.decision.domain.tax.filing import TaxpayerUnknown
 from services.kernel.errors import FieldViolation, Invalid, Violations
 from services.runtime.wire import decimal_of
 
@@ -42,6 +43,7 @@ def rules_of(request: TaxpayerRequest) -> TaxRules:
     """Return the country's rules with what they must know of the taxpayer.
 
     Raises:
+        TaxpayerUnknown: Nobody says how an American files.
         Invalid: An amount is below 0, or a rate is no rate.
     """
     name = request.WhichOneof("taxpayer")
@@ -50,6 +52,9 @@ def rules_of(request: TaxpayerRequest) -> TaxRules:
     match name:
         case "united_states":
             us = request.united_states
+            if us.filing_status not in STATUSES:
+                path, description = f"{name}.filing_status", f"must be a filing status, was {us.filing_status}"
+                raise TaxpayerUnknown(f"{path}: {description}", violations=[FieldViolation(path, description)])
             rules = UnitedStatesYear(
                 filing_status=STATUSES[us.filing_status],
                 ordinary_income=given.number(us, "ordinary_income", low=None),

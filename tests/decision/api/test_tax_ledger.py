@@ -75,6 +75,31 @@ async def test_an_account_without_a_record_begins_as_its_snapshot_says(taxes):
     assert "cost is unknown" in unknown
 
 
+async def test_lots_of_two_accounts_may_have_the_same_id(service, taxes):
+    """Ids of lots are unique in their account: a household's accounts may both have a lot `l1`."""
+    both = [
+        an_account("a1").holding("VTI", lot("l1", 10, 1000, "2020-05-04"), lot("l2", 10, 500, "2019-05-04")),
+        an_account("a2").holding("VTI", lot("l1", 10, 3000, "2020-05-04"), lot("l2", 10, 2000, "2019-05-04")),
+    ]
+    later = a_header(as_of_time=CLOSE + timedelta(hours=1))
+    await service.books().IngestBook(iter(book_requests(both, header=later)))
+    await taxes.RecordTaxEvents(
+        record(sold("s1", "2024-06-03", 5, 2500, account="a2", lot_ids=["l1"]),
+               {"event_id": "t1", "account_id": "a1", "instrument_id": "VTI", "date": day("2024-06-04"),
+                "transferred": {"quantity": {"value": "10"}, "to_account_id": "a2", "lot_ids": ["l1"]}},
+               sold("s2", "2024-06-05", 15, 6000, account="a2", lot_ids=["l1"]))
+    )  # fmt: skip
+
+    year = (await taxes.GetTaxLedger(ledger(accounts=("a1", "a2")))).year
+    # 5 of the own l1 at 1,500; then the other 5 of it, and the 10 that came at 1,000: together 2,500 of cost.
+    assert {tuple(each.disposal_ids): each.counted_gain.value for each in year.disposals} == {
+        ("s1",): "1000", ("s2",): "3500",
+    }  # fmt: skip
+    assert {(each.account_id, each.lot_id): each.cost.value for each in year.remaining} == {
+        ("a1", "a1:l2"): "500", ("a2", "a2:l2"): "2000",
+    }  # fmt: skip
+
+
 async def test_a_recorded_history_makes_lots_forms_and_what_was_carried(taxes):
     done = await taxes.RecordTaxEvents(
         record(

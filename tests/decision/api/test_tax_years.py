@@ -7,7 +7,7 @@ from google.protobuf.json_format import ParseDict
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import book_requests, price_request
-from tests.decision.api.test_tax_ledger import US, bought, day, record, sold
+from tests.decision.api.test_tax_ledger import US, bought, day, ledger, record, sold
 from tests.decision.books import an_account, lot
 
 BAD = grpc.StatusCode.INVALID_ARGUMENT
@@ -82,7 +82,7 @@ async def test_a_year_without_rules_is_refused_for_each_and_a_taxpayer_twice_for
 
 
 async def test_each_input_that_cannot_be_is_named(taxes):
-    """Before 1900, tomorrow, more sold than held, no rate, no status: by reason, and where by field."""
+    """Before 1900, tomorrow, no rate: by reason, and where by field."""
     for wrong, reason, field in (
         (bought("old", "1899-12-31", 1, 1), "FIELD_INVALID", "events[0].date"),
         (bought("new", "2090-01-01", 1, 1), "FIELD_INVALID", "events[0].date"),
@@ -95,8 +95,15 @@ async def test_each_input_that_cannot_be_is_named(taxes):
         async with refused(BAD, reason) as fields:
             await taxes.RecordTaxEvents(record(wrong))
         assert list(fields) == [field]
-    unknown = taxpayer("one", "a1", united_states={})
-    async with refused(BAD, "FIELD_INVALID") as fields:
-        async for _ in taxes.StreamTaxYears(years(unknown)):
-            pass
-    assert list(fields) == ["taxpayers[0].united_states.filing_status"]
+
+
+async def test_how_an_american_files_is_asked_of_each_taxpayer_alone(taxes):
+    unknown = taxpayer("status", "a1", united_states={"ordinary_income": {"value": "1"}})
+    answered = [each async for each in taxes.StreamTaxYears(years(unknown, taxpayer("one", "a1")))]
+
+    assert answered[0].refused.reason == "TAXPAYER_UNKNOWN"
+    assert answered[0].refused.description == "united_states.filing_status: must be a filing status, was 0"
+    assert answered[1].year.lines[-1].name == "tax"
+    async with refused(BAD, "TAXPAYER_UNKNOWN") as fields:
+        await taxes.GetTaxLedger(ledger(united_states={}))
+    assert fields == {"united_states.filing_status": "must be a filing status, was 0"}

@@ -754,7 +754,7 @@ class UnitedStatesTaxpayer(_message.Message):
     INVESTMENT_INCOME_FIELD_NUMBER: _builtins.int
     STATE_RATE_FIELD_NUMBER: _builtins.int
     filing_status: Global___UnitedStatesTaxpayer.FilingStatus.ValueType
-    """How the taxpayer files."""
+    """How the taxpayer files; one of whom nobody says it is refused with `TAXPAYER_UNKNOWN`."""
     @_builtins.property
     def ordinary_income(self) -> _decimal_pb2.Decimal:
         """Taxable income of the year without these gains, deductions taken off; absent is 0."""
@@ -1256,7 +1256,7 @@ class TaxPiece(_message.Message):
     term: Global___TaxPiece.Term.ValueType
     """Term of the holding."""
     lot_id: _builtins.str
-    """Lot; empty where lots do not count."""
+    """Lot; empty where lots do not count. Where several of the accounts have a lot of that id, `account:lot`."""
     note: _builtins.str
     """What happened to a disallowed loss or an advance lump sum, in a sentence; empty when nothing did."""
     at_cost: _builtins.bool
@@ -1400,7 +1400,7 @@ class TaxRemaining(_message.Message):
     asset: _builtins.str
     """Name of the asset."""
     lot_id: _builtins.str
-    """Lot; empty where lots do not count."""
+    """Lot; empty where lots do not count. Where several of the accounts have a lot of that id, `account:lot`."""
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
         """Units, in units after the last split."""
@@ -3528,7 +3528,7 @@ class TaxParcel(_message.Message):
     instrument_id: _builtins.str
     """Instrument."""
     lot_id: _builtins.str
-    """Lot; empty for a position."""
+    """Lot; empty for a position. Where several of the accounts have a lot of that id, `account:lot`."""
     @_builtins.property
     def quantity(self) -> _decimal_pb2.Decimal:
         """Units."""

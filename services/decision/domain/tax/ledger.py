@@ -36,6 +36,7 @@ from services.decision.domain.tax.assessment.rows import Redemption
 from services.decision.domain.tax.currencies import TaxCurrency
 from services.decision.domain.tax.events import Row, TaxEvent
 from services.decision.domain.tax.laws import Law, LawBook
+from services.decision.domain.tax.lot_names import lots_told_apart
 from services.decision.domain.tax.redeeming import redeemed
 from services.kernel.ids import AccountId, InstrumentId
 from services.kernel.money import Money
@@ -161,7 +162,7 @@ def ledger_history(
         identical_from=identical_from,
     )
     taken = {name: each.row_in(currency) for name, each in redemptions.items() if each.row.asset in history.assets}
-    return redeemed(history, {name: row for name, row in taken.items() if isinstance(row, Redemption)})
+    return redeemed(lots_told_apart(history), {name: row for name, row in taken.items() if isinstance(row, Redemption)})
 
 
 @dataclass(slots=True)
