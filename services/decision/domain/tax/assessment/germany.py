@@ -3,8 +3,9 @@
 Sources:
     First in, first out in each depot: Einkommensteuergesetz (EStG) § 20 Abs. 4 Satz 7.
     Loss pots: EStG § 20 Abs. 6 Satz 4: losses on shares meet gains on shares only; other losses meet everything.
-    Saver's allowance: EStG § 20 Abs. 9. Rate: EStG § 32d Abs. 1; solidarity surcharge: SolzG § 4; church tax lowers the
-    rate by the formula of § 32d Abs. 1 Satz 3 to 5.
+    Saver's allowance: EStG § 20 Abs. 9. Rate: EStG § 32d Abs. 1; solidarity surcharge: SolzG § 3 Abs. 1
+    Nr. 1 and 5, § 4 (fractions of a cent do not count, Satz 3); church tax lowers the rate by the formula of § 32d
+    Abs. 1 Satz 3 to 5.
     Partial exemption by the kind of fund: Investmentsteuergesetz (InvStG) § 20 Abs. 1 to 3.
     Mergers, spin-offs and moves to another depot: EStG § 20 Abs. 4a Satz 1 and 7, § 43a Abs. 2 Satz 3: cost goes along.
     Money beside the new units of a merger is income in full, and the cost goes along whole: § 20 Abs. 4a Satz 2. It is
@@ -18,6 +19,7 @@ Our reading: the advance lump sum of a year is worked out for the lots held at t
 foreign tax credits (§ 32d Abs. 5) are left to the return.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -220,7 +222,9 @@ class Germany:
         § 32d Abs. 1 Satz 4: tax = e / (4 + k), with e the income and k the church's rate; 4 is one over the tax's rate.
         """
         tax = Fraction(taxable) / (1 / Fraction(year.rate) + Fraction(self.church_rate)) if year.rate else Fraction(0)
-        return cents(tax), cents(tax * Fraction(year.solidarity)), cents(tax * Fraction(self.church_rate))
+        # Of the tax that is levied, in whole cents; fractions of a cent of the surcharge do not count.
+        surcharge = Fraction(cents(tax)) * Fraction(year.solidarity)
+        return cents(tax), Decimal(math.floor(surcharge * 100)).scaleb(-2), cents(tax * Fraction(self.church_rate))
 
     def _allowance(self, tax_year: int) -> Decimal:
         single = self.years[tax_year].allowance

@@ -137,6 +137,17 @@ def test_church_tax_lowers_the_income_tax_by_the_formula_of_the_law():
     assert got.amount("church_tax") == D("90.00")
 
 
+def test_fractions_of_a_cent_of_the_solidarity_surcharge_do_not_count():
+    # SolzG § 4 Satz 3. § 32d Abs. 1 Satz 4: 604.44 / 4.09 = 147.78; 5.5 % of it are 8.1279.
+    history = in_one_depot(
+        bought("l1", "2020-01-02", "A", "10", "1000"), sold("s1", "2024-05-02", "A", "10", "2604.44")
+    )
+
+    got = Germany(church_rate=D("0.09")).assess(history, 2024)
+
+    assert (got.amount("income_tax"), got.amount("solidarity_surcharge")) == (D("147.78"), D("8.12"))
+
+
 def test_a_couple_has_the_allowance_twice_and_before_2023_it_was_lower():
     history = in_one_depot(
         bought("l1", "2020-01-02", "A", "20", "1000"),
