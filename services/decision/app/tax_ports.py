@@ -19,6 +19,7 @@ from services.decision.domain.tax.assessment.history import (
 from services.decision.domain.tax.assessment.results import Assessment, Line, TaxRules
 from services.decision.domain.tax.currencies import DayRates, TaxCurrency
 from services.decision.domain.tax.differences import Difference
+from services.decision.domain.tax.due import Tried
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent
 from services.decision.domain.tax.giving import GiftWish
 from services.decision.domain.tax.ledger import (
@@ -74,8 +75,20 @@ class TaxRecords(Protocol):
         """Return events by day and id, those after `after`."""
         ...
 
-    async def standing_years(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[str, int]]:
-        """Return the currency of accounts and the tax year in which they stand; absent where no ledger says."""
+    async def tried(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Tried]:
+        """Return what is known of accounts whose whole history is on record; absent where it is not."""
+        ...
+
+    async def remember(self, tries: Mapping[AccountId, str], day: date) -> None:
+        """Keep until which day accounts' ledgers were worked out, or found to be none, and what that depended on."""
+        ...
+
+    async def outdate(self, account_ids: Collection[AccountId]) -> None:
+        """Keep that the standings of accounts are out of date."""
+        ...
+
+    async def outdate_holders(self, instrument_ids: Collection[str]) -> None:
+        """Keep that the standings of all who ever had one of the instruments are out of date, with their households."""
         ...
 
     async def stand(self, standings: Sequence[Standing]) -> None:

@@ -35,6 +35,7 @@ from services.decision.domain.tax.assessment.history import (
 from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.currencies import DayRates
 from services.decision.domain.tax.differences import differences
+from services.decision.domain.tax.due import concerned
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, TaxEventDiffers, TaxEventNotFound
 from services.decision.domain.tax.laws import LAWS, law_book
 from services.decision.domain.tax.ledger import (
@@ -137,6 +138,8 @@ class TaxApp:
             await session.records.complete(complete)
             ended = [known[each].event for each in withdrawn if known[each].withdraw_time is None]
             touched = {*named(events), *named(ended), *complete}
+            if instruments := concerned((*fresh, *ended), await session.records.counting(())):
+                await session.records.outdate_holders(instruments)
             unsettled = await standing.stand(session, touched, named_sets, self.today())
             await session.emit(_told(fresh, complete, ended))
         return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)

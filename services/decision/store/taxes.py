@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, any_, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    any_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+    update,
+)
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -16,6 +30,7 @@ from services.decision.app.tax_ports import EventFilter, TaxReading, TaxWriting
 from services.decision.domain.plan import LIVE_STATES
 from services.decision.domain.plan_parts import planned_purchases
 from services.decision.domain.problem import ZERO, LotId, Side
+from services.decision.domain.tax.due import OUT_OF_DATE, Tried
 from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
 from services.decision.domain.tax.ledger import BookedTrade, PendingPurchase, Standing
 from services.decision.store.book import PostgresBooks, PostgresLedger
@@ -94,14 +109,54 @@ class PostgresTaxRecords:
             query = query.where(tuple_(tax_event.c.day, tax_event.c.event_id) > tuple_(*map(literal, after)))
         return [_recorded(row) for row in await self.connection.execute(query)]
 
-    async def standing_years(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, tuple[str, int]]:
-        """Return the currency of accounts and the tax year in which they stand; absent where no ledger says."""
+    async def tried(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Tried]:
+        """Return what is known of accounts whose whole history is on record; absent where it is not."""
         rows = await self.connection.execute(
-            select(account.c.account_id, account.c.currency, account.c.carried_year).where(
-                _among(account.c.account_id, account_ids), account.c.carried_year.is_not(None)
+            select(
+                account.c.account_id,
+                account.c.currency,
+                account.c.carried_year,
+                tax_history.c.tried_day,
+                tax_history.c.tried_by,
             )
+            .join(tax_history, tax_history.c.account_id == account.c.account_id)
+            .where(_among(tax_history.c.account_id, account_ids))
         )
-        return {AccountId(row.account_id): (row.currency, row.carried_year) for row in rows}
+        return {
+            AccountId(row.account_id): Tried(row.currency, row.carried_year, row.tried_day, row.tried_by)
+            for row in rows
+        }
+
+    async def remember(self, tries: Mapping[AccountId, str], day: date) -> None:
+        """Keep until which day accounts' ledgers were worked out, or found to be none, and what that depended on."""
+        if tries:
+            await self.connection.execute(
+                update(tax_history)
+                .where(tax_history.c.account_id == bindparam("of_account"))
+                .values(tried_day=day, tried_by=bindparam("by")),
+                [{"of_account": name, "by": by} for name, by in sorted(tries.items())],
+            )
+
+    async def outdate(self, account_ids: Collection[AccountId]) -> None:
+        """Keep that the standings of accounts are out of date."""
+        await self.connection.execute(
+            update(tax_history).where(_among(tax_history.c.account_id, account_ids)).values(tried_by=OUT_OF_DATE)
+        )
+
+    async def outdate_holders(self, instrument_ids: Collection[str]) -> None:
+        """Keep that the standings of all who ever had one of the instruments are out of date, with their households."""
+        had = union(
+            select(tax_event.c.account_id).where(_among(tax_event.c.instrument_id, instrument_ids)),
+            select(booking.c.account_id).where(_among(booking.c.instrument_id, instrument_ids)),
+        ).subquery()
+        holder, mate = account.alias(), account.alias()
+        holders = select(holder.c.household_id).join(had, had.c.account_id == holder.c.account_id)
+        mates = select(mate.c.account_id).where(mate.c.household_id.in_(holders))
+        await self.connection.execute(
+            update(tax_history)
+            .where(or_(tax_history.c.account_id.in_(select(had.c.account_id)), tax_history.c.account_id.in_(mates)))
+            .values(tried_by=OUT_OF_DATE)
+        )
 
     async def stand(self, standings: Sequence[Standing]) -> None:
         """Let accounts stand where the ledger says."""

@@ -29,6 +29,9 @@ tax_history = Table(
     metadata,
     Column("account_id", Text, ForeignKey(account.c.account_id), primary_key=True),
     Column("complete_until", Date, nullable=False),
+    # The day until which its ledger was last worked out, or found to be none, and by what that was: see `due`.
+    Column("tried_day", Date),
+    Column("tried_by", Text),
 )
 
 # Amounts of law by country and tax year, as they were proposed and reviewed; the release's own are in the code.

@@ -8,7 +8,7 @@ from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.clients.peers import PeerFailed
 from services.runtime.wire import money_of
-from tests.decision.api.test_tax_ledger import bought, day, record, sold
+from tests.decision.api.test_tax_ledger import bought, day, record, sold, usd
 from tests.decision.books import MORNING, an_account, lot
 from tests.decision.stages.world import a_policy, needs_trades, number
 
@@ -122,3 +122,77 @@ async def test_while_policy_does_not_answer_nothing_is_brought_forward_and_the_r
     async with running.world.store.read() as session:
         run = await session.runs.get(run_id)
     assert "waits to be pinned: policy does not answer" in run.note
+
+
+async def test_an_account_of_which_no_ledger_can_be_made_is_tried_once_a_day(running, monkeypatch):
+    await running.world.ingest(needs_trades("a1"))
+    done = await running.taxes().RecordTaxEvents(record(sold("s1", "2022-11-01", 100, 10_000), **COMPLETE))
+    assert [each.reason for each in done.unsettled] == ["TAX_HISTORY_INCOMPLETE"]
+    asked = []
+    resolve = running.world.policy.resolve
+
+    async def counted(account_ids, effective_time):
+        asked.append(effective_time.date())
+        return await resolve(account_ids, effective_time)
+
+    # Policy is asked for the sets of the day of the sale whenever a ledger is tried.
+    monkeypatch.setattr(running.world.policy, "resolve", counted)
+    standing, today = running.world.standing, MORNING.date()
+    await standing.bring_to(["a1"], today)
+    assert asked == []
+    for _ in range(2):
+        await standing.bring_to(["a1"], today + timedelta(days=1))
+    assert asked == [date(2022, 11, 1)]
+    assert (await stands(running)).carried_year is None
+
+    # What was missing lets it stand at once, and then there is nothing to try again.
+    await running.taxes().RecordTaxEvents(record(bought("b1", "2022-02-01", 100, 20_000)))
+    assert (await stands(running)).gains(lambda on: on.year, 2022) == (-10_000, 0)
+    asked.clear()
+    await standing.bring_to(["a1"], today + timedelta(days=2))
+    assert asked == []
+
+
+async def test_a_merger_for_money_counts_in_the_next_plan_of_each_account_that_had_some(running):
+    await running.world.ingest(needs_trades("a1"), needs_trades("a2"))
+    both = {"complete": [{"account_id": each, "until_date": day("2022-12-26")} for each in ("a1", "a2")]}
+    taken = {"event_id": "m", "instrument_id": "AAPL", "date": day("2022-12-01"), "redeemed": {"paid": [usd(300)]}}
+    await running.taxes().RecordTaxEvents(
+        record(
+            bought("b1", "2022-02-01", 10, 2000, instrument="AAPL"), bought("b2", "2022-02-01", 1, 1, account="a2"),
+            **both,
+        )
+    )  # fmt: skip
+    await running.taxes().RecordTaxEvents(record(taken))
+    await running.world.standing.bring_to(["a1", "a2"], MORNING.date())
+    assert (await stands(running)).gains(lambda on: on.year, 2022) == (1000, 0)
+
+    await running.taxes().RecordTaxEvents(record(withdrawn_event_ids=["m"]))
+    await running.world.standing.bring_to(["a1", "a2"], MORNING.date())
+    assert (await stands(running)).gains(lambda on: on.year, 2022) == (0, 0)
+
+
+async def test_what_is_recorded_of_one_counts_in_the_other_s_part_of_the_household_at_once(running):
+    world = running.world
+    await world.ingest(*(an_account(each, household_id="h") for each in ("a1", "a2")))
+    both = {"complete": [{"account_id": each, "until_date": day("2022-12-26")} for each in ("a1", "a2")]}
+    await running.taxes().RecordTaxEvents(record(bought("b1", "2021-02-01", 100, 20_000), **both))
+    await running.taxes().RecordTaxEvents(record(sold("s1", "2021-11-01", 100, 7_000)))
+
+    # 13,000 were lost in 2021, 3,000 of them deducted then.
+    assert [(await stands(running, each)).carried(2022) for each in ("a1", "a2")] == [(5000, 0), (5000, 0)]
+
+
+async def test_what_was_recorded_while_policy_did_not_answer_counts_in_the_next_plan(running, monkeypatch):
+    await lost_ten_thousand(running)
+
+    async def silent(*_):
+        raise PeerFailed("policy does not answer")
+
+    with monkeypatch.context() as down:
+        down.setattr(running.world.policy, "resolve", silent)
+        done = await running.taxes().RecordTaxEvents(record(withdrawn_event_ids=["s1"]))
+    assert [each.reason for each in done.unsettled] == ["PEER_UNREACHABLE"]
+    assert (await stands(running)).gains(lambda on: on.year, 2022) == (-10_000, 0)
+    await running.world.standing.bring_to(["a1"], MORNING.date())
+    assert (await stands(running)).gains(lambda on: on.year, 2022) == (0, 0)
