@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,6 @@ from pathlib import Path
 import uvloop
 
 from services.execution.app.venue_port import Intent
-from services.execution.domain.order import Accepted, Filled, VenueOrder, after
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.fix.memory import MemoryStore
 from services.execution.fix.postgres import PostgresStore
@@ -32,14 +32,37 @@ from services.execution.fix.postgres_unit import PostgresUnit
 from services.execution.fix.protocol.actions import Received
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.store import SessionId, Unit
+from services.execution.fix.protocol.values import Pair
 from services.execution.fix.transport.acceptor import Acceptor, Counterparty
 from services.execution.fix.transport.application import Notice
 from services.execution.fix.transport.initiator import Address, Initiator
 from services.execution.fix.transport.turn import Together
-from services.execution.venues.fix44 import asking, telling
-from services.execution.venues.fix44.asked import OrdersAsked, asked
+from services.execution.venues.fix44 import asking
 from services.execution.venues.fix44.sessions import broker_session, client_session
 from services.execution.venues.fix44.venue import Fix44Venue
+from services.execution.venues.fix44.words import (
+    AVG_PX,
+    CL_ORD_ID,
+    COMM_TYPE,
+    COMMISSION,
+    COMMISSION_ABSOLUTE,
+    CUM_QTY,
+    CURRENCY,
+    EXEC_ID,
+    EXEC_TYPE,
+    EXECUTION_REPORT,
+    LAST_PX,
+    LAST_QTY,
+    LEAVES_QTY,
+    NEW_ORDER,
+    ORD_STATUS,
+    ORD_TYPE,
+    ORDER_ID,
+    ORDER_QTY,
+    SIDE,
+    SYMBOL,
+    TRANSACT_TIME,
+)
 from services.execution.venues.fix44.writing import Writing
 from services.kernel.ids import InstrumentId, VenueId
 from services.runtime.clock import SystemClock
@@ -62,7 +85,7 @@ CLOCK = SystemClock()
 
 @dataclass(slots=True)
 class _Broker:
-    """Answers each order with three reports: accepted, and two fills."""
+    """Answers each order with three reports, accepted and two fills, written out as `quickfix_pair` writes them."""
 
     @property
     def answers(self) -> bool:
@@ -70,28 +93,38 @@ class _Broker:
         return True
 
     async def apply(self, unit: Unit, session: SessionId, messages: Sequence[Received]) -> Sequence[Outgoing]:
-        replies: list[Outgoing] = []
-        for each in messages:
-            wanted = asked(each.message)
-            if isinstance(wanted, OrdersAsked):
-                replies += _answers(wanted.intents[0])
-        return replies
+        at = CLOCK.now()
+        return [
+            reply
+            for each in messages
+            if each.message.msg_type == NEW_ORDER
+            for reply in _answers(each.message.require(CL_ORD_ID), at)
+        ]
 
     async def notice(self, session: SessionId, what: Notice) -> None:
         """Do nothing."""
 
 
-def _answers(intent: Intent) -> list[Outgoing]:
-    order, name, now = VenueOrder(intent.quantity), intent.client_order_id, CLOCK.now()
-    replies = []
-    for report in (
-        Accepted(f"{name}:0"),
-        Filled(f"{name}:1", Decimal(4), Decimal("100.25"), Decimal("0.04")),
-        Filled(f"{name}:2", Decimal(6), Decimal("100.30"), Decimal("0.06")),
-    ):
-        order = after(order, report)
-        replies.append(telling.execution_report(telling.Told(intent, order, name, name), report, now))
-    return replies
+def _answers(name: str, at: datetime) -> list[Outgoing]:
+    terms: list[Pair] = [(SYMBOL, "VTI"), (SIDE, "1"), (ORDER_QTY, "10"), (ORD_TYPE, "1"), (CURRENCY, "USD")]
+
+    def report(number: int, *happened: Pair) -> Outgoing:
+        ids: list[Pair] = [(ORDER_ID, name), (CL_ORD_ID, name), (EXEC_ID, f"{name}:{number}")]
+        return Outgoing(EXECUTION_REPORT, [*ids, *terms, *happened, (TRANSACT_TIME, at)])
+
+    return [
+        report(0, *_stands("0", "0", "10", "0", "0")),
+        report(1, *_stands("F", "1", "6", "4", "100.25"), *_trade("4", "100.25", "0.04")),
+        report(2, *_stands("F", "2", "0", "10", "100.28"), *_trade("6", "100.30", "0.06")),
+    ]
+
+
+def _stands(kind: str, status: str, leaves: str, filled: str, average: str) -> list[Pair]:
+    return [(EXEC_TYPE, kind), (ORD_STATUS, status), (LEAVES_QTY, leaves), (CUM_QTY, filled), (AVG_PX, average)]
+
+
+def _trade(quantity: str, price: str, fee: str) -> list[Pair]:
+    return [(LAST_QTY, quantity), (LAST_PX, price), (COMMISSION, fee), (COMM_TYPE, COMMISSION_ABSOLUTE)]
 
 
 async def _write_down(unit: Unit, intents: Sequence[Intent]) -> None:
