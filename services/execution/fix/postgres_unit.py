@@ -84,6 +84,14 @@ _JOURNAL_ONE = Part("""
         VALUES ($1, $2, $3, $4, $5, $6, $7)
     )
 """)
+# Mostly several came together, or left together.
+_JOURNAL_RUN = Part("""
+    journaled AS (
+        INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
+        SELECT $1::text, $2::integer, $3::text, unnest($4::text::bigint[]), unnest($5::text::text[]),
+            unnest($6::bytea[]), $7::timestamptz
+    )
+""")
 _JOURNAL = Part("""
     journaled AS (
         INSERT INTO execution.fix_message (session, generation, direction, number, msg_type, data, time)
@@ -243,14 +251,18 @@ def _journaled(move: _Move) -> tuple[Part, Sequence[object]]:
         one, entry = move.journal[0], entries[0]
         values = (one.generation, one.direction, entry.number, entry.msg_type, entry.data, entry.time)
         return _JOURNAL_ONE, (name, *values)
+    numbers, types = plain_array([each.number for each in entries]), text_array([each.msg_type for each in entries])
+    frames, times = [each.data for each in entries], [each.time for each in entries]
+    if times.count(times[0]) == len(times) and len(places := {each[:2] for each in move.journal}) == 1:
+        return _JOURNAL_RUN, (name, *places.pop(), numbers, types, frames, times[0])
     return _JOURNAL, (
         name,
         plain_array([each.generation for each in move.journal]),
         text_array([each.direction for each in move.journal]),
-        plain_array([each.number for each in entries]),
-        text_array([each.msg_type for each in entries]),
-        [each.data for each in entries],
-        plain_array([each.time for each in entries]),
+        numbers,
+        types,
+        frames,
+        plain_array(times),
     )
 
 

@@ -5,22 +5,19 @@ knows the fields, groups and required fields of each message, and names them for
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 
 from services.execution.fix.protocol.codec import DataTags
 from services.execution.fix.protocol.dictionaries import fields_fix44, fields_fix50sp2, fix44, fix50sp2, fixt11
+from services.execution.fix.protocol.quick import Quick
 from services.execution.fix.protocol.values import DIGITS_MAX, read_timestamp
 
 # Tags from here on are agreed between the parties; FIX 4.4 volume 1, "User defined fields".
 USER_DEFINED_FROM = 5000
 ADMIN_TYPES = frozenset("012345A")
-# So many sequences of tags are remembered of each type of message.
-SHAPES_MAX = 64
-
-Checks = tuple[Callable[[bytes], object], ...]
 
 
 class RejectReason(IntEnum):
@@ -130,41 +127,6 @@ class MessageType:
     def admin(self) -> bool:
         """Return whether it belongs to the session, not to an application."""
         return self.msg_type in ADMIN_TYPES
-
-
-@dataclass(frozen=True, slots=True)
-class Quick:
-    """What most messages of a type keep to: fields of its own level only, each at most once.
-
-    Attributes:
-        fields: Of each field outside of groups its part (0 header, 1 body, 2 trailer), and what returns something true
-            for a value that is certainly right.
-        required: Those it must contain.
-    """
-
-    fields: Mapping[int, tuple[int, Callable[[bytes], object]]]
-    required: frozenset[int]
-    _known: dict[tuple[int, ...], Checks] = field(init=False, default_factory=dict, compare=False, repr=False)
-
-    def checks(self, tags: tuple[int, ...]) -> Checks | None:
-        """Return what says of each value whether it is right, in the order of `tags`; None if these are not ordinary.
-
-        A counterparty sends few sequences of tags, and those again and again: they are remembered.
-        """
-        known = self._known.get(tags)
-        if known is None and self._is_ordinary(tags):
-            if len(self._known) >= SHAPES_MAX:
-                self._known.clear()
-            known = self._known[tags] = tuple(self.fields[tag][1] for tag in tags)
-        return known
-
-    def _is_ordinary(self, tags: Sequence[int]) -> bool:
-        """Return whether each is known, none is there twice, none is missing, and all are in their part's place."""
-        places = set(tags)
-        if len(places) != len(tags) or not self.required <= places or not places <= self.fields.keys():
-            return False
-        parts = [self.fields[tag][0] for tag in tags]
-        return parts == sorted(parts)
 
 
 @dataclass(frozen=True, slots=True)

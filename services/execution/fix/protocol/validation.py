@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from operator import call
 from xml.parsers import expat
 
-from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, Quick, RejectReason
+from services.execution.fix.protocol.dictionary import USER_DEFINED_FROM, Dictionary, Members, RejectReason
 from services.execution.fix.protocol.message import Message
+from services.execution.fix.protocol.quick import Quick
 from services.execution.fix.protocol.tags import BEGIN_STRING, SECURE_DATA, SIGNATURE, XML_DATA
 
 

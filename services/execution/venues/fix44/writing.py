@@ -51,10 +51,11 @@ _ADD_ORDER = Part(
 _ADD_ORDERS = Part(
     _ADD_SENT.format(
         sent="""
-        SELECT * FROM unnest(
-            $3::text::text[], $4::text::text[], $5::text::text[], $6::text::numeric[], $7::text::numeric[],
-            $8::text::text[], $9::text::numeric[], $10::text::text[], $11::text::text[]
-        ) AS sent (name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency)
+        SELECT unnest($3::text::text[]) AS name, unnest($4::text::text[]) AS instrument_id,
+            unnest($5::text::text[]) AS side, unnest($6::text::numeric[]) AS quantity,
+            unnest($7::text::numeric[]) AS increment, unnest($8::text::text[]) AS order_type,
+            unnest($9::text::numeric[]) AS limit_price, unnest($10::text::text[]) AS time_in_force,
+            unnest($11::text::text[]) AS currency
     """
     )
 )
@@ -80,26 +81,25 @@ _LOOK = """
 _GLANCE = _LOOK.format(lock="")
 # Locks the stream, so that nobody else adds reports; what others added before is visible to the next statement.
 _BEGIN = _LOOK.format(lock="FOR UPDATE")
-# Its plan is kept from when the tables were empty, whether PostgreSQL knew that or not: `told` names the venue of each
-# row, and the orders of `said` are named once more, so that rows are found by their whole keys, not by going through
-# all of the venue's for each. So do the names above.
+# Its plan is kept from when the tables were empty, whether PostgreSQL knew that or not: `told` and `said` name the
+# venue of each row, so that rows are found by their whole keys, not by going through all of the venue's for each; those
+# of `said` by `ANY` of one, which no merge can use, so that no walk along the index is thought of.
+# Columns are unnested side by side where they are selected: as a table of several functions each is stored twice.
 # An order may be asked to be called otherwise while what was said of it is applied: that name stays.
 _HEARD = Part(
     """
     told AS MATERIALIZED (
-        SELECT $1::text AS venue_id, told.*
-        FROM unnest(
-            $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::timestamptz[],
-            $8::text::boolean[]
-        ) WITH ORDINALITY AS told (report_id, client_order_id, kind, content, report_time, drop_copy, place)
+        SELECT $1::text AS venue_id, unnest($3::text::text[]) AS report_id, unnest($4::text::text[]) AS client_order_id,
+            unnest($5::text::text[]) AS kind, unnest($6::text::text[]) AS content,
+            unnest($7::text::timestamptz[]) AS report_time, unnest($8::text::boolean[]) AS drop_copy,
+            generate_series(1, $21::integer) AS place
     ), said AS MATERIALIZED (
-        SELECT * FROM unnest(
-            $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[],
-            $14::text::text[], $15::text::text[], $16::text::numeric[], $17::text::numeric[], $18::text::numeric[],
-            $19::text::numeric[], $20::text::boolean[]
-        ) AS said (
-            name, state, why, name_before, present_name, confirmed_name, order_id, quantity, filled, price, fees, open
-        )
+        SELECT $1::text AS venue_id, unnest($9::text::text[]) AS name, unnest($10::text::text[]) AS state,
+            unnest($11::text::text[]) AS why, unnest($12::text::text[]) AS name_before,
+            unnest($13::text::text[]) AS present_name, unnest($14::text::text[]) AS confirmed_name,
+            unnest($15::text::text[]) AS order_id, unnest($16::text::numeric[]) AS quantity,
+            unnest($17::text::numeric[]) AS filled, unnest($18::text::numeric[]) AS price,
+            unnest($19::text::numeric[]) AS fees, unnest($20::text::boolean[]) AS open
     ), fresh AS (
         SELECT row_number() OVER (ORDER BY place) AS number, told.*
         FROM told
@@ -121,7 +121,7 @@ _HEARD = Part(
             told_filled = coalesce(said.filled, was.told_filled), told_price = coalesce(said.price, was.told_price),
             told_fees = coalesce(said.fees, was.told_fees), told_open = coalesce(said.open, was.told_open)
         FROM said
-        WHERE was.venue_id = $1 AND was.client_order_id = ANY($9::text::text[]) AND was.client_order_id = said.name
+        WHERE was.venue_id = ANY(ARRAY[said.venue_id]) AND was.client_order_id = ANY(ARRAY[said.name])
     ), reported AS (
         INSERT INTO execution.fix_report
             (venue_id, position, report_id, client_order_id, kind, content, report_time, drop_copy)
@@ -263,6 +263,7 @@ class Writing:
             plain_array([None if each is None else each.average_price for each in told]),
             plain_array([None if each is None else each.fees for each in told]),
             plain_array([None if each is None else each.open for each in told]),
+            len(said),
         )
 
     async def instruct(self, instructions: Sequence[AllocationInstruction], at: datetime) -> None:
