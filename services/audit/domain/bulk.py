@@ -17,13 +17,14 @@ from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.columns import Columns
 from services.audit.domain.cosignature import WitnessKey
 from services.audit.domain.glance import Glance
-from services.audit.domain.hashing import parents
+from services.audit.domain.growing import GrownTree
+from services.audit.domain.hashing import joined_parents
 from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.scrub import witness_findings
 from services.audit.domain.signed_note import NoteInvalid, VerifierKey
 from services.audit.domain.stored import StoredCheckpoint, StoredEntry
 from services.audit.domain.stretch import Clean, Keys, Numbers, Step, suspect
-from services.audit.domain.tiles import RightEdge, Tile, TileId
+from services.audit.domain.tiles import RightEdge
 
 _ID_BYTES, _INDEX_BYTES = 16, 8
 
@@ -99,23 +100,20 @@ class BulkCheck:
             suspect("the numbers of an account do not follow one another")
         self._last.update(zip(numbers.accounts, numbers.last, strict=True))
 
-    def _commits(self, step: Step, leaves: Sequence[bytes]) -> None:
+    def _commits(self, step: Step, leaves: bytes) -> None:
         """Check the tree and the checkpoints of each commit."""
-        start = step.start
-        full: dict[TileId, Tile] = {}
+        tree = GrownTree(self._edge, leaves, joined_parents)
         for signed in step.checkpoints:
-            self._edge, tiles = self._edge.extended(leaves[start - step.start : signed.size - step.start], parents)
-            full |= {tile.id: tile for tile in tiles}
-            self._checkpoint(signed, step.cosignatures.get(signed.size, ()))
-            start = signed.size
-        if full != step.tiles:
+            self._checkpoint(signed, tree.root(signed.size), step.cosignatures.get(signed.size, ()))
+        if {tile.id: tile for tile in tree.tiles()} != step.tiles:
             suspect("the tiles are not those of the entries")
+        self._edge = tree.edge()
 
-    def _checkpoint(self, signed: StoredCheckpoint, cosignatures: Sequence[str]) -> None:
+    def _checkpoint(self, signed: StoredCheckpoint, root: bytes, cosignatures: Sequence[str]) -> None:
         origin, keys = self._origin, self._keys
         if self._continues is not None and signed.origin == self._continues.name:
             origin, keys = self._continues.name, (self._continues,)
-        must = Checkpoint(origin, self._edge.size, self._edge.root())
+        must = Checkpoint(origin, signed.size, root)
         try:
             stated = open_checkpoint(signed.note, origin=origin, keys=keys)
         except NoteInvalid:

@@ -37,7 +37,7 @@ class Columns:
 
     start: int
     bodies: list[bytes] = field(default_factory=list)
-    leaves: list[bytes] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     numbers: Sequence[int] = ()
     actors: Sequence[str] = ()
@@ -101,7 +101,7 @@ class Columns:
         if b"".join(leaves) != part.leaves:
             suspect("a leaf is not the hash of its body")
         self.bodies += bodies
-        self.leaves += leaves
+        self.hashes += leaves
         self.digests += _digests(bodies, rows)
         return rows
 
@@ -148,7 +148,12 @@ class Columns:
     def entries(self, kind: str) -> list[StoredEntry]:
         """Return the entries of `kind`."""
         at = (number for number, each in enumerate(self.kinds) if each == kind)
-        return [StoredEntry(self.start + n, self.leaves[n], self.bodies[n]) for n in at]
+        return [StoredEntry(self.start + n, self.hashes[n], self.bodies[n]) for n in at]
+
+    @property
+    def leaves(self) -> bytes:
+        """The hash of each body, one after the other."""
+        return b"".join(self.hashes)
 
     def numbers_of_accounts(self) -> Numbers:
         """Return the first and the last number of each account.

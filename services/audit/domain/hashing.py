@@ -8,7 +8,6 @@ Everything that is compiled together is in this file, because what was compiled 
 
 import _hashlib
 import ctypes
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -71,18 +70,10 @@ def part_hashes(prefix: Bytes, text: Bytes, starts: Ints, ends: Ints) -> Bytes:
     return hashes
 
 
-def parents(nodes: Iterable[bytes]) -> list[bytes]:
-    """Return what `merkle.parents` does."""
-    below = b"".join(nodes)
-    count = len(below) // _CHILDREN_BYTES
-    starts = np.arange(count) * _CHILDREN_BYTES
-    return apart(part_hashes(_NODE_PREFIX, np.frombuffer(below, np.uint8), starts, starts + _CHILDREN_BYTES))
-
-
-def apart(hashes: Bytes) -> list[bytes]:
-    """Return each of `hashes`, of shape (n, 32)."""
-    joined = hashes.tobytes()
-    return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
+def joined_parents(below: bytes) -> bytes:
+    """Return what `merkle.joined_parents` does."""
+    starts = np.arange(len(below) // _CHILDREN_BYTES) * _CHILDREN_BYTES
+    return part_hashes(_NODE_PREFIX, np.frombuffer(below, np.uint8), starts, starts + _CHILDREN_BYTES).tobytes()
 
 
 @compiled

@@ -11,7 +11,7 @@ Sources: RFC 6962 section 2.1 (hashing), RFC 9162 sections 2.1.3 and 2.1.4 (proo
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -129,12 +129,10 @@ class Frontier:
         """Return the frontier after the leaf hashes `leaves`."""
         return self.climbed(leaves)[0]
 
-    def climbed(
-        self, leaves: Iterable[bytes], above: Callable[[Iterable[bytes]], list[bytes]] = parents
-    ) -> tuple["Frontier", list[list[bytes]]]:
+    def climbed(self, leaves: Iterable[bytes]) -> tuple["Frontier", list[list[bytes]]]:
         """Return the frontier after `leaves`, and of each height the roots of the perfect subtrees that they complete.
 
-        Height by height, which costs half of what one leaf after the other does. `above` does what `parents` does.
+        Height by height, which costs half of what one leaf after the other does.
         """
         nodes = list(leaves)
         size, peaks = self.size + len(nodes), list(self.peaks)
@@ -146,7 +144,7 @@ class Frontier:
                 nodes = [peaks.pop(), *nodes]
             if len(nodes) & 1:
                 low.append(nodes[-1])
-            nodes = above(nodes)
+            nodes = parents(nodes)
         return Frontier(size, (*peaks, *reversed(low))), rows
 
     def root(self) -> bytes:

@@ -9,7 +9,7 @@ Source: C2SP tlog-tiles.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from services.audit.domain.merkle import (
     Span,
     Subtree,
     joined_parents,
-    parents,
     peaks_of,
     root_of_peaks,
 )
@@ -229,14 +228,9 @@ class RightEdge:
             peaks += Frontier().extended(row).peaks
         return cls(size, tuple(peaks), rows)
 
-    def extended(
-        self, leaves: Iterable[bytes], above: Callable[[Iterable[bytes]], list[bytes]] = parents
-    ) -> tuple["RightEdge", tuple[Tile, ...]]:
-        """Return the edge after the leaf hashes `leaves`, and the tiles that became full, by level and index.
-
-        `above` does what `merkle.parents` does.
-        """
-        frontier, rows = Frontier(self.size, self.peaks).climbed(leaves, above)
+    def extended(self, leaves: Iterable[bytes]) -> tuple["RightEdge", tuple[Tile, ...]]:
+        """Return the edge after the leaf hashes `leaves`, and the tiles that became full, by level and index."""
+        frontier, rows = Frontier(self.size, self.peaks).climbed(leaves)
         # A tile's hashes are the nodes at the lowest height of its level; its root is one at that of the next level.
         of_levels = rows[::TILE_HEIGHT]
         partials = list(self.partials)

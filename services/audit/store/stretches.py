@@ -30,6 +30,7 @@ from services.audit.domain.tiles import Tile, TileId
 from services.audit.store.contents import PostgresContents
 from services.audit.tables import EVENTS, log_tables
 from services.kernel.errors import Unreachable
+from services.runtime.allocation import keep_freed_memory
 from services.runtime.database import Database, driver_of
 from services.runtime.settings import ServiceSettings
 
@@ -234,6 +235,8 @@ def serve(
     # Ctrl-C in a terminal reaches every process of it; this one ends with the service.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(niceness)
+    # Each step needs some ten blocks of megabytes, of the same sizes as the step before.
+    keep_freed_memory()
     # Bodies become some hundred thousand objects without a cycle among them, which would be looked for again and again.
     gc.disable()
     # Rows come in thousands of small pieces, each of which wakes the loop.

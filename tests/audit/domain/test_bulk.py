@@ -123,7 +123,7 @@ def test_what_a_glance_sees_is_what_reading_json_says():
     glance, columns = Glance.of(step), Columns.of(step)
 
     assert glance is not None
-    assert list(glance.leaves) == columns.leaves
+    assert glance.leaves == columns.leaves
     assert glance.keys() == columns.keys()
     assert glance.numbers_of_accounts() == columns.numbers_of_accounts()
     assert glance.entries(CLOSE_KIND) == columns.entries(CLOSE_KIND)
