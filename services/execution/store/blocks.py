@@ -1,16 +1,15 @@
-"""Blocks: what travels together, what venues say about it, and how far each is.
+"""Blocks: what travels together, and how far each is.
 
 What is asked again and again, also while there is nothing to do, is written once: writing a statement takes SQLAlchemy
 longer than running it takes PostgreSQL. What differs are its parameters.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     DateTime,
     Integer,
@@ -24,39 +23,20 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.execution.app.records import AllocationId, AllocationRecord, BlockDetail, BlockRecord
-from services.execution.app.report_text import report_text
-from services.execution.app.venue_port import VenueReport
+from services.execution.app.records import BlockDetail, BlockRecord
 from services.execution.domain.allocation import Share
-from services.execution.domain.order import OrderState, Report
+from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import break_rows, rows
+from services.execution.store.allocations import Allocations
 from services.execution.store.bulk import insert, insert_rows, update_rows
 from services.execution.store.remembered import Remembered
-from services.execution.tables import (
-    account_order,
-    allocation,
-    block,
-    block_share,
-    carry,
-    instruction,
-    venue_cursor,
-    venue_report,
-)
-from services.kernel.ids import AccountId, BlockId, InstrumentId, RunId, VenueId
-from services.runtime.write_behind import WriteBehind
-
-AnyColumn: TypeAlias = Column[Any]
+from services.execution.store.venue_reports import VenueReports
+from services.execution.tables import account_order, block, block_share, instruction
+from services.kernel.ids import BlockId, InstrumentId, RunId, VenueId
 
 _COLUMNS = tuple(block.c)
-# What an allocation has of its block.
-TERMS = (
-    *(block.c.instrument_id, block.c.side, block.c.venue_id, block.c.order_type, block.c.limit_price),
-    *(block.c.time_in_force, block.c.currency, block.c.custodian, block.c.increment),
-    *(block.c.algorithm, block.c.participation_max, block.c.account_currency),
-)
 _AT_VENUE = (OrderState.PENDING_NEW,)
 # Nothing more is filled; shared out already, or waiting for a leg or a person.
 _OVER = (OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED)
@@ -68,12 +48,6 @@ _NAMED: Any = func.any(bindparam("block_ids", type_=ARRAY(Text)))
 _LIMIT: Any = bindparam("limit", type_=Integer)
 
 
-def replaced() -> ColumnElement[bool]:
-    """Return whether an allocation was replaced by a later one."""
-    later = allocation.alias()
-    return exists().where(later.c.replaces == allocation.c.allocation_id)
-
-
 def _chosen(which: ColumnElement[bool], lock: str | None = None, *, limited: bool = False) -> Select[Any]:
     """Select blocks by id, locked if so: `wait`, or `skip` those that others have locked."""
     chosen = select(*_COLUMNS).where(which).order_by(block.c.block_id)
@@ -82,16 +56,6 @@ def _chosen(which: ColumnElement[bool], lock: str | None = None, *, limited: boo
     return chosen if lock is None else chosen.with_for_update(skip_locked=lock == "skip")
 
 
-def _details(columns: Iterable[AnyColumn], key: AnyColumn, order: AnyColumn) -> Select[Any]:
-    return select(*columns).where(key == _NAMED).order_by(key, order)
-
-
-_ALLOCATIONS = (
-    select(*allocation.c, *TERMS)
-    .join(block, block.c.block_id == allocation.c.block_id)
-    .where(allocation.c.block_id == _NAMED, ~replaced())
-    .order_by(allocation.c.block_id, allocation.c.order_id, allocation.c.trade_date)
-)
 _UNSENT = (
     select(block.c.block_id)
     .where(~block.c.allocated, _OF_VENUE, block.c.ours == OrderState.PENDING, block.c.cancel_reason == "")
@@ -151,54 +115,17 @@ _TO_CANCEL = _chosen(
 _AT = _chosen(
     _OF_VENUE & (block.c.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))), "wait"
 )
-_CURSOR = select(venue_cursor.c.position).where(venue_cursor.c.venue_id == bindparam("venue_id"))
-_MOVE_CURSOR = upsert(venue_cursor)
-_MOVE_CURSOR = _MOVE_CURSOR.on_conflict_do_update(
-    index_elements=[venue_cursor.c.venue_id], set_={"position": _MOVE_CURSOR.excluded.position}
-)
-_SHARES = _details(block_share.c, block_share.c.block_id, block_share.c.order_id)
-_REPORTS = _details(
-    (
-        *(venue_report.c.block_id, venue_report.c.kind, venue_report.c.content),
-        *(venue_report.c.report_id, venue_report.c.report_time),
-    ),
-    venue_report.c.block_id,
-    venue_report.c.seq,
+_SHARES = (
+    select(*block_share.c)
+    .where(block_share.c.block_id == _NAMED)
+    .order_by(block_share.c.block_id, block_share.c.order_id)
 )
 
 
-class Blocks:
-    """The part of the ledger with blocks."""
+class Blocks(Allocations, VenueReports):
+    """The part of the ledger with blocks, what venues say about them and who got what of them."""
 
-    _connection: WriteBehind
     _remembered: Remembered
-
-    async def allocations(self, block_ids: Collection[BlockId]) -> dict[BlockId, list[AllocationRecord]]:
-        """Return the blocks' allocations that nothing replaced, by order and day; blocks without any are missing."""
-        given: dict[BlockId, list[AllocationRecord]] = {}
-        if not block_ids:
-            return given
-        found = await self._connection.execute(_ALLOCATIONS, {"block_ids": sorted(block_ids)})
-        for row in found:
-            given.setdefault(BlockId(row.block_id), []).append(rows.allocation_of(row, rows.terms_of(row)))
-        return given
-
-    async def allocation_history(self, allocation_id: AllocationId) -> list[AllocationRecord]:
-        """Return an allocation with all that it replaces and that replaced it, first to last; empty when unknown."""
-        one = allocation.alias()
-        same = (
-            (one.c.allocation_id == allocation_id)
-            & (one.c.block_id == allocation.c.block_id)
-            & (one.c.order_id == allocation.c.order_id)
-            & (one.c.trade_date == allocation.c.trade_date)
-        )
-        found = await self._connection.execute(
-            select(*allocation.c, *TERMS)
-            .join(block, block.c.block_id == allocation.c.block_id)
-            .join(one, same)
-            .order_by(allocation.c.revision)
-        )
-        return [rows.allocation_of(row, rows.terms_of(row)) for row in found]
 
     async def participated(
         self, instrument_ids: Collection[InstrumentId], since: datetime
@@ -214,22 +141,6 @@ class Blocks:
             .group_by(block.c.instrument_id)
         )
         return {InstrumentId(row.instrument_id): row.quantity for row in found}
-
-    async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:
-        """Return what earlier blocks left accounts short by; absent means 0."""
-        if not account_ids:
-            return {}
-        found = await self._connection.execute(
-            select(carry.c.account_id, carry.c.carry).where(carry.c.account_id == func.any(sorted(account_ids)))
-        )
-        return {AccountId(row.account_id): row.carry for row in found}
-
-    async def add_carries(self, changes: Mapping[AccountId, int]) -> None:
-        """Add to accounts' carries."""
-        values = [{"account_id": name, "carry": change} for name, change in sorted(changes.items()) if change]
-        await insert_rows(
-            self._connection, carry, values, "(account_id) DO UPDATE SET carry = was.carry + excluded.carry"
-        )
 
     async def add_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record new blocks, before anything is sent."""
@@ -330,33 +241,6 @@ class Blocks:
         sent = (block.c.venue_id == venue_id) & (block.c.ours != OrderState.PENDING)
         return await self._blocks(_chosen(sent & (block.c.block_id > after), limited=True), {"limit": limit})
 
-    async def cursor(self, venue_id: VenueId) -> int:
-        """Return up to which position a venue's reports are recorded."""
-        return (await self._connection.execute(_CURSOR, {"venue_id": venue_id})).scalar() or 0
-
-    async def move_cursor(self, venue_id: VenueId, position: int) -> None:
-        """Record up to which position a venue's reports are recorded."""
-        await self._connection.execute(_MOVE_CURSOR, {"venue_id": venue_id, "position": position})
-
-    async def add_reports(self, venue_id: VenueId, reports: Sequence[tuple[BlockId | None, VenueReport]]) -> None:
-        """Record what a venue said; None for orders that are not ours. What was said before is kept as it was."""
-        values = []
-        for block_id, said in reports:
-            kind, content = report_text(said.report)
-            values.append(
-                {
-                    "venue_id": venue_id,
-                    "report_id": said.report.report_id,
-                    "position": said.position,
-                    "client_order_id": said.client_order_id,
-                    "block_id": block_id,
-                    "kind": kind,
-                    "content": content,
-                    "report_time": said.time,
-                }
-            )
-        await insert_rows(self._connection, venue_report, values, "DO NOTHING")
-
     async def named_blocks(self, block_ids: Sequence[str]) -> list[BlockRecord]:
         """Return blocks by id, without their reports."""
         return await self._blocks(_BY_ID, {"block_ids": block_ids}, reports=False)
@@ -376,27 +260,13 @@ class Blocks:
     async def _shares(self, blocks: Sequence[rows.AnyRow]) -> dict[str, tuple[Share, ...]]:
         shares = {row.block_id: self._remembered.shares(row.block_id, row.create_time) for row in blocks}
         read: dict[str, list[Share]] = {block_id: [] for block_id, known in shares.items() if known is None}
-        for row in await self._told_of(_SHARES, list(read)):
-            read[row.block_id].append(rows.share_of(row))
+        if read:
+            for row in await self._connection.execute(_SHARES, {"block_ids": list(read)}):
+                read[row.block_id].append(rows.share_of(row))
         for row in blocks:
             if row.block_id in read:
                 self._remembered.put_shares(row.block_id, row.create_time, read[row.block_id])
         return {block_id: tuple(read[block_id]) if known is None else known for block_id, known in shares.items()}
-
-    async def _reports(
-        self, block_ids: Sequence[str]
-    ) -> tuple[dict[str, list[Report]], dict[str, dict[str, datetime]]]:
-        said: dict[str, list[Report]] = {}
-        times: dict[str, dict[str, datetime]] = {}
-        for row in await self._told_of(_REPORTS, block_ids):
-            said.setdefault(row.block_id, []).append(rows.report_of_row(row))
-            times.setdefault(row.block_id, {})[row.report_id] = row.report_time
-        return said, times
-
-    async def _told_of(self, details: Select[Any], block_ids: Sequence[str]) -> Sequence[rows.AnyRow]:
-        if not block_ids:
-            return ()
-        return (await self._connection.execute(details, {"block_ids": block_ids})).all()
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

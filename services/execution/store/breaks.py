@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.execution.app.records import AllocationRecord, Break, Party
 from services.execution.domain.custody import Holdings
 from services.execution.store import break_rows, rows
-from services.execution.store.blocks import TERMS, replaced
+from services.execution.store.allocations import TERMS, replaced
 from services.execution.tables import allocation, block, block_share, custodian_account, reconciliation_break
 from services.kernel.ids import AccountId, InstrumentId
 from services.runtime.write_behind import WriteBehind

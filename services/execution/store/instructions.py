@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, UnaryExpression, bindparam, exists, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Integer, Select, UnaryExpression, bindparam, exists, func, select
 
 from services.execution.app.ledger_instructions import Booked
 from services.execution.app.records import BlockRecord, InstructionRecord
 from services.execution.app.venue_port import InstructionState
 from services.execution.store import break_rows
-from services.execution.store.blocks import Blocks, replaced
+from services.execution.store.allocations import OF_BLOCKS, replaced
+from services.execution.store.blocks import Blocks
 from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.tables import allocation, instruction
 from services.kernel.ids import BlockId, VenueId
@@ -42,7 +42,7 @@ _BOOKED = (
         func.coalesce(allocation.c.traded_fees, allocation.c.fees).label("fees"),
     )
     .where(
-        allocation.c.block_id == func.any(bindparam("block_ids", type_=ARRAY(Text))),
+        allocation.c.block_id == OF_BLOCKS,
         allocation.c.quantity > 0,
         ~replaced(),
     )

@@ -13,7 +13,7 @@ from services.execution.app.ports import Allocated, Benchmarks
 from services.execution.app.records import AllocationRecord, Correction, OrderRecord, PlanReport
 from services.execution.domain.payment import Movement
 from services.execution.store import rows
-from services.execution.store.blocks import replaced
+from services.execution.store.allocations import replaced
 from services.execution.store.bulk import insert
 from services.execution.tables import account_order, allocation, block, plan, plan_report
 from services.kernel.ids import AccountId, BlockId, OrderId, PlanId
@@ -56,6 +56,8 @@ class Stream:
     """The part of the ledger with allocations and the stream of plan reports."""
 
     _connection: WriteBehind
+    # Of the stream, once this transaction has put something at its end.
+    _last_position: int | None = None
 
     async def add_allocations(self, allocations: Sequence[AllocationRecord]) -> None:
         """Record who got what."""
@@ -119,7 +121,11 @@ class Stream:
         """Put what happened at the end of the stream of plan reports, without a gap."""
         if not contents:
             return
-        last = (await self._connection.execute(select(func.max(plan_report.c.position)))).scalar() or 0
+        last = self._last_position
+        if last is None:
+            last = (await self._connection.execute(select(func.max(plan_report.c.position)))).scalar() or 0
+        # Nobody else gives positions until this transaction ends.
+        self._last_position = last + len(contents)
 
         def columns(part: Sequence[tuple[int, AllocationRecord | OrderRecord]]) -> rows.Columns:
             told = [each for _, each in part]
