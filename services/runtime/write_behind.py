@@ -55,6 +55,10 @@ class WriteBehind:
         self._waiting.append((statement, values, answered))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
+        await self.hand_over()
+
+    async def hand_over(self) -> None:
+        """Hear the answer that has come and hand over what is next in line; for whoever works long without writing."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
 

@@ -88,6 +88,9 @@ class MemoryLedger:
     def events(self):
         return [(event.kind, dict(event.subjects), dict(event.data)) for event in self.state.events]
 
+    async def hand_over(self):
+        pass
+
     async def lock(self):
         pass
 

@@ -5,7 +5,7 @@ their money, goes into the stream that decision follows, and is told to audit. W
 here, so that none of this is forgotten.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -51,6 +51,8 @@ class Changes:
         self._halts: dict[Scope, Halt] | None = None
         self._replaced: dict[AllocationId, AllocationRecord] = {}
         self._before: dict[BlockId, Sequence[Part]] = {}
+        # Of orders that are written already.
+        self._plans: set[PlanId] = set()
         self._settling: dict[tuple[date, str], date] = {}
 
     async def orders(self, order_ids: Iterable[OrderId]) -> dict[OrderId, OrderRecord]:
@@ -138,10 +140,23 @@ class Changes:
             if order.order_id not in self._was_closed:
                 self._changed[order.order_id] = order
 
+    async def write(self, order_ids: Collection[OrderId], trace: Trace) -> None:
+        """Write down and tell how orders changed that nothing else in this transaction concerns.
+
+        It is done while the next are decided. What follows for other orders of their plans comes with `finish`.
+        """
+        orders = [self._changed.pop(order_id) for order_id in order_ids if order_id in self._changed]
+        self._plans.update(order.plan_id for order in orders)
+        allocations = [each for each in self.allocations if each.order_id in order_ids]
+        self.allocations = [each for each in self.allocations if each.order_id not in order_ids]
+        await self._save(orders)
+        await self.ledger.add_allocations(allocations)
+        await self._tell(trace, allocations)
+
     async def finish(self, trace: Trace) -> None:
         """Write down what changed, then what follows: buys whose money came, or never will."""
         await self._save(self._changed.values())
-        plan_ids = {order.plan_id for order in self._changed.values()}
+        plan_ids = self._plans | {order.plan_id for order in self._changed.values()}
         following: list[OrderRecord] = []
         short_plans = await self.ledger.short_plans(plan_ids)
         prices = await references(
@@ -154,7 +169,7 @@ class Changes:
         await self._save(following)
         await self.ledger.add_allocations(self.allocations)
         await self.ledger.add_instructions(self.instructions)
-        await self._tell(trace)
+        await self._tell(trace, self.allocations)
         for record, parts in self.allocated:
             before = {share.account_id: share.carry for share in record.statement.shares}
             moved = carries(parts, before)
@@ -174,12 +189,14 @@ class Changes:
             saving[order.order_id] = self._closed[order.order_id] = _priced(order, reference)
         await self.ledger.save_orders([saving[order_id] for order_id in sorted(saving)])
 
-    async def _tell(self, trace: Trace) -> None:
-        """Tell decision and audit who got what and what ended, in the traces it came from."""
-        allocations = sorted(self.allocations, key=lambda each: (each.order_id, each.block_id, each.trade_date))
+    async def _tell(self, trace: Trace, given: Iterable[AllocationRecord]) -> None:
+        """Tell decision and audit who got what and what ended since the last time, in the traces it came from."""
+        allocations = sorted(given, key=lambda each: (each.order_id, each.block_id, each.trade_date))
         closed = [self._closed[order_id] for order_id in sorted(self._closed)]
-        parents = {order.plan_id: order.trace_parent for order in self._orders.values()}
-        await self.ledger.append_reports([*allocations, *closed], parents)
+        self._closed = {}
+        told: list[AllocationRecord | OrderRecord] = [*allocations, *closed]
+        parents = {each.plan_id: self._orders[each.order_id].trace_parent for each in told}
+        await self.ledger.append_reports(told, parents)
         by_parent: dict[str, tuple[list[AllocationRecord], list[OrderRecord]]] = {}
         for allocation in allocations:
             by_parent.setdefault(parents[allocation.plan_id] or "", ([], []))[0].append(allocation)
@@ -192,7 +209,7 @@ class Changes:
                 evenkeel__allocations=len(given),
                 evenkeel__closed_orders=len(ended),
             ):
-                told = [
+                events = [
                     order_allocated(
                         allocation,
                         self._orders[allocation.order_id],
@@ -200,7 +217,7 @@ class Changes:
                     )
                     for allocation in given
                 ]
-                await self.ledger.emit(*told, *map(order_closed, ended))
+                await self.ledger.emit(*events, *map(order_closed, ended))
 
     def _allocation(
         self, each: Allocation, record: BlockRecord, plan_id: PlanId, before: AllocationRecord | None

@@ -5,6 +5,7 @@ follows, the events for audit and the buys that the money sets free are written 
 nothing happened and the same reports are read again; killed after, they are behind the cursor.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -17,7 +18,7 @@ from services.execution.app.days import fills_by_day
 from services.execution.app.ending import ended_part, finished
 from services.execution.app.events import block_event, venue_reported
 from services.execution.app.funding import FundingRules
-from services.execution.app.ports import Begin, Trace
+from services.execution.app.ports import ORDERS_AT_ONCE, Begin, Trace
 from services.execution.app.records import AllocationRecord, BlockRecord, CloseReason, OrderRecord
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import VenuePort, VenueReport
@@ -118,6 +119,9 @@ class Fills:
                 for share in turn.after.statement.shares
             }
         )
+        # An order that one of these blocks alone concerns is written when that block is over.
+        blocks_of = Counter(share.order_id for turn in turns.values() for share in turn.after.statement.shares)
+        over: set[OrderId] = set()
         converting: set[BlockId] = set()
         for group in by_trace(record for record, _ in news):
             with self.trace.continued(
@@ -139,6 +143,12 @@ class Fills:
                     if turn.ends:
                         shares = allocate(turn.after.statement, fills_by_day(turn.after, self.hours.exchange))
                         records.append(await self._allocate(changes, turn.after, *shares))
+                        over |= {part.order_id for part in shares[1] if blocks_of[part.order_id] == 1}
+                        if len(over) >= ORDERS_AT_ONCE:
+                            await changes.ledger.emit(*events)
+                            await changes.write(over, self.trace)
+                            events, over = [], set()
+                        await changes.ledger.hand_over()
                         continue
                     if turn.corrects:
                         shares = allocate(turn.after.statement, fills_by_day(turn.after, self.hours.exchange))

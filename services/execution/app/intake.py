@@ -13,7 +13,7 @@ from functools import lru_cache
 from services.execution.app.events import order_accepted, plan_accepted, plan_refused, submission_refused
 from services.execution.app.funding import released_at_intake
 from services.execution.app.policies import PoliciesInForce
-from services.execution.app.ports import Begin, Ledger, PolicyVerdict, Trace
+from services.execution.app.ports import ORDERS_AT_ONCE, Begin, Ledger, PolicyVerdict, Trace
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.app.references import references
 from services.execution.domain.blocks import Terms
@@ -103,11 +103,16 @@ class Intake:
             keys = {key for each, refusal in zip(adds, signed, strict=True) if refusal is None for key in each}
             situation = await self._situation(ledger, plans, keys, in_force, verdicts, now)
             taking = _Taking(self, situation, known)
-            results = [
-                taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each, used)
-                for each, refusal, used in zip(submissions, signed, adds, strict=True)
-            ]
-            await self._write(ledger, taking, now)
+            results: list[Result] = []
+            for each, refusal, used in zip(submissions, signed, adds, strict=True):
+                results.append(
+                    taking.refuse_submission(each, refusal) if refusal is not None else taking.take(each, used)
+                )
+                if len(taking.orders) >= ORDERS_AT_ONCE:
+                    await self._write(ledger, taking)
+                await ledger.hand_over()
+            await self._write(ledger, taking)
+            await ledger.add_usage(self.hours.exchange.date_at(now), taking.used)
         return results
 
     def _signature_refusal(self, submission: Submission) -> Refusal | None:
@@ -151,10 +156,10 @@ class Intake:
             },
         )
 
-    async def _write(self, ledger: Ledger, taking: "_Taking", now: datetime) -> None:
+    async def _write(self, ledger: Ledger, taking: "_Taking") -> None:
+        """Write down what was taken and refused since the last time."""
         await ledger.add_plans(taking.plans)
         await ledger.add_orders(taking.orders)
-        await ledger.add_usage(self.hours.exchange.date_at(now), taking.used)
         for submission, refusal in taking.unbelieved:
             await ledger.emit(submission_refused(submission.signature.key_id, submission.payload, refusal))
         by_plan: dict[PlanId, list[OrderRecord]] = {}
@@ -169,6 +174,7 @@ class Intake:
             ),
             *(order_accepted(order) for order in taking.orders),
         )
+        taking.written()
 
 
 class _Taking:
@@ -185,6 +191,10 @@ class _Taking:
         self.orders: list[OrderRecord] = []
         self.used: dict[LimitKey, Usage] = {}
         self.unbelieved: list[tuple[Submission, Refusal]] = []
+
+    def written(self) -> None:
+        """Forget what is on record by now, but for what it adds to the day."""
+        self.plans, self.orders, self.unbelieved = [], [], []
 
     def refuse_submission(self, submission: Submission, refusal: Refusal) -> Result:
         """Refuse what could not be believed; the plan's id is not taken, whoever named it."""

@@ -29,6 +29,9 @@ from services.execution.domain.trading_state import Scope
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 
+# Orders of a large change that are written while those behind them are decided.
+ORDERS_AT_ONCE = 500
+
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
@@ -122,6 +125,10 @@ class Ledger(CheckLedger, InstructionLedger, BreakLedger, UncrossLedger, Protoco
 
     async def emit(self, *events: Event) -> None:
         """Tell audit, if the transaction commits."""
+        ...
+
+    async def hand_over(self) -> None:
+        """Let what was written go on its way, while this process decides what comes next."""
         ...
 
     # Orders.

@@ -292,6 +292,8 @@ def _broken(order: Leaving, situation: Situation) -> Iterator[Refusal]:
 
 
 def _halted(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    if not situation.halts:
+        return
     covering = scopes(venue_id=situation.venue_id, instrument_id=order.instrument_id, account_id=order.account_id)
     halt = strictest(situation.halts, covering)
     if halt is not None and not may_leave(halt, order.side):

@@ -33,6 +33,10 @@ class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows,
         for part in parts(events):
             await self._connection.send(self._transaction.database.append_events, self._transaction.told(part))
 
+    async def hand_over(self) -> None:
+        """Let what was written go on its way."""
+        await self._connection.hand_over()
+
     async def settled(self) -> None:
         """Wait until all is written. Raises what a write raised."""
         await self._connection.settled()

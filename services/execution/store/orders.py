@@ -298,7 +298,10 @@ class Orders:
     async def _newest(self, versions: Select[Any], values: Mapping[str, object]) -> list[OrderRecord]:
         """Return orders in the order of `versions`: of those that are not remembered as of these, the rows are read."""
         named = (await self._connection.execute(versions, values)).all()
-        known = {row.order_id: self._remembered.order(row.order_id, row.version, row.update_time) for row in named}
+        known = {
+            order_id: self._remembered.order(order_id, version, update_time)
+            for order_id, update_time, version in map(tuple, named)
+        }
         missing = [order_id for order_id, order in known.items() if order is None]
         for start in range(0, len(missing), _IDS_MAX):
             part = missing[start : start + _IDS_MAX]
