@@ -33,6 +33,11 @@ class MemoryLog:
         self.may_commit = asyncio.Event()
         self.may_commit.set()
         self.committing = asyncio.Event()
+        # Cleared, it holds the answers to what a writer asks, which tell of the log as it was when it was asked.
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        # Accounts whose last number was asked for.
+        self.numbered = []
 
     @asynccontextmanager
     async def elect(self):
@@ -121,11 +126,15 @@ class MemoryWriter:
     async def known(self, event_ids):
         self._held()
         self.log.asked += 1
-        return {event_id: self.log.keys[event_id] for event_id in event_ids if event_id in self.log.keys}
+        found = {event_id: self.log.keys[event_id] for event_id in event_ids if event_id in self.log.keys}
+        await self.log.may_answer.wait()
+        return found
 
     async def sequences(self, accounts):
         self._held()
+        self.log.numbered += accounts
         last = {entry.event.account: entry.account_sequence for entry in self.log.entries}
+        await self.log.may_answer.wait()
         return {account: last[account] for account in accounts if account in last}
 
     async def commit(self, growth, checkpoint):

@@ -17,7 +17,8 @@ class LogWriter(Protocol):
     """The hold on the log that one process has, until it is lost.
 
     Every method raises `Unreachable` when the hold or the database is lost. What a `commit` that raises has done is
-    unknown; the next writer's `head` tells.
+    unknown; the next writer's `head` tells. While a commit runs, `known` and `sequences` may be asked; whether they
+    see what it stores is open until it has returned.
     """
 
     async def head(self) -> tuple[Head, SignedCheckpoint | None]:

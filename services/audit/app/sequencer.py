@@ -4,6 +4,10 @@ A commit costs about the same for one event as for a thousand. So callers queue,
 writer takes what is queued by then; there is no pause to collect more. The tree, the numbers and the checkpoint are
 computed in memory, and everything is stored in one transaction.
 
+When many wait, callers who were answered together would come back together, and writer and database would take turns at
+idling. So at most half of all who are there share a commit, and the commit of the other half is made while that one is
+stored (`preparing`). It is sent when the one before it has ended well, never sooner, and before anybody is answered.
+
 The checkpoint is signed before the commit and told to nobody until after it: one that was rolled back was never seen,
 so no two that were seen can contradict each other.
 
@@ -14,15 +18,16 @@ an election lets one write at a time, and if it were wrong, both would write the
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from services.audit.app.ports import Elect, LogWriter, Observer
-from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from services.audit.app.preparing import Prepared, Preparer, signed
+from services.audit.domain.checkpoint import SignedCheckpoint
 from services.audit.domain.continuing import continued_event
-from services.audit.domain.entry import ACCOUNT, Event
+from services.audit.domain.entry import Event
 from services.audit.domain.errors import LogBackpressure, LogBehindWitness, LogRootMismatch, LogWriterElsewhere
-from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known, Result, conflict_reports, grow
+from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Result, grow
 from services.audit.domain.signed_note import SigningKey
 from services.kernel.clock import Clock
 from services.kernel.errors import Fact, Unreachable
@@ -30,15 +35,15 @@ from services.kernel.errors import Fact, Unreachable
 # Beyond this a larger batch gains nothing and only makes callers wait.
 BATCH_EVENTS_MAX = 1_000
 
+# So many events take longer to prepare than a commit of their own costs; fewer wait for the next commit together.
+AHEAD_EVENTS_MIN = 64
+
 # How often a batch is tried again whose outcome is unknown, before its callers are told to do that themselves.
 RETRIES_MAX = 3
 
 # Nearly every event is new, so a commit finds out by itself whether one is not. After one was not, and when this
 # process has just become the writer, producers are likely to repeat more: for so many batches the log is asked first.
 ASKED_FIRST = 64
-
-# Accounts whose last number is kept in memory, about 100 bytes each; more are looked up again.
-SEQUENCES_KEPT_MAX = 200_000
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -49,21 +54,16 @@ class Appended:
     checkpoint: SignedCheckpoint
 
 
-@dataclass(slots=True)
-class _Waiting:
-    events: Sequence[Event]
-    done: "asyncio.Future[Appended]"
+# What a caller appends, and where it waits for what became of it.
+_Waiting = tuple[Sequence[Event], "asyncio.Future[Appended]"]
 
 
 @dataclass(slots=True)
-class _Memory:
-    """What the writer knows of the log without asking the storage."""
+class _Ahead:
+    """The commit after the one under way: nobody's yet, or being prepared, or prepared."""
 
-    head: Head
-    checkpoint: SignedCheckpoint
-    sequences: dict[str, int] = field(default_factory=dict)
-    # Batches that are still to be asked for before they are committed.
-    ask_first: int = 0
+    waiting: list[_Waiting]
+    task: "asyncio.Task[Prepared]"
 
 
 class Sequencer:
@@ -110,7 +110,11 @@ class Sequencer:
         self._last_note = last_note
         self._queue: deque[_Waiting] = deque()
         self._queued_events = 0
+        # Of callers whose commit is prepared and not sent.
+        self._ahead_events = 0
+        # Set when so many events are queued as the writer waits for, or when it is to look why it waits.
         self._arrived = asyncio.Event()
+        self._awaited_events = 1
         self._in_doubt: list[_Waiting] = []
         self._failures = 0
         self._writing = False
@@ -131,8 +135,8 @@ class Sequencer:
 
     @property
     def queued_events(self) -> int:
-        """How many events wait."""
-        return self._queued_events
+        """How many events wait, and are in no commit that was sent."""
+        return self._queued_events + self._ahead_events
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Return when `events` are durable, with the index of each.
@@ -146,17 +150,19 @@ class Sequencer:
             raise type(self._bent)(self._bent.message)
         if not self._accepting:
             raise LogWriterElsewhere("this process does not hold the log; repeat in a moment", origin=self._origin)
-        if self._queued_events and self._queued_events + len(events) > self._queue_events_max:
+        queued_events = self._queued_events + self._ahead_events
+        if queued_events and queued_events + len(events) > self._queue_events_max:
             raise LogBackpressure(
-                f"{self._queued_events} events wait for the log, at most {self._queue_events_max} may",
+                f"{queued_events} events wait for the log, at most {self._queue_events_max} may",
                 retry_after_s=1.0,
-                queued_events=self._queued_events,
+                queued_events=queued_events,
             )
-        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._queue.append((events, done))
         self._queued_events += len(events)
-        self._arrived.set()
-        return await waiting.done
+        if self._queued_events >= self._awaited_events:
+            self._arrived.set()
+        return await done
 
     def stop_signing(self, behind: LogBehindWitness) -> None:
         """Sign nothing more: somebody has seen what this log does not have."""
@@ -200,25 +206,31 @@ class Sequencer:
         if checkpoint is None:
             # The first writer ever signs the empty log, so that there is always a checkpoint to answer with.
             head = Head(head.edge, self._clock.now())
-            checkpoint = self._signed(head)
+            checkpoint = signed(head, self._origin, self._keys)
             await writer.commit(Growth((), (), head, (), {}), checkpoint)
         if checkpoint.checkpoint.origin != self._origin:
             head, checkpoint = await self._continued(writer, head, checkpoint)
         if self._may_sign is not None:
             await self._may_sign(checkpoint)
-        memory = _Memory(head, checkpoint, ask_first=self._asked_first)
+        preparer = Preparer(writer, self._origin, self._keys, self._clock, (head, checkpoint), self._asked_first)
         self._writing, self._accepting, self._bent = True, True, None
         if not self._in_doubt:
             self._failures = 0
         self._observer.elected(checkpoint)
+        prepared: Prepared | None = None
         while True:
             if not self._in_doubt:
-                await self._take(stop)
+                await self._until_queued(1, lambda: stop.is_set() or self._behind is not None)
+                self._in_doubt = self._taken(0)
             self._raise_if_behind()
             if not self._in_doubt:
-                self._writing = False
-                return
-            await self._commit(writer, memory)
+                if stop.is_set() and not self._queue:
+                    self._writing = False
+                    return
+                continue
+            if prepared is None:
+                prepared = await preparer.prepared(_events(self._in_doubt))
+            prepared = await self._commit(writer, preparer, prepared)
 
     async def _continued(
         self, writer: LogWriter, head: Head, restored: SignedCheckpoint
@@ -227,7 +239,7 @@ class Sequencer:
         now = self._clock.now()
         event = continued_event(self._origin, restored, self._last_note, now)
         growth = grow(head, [event], {}, {}, now)
-        checkpoint = self._signed(growth.head)
+        checkpoint = signed(growth.head, self._origin, self._keys)
         await writer.commit(growth, checkpoint)
         return growth.head, checkpoint
 
@@ -236,89 +248,102 @@ class Sequencer:
         if behind is not None:
             raise behind
 
-    async def _take(self, stop: asyncio.Event) -> None:
-        """Wait for callers, and take of those in the queue as many as fit into one batch; none when it is to stop."""
-        while not self._queue:
-            if stop.is_set() or self._behind is not None:
-                return
+    async def _until_queued(self, events: int, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait until so many events are queued, or `enough` says that there is no need."""
+        self._awaited_events = events
+        while self._queued_events < events and not enough():
             self._arrived.clear()
             await self._arrived.wait()
+
+    def _taken(self, committing: int) -> list[_Waiting]:
+        """Take those in the queue who share the next commit, while one of `committing` events is under way."""
+        half = -(-(committing + self._queued_events) // 2)
+        most = min(BATCH_EVENTS_MAX, max(AHEAD_EVENTS_MIN, half))
+        taken: list[_Waiting] = []
         count = 0
-        while self._queue and (not count or count + len(self._queue[0].events) <= BATCH_EVENTS_MAX):
+        while self._queue and (not count or count + len(self._queue[0][0]) <= most):
             waiting = self._queue.popleft()
-            self._queued_events -= len(waiting.events)
+            self._queued_events -= len(waiting[0])
             # A caller that has gone may not have its events recorded, and will repeat them.
-            if not waiting.done.done():
-                self._in_doubt.append(waiting)
-                count += len(waiting.events)
+            if not waiting[1].done():
+                taken.append(waiting)
+                count += len(waiting[0])
+        return taken
 
-    async def _commit(self, writer: LogWriter, memory: _Memory) -> None:
-        """Append the events of all callers in doubt, and answer them."""
-        events = [event for waiting in self._in_doubt for event in waiting.events]
-        try:
-            growth = await self._stored(writer, memory, events)
-        except EventsRecorded:
-            memory.ask_first = max(1, self._asked_first)
-            growth = await self._stored(writer, memory, events)
-        at = 0
-        for waiting in self._in_doubt:
-            results = growth.results[at : at + len(waiting.events)]
-            at += len(waiting.events)
-            if not waiting.done.done():
-                waiting.done.set_result(Appended(results, memory.checkpoint))
-        self._in_doubt = []
-        self._failures = 0
+    async def _commit(self, writer: LogWriter, preparer: Preparer, prepared: Prepared) -> Prepared | None:
+        """Store what was prepared for the callers in doubt, and have them answered.
 
-    async def _stored(self, writer: LogWriter, memory: _Memory, events: Sequence[Event]) -> Growth:
-        """Commit what `events` add to the log, and remember where it ends.
-
-        Raises:
-            EventsRecorded: The log has one of them, and was not asked; nothing was stored.
-            LogWriterElsewhere: It has one since it was asked: somebody else writes to it.
+        Return the commit for those who are in doubt then, if it is prepared already.
         """
-        now = self._clock.now()
-        known: Mapping[str, Known] = {}
-        asked = memory.ask_first > 0
-        if asked:
-            memory.ask_first -= 1
-            known = await writer.known({event.event_id for event in events})
-            if any(each.index >= memory.head.edge.size for each in known.values()):
-                raise LogWriterElsewhere("another process has written to the log", origin=self._origin)
-        reports = conflict_reports(events, known, now)
-        if reports:
-            known = {**known, **await writer.known([report.event_id for report in reports])}
-            events = [*events, *reports]
-        unnumbered = {event.subjects.get(ACCOUNT) for event in events} - memory.sequences.keys()
-        accounts = [account for account in unnumbered if account is not None]
-        if accounts:
-            memory.sequences |= dict.fromkeys(accounts, 0) | dict(await writer.sequences(accounts))
-        growth = grow(memory.head, events, known, memory.sequences, now)
-        if growth.entries:
-            checkpoint = self._signed(growth.head)
+        ahead = None
+        if prepared.growth.entries:
+            ahead = self._look_ahead(preparer, len(prepared.growth.entries))
             try:
-                await writer.commit(growth, checkpoint)
+                await writer.commit(prepared.growth, prepared.checkpoint)
             except EventsRecorded as error:
-                if not asked:
-                    raise
-                raise LogWriterElsewhere("another process writes to the log", origin=self._origin) from error
-            memory.head, memory.checkpoint = growth.head, checkpoint
-            memory.sequences |= growth.sequences
-            if len(memory.sequences) > SEQUENCES_KEPT_MAX:
-                memory.sequences.clear()
-            self._observer.committed(checkpoint, len(growth.entries))
-        return growth
+                await self._give_back(ahead)
+                if prepared.asked:
+                    raise LogWriterElsewhere("another process writes to the log", origin=self._origin) from error
+                preparer.undone(prepared, max(1, self._asked_first))
+                return await preparer.prepared(_events(self._in_doubt))
+            except BaseException:
+                await self._give_back(ahead)
+                raise
+            self._observer.committed(prepared.checkpoint, len(prepared.growth.entries))
+        preparer.stored(prepared)
+        self._failures = 0
+        # The next commit is sent before callers are answered: what they do then takes as long as a commit does.
+        asyncio.get_running_loop().call_soon(_answer, self._in_doubt, prepared)
+        self._in_doubt = []
+        if ahead is None:
+            return None
+        if not ahead.waiting:
+            ahead.task.cancel()
+            return None
+        self._in_doubt, self._ahead_events = ahead.waiting, 0
+        return await ahead.task
 
-    def _signed(self, head: Head) -> SignedCheckpoint:
-        checkpoint = Checkpoint(self._origin, head.edge.size, head.edge.root())
-        return SignedCheckpoint(
-            checkpoint, sign_checkpoint(checkpoint, self._keys), head.recorded_time or self._clock.now()
-        )
+    def _look_ahead(self, preparer: Preparer, committing: int) -> _Ahead:
+        """Begin to prepare the next commit, once as many wait as are in the one under way, of `committing` events."""
+        waiting: list[_Waiting] = []
+
+        async def prepare() -> Prepared:
+            while not waiting:
+                await self._until_queued(max(AHEAD_EVENTS_MIN, committing))
+                waiting.extend(self._taken(committing))
+            events = _events(waiting)
+            self._ahead_events = len(events)
+            return await preparer.prepared(events)
+
+        return _Ahead(waiting, asyncio.create_task(prepare()))
+
+    async def _give_back(self, ahead: _Ahead) -> None:
+        """Drop a commit that was prepared for nothing: its callers are the first in the queue again."""
+        ahead.task.cancel()
+        await asyncio.gather(ahead.task, return_exceptions=True)
+        self._queue.extendleft(reversed(ahead.waiting))
+        self._queued_events += self._ahead_events
+        self._ahead_events = 0
 
     def _refuse_waiting(self, reason: Fact) -> None:
         self._accepting = False
         waiting, self._in_doubt = [*self._in_doubt, *self._queue], []
         self._queue.clear()
         self._queued_events = 0
-        for each in waiting:
-            if not each.done.done():
-                each.done.set_exception(reason)
+        for _, done in waiting:
+            if not done.done():
+                done.set_exception(reason)
+
+
+def _events(waiting: Sequence[_Waiting]) -> list[Event]:
+    return [event for events, _ in waiting for event in events]
+
+
+def _answer(waiting: Sequence[_Waiting], prepared: Prepared) -> None:
+    """Tell callers what became of their events, which are durable."""
+    at = 0
+    for events, done in waiting:
+        results = prepared.growth.results[at : at + len(events)]
+        at += len(events)
+        if not done.done():
+            done.set_result(Appended(results, prepared.checkpoint))

@@ -246,7 +246,7 @@ def new_entries(
     """
     if not events:
         return []
-    _prepare(events)
+    write_out(events)
     numbers, indexes, recorded = list(account_sequences), range(first, first + len(events)), written(recorded_time)
     # The event's members stand between the log's own.
     bodies = [
@@ -325,7 +325,7 @@ def _digest(parts: tuple[bytes, bytes, bytes]) -> bytes:
     return digest.digest()
 
 
-def _prepare(events: Sequence[Event]) -> None:
+def write_out(events: Sequence[Event]) -> None:
     """Make the bytes and the digest of those of `events` that have none yet, by columns: in half the time."""
     bare = [event.__dict__ for event in events if "parts" not in event.__dict__]
     plain = {(fields["occurred_time"].tzinfo, type(fields["subjects"])) for fields in bare} == {(UTC, dict)}

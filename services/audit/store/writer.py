@@ -1,5 +1,7 @@
 """Writes the log to PostgreSQL: one session that holds the log's lock and does all the writing itself.
 
+A second session looks up what the next commit needs to know, while the first one is busy with a commit.
+
 The lock is the session's own. When the session ends, for whatever reason, the lock is free and nothing that it was
 writing can still be committed. The last line of defence are the primary keys: two sessions that both believed to be the
 writer would insert the same index and the same size, and one would fail.
@@ -11,9 +13,9 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
+from asyncpg import Connection as Driver
 
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import ACCOUNT, body_account, parse_entry
@@ -22,7 +24,7 @@ from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Known
 from services.audit.domain.terms import positions, postings_of_columns, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge
 from services.audit.tables import EVENTS, log_tables
-from services.runtime.database import Database
+from services.runtime.database import Database, driver_of
 
 # PostgreSQL's bigint.
 _INDEX_MAX = 2**63 - 1
@@ -54,16 +56,16 @@ _INSERT = """
     insert into audit.checkpoint_note (size, root, origin, note, sign_time) values ($13, $14, $15, $16, $17)
 """
 _KNOWN = "select event_id::text, idx, digest from audit.event_key where event_id = any($1::uuid[])"
-# The last entry with each term: that of the last position in its last posting.
+# The last entry with each term: that of the last position in its last posting; and how long the log is.
 _LAST_ENTRIES = """
-    select wanted.term, latest.body
+    select wanted.term, latest.body, (select max(size) from audit.checkpoint_note) as size
     from unnest($1::bigint[]) as wanted (term)
-    cross join lateral (
+    left join lateral (
         select start, positions from audit.posting as found
         where found.term = wanted.term and found.start < $2
         order by start desc limit 1
-    ) as last
-    join audit.entry as latest on latest.idx = last.start
+    ) as last on true
+    left join audit.entry as latest on latest.idx = last.start
         + 256 * get_byte(last.positions, octet_length(last.positions) - 2)
         + get_byte(last.positions, octet_length(last.positions) - 1)
 """
@@ -93,31 +95,29 @@ async def elect(
         DatabaseUnreachable: The database does not answer.
     """
     async with database.dedicated() as connection:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
+        driver = await driver_of(connection)
         async with _lost():
             elected = await driver.fetchval("select pg_try_advisory_lock($1)", _lock_number(origin))
         if not elected:
             raise LogWriterElsewhere("another process holds the log", origin=origin)
-        yield PostgresWriter(driver, origin, log, continues)
+        async with database.dedicated() as beside:
+            yield PostgresWriter(driver, await driver_of(beside), origin, log, continues)
 
 
 class PostgresWriter:
-    """The session that holds the log."""
+    """The session that holds the log, and one beside it that reads."""
 
     def __init__(
-        self,
-        driver: Any,  # noqa: ANN401 - asyncpg publishes no types
-        origin: str,
-        log: str = EVENTS,
-        continues: str | None = None,
+        self, driver: Driver, beside: Driver, origin: str, log: str = EVENTS, continues: str | None = None
     ) -> None:
-        """Write the log `log`, called `origin` in its checkpoints, through asyncpg's connection `driver`."""
+        """Write the log `log`, called `origin` in its checkpoints, by `driver`, and look up by `beside`."""
         self._driver = driver
+        self._beside = beside
         self._origin = origin
         self._tables = log_tables(log)
         self._origins = {origin, continues or origin}
-        # Where the log ends, as far as this session knows: partitions beyond it need no look.
-        self._size = _INDEX_MAX
+        # Where the log ends, as far as the session that writes knows; 0 before it has looked.
+        self._size = 0
         # Numbers of terms, so that they are not computed again.
         self._terms: dict[tuple[str, str], int] = {}
 
@@ -156,15 +156,21 @@ class PostgresWriter:
     async def known(self, event_ids: Collection[str]) -> Mapping[str, Known]:
         """Return those of `event_ids` that the log has."""
         async with _lost():
-            rows = await self._driver.fetch(self._tables.sql(_KNOWN), list(event_ids))
+            rows = await self._beside.fetch(self._tables.sql(_KNOWN), list(event_ids))
         return {event_id: Known(index, digest) for event_id, index, digest in rows}
 
     async def sequences(self, accounts: Collection[str]) -> Mapping[str, int]:
         """Return the last number of each of `accounts` that has an entry."""
         terms = {account: term_number(subject_term(ACCOUNT, account)) for account in accounts}
+        # Postings and partitions beyond the end need no look.
+        size = self._size
         async with _lost():
-            numbers = list(set(terms.values()))
-            last = dict(await self._driver.fetch(self._tables.sql(_LAST_ENTRIES), numbers, self._size))
+            rows = await self._beside.fetch(
+                self._tables.sql(_LAST_ENTRIES), list(set(terms.values())), size or _INDEX_MAX
+            )
+        if any((row["size"] or 0) < size for row in rows):
+            raise LogWriterElsewhere("the session that looks up is behind the one that writes", origin=self._origin)
+        last = {row["term"]: row["body"] for row in rows if row["body"] is not None}
         found = dict(map(body_account, last.values()))
         sequences = {account: found[account] for account in accounts if account in found}
         for account, term in terms.items():
@@ -175,7 +181,7 @@ class PostgresWriter:
         if unnumbered:
             # Those whose entries were all destroyed go on where they were.
             async with _lost():
-                rows = await self._driver.fetch(_DISPOSED_NUMBERS, self._tables.log, unnumbered)
+                rows = await self._beside.fetch(_DISPOSED_NUMBERS, self._tables.log, unnumbered)
             sequences |= {row[0]: row[1] for row in rows}
         return sequences
 
@@ -184,12 +190,12 @@ class PostgresWriter:
         before = _INDEX_MAX
         while True:
             async with _lost():
-                row = await self._driver.fetchrow(self._tables.sql(_POSTING_BEFORE), term, before)
+                row = await self._beside.fetchrow(self._tables.sql(_POSTING_BEFORE), term, before)
                 if row is None:
                     return 0
                 before = row["start"]
                 indexes = [before + at for at in positions(row["positions"])]
-                bodies = await self._driver.fetch(self._tables.sql(_BODIES), indexes)
+                bodies = await self._beside.fetch(self._tables.sql(_BODIES), indexes)
             entries = [parse_entry(body) for (body,) in bodies]
             own = [entry.account_sequence for entry in entries if entry.event.account == account]
             if own:

@@ -20,6 +20,7 @@ from services.audit.domain.filter import EntryFilter
 from services.audit.domain.logs import ACCESS, RECORDS
 from services.audit.store import PostgresContents
 from services.audit.store.writer import PostgresWriter
+from services.runtime.database import driver_of
 from services.runtime.wire import instant_message
 from tests.audit.builders import KEY, ORIGIN, an_event, some_events
 from tests.support.refusals import refused
@@ -312,7 +313,8 @@ async def test_an_account_whose_entries_are_all_gone_goes_on_with_its_numbers(sm
 async def another_writer(whole):
     """What reads the log as its writer does, without the hold on it."""
     async with whole.assembled.database.dedicated() as connection:
-        yield PostgresWriter((await connection.get_raw_connection()).driver_connection, ORIGIN)
+        driver = await driver_of(connection)
+        yield PostgresWriter(driver, driver, ORIGIN)
 
 
 async def test_what_must_be_kept_is_not_destroyed(small_partitions, people, whole):

@@ -8,16 +8,19 @@ import asyncpg
 import pytest
 
 from services.audit.app import Sequencer
+from services.audit.app.preparing import signed
 from services.audit.app.sequencer import BATCH_EVENTS_MAX
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.entry import parse_entry
-from services.audit.domain.errors import LogRootMismatch
+from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.filter import EntryFilter
+from services.audit.domain.sequencing import grow
 from services.audit.domain.terms import subject_term, term_number
 from services.audit.store import PostgresCloses, PostgresReader, elect, writer
 from services.audit.tables import NAMES, log_tables, metadata
 from services.kernel.clock import FixedClock
 from services.kernel.errors import Unreachable
+from services.runtime.database import driver_of
 from tests.audit.app.test_sequencer import Seen
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
 from tests.audit.check_log import check_log, check_tables
@@ -223,7 +226,7 @@ async def test_two_writers_at_once_write_one_log(database, owner):
 async def test_a_writer_without_the_lock_is_stopped_by_the_primary_key(database, owner):
     """The election is the first line of defence. This takes it away, and lets two believe that they hold the log."""
     async with elect(database, ORIGIN) as first, elect(database, "another name, so another lock") as other:
-        rival = writer.PostgresWriter(other._driver, ORIGIN)
+        rival = writer.PostgresWriter(other._driver, other._beside, ORIGIN)
         rivals = [
             Sequencer(elect=_given(each), origin=ORIGIN, keys=[KEY], clock=FixedClock(NOON), observer=Seen())
             for each in (first, rival)
@@ -242,6 +245,52 @@ async def test_a_writer_without_the_lock_is_stopped_by_the_primary_key(database,
         {outcome.checkpoint.checkpoint.size for outcome in outcomes}
     )
     assert len(await check_log(PostgresReader(database))) == 80
+    await check_tables(owner)
+
+
+async def test_a_session_that_looks_up_and_sees_less_than_was_stored_is_not_believed(database):
+    """As one would that reached another server than the session that writes: the last numbers would be given twice."""
+    async with elect(database, ORIGIN) as first, database.dedicated() as connection:
+        stale = await driver_of(connection)
+        async with stale.transaction(isolation="repeatable_read", readonly=True):
+            await stale.fetch("select from audit.entry")
+            head, _ = await first.head()
+            growth = grow(head, some_events(3), {}, {}, NOON)
+            await first.commit(growth, signed(growth.head, ORIGIN, [KEY]))
+            behind = writer.PostgresWriter(first._driver, stale, ORIGIN)
+            await behind.head()
+            with pytest.raises(LogWriterElsewhere, match="behind"):
+                await behind.sequences(["acc-1"])
+        assert await first.sequences(["acc-1", "acc-9"]) == {"acc-1": 1}
+
+
+async def test_what_the_next_commit_needs_is_looked_up_while_one_is_stored(database, superuser):
+    async with elect(database, ORIGIN) as hold:
+        head, _ = await hold.head()
+        growth = grow(head, some_events(3), {}, {}, NOON)
+        # The commit waits for this lock, as it may for a disk.
+        async with superuser.transaction():
+            await superuser.execute("lock table audit.checkpoint_note in share row exclusive mode")
+            storing = asyncio.create_task(hold.commit(growth, signed(growth.head, ORIGIN, [KEY])))
+            assert await hold.sequences(["acc-1"]) == {}
+            assert await hold.known([each.event_id for each in some_events(3)]) == {}
+            assert not storing.done()
+        await storing
+        assert await hold.sequences(["acc-1"]) == {"acc-1": 1}
+
+
+async def test_the_log_goes_on_when_the_session_that_looks_up_ends(database, owner, superuser):
+    async with Running(database) as running:
+        await running.sequencer.append(some_events(3))
+        await superuser.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+            "and pid <> pg_backend_pid() and usename = 'evenkeel_audit' "
+            "and pid not in (select pid from pg_locks where locktype = 'advisory')"
+        )
+        answer = await running.sequencer.append([*some_events(3), an_event("more", account="acc-9")])
+
+    assert [result.index for result in answer.results] == [0, 1, 2, 3]
+    assert len(running.seen.losses) == 1
     await check_tables(owner)
 
 
