@@ -22,6 +22,7 @@ class MemoryState:
     price_sets: list = field(default_factory=list)
     histories: list = field(default_factory=list)
     events: list = field(default_factory=list)
+    approved_amounts: dict = field(default_factory=dict)
 
 
 class MemoryLedger:
@@ -106,6 +107,9 @@ class MemoryLedger:
         if self.state.position != was:
             raise Conflict(f"execution's stream is not booked up to {was} any more")
         self.state.position = becomes
+
+    async def approved_amounts(self):
+        return self.state.approved_amounts
 
     async def units_sold(self, sales):
         sold = {}

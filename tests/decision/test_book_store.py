@@ -141,6 +141,8 @@ async def test_a_booking_comes_back_and_one_that_was_replaced_does_not_count(beg
         sale = an_allocation(1, "SELL", "VTI", 12, "1500.00", fees="0.10")
         right = replace(sale, position=2, quantity=Decimal(11), replaces=sale)
         after, first = booked(before, sale, [PlannedLot("l1", Decimal("10.5"))], 0)
+        taxed = tuple(replace(each, taxed_before=Decimal(number)) for number, each in enumerate(first.sold_lots))
+        first = replace(first, sold_lots=taxed)
         corrected_to, second = corrected(after, right, first)
         busted_to, third = corrected(
             corrected_to, replace(right, position=3, quantity=Decimal(0), value=Decimal(0), replaces=right), second

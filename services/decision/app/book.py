@@ -156,6 +156,10 @@ class Ledger(Books, Protocol):
         """Return what was booked of the stream's positions; absent where nothing was."""
         ...
 
+    async def approved_amounts(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """Return the amounts of law, by name, of each tax year with approved ones that no release has: `DE 2027`."""
+        ...
+
     async def save(self, accounts: Sequence[AccountBook], bookings: Sequence[Booking]) -> None:
         """Keep the accounts, which exist, as they are now, and what was booked."""
         ...

@@ -18,6 +18,7 @@ from services.decision.domain.book import (
     day_covered,
 )
 from services.decision.domain.book.booking import CURRENCY_MISMATCH
+from services.decision.domain.crediting import LumpSums, base_rates, lump_sums
 from services.decision.domain.problem import ZERO, Side
 from services.kernel.errors import Conflict
 from services.kernel.events import Event
@@ -72,7 +73,8 @@ async def book_allocations(
     replaced = {each.allocation.replaces.position for each in fresh if each.allocation.replaces is not None}
     known = dict(await ledger.bookings(replaced))
     instruments = await ledger.instruments({each.allocation.instrument_id for each in fresh})
-    kinds = {name: each.asset_kind for name, each in instruments.items()}
+    funds = [each for each in instruments.values() if each.fund_years]
+    rates = base_rates(await ledger.approved_amounts()) if funds else {}
     bookings: list[Booking] = []
     told: list[Event] = []
     for each in fresh:
@@ -84,8 +86,10 @@ async def book_allocations(
             told.append(_allocation_refused(allocation, problem, each.run_id))
             continue
         sold_before = sold.get(_sale(allocation), ZERO)
+        instrument = instruments.get(allocation.instrument_id)
+        kind = AssetKind.OTHER if instrument is None else instrument.asset_kind
         accounts[account.account_id], booking = _booked(
-            account, each, sold_before, known, kinds.get(allocation.instrument_id, AssetKind.OTHER)
+            account, each, sold_before, known, kind, lump_sums(instrument, rates)
         )
         if allocation.side is Side.SELL:
             before = allocation.replaces.quantity if allocation.replaces is not None else ZERO
@@ -107,15 +111,20 @@ def _problem(account: AccountBook | None, allocation: Allocation) -> str:
 
 
 def _booked(
-    account: AccountBook, each: PlannedAllocation, sold_before: Decimal, known: Mapping[int, Booking], kind: AssetKind
+    account: AccountBook,
+    each: PlannedAllocation,
+    sold_before: Decimal,
+    known: Mapping[int, Booking],
+    kind: AssetKind,
+    sums: LumpSums,
 ) -> tuple[AccountBook, Booking]:
     allocation = each.allocation
     if allocation.replaces is not None:
-        return corrected(account, allocation, known.get(allocation.replaces.position), kind=kind)
+        return corrected(account, allocation, known.get(allocation.replaces.position), kind=kind, lump_sums=sums)
     if allocation.trade_date <= day_covered(account.as_of_time):
         # Reported after a book came that has every trade of that day: it would count twice.
         return contained(account, allocation)
-    return booked(account, allocation, each.planned_lots, sold_before, kind=kind)
+    return booked(account, allocation, each.planned_lots, sold_before, kind=kind, lump_sums=sums)
 
 
 def _sale(allocation: Allocation) -> tuple[PlanId, InstrumentId]:

@@ -1,15 +1,17 @@
-"""What a German plan takes off the gain of a fund: advance lump sums that were taxed while the units were held.
+"""What Germany takes off the gain of a fund: advance lump sums that were taxed while the units were held.
 
-InvStG § 19 Abs. 1 Satz 3 and 4: they are taken off in full, before partial exemption. Each lot's cost is raised by
-those of the years at whose end it was held, as the assessment does (`assessment/german_depots.py`). What was sold or
-split since such an end is not known here: the sums are those of the units that are held, as they are counted now.
+InvStG § 19 Abs. 1 Satz 3 and 4: they are taken off in full, before partial exemption. In a plan each lot's cost is
+raised by those of the years at whose end it was held, as the assessment does (`assessment/german_depots.py`), and what
+is booked of a sale keeps them beside it. What was sold or split since such an end is not known here: the sums are those
+of the units that are held, as they are counted now.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias
 
 from services.decision.domain.asset_kinds import FUNDS
 from services.decision.domain.fund_years import FundYear, lump_sum_of
@@ -17,6 +19,11 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import LotState
 from services.decision.domain.tax.assessment.german_years import YEARS
 from services.decision.domain.tax.assessment.history import cents, total
+
+# Returns what of a lot's gain was taxed in advance when the lot is sold on a day; 0 or more, in euros and whole cents.
+LumpSums: TypeAlias = Callable[[LotState, date], Decimal]
+
+NO_RATES: Mapping[int, Decimal] = {}
 
 
 def base_rates(amounts: Mapping[str, Mapping[str, Decimal]]) -> Mapping[int, Decimal]:
@@ -38,9 +45,25 @@ def credited(
     """
     if instrument.asset_kind not in FUNDS or not instrument.fund_years:
         return tuple(lots)
-    past = [each for each in instrument.fund_years if each.year < as_of_date.year and each.year in rates]
-    return tuple(replace(lot, basis_total=total((lot.basis_total, *_sums(lot, past, rates)))) for lot in lots)
+    sums = lump_sums(instrument, rates)
+    return tuple(replace(lot, basis_total=total((lot.basis_total, sums(lot, as_of_date)))) for lot in lots)
 
 
-def _sums(lot: LotState, years: Sequence[FundYear], rates: Mapping[int, Decimal]) -> list[Decimal]:
-    return [cents(lump_sum_of(each, rates[each.year], lot.acquired_date) * Fraction(lot.quantity)) for each in years]
+def lump_sums(instrument: Instrument | None = None, rates: Mapping[int, Decimal] = NO_RATES) -> LumpSums:
+    """Return what sums up the lump sums of an instrument's lots: of each year before that of the sale, to the cent.
+
+    Nothing of what is no fund. A year that is not kept, or has no base rate, adds nothing.
+    """
+    years: Sequence[FundYear] = ()
+    if instrument is not None and instrument.asset_kind in FUNDS:
+        years = [each for each in instrument.fund_years if each.year in rates]
+
+    def taxed(lot: LotState, day: date) -> Decimal:
+        of_one = (lump_sum_of(each, rates[each.year], lot.acquired_date) for each in years if each.year < day.year)
+        return total(cents(each * Fraction(lot.quantity)) for each in of_one)
+
+    return taxed
+
+
+# Of what is no fund: nothing.
+NOTHING_TAXED = lump_sums()

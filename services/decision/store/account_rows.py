@@ -149,6 +149,7 @@ def booking_row(booking: Booking) -> Row:
         "sold_proceeds": [lot.proceeds for lot in sold],
         "sold_bases": [lot.basis for lot in sold],
         "sold_characters": [lot.character.value for lot in sold],
+        "sold_taxed_before": [lot.taxed_before for lot in sold] if any(lot.taxed_before for lot in sold) else [],
         "realized_gain": booking.realized_gain,
         "uncovered_quantity": booking.uncovered_quantity,
         "contained": booking.contained,
@@ -165,6 +166,8 @@ def booking_of(row: RowMapping) -> Booking:
         row["sold_proceeds"],
         row["sold_bases"],
         row["sold_characters"],
+        # Empty where there is none.
+        row["sold_taxed_before"] or [ZERO] * len(row["sold_lot_ids"]),
         strict=True,
     )
     return Booking(
@@ -185,8 +188,8 @@ def booking_of(row: RowMapping) -> Booking:
             settlement_date=row["settlement_date"],
         ),
         sold_lots=tuple(
-            SoldLot(LotId(lot_id), acquired, quantity, proceeds, basis, Character(character))
-            for lot_id, acquired, quantity, proceeds, basis, character in sold
+            SoldLot(LotId(lot_id), acquired, quantity, proceeds, basis, Character(character), taxed_before)
+            for lot_id, acquired, quantity, proceeds, basis, character, taxed_before in sold
         ),
         bought_lot_id=None if row["bought_lot_id"] is None else LotId(row["bought_lot_id"]),
         uncovered_quantity=row["uncovered_quantity"],

@@ -33,6 +33,7 @@ from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.plan import Plan
 from services.decision.domain.problem import RecentTrade, Side
+from services.decision.domain.tax.laws import law_book
 from services.decision.store.account_rows import (
     HELD_COLUMNS,
     INSTRUMENT_COLUMNS,
@@ -53,6 +54,7 @@ from services.decision.store.account_rows import (
     trade_of,
 )
 from services.decision.store.plans import PlanStore
+from services.decision.store.tax_laws import TaxLawStore
 from services.decision.tables import book as tables
 from services.decision.tables.metadata import SCHEMA
 from services.kernel.errors import Conflict
@@ -307,6 +309,10 @@ class PostgresLedger(PostgresBooks):
         query = select(*table.c).where(table.c.position == any_(literal(sorted(positions), ARRAY(BigInteger))))
         found = (booking_of(row) for row in (await self._connection.execute(query)).mappings())
         return {booking.allocation.position: booking for booking in found}
+
+    async def approved_amounts(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """Return the amounts of law, by name, of each tax year with approved ones that no release has: `DE 2027`."""
+        return law_book(await TaxLawStore(self._connection).versions()).approved_amounts()
 
     async def save(self, accounts: Sequence[AccountBook], bookings: Sequence[Booking]) -> None:
         """Keep the accounts, which exist, as they are now, and what was booked."""

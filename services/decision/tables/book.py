@@ -180,6 +180,8 @@ booking = Table(
     Column("sold_proceeds", ARRAY(Numeric), nullable=False),
     Column("sold_bases", ARRAY(Numeric), nullable=False),
     Column("sold_characters", ARRAY(Text), nullable=False),
+    # Of each lot sold, advance lump sums that were taxed already; empty where there are none.
+    Column("sold_taxed_before", ARRAY(Numeric), nullable=False, server_default="{}"),
     Column("realized_gain", Numeric, nullable=False),
     Column("uncovered_quantity", Numeric, nullable=False),
     # The account's snapshot had it already.

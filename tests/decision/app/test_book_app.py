@@ -8,7 +8,9 @@ import pytest
 
 from services.decision.app.book import AccountNotFound, BookApp, SnapshotNotFound, SnapshotOutdated
 from services.decision.app.booking import PlannedAllocation, book_allocations
+from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import Break, PlannedLot
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.identification import Identification
 from services.decision.domain.run import RunNotFound
 from services.kernel.clock import FixedClock
@@ -70,6 +72,23 @@ async def test_a_snapshot_is_recorded_with_its_event_and_only_once(memory):
     assert again == first
     assert kinds(memory) == ["decision.book.ingested"]
     assert memory.state.events[0].subjects == {"snapshot": first.snapshot_id}
+
+
+async def test_lump_sums_that_were_taxed_are_kept_with_a_sale_and_go_with_it(memory):
+    """InvStG § 18, § 19: by the years that the book tells, and the base rates that were approved since the release."""
+    years = (FundYear("VTI", 2019, Decimal(100), Decimal(110)), FundYear("VTI", 2021, Decimal(100), Decimal(110)))
+    euros = an_account("a1", currency="EUR", cash=0).holding("VTI", lot("l1", 10, 1000, "2018-06-01"))
+    await ingest(memory, euros, kinds={"VTI": AssetKind.OTHER_FUND}, currency="EUR", fund_years=years)
+    memory.state.approved_amounts["DE 2021"] = {"base_rate": Decimal("0.01")}
+    sale = replace(SALE, position=1, quantity=Decimal(10), currency="EUR")
+    (booking,) = await book(memory, sale)
+
+    # 10 · 100 · 70 % at 0.52 % of 2019 and at 1 % of 2021, which the release knows with a negative base rate.
+    assert [each.taxed_before for each in booking.sold_lots] == [Decimal("3.64") + 7]
+    assert [each.exempt for each in memory.state.accounts["a1"].realized] == [Decimal("10.64")]
+    bust = replace(sale, position=2, quantity=Decimal(0), value=Decimal(0), fees=Decimal(0), replaces=sale)
+    await book(memory, bust, first=2)
+    assert memory.state.accounts["a1"].realized == ()
 
 
 async def test_recording_content_again_does_not_undo_what_was_booked(memory):

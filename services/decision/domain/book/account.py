@@ -120,7 +120,7 @@ class AccountBook:
         return of_year(self.realized, tax_year, year)[:2]
 
     def pots(self, tax_year: Callable[[date], int], year: int) -> tuple[Decimal, Decimal]:
-        """Return the net gain of a year on shares, and on all else without what of funds is exempt."""
+        """Return the net gain of a year on shares, and on all else without what Germany does not tax of funds."""
         short, long, shares = of_year(self.realized, tax_year, year)
         return shares, short + long - shares - exempt_of_year(self.realized, tax_year, year)
 

@@ -20,6 +20,7 @@ from typing import assert_never
 from services.decision.domain.asset_kinds import AssetKind, exempt_of, exempt_part
 from services.decision.domain.book.account import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.book.gains import realized_on
+from services.decision.domain.crediting import NOTHING_TAXED, LumpSums
 from services.decision.domain.decision import Character
 from services.decision.domain.problem import ZERO, LotId, LotState, RecentTrade, Side
 from services.decision.domain.tax.laws import LAW_OF_CURRENCY
@@ -78,7 +79,11 @@ class PlannedLot:
 
 @dataclass(frozen=True, slots=True)
 class SoldLot:
-    """Units that an allocation took out of one lot. The gain is what came in after fees, less what they had cost."""
+    """Units that an allocation took out of one lot. The gain is what came in after fees, less what they had cost.
+
+    Attributes:
+        taxed_before: Advance lump sums that were taxed already, which Germany takes off the gain; 0 or more.
+    """
 
     lot_id: LotId
     acquired_date: date
@@ -86,6 +91,7 @@ class SoldLot:
     proceeds: Decimal
     basis: Decimal
     character: Character
+    taxed_before: Decimal = ZERO
 
     @property
     def gain(self) -> Decimal:
@@ -124,6 +130,7 @@ def booked(
     sold_before: Decimal,
     *,
     kind: AssetKind = AssetKind.OTHER,
+    lump_sums: LumpSums = NOTHING_TAXED,
 ) -> tuple[AccountBook, Booking]:
     """Return the account after `allocation`, and what was done.
 
@@ -133,6 +140,7 @@ def booked(
         planned_lots: What the plan sells of the instrument, in the plan's order; empty for a buy.
         sold_before: Units that earlier allocations of the same plan and instrument sold.
         kind: What the instrument is to tax laws that ask.
+        lump_sums: Of the instrument's lots; those of a taxed account in euros are taken off its gain.
 
     Raises:
         ValueError: The allocation is another account's, in another currency, or was booked before.
@@ -143,7 +151,7 @@ def booked(
         case Side.BUY:
             after, booking = _bought(held, allocation)
         case Side.SELL:
-            after, booking = _sold(account, held, allocation, _left_of(planned_lots, sold_before))
+            after, booking = _sold(account, held, allocation, _left_of(planned_lots, sold_before), lump_sums)
         case _:
             assert_never(allocation.side)
     others = [position for position in account.positions if position is not held]
@@ -201,7 +209,11 @@ def _bought(held: Position | None, allocation: Allocation) -> tuple[list[Positio
 
 
 def _sold(
-    account: AccountBook, held: Position | None, allocation: Allocation, planned: Sequence[PlannedLot]
+    account: AccountBook,
+    held: Position | None,
+    allocation: Allocation,
+    planned: Sequence[PlannedLot],
+    lump_sums: LumpSums,
 ) -> tuple[list[Position], Booking]:
     covered = ZERO if held is None else min(allocation.quantity, held.quantity)
     uncovered = allocation.quantity - covered
@@ -212,12 +224,14 @@ def _sold(
     sold: list[SoldLot] = []
     left = {lot.lot_id: lot for lot in held.lots}
     proceeds = allocation.value - allocation.fees
+    sums = lump_sums if _is_german(account) else NOTHING_TAXED
     units = ZERO
     paid = ZERO
     for lot, quantity in _chosen(held.lots, planned, covered):
         units += quantity
         paid_until = part_of(proceeds, units, allocation.quantity, ROUND_HALF_EVEN)
         basis = part_of(lot.basis_total, quantity, lot.quantity, ROUND_DOWN)
+        left[lot.lot_id] = replace(lot, quantity=lot.quantity - quantity, basis_total=lot.basis_total - basis)
         sold.append(
             SoldLot(
                 lot_id=lot.lot_id,
@@ -226,10 +240,11 @@ def _sold(
                 proceeds=paid_until - paid,
                 basis=basis,
                 character=_character(account.tax_wrapper, lot.acquired_date, allocation.trade_date),
+                # What is left keeps its own, so that the parts of a lot have together what all of it has, to the cent.
+                taxed_before=sums(lot, allocation.trade_date) - sums(left[lot.lot_id], allocation.trade_date),
             )
         )
         paid = paid_until
-        left[lot.lot_id] = replace(lot, quantity=lot.quantity - quantity, basis_total=lot.basis_total - basis)
     booking = Booking(allocation, sold_lots=tuple(sold), uncovered_quantity=uncovered)
     if covered == held.quantity:
         return [], booking
@@ -267,6 +282,11 @@ def _chosen(
         yield available[lot_id], units
 
 
+def _is_german(account: AccountBook) -> bool:
+    law = LAW_OF_CURRENCY.get(account.currency)
+    return account.tax_wrapper is TaxWrapper.TAXABLE and law is not None and law.code == "DE"
+
+
 def gain_day(account: AccountBook, allocation: Allocation) -> date:
     """Return the day on which an allocation's gain counts, by the law of the country of the account's currency."""
     law = LAW_OF_CURRENCY.get(account.currency)
@@ -275,16 +295,16 @@ def gain_day(account: AccountBook, allocation: Allocation) -> date:
 
 
 def gains_of_day(lots: Sequence[SoldLot], kind: AssetKind) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-    """Return the net short-term and long-term gain of what was sold, and what of it is on shares and what is exempt.
+    """Return the net short-term and long-term gain of what was sold, what of it is on shares, and what is not taxed.
 
-    There is none of what is not taxed. What is exempt is rounded half-even to the cent, lot by lot, as the assessment
-    does.
+    There is none of an account that is not taxed. What is not taxed of a lot is what was taxed in advance, and of the
+    rest what the kind of fund exempts (InvStG § 19 Abs. 1 Satz 4), half-even to the cent, as the assessment does.
     """
     part = exempt_part(kind)
     short = sum((lot.gain for lot in lots if lot.character is Character.SHORT), ZERO)
     long = sum((lot.gain for lot in lots if lot.character is Character.LONG), ZERO)
-    taxed = [lot for lot in lots if part and lot.character is not Character.EXEMPT]
-    exempt = sum((exempt_of(lot.gain, part) for lot in taxed), ZERO)
+    taxed = [lot for lot in lots if lot.character is not Character.EXEMPT]
+    exempt = sum((lot.taxed_before + exempt_of(lot.gain - lot.taxed_before, part) for lot in taxed), ZERO)
     return short, long, short + long if kind is AssetKind.SHARE else ZERO, exempt
 
 

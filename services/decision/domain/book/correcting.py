@@ -25,12 +25,18 @@ from services.decision.domain.book.booking import (
     part_of,
 )
 from services.decision.domain.book.gains import realized_on
+from services.decision.domain.crediting import NOTHING_TAXED, LumpSums
 from services.decision.domain.problem import ZERO, LotId, LotState, Side
 from services.kernel.ids import derived_id
 
 
 def corrected(
-    account: AccountBook, allocation: Allocation, original: Booking | None, *, kind: AssetKind = AssetKind.OTHER
+    account: AccountBook,
+    allocation: Allocation,
+    original: Booking | None,
+    *,
+    kind: AssetKind = AssetKind.OTHER,
+    lump_sums: LumpSums = NOTHING_TAXED,
 ) -> tuple[AccountBook, Booking]:
     """Return the account after a correction, and what was done.
 
@@ -40,6 +46,7 @@ def corrected(
             it replaces. Its quantity is 0 when nothing is left.
         original: What was done when the replaced allocation was booked; None when it was not booked by itself.
         kind: What the instrument is to tax laws that ask.
+        lump_sums: Of the instrument's lots.
 
     Raises:
         ValueError: The allocation replaces nothing, is another account's, in another currency, or was booked before.
@@ -54,7 +61,7 @@ def corrected(
         after = replace(before, booked_position=allocation.position)
         return after, Booking(allocation, uncovered_quantity=missing)
     again = [PlannedLot(each.lot_id, each.quantity) for each in sold_lots]
-    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO, kind=kind)
+    after, booking = booked(before, replace(allocation, replaces=None), again, ZERO, kind=kind, lump_sums=lump_sums)
     return after, replace(booking, allocation=allocation, uncovered_quantity=booking.uncovered_quantity + missing)
 
 

@@ -23,7 +23,8 @@ class DayGain:
         short: Short-term in the American sense, whatever the law.
         long: Long-term likewise.
         shares: What of both is on shares.
-        exempt: What of both Germany does not tax, by the kind of fund.
+        exempt: What of both Germany does not tax: advance lump sums that were taxed already, and of the rest what the
+            kind of fund exempts.
     """
 
     day: date
@@ -51,7 +52,7 @@ def realized_on(
 
 
 def exempt_of_year(gains: Sequence[DayGain], tax_year: Callable[[date], int], year: int) -> Decimal:
-    """Return what of the net gain of a tax year Germany does not tax, by the kinds of funds."""
+    """Return what of the net gain of a tax year Germany does not tax."""
     return sum((each.exempt for each in gains if tax_year(each.day) == year), ZERO)
 
 
