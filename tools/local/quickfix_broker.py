@@ -28,6 +28,7 @@ from typing import Any
 import quickfix as fix
 
 from services.execution.app.venue_port import Intent, MarketSetting
+from services.execution.domain.currencies import dealt_currency
 from services.execution.domain.exchanges import exchange
 from services.execution.domain.order import (
     Accepted,
@@ -46,6 +47,7 @@ from services.execution.domain.order import (
     after,
 )
 from services.execution.domain.words import OrderType, Side, TimeInForce
+from services.execution.venues.fix44 import deals
 from services.execution.venues.sandbox import market as rules
 from services.kernel.ids import InstrumentId
 
@@ -101,6 +103,7 @@ class Book:
     tell: Callable[[Order, Report, str], None]
     market: MarketSetting | None = None
     prices: dict[str, Decimal] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     halted: set[str] = field(default_factory=set)
@@ -207,6 +210,14 @@ class Desk:
             return f"{symbol} has no market here"
         if _get(message, 38) is None:
             return "OrderQty is missing"
+        currency, paid_in = self.book.currencies[symbol], deals.fix_currency(InstrumentId(symbol), _currency(message))
+        pair = dealt_currency(InstrumentId(symbol), currency)
+        if paid_in not in (currency, pair):
+            return f"the market is in {currency}, the order in {paid_in}"
+        if pair is not None and (_get(message, 460), _get(message, 167)) != ("4", "FOR"):
+            return f"{symbol} is traded as Product 4, SecurityType FOR"
+        if pair is not None and _get(message, 64) is None:
+            return "SettlDate is missing"
         return ""
 
     def _refuse(self, message: fix.FieldMap, reason: int, why: str) -> None:
@@ -255,13 +266,11 @@ class Desk:
         if not order.resting.open:
             self._too_late(message, order, "2")
             return
-        name, limit = _get(message, 11) or "", _get(message, 44)
+        name, limit = _get(message, 11) or "", _limit(message)
         order.names.append(name)
         self.book.names[name] = order.first_name
         quantity = Decimal(_get(message, 38) or 0)
-        changed = rules.replaced(
-            order.resting, name, quantity, None if limit is None else Decimal(limit), datetime.now(UTC)
-        )
+        changed = rules.replaced(order.resting, name, quantity, limit, datetime.now(UTC))
         self.book.change(order, changed, _get(message, 41) or "")
         self.book.look()
 
@@ -321,19 +330,30 @@ class Desk:
         answer = self._about(order)
         _put(answer, 17, f"S{next(self.book.numbers)}", 150, "I")
         if order.told.fees:
-            _put(answer, 12, f"{order.told.fees:f}", 13, "3")
+            intent = order.resting.intent
+            pair = deals.kind_of(intent.instrument_id, intent.currency)
+            _put(answer, 12, f"{order.told.fees:f}", 13, "3", 479, intent.currency if pair else None)
         return answer
 
     def _about(self, order: Order) -> fix.Message:
         report = _message("8")
         intent, told = order.resting.intent, order.told
+        name, money = intent.instrument_id, intent.currency
         _put(report, 37, order.order_id, 11, order.names[-1], 39, _state(order), 55, intent.instrument_id)
         _put(report, 54, "1" if intent.side is Side.BUY else "2", 38, f"{told.quantity:f}")
         _put(report, 151, f"{told.leaves_quantity:f}", 14, f"{told.filled_quantity:f}")
-        _put(report, 6, f"{told.average_price or ZERO:f}", 60, _now(self.book.market))
+        average = deals.as_quoted(name, money, told.average_price) if told.average_price else ZERO
+        _put(report, 6, f"{average:f}", 60, _now(self.book.market))
         if told.limit_price is not None:
-            _put(report, 40, "2", 44, f"{told.limit_price:f}")
+            _put(report, 40, "2", 44, f"{deals.as_quoted(name, money, told.limit_price):f}")
+        for tag, value in deals.kind_of(name, money):
+            _put(report, tag, str(value), 15, deals.fix_currency(name, money))
         return report
+
+    def _trade(self, message: fix.Message, order: Order, fill: Filled | FillCorrected) -> None:
+        name, money = order.resting.intent.instrument_id, order.resting.intent.currency
+        _put(message, 32, f"{fill.quantity:f}", 31, f"{deals.as_quoted(name, money, fill.price):f}")
+        _put(message, 12, f"{fill.fee:f}", 13, "3", 479, money if deals.kind_of(name, money) else None)
 
     def _report(self, order: Order, said: Report, original: str) -> None:
         message = self._about(order)
@@ -342,11 +362,11 @@ class Desk:
             case Accepted():
                 _put(message, 150, "0")
             case Filled():
-                _put(message, 150, "F", 32, f"{said.quantity:f}", 31, f"{said.price:f}")
-                _put(message, 12, f"{said.fee:f}", 13, "3")
+                _put(message, 150, "F")
+                self._trade(message, order, said)
             case FillCorrected():
-                _put(message, 150, "G", 19, said.corrects, 32, f"{said.quantity:f}", 31, f"{said.price:f}")
-                _put(message, 12, f"{said.fee:f}", 13, "3")
+                _put(message, 150, "G", 19, said.corrects)
+                self._trade(message, order, said)
             case FillBusted():
                 _put(message, 150, "H", 19, said.busts)
             case Canceled():
@@ -429,6 +449,7 @@ class Desk:
                 book.change(order, rules.expired(order.resting))
         book.market = setting
         book.prices |= {name: Decimal(price) for name, price in asked["prices"].items()}
+        book.currencies |= dict.fromkeys(asked["prices"], setting.currency)
         book.wake()
         return {"instruments": len(book.prices)}
 
@@ -539,7 +560,7 @@ class Desk:
 
 
 # What of a desk outlives its process.
-_KEPT_OF_BOOK = ("market", "prices", "orders", "names", "halted", "active", "numbers")
+_KEPT_OF_BOOK = ("market", "prices", "currencies", "orders", "names", "halted", "active", "numbers")
 
 
 class Broker(fix.Application):  # type: ignore[misc] # QuickFIX has no types
@@ -634,20 +655,29 @@ def _get(message: fix.FieldMap, tag: int) -> str | None:
     return None if value is None else str(value)
 
 
+def _currency(message: fix.FieldMap) -> str:
+    return _get(message, 15) or "USD"
+
+
+def _limit(message: fix.FieldMap) -> Decimal | None:
+    limit, name = _get(message, 44), InstrumentId(_get(message, 55) or "")
+    return None if limit is None else deals.as_paid(name, deals.fix_currency(name, _currency(message)), Decimal(limit))
+
+
 def _intent(message: fix.FieldMap) -> Intent:
-    limit = _get(message, 44)
+    name = InstrumentId(_get(message, 55) or "")
     quantity = Decimal(_get(message, 38) or 0)
     return Intent(
         client_order_id=_get(message, 11) or "",
-        instrument_id=InstrumentId(_get(message, 55) or ""),
+        instrument_id=name,
         side=SIDES[_get(message, 54) or ""],
         quantity=quantity,
         # FIX 4.4 names no increment: the finest digit of the quantity is one.
         increment=Decimal(_get(message, 561) or 0) or Decimal(1).scaleb(min(int(quantity.as_tuple().exponent), 0)),
         order_type=ORDER_TYPES[_get(message, 40) or ""],
-        limit_price=None if limit is None else Decimal(limit),
+        limit_price=_limit(message),
         time_in_force=TIMES_IN_FORCE[_get(message, 59) or "0"],
-        currency=_get(message, 15) or "USD",
+        currency=deals.fix_currency(name, _currency(message)),
     )
 
 

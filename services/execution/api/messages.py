@@ -1,7 +1,7 @@
 """Orders, blocks, allocations, halts and costs as messages."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import assert_never
 
 from google.type import money_pb2
@@ -24,7 +24,7 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.domain.allocation import CARRY_SCALE
-from services.execution.domain.order import OrderState
+from services.execution.domain.order import AVERAGE_PRICE_QUANTUM, OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
 from services.kernel.errors import FieldViolation, Invalid
@@ -140,7 +140,7 @@ def block_message(record: BlockRecord) -> pb.Block:
         fees=_money(summary.fees, terms.currency),
         state=pb.Block.STATE_PENDING_CANCEL if canceling else BLOCK_STATE[summary.state],
         order_count=len(record.statement.shares),
-        arrival_price=_money(record.arrival_price, terms.currency),
+        arrival_price=_price(record.arrival_price, terms.currency),
         create_time=instant_message(record.create_time),
         update_time=instant_message(record.update_time),
         reject_reason=record.reject_reason,
@@ -161,7 +161,7 @@ def block_response(detail: BlockDetail) -> pb.GetBlockResponse:
             pb.Fill(
                 execution_id=fill.report_id,
                 quantity=decimal_message(fill.quantity),
-                price=_money(fill.price, currency),
+                price=_price(fill.price, currency),
                 fees=_money(fill.fee, currency),
                 execute_time=instant_message(record.times[fill.report_id]),
             )
@@ -338,6 +338,11 @@ def halt_message(halt: Halt) -> pb.TradingHalt:
         reason=halt.why,
         start_time=instant_message(halt.halt_time),
     )
+
+
+def _price(price: Decimal, currency: str) -> money_pb2.Money:
+    """Return the message of a price; a rate turned over has more digits than `Money` can say."""
+    return _money(price.quantize(AVERAGE_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN), currency)
 
 
 def _money(amount: Decimal, currency: str) -> money_pb2.Money:

@@ -10,8 +10,7 @@ from their reports each time, so it does not matter how often they fail, fill in
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import TypeGuard
+from decimal import Decimal
 
 from services.execution.app.changes import Changes
 from services.execution.app.days import fills_by_day
@@ -21,7 +20,7 @@ from services.execution.app.routing import Routing
 from services.execution.domain.allocation import Allocation, Part, Share, Statement, allocate
 from services.execution.domain.blocks import Block, Terms, client_order_id
 from services.execution.domain.conversion import Leg, difference, in_account_currency, missing, owed, turned
-from services.execution.domain.currencies import pair
+from services.execution.domain.currencies import pairs_between, rate_between, worst_rate
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import may_leave, scopes, strictest
 from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
@@ -35,8 +34,6 @@ LEG_LIFE = timedelta(days=1)
 # After a leg that did not do all, the next is formed so much later.
 RETRY_AFTER = timedelta(seconds=5)
 BPS = Decimal(10_000)
-# Rates are quoted to a tenth of a pip.
-RATE_QUANTUM = Decimal("0.00001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,32 +97,29 @@ class Converting:
         if not lacking or not self.hours.open_at(self.market_clock.now()):
             return 0
         ledger, halts = changes.ledger, await changes.halts()
-        names = {pair(record.block.terms.currency, record.block.terms.booked_in) for record, _, _ in lacking}
-        prices = await ledger.prices(names)
+        terms_of = [record.block.terms for record, _, _ in lacking]
+        prices = await ledger.prices({each for of in terms_of for each in pairs_between(of.currency, of.booked_in)})
         formed: list[BlockRecord] = []
         for record, rest, number in lacking:
+            traded = record.block.terms
+            rate = rate_between(traded.currency, traded.booked_in, prices)
+            if rate is None or not self._fresh(rate):
+                continue
             for side in (Side.SELL, Side.BUY):
                 wanted = {name: abs(cents) for name, cents in rest.items() if (cents > 0) is (side is Side.BUY)}
-                terms = _terms(record, side)
+                terms = _terms(record, rate, side)
                 covering = scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=None)
-                reference = prices.get(terms.instrument_id)
-                if wanted and self._fresh(reference) and may_leave(strictest(halts, covering), side):
-                    formed.append(self._leg(record, terms, wanted, f"{number}", reference))
+                if wanted and may_leave(strictest(halts, covering), side):
+                    formed.append(self._leg(record, terms, wanted, f"{number}", rate))
         await ledger.add_blocks(formed)
         await ledger.emit(*(event for leg in formed for event in self._told(leg, prices)))
         return len(formed)
 
-    def _fresh(self, reference: ReferencePrice | None) -> TypeGuard[ReferencePrice]:
-        return reference is not None and self.market_clock.now() - reference.as_of_time <= self.price_age_max
-
-    def _limit(self, side: Side, reference: ReferencePrice) -> Decimal:
-        """Return the worst rate that a leg takes, rounded towards the reference."""
-        if side is Side.BUY:
-            return (reference.price * (BPS + self.collar_bps) / BPS).quantize(RATE_QUANTUM, rounding=ROUND_FLOOR)
-        return (reference.price * (BPS - self.collar_bps) / BPS).quantize(RATE_QUANTUM, rounding=ROUND_CEILING)
+    def _fresh(self, rate: ReferencePrice) -> bool:
+        return self.market_clock.now() - rate.as_of_time <= self.price_age_max
 
     def _leg(
-        self, record: BlockRecord, terms: Terms, wanted: Mapping[OrderId, int], number: str, reference: ReferencePrice
+        self, record: BlockRecord, terms: Terms, wanted: Mapping[OrderId, int], number: str, rate: ReferencePrice
     ) -> BlockRecord:
         block_id = BlockId(derived_id("leg", record.block_id, number, terms.side))
         shares = tuple(
@@ -138,12 +132,12 @@ class Converting:
         return BlockRecord(
             block=Block(block_id, client_order_id(block_id, 0), terms, statement),
             trade_date=self.hours.exchange.date_at(market_time),
-            arrival_price=reference.price,
+            arrival_price=rate.price,
             expire_time=market_time + LEG_LIFE,
             create_time=now,
             update_time=now,
             market_time=market_time,
-            protection_price=self._limit(terms.side, reference),
+            protection_price=worst_rate(terms.side, rate, self.collar_bps / BPS),
             trace_parents=record.trace_parents,
             leg_of=record.block_id,
         )
@@ -157,10 +151,10 @@ def _just_tried(legs: Sequence[BlockRecord], now: datetime) -> bool:
     return any(leg.order.filled_quantity < leg.block.quantity and now - leg.update_time < RETRY_AFTER for leg in legs)
 
 
-def _terms(record: BlockRecord, side: Side) -> Terms:
+def _terms(record: BlockRecord, rate: ReferencePrice, side: Side) -> Terms:
     terms = record.block.terms
     return Terms(
-        instrument_id=pair(terms.currency, terms.booked_in),
+        instrument_id=rate.instrument_id,
         side=side,
         venue_id=terms.venue_id,
         order_type=OrderType.MARKET,

@@ -20,8 +20,11 @@ from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason
 from services.execution.app.traces import by_trace
 from services.execution.app.venue_port import Acknowledged, Intent, NotTaken, OutcomeUnknown, SubmitOutcome, VenuePort
+from services.execution.domain.currencies import dealt_currency
 from services.execution.domain.errors import VenueUnreachable
+from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import OrderState
+from services.execution.domain.settlement import turning_date
 from services.execution.domain.trading_hours import AUCTIONS, TradingHours
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
 from services.execution.domain.words import OrderType
@@ -89,7 +92,8 @@ class Sending:
         market_time = self.market_clock.now()
         reasons = {record.block_id: _forbidden(record, halts, market_time, self.hours) for record in records}
         leaving = [record for record in records if not reasons[record.block_id]]
-        outcomes = await self.venue.submit([_intent(record) for record in leaving]) if leaving else ()
+        intents = [_intent(record, self.hours.exchange) for record in leaving]
+        outcomes = await self.venue.submit(intents) if leaving else ()
         known = [self._sent(record, outcome) for record, outcome in zip(leaving, outcomes, strict=True)]
         held = [self._held_back(record, why) for record in records if (why := reasons[record.block_id])]
         return known + held
@@ -197,8 +201,9 @@ def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:
     return None if may_leave(halt, terms.side) else halt
 
 
-def _intent(record: BlockRecord) -> Intent:
+def _intent(record: BlockRecord, exchange: Exchange) -> Intent:
     terms = record.block.terms
+    dealt = dealt_currency(terms.instrument_id, terms.currency)
     # A market buy leaves with a limit: nobody pays more than what was set aside.
     limit = record.protection_price if terms.limit_price is None else terms.limit_price
     return Intent(
@@ -211,4 +216,7 @@ def _intent(record: BlockRecord) -> Intent:
         limit_price=limit,
         time_in_force=terms.time_in_force,
         currency=terms.currency,
+        settlement_date=None
+        if dealt is None
+        else turning_date(record.trade_date, exchange, traded=dealt, account=terms.currency),
     )

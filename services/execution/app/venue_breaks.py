@@ -94,7 +94,12 @@ def _differences(record: BlockRecord, order: VenueOrder, view: VenueView) -> lis
     pairs: list[tuple[str, Decimal, Decimal, Decimal]] = [
         ("QUANTITY", order.quantity, view.quantity, exact),
         ("FILLED_QUANTITY", order.filled_quantity, view.filled_quantity, exact),
-        ("AMOUNT", order.gross_amount, view.gross_amount, view.amount_tolerance),
+        (
+            "AMOUNT",
+            order.gross_amount,
+            order.gross_amount if view.gross_amount is None else view.gross_amount,
+            view.amount_tolerance,
+        ),
         ("FEES", order.fees, order.fees if view.fees is None else view.fees, exact),
     ]
     name = record.block.client_order_id

@@ -21,7 +21,8 @@ from services.kernel.ids import AccountId, InstrumentId, VenueId
 class Intent:
     """An order for a venue. The same `client_order_id` is the same order, however often it arrives.
 
-    `increment` is the smallest quantity it may be filled in.
+    `increment` is the smallest quantity it may be filled in, `currency` what is paid in: of a pair the one that is not
+    dealt (`domain/currencies`). `settlement_date` is None where it is the market's usual one.
     """
 
     client_order_id: str
@@ -33,6 +34,7 @@ class Intent:
     limit_price: Decimal | None
     time_in_force: TimeInForce
     currency: str
+    settlement_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Capabilities:
     adapter sends each once. `replace_keeps_id`: a replaced order keeps its name at the venue; where it does not, the
     adapter follows the chain of names, and reports still carry the first. `query_settles_s`: this long after a send,
     "unknown order" means that it will never arrive. `books_allocations`: who got what is instructed there.
-    `trades_currencies`: pairs of currencies are instruments there (`EUR/USD`).
+    `trades_currencies`: pairs of currencies are instruments there (`EUR/USD`), and either of the two may be dealt.
     """
 
     order_types: frozenset[OrderType]
@@ -98,13 +100,13 @@ class VenueView:
     """An order as the venue has it.
 
     `gross_amount` may be off by `amount_tolerance` either way, where the venue says only a rounded average price.
-    `fees` is None where the venue says no sum.
+    `gross_amount` and `fees` are None where the venue says no sum.
     """
 
     client_order_id: str
     quantity: Decimal
     filled_quantity: Decimal
-    gross_amount: Decimal
+    gross_amount: Decimal | None
     fees: Decimal | None
     open: bool
     amount_tolerance: Decimal = Decimal(0)

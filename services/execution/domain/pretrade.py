@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from services.execution.domain.currencies import pair, price_in
+from services.execution.domain.currencies import pairs_between, price_in
 from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
@@ -247,7 +247,7 @@ def _price(order: Leaving, situation: Situation) -> Iterator[Refusal]:
     if reference is None:
         description = (
             f"the reference price is in {known.currency}, the plan in {order.currency}, and no price is known for"
-            f" {pair(known.currency, order.currency)}"
+            f" {' or '.join(pairs_between(known.currency, order.currency))}"
         )
         yield Refusal(Reason.REFERENCE_STALE, description, order.instrument_id)
         return

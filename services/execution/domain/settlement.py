@@ -48,6 +48,21 @@ def settlement_date(trade_date: date, at: Exchange, currency: str) -> date:
     return settles
 
 
+def turning_date(trade_date: date, at: Exchange, *, traded: str, account: str) -> date:
+    """Return when money that was turned on `trade_date` for trades at an exchange changes hands.
+
+    With those trades, which are in `traded`; where the banks of `account` are closed that day, on the first settlement
+    day on which both are open.
+
+    Raises:
+        ValueError: The calendar of the exchange does not reach so far.
+    """
+    settles = settlement_date(trade_date, at, traded)
+    while not bank_day(settles, account):
+        settles = next_settlement_day(settles, at, traded)
+    return settles
+
+
 def next_settlement_day(day: date, at: Exchange, currency: str) -> date:
     """Return the first day after `day` on which the exchange trades and money moves."""
     later = day + timedelta(days=1)

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 
 from services.execution.app.records import Correction, LifeState
+from services.execution.domain.currencies import turn_over
 from services.execution.domain.pretrade import Reason
 from services.execution.domain.trading_state import EVERYTHING, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
+from services.kernel.money import in_cents
 from tests.execution.builders import NOON, a_plan, a_trade
 from tests.execution.world import Killed
 
@@ -19,7 +21,7 @@ async def abroad(world, *, rate="1.2", share=1, fee_bps=1, spread_bps=0, at=NOON
     """SAP trades in euros; a euro costs `rate` dollars."""
     market = {"share": share, "fee_bps": fee_bps, "spread_bps": spread_bps, "at": at}
     await world.market(currency="EUR", **market, **(prices or {"SAP": 100}))
-    await world.market(currency="USD", **market, VTI=50, **{PAIR: rate})
+    await world.market(currency="USD", **market, **{"VTI": 50, PAIR: rate})
 
 
 def a_buyer(quantity=10, number=1, **plan):
@@ -241,6 +243,78 @@ async def test_the_venue_is_told_shares_in_its_own_currency(world):
     assert formed == {None, parent.record.block_id}
     (told,) = [data for kind, _, data in await world.events() if kind == "execution.order.allocated"]
     assert (told["currency"], told["traded"]["currency"], Decimal(told["traded"]["fees"])) == ("USD", "EUR", 1)
+
+
+def a_european(*trades, cash=100_000, number=1, **plan):
+    """An account in euros; only EUR/USD is quoted."""
+    return a_plan(*trades, plan=f"plan-{number}", account=f"acc-{number}", currency="EUR", cash=cash, **plan)
+
+
+async def test_an_account_in_euros_is_served_by_the_pair_that_is_quoted_turned_over(world):
+    await abroad(world, rate="1.25", fee_bps=10)
+    await world.submit(a_european(a_trade("VTI", quantity=7, price=40)))
+    await world.run()
+    (parent,), (leg,) = await parents(world), await legs(world)
+    order = await world.order("VTI")
+
+    # 350 $ and 10 bp of fee are bought to the cent; they cost 280.28 € and 10 bp.
+    terms = leg.block.terms
+    assert (terms.instrument_id, terms.side, terms.currency, leg.block.quantity) == (
+        PAIR,
+        Side.BUY,
+        "EUR",
+        Decimal("350.35"),
+    )
+    assert (leg.order.gross_amount, leg.order.fees) == (Decimal("280.28"), Decimal("0.28"))
+    assert (order.state, order.filled_amount + order.fees) == (LifeState.FILLED, Decimal("280.56"))
+    (told,) = parent.allocations
+    assert (told.traded.amount, told.traded.fees, told.amount) == (350, Decimal("0.35"), Decimal("280.00"))
+    assert await world.app.queries.list_breaks() == []
+
+
+@pytest.mark.parametrize("rate", ["1.23457", "0.99991", "151.357"])
+async def test_by_whatever_rate_the_dollars_are_all_there_and_the_euros_are_what_they_cost(world, rate):
+    await abroad(world, rate=rate, fee_bps=3, share="0.3")
+    price = (50 / Decimal(rate)).quantize(Decimal("0.0001"))
+    await world.submit(
+        a_european(a_trade("VTI", quantity=13, price=price), number=1),
+        a_european(a_trade("VTI", quantity=8, price=price), number=2),
+        a_european(a_trade("VTI", Side.SELL, 5, price), number=3, cash=0),
+    )
+    await world.run()
+
+    by_side = {each.record.block.terms.side: each.record.order for each in await parents(world)}
+    bought, sold = by_side[Side.BUY], by_side[Side.SELL]
+    turned = {leg.block.terms.side: leg.order for leg in await legs(world)}
+    assert turned[Side.BUY].filled_quantity == bought.gross_amount + bought.fees
+    assert turned[Side.SELL].filled_quantity == sold.gross_amount - sold.fees
+    orders = {order.account_id: order for order in await world.orders()}
+    assert {order.state for order in orders.values()} == {LifeState.FILLED}
+    paid = sum(orders[name].filled_amount + orders[name].fees for name in ("acc-1", "acc-2"))
+    leg = turned[Side.BUY]
+    assert paid == in_cents(leg.gross_amount) + leg.fees
+    got = orders["acc-3"].filled_amount - orders["acc-3"].fees
+    assert got == in_cents(turned[Side.SELL].gross_amount) - turned[Side.SELL].fees
+    assert await world.app.queries.list_breaks() == []
+
+
+async def test_turned_over_it_takes_no_rate_beyond_the_collar(world):
+    await abroad(world, rate="1.25", fee_bps=0)
+    await world.submit(a_european(a_trade("VTI", quantity=10, price=40)))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    # Dollars are dear at the venue: 1.19 for a euro, and the collar of 5 % ends at 1.25 / 1.05.
+    await world.market(at=NOON, **{PAIR: "1.19"})
+    await world.prices(at=NOON, **{PAIR: "1.25"})
+    await world.run()
+    (leg,) = await legs(world)
+    assert (leg.protection_price, leg.order.filled_quantity) == (turn_over(Decimal("1.19048")), 0)
+
+    await world.market(at=NOON, **{PAIR: "1.1905"})
+    await world.run()
+
+    # 500 $ at 1.1905.
+    assert (await world.order("VTI")).filled_amount == Decimal("419.99")
 
 
 @pytest.mark.parametrize("share", [1, "0.4"])

@@ -128,7 +128,8 @@ class SandboxBroker:
         self.setting.update(changed)
         at = NOON + timedelta(days=self.setting["days"])
         market = MarketSetting("USD", Decimal(0), Decimal(1), 7, Decimal(self.setting["share"]), at)
-        await self.sandbox.load_market(market, {"VTI": Decimal(self.setting["price"])})
+        prices = {"VTI": Decimal(self.setting["price"]), "EUR/USD": Decimal("1.2")}
+        await self.sandbox.load_market(market, prices)
 
     async def numbers(self):
         # As committed: what is being applied has not happened yet.
@@ -189,7 +190,7 @@ class QuickFixBroker:
         await self.ask(
             "market",
             time=at.isoformat(),
-            prices={"VTI": self.setting["price"]},
+            prices={"VTI": self.setting["price"], "EUR/USD": "1.2"},
             fee_bps="1",
             seed=7,
             share=self.setting["share"],

@@ -6,7 +6,7 @@ what a test needs.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -23,12 +23,14 @@ from services.execution.app.venue_port import (
     OutcomeUnknown,
     VenuePort,
 )
+from services.execution.domain.currencies import turn_over
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.order import ChangeRefused, Filled, OrderState, VenueOrder, fold
 from services.execution.domain.words import OrderType, Side, TimeInForce
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.kernel.clock import FixedClock
+from services.kernel.money import in_cents
 from services.runtime.database import Database
 from tests.execution.builders import NOON
 from tests.execution.memory import MemoryVenueBook
@@ -41,7 +43,7 @@ CLIENTS = 80
 
 @dataclass
 class Case:
-    """A venue under test, with VTI traded at 100, and what can be done to it."""
+    """A venue under test, with VTI traded at 100 and EUR/USD at 1.2, and what can be done to it."""
 
     venue: VenuePort
     # Moves VTI's price.
@@ -76,7 +78,7 @@ def sandbox_case(begin):
         market = MarketSetting(
             "USD", Decimal(0), Decimal(1), 7, Decimal(setting["share"]), NOON + timedelta(days=setting["days"])
         )
-        await venue.load_market(market, {"VTI": Decimal(setting["price"])})
+        await venue.load_market(market, {"VTI": Decimal(setting["price"]), "EUR/USD": Decimal("1.2")})
 
     async def down(is_down):
         venue.faults.down = is_down
@@ -612,3 +614,64 @@ async def test_an_instruction_takes_the_place_of_another_after_a_correction(case
     await case.venue.instruct([an_instruction("a-2", 9, ((1, 4), (2, 5)), replaces="a-1")])
 
     assert await instructed(case, "a-2") is InstructionState.ACCEPTED
+
+
+def a_deal(name="c-1", quantity="1000.10", side=Side.BUY, limit=None, currency="USD"):
+    """An order for euros, paid in dollars, or for dollars, paid in euros."""
+    return replace(
+        an_order(name, quantity, side, limit, instrument="EUR/USD"),
+        increment=Decimal("0.01"),
+        currency=currency,
+        settlement_date=NOON.date() + timedelta(days=2),
+    )
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize(("currency", "amount", "fee"), [("USD", "1200.12", "0.12"), ("EUR", "833.42", "0.08")])
+async def test_either_currency_of_a_pair_is_dealt_to_the_cent(case, side, currency, amount, fee):
+    assert await submit(case.venue, a_deal(side=side, currency=currency)) == Acknowledged()
+
+    order = await the_order(case, quantity="1000.10")
+    assert (order.state, order.filled_quantity) == (OrderState.FILLED, Decimal("1000.10"))
+    assert (in_cents(order.gross_amount), order.fees) == (Decimal(amount), Decimal(fee))
+    view = await case.venue.query("c-1")
+    assert (view.filled_quantity, view.open) == (Decimal("1000.10"), False)
+    if view.gross_amount is not None:
+        assert in_cents(view.gross_amount) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("currency", "waits", "goes"),
+    [("USD", "1.1999", "1.2"), ("EUR", turn_over(Decimal("1.20001")), turn_over(Decimal("1.2")))],
+)
+async def test_a_limit_of_a_pair_counts_for_the_currency_that_is_paid(case, currency, waits, goes):
+    await submit(case.venue, a_deal(limit=waits, currency=currency))
+    assert (await the_order(case, quantity="1000.10")).state is OrderState.NEW
+    await case.venue.replace("c-1", "r-1", Decimal("2000.20"), Decimal(goes))
+
+    order = await the_order(case, quantity="1000.10")
+    assert (order.state, order.filled_quantity, order.limit_price) == (
+        OrderState.FILLED,
+        Decimal("2000.20"),
+        Decimal(goes),
+    )
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+async def test_a_deal_in_parts_is_busted_and_corrected_like_any_order(case, currency):
+    await case.share("0.3")
+    await submit(case.venue, a_deal(currency=currency))
+    order = await the_order(case, quantity="1000.10")
+    assert len(order.fills) >= 4
+    assert order.state is OrderState.FILLED
+    first, second, *_ = order.fills.values()
+    await case.bust("c-1", first.report_id)
+
+    after = await the_order(case, quantity="1000.10")
+    assert after.filled_quantity == order.filled_quantity - first.quantity
+    assert after.gross_amount == order.gross_amount - first.quantity * first.price
+    assert second.report_id in after.fills
+
+
+async def test_a_pair_is_not_traded_for_a_third_currency(case):
+    assert isinstance(await submit(case.venue, a_deal(currency="GBP")), NotTaken)

@@ -14,6 +14,7 @@ from services.execution.domain.words import OrderType
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
+from services.execution.venues.fix44.deals import as_paid, fix_currency
 from services.execution.venues.fix44.words import (
     ALLOC_ACCOUNT,
     ALLOC_ID,
@@ -117,7 +118,7 @@ def asked(message: Message) -> Asked | None:
                 message.require(CL_ORD_ID),
                 message.require(ORIG_CL_ORD_ID),
                 _positive(message, ORDER_QTY),
-                message.decimal(PRICE),
+                None if message.get(PRICE) is None else _price(message),
             )
         case "H":
             return StatusAsked(
@@ -137,7 +138,7 @@ def asked(message: Message) -> Asked | None:
 def _intent(message: Message) -> Intent:
     quantity = _positive(message, ORDER_QTY)
     order_type = _word(message, ORD_TYPE, _ORDER_TYPES)
-    limit = _positive(message, PRICE) if order_type is OrderType.LIMIT else None
+    limit = _price(message) if order_type is OrderType.LIMIT else None
     return Intent(
         client_order_id=message.require(CL_ORD_ID),
         instrument_id=InstrumentId(message.require(SYMBOL)),
@@ -151,8 +152,20 @@ def _intent(message: Message) -> Intent:
         time_in_force=_TIMES_IN_FORCE["0"]
         if message.get(TIME_IN_FORCE) is None
         else _word(message, TIME_IN_FORCE, _TIMES_IN_FORCE),
-        currency=message.text(CURRENCY) or "USD",
+        currency=_currency(message),
+        settlement_date=None
+        if message.get(SETTL_DATE) is None
+        else _date(message, SETTL_DATE, message.require(SETTL_DATE)),
     )
+
+
+def _currency(message: Message) -> str:
+    """Return what is paid in: of a pair the currency that is not dealt."""
+    return fix_currency(InstrumentId(message.require(SYMBOL)), message.text(CURRENCY) or "USD")
+
+
+def _price(message: Message) -> Decimal:
+    return as_paid(InstrumentId(message.require(SYMBOL)), _currency(message), _positive(message, PRICE))
 
 
 def _instruction(message: Message) -> AllocationInstruction:
@@ -175,9 +188,9 @@ def _instruction(message: Message) -> AllocationInstruction:
             client_order_id=first.require(CL_ORD_ID),
             instrument_id=InstrumentId(message.require(SYMBOL)),
             side=_word(message, SIDE, _SIDES),
-            currency=message.text(CURRENCY) or "USD",
+            currency=_currency(message),
             quantity=quantity,
-            average_price=message.decimal(AVG_PX) or ZERO,
+            average_price=_average_price(message),
             trade_date=_date(message, TRADE_DATE, trade_date),
             settlement_date=_date(message, SETTL_DATE, message.text(SETTL_DATE) or trade_date),
             shares=() if taken_back else shares,
@@ -186,6 +199,11 @@ def _instruction(message: Message) -> AllocationInstruction:
         raise
     except ValueError as wrong:
         raise FieldInvalid(NO_ALLOCS, message.get(NO_ALLOCS), str(wrong)) from wrong
+
+
+def _average_price(message: Message) -> Decimal:
+    price = message.decimal(AVG_PX) or ZERO
+    return as_paid(InstrumentId(message.require(SYMBOL)), _currency(message), price) if price else price
 
 
 def _positive(message: Message, tag: int) -> Decimal:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from services.execution.app.venue_port import AllocationInstruction, Intent
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.values import Pair
+from services.execution.venues.fix44.deals import as_quoted, fix_currency, kind_of
 from services.execution.venues.fix44.words import (
     ACCOUNT,
     ALLOC_ACCOUNT,
@@ -69,7 +70,7 @@ def new_order(intent: Intent, at: datetime, account: str = "") -> Outgoing:
     body: list[Pair] = [(CL_ORD_ID, intent.client_order_id)]
     if account:
         body.append((ACCOUNT, account))
-    return Outgoing(NEW_ORDER, [*body, (HANDL_INST, AUTOMATED), *_terms(intent, at)])
+    return Outgoing(NEW_ORDER, [*body, *_settlement(intent), (HANDL_INST, AUTOMATED), *_terms(intent, at)])
 
 
 def new_list(list_id: str, intents: Sequence[Intent], at: datetime, account: str = "") -> Outgoing:
@@ -79,7 +80,7 @@ def new_list(list_id: str, intents: Sequence[Intent], at: datetime, account: str
         line: list[Pair] = [(CL_ORD_ID, intent.client_order_id), (LIST_SEQ_NO, number)]
         if account:
             line.append((ACCOUNT, account))
-        lines.append([*line, (HANDL_INST, AUTOMATED), *_terms(intent, at)])
+        lines.append([*line, *_settlement(intent), (HANDL_INST, AUTOMATED), *_terms(intent, at)])
     return Outgoing(NEW_LIST, [(LIST_ID, list_id), (BID_TYPE, "3"), (TOT_NO_ORDERS, len(lines)), (NO_ORDERS, lines)])
 
 
@@ -90,7 +91,7 @@ def cancel_order(intent: Intent, request_id: str, present_name: str, at: datetim
         [
             (ORIG_CL_ORD_ID, present_name),
             (CL_ORD_ID, request_id),
-            (SYMBOL, intent.instrument_id),
+            *_instrument(intent),
             (SIDE, SIDES[intent.side]),
             (TRANSACT_TIME, at),
             (ORDER_QTY, intent.quantity),
@@ -106,18 +107,15 @@ def replace_order(
     body: list[Pair] = [
         (ORIG_CL_ORD_ID, present_name),
         (CL_ORD_ID, request_id),
+        *_settlement(intent),
         (HANDL_INST, AUTOMATED),
-        (SYMBOL, intent.instrument_id),
+        *_instrument(intent),
         (SIDE, SIDES[intent.side]),
         (TRANSACT_TIME, at),
         (ORDER_QTY, quantity),
         (ORD_TYPE, ORDER_TYPES[intent.order_type]),
     ]
-    if limit is not None:
-        body.append((PRICE, limit))
-    return Outgoing(
-        REPLACE, [*body, (CURRENCY, intent.currency), (TIME_IN_FORCE, TIMES_IN_FORCE[intent.time_in_force])]
-    )
+    return Outgoing(REPLACE, [*body, *_money(intent, limit)])
 
 
 def order_status(intent: Intent, request_id: str, present_name: str) -> Outgoing:
@@ -127,7 +125,7 @@ def order_status(intent: Intent, request_id: str, present_name: str) -> Outgoing
         [
             (CL_ORD_ID, present_name),
             (ORD_STATUS_REQ_ID, request_id),
-            (SYMBOL, intent.instrument_id),
+            *_instrument(intent),
             (SIDE, SIDES[intent.side]),
         ],
     )
@@ -153,9 +151,10 @@ def allocation(instruction: AllocationInstruction, order_name: str, at: datetime
         (NO_ORDERS, [[(CL_ORD_ID, order_name)]]),
         (SIDE, SIDES[instruction.side]),
         (SYMBOL, instruction.instrument_id),
+        *kind_of(instruction.instrument_id, instruction.currency),
         (QUANTITY, instruction.quantity),
-        (AVG_PX, instruction.average_price),
-        (CURRENCY, instruction.currency),
+        (AVG_PX, _average_price(instruction)),
+        (CURRENCY, fix_currency(instruction.instrument_id, instruction.currency)),
         (TRADE_DATE, instruction.trade_date),
         (TRANSACT_TIME, at),
         (SETTL_DATE, instruction.settlement_date),
@@ -173,14 +172,37 @@ def allocation(instruction: AllocationInstruction, order_name: str, at: datetime
 
 
 def _terms(intent: Intent, at: datetime) -> list[Pair]:
-    body: list[Pair] = [
-        (SYMBOL, intent.instrument_id),
+    return [
+        *_instrument(intent),
         (SIDE, SIDES[intent.side]),
         (TRANSACT_TIME, at),
         # As few digits as there are: what a broker fills is then whole in the increment, too.
         (ORDER_QTY, plain(intent.quantity)),
         (ORD_TYPE, ORDER_TYPES[intent.order_type]),
+        *_money(intent, intent.limit_price),
     ]
-    if intent.limit_price is not None:
-        body.append((PRICE, intent.limit_price))
-    return [*body, (CURRENCY, intent.currency), (TIME_IN_FORCE, TIMES_IN_FORCE[intent.time_in_force])]
+
+
+def _instrument(intent: Intent) -> list[Pair]:
+    return [(SYMBOL, intent.instrument_id), *kind_of(intent.instrument_id, intent.currency)]
+
+
+def _money(intent: Intent, limit: Decimal | None) -> list[Pair]:
+    body: list[Pair] = []
+    if limit is not None:
+        body.append((PRICE, as_quoted(intent.instrument_id, intent.currency, limit)))
+    return [
+        *body,
+        (CURRENCY, fix_currency(intent.instrument_id, intent.currency)),
+        (TIME_IN_FORCE, TIMES_IN_FORCE[intent.time_in_force]),
+    ]
+
+
+def _settlement(intent: Intent) -> list[Pair]:
+    """SettlDate goes before what SettlType <63>, absent, would say."""
+    return [] if intent.settlement_date is None else [(SETTL_DATE, intent.settlement_date)]
+
+
+def _average_price(instruction: AllocationInstruction) -> Decimal:
+    price = instruction.average_price
+    return as_quoted(instruction.instrument_id, instruction.currency, price) if price else price

@@ -258,25 +258,25 @@ def _standing(message: Message) -> Standing:
 
 def _fee(message: Message, amount: Decimal) -> Decimal:
     """Return what a trade of `amount` cost: commission and all other fees."""
-    commission = message.decimal(COMMISSION) or ZERO
-    match message.text(COMM_TYPE):
-        case "1":
-            commission *= message.decimal(LAST_QTY) or ZERO
-        case "2":
-            commission *= amount / 100
-        case _:
-            pass
+    quantity = message.decimal(LAST_QTY) or ZERO
+    fee = charged(message.text(COMM_TYPE), message.decimal(COMMISSION) or ZERO, quantity, amount)
     for line in entries(message, fix_4_4(), NO_MISC_FEES) if message.get(NO_MISC_FEES) is not None else ():
-        fee = line.decimal(MISC_FEE_AMT) or ZERO
-        match line.text(MISC_FEE_BASIS):
-            case "1":
-                fee *= message.decimal(LAST_QTY) or ZERO
-            case "2":
-                fee *= amount / 100
-            case _:
-                pass
-        commission += fee
-    return commission
+        fee += charged(line.text(MISC_FEE_BASIS), line.decimal(MISC_FEE_AMT) or ZERO, quantity, amount)
+    return fee
+
+
+def charged(kind: str | None, value: Decimal, quantity: Decimal, amount: Decimal) -> Decimal:
+    """Return what is charged for a trade of `quantity` units and of `amount`.
+
+    `kind` is CommType <13> or MiscFeeBasis <891>: 1 for each unit, 2 in percent of the amount, else absolute.
+    """
+    match kind:
+        case "1":
+            return value * quantity
+        case "2":
+            return value * amount / 100
+        case _:
+            return value
 
 
 def _change(message: Message) -> ChangeSaid:

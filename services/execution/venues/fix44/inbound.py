@@ -11,9 +11,11 @@ from datetime import datetime
 import structlog
 
 from services.execution.app.venue_port import VenueView
+from services.execution.domain.currencies import dealt_currency
 from services.execution.domain.order import ChangeRefused, Refused, Replaced, Report
 from services.execution.fix.protocol.message import FieldInvalid, Message, Outgoing
 from services.execution.fix.protocol.store import Entry
+from services.execution.venues.fix44.deals import as_booked
 from services.execution.venues.fix44.hearing import hear, named
 from services.execution.venues.fix44.record import HeardOrder, NameKind, OrderKnowledge, view_of
 from services.execution.venues.fix44.said import AllocationSaid, ChangeSaid, ListSaid, OrderSaid, RequestRefused, Said
@@ -78,9 +80,11 @@ async def apply(
     """
     applied, slices = Applied(), Slices()
     said: list[Said] = []
+    told: list[Message] = []
     for message in messages:
         if (heard := _heard(message, applied)) is not None:
             said.append(heard)
+            told.append(message)
         if slices.over:
             await slices.rest()
     if any(isinstance(each, (AllocationSaid, RequestRefused)) for each in said):
@@ -88,12 +92,12 @@ async def apply(
         again = None
     book = _Book(await record.begin_hearing(_names(said, asked_as), again))
     reports: list[tuple[str, Report, datetime, bool]] = []
-    for each in said:
+    for each, message in zip(said, told, strict=True):
         if slices.over:
             await slices.rest()
         match each:
             case OrderSaid():
-                reports += _order(book, each, applied, copies=copies)
+                reports += _order(book, message, each, applied, copies=copies)
             case ChangeSaid():
                 reports += _change(book, each)
             case ListSaid():
@@ -133,9 +137,13 @@ def _heard(message: Message, applied: Applied) -> Said | None:
     try:
         return hear(message)
     except FieldInvalid as wrong:
-        log.warning("a broker's message cannot be understood", msg_type=message.msg_type, why=str(wrong))
-        applied.replies.append(cannot_be(message, str(wrong)))
+        _not_understood(message, wrong, applied)
         return None
+
+
+def _not_understood(message: Message, wrong: FieldInvalid, applied: Applied) -> None:
+    log.warning("a broker's message cannot be understood", msg_type=message.msg_type, why=str(wrong))
+    applied.replies.append(cannot_be(message, str(wrong)))
 
 
 def cannot_be(message: Message, why: str) -> Outgoing:
@@ -171,8 +179,16 @@ def _names(said: Sequence[Said], asked_as: dict[int, Asked]) -> set[str]:
     return names - {""}
 
 
-def _order(book: _Book, said: OrderSaid, applied: Applied, *, copies: bool) -> list[tuple[str, Report, datetime, bool]]:
+def _order(
+    book: _Book, message: Message, said: OrderSaid, applied: Applied, *, copies: bool
+) -> list[tuple[str, Report, datetime, bool]]:
     order = book.order(said.name) or book.order(said.original_name)
+    if order is not None and dealt_currency(order.instrument_id, order.currency) is not None:
+        try:
+            said = as_booked(order.instrument_id, order.currency, message, said)
+        except FieldInvalid as wrong:
+            _not_understood(message, wrong, applied)
+            return []
     # Another desk's order, or one from before our time: it keeps the broker's name, and shows as a break.
     name = said.name if order is None else order.client_order_id
     copy = copies or said.drop_copy
@@ -214,6 +230,8 @@ def _known(order: HeardOrder, said: OrderSaid, book: _Book) -> HeardOrder:
         order.present_name,
         said.name if renamed else order.confirmed_name,
         said.order_id or order.order_id,
+        order.instrument_id,
+        order.currency,
         said.standing,
     )
 

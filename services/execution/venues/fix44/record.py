@@ -73,6 +73,8 @@ class HeardOrder(NamedTuple):
     present_name: str
     confirmed_name: str
     order_id: str
+    instrument_id: InstrumentId
+    currency: str
     told: Standing | None = None
 
 
@@ -82,7 +84,7 @@ def view_of(client_order_id: str, standing: Standing) -> VenueView:
         client_order_id=client_order_id,
         quantity=standing.quantity,
         filled_quantity=standing.filled_quantity,
-        gross_amount=standing.filled_quantity * standing.average_price,
+        gross_amount=None if standing.average_price is None else standing.filled_quantity * standing.average_price,
         fees=standing.fees,
         open=standing.open,
         amount_tolerance=standing.filled_quantity * Decimal(5).scaleb(-AVERAGE_PRICE_DECIMALS - 1),
@@ -165,6 +167,7 @@ def known_order(row: Row) -> KnownOrder:
         limit_price=row["limit_price"],
         time_in_force=TimeInForce(row["time_in_force"]),
         currency=row["currency"],
+        settlement_date=row["settlement_date"],
     )
     view = None
     if row["told_quantity"] is not None:
@@ -172,7 +175,7 @@ def known_order(row: Row) -> KnownOrder:
             client_order_id=row["client_order_id"],
             quantity=row["told_quantity"],
             filled_quantity=row["told_filled"],
-            gross_amount=row["told_filled"] * row["told_price"],
+            gross_amount=None if row["told_price"] is None else row["told_filled"] * row["told_price"],
             fees=row["told_fees"],
             open=row["told_open"],
             amount_tolerance=row["told_filled"] * Decimal(5).scaleb(-AVERAGE_PRICE_DECIMALS - 1),

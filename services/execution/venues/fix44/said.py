@@ -14,13 +14,16 @@ _OPEN = frozenset("01679ABE")
 
 
 class Standing(NamedTuple):
-    """How an order stands, as an execution report says beside what happened. `fees` None where it says no sum."""
+    """How an order stands, as an execution report says beside what happened.
+
+    `average_price` is None where it does not tell what was paid, `fees` where it says no sum.
+    """
 
     state: OrderState
     quantity: Decimal
     filled_quantity: Decimal
     leaves_quantity: Decimal
-    average_price: Decimal
+    average_price: Decimal | None
     fees: Decimal | None
 
     @property

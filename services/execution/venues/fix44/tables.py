@@ -1,6 +1,6 @@
 """What we know of orders at brokers that speak FIX, written in the transactions of their sessions."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, Numeric, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, false
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(schema="execution")
@@ -20,6 +20,8 @@ order = Table(
     Column("limit_price", Numeric),
     Column("time_in_force", Text, nullable=False),
     Column("currency", Text, nullable=False),
+    # NULL for the market's usual one.
+    Column("settlement_date", Date),
     Column("send_time", _TIME, nullable=False),
     # SENT, KNOWN, REFUSED, ABSENT; and why it was refused.
     Column("state", Text, nullable=False),

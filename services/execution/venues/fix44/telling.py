@@ -33,6 +33,7 @@ from services.execution.domain.order import (
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.values import Pair
 from services.execution.venues.fix44.asked import StatusAsked
+from services.execution.venues.fix44.deals import as_quoted, fix_currency, kind_of
 from services.execution.venues.fix44.words import (
     ALLOC_ACCOUNT,
     ALLOC_ID,
@@ -48,6 +49,7 @@ from services.execution.venues.fix44.words import (
     AVG_PX,
     CANCEL_REJECT,
     CL_ORD_ID,
+    COMM_CURRENCY,
     COMM_TYPE,
     COMMISSION,
     COMMISSION_ABSOLUTE,
@@ -118,7 +120,7 @@ class Told:
 
 def execution_report(told: Told, report: Report, at: datetime, *, copy: bool = False) -> Outgoing:
     """Return an ExecutionReport <8> of something that happened; `copy` marks a drop copy."""
-    kind, more = _happened(report)
+    kind, more = _happened(told.intent, report)
     body: list[Pair] = [*_head(told, report.report_id, kind), *more, *_standing(told), (TRANSACT_TIME, at)]
     if copy:
         body.append((COPY_MSG_INDICATOR, True))
@@ -135,7 +137,7 @@ def order_standing(
     """
     body = [*_head(told, exec_id, "I"), *_asked_by(status, mass), *_standing(told), (TRANSACT_TIME, at)]
     if told.order.fees:
-        body += [(COMMISSION, told.order.fees), (COMM_TYPE, COMMISSION_ABSOLUTE)]
+        body += _commission(told.intent, told.order.fees)
     return Outgoing(EXECUTION_REPORT, body)
 
 
@@ -150,7 +152,7 @@ def order_refused(intent: Intent, exec_id: str, reason: str, why: str, at: datet
             (EXEC_TYPE, "8"),
             (ORD_STATUS, "8"),
             (ORD_REJ_REASON, reason),
-            (SYMBOL, intent.instrument_id),
+            *_instrument(intent),
             (SIDE, SIDES[intent.side]),
             (ORDER_QTY, intent.quantity),
             (LEAVES_QTY, ZERO),
@@ -281,9 +283,10 @@ def allocation_report(instruction: AllocationInstruction, at: datetime) -> Outgo
             (NO_ORDERS, [[(CL_ORD_ID, instruction.client_order_id)]]),
             (SIDE, SIDES[instruction.side]),
             (SYMBOL, instruction.instrument_id),
+            *kind_of(instruction.instrument_id, instruction.currency),
             (QUANTITY, instruction.quantity),
-            (AVG_PX, instruction.average_price),
-            (CURRENCY, instruction.currency),
+            (AVG_PX, as_quoted(instruction.instrument_id, instruction.currency, instruction.average_price)),
+            (CURRENCY, fix_currency(instruction.instrument_id, instruction.currency)),
             (TRADE_DATE, instruction.trade_date),
             (TRANSACT_TIME, at),
             (NO_ALLOCS, lines),
@@ -291,7 +294,7 @@ def allocation_report(instruction: AllocationInstruction, at: datetime) -> Outgo
     )
 
 
-def _happened(report: Report) -> tuple[str, list[Pair]]:
+def _happened(intent: Intent, report: Report) -> tuple[str, list[Pair]]:
     """Return ExecType, and what only such a report carries."""
     match report:
         case PendingNew():
@@ -301,9 +304,9 @@ def _happened(report: Report) -> tuple[str, list[Pair]]:
         case Refused():
             return "8", [(ORD_REJ_REASON, "99"), (TEXT, report.why or "refused")]
         case Filled():
-            return "F", _trade(report.quantity, report.price, report.fee)
+            return "F", _trade(intent, report)
         case FillCorrected():
-            return "G", [(EXEC_REF_ID, report.corrects), *_trade(report.quantity, report.price, report.fee)]
+            return "G", [(EXEC_REF_ID, report.corrects), *_trade(intent, report)]
         case FillBusted():
             return "H", [(EXEC_REF_ID, report.busts)]
         case CancelPending():
@@ -327,8 +330,19 @@ def _happened(report: Report) -> tuple[str, list[Pair]]:
             assert_never(report)
 
 
-def _trade(quantity: Decimal, price: Decimal, fee: Decimal) -> list[Pair]:
-    return [(LAST_QTY, quantity), (LAST_PX, price), (COMMISSION, fee), (COMM_TYPE, COMMISSION_ABSOLUTE)]
+def _trade(intent: Intent, fill: Filled | FillCorrected) -> list[Pair]:
+    price = as_quoted(intent.instrument_id, intent.currency, fill.price)
+    return [(LAST_QTY, fill.quantity), (LAST_PX, price), *_commission(intent, fill.fee)]
+
+
+def _commission(intent: Intent, fee: Decimal) -> list[Pair]:
+    body: list[Pair] = [(COMMISSION, fee), (COMM_TYPE, COMMISSION_ABSOLUTE)]
+    # Absent it is Currency <15>, which is not what a pair is paid in.
+    return [*body, (COMM_CURRENCY, intent.currency)] if kind_of(intent.instrument_id, intent.currency) else body
+
+
+def _instrument(intent: Intent) -> list[Pair]:
+    return [(SYMBOL, intent.instrument_id), *kind_of(intent.instrument_id, intent.currency)]
 
 
 def _head(told: Told, exec_id: str, kind: str) -> list[Pair]:
@@ -340,22 +354,23 @@ def _head(told: Told, exec_id: str, kind: str) -> list[Pair]:
         (EXEC_ID, exec_id),
         (EXEC_TYPE, kind),
         (ORD_STATUS, ORD_STATUSES[told.order.state]),
-        (SYMBOL, told.intent.instrument_id),
+        *_instrument(told.intent),
         (SIDE, SIDES[told.intent.side]),
     ]
 
 
 def _standing(told: Told) -> list[Pair]:
-    order = told.order
-    body: list[Pair] = [(ORDER_QTY, order.quantity), (ORD_TYPE, ORDER_TYPES[told.intent.order_type])]
+    order, intent = told.order, told.intent
+    average = order.average_price
+    body: list[Pair] = [(ORDER_QTY, order.quantity), (ORD_TYPE, ORDER_TYPES[intent.order_type])]
     if order.limit_price is not None:
-        body.append((PRICE, order.limit_price))
+        body.append((PRICE, as_quoted(intent.instrument_id, intent.currency, order.limit_price)))
     return [
         *body,
-        (CURRENCY, told.intent.currency),
+        (CURRENCY, fix_currency(intent.instrument_id, intent.currency)),
         (LEAVES_QTY, order.leaves_quantity),
         (CUM_QTY, order.filled_quantity),
-        (AVG_PX, order.average_price or ZERO),
+        (AVG_PX, ZERO if not average else as_quoted(intent.instrument_id, intent.currency, average)),
     ]
 
 

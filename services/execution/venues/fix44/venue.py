@@ -66,6 +66,7 @@ _CAPABILITIES = Capabilities(
     # A session is read in its order, so the question arrives behind the order.
     query_settles_s=0,
     books_allocations=True,
+    trades_currencies=True,
 )
 
 

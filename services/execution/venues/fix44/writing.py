@@ -24,14 +24,15 @@ _ADD_SENT = """
     sent AS ({sent}), ordered AS (
         INSERT INTO execution.fix_order (
             venue_id, client_order_id, instrument_id, side, quantity, increment, order_type, limit_price,
-            time_in_force, currency, send_time, state, why, present_name, confirmed_name, order_id
+            time_in_force, currency, settlement_date, send_time, state, why, present_name, confirmed_name, order_id
         )
         SELECT $1, name, instrument_id, side, quantity, increment, order_type, limit_price, time_in_force, currency,
-            $2, 'SENT', '', name, name, ''
+            settlement_date, $2, 'SENT', '', name, name, ''
         FROM sent
         ON CONFLICT (venue_id, client_order_id) DO UPDATE
         SET state = 'SENT', send_time = excluded.send_time, instrument_id = excluded.instrument_id,
-            side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price
+            side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price,
+            settlement_date = excluded.settlement_date
     ), named AS (
         INSERT INTO execution.fix_name (venue_id, name, client_order_id, kind)
         SELECT $1, name, name, 'ORDER' FROM sent
@@ -44,7 +45,7 @@ _ADD_ORDER = Part(
         sent="""
         SELECT $3::text AS name, $4::text AS instrument_id, $5::text AS side, $6::numeric AS quantity,
             $7::numeric AS increment, $8::text AS order_type, $9::numeric AS limit_price, $10::text AS time_in_force,
-            $11::text AS currency
+            $11::text AS currency, $12::date AS settlement_date
     """
     )
 )
@@ -55,7 +56,7 @@ _ADD_ORDERS = Part(
             unnest($5::text::text[]) AS side, unnest($6::text::numeric[]) AS quantity,
             unnest($7::text::numeric[]) AS increment, unnest($8::text::text[]) AS order_type,
             unnest($9::text::numeric[]) AS limit_price, unnest($10::text::text[]) AS time_in_force,
-            unnest($11::text::text[]) AS currency
+            unnest($11::text::text[]) AS currency, unnest($12::text::date[]) AS settlement_date
     """
     )
 )
@@ -75,7 +76,8 @@ _LOOK = """
         SELECT venue_id, name, kind, client_order_id FROM execution.fix_name
         WHERE venue_id = $1 AND name = ANY($2::text::text[])
     )
-    SELECT inbox.position, named.name, named.kind, client_order_id, state, why, present_name, confirmed_name, order_id
+    SELECT inbox.position, named.name, named.kind, client_order_id, state, why, present_name, confirmed_name, order_id,
+        instrument_id, currency
     FROM inbox LEFT JOIN (named JOIN execution.fix_order AS ordered USING (venue_id, client_order_id)) ON true
 """
 _GLANCE = _LOOK.format(lock="")
@@ -173,6 +175,7 @@ class Writing:
                 one.limit_price,
                 one.time_in_force,
                 one.currency,
+                one.settlement_date,
             )
             return
         await self._unit.beside(
@@ -188,6 +191,7 @@ class Writing:
             plain_array([each.limit_price for each in intents]),
             text_array([each.time_in_force for each in intents]),
             text_array([each.currency for each in intents]),
+            plain_array([each.settlement_date for each in intents]),
         )
 
     async def add_change(self, request_id: str, client_order_id: str, kind: NameKind) -> None:

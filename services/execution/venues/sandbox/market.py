@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from services.execution.app.venue_port import Intent, MarketSetting
+from services.execution.domain.currencies import turn_over, turned_over
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.order import (
     Accepted,
@@ -70,7 +71,7 @@ def matched(
     intent = order.intent
     if order.suspended or _before_its_auction(intent, market.market_time, exchange):
         return order, []
-    price, quantity = fill_price(intent.side, market, middle), _size(order, market, offered)
+    price, quantity = price_of(intent, market, middle), _size(order, market, offered)
     if quantity == 0 or not _good_enough(intent, price):
         if intent.time_in_force is TimeInForce.DAY:
             return order, []
@@ -192,6 +193,22 @@ def suspended(order: RestingOrder, number: int) -> tuple[RestingOrder, list[Repo
 def resumed(order: RestingOrder, number: int) -> tuple[RestingOrder, list[Report]]:
     """Return an open order whose market trades again."""
     return replace(order, suspended=False), [Restated(f"{order.intent.client_order_id}:resumed:{number}")]
+
+
+def price_of(intent: Intent, market: MarketSetting, middle: Decimal) -> Decimal:
+    """Return what a unit of an order costs now, in its currency.
+
+    Who deals in the second currency of a pair stands on the other side of its quote: euros bought for dollars are
+    dollars sold for euros.
+    """
+    if not turned_over(intent.instrument_id, intent.currency):
+        return fill_price(intent.side, market, middle)
+    return turn_over(fill_price(other_side(intent.side), market, middle))
+
+
+def other_side(side: Side) -> Side:
+    """Return who trades with an order of `side`."""
+    return Side.SELL if side is Side.BUY else Side.BUY
 
 
 def fill_price(side: Side, market: MarketSetting, middle: Decimal) -> Decimal:

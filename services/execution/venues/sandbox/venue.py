@@ -21,6 +21,7 @@ from services.execution.app.venue_port import (
     VenueReport,
     VenueView,
 )
+from services.execution.domain.currencies import dealt_currency
 from services.execution.domain.errors import FillInvalid, FillNotFound, MarketInvalid, VenueUnreachable
 from services.execution.domain.exchanges import Exchange, exchange
 from services.execution.domain.order import FillCorrected, Filled, Report
@@ -345,7 +346,8 @@ def _refusal(intent: Intent, market: MarketSetting | None, currencies: Mapping[I
         return f"{intent.instrument_id} has no market here"
     # What was loaded by an earlier build has no currency of its own.
     currency = currencies[intent.instrument_id] or market.currency
-    if currency != intent.currency:
+    # Of a pair either currency may be dealt; the market is in the second.
+    if currency != intent.currency and dealt_currency(intent.instrument_id, intent.currency) != currency:
         return f"the market is in {currency}, the order in {intent.currency}"
     return ""
 
