@@ -300,6 +300,7 @@ async def _serve(port: int) -> None:
     config = client_session("BROKER", "EVENKEEL")
     acceptor = Acceptor({config.session_id: Counterparty(config)}, MemoryStore(), _Broker(), CLOCK)
     await acceptor.start("127.0.0.1", port)
+    settle()
     # Until whoever started us ends.
     await asyncio.to_thread(sys.stdin.read)
 
