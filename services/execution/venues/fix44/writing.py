@@ -94,7 +94,7 @@ _HEARD = Part(
         SELECT $1::text AS venue_id, unnest($3::text::text[]) AS report_id, unnest($4::text::text[]) AS client_order_id,
             unnest($5::text::text[]) AS kind, unnest($6::text::text[]) AS content,
             unnest($7::text::timestamptz[]) AS report_time, unnest($8::text::boolean[]) AS drop_copy,
-            generate_series(1, $21::integer) AS place
+            unnest($21::text::integer[]) AS place
     ), said AS MATERIALIZED (
         SELECT $1::text AS venue_id, unnest($9::text::text[]) AS name, unnest($10::text::text[]) AS state,
             unnest($11::text::text[]) AS why, unnest($12::text::text[]) AS name_before,
@@ -267,7 +267,7 @@ class Writing:
             plain_array([None if each is None else each.average_price for each in told]),
             plain_array([None if each is None else each.fees for each in told]),
             plain_array([None if each is None else each.open for each in told]),
-            len(said),
+            plain_array(range(len(said))),
         )
 
     async def instruct(self, instructions: Sequence[AllocationInstruction], at: datetime) -> None:
