@@ -19,6 +19,7 @@ from services.decision.domain.tax.assessment.history import (
     Receipt,
     Recipient,
     Reorganization,
+    Split,
     TaxAccount,
 )
 
@@ -40,6 +41,7 @@ def history_of(example: dict[str, Any]) -> History:
         gifts=tuple(_given(*row) for row in example.get("given", ())),
         receipts=tuple(_received(*row) for row in example.get("received", ())),
         reorganizations=tuple(_merged(*row) for row in example.get("merged", ())),
+        splits=tuple(_split(*row) for row in example.get("splits", ())),
     ).checked(TODAY)
 
 
@@ -53,6 +55,10 @@ def _received(
 ) -> Receipt:
     said = lot, date.fromisoformat(day), account, ASSET, Decimal(quantity), Decimal(value), Giver(giver)
     return Receipt(*said, Decimal(cost), date.fromisoformat(since))
+
+
+def _split(day: str, new_units: str, old_units: str) -> Split:
+    return Split(date.fromisoformat(day), ASSET, int(new_units), int(old_units))
 
 
 def _merged(
