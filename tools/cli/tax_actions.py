@@ -1,4 +1,4 @@
-"""How giving, and raising money from all accounts, are shown."""
+"""How giving, raising money from all accounts, and converting wrappers are shown."""
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tools.cli.context import out, table
@@ -36,6 +36,22 @@ def print_drawings(response: pb.CompareTaxActionsResponse) -> None:
             out.print(f"  {each.sentence}", highlight=False)
     for sentence in response.review:
         out.print(f"[yellow]  to review: {sentence}[/]", highlight=False)
+
+
+def print_conversions(response: pb.CompareTaxActionsResponse) -> None:
+    """Show what turning a traditional IRA into a Roth IRA would come to, where wrappers were asked about."""
+    if not response.conversions:
+        return
+    rows = table("\nTo a Roth IRA", "account", ">amount", ">tax now", "scenario", ">after tax", ">advantage")
+    for each in response.conversions:
+        for one in each.projections:
+            rows.add_row(
+                each.account_id, number(each.amount), number(each.tax), _scenario(one.scenario),
+                number(one.after_tax), number(one.advantage),
+            )  # fmt: skip
+    out.print(rows)
+    for each in response.conversions:
+        out.print(f"  {each.sentence}", highlight=False)
 
 
 def _scenario(scenario: pb.TaxScenario) -> str:

@@ -11,7 +11,7 @@ from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tools.cli import tax_laws
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import message_from_yaml
-from tools.cli.tax_actions import print_drawings, print_givings
+from tools.cli.tax_actions import print_conversions, print_drawings, print_givings
 from tools.cli.text import money, number, state
 from tools.cli.year_ends import year_ends
 from tools.client.session import Evenkeel
@@ -242,6 +242,7 @@ def compare(
             )
         out.print(f"  everything would bring {number(response.most_withdrawable)} after tax", highlight=False)
         print_givings(response)
+        print_conversions(response)
         print_drawings(response)
 
     show(context, response, readable)

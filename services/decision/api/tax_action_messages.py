@@ -6,6 +6,7 @@ from decimal import Decimal
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from services.decision.api.assessment_messages import TERMS
 from services.decision.api.tax_giving_messages import (
+    conversion_message,
     drawing_message,
     gift_of,
     giving_message,
@@ -97,6 +98,7 @@ def comparison_message(found: Comparison) -> pb.CompareTaxActionsResponse:
         givings=[giving_message(each, _parcel) for each in compared.givings],
         drawings=[] if told is None else [drawing_message(each, found.country, _parcel) for each in told.ways],
         review=() if told is None else told.review,
+        conversions=[conversion_message(each) for each in compared.conversions],
     )
 
 

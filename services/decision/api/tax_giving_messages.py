@@ -1,4 +1,4 @@
-"""Giving, and raising money from all accounts, as messages."""
+"""Giving, raising money from all accounts, and converting wrappers, as messages."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -9,6 +9,8 @@ from services.decision.api.tax_messages import RECIPIENTS
 from services.decision.api.taxpayer_messages import number_within
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax.assessment.history import EARLIEST_DATE
+from services.decision.domain.tax.converting import SOURCE as CONVERSION_SOURCE
+from services.decision.domain.tax.converting import Conversion
 from services.decision.domain.tax.drawing import Drawing, Order
 from services.decision.domain.tax.giving import GiftWay, GiftWish, Giving
 from services.decision.domain.tax.projection import Projected
@@ -142,6 +144,20 @@ def drawing_message(each: Drawing, code: str, parcel: Callable[[Parcel], pb.TaxP
         income=decimal_message(each.income),
         tax=decimal_message(each.tax),
         projections=[projection_message(*one) for one in zip(each.projected, each.advantage, strict=True)],
+        sentence=each.sentence,
+    )
+
+
+def conversion_message(each: Conversion) -> pb.TaxConversion:
+    """Return the message of what a conversion would come to."""
+    return pb.TaxConversion(
+        account_id=each.account_id,
+        into_account_id=each.into,
+        amount=decimal_message(each.amount),
+        income=decimal_message(each.income),
+        tax=decimal_message(each.tax),
+        projections=[projection_message(*one) for one in zip(each.projected, each.advantage, strict=True)],
+        source=CONVERSION_SOURCE,
         sentence=each.sentence,
     )
 

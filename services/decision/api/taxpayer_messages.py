@@ -68,6 +68,7 @@ def rules_of(request: TaxpayerRequest) -> TaxRules:
             rules = UnitedKingdom(
                 taxable_income=given.number(uk, "taxable_income"),
                 losses_brought_forward=given.number(uk, "losses_brought_forward"),
+                scottish=uk.scottish_taxpayer,
             )
         case "canada":
             ca = request.canada

@@ -22,7 +22,7 @@ def drawing_wish(
     day: date,
     exchange: TaxCurrency | None,
 ) -> DrawingWish | None:
-    """Return what is asked about the taxpayer's own accounts; None where nobody asks, or no money is to be raised.
+    """Return what is asked about the taxpayer's own accounts; None where nobody asks.
 
     A wrapper is worth its cash and what has a price, as in the book; an overdrawn one is worth nothing.
 
@@ -36,7 +36,7 @@ def drawing_wish(
     Raises:
         CurrencyWithoutRate: The rate of the day is not known.
     """
-    if wish.saver is None or wish.withdrawal == 0:
+    if wish.saver is None:
         return None
     wrapped: list[Wrapped] = []
     for each in sorted(accounts, key=lambda one: one.account_id):

@@ -103,3 +103,41 @@ async def test_what_cannot_be_is_refused_by_name(taxes):
         async with refused(BAD, "FIELD_INVALID") as fields:
             await taxes.CompareTaxActions(comparison(**more))
         assert list(fields) == [field]
+
+
+async def test_turning_an_ira_into_a_roth_ira_is_compared_with_leaving_it(taxes):
+    wrappers = {
+        "birth_date": BORN,
+        "accounts": [{"account_id": "roth", "contributions": number(1000), "first_year": 2010}],
+        "later_rate": number("0.32"),
+    }
+    response = await taxes.CompareTaxActions(comparison(wrappers=wrappers))
+
+    # 100 of BND at 72 and 1,000 of cash end within the bracket of 24 % of the prices' year, 2022.
+    (one,) = response.conversions
+    assert (one.account_id, one.into_account_id) == ("ira", "roth")
+    assert (one.amount.value, one.income.value, one.tax.value) == ("8200", "8200", "1968")
+    # Grown by 5 % twice: 32 % of 9,040.50 later, or 1,968 grown to 2,169.72.
+    assert one.projections[0].advantage.value == "723.24"
+    assert one.source == "26 U.S.C. § 408A(d)(3)(A)"
+    # Nobody asked for money.
+    assert not response.drawings
+
+
+async def test_a_scottish_pension_is_taxed_at_scotlands_rates(service):
+    pension = an_account("sipp", currency="GBP", tax_wrapper="TAX_WRAPPER_DEFERRED", cash=10_000)
+    await service.books().IngestBook(iter(book_requests((pension,))))
+    await service.prices().IngestPrices(price_request(VTI="80"))
+    taxes = service.taxes("platform_engineer", "eve")
+    tree = {
+        "accounts": [{"account_id": "sipp", "owner": "OWNER_TAXPAYER"}],
+        "scenarios": [{"growth": number("0"), "years": 1}],
+        "withdrawal": number(4000),
+        "wrappers": {"birth_date": BORN},
+    }
+    for scottish, tax in ((False, "600"), (True, "1011.6")):
+        uk = {"taxable_income": number(30_000), "scottish_taxpayer": scottish}
+        request = ParseDict({**tree, "united_kingdom": uk}, pb.CompareTaxActionsRequest())
+        response = await taxes.CompareTaxActions(request)
+        # A quarter is free. 3,000 at 20 %; in Scotland 1,092 at 21 and 1,908 at 41 %.
+        assert {each.tax.value for each in response.drawings} == {tax}

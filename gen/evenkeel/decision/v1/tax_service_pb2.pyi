@@ -801,6 +801,9 @@ class UnitedKingdomTaxpayer(_message.Message):
 
     TAXABLE_INCOME_FIELD_NUMBER: _builtins.int
     LOSSES_BROUGHT_FORWARD_FIELD_NUMBER: _builtins.int
+    SCOTTISH_TAXPAYER_FIELD_NUMBER: _builtins.int
+    scottish_taxpayer: _builtins.bool
+    """Whether income out of a pension is taxed at Scotland's rates; rates on gains are the same for everybody."""
     @_builtins.property
     def taxable_income(self) -> _decimal_pb2.Decimal:
         """Income of the year after allowances, 0 or more; absent is 0."""
@@ -814,10 +817,11 @@ class UnitedKingdomTaxpayer(_message.Message):
         *,
         taxable_income: _decimal_pb2.Decimal | None = ...,
         losses_brought_forward: _decimal_pb2.Decimal | None = ...,
+        scottish_taxpayer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["losses_brought_forward", b"losses_brought_forward", "taxable_income", b"taxable_income"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["losses_brought_forward", b"losses_brought_forward", "taxable_income", b"taxable_income"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["losses_brought_forward", b"losses_brought_forward", "scottish_taxpayer", b"scottish_taxpayer", "taxable_income", b"taxable_income"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3350,7 +3354,9 @@ class CompareTaxActionsRequest(_message.Message):
 
     @_builtins.property
     def wrappers(self) -> Global___TaxWrappers:
-        """What must be known to compare from which accounts `withdrawal` is best taken; nobody asks when absent."""
+        """What must be known to compare from which accounts `withdrawal` is best taken, and whether a traditional IRA is better
+        a Roth IRA; nobody asks when absent.
+        """
 
     @_builtins.property
     def exchange_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxExchangeRate]:
@@ -4240,6 +4246,66 @@ class TaxDrawing(_message.Message):
 Global___TaxDrawing: _TypeAlias = TaxDrawing  # noqa: Y015
 
 @_typing.final
+class TaxConversion(_message.Message):
+    """A part of a traditional IRA, or all of it, turned into a Roth IRA today."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INTO_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    INCOME_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    PROJECTIONS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The traditional IRA."""
+    into_account_id: _builtins.str
+    """The Roth IRA that it goes into; empty for a new one."""
+    source: _builtins.str
+    """Law and paragraph."""
+    sentence: _builtins.str
+    """The same for people."""
+    @_builtins.property
+    def amount(self) -> _decimal_pb2.Decimal:
+        """What is converted."""
+
+    @_builtins.property
+    def income(self) -> _decimal_pb2.Decimal:
+        """What of it is income of the year."""
+
+    @_builtins.property
+    def tax(self) -> _decimal_pb2.Decimal:
+        """What it adds to this year's tax, paid from other money."""
+
+    @_builtins.property
+    def projections(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxProjection]:
+        """What is left of both accounts in each scenario, emptied at its end, with this year's tax and its growth taken off;
+        `advantage` is over leaving both as they are.
+        """
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        into_account_id: _builtins.str = ...,
+        amount: _decimal_pb2.Decimal | None = ...,
+        income: _decimal_pb2.Decimal | None = ...,
+        tax: _decimal_pb2.Decimal | None = ...,
+        projections: _abc.Iterable[Global___TaxProjection] | None = ...,
+        source: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "income", b"income", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "income", b"income", "into_account_id", b"into_account_id", "projections", b"projections", "sentence", b"sentence", "source", b"source", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxConversion: _TypeAlias = TaxConversion  # noqa: Y015
+
+@_typing.final
 class CompareTaxActionsResponse(_message.Message):
     """What a taxpayer could do today."""
 
@@ -4259,6 +4325,7 @@ class CompareTaxActionsResponse(_message.Message):
     GIVINGS_FIELD_NUMBER: _builtins.int
     DRAWINGS_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
+    CONVERSIONS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """Currency of every amount, ISO 4217."""
     @_builtins.property
@@ -4319,6 +4386,12 @@ class CompareTaxActionsResponse(_message.Message):
     def review(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What a person should look at, in sentences: figures that rest on a careful reading of what is missing."""
 
+    @_builtins.property
+    def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxConversion]:
+        """Where the request says anything of wrappers, for the United States: what turning each traditional IRA into a Roth IRA
+        would come to, up to the end of each bracket of ordinary income and in full, the best in the first scenario first.
+        """
+
     def __init__(
         self,
         *,
@@ -4336,10 +4409,11 @@ class CompareTaxActionsResponse(_message.Message):
         givings: _abc.Iterable[Global___TaxGiving] | None = ...,
         drawings: _abc.Iterable[Global___TaxDrawing] | None = ...,
         review: _abc.Iterable[_builtins.str] | None = ...,
+        conversions: _abc.Iterable[Global___TaxConversion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_date", b"as_of_date", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "currency_code", b"currency_code", "deferrals", b"deferrals", "drawings", b"drawings", "gifts", b"gifts", "givings", b"givings", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "reentries", b"reentries", "replacements", b"replacements", "review", b"review", "withdrawals", b"withdrawals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "as_of_date", b"as_of_date", "conversions", b"conversions", "currency_code", b"currency_code", "deferrals", b"deferrals", "drawings", b"drawings", "gifts", b"gifts", "givings", b"givings", "largest_withdrawal", b"largest_withdrawal", "most_withdrawable", b"most_withdrawable", "parcels", b"parcels", "reentries", b"reentries", "replacements", b"replacements", "review", b"review", "withdrawals", b"withdrawals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,7 @@ from services.decision.domain.problem import ZERO
 from services.decision.domain.tax import jurisdiction
 from services.decision.domain.tax.assessment.history import Acquisition, cents, total
 from services.decision.domain.tax.assessment.results import AssessedDisposal, Term, gain_on
+from services.decision.domain.tax.converting import Conversion, conversions
 from services.decision.domain.tax.drawing import Drawings, DrawingWish, drawings
 from services.decision.domain.tax.giving import GiftWish, Giving, givings
 from services.decision.domain.tax.option_value import at_the_money_put
@@ -116,7 +117,7 @@ class Terms:
         withdrawal: Money to raise; 0 for none.
         tax_limit: Most tax that raising money may add, 0 or more; None where nobody asks how much that raises.
         gift: What is to be given away; None where nothing is.
-        drawing: Money to raise from taxed accounts and wrappers together; None where nobody asks.
+        drawing: What wrappers there are, and money to raise from them and taxed accounts; None where nobody asks.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -141,6 +142,7 @@ class Compared:
         reentries: The way back into each instrument of which losses are harvested.
         givings: Ways to give, the better first; empty when nothing is to be given, or nothing with a gain is there.
         drawings: Ways to raise money from all accounts, the best after tax first; None where nobody asked.
+        conversions: What turning a traditional IRA into a Roth IRA would come to, the best first.
     """
 
     parcels: tuple[Explained, ...]
@@ -153,6 +155,7 @@ class Compared:
     reentries: tuple[Reentry, ...] = ()
     givings: tuple[Giving, ...] = ()
     drawings: Drawings | None = None
+    conversions: tuple[Conversion, ...] = ()
 
 
 def compare(situation: Situation, terms: Terms) -> Compared:
@@ -183,6 +186,7 @@ def compare(situation: Situation, terms: Terms) -> Compared:
         reentries=reentries(situation, [each for each in losses if each.disallowed_loss == 0]),
         givings=() if terms.gift is None else givings(situation, explained, terms.gift, terms.scenarios),
         drawings=(None if terms.drawing is None else drawings(situation, explained, terms.drawing, terms.scenarios)),
+        conversions=() if terms.drawing is None else conversions(situation, terms.drawing, terms.scenarios),
     )
 
 

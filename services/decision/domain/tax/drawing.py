@@ -20,11 +20,12 @@ from functools import cached_property
 
 from services.decision.domain.book import TaxWrapper
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax import uk_income
 from services.decision.domain.tax.assessment.history import cents, total
 from services.decision.domain.tax.assessment.results import TaxRules
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
-from services.decision.domain.tax.income import UK_HIGHER_LIMITS, tax_of_income, with_income
+from services.decision.domain.tax.income import tax_of_income, with_income
 from services.decision.domain.tax.projection import Projected, Scenario, projected
 from services.decision.domain.tax.raising import CENT, Raiser
 from services.decision.domain.tax.situation import Explained, Parcel, Situation
@@ -86,7 +87,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class DrawingWish:
-    """What is asked: money to raise, above 0, and what must be known of wrappers and their owner.
+    """What is asked: money to raise, 0 for none, and what must be known of wrappers and their owner.
 
     Attributes:
         later_rate: At which income is taxed at the end of the scenarios, 0 to 1; None is that of the next income now.
@@ -111,7 +112,7 @@ def drawings(
 ) -> Drawings:
     """Return the ways to raise money from all accounts, the best after tax in the first scenario first.
 
-    There are none where nothing is in a wrapper, or all accounts together have not so much.
+    There are none where nothing is asked for or in a wrapper, or all accounts together have not so much.
 
     Raises:
         TaxYearUnknown: The bands of the year's tax on income are not known.
@@ -120,7 +121,7 @@ def drawings(
     known = tuple(each for each in wish.wrapped if law[each.account_id] is not None and each.value > 0)
     review = _review(situation.rules.code, wish, law)
     case = _Case(situation, tuple(explained), replace(wish, wrapped=known), tuple(scenarios))
-    if not known or wish.amount > case.taxed + total(each.value for each in known):
+    if not known or not 0 < wish.amount <= case.taxed + total(each.value for each in known):
         return Drawings((), review)
     ways = [case.least()]
     for order, kinds in ORDERS.items():
@@ -129,6 +130,17 @@ def drawings(
     names = list(Order)
     ways.sort(key=lambda each: (-each.projected[0].after_tax, names.index(each.order)))
     return Drawings(tuple(_over(each, ways[-1]) for each in ways), review)
+
+
+def later_rate_of(situation: Situation, wish: DrawingWish) -> Decimal:
+    """Return the rate at which income is taxed at the end of the scenarios.
+
+    Raises:
+        TaxYearUnknown: The bands of the year's tax on income are not known.
+    """
+    if wish.later_rate is not None:
+        return wish.later_rate
+    return tax_of_income(situation.rules, situation.tax_year, RATE_PROBE) / RATE_PROBE
 
 
 def _over(each: Drawing, other: Drawing) -> Drawing:
@@ -172,9 +184,7 @@ class _Case:
     @cached_property
     def later_rate(self) -> Decimal:
         """At which income is taxed at the end."""
-        if self.wish.later_rate is not None:
-            return self.wish.later_rate
-        return tax_of_income(self.situation.rules, self.situation.tax_year, RATE_PROBE) / RATE_PROBE
+        return later_rate_of(self.situation, self.wish)
 
     @cached_property
     def cheapest(self) -> tuple[Wrapped, ...]:
@@ -255,7 +265,9 @@ class _Case:
     def _rules(self, drawn: Sequence[Drawn]) -> TaxRules:
         """Return the rules by which gains are taxed on top of the income that came."""
         income = total(each.income for each in drawn)
-        return with_income(self.situation.rules, income) if income else self.situation.rules
+        if not income:
+            return self.situation.rules
+        return with_income(self.situation.rules, self.situation.tax_year, income)
 
     def _edges(self) -> set[Decimal]:
         """Return the amounts out of wrappers at which a bracket of the tax on income ends, or untaxed money does."""
@@ -268,8 +280,7 @@ class _Case:
             law = rules.years[year][rules.filing_status]
             tops = tuple(top - rules.ordinary_income for top in (*law.ordinary_tops, *law.long_term_tops))
         elif isinstance(rules, UnitedKingdom):
-            limits = rules.years[year].basic_rate_band, *UK_HIGHER_LIMITS.values()
-            tops = tuple(top - rules.taxable_income for top in limits)
+            tops = uk_income.edges(rules, year)
             tops += tuple((top / (1 - TAX_FREE_PART)).quantize(CENT) for top in tops)
         return {free, free + paid_in, *(free + top for top in tops if top > 0)}
 

@@ -8,18 +8,19 @@ Sources:
     To a charity in the United States: no gain (26 U.S.C. § 170(e) with § 1001); of a long-term lot the worth is
     deducted (§ 170(e)(1)(A) reduces it by what would not be long-term gain), at most 30 % of adjusted gross income
     (§ 170(b)(1)(C)(i)); of money up to 60 % (§ 170(b)(1)(G), since 2018 by Public Law 115-97 § 11023, for good by
-    Public Law 119-21 § 70425). What is above the limit is carried for five years (§ 170(d)(1), (b)(1)(C)(ii)). From
-    2026 on only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)); what does not is carried with what
-    is above the limit, and lost where nothing is (§ 170(d)(1)(C)). Our reading: that holds for the year of the gift
-    alone, not for those to which it is carried. Of income in the highest bracket two of 37 parts are not saved (§ 68).
-    The limits of 100 % for money in 2020 (Public Law 116-136 § 2205) and 2021 (Public Law 116-260, Division EE § 213)
-    needed an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
+    Public Law 119-21 § 70425(b)(1)). What is above the limit is carried for five years (§ 170(d)(1), (b)(1)(C)(ii)).
+    From 2026 on (§ 70425(c)) only what exceeds 0.5 % of adjusted gross income counts (§ 170(b)(1)(I)); what does not is
+    carried with what is above the limit, and lost where nothing is (§ 170(d)(1)(C)). Our reading: that holds for the
+    year of the gift alone, not for those to which it is carried. Of income in the highest bracket two of 37 parts are
+    not saved (§ 68). The limits of 100 % for money in 2020 (Public Law 116-136 § 2205) and 2021 (Public Law 116-260,
+    Division EE § 213) needed an election and are left out, and so is what people who do not itemize deduct (§ 170(p)).
     To a person in the United States: no income of the receiver's (§ 102(a)); cost and time of the giver's, for a loss
     at most the worth (§ 1015(a)), so that a loss is rather realized and the money given; up to the annual exclusion
     (§ 2503(b)) nothing is reported.
     Elsewhere the gift is judged by the country's exact rules (`assessment/settling.py`); relief for it from the tax on
     income is left out, which in the United Kingdom (ITA 2007 s. 414, s. 431) and Canada (ITA s. 118.1) is of the worth
-    either way, and in Germany of the cost alone when lots are given (EStG § 10b Abs. 3 Satz 3 and 4).
+    either way, and in Germany of the cost alone when lots are given: of what would be taxed if it were sold, more than
+    the cost counts only as far as a gain was realized (EStG § 10b Abs. 3 Satz 3 and 4).
 """
 
 from collections.abc import Sequence
@@ -47,8 +48,8 @@ LOTS_LIMIT, MONEY_LIMIT = Decimal("0.30"), Decimal("0.60")
 # § 170(b)(1)(I) and § 68 as of Public Law 119-21 § 70425 and § 70111: from 2026 on.
 FLOORS = {2018: ZERO, 2026: Decimal("0.005")}
 UNSAVED_PARTS = {2018: Fraction(0), 2026: Fraction(2, 37)}
-# § 2503(b)(2) as adjusted, by Rev. Proc. 2017-58 and the procedures of `us_years.py`: what may be given to one person
-# in a year before anything is reported.
+# § 2503(b)(2) as adjusted, by Rev. Proc. 2017-58 and the procedures of `us_years.py` (Rev. Proc. 2022-38 as Carter
+# Ledyard & Milburn report it): what may be given to one person in a year before anything is reported.
 ANNUAL_EXCLUSIONS = {
     2018: 15_000,
     2019: 15_000,

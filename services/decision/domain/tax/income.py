@@ -6,9 +6,7 @@ the rates of the gains.
 Sources:
     United States: 26 U.S.C. § 1(h), (j), § 1411: what comes out of an IRA is no net investment income (§ 1411(c)(5)),
     and counts for the threshold. The state's rate is taken for income as for gains.
-    United Kingdom: Income Tax Act 2007 s. 10 (bands), s. 6 (rates of 20, 40 and 45 %, these since 2013 by Finance Act
-    2012 s. 1(2); those of Scotland differ); Finance Act 2009 Sch. 2 para. 4 (150,000), Finance Act 2023 s. 6 (125,140
-    from 2023). The allowance that is lost above 100,000 (s. 35) is left out: `taxable_income` is told after allowances.
+    United Kingdom: `uk_income.py`.
     Canada: ITA s. 117 and the province's act, at the taxpayer's marginal rate.
 """
 
@@ -16,33 +14,27 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
-from services.decision.domain.brackets import Scale
 from services.decision.domain.problem import ZERO
+from services.decision.domain.tax import uk_income
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.history import cents
-from services.decision.domain.tax.assessment.results import Assessment, TaxRules, check_year
+from services.decision.domain.tax.assessment.results import Assessment, TaxRules
 from services.decision.domain.tax.assessment.united_kingdom import UnitedKingdom
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear, income_tax
-from services.decision.domain.tax.dated import in_force
-
-# United Kingdom: the rates, and above which taxable income the last one counts, from a tax year on.
-UK_RATES = tuple(Decimal(rate) for rate in ("0.20", "0.40", "0.45"))
-UK_HIGHER_LIMITS = {2013: Decimal(150_000), 2023: Decimal(125_140)}
-# The last tax year whose limit is known; it is fixed until then (Finance Act 2023 s. 6(4)).
-UK_LIMIT_KNOWN_UNTIL = 2027
 
 
-def with_income(rules: TaxRules, income: Decimal) -> TaxRules:
-    """Return the rules for a taxpayer with so much more other income, below 0 for less.
+def with_income(rules: TaxRules, tax_year: int, income: Decimal) -> TaxRules:
+    """Return the rules for a taxpayer with so much more other income in a tax year, below 0 for less.
 
     Raises:
+        TaxYearUnknown: The allowance of the year is not known.
         ValueError: We do not know the country's tax on income.
     """
     match rules:
         case UnitedStatesYear():
             return replace(rules, ordinary_income=rules.ordinary_income + income)
         case UnitedKingdom():
-            return replace(rules, taxable_income=max(rules.taxable_income + income, ZERO))
+            return replace(rules, taxable_income=uk_income.taxable_with(rules, tax_year, income))
         case Canada():
             return rules
         case _:
@@ -69,11 +61,7 @@ def tax_of_income(rules: TaxRules, tax_year: int, income: Decimal) -> Decimal:
             state = Fraction(income) * Fraction(rules.state_rate)
             return cents(federal + others(more) - others(rules.ordinary_income) + state)
         case UnitedKingdom():
-            check_year("GB", tax_year, dict.fromkeys(range(min(UK_HIGHER_LIMITS), UK_LIMIT_KNOWN_UNTIL + 1)))
-            check_year("GB", tax_year, rules.years)
-            limit = in_force(UK_HIGHER_LIMITS, tax_year)
-            scale = Scale((rules.years[tax_year].basic_rate_band, limit), UK_RATES)
-            return cents(Fraction(scale.tax(rules.taxable_income + income) - scale.tax(rules.taxable_income)))
+            return uk_income.tax_of(rules, tax_year, income)
         case Canada():
             return cents(Fraction(income) * Fraction(rules.marginal_rate))
         case _:

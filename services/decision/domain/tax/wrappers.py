@@ -4,8 +4,8 @@ Sources:
     United States, traditional IRA: what comes out is income (26 U.S.C. § 408(d)(1)) but for the part that contributions
     from taxed income bear (§ 72(e)(8)); before the owner is 59½, 10 % of that income more (§ 72(t)(1), (2)(A)(i)).
     Roth IRA: contributions come out first and untaxed (§ 408A(d)(4)(B)); what was earned is untaxed once five tax
-    years have passed and the owner is 59½ (§ 408A(d)(2)), else it is income, before 59½ with the 10 %. Conversions and
-    the other exceptions of § 72(t)(2) are left out.
+    years have passed and the owner is 59½ (§ 408A(d)(2)), else it is income, before 59½ with the 10 %. Conversions
+    are in `converting.py`; the other exceptions of § 72(t)(2) are left out.
     United Kingdom, ISA: nothing (ITTOIA 2005 s. 694). SIPP: of an uncrystallised funds pension lump sum a quarter is
     untaxed up to the lump sum allowance (ITEPA 2003 s. 637D, s. 637Q, as substituted by Finance Act 2024 Sch. 9
     para. 41; 268,275), the rest is income (s. 579A); before the minimum pension age (Finance Act 2004 s. 279(1): 55,
@@ -115,14 +115,14 @@ def _left(wrapped: Wrapped, amount: Decimal, contributions: Decimal = ZERO) -> W
 def _traditional(wrapped: Wrapped, amount: Decimal, saver: Saver, day: date) -> Drawn:
     basis = part(min(wrapped.contributions, wrapped.value), Fraction(amount), Fraction(wrapped.value))
     income = amount - basis
-    early = not _reached(saver, day, 59, 6)
-    source = "26 U.S.C. § 408(d)(1), § 72(t)" if early else "26 U.S.C. § 408(d)(1)"
-    charge = _share(income, EARLY_RATE) if early else ZERO
+    young = early(saver, day)
+    source = "26 U.S.C. § 408(d)(1), § 72(t)" if young else "26 U.S.C. § 408(d)(1)"
+    charge = _share(income, EARLY_RATE) if young else ZERO
     return Drawn(wrapped, amount, income, charge, _left(wrapped, amount, basis), saver, source)
 
 
 def _roth(wrapped: Wrapped, amount: Decimal, saver: Saver, day: date) -> Drawn:
-    old, left = _reached(saver, day, 59, 6), _left(wrapped, amount, amount)
+    old, left = not early(saver, day), _left(wrapped, amount, amount)
     if old and wrapped.first_year is not None and day.year >= wrapped.first_year + ROTH_YEARS:
         return Drawn(wrapped, amount, ZERO, ZERO, left, saver, "26 U.S.C. § 408A(d)(1), (2)")
     income = max(amount - wrapped.contributions, ZERO)
@@ -160,6 +160,11 @@ WRAPPERS: Mapping[tuple[str, TaxWrapper], WrapperLaw] = {
 
 def _share(amount: Decimal, rate: Decimal) -> Decimal:
     return cents(Fraction(amount) * Fraction(rate))
+
+
+def early(saver: Saver, day: date) -> bool:
+    """Return whether the owner is younger than 59½ on a day (26 U.S.C. § 72(t)(2)(A)(i))."""
+    return not _reached(saver, day, 59, 6)
 
 
 def _reached(saver: Saver, day: date, years: int, months: int) -> bool:

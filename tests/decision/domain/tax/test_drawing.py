@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.decision.domain.book import TaxWrapper
+from services.decision.domain.tax import uk_income
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import Acquisition, History, TaxAccount
@@ -192,6 +193,78 @@ def test_the_bands_of_income_are_those_of_the_year():
     assert tax_of_income(replace(early, taxable_income=Decimal(150_000)), 2013, Decimal(1000)) == 450
     with pytest.raises(TaxYearUnknown):
         tax_of_income(early, 2012, Decimal(1000))
+
+
+def british(taxable, **more):
+    return UnitedKingdom(taxable_income=Decimal(taxable), **more)
+
+
+@pytest.mark.parametrize(
+    ("taxable", "income", "year", "tax"),
+    [
+        # ITA 2007 s. 35(2): 100,000 of net income, 87,430 of it taxable; 10,000 more take 5,000 of the allowance away.
+        (87_430, 10_000, 2025, "6000.00"),
+        # Half of it is below 100,000.
+        (82_430, 10_000, 2025, "5000.00"),
+        # All of the allowance is gone from 125,140 on: 37,710 at 40 %, and 10,000 at 45 %.
+        (87_430, 35_140, 2025, "19584.00"),
+        (125_140, 10_000, 2025, "4500.00"),
+        # s. 35(3): of 1 pound above, the half that is left of the allowance is rounded up: nothing is lost yet.
+        (87_430, 1, 2025, "0.40"),
+        (87_430, 2, 2025, "1.20"),
+        # In 2020 the allowance was 12,500: 20,000 more take 10,000 of it away.
+        (87_500, 20_000, 2020, "12000.00"),
+    ],
+)
+def test_a_british_allowance_is_less_by_half_of_what_is_above_a_hundred_thousand(taxable, income, year, tax):
+    assert tax_of_income(british(taxable), year, Decimal(income)) == Decimal(tax)
+
+
+@pytest.mark.parametrize(
+    ("taxable", "income", "year", "tax"),
+    [
+        # Deloitte for the BBC, 13 January 2026: a salary of 16,000 and of 33,000 in 2026 to 2027.
+        (0, 3_430, 2026, "651.70"),
+        (0, 20_430, 2026, "4081.07"),
+        # 1,092 at 21 % and 8,908 at 42 %.
+        (30_000, 10_000, 2025, "3970.68"),
+        # 75,000 of net income and more: 45 %; above 100,000 67.5 %.
+        (62_430, 1_000, 2025, "450.00"),
+        (87_430, 10_000, 2025, "6750.00"),
+        (125_140, 1_000, 2023, "470.00"),
+        (125_140, 1_000, 2022, "410.00"),
+    ],
+)
+def test_a_scottish_taxpayers_pension_is_taxed_at_scotlands_rates(taxable, income, year, tax):
+    assert tax_of_income(british(taxable, scottish=True), year, Decimal(income)) == Decimal(tax)
+
+
+def test_scottish_bands_change_no_tax_on_gains_and_a_year_without_them_is_refused():
+    """TCGA 1992 s. 1H, s. 1I with Scotland Act 2016 s. 15(4)."""
+    for taxable in (20_000, 30_000, 60_000):
+        english, scottish = (
+            situation(LOT, rules=british(taxable, scottish=each)).with_sales(situation(LOT).parcels)
+            for each in (False, True)
+        )
+        assert english.tax == scottish.tax
+    # Half of the pension's 12,000: the same gains, and income at 21 and 42 instead of 20 and 40 %.
+    pension = Wrapped("IRA", TaxWrapper.DEFERRED, Decimal(50_000))
+    found = ways(situation(LOT, rules=british(30_000, scottish=True)), 12_000, pension)
+    assert found[Order.DEFERRED_FIRST].tax == Decimal("229.32") + Decimal("3321.36")
+    assert found[Order.TAXED_FIRST].tax == 324
+    with pytest.raises(TaxYearUnknown):
+        tax_of_income(british(0, scottish=True), 2019, Decimal(1000))
+
+
+def test_the_least_tax_stops_where_the_allowance_begins_to_go():
+    # 90,000 of net income: 10,000 more at 40 %, then 60 %; the lot's gain is 24 % of 40 % of what it brings.
+    now = situation((900, 400, 24_000, "VTI"), rules=british(77_430))
+    pension = Wrapped("IRA", TaxWrapper.DEFERRED, Decimal(200_000))
+    found = ways(now, 60_000, pension)
+
+    assert found[Order.LEAST_TAX].tax <= min(each.tax for each in found.values())
+    edges = uk_income.edges(now.rules, 2025)
+    assert edges == (Decimal(10_000), Decimal(35_140))
 
 
 money = st.integers(1, 400).map(lambda each: Decimal(each) * 100)

@@ -5,7 +5,8 @@ Sources:
     s. 106A(5), (5ZA) (then the 30 days after, earliest purchase first), s. 104 (then the pool). HMRC Capital Gains
     Manual CG51555, CG51560.
     Exempt amount and losses: TCGA s. 1K (losses of earlier years are used only down to the exempt amount; losses of the
-    year itself in full), s. 1H, 1I (rates; a gain uses the basic-rate band that income left).
+    year itself in full), s. 1H, 1I (rates; a gain uses the basic-rate band that income left; those
+    of a Scottish taxpayer are the same: Scotland Act 2016 s. 15(4)).
     Accounts that are sheltered (ISA, SIPP) stand outside: reg. 34 of the ISA Regulations 1998 keeps their units apart,
     so that a purchase there is no match for a sale outside.
     Mergers and spin-offs: TCGA s. 127, s. 130, s. 136: the new holding stands in the place of the old, and what the old
@@ -53,11 +54,13 @@ class UnitedKingdom(AssetsAlike):
     Attributes:
         taxable_income: Income of the year after allowances, in pounds; it uses the basic-rate band first.
         losses_brought_forward: Allowable losses of earlier years not used yet, 0 or more.
+        scottish: Whether income is taxed at Scotland's rates; gains never are.
         years: The law's amounts by tax year.
     """
 
     taxable_income: Decimal = ZERO
     losses_brought_forward: Decimal = ZERO
+    scottish: bool = False
     years: Mapping[int, YearRules] = field(default_factory=lambda: YEARS, repr=False)
 
     @property
