@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
-from evenkeel.common.v1.columns_pb2 import DecimalColumn
+import numpy as np
+
+from evenkeel.common.v1.columns_pb2 import DateColumn, DecimalColumn, WordColumn
 from evenkeel.decision.v1 import year_end_service_pb2 as pb
 from evenkeel.decision.v1.tax_service_pb2 import UnitedStatesTaxpayer
 from services.decision.api.tax_messages import Exchange
@@ -20,20 +22,15 @@ from services.decision.domain.tax.assessment.united_states import UnitedStatesYe
 from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.filing import Filing, TaxpayerUnknown
 from services.decision.domain.tax.laws import LAWS
-from services.decision.domain.tax.year_end import YearEnd
+from services.decision.domain.tax.year_end_table import Ints, LossColumns, Scaled, Words
 from services.kernel.errors import Fact, FieldViolation, Invalid, Violations
 from services.kernel.ids import AccountId, HouseholdId
-from services.runtime.wire import (
-    NANO_PLACES,
-    date_column,
-    date_message,
-    decimal_column,
-    decimals_of,
-    word_column,
-)
+from services.runtime.wire import date_message, decimals_of
 
 JURISDICTIONS: Mapping[str, str] = {"united_states": "US", "united_kingdom": "GB", "canada": "CA", "germany": "DE"}
 _ONE = Decimal(1)
+# Days of a column are counted from here.
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 UNKNOWN = UnitedStatesTaxpayer.FILING_STATUS_UNSPECIFIED
 
 
@@ -201,32 +198,32 @@ _RULES: Mapping[str, Callable[[pb.YearEndTaxpayers, _Columns], Iterator[TaxRules
 }
 
 
-def year_ends_message(jurisdiction: str, filing: Filing, answered: Sequence[Answered]) -> pb.StreamYearEndsResponse:
+def year_ends_message(jurisdiction: str, filing: Filing, answered: Answered) -> pb.StreamYearEndsResponse:
     """Return the answer for some taxpayers of one country; what is done so far is the caller's to say."""
-    done = [(each, each.filed.outcome) for each in answered if isinstance(each.filed.outcome, YearEnd)]
-    ends = [end for _, end in done]
+    table = answered.table
     return pb.StreamYearEndsResponse(
         jurisdiction=jurisdiction,
         currency_code=LAWS[jurisdiction].currency,
         law_version=filing.law.version(jurisdiction, filing.tax_year),
         as_of_date=date_message(filing.day),
-        taxpayer_ids=[each.taxpayer_id for each, _ in done],
-        lines=_lines(ends),
-        permanently_lost=_column([each.permanently_lost for each in ends]),
-        harvest_savings=_column([each.savings for each in ends]),
-        differences=[each.filed.differences for each, _ in done],
-        compiled=[each.compiled for each in ends],
-        losses=_losses(ends, filing.day),
-        windows=_windows(ends),
-        reviews=[
-            pb.YearEndReview(taxpayer=row, sentence=sentence)
-            for row, each in enumerate(ends)
-            for sentence in each.review
+        taxpayer_ids=[answered.named[place].taxpayer_id for place in table.places.tolist()],
+        lines=[
+            pb.YearEndLine(name=name, source=source, amounts=_numbers(amounts))
+            for (name, source), amounts in zip(table.lines, table.amounts, strict=True)
         ],
+        permanently_lost=_numbers(table.permanently_lost),
+        harvest_savings=_numbers(table.savings),
+        differences=table.differences.tolist(),
+        compiled=table.compiled.tolist(),
+        losses=_losses(table.losses, filing.day),
+        windows=pb.YearEndWindows(
+            taxpayers=table.windows.rows.tolist(),
+            instrument_ids=_words(table.windows.assets),
+            open_dates=_days(table.windows.open_days),
+        ),
+        reviews=[pb.YearEndReview(taxpayer=row, sentence=sentence) for row, sentence in table.reviews],
         refusals=[
-            refusal_message(each.taxpayer_id, each.filed.outcome)
-            for each in answered
-            if isinstance(each.filed.outcome, Fact)
+            refusal_message(answered.named[place].taxpayer_id, fact) for place, fact in sorted(answered.refused.items())
         ],
     )
 
@@ -243,45 +240,26 @@ def refusal_message(taxpayer_id: str, fact: Fact, account_id: str = "") -> pb.Ye
     )
 
 
-def _lines(ends: Sequence[YearEnd]) -> list[pb.YearEndLine]:
-    """Return the lines, which are those of one law and so the same for all."""
-    if not ends:
-        return []
-    return [
-        pb.YearEndLine(name=line.name, source=line.source, amounts=_column([each.lines[place].amount for each in ends]))
-        for place, line in enumerate(ends[0].lines)
-    ]
-
-
-def _losses(ends: Sequence[YearEnd], day: date) -> pb.YearEndLosses:
-    rows = [(row, loss) for row, each in enumerate(ends) for loss in each.losses]
+def _losses(losses: LossColumns, day: date) -> pb.YearEndLosses:
     return pb.YearEndLosses(
-        taxpayers=[row for row, _ in rows],
-        account_ids=word_column([loss.account_id for _, loss in rows]),
-        instrument_ids=word_column([loss.asset for _, loss in rows]),
-        lot_ids=[loss.lot_id or "" for _, loss in rows],
-        quantities=_column([loss.quantity for _, loss in rows]),
-        losses=_column([loss.loss for _, loss in rows]),
-        free_dates=date_column(loss.free_date or day for _, loss in rows),
+        taxpayers=losses.rows.tolist(),
+        account_ids=_words(losses.accounts),
+        instrument_ids=_words(losses.assets),
+        lot_ids=losses.lots,
+        quantities=_numbers(losses.units),
+        losses=_numbers(losses.losses),
+        free_dates=_days(np.where(losses.free_days == 0, day.toordinal(), losses.free_days)),
     )
 
 
-def _windows(ends: Sequence[YearEnd]) -> pb.YearEndWindows:
-    rows = [(row, window) for row, each in enumerate(ends) for window in each.windows]
-    return pb.YearEndWindows(
-        taxpayers=[row for row, _ in rows],
-        instrument_ids=word_column([window.asset for _, window in rows]),
-        open_dates=date_column(window.open_date for _, window in rows),
-    )
+def _numbers(column: Scaled) -> DecimalColumn:
+    return DecimalColumn(units=column.units.tolist(), scale=column.places)
 
 
-def _column(values: Sequence[Decimal]) -> DecimalColumn:
-    """Return numbers as a column of as few places as they need, at least two; beyond nine they are rounded."""
-    places = 2
-    for each in values:
-        exponent = each.as_tuple().exponent
-        places = max(places, -exponent if isinstance(exponent, int) else 0)
-    if places > NANO_PLACES:
-        step = Decimal(1).scaleb(-NANO_PLACES)
-        return decimal_column([each.quantize(step, ROUND_HALF_EVEN) for each in values], NANO_PLACES)
-    return decimal_column(values, places)
+def _words(column: Words) -> WordColumn:
+    used = column.used()
+    return WordColumn(words=used.words, indexes=used.indexes.tolist())
+
+
+def _days(ordinals: Ints) -> DateColumn:
+    return DateColumn(days=(ordinals - EPOCH_ORDINAL).tolist())

@@ -1,4 +1,4 @@
-"""`evenkeel.decision.v1.YearEndService`: columns → use case → columns, a hundred taxpayers at a time."""
+"""`evenkeel.decision.v1.YearEndService`: columns → use case → columns, some hundred taxpayers at a time."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import grpc.aio
 from evenkeel.decision.v1 import year_end_service_pb2 as pb
 from evenkeel.decision.v1.year_end_service_pb2_grpc import YearEndServiceServicer
 from services.decision.api.year_end_messages import named_of, refusal_message, year_ends_message
-from services.decision.app.year_ends import TOGETHER_MAX, YearEndApp
+from services.decision.app.year_ends import LOADED_MAX, TOGETHER_MAX, YearEndApp
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.filing import Filing, TaxpayerUnknown
 from services.decision.domain.tax.laws import LAWS
@@ -43,12 +43,13 @@ class YearEndServicer(YearEndServiceServicer):
             if request.WhichOneof("part") != "taxpayers":
                 raise _misplaced("must be the first message only, was sent again")
             jurisdiction, those = named_of(request.taxpayers)
-            for begin in range(0, len(those), TOGETHER_MAX):
-                answered = await self.app.answered(filing, those[begin : begin + TOGETHER_MAX])
-                taxpayers += len(answered)
-                accounts += sum(len(each.account_ids) for each in answered)
+            together = TOGETHER_MAX if jurisdiction == "US" else LOADED_MAX
+            for begin in range(0, len(those), together):
+                answered = await self.app.answered(filing, those[begin : begin + together])
+                taxpayers += len(answered.named)
+                accounts += sum(map(len, answered.account_ids))
                 if header.whole_jurisdictions:
-                    named.update(account_id for each in answered for account_id in each.account_ids)
+                    named.update(account_id for each in answered.account_ids for account_id in each)
                     if len(named) > NAMED_MAX:
                         raise _misplaced(f"must be a call of at most {NAMED_MAX} accounts", "whole_jurisdictions")
                 message = year_ends_message(jurisdiction, filing, answered)

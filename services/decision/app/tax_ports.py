@@ -11,6 +11,7 @@ from services.decision.app.book import Ledger as BookLedger
 from services.decision.app.prices import Prices
 from services.decision.app.tax_laws import TaxLaws
 from services.decision.domain.prices import PriceSetId
+from services.decision.domain.tax.account_rows import AccountRows
 from services.decision.domain.tax.actions import Compared
 from services.decision.domain.tax.assessment.history import (
     History,
@@ -104,6 +105,30 @@ class TaxRecords(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RowsRead:
+    """Accounts as rows, and the days on which something was sold of those that sold anything."""
+
+    rows: AccountRows
+    sale_days: Mapping[AccountId, tuple[date, ...]]
+
+
+class TaxRows(Protocol):
+    """The book as year-ends of large books read it: without an object for a lot."""
+
+    async def rows(self, account_ids: Collection[AccountId]) -> RowsRead:
+        """Return the accounts that exist, by id; a few queries, however many they are."""
+        ...
+
+    async def identical(self) -> Mapping[str, str]:
+        """Return the set of identical instruments that each instrument is in, where that is not its own name."""
+        ...
+
+    async def happened(self) -> frozenset[str]:
+        """Return the instruments to which something happened that is on record and counts."""
+        ...
+
+
 class Emit(Protocol):
     """Tells audit of changes, in this transaction."""
 
@@ -130,6 +155,7 @@ class TaxReading:
     records: TaxRecords
     laws: TaxLaws
     prices: Prices
+    rows: TaxRows
 
 
 @dataclass(frozen=True, slots=True)

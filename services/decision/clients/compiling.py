@@ -30,9 +30,12 @@ _COMPILED = (
     "compiling.py",
     "convex.py",
     "screening.py",
+    "tax/batch/array_bytes.py",
     "tax/batch/days.py",
     "tax/batch/lots.py",
     "tax/batch/marginal.py",
+    "tax/batch/rows.py",
+    "tax/batch/texts.py",
     "tax/batch/whole.py",
     "tax/batch/years.py",
 )

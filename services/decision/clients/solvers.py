@@ -23,6 +23,7 @@ from services.decision.clients.solving import (
     WithdrawalAnswer,
     WithdrawalJob,
     YearEndJob,
+    YearEndRowsJob,
     optimiser,
     serve,
 )
@@ -32,7 +33,9 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Failure, NothingDecided
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.account_rows import RowFilers
 from services.decision.domain.tax.filing import Filed, Filer, Filing
+from services.decision.domain.tax.year_end_table import YearEndTable
 from services.decision.domain.together import Together
 from services.decision.domain.transition import Transition
 from services.decision.domain.withdrawals import LargestWithdrawal
@@ -179,6 +182,17 @@ class SolverProcesses:
         """
         answer = await self._run(lambda process: process.asked(YearEndJob(filing, filers), YEAR_ENDS_S_MAX))
         if not isinstance(answer, tuple):
+            raise SolverStopped(f"the computing process ended, or did not answer within {YEAR_ENDS_S_MAX:g} s")
+        return answer
+
+    async def year_end_table(self, filing: Filing, filers: RowFilers) -> YearEndTable:
+        """Return the year-ends of those of the taxpayers whom columns can say.
+
+        Raises:
+            SolverStopped: The processes are stopped, or these took too long.
+        """
+        answer = await self._run(lambda process: process.asked(YearEndRowsJob(filing, filers), YEAR_ENDS_S_MAX))
+        if not isinstance(answer, YearEndTable):
             raise SolverStopped(f"the computing process ended, or did not answer within {YEAR_ENDS_S_MAX:g} s")
         return answer
 

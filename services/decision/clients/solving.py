@@ -23,7 +23,9 @@ from services.decision.domain.plan import Draft, Failure
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import AccountProblem, Engine, RiskModel
 from services.decision.domain.risk_model import estimate
+from services.decision.domain.tax.account_rows import RowFilers
 from services.decision.domain.tax.filing import Filed, Filer, Filing
+from services.decision.domain.tax.year_end_table import YearEndTable
 from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.transition import Transition
 from services.decision.domain.withdrawals import LargestWithdrawal
@@ -109,6 +111,14 @@ class YearEndJob:
     filers: Sequence[Filer]
 
 
+@dataclass(frozen=True, slots=True)
+class YearEndRowsJob:
+    """Assess the years of taxpayers whose accounts are rows. The answer is a `YearEndTable` of those it can say."""
+
+    filing: Filing
+    filers: RowFilers
+
+
 def optimiser() -> Decide:
     """Return the optimiser. Importing it takes long, so only computing processes do."""
     from services.decision.domain.decide import decide  # noqa: PLC0415 - see above
@@ -156,9 +166,11 @@ def compile_taxes() -> None:
     """Compile what says the tax years of many households, or load what was compiled."""
     from services.decision.domain.tax.batch.marginal import warm_up as warm_up_marginal  # noqa: PLC0415 - like the optimiser
     from services.decision.domain.tax.batch.year_end import warm_up  # noqa: PLC0415 - like the optimiser
+    from services.decision.domain.tax.year_end_columns import warm_up as warm_up_rows  # noqa: PLC0415 - like the optimiser
 
     warm_up()
     warm_up_marginal()
+    warm_up_rows()
 
 
 def compile_everything() -> None:
@@ -216,6 +228,8 @@ def serve(
                     connection.send(_batch(job))
                 case YearEndJob():
                     connection.send(_year_ends(job))
+                case YearEndRowsJob():
+                    connection.send(_year_end_table(job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -321,6 +335,14 @@ def _year_ends(job: YearEndJob) -> tuple[Filed, ...]:
     with compiling_alone():
         compile_taxes()
     return filed(job.filing, job.filers)
+
+
+def _year_end_table(job: YearEndRowsJob) -> YearEndTable:
+    from services.decision.domain.tax.year_end_columns import year_end_table  # noqa: PLC0415 - like the optimiser
+
+    with compiling_alone():
+        compile_taxes()
+    return year_end_table(job.filing, job.filers)
 
 
 def _risk_model(history: PriceHistory) -> RiskModel | Failure:

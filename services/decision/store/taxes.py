@@ -36,6 +36,7 @@ from services.decision.domain.tax.ledger import BookedTrade, PendingPurchase, St
 from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.prices import PostgresPrices
 from services.decision.store.tax_laws import TaxLawStore
+from services.decision.store.tax_rows import PostgresTaxRows
 from services.decision.tables.book import account, booking
 from services.decision.tables.runs import plan
 from services.decision.tables.taxes import tax_event, tax_history
@@ -254,7 +255,8 @@ class TaxSessions:
         async with self.database.read() as connection:
             prices = PostgresPrices(connection)
             records = PostgresTaxRecords(connection)
-            yield TaxReading(PostgresBooks(connection), records, TaxLawStore(connection), prices)
+            rows = PostgresTaxRows(connection)
+            yield TaxReading(PostgresBooks(connection), records, TaxLawStore(connection), prices, rows)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[TaxWriting]:

@@ -21,6 +21,7 @@ from services.decision.app.prices import PriceApp
 from services.decision.app.tax_laws import TaxLawApp
 from services.decision.app.taxes import TaxApp
 from services.decision.app.year_ends import YearEndApp
+from services.decision.domain.tax.year_end_columns import year_end_table
 from services.decision.domain.tax.year_ends import filed
 from services.decision.store.book_sessions import BookSessions
 from services.decision.store.tax_laws import TaxLawSessions
@@ -40,6 +41,9 @@ from tools.local.issuer import ISSUER, TokenIssuer
 class InThisProcess:
     async def year_ends(self, filing, filers):
         return filed(filing, filers)
+
+    async def year_end_table(self, filing, filers):
+        return year_end_table(filing, filers)
 
 
 class Service:

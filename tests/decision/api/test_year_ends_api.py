@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 
 from evenkeel.decision.v1 import tax_service_pb2 as tax_pb
 from evenkeel.decision.v1 import year_end_service_pb2 as pb
+from services.decision.app.year_ends import TOGETHER_MAX
 from services.runtime.wire import dates_of, decimals_of, words_of
 from tests.decision.api.conftest import refused
 from tests.decision.api.messages import book_requests, price_request
@@ -192,21 +193,14 @@ async def test_accounts_of_a_whole_country_that_nobody_named_are_told_at_the_end
     assert [(each.account_id, each.reason) for each in last.refusals] == [("alone", "TAXPAYER_UNKNOWN")]
 
 
-async def test_many_taxpayers_are_answered_by_the_hundred(plain):
-    names = [f"t{number}" for number in range(230)]
-    more = ParseDict(
-        {
-            "taxpayers": {
-                "taxpayer_ids": names,
-                "household_ids": ["plain"] * 230,
-                "united_states": COLUMNS["united_states"](230),
-            }
-        },
-        pb.StreamYearEndsRequest(),
-    )
-    answers = await asked(plain, header(), more)
+async def test_many_taxpayers_are_answered_some_hundred_at_a_time(plain):
+    count = TOGETHER_MAX + 30
+    names = [f"t{number}" for number in range(count)]
+    owned = {"account_taxpayers": list(range(count)), "account_ids": ["alone"] * count}
+    facts = {"taxpayer_ids": names, **owned, "united_states": COLUMNS["united_states"](count)}
+    answers = await asked(plain, header(), ParseDict({"taxpayers": facts}, pb.StreamYearEndsRequest()))
 
-    assert [each.taxpayers_done for each in answers] == [100, 200, 230]
+    assert [each.taxpayers_done for each in answers] == [TOGETHER_MAX, count]
     assert [name for each in answers for name in each.taxpayer_ids] == names
 
 

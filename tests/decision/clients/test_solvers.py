@@ -1,7 +1,7 @@
 """Computing processes, real ones."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -19,6 +19,7 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.plan import NothingDecided, PlanOutcome
 from services.decision.domain.prices import PriceHistory, PriceSet, Quote
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.account_rows import AccountRows, RowFilers
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.history import Owner
 from services.decision.domain.tax.assessment.united_states import UnitedStatesYear
@@ -167,3 +168,16 @@ async def test_tax_years_are_assessed_in_another_process_and_what_is_refused_com
     assert (fine.compiled, canada.compiled) == (True, False)
     assert fine.losses
     assert (euro.reason, euro.facts["account_id"], euro.violations[0].field) == ("TAX_RATE_MISSING", "a1", "account_id")
+
+
+async def test_accounts_that_came_as_rows_are_assessed_in_another_process(solver):
+    filing = Filing(2024, date(2024, 12, 31), date(2024, 12, 31), {"VTI": Decimal(1)}, law_book(()))
+    # An account that holds nothing, and one of which columns say nothing.
+    nothing, count = bytes(12), len(fields(AccountRows)) - 4
+    rows = AccountRows(("a1", "a2"), (True, False), ("USD", "USD"), (False, False), *[(nothing, nothing)] * count)
+    filers = RowFilers((3, 8), (UnitedStatesYear(),) * 2, (0, 1), (0, 1), (False, False), rows, {}, frozenset())
+    table = await solver.year_end_table(filing, filers)
+
+    assert (table.places.tolist(), table.compiled.tolist()) == ([3], [True])
+    assert table.lines[-1][0] == "tax"
+    assert table.amounts[-1].units.tolist() == [0]

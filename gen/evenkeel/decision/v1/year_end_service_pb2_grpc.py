@@ -50,7 +50,7 @@ class YearEndServiceServicer:
         """Assesses the year of any number of taxpayers from what is on record, and answers each message with columns, in the
         order sent: what each owes, which losses are worth harvesting, and what must not be bought until when.
 
-        Keeps nothing. Taxpayers are loaded and assessed by the hundred, so memory does not grow with their number, and the
+        Keeps nothing. Some hundred taxpayers at a time are read and assessed, so memory does not grow with their number, and the
         sender who does not read on is not read from. Each answer counts what is done so far.
 
         One broken taxpayer keeps no other from an answer: `refusals` names each with a stable reason, among them

@@ -10,7 +10,9 @@ from services.decision.domain.decision import NotTraded
 from services.decision.domain.plan import Draft
 from services.decision.domain.prices import PriceHistory
 from services.decision.domain.problem import RiskModel
+from services.decision.domain.tax.account_rows import RowFilers
 from services.decision.domain.tax.filing import Filed, Filer, Filing
+from services.decision.domain.tax.year_end_table import YearEndTable
 from services.decision.domain.transition import Transition
 from services.decision.domain.withdrawals import LargestWithdrawal
 
@@ -77,6 +79,14 @@ class YearEndSolver(Protocol):
 
     async def year_ends(self, filing: Filing, filers: Sequence[Filer]) -> Sequence[Filed]:
         """Return the year-end of each taxpayer, in order, or why there is none.
+
+        Raises:
+            Unreachable: No answer came.
+        """
+        ...
+
+    async def year_end_table(self, filing: Filing, filers: RowFilers) -> YearEndTable:
+        """Return the year-ends of those of the taxpayers whom columns can say.
 
         Raises:
             Unreachable: No answer came.

@@ -19,18 +19,7 @@ from services.decision.domain.tax.batch import year_end
 from services.decision.domain.tax.batch.columns import NotInColumns, in_groups, laid_out, not_in_columns, price_units
 from services.decision.domain.tax.batch.whole import UNIT_SCALE
 from services.decision.domain.tax.batch.year_end import YearEnd as Columns
-from services.decision.domain.tax.batch.years import (
-    DEDUCTED,
-    INCOME_TAX,
-    INVESTMENT_TAX,
-    LONG_FORWARD,
-    NET,
-    NET_LONG,
-    NET_SHORT,
-    SHORT_FORWARD,
-    STATE_TAX,
-    TAX,
-)
+from services.decision.domain.tax.batch.years import LINES
 from services.decision.domain.tax.currencies import tax_currency
 from services.decision.domain.tax.differences import differences
 from services.decision.domain.tax.filing import Filed, Filer, Filing
@@ -39,20 +28,6 @@ from services.decision.domain.tax.ledger import known_until, ledger_history
 from services.decision.domain.tax.year_end import OpenLoss, Window, YearEnd, exact_year_end
 from services.kernel.decimals import plain
 from services.kernel.errors import Fact
-
-# Where the lines of a year of the United States stand in compiled columns; the others are of what columns cannot say.
-_PLACES: Mapping[str, int] = {
-    "net_short_term": NET_SHORT,
-    "net_long_term": NET_LONG,
-    "net_gain": NET,
-    "loss_deducted": DEDUCTED,
-    "short_term_carried_forward": SHORT_FORWARD,
-    "long_term_carried_forward": LONG_FORWARD,
-    "income_tax": INCOME_TAX,
-    "net_investment_income_tax": INVESTMENT_TAX,
-    "state_tax": STATE_TAX,
-    "tax": TAX,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +133,7 @@ def _open_loss(row: Acquisition, done: Columns, lot: int) -> OpenLoss:
 def _amount(name: str, done: Columns, row: int) -> Decimal:
     if name == "wash_sales_disallowed":
         return _money(done.disallowed[row])
-    return _money(done.years[row, _PLACES[name]]) if name in _PLACES else ZERO
+    return _money(done.years[row, LINES[name]]) if name in LINES else ZERO
 
 
 def _money(cents_: np.int64) -> Decimal:

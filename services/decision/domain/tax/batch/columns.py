@@ -107,7 +107,7 @@ def laid_out(said: Sequence[tuple[UnitedStatesYear, History]], assets: Mapping[s
     table = _Table(assets)
     for household, (_, history) in enumerate(said):
         table.add(household, history)
-    return table.columns(_households([rules for rules, _ in said]))
+    return table.columns(households_of([rules for rules, _ in said]))
 
 
 def not_in_columns(rules: UnitedStatesYear, history: History) -> str:
@@ -130,14 +130,24 @@ def not_in_columns(rules: UnitedStatesYear, history: History) -> str:
         # One unit of each replaces one of the other as they were on their days, not as they are now.
         return "splits of one of identical assets go by the exact road"
     amounts = [row.cost for row in history.acquisitions] + [row.proceeds for row in history.disposals]
-    facts = (rules.ordinary_income, rules.short_brought_forward, rules.long_brought_forward, rules.investment_income)
-    if not all(_in_cents(amount) for amount in (*amounts, *facts)):
+    if not all(_in_cents(amount) for amount in amounts):
         return "amounts finer than a cent, or too large, go by the exact road"
-    if rules.state_rate * RATE_SCALE % 1:
-        return f"a rate of {rules.state_rate} goes by the exact road"
+    why = taxpayer_not_in_columns(rules)
+    if why:
+        return why
     rows: list[Acquisition | Disposal] = [*history.acquisitions, *history.disposals]
     if any(_steps(history, row) is None for row in rows):
         return "units finer than a millionth, or too many, go by the exact road"
+    return ""
+
+
+def taxpayer_not_in_columns(rules: UnitedStatesYear) -> str:
+    """Return why a household goes by the exact road for what is known of the taxpayer; empty when it need not."""
+    facts = (rules.ordinary_income, rules.short_brought_forward, rules.long_brought_forward, rules.investment_income)
+    if not all(_in_cents(amount) for amount in facts):
+        return "amounts finer than a cent, or too large, go by the exact road"
+    if rules.state_rate * RATE_SCALE % 1:
+        return f"a rate of {rules.state_rate} goes by the exact road"
     return ""
 
 
@@ -230,7 +240,9 @@ def _columns(rows: Sequence[tuple[int, ...]]) -> list[Ints]:
     return [np.ascontiguousarray(table[:, column]) for column in range(5)]
 
 
-def _households(rules: Sequence[UnitedStatesYear]) -> Households:
+def households_of(rules: Sequence[UnitedStatesYear]) -> Households:
+    """Return what is known of taxpayers whom columns can say, as `taxpayer_not_in_columns` found before."""
+
     def column(values: Sequence[int]) -> Ints:
         return np.array(values, dtype=np.int64)
 

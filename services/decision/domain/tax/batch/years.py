@@ -11,6 +11,19 @@ from services.decision.domain.tax.batch.whole import RATE_SCALE, Ints, compiled,
 # Columns of a household's year, in the order of the assessment's lines.
 NET_SHORT, NET_LONG, NET, DEDUCTED, SHORT_FORWARD, LONG_FORWARD, INCOME_TAX, INVESTMENT_TAX, STATE_TAX, TAX = range(10)
 YEAR_FIELDS = 10
+# Where lines of the assessment stand; the others are of what columns cannot say.
+LINES = {
+    "net_short_term": NET_SHORT,
+    "net_long_term": NET_LONG,
+    "net_gain": NET,
+    "loss_deducted": DEDUCTED,
+    "short_term_carried_forward": SHORT_FORWARD,
+    "long_term_carried_forward": LONG_FORWARD,
+    "income_tax": INCOME_TAX,
+    "net_investment_income_tax": INVESTMENT_TAX,
+    "state_tax": STATE_TAX,
+    "tax": TAX,
+}
 
 
 @compiled
