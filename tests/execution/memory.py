@@ -866,6 +866,9 @@ class MemoryVenueBook:
     async def order(self, client_order_id):
         return self._orders.get(client_order_id)
 
+    async def orders_named(self, client_order_ids):
+        return {name: self._orders[name] for name in client_order_ids if name in self._orders}
+
     async def orders(self):
         return [self._orders[name] for name in sorted(self._orders)]
 
@@ -917,8 +920,9 @@ class MemoryVenueBook:
     async def last_position(self):
         return len(self._said)
 
-    async def instruct(self, instruction, view):
-        self._instructions.setdefault(instruction.allocation_id, (instruction, view))
+    async def instruct(self, told):
+        for instruction, view in told:
+            self._instructions.setdefault(instruction.allocation_id, (instruction, view))
 
     async def instructions(self, allocation_ids):
         return {name: self._instructions[name][1] for name in allocation_ids if name in self._instructions}

@@ -178,13 +178,14 @@ class Changes:
             await self.ledger.add_carries(moved)
 
     async def _save(self, orders: Iterable[OrderRecord]) -> None:
-        """Write orders as they are now; those that closed get their final price first."""
+        """Write orders as they are now; those that closed with less than they asked for get their final price first."""
         saving = {order.order_id: order for order in orders}
         over = [order for order in saving.values() if order.closed and order.order_id not in self._was_closed]
-        prices = await references(
-            self.ledger, {(each.instrument_id, each.terms.currency) for each in over if each.filled < each.quantity}
-        )
-        for order in over:
+        self._closed.update((order.order_id, order) for order in over)
+        # What was filled whole has no rest that a price would count for.
+        in_part = [order for order in over if order.filled < order.quantity]
+        prices = await references(self.ledger, {(each.instrument_id, each.terms.currency) for each in in_part})
+        for order in in_part:
             reference = price_in(prices, order.instrument_id, order.terms.currency)
             saving[order.order_id] = self._closed[order.order_id] = _priced(order, reference)
         await self.ledger.save_orders([saving[order_id] for order_id in sorted(saving)])

@@ -102,6 +102,7 @@ class OrderRecord:
     Of its `quantity`, `released` may be sent, `placed` is in blocks, `ended` was in blocks that are finished, and
     `filled` was got. `settling_amount` is what a sell brought for certain from a block that is not finished, fees
     deducted. `check_time` is when what may be sent passed the checks; None when it has to, before it goes into a block.
+    `final_price` is what the unfilled rest of a closed order is reckoned at; None where there is no rest, and before.
     `crossing_client` is whose order it is where it may meet opposite orders of other clients, and None where it may
     not.
     """

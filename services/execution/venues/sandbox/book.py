@@ -55,6 +55,10 @@ class Book(Protocol):
         """Return an order."""
         ...
 
+    async def orders_named(self, client_order_ids: Collection[str]) -> dict[str, RestingOrder]:
+        """Return orders by their names; those that are not known are missing."""
+        ...
+
     async def orders(self) -> list[RestingOrder]:
         """Return all orders, by client order id."""
         ...
@@ -111,8 +115,8 @@ class Book(Protocol):
         """Return where the venue's stream ends; 0 when nothing was said."""
         ...
 
-    async def instruct(self, instruction: AllocationInstruction, view: InstructionView) -> None:
-        """Record an allocation instruction; one that is known stays as it is."""
+    async def instruct(self, told: Sequence[tuple[AllocationInstruction, InstructionView]]) -> None:
+        """Record allocation instructions; those that are known stay as they are."""
         ...
 
     async def instructions(self, allocation_ids: Collection[str]) -> dict[str, InstructionView]:

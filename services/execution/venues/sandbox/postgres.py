@@ -55,9 +55,9 @@ _LEAVE = (
 )
 _ORDERS = select(*_ORDER).order_by(_ORDER.client_order_id)
 _ORDER_NAMED = select(*_ORDER).where(_ORDER.client_order_id == bindparam("client_order_id"))
-_KNOWN = select(_ORDER.client_order_id).where(
-    _ORDER.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))
-)
+_OF_NAMES = _ORDER.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))
+_ORDERS_NAMED = select(*_ORDER).where(_OF_NAMES)
+_KNOWN = select(_ORDER.client_order_id).where(_OF_NAMES)
 _NEW = _ORDERS.where(~_ORDER.acknowledged)
 _OPEN = _ORDERS.where(_ORDER.open)
 _OPEN_DUE = _OPEN.where(_ORDER.due_time <= bindparam("due"))
@@ -81,6 +81,7 @@ _REPORTS_AFTER = (
 )
 _REPORT_NAMED = _REPORTS.where(_SAID.report_id == bindparam("report_id"))
 _REPORTS_ABOUT = _REPORTS.where(_SAID.client_order_id == bindparam("client_order_id")).order_by(_SAID.position)
+_INSTRUCT = upsert(tables.instruction).on_conflict_do_nothing()
 _LAST = select(func.max(_SAID.position))
 
 
@@ -170,6 +171,11 @@ class PostgresBook:
         """Return an order."""
         found = (await self._connection.execute(_ORDER_NAMED, {"client_order_id": client_order_id})).one_or_none()
         return None if found is None else _order_of(found)
+
+    async def orders_named(self, client_order_ids: Collection[str]) -> dict[str, RestingOrder]:
+        """Return orders by their names; those that are not known are missing."""
+        found = await self._connection.execute(_ORDERS_NAMED, {"client_order_ids": sorted(client_order_ids)})
+        return {row.client_order_id: _order_of(row) for row in found}
 
     async def orders(self) -> list[RestingOrder]:
         """Return all orders, by client order id."""
@@ -265,10 +271,11 @@ class PostgresBook:
         """Return where the venue's stream ends; 0 when nothing was said."""
         return (await self._connection.execute(_LAST)).scalar() or 0
 
-    async def instruct(self, instruction: AllocationInstruction, view: InstructionView) -> None:
-        """Record an allocation instruction; one that is known stays as it is."""
-        await self._connection.execute(
-            upsert(tables.instruction).on_conflict_do_nothing(),
+    async def instruct(self, told: Sequence[tuple[AllocationInstruction, InstructionView]]) -> None:
+        """Record allocation instructions; those that are known stay as they are."""
+        if not told:
+            return
+        values = [
             {
                 "allocation_id": instruction.allocation_id,
                 "replaces": instruction.replaces,
@@ -278,8 +285,10 @@ class PostgresBook:
                 "shares": [[each.account_id, f"{each.quantity:f}"] for each in instruction.shares],
                 "state": view.state,
                 "why": view.why,
-            },
-        )
+            }
+            for instruction, view in told
+        ]
+        await self._connection.execute(_INSTRUCT, values)
 
     async def instructions(self, allocation_ids: Collection[str]) -> dict[str, InstructionView]:
         """Return what became of allocation instructions."""

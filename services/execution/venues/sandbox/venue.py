@@ -213,8 +213,10 @@ class SandboxVenue:
         self._check_reachable()
         async with self.begin() as book:
             await book.lock()
-            for each in instructions:
-                await book.instruct(each, _instruction_view(await book.order(each.client_order_id), each))
+            orders = await book.orders_named({each.client_order_id for each in instructions})
+            await book.instruct(
+                [(each, _instruction_view(orders.get(each.client_order_id), each)) for each in instructions]
+            )
 
     async def instructions(self, allocation_ids: Collection[str]) -> Mapping[str, InstructionView]:
         """Return what became of instructions."""
