@@ -22,7 +22,7 @@ from services.execution.domain.blocks import Block, Terms, client_order_id
 from services.execution.domain.conversion import Leg, difference, in_account_currency, missing, owed, turned
 from services.execution.domain.currencies import pairs_between, rate_between, worst_rate
 from services.execution.domain.trading_hours import TradingHours
-from services.execution.domain.trading_state import may_leave, scopes, strictest
+from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
 from services.kernel.clock import Clock
 from services.kernel.events import Event
@@ -53,8 +53,8 @@ class Converted:
 class Converting:
     """Looks at blocks whose fills must be turned.
 
-    A leg needs a rate that is at most `price_age_max` old, and leaves with a limit `collar_bps` from it: what all
-    orders are checked for.
+    A leg needs a rate that is at most `price_age_max` old, of a pair that is not `restricted`, and leaves with a limit
+    `collar_bps` from it: what all orders are checked for.
     """
 
     clock: Clock
@@ -63,6 +63,7 @@ class Converting:
     routing: Routing
     price_age_max: timedelta
     collar_bps: Decimal
+    restricted: frozenset[InstrumentId]
 
     async def look(self, changes: Changes, block_ids: Collection[BlockId]) -> tuple[list[Converted], int]:
         """Form legs that blocks lack; return the blocks that lack none and wait for none, and how many were formed."""
@@ -103,14 +104,14 @@ class Converting:
         for record, rest, number in lacking:
             traded = record.block.terms
             rate = rate_between(traded.currency, traded.booked_in, prices)
-            if rate is None or not self._fresh(rate):
+            if rate is None or not self._fresh(rate) or rate.instrument_id in self.restricted:
                 continue
             for side in (Side.SELL, Side.BUY):
                 wanted = {name: abs(cents) for name, cents in rest.items() if (cents > 0) is (side is Side.BUY)}
                 terms = _terms(record, rate, side)
-                covering = scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=None)
-                if wanted and may_leave(strictest(halts, covering), side):
-                    formed.append(self._leg(record, terms, wanted, f"{number}", rate))
+                leaving = _may_leave(record, terms, wanted, halts)
+                if leaving:
+                    formed.append(self._leg(record, terms, leaving, f"{number}", rate))
         await ledger.add_blocks(formed)
         await ledger.emit(*(event for leg in formed for event in self._told(leg, prices)))
         return len(formed)
@@ -149,6 +150,18 @@ class Converting:
 def _just_tried(legs: Sequence[BlockRecord], now: datetime) -> bool:
     """Return whether a leg ended a moment ago and did not do all: the venue is not asked in a tight loop."""
     return any(leg.order.filled_quantity < leg.block.quantity and now - leg.update_time < RETRY_AFTER for leg in legs)
+
+
+def _may_leave(
+    record: BlockRecord, terms: Terms, wanted: Mapping[OrderId, int], halts: Mapping[Scope, Halt]
+) -> dict[OrderId, int]:
+    """Return what may be turned now: without accounts that are halted, nothing where more than they are."""
+    accounts = {share.order_id: share.account_id for share in record.statement.shares}
+    covering = {
+        name: scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=accounts[name])
+        for name in wanted
+    }
+    return {name: cents for name, cents in wanted.items() if may_leave(strictest(halts, covering[name]), terms.side)}
 
 
 def _terms(record: BlockRecord, rate: ReferencePrice, side: Side) -> Terms:

@@ -22,7 +22,7 @@ from services.execution.domain.desk import Desk
 from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import unpaid
 from services.execution.domain.plan import Plan, limit_price, order_id
-from services.execution.domain.pretrade import Reason, Refusal, Situation, check_plan, unit_cost_max
+from services.execution.domain.pretrade import Reason, Refusal, Situation, check_plan, pairs_needed, unit_cost_max
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm, OrderType, ReferencePrice, TimeInForce
 from services.kernel.canonical import content_hash
@@ -99,9 +99,15 @@ class Intake:
         async with self.begin() as ledger:
             await ledger.lock()
             known = await ledger.plans({plan.plan_id for plan in plans})
-            adds = [{} if each.plan is None else usage_of(each.plan, self.venue_id) for each in submissions]
+            prices = await references(
+                ledger, {(trade.instrument_id, plan.currency) for plan in plans for trade in plan.trades}
+            )
+            adds = [
+                {} if each.plan is None else usage_of(each.plan, self.venue_id, pairs_needed(each.plan, prices))
+                for each in submissions
+            ]
             keys = {key for each, refusal in zip(adds, signed, strict=True) if refusal is None for key in each}
-            situation = await self._situation(ledger, plans, keys, in_force, verdicts, now)
+            situation = await self._situation(ledger, plans, keys, prices, in_force, verdicts, now)
             taking = _Taking(self, situation, known)
             results: list[Result] = []
             for each, refusal, used in zip(submissions, signed, adds, strict=True):
@@ -129,6 +135,7 @@ class Intake:
         ledger: Ledger,
         plans: Sequence[Plan],
         keys: Collection[LimitKey],
+        prices: Mapping[InstrumentId, ReferencePrice],
         in_force: frozenset[PolicyHash],
         verdicts: Mapping[AccountId, PolicyVerdict],
         now: datetime,
@@ -138,9 +145,7 @@ class Intake:
             now=now,
             limits=self.limits,
             usage=await ledger.usage(today, keys),
-            prices=await references(
-                ledger, {(trade.instrument_id, plan.currency) for plan in plans for trade in plan.trades}
-            ),
+            prices=prices,
             trades_currencies=self.trades_currencies,
             restricted=self.restricted,
             halts=await ledger.halts(),

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from services.execution.domain.plan import Plan
 from services.execution.domain.words import Side
-from services.kernel.ids import VenueId
+from services.kernel.ids import InstrumentId, VenueId
 
 ZERO = Decimal(0)
 
@@ -80,16 +80,26 @@ class Limits:
     cost_buffer_bps: Decimal
 
 
-def usage_of(plan: Plan, venue_id: VenueId) -> dict[LimitKey, Usage]:
+def usage_of(
+    plan: Plan, venue_id: VenueId, pairs: Mapping[InstrumentId, InstrumentId] | None = None
+) -> dict[LimitKey, Usage]:
     """Return what `plan` adds to the day's counts, by what is counted; its orders would go to `venue_id`.
 
-    No household is counted for an account that has none.
+    A trade abroad counts twice, once as the leg that turns its money: what is filled must be turned, so whether that is
+    too much is asked before anything is sent. No household is counted for an account that has none.
+
+    Args:
+        plan: What is to be ordered.
+        venue_id: Where.
+        pairs: The pair that turns the money of each instrument which is traded in another currency than the plan's.
     """
     instruments: dict[LimitKey, Usage] = {}
     for trade in plan.trades:
-        key = LimitKey(LimitKind.INSTRUMENT, trade.instrument_id)
         one = Usage(1, trade.amount, trade.amount if trade.side is Side.SELL else ZERO)
-        instruments[key] = instruments[key].plus(one) if key in instruments else one
+        for name in (trade.instrument_id, pairs.get(trade.instrument_id) if pairs else None):
+            if name is not None:
+                key = LimitKey(LimitKind.INSTRUMENT, name)
+                instruments[key] = instruments[key].plus(one) if key in instruments else one
     if not instruments:
         return {}
     together = Usage(

@@ -11,11 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from services.execution.domain.currencies import pairs_between, price_in
+from services.execution.domain.currencies import pair_for, pairs_between, price_in
 from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
-from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
+from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
 from services.execution.domain.words import Algorithm, ReferencePrice, Side
 from services.kernel.ids import AccountId, InstrumentId, PolicyHash, VenueId
 
@@ -82,7 +82,18 @@ def check_plan(plan: Plan, situation: Situation, adds: Mapping[LimitKey, Usage] 
 
     `adds` is what `usage_of` says of the plan, where it is known already.
     """
-    return tuple(_refusals(plan, situation, usage_of(plan, situation.venue_id) if adds is None else adds))
+    if adds is None:
+        adds = usage_of(plan, situation.venue_id, pairs_needed(plan, situation.prices))
+    return tuple(_refusals(plan, situation, adds))
+
+
+def pairs_needed(plan: Plan, prices: Mapping[InstrumentId, ReferencePrice]) -> dict[InstrumentId, InstrumentId]:
+    """Return the pairs that turn the money of a plan's trades abroad, by instrument; without those not known."""
+    return {
+        trade.instrument_id: pair
+        for trade in plan.trades
+        if (pair := pair_for(trade.instrument_id, plan.currency, prices)) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,7 @@ def _refusals_of_leaving(order: Leaving, situation: Situation) -> Iterator[Refus
     yield from _restricted(order.instrument_id, situation)
     yield from _broken(order, situation)
     yield from _halted(order, situation)
+    yield from _unturnable(order, situation)
 
 
 def _authority(asking: Plan | Leaving, situation: Situation) -> Iterator[Refusal]:
@@ -177,6 +189,7 @@ def _refusals(plan: Plan, situation: Situation, adds: Mapping[LimitKey, Usage]) 
             description = f"{plan.account_id} has another order in {trade.instrument_id} that is open or just as large"
             yield Refusal(Reason.ORDER_DUPLICATE, description, trade.instrument_id)
         yield from _halted(leaving, situation)
+        yield from _unturnable(leaving, situation)
     yield from _day_limits(adds, situation)
     yield from _cash(plan)
 
@@ -273,6 +286,23 @@ def _price(order: Leaving, situation: Situation) -> Iterator[Refusal]:
     if reckless:
         description = f"limit must be within {collar} of the reference {reference.price}, was {limit}"
         yield Refusal(Reason.PRICE_OUTSIDE_COLLAR, description, order.instrument_id)
+
+
+def _unturnable(order: Leaving, situation: Situation) -> Iterator[Refusal]:
+    """What is traded in another currency must be turned by its pair: nothing is filled that could not be paid."""
+    pair = pair_for(order.instrument_id, order.currency, situation.prices)
+    if pair is None:
+        return
+    if pair in situation.restricted:
+        description = f"{pair}, by which it is turned into {order.currency}, is on the restricted list"
+        yield Refusal(Reason.INSTRUMENT_RESTRICTED, description, order.instrument_id)
+    halt = situation.halts.get(Scope(ScopeKind.INSTRUMENT, pair))
+    if halt is not None and not may_leave(halt, order.side):
+        description = (
+            f"trading is {halt.state} for {pair}, by which it is turned into {order.currency}, since"
+            f" {halt.halt_time.isoformat()}: {halt.why}"
+        )
+        yield Refusal(Reason.TRADING_HALTED, description, order.instrument_id)
 
 
 def _restricted(instrument_id: InstrumentId, situation: Situation) -> Iterator[Refusal]:

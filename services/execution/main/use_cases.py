@@ -161,7 +161,9 @@ def build_app(
             reports_max=settings.reports_max,
             funding=funding,
             hours=hours,
-            converting=Converting(clock, market_clock, hours, routing, limits.price_age_max, settings.price_collar_bps),
+            converting=Converting(
+                clock, market_clock, hours, routing, limits.price_age_max, settings.price_collar_bps, restricted
+            ),
         ),
         instructing=Instructing(begin=begin, venue=venue, trace=trace, clock=clock, exchange=hours.exchange),
         uncrossing=Uncrossing(

@@ -317,6 +317,86 @@ async def test_turned_over_it_takes_no_rate_beyond_the_collar(world):
     assert (await world.order("VTI")).filled_amount == Decimal("419.99")
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"account_day_orders_max": 3},
+        {"household_day_orders_max": 3},
+        {"firm_day_orders_max": 3},
+        {"venue_day_orders_max": 3},
+        {"instrument_day_orders_max": 1},
+        {"account_day_amount_max": 3600},
+        {"household_day_amount_max": 3600},
+        {"firm_day_amount_max": 3600},
+        {"account_day_turnover_max": 1199},
+        {"household_day_turnover_max": 1199},
+        {"firm_day_turnover_max": 1199},
+    ],
+    ids=lambda limit: next(iter(limit)),
+)
+async def test_legs_count_in_every_limit_of_the_day_before_and_after_a_restart(make_world, limit):
+    world = await make_world(**limit)
+    await abroad(world)
+    buy = a_trade("SAP", quantity=10, price=120)
+    household = {"household_id": "house-1", "account": "acc-1"}
+    first = a_plan(buy, plan="one", cash=10_000, **household)
+    assert [each.refusals for each in await world.submit(first)] == [()]
+    await world.run()
+    assert len(await legs(world)) == 1
+    world.start()
+
+    # One order and its leg are counted; what is sold again would be as much once more, of orders, value and turnover.
+    (refused,) = await world.submit(
+        a_plan(a_trade("SAP", Side.SELL, 10, 120), plan="two", cash=0, **household)
+        if "turnover" in next(iter(limit))
+        else a_plan(buy, plan="two", cash=10_000, **household)
+    )
+
+    assert {each.reason for each in refused.refusals} == {Reason.LIMIT_EXCEEDED}
+
+
+async def test_an_account_that_is_halted_has_no_leg_and_the_others_of_its_block_have(world):
+    await abroad(world)
+    await world.submit(a_buyer(10, 1), a_buyer(20, 2))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    # It is filled while the pair is halted; when that is over, one of its accounts is.
+    await world.app.trading.halt(Scope(ScopeKind.INSTRUMENT, PAIR), TradingState.HALTED, by="ruth", why="storm")
+    await world.app.fills.apply_reports()
+    await world.app.trading.halt(Scope(ScopeKind.ACCOUNT, "acc-1"), TradingState.HALTED, by="ruth", why="dispute")
+    await world.app.trading.resume(Scope(ScopeKind.INSTRUMENT, PAIR), by="omar", why="calm")
+    await world.run()
+
+    (leg,) = await legs(world)
+    assert [share.account_id for share in leg.statement.shares] == ["acc-2"]
+    assert leg.order.filled_quantity == Decimal("2000.20")
+
+    await world.app.trading.resume(Scope(ScopeKind.ACCOUNT, "acc-1"), by="omar", why="settled")
+    world.clock.advance(timedelta(seconds=6))
+    await world.run()
+
+    assert {order.state for order in await world.orders()} == {LifeState.FILLED}
+    assert sorted(each.order.filled_quantity for each in await legs(world)) == [Decimal("1000.10"), Decimal("2000.20")]
+
+
+async def test_a_pair_that_is_restricted_after_the_fills_is_a_break_and_no_leg(make_world):
+    world = await make_world()
+    await abroad(world)
+    await world.submit(a_buyer())
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    world.settings = world.settings.model_copy(update={"restricted_instruments": {PAIR}})
+    world.start()
+    await world.run()
+    world.clock.advance(timedelta(minutes=5, seconds=1))
+    await world.app.reconciling.reconcile_venue()
+
+    assert await legs(world) == []
+    assert [each.kind for each in await world.app.queries.list_breaks()] == ["UNCONVERTED"]
+    (refused,) = await world.submit(a_buyer(number=2))
+    assert [each.reason for each in refused.refusals] == [Reason.INSTRUMENT_RESTRICTED]
+
+
 @pytest.mark.parametrize("share", [1, "0.4"])
 async def test_killed_anywhere_it_is_turned_once(world, share):
     await abroad(world, share=share)

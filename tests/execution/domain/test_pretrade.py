@@ -5,12 +5,19 @@ from decimal import Decimal
 import pytest
 
 from services.execution.domain.limits import DayLimit, LimitKey, LimitKind, Usage, usage_of
-from services.execution.domain.pretrade import Reason, check_plan, unit_cost_max
+from services.execution.domain.pretrade import (
+    Leaving,
+    Reason,
+    check_leaving,
+    check_plan,
+    pairs_needed,
+    unit_cost_max,
+)
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
-from tests.execution.builders import LIMITS, NOON, WIDE, a_plan, a_price, a_situation, a_trade
+from tests.execution.builders import LIMITS, NOON, VERSION, WIDE, a_plan, a_price, a_situation, a_trade
 
-SELL = Side.SELL
+BUY, SELL = Side.BUY, Side.SELL
 
 
 def reasons(plan, **situation):
@@ -100,6 +107,52 @@ def test_what_a_plan_uses_is_counted_for_everything_it_concerns():
     }
     assert used[LimitKey(LimitKind.FIRM)].turnover == 100
     assert LimitKind.HOUSEHOLD not in {key.kind for key in usage_of(a_plan(), "sandbox")}
+
+
+def test_a_trade_abroad_counts_twice_once_as_the_leg_that_turns_its_money():
+    abroad, pair = a_price(price=100, currency="EUR"), a_price("EUR/USD", 1)
+    plan = a_plan(a_trade(), a_trade("BND", SELL, 2), household_id="house-1")
+    prices = {each.instrument_id: each for each in (abroad, pair, a_price("BND"))}
+    used = usage_of(plan, "sandbox", pairs_needed(plan, prices))
+    whole = Usage(3, Decimal(2200), Decimal(200))
+
+    assert used == {
+        LimitKey(LimitKind.FIRM): whole,
+        LimitKey(LimitKind.HOUSEHOLD, "house-1"): whole,
+        LimitKey(LimitKind.ACCOUNT, "acc-1"): whole,
+        LimitKey(LimitKind.VENUE, "sandbox"): whole,
+        LimitKey(LimitKind.INSTRUMENT, "VTI"): Usage(1, Decimal(1000)),
+        LimitKey(LimitKind.INSTRUMENT, "EUR/USD"): Usage(1, Decimal(1000)),
+        LimitKey(LimitKind.INSTRUMENT, "BND"): Usage(1, Decimal(200), Decimal(200)),
+    }
+
+
+@pytest.mark.parametrize("kind", LimitKind)
+@pytest.mark.parametrize("limit", [DayLimit(1, Decimal("1e12")), DayLimit(9, Decimal(1999))])
+def test_a_leg_that_the_day_has_no_room_for_stops_the_order_before_it_is_sent(kind, limit):
+    prices = [a_price(price=100, currency="EUR"), a_price("EUR/USD", 1)]
+    plan = a_plan(household_id="house-1")
+    # The order alone, or the order and its leg: of instruments, each is counted by itself.
+    spent = {LimitKey(kind, "EUR/USD"): Usage(1, Decimal(1000))} if kind is LimitKind.INSTRUMENT else {}
+    situation = a_situation(*prices, limits=replace(LIMITS, days=LIMITS.days | {kind: limit}), usage=spent)
+
+    assert [each.reason for each in check_plan(plan, situation)] == [Reason.LIMIT_EXCEEDED]
+    assert check_plan(plan, replace(situation, prices={"VTI": a_price()})) == ()
+
+
+def test_what_cannot_be_turned_is_not_sent():
+    prices = [a_price(price=100, currency="EUR"), a_price("EUR/USD", 1)]
+    restricted = a_situation(*prices, restricted=frozenset({"EUR/USD"}))
+    scope = Scope(ScopeKind.INSTRUMENT, "EUR/USD")
+    halted = a_situation(*prices, halts={scope: Halt(scope, TradingState.HALTED, "ruth", NOON, "storm")})
+
+    for situation, reason in ((restricted, Reason.INSTRUMENT_RESTRICTED), (halted, Reason.TRADING_HALTED)):
+        (refusal,) = check_plan(a_plan(), situation)
+        assert (refusal.reason, refusal.instrument_id) == (reason, "VTI")
+        assert "EUR/USD, by which it is turned into USD" in refusal.description
+        leaving = Leaving("acc-1", "VTI", BUY, Decimal(100), None, "USD", NOON + timedelta(hours=1), (VERSION,))
+        assert [each.reason for each in check_leaving(leaving, situation)] == [reason]
+        assert check_plan(a_plan(), replace(situation, prices={"VTI": a_price()})) == ()
 
 
 def test_prices_outside_the_collar_are_refused_either_way():
