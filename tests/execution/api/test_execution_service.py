@@ -1,12 +1,15 @@
 """The contract, over a real connection: answers, codes, reasons, and repeats that change nothing."""
 
 import asyncio
+import json
 from uuid import uuid4
 
 import grpc
 import pytest
+from sqlalchemy import text
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
+from services.kernel.canonical import content_hash
 from services.kernel.signing import Signature, sign
 from tests.execution.api.conftest import ingest_request, refused, submit_request
 from tests.execution.builders import a_plan, a_trade
@@ -182,6 +185,16 @@ async def test_one_altered_byte_is_refused_and_named(execution):
     assert [each.status for each in results] == [REFUSED, REFUSED, ACCEPTED]
     assert [each.refusals[0].reason for each in results[:2]] == ["PLAN_SIGNATURE_INVALID"] * 2
     assert results[0].plan_id == ""
+    # Audit is told of both: by which key, and the hash of what came.
+    async with execution.database.read() as connection:
+        told = await connection.execute(
+            text("SELECT body FROM execution.outbox WHERE kind = 'execution.submission.refused' ORDER BY seq")
+        )
+        bodies = [json.loads(body) for body in told.scalars()]
+    assert [(each["key_id"], each["payload_hash"]) for each in bodies] == [
+        (signature.key_id, content_hash(altered)),
+        ("decision-unknown", content_hash(payload)),
+    ]
 
 
 async def test_each_plan_of_a_batch_is_judged_by_itself(execution):

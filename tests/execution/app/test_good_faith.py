@@ -47,16 +47,16 @@ async def test_it_is_refused_until_the_proceeds_settle_and_taken_then(make_world
     )
 
 
-async def test_what_settled_cash_paid_for_may_be_sold_at_once(make_memory_world):
-    world = await bought(make_memory_world, cash=1000)
+async def test_what_settled_cash_paid_for_may_be_sold_at_once(make_world):
+    world = await bought(make_world, cash=1000)
 
     (same_day,) = await world.submit(selling(2, world))
 
     assert same_day.status is Status.ACCEPTED
 
 
-async def test_units_that_were_there_before_may_be_sold(make_memory_world):
-    world = await bought(make_memory_world, cash=0)
+async def test_units_that_were_there_before_may_be_sold(make_world):
+    world = await bought(make_world, cash=0)
 
     (same_day,) = await world.submit(selling(2, world, held=18))
 

@@ -22,8 +22,8 @@ async def begun(make_world, at, outside, **fields):
     return world
 
 
-async def test_what_comes_after_the_close_waits_for_the_next_session(make_memory_world):
-    world = await begun(make_memory_world, CLOSED, "CARRY")
+async def test_what_comes_after_the_close_waits_for_the_next_session(make_world):
+    world = await begun(make_world, CLOSED, "CARRY")
     await world.run()
     assert (await world.order("VTI")).state is LifeState.READY
     assert await world.blocks() == []
@@ -50,8 +50,8 @@ async def test_a_block_that_was_formed_and_not_sent_in_time_does_not_leave_and_i
     assert (order.state, order.filled) == (LifeState.FILLED, 10)
 
 
-async def test_what_has_not_left_at_the_cut_off_is_given_up_where_it_is_not_carried(make_memory_world):
-    world = await begun(make_memory_world, CLOSING, "CANCEL")
+async def test_what_has_not_left_at_the_cut_off_is_given_up_where_it_is_not_carried(make_world):
+    world = await begun(make_world, CLOSING, "CANCEL")
     world.market_clock.advance(CLOSED - CLOSING)
     await world.run()
 
@@ -59,8 +59,8 @@ async def test_what_has_not_left_at_the_cut_off_is_given_up_where_it_is_not_carr
     assert (order.state, order.close_reason) == (LifeState.CANCELED, "CUT_OFF")
 
 
-async def test_a_schedule_begins_with_the_session(make_memory_world):
-    world = await begun(make_memory_world, CLOSED, "CARRY", algorithm=Algorithm.TIME_WEIGHTED)
+async def test_a_schedule_begins_with_the_session(make_world):
+    world = await begun(make_world, CLOSED, "CARRY", algorithm=Algorithm.TIME_WEIGHTED)
     await world.run()
 
     order = await world.order("VTI")

@@ -114,8 +114,8 @@ async def test_a_statement_that_agrees_shows_nothing_and_the_next_is_compared_wi
         (statement(theirs(), units=11, cash="8999.91"), ["CASH", "POSITION"]),
     ],
 )
-async def test_each_kind_of_break_with_a_custodian_is_found(make_memory_world, said, expected):
-    world = await make_memory_world()
+async def test_each_kind_of_break_with_a_custodian_is_found(make_world, said, expected):
+    world = await make_world()
     await world.app.reconciling.ingest(statement(day=DAY - timedelta(days=1), units=0, cash="10000"))
     await carried_out(world)
     await world.app.reconciling.ingest(said)
@@ -162,8 +162,8 @@ async def test_a_break_is_owned_and_settled_and_stays_so_until_it_changes(make_w
     assert told == [f"execution.break.{what}" for what in ("found", "assigned", "resolved", "found")]
 
 
-async def test_a_break_in_cash_stops_buys_and_not_sells(make_memory_world):
-    world = await make_memory_world()
+async def test_a_break_in_cash_stops_buys_and_not_sells(make_world):
+    world = await make_world()
     await world.app.reconciling.ingest(statement(day=DAY - timedelta(days=1), units=0, cash="10000"))
     await carried_out(world)
     await world.app.reconciling.ingest(statement(theirs(), cash="1"))
@@ -173,15 +173,15 @@ async def test_a_break_in_cash_stops_buys_and_not_sells(make_memory_world):
     assert await reasons(world, a_trade("BND", Side.SELL, 1), plan="sell") == []
 
 
-async def test_an_older_statement_is_refused(make_memory_world):
-    world = await make_memory_world()
+async def test_an_older_statement_is_refused(make_world):
+    world = await make_world()
     await world.app.reconciling.ingest(statement())
     with pytest.raises(StatementOutdated, match="acc-1"):
         await world.app.reconciling.ingest(statement(day=DAY - timedelta(days=1)))
 
 
-async def test_more_than_was_ordered_is_given_to_nobody_and_shows(make_memory_world):
-    world = await make_memory_world()
+async def test_more_than_was_ordered_is_given_to_nobody_and_shows(make_world):
+    world = await make_world()
     name = await carried_out(world)
     async with world.begin_book() as book:
         await book.say([(name, Filled(f"{name}:extra", Decimal(3), Decimal(100)), NOON)])

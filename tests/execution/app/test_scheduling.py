@@ -151,18 +151,18 @@ async def test_a_limit_of_participation_holds_for_what_else_would_go_at_once(mak
     assert await children(world) == [100]
 
 
-async def test_two_limited_orders_share_one_bucket(make_memory_world):
+async def test_two_limited_orders_share_one_bucket(make_world):
     both = [twap(1000, name, Algorithm.PARTICIPATION, participation="0.1", consent=False) for name in "ab"]
-    world = await started(make_memory_world, *both)
+    world = await started(make_world, *both)
     await world.app.trading.ingest_volumes({"VTI": Decimal(1000)}, world.market_clock.now(), "tape")
     await pass_time(world)
 
     assert sum(await children(world)) == 100
 
 
-async def test_implementation_shortfall_trades_ahead_of_even_parts(make_memory_world):
+async def test_implementation_shortfall_trades_ahead_of_even_parts(make_world):
     world = await started(
-        make_memory_world, twap(1000, algorithm=Algorithm.IMPLEMENTATION_SHORTFALL), schedule_risk_aversion="0.01"
+        make_world, twap(1000, algorithm=Algorithm.IMPLEMENTATION_SHORTFALL), schedule_risk_aversion="0.01"
     )
     for _ in range(10):
         await pass_time(world)
@@ -173,9 +173,9 @@ async def test_implementation_shortfall_trades_ahead_of_even_parts(make_memory_w
     assert parts[0] > 2 * parts[-1]
 
 
-async def test_a_buy_for_the_close_waits_for_the_auction_and_is_filled_there(make_memory_world):
+async def test_a_buy_for_the_close_waits_for_the_auction_and_is_filled_there(make_world):
     close = datetime(2022, 12, 28, 21, tzinfo=UTC)
-    world = await started(make_memory_world, twap(10, algorithm=Algorithm.CLOSE_AUCTION, expire_time=close + MINUTE))
+    world = await started(make_world, twap(10, algorithm=Algorithm.CLOSE_AUCTION, expire_time=close + MINUTE))
     assert await children(world) == []
     await pass_time(world, close - NOON - timedelta(minutes=10))
     assert await children(world) == [10]
@@ -187,18 +187,18 @@ async def test_a_buy_for_the_close_waits_for_the_auction_and_is_filled_there(mak
     assert detail.record.block.terms.time_in_force == "AT_THE_CLOSE"
 
 
-async def test_a_buy_for_the_opening_goes_before_the_next_one(make_memory_world):
+async def test_a_buy_for_the_opening_goes_before_the_next_one(make_world):
     opening = datetime(2022, 12, 29, 14, 30, tzinfo=UTC)
     plan = twap(10, algorithm=Algorithm.OPEN_AUCTION, expire_time=opening + MINUTE)
-    world = await started(make_memory_world, plan, price_age_max_s=604_800)
+    world = await started(make_world, plan, price_age_max_s=604_800)
     await pass_time(world, opening - NOON - timedelta(minutes=11))
     assert await children(world) == []
     await pass_time(world, MINUTE)
     assert await children(world) == [10]
 
 
-async def test_a_halt_stops_the_parts_that_have_not_gone(make_memory_world):
-    world = await started(make_memory_world, twap(1000))
+async def test_a_halt_stops_the_parts_that_have_not_gone(make_world):
+    world = await started(make_world, twap(1000))
     await world.app.trading.halt(EVERYTHING, TradingState.HALTED, by="ruth", why="test")
     for _ in range(3):
         await pass_time(world)
@@ -207,8 +207,8 @@ async def test_a_halt_stops_the_parts_that_have_not_gone(make_memory_world):
     assert (await world.order("VTI")).close_reason == "TRADING_HALTED"
 
 
-async def test_each_part_is_checked_again_before_it_goes(make_memory_world):
-    world = await started(make_memory_world, twap(1000), policy_fresh_s=0)
+async def test_each_part_is_checked_again_before_it_goes(make_world):
+    world = await started(make_world, twap(1000), policy_fresh_s=0)
     await pass_time(world)
     world.policies.versions.clear()
     await pass_time(world)

@@ -1,0 +1,71 @@
+"""The switch through the running service: what each scope stops and leaves alone, and that it outlives a process."""
+
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from evenkeel.execution.v1 import execution_service_pb2 as pb
+from services.execution.domain.words import Side
+from tests.execution.api.conftest import refused
+from tests.execution.builders import a_plan, a_trade
+
+SCOPES = {
+    "all": pb.TradingScope(kind=pb.TradingScope.KIND_ALL),
+    "venue": pb.TradingScope(kind=pb.TradingScope.KIND_VENUE, id="sandbox"),
+    "instrument": pb.TradingScope(kind=pb.TradingScope.KIND_INSTRUMENT, id="VTI"),
+    "account": pb.TradingScope(kind=pb.TradingScope.KIND_ACCOUNT, id="acc-1"),
+}
+
+
+def halt(scope, mode=pb.TRADING_MODE_HALTED):
+    return pb.HaltRequest(request_id=str(uuid4()), scope=scope, mode=mode, reason="prices look wrong")
+
+
+def resume(scope):
+    return pb.ResumeRequest(request_id=str(uuid4()), scope=scope, reason="prices are right")
+
+
+@pytest.mark.parametrize("mode", [pb.TRADING_MODE_HALTED, pb.TRADING_MODE_REDUCING], ids=["halted", "reducing"])
+@pytest.mark.parametrize("name", SCOPES)
+async def test_each_scope_stops_what_it_covers_and_nothing_else_until_another_person_resumes(execution, name, mode):
+    await execution.market(VTI=100, BND=80)
+    scope = SCOPES[name]
+    await execution.as_("risk-ruth").Halt(halt(scope, mode))
+
+    async def reasons(*trades, plan, account="acc-1"):
+        (result,) = (await execution.submit(a_plan(*trades, plan=plan, account=account))).results
+        return [each.reason for each in result.refusals]
+
+    sells_go = mode == pb.TRADING_MODE_REDUCING
+    assert await reasons(a_trade(), plan="buy") == ["TRADING_HALTED"]
+    assert await reasons(a_trade(side=Side.SELL), plan="sell") == ([] if sells_go else ["TRADING_HALTED"])
+    elsewhere = await reasons(a_trade("BND", price=80), plan="else", account="acc-2")
+    assert elsewhere == (["TRADING_HALTED"] if name in ("all", "venue") else [])
+    no = await refused(execution.as_("risk-ruth").Resume(resume(scope)))
+    assert (no.code, no.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SELF_RESUME")
+    await execution.as_("risk-omar").Resume(resume(scope))
+
+    assert await reasons(a_trade("VTI"), plan="after", account="acc-3") == []
+
+
+async def test_a_halt_cancels_what_rests_and_holds_in_the_process_that_starts_next(start):
+    execution = await start()
+    await execution.market(VTI=100)
+    # It waits for a better price at the venue.
+    await execution.submit(a_plan(a_trade(price=97), limit_bps=0))
+    everything = SCOPES["all"]
+    answer = await execution.as_("risk-ruth").Halt(halt(everything))
+    (closed,) = await execution.closed(1)
+    assert closed.closed_order.state == pb.Order.STATE_CANCELED
+    assert closed.closed_order.close_reason == "TRADING_HALTED"
+    assert [each.open for each in await execution.built.venue.mass_status()] in ([], [False])
+    assert answer.canceling_block_count <= 1
+
+    again = await start()
+    (result,) = (await again.submit(a_plan(plan="plan-2", account="acc-2"))).results
+    assert [each.reason for each in result.refusals] == ["TRADING_HALTED"]
+    assert (await refused(again.as_("risk-ruth").Resume(resume(everything)))).reason == "SELF_RESUME"
+    await again.as_("risk-omar").Resume(resume(everything))
+
+    assert (await again.submit(a_plan(plan="plan-3", account="acc-2"))).results[0].refusals == []
