@@ -128,11 +128,14 @@ async def unshipped(database):
         return len(found.all())
 
 
-def test_ids_of_events_are_random_uuids():
-    ids = [UUID(each) for each in new_event_ids(2_000).strip("{}").split(",")]
+def test_ids_of_events_are_uuids_by_time_and_never_the_same():
+    before, now = ([UUID(each) for each in new_event_ids(2_000).strip("{}").split(",")] for _ in range(2))
 
-    assert len(set(ids)) == 2_000
-    assert {(each.version, each.variant) for each in ids} == {(4, RFC_4122)}
+    assert len({*before, *now}) == 4_000
+    assert {(each.version, each.variant) for each in [*before, *now]} == {(7, RFC_4122)}
+    assert before == sorted(before)
+    assert now == sorted(now)
+    assert before[0].int >> 80 <= now[0].int >> 80
     assert new_event_ids(0) == "{}"
 
 
