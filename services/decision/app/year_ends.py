@@ -198,7 +198,7 @@ class YearEndApp:
             for day in days:
                 of_days.setdefault(day, set()).update(account_ids)
         asked = PolicySets(self.policy, (), of_days)
-        return [await asked.of(account_ids, days) for account_ids, days in of_each]
+        return [await asked.of(account_ids, days) if days else () for account_ids, days in of_each]
 
     async def accounts(self, after: AccountId | None) -> Sequence[tuple[AccountId, str]]:
         """Return the next accounts of the book after one, by id, each with its currency; none at the end."""

@@ -1,6 +1,6 @@
 """Accounts, and what was booked to them, as bytes: what year-ends read of large books, without an object for a lot."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,7 +71,7 @@ class PostgresTaxRows:
             currencies=[row["currency"] for row in accounts],
             sheltered=[row["tax_wrapper"] != TaxWrapper.TAXABLE.value for row in accounts],
             **{name: [row[name] or b"" for row in accounts] for name in (*_POSITIONS, *_OPENING)},
-            **{name: [_of(trades, row["account_id"], name) for row in accounts] for name in _TRADES},
+            **_trades_of(accounts, trades),
         )
         days: dict[AccountId, tuple[date, ...]] = {
             AccountId(name): tuple(row["sale_days"]) for name, row in trades.items() if row["sale_days"]
@@ -203,9 +203,12 @@ def _sent(array: ColumnElement[Any]) -> ColumnElement[bytes]:
     return type_coerce(func.array_send(array), LargeBinary)
 
 
-def _of(trades: Mapping[str, RowMapping], account_id: str, name: str) -> bytes:
-    row = trades.get(account_id)
-    return _NOTHING if row is None else row[name] or _NOTHING
+def _trades_of(accounts: Sequence[RowMapping], trades: Mapping[str, RowMapping]) -> dict[str, Sequence[bytes]]:
+    """Return the arrays of what was booked to each account."""
+    if not trades:
+        return dict.fromkeys(_TRADES, [_NOTHING] * len(accounts))
+    rows = [trades.get(each["account_id"]) for each in accounts]
+    return {name: [_NOTHING if row is None else row[name] or _NOTHING for row in rows] for name in _TRADES}
 
 
 def _among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:

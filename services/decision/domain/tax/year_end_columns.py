@@ -24,7 +24,7 @@ from services.decision.domain.tax.batch.columns import (
     taxpayer_not_in_columns,
 )
 from services.decision.domain.tax.batch.rows import AccountColumns, account_columns
-from services.decision.domain.tax.batch.texts import named_rows, ordered, repeated
+from services.decision.domain.tax.batch.texts import named_rows, ordered, repeated, texts_of
 from services.decision.domain.tax.batch.whole import UNIT_SCALE, Flags, Ints
 from services.decision.domain.tax.batch.year_end import YearEnd
 from services.decision.domain.tax.batch.years import LINES
@@ -76,6 +76,8 @@ def warm_up() -> None:
     filers = RowFilers((), (), (), (), (), AccountRows(("",), (False,), ("",), (False,), *arrays), {}, frozenset())
     accounts = account_columns(filers.rows, day.toordinal())
     _Gathered.of(accounts, _Assets.of((), filers, {}), filers, none, none, none == 0)
+    # One text that is empty.
+    texts_of(accounts.data, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
 def _said(
@@ -276,15 +278,11 @@ def _losses(filers: RowFilers, accounts: AccountColumns, gathered: _Gathered, do
     order = np.argsort(keys, kind="stable")
     ordered(order, keys[order], accounts.data, lots.id_begins[rows], lots.id_ends[rows])
     rows, losing = rows[order], losing[order]
-    data = accounts.data.tobytes()
     return LossColumns(
         rows=households[order],
         accounts=Words(filers.rows.account_ids, lots.accounts[rows]),
         assets=Words(accounts.instruments, lots.assets[rows]),
-        lots=[
-            data[begin:end].decode()
-            for begin, end in zip(lots.id_begins[rows].tolist(), lots.id_ends[rows].tolist(), strict=True)
-        ],
+        lots=texts_of(accounts.data, lots.id_begins[rows], lots.id_ends[rows]),
         units=Scaled(done.losing_units[losing], UNIT_SCALE).least(),
         losses=Scaled(done.losses[losing], _CENT_PLACES),
         free_days=done.free_days[losing],
