@@ -458,7 +458,9 @@ class PreviewBatchRequest(_message.Message):
     POSITIONS_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
-    """Of every amount, ISO 4217."""
+    """Of every amount, ISO 4217: USD where an account is taxable, as gains are then taxed by
+    the rules of the United States.
+    """
     @_builtins.property
     def as_of_date(self) -> _date_pb2.Date:
         """The day decided for."""

@@ -10,6 +10,7 @@ import numpy as np
 from services.decision.domain.batches import Batch, BatchInvalid, Units
 from services.decision.domain.bulk.columns import Integers
 from services.decision.domain.bulk.requesting import BPS, CENTS, RATE
+from services.decision.domain.tax.laws import LAWS
 from services.kernel.errors import Violations
 
 # By how much, relative to the largest variance, the least eigenvalue of a covariance may be below 0: what rounding to
@@ -26,6 +27,7 @@ def check(batch: Batch) -> None:
     found = Violations()
     _lengths(batch, found)
     found.raise_if_any(BatchInvalid)
+    _currency(batch, found)
     _instruments(batch, found)
     _models(batch, found)
     _references(batch, found)
@@ -111,6 +113,14 @@ def _numbers(batch: Batch, name: str, found: Violations, right: Callable[[np.nda
     column = batch.numbers[name]
     for row in np.flatnonzero(~right(column.floats))[:3]:
         found.add(f"{name}[{row}]", f"must be {limit}, was {column.said(int(row))}")
+
+
+def _currency(batch: Batch, found: Violations) -> None:
+    """Gains are taxed by the rules of the United States, which reckon in dollars; all are when nothing is said."""
+    taxable = batch.flags["accounts.taxable"]
+    reckoned = LAWS["US"].currency
+    if batch.currency != reckoned and (not len(taxable) or taxable.any()):
+        found.add("currency", f"must be {reckoned} where an account is taxable, was {batch.currency}")
 
 
 def _instruments(batch: Batch, found: Violations) -> None:

@@ -471,6 +471,18 @@ def test_what_accounts_share_is_refused_with_name_value_and_limit(name):
     assert said in refused.value.message
 
 
+def test_an_account_that_is_taxed_by_the_rules_of_the_united_states_is_planned_in_dollars_only():
+    request = a_request(2, 1)
+    request.currency = "EUR"
+    for taxable in ([], [False, True]):
+        del request.accounts.taxable[:]
+        request.accounts.taxable.extend(taxable)
+        with pytest.raises(BatchInvalid, match="currency: must be USD where an account is taxable, was EUR"):
+            check(batch_of(request))
+    request.accounts.taxable[1] = False
+    check(batch_of(request))
+
+
 def _with_covariance(matrix):
     request = a_request(2, 9, instruments=3, models=1)
     request.instruments.ClearField("factor_exposures")
