@@ -114,7 +114,7 @@ class Sequencer:
         self._ahead_events = 0
         # Set when so many events are queued as the writer waits for, or when it is to look why it waits.
         self._arrived = asyncio.Event()
-        self._awaited_events = 1
+        self._awaited_events = 0
         self._in_doubt: list[_Waiting] = []
         self._failures = 0
         self._writing = False
@@ -220,7 +220,7 @@ class Sequencer:
         prepared: Prepared | None = None
         while True:
             if not self._in_doubt:
-                await self._until_queued(1, lambda: stop.is_set() or self._behind is not None)
+                await self._until_queued(0, lambda: stop.is_set() or self._behind is not None)
                 self._in_doubt = self._taken(0)
             self._raise_if_behind()
             if not self._in_doubt:
@@ -249,9 +249,9 @@ class Sequencer:
             raise behind
 
     async def _until_queued(self, events: int, enough: Callable[[], bool] = lambda: False) -> None:
-        """Wait until so many events are queued, or `enough` says that there is no need."""
+        """Wait until a caller is queued, and so many events are, or `enough` says that there is no need."""
         self._awaited_events = events
-        while self._queued_events < events and not enough():
+        while (not self._queue or self._queued_events < events) and not enough():
             self._arrived.clear()
             await self._arrived.wait()
 

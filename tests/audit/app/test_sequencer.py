@@ -144,6 +144,17 @@ async def test_nothing_new_is_answered_with_the_checkpoint_that_is_there(log):
     assert log.commits == commits
 
 
+@pytest.mark.parametrize("before", [0, 3])
+async def test_a_caller_without_events_is_answered_once_this_process_holds_the_log(log, before):
+    async with writing(log) as sequencer:
+        if before:
+            await sequencer.append(some_events(before))
+        answer = await sequencer.append([])
+
+    assert answer.results == ()
+    assert answer.checkpoint == await log.checkpoint(before)
+
+
 async def test_all_who_wait_while_a_commit_runs_share_the_next_one(log):
     seen = Seen()
     async with writing(log, seen) as sequencer:
