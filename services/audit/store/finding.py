@@ -33,14 +33,14 @@ _WITH_TERM = """
         order by start {order}, at {order}
         limit $4
     ) as place on true
-    left join audit.entry on entry.idx = place.idx
+    left join audit.entry as stored on stored.idx = place.idx
 """
 _ALL = """
-    select size, entry.idx, body
+    select size, found.idx, body
     from (select size from audit.checkpoint_note order by size desc limit 1) as newest
     left join lateral (
         select idx, body from audit.entry where idx >= $1 and idx < $2 order by idx {order} limit $3
-    ) as entry on true
+    ) as found on true
 """
 _ASCENDING = {"order": "asc", "from_at": "0, octet_length(positions) - 2, 2"}
 _DESCENDING = {"order": "desc", "from_at": "octet_length(positions) - 2, 0, -2"}

@@ -14,6 +14,7 @@ from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.entry import parse_entry
 from services.audit.domain.errors import LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.filter import EntryFilter
+from services.audit.domain.logs import ACCESS, RECORDS
 from services.audit.domain.sequencing import grow
 from services.audit.domain.terms import subject_term, term_number
 from services.audit.store import PostgresCloses, PostgresReader, elect, writer
@@ -166,6 +167,18 @@ async def test_bytes_that_are_no_entry_fail_every_question_that_they_may_answer_
         await reader.matching_each([about], stop=2, limit=9)
     assert len(await reader.bodies(EntryFilter(subjects={"account": "acc-2"}), start=0, stop=2, limit=9)) == 1
     assert await PostgresCloses(database).closings(0, None) == [b"{}"]
+
+
+async def test_what_is_asked_of_any_log_is_asked_of_its_own_tables(database):
+    async with Running(database) as running:
+        await running.sequencer.append([an_event("one")])
+    for log in (ACCESS, RECORDS):
+        reader = PostgresReader(database, log)
+        for wanted in (EntryFilter(), EntryFilter(actor="alice"), EntryFilter(actor="alice", subjects={"plan": "p"})):
+            for descending in (False, True):
+                assert await reader.sized_matching(wanted, start=0, limit=9, descending=descending) == (None, [])
+                assert await reader.matching(wanted, start=0, stop=9, limit=9, descending=descending) == []
+            assert await reader.matching_each([wanted], stop=9, limit=9) == [[]]
 
 
 async def test_a_writer_whose_session_is_ended_loses_nothing_and_becomes_writer_again(database, owner, superuser):
