@@ -2,18 +2,20 @@
 
 The bodies of the entries, the proof of all of them under one signed checkpoint, and as asked CSV and readable text;
 last of all a signed manifest with the hash of each file. Everything is made in one pass, in steps: an export of any
-length needs the memory of one step.
+length needs the memory of two.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from services.audit.app.ports import LogReader
-from services.audit.domain.entry import ACCOUNT, body_index, parse_entry
+from services.audit.domain.entry import ACCOUNT, parse_entry
 from services.audit.domain.errors import LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.manifest import (
@@ -26,12 +28,11 @@ from services.audit.domain.manifest import (
     ExportedFile,
     Manifest,
 )
-from services.audit.domain.merkle import Span, leaf_hash, span_root
+from services.audit.domain.merkle import Span, leaf_hashes, span_root
 from services.audit.domain.records import scope_data
 from services.audit.domain.render import csv_header, csv_lines, text_blocks
 from services.audit.domain.signed_note import SigningKey
 from services.audit.domain.sparse import SparseTree, gap_spans, leaf_line, leaf_lines, node_line, proof_spans
-from services.audit.domain.stretch import Bodies
 from services.audit.domain.tiles import TileNodes, tiles_for
 
 # Entries that are handled at once, about a megabyte; between two steps, calls are served.
@@ -52,8 +53,8 @@ class Form(StrEnum):
 class LogRows(Protocol):
     """Reads a stretch of the log row by row."""
 
-    async def lines(self, start: int, stop: int) -> Bodies | None:
-        """Return the rows from `start` up to but not including `stop`, a newline between two; None without any."""
+    async def lines(self, start: int, stop: int) -> tuple[Sequence[int], bytes]:
+        """Return the indexes from `start` up to but not including `stop`, and their bodies, a newline between two."""
         ...
 
     async def cosignatures(self, size: int) -> Sequence[str]:
@@ -117,18 +118,22 @@ class Exporter:
             yield path, file.take(csv_header() if path == CSV_PATH else b"")
         tree, count = SparseTree(), 0
         numbers: list[int] = []
-        async for lines, bodies, indexes in self._steps(order, size):
-            proof = await self._proof(tree, indexes, [leaf_hash(body) for body in bodies], size)
-            count += len(bodies)
-            yield ENTRIES_PATH, files[ENTRIES_PATH].take(lines + b"\n")
-            yield PROOF_PATH, files[PROOF_PATH].take(proof)
-            if Form.CSV in order.forms:
-                yield CSV_PATH, files[CSV_PATH].take(csv_lines(bodies))
-            if Form.TEXT in order.forms:
-                yield TEXT_PATH, files[TEXT_PATH].take(text_blocks(bodies))
-            if _account_of(order) is not None:
-                ends = (parse_entry(bodies[0]).account_sequence, parse_entry(bodies[-1]).account_sequence)
-                numbers = [numbers[0] if numbers else ends[0], ends[1]]
+        async with aclosing(self._steps(order, size)) as steps:
+            async for indexes, text in steps:
+                bodies = text.split(b"\n")
+                if len(bodies) != len(indexes):
+                    raise LogRootMismatch("a stored entry is not as the log writes it")
+                proof = await self._proof(tree, indexes, leaf_hashes(bodies), size)
+                count += len(bodies)
+                yield ENTRIES_PATH, files[ENTRIES_PATH].take(text + b"\n")
+                yield PROOF_PATH, files[PROOF_PATH].take(proof)
+                if Form.CSV in order.forms:
+                    yield CSV_PATH, files[CSV_PATH].take(csv_lines(bodies))
+                if Form.TEXT in order.forms:
+                    yield TEXT_PATH, files[TEXT_PATH].take(text_blocks(bodies))
+                if _account_of(order) is not None:
+                    ends = (parse_entry(bodies[0]).account_sequence, parse_entry(bodies[-1]).account_sequence)
+                    numbers = [numbers[0] if numbers else ends[0], ends[1]]
         yield PROOF_PATH, files[PROOF_PATH].take(await self._proof(tree, (), (), size))
         if tree.root() != signed.checkpoint.root:
             raise LogRootMismatch(f"the entries do not hash to the checkpoint of size {size}", size=size)
@@ -152,33 +157,52 @@ class Exporter:
         )
         yield MANIFEST_PATH, manifest.note(self._key).encode()
 
-    async def _steps(self, order: ExportOrder, size: int) -> AsyncIterator[tuple[bytes, list[bytes], Sequence[int]]]:
-        """Yield the wanted bodies step by step: as lines, each by itself, and their indexes."""
+    async def _steps(self, order: ExportOrder, size: int) -> AsyncGenerator[tuple[Sequence[int], bytes]]:
+        """Yield step by step the indexes that are wanted, and their bodies as lines."""
         start, stop = order.start_index, size if order.stop_index is None else min(order.stop_index, size)
         if order.wanted == EntryFilter():
-            while start < stop:
-                # To where the next subtree of as many leaves begins, so that hashing takes the fewest steps.
-                after = min((start // STEP_ENTRIES + 1) * STEP_ENTRIES, stop)
-                rows = await self._rows.lines(start, after)
-                if rows is not None:
-                    yield rows.text, rows.apart(), rows.index_of_each()
-                start = after
+            async with aclosing(self._stretches(start, stop)) as stretches:
+                async for stretch in stretches:
+                    yield stretch
             return
         while start < stop:
-            bodies = list(await self._log.bodies(order.wanted, start=start, stop=stop, limit=STEP_ENTRIES_FILTERED))
-            if bodies:
-                indexes = [body_index(body) for body in bodies]
-                start = indexes[-1] + 1
-                yield b"\n".join(bodies), bodies, indexes
-            if len(bodies) < STEP_ENTRIES_FILTERED:
+            found = await self._log.matching(order.wanted, start=start, stop=stop, limit=STEP_ENTRIES_FILTERED)
+            if found:
+                start = found[-1].index + 1
+                yield [entry.index for entry in found], b"\n".join([entry.body for entry in found])
+            if len(found) < STEP_ENTRIES_FILTERED:
                 return
+
+    async def _stretches(self, start: int, stop: int) -> AsyncGenerator[tuple[Sequence[int], bytes]]:
+        """Yield everything from `start` to `stop` as `_steps` does; while one step is worked at, the next is read."""
+
+        def reading() -> "asyncio.Task[tuple[Sequence[int], bytes]] | None":
+            # To where the next subtree of as many leaves begins, so that hashing takes the fewest steps.
+            nonlocal start
+            first, start = start, min((start // STEP_ENTRIES + 1) * STEP_ENTRIES, stop)
+            return asyncio.create_task(self._rows.lines(first, start)) if first < stop else None
+
+        ahead = reading()
+        try:
+            while ahead is not None:
+                indexes, text = await ahead
+                ahead = reading()
+                # Once, so that the question is under way before the answer to the one before it is worked at.
+                await asyncio.sleep(0)
+                if indexes:
+                    yield indexes, text
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
 
     async def _proof(self, tree: SparseTree, indexes: Sequence[int], leaves: Sequence[bytes], size: int) -> bytes:
         """Return the lines of the proof up to the last of `indexes`, or to the end when there is none."""
         after = tree.size
         if indexes and indexes[0] == after and indexes[-1] == after + len(indexes) - 1:
-            tree.add_leaves(leaves)
-            return leaf_lines(after, leaves)
+            joined = b"".join(leaves)
+            tree.add_leaves(joined)
+            return leaf_lines(after, joined)
         spans = proof_spans(after, indexes) if indexes else list(gap_spans(after, size))
         roots = await self._roots(spans, size)
         lines: list[bytes] = []

@@ -97,11 +97,11 @@ def joined_parents(below: bytes) -> bytes:
     return b"".join(hashes)
 
 
-def perfect_root(hashes: Sequence[bytes]) -> bytes:
-    """Return the root over `hashes`, of which there is a power of two."""
-    while len(hashes) > 1:
-        hashes = parents(hashes)
-    return hashes[0]
+def perfect_root(hashes: bytes) -> bytes:
+    """Return the root over `hashes`, 32 bytes each, of which there is a power of two."""
+    while len(hashes) > HASH_BYTES:
+        hashes = joined_parents(hashes)
+    return hashes
 
 
 def root_of_peaks(peaks: Sequence[bytes]) -> bytes:

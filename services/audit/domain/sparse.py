@@ -41,9 +41,11 @@ def leaf_line(index: int, leaf: bytes) -> bytes:
     return b"leaf %d %b\n" % (index, leaf.hex().encode())
 
 
-def leaf_lines(start: int, leaves: Sequence[bytes]) -> bytes:
-    """Return the lines of entries that are given, from `start` on without a gap."""
-    return "".join([f"leaf {index} {leaf.hex()}\n" for index, leaf in enumerate(leaves, start)]).encode()
+def leaf_lines(start: int, leaves: bytes) -> bytes:
+    """Return the lines of entries that are given, from `start` on without a gap; `leaves` has 32 bytes of each."""
+    digits, width = leaves.hex(), 2 * HASH_BYTES
+    places = enumerate(range(0, len(digits), width), start)
+    return "".join([f"leaf {index} {digits[at : at + width]}\n" for index, at in places]).encode()
 
 
 def node_line(span: Span, root: bytes) -> bytes:
@@ -75,14 +77,15 @@ class SparseTree:
             width *= 2
         self._peaks.append((width, root))
 
-    def add_leaves(self, leaves: Sequence[bytes]) -> None:
-        """Take leaves that follow one another."""
-        at = 0
-        while at < len(leaves):
-            width = 1 << ((len(leaves) - at).bit_length() - 1)
+    def add_leaves(self, leaves: bytes) -> None:
+        """Take leaves that follow one another, 32 bytes of each."""
+        at, count = 0, len(leaves) // HASH_BYTES
+        while at < count:
+            width = 1 << ((count - at).bit_length() - 1)
             if self.size:
                 width = min(width, self.size & -self.size)
-            self.add(self.size, width, perfect_root(leaves[at : at + width]))
+            root = perfect_root(leaves[at * HASH_BYTES : (at + width) * HASH_BYTES])
+            self.add(self.size, width, root)
             at += width
 
     def root(self) -> bytes:

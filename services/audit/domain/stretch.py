@@ -32,16 +32,6 @@ class Bodies:
     lengths: bytes
     leaves: bytes
 
-    def apart(self) -> list[bytes]:
-        """Return each body."""
-        lengths = struct.unpack(f">{len(self.lengths) // 4}i", self.lengths)
-        starts = accumulate((length + 1 for length in lengths), initial=0)
-        return [self.text[start : start + length] for start, length in zip(starts, lengths, strict=False)]
-
-    def index_of_each(self) -> tuple[int, ...]:
-        """Return each index."""
-        return struct.unpack(f">{len(self.indexes) // 8}q", self.indexes)
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -1,5 +1,6 @@
 """Reads the log's tables row by row, for a scrub that believes none of them."""
 
+import struct
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Text, any_, func, literal, or_, select, text
@@ -9,12 +10,11 @@ from services.audit.domain.entry import ACCOUNT, EntryInvalid, parse_entry
 from services.audit.domain.filter import EntryFilter
 from services.audit.domain.sequencing import Known
 from services.audit.domain.stored import Counts, Part, Posting, StoredCheckpoint, StoredEntry
-from services.audit.domain.stretch import Bodies
 from services.audit.domain.terms import positions, subject_term, term_number
 from services.audit.domain.tiles import TILE_HEIGHT, TILE_WIDTH, RightEdge, Tile, TileId, split_hashes, tile_range
 from services.audit.store.reader import PostgresReader
 from services.audit.tables import EVENTS, disposed_number, log_tables
-from services.runtime.database import Database, driver_of
+from services.runtime.database import Database
 
 _POSTINGS = """
     select term, start, positions
@@ -39,11 +39,10 @@ _LAST_POSTINGS = """
 """
 _BODIES = "select body from audit.entry where idx = any(cast(:indexes as bigint[]))"
 
-# Rows that follow one another, joined by the server to four values: the driver makes no object for each.
+# Rows that follow one another, joined by the server to two values: the driver makes no object for each, and wakes once.
 _LINES = """
-    select string_agg(int8send(idx), ''::bytea), string_agg(body, '\\x0a'::bytea),
-        string_agg(int4send(octet_length(body)), ''::bytea), string_agg(leaf, ''::bytea)
-    from (select idx, leaf, body from audit.entry where idx >= $1 and idx < $2 order by idx) as row
+    select string_agg(int8send(idx), ''::bytea), string_agg(body, '\\x0a'::bytea)
+    from (select idx, body from audit.entry where idx >= $1 and idx < $2 order by idx) as row
 """
 
 # Entries of a kind that are looked at for one that nobody bent.
@@ -94,12 +93,11 @@ class PostgresContents:
         async with self._database.read() as connection:
             return [StoredEntry(*row) for row in await connection.execute(query)]
 
-    async def lines(self, start: int, stop: int) -> Bodies | None:
-        """Return the rows from `start` up to but not including `stop`, a newline between two; None without any."""
-        async with self._database.glance() as connection:
-            driver = await driver_of(connection)
-            row = await driver.fetchrow(self._tables.sql(_LINES), start, stop)
-        return None if row is None or row[0] is None else Bodies(*row)
+    async def lines(self, start: int, stop: int) -> tuple[Sequence[int], bytes]:
+        """Return the indexes from `start` up to but not including `stop`, and their bodies, a newline between two."""
+        async with self._database.reading() as driver:
+            indexes, text = await driver.fetchrow(self._tables.sql(_LINES), start, stop)
+        return ((), b"") if text is None else (struct.unpack(f">{len(indexes) // 8}q", indexes), text)
 
     async def beside(self, keys: Collection[str], postings: Collection[Posting], tiles: Collection[TileId]) -> Part:
         """Return what is stored under these keys."""

@@ -3,7 +3,6 @@
 import itertools
 import random
 import re
-import struct
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +17,6 @@ from services.audit.domain.filter import EntryFilter
 from services.audit.domain.merkle import Span, leaf_hash
 from services.audit.domain.sequencing import Head, grow
 from services.audit.domain.sparse import SparseTree, gap_spans, proof_spans
-from services.audit.domain.stretch import Bodies
 from services.audit.domain.tiles import RightEdge
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, later, some_events
 from tests.audit.memory_log import MemoryLog
@@ -48,12 +46,7 @@ class Log(MemoryLog):
 
     async def lines(self, start, stop):
         entries = self.entries[start:stop]
-        return Bodies(
-            struct.pack(f">{len(entries)}q", *(entry.index for entry in entries)),
-            b"\n".join(entry.body for entry in entries),
-            struct.pack(f">{len(entries)}i", *(len(entry.body) for entry in entries)),
-            b"".join(entry.leaf for entry in entries),
-        )
+        return [entry.index for entry in entries], b"\n".join(entry.body for entry in entries)
 
 
 LOG = Log(700)
@@ -221,7 +214,7 @@ def test_leaves_taken_together_make_the_tree_that_they_make_one_by_one(start, co
             tree.add(span.start, span.stop - span.start, bytes(32))
     for count in counts:
         some = leaves[:count]
-        together.add_leaves(some)
+        together.add_leaves(b"".join(some))
         for leaf in some:
             one_by_one.add(one_by_one.size, 1, leaf)
 
