@@ -4,6 +4,7 @@ import dataclasses
 import pytest
 
 from services.audit.app import AuditApp, Growing
+from services.audit.app.sequencer import BATCH_EVENTS_MAX
 from services.audit.domain.entry import EVENT_BYTES_MAX
 from services.audit.domain.errors import EntryNotFound, EventTooLarge, LogRootMismatch, TreeSizeUnknown
 from services.audit.domain.filter import EntryFilter
@@ -85,6 +86,17 @@ async def test_an_event_that_is_too_large_refuses_its_batch_before_anything_is_a
         assert [violation.field for violation in refused.value.violations] == ["events[1]"]
         assert len(log.entries) == 300
         assert (await app.append([an_event(data={"x": "y" * room})])).results[0].index == 300
+
+
+async def test_more_events_than_a_commit_holds_are_refused_before_anything_is_appended(log):
+    async with writing(log) as sequencer:
+        app = app_of(log, sequencer)
+        with pytest.raises(Invalid) as refused:
+            await app.append(some_events(BATCH_EVENTS_MAX + 1, "too many"))
+        assert [violation.field for violation in refused.value.violations] == ["events"]
+        assert "at most 1000 together, were 1001" in refused.value.violations[0].description
+        assert len(log.entries) == 300
+        assert len((await app.append(some_events(BATCH_EVENTS_MAX, "as many"))).results) == BATCH_EVENTS_MAX
 
 
 async def test_a_follower_is_woken_by_growth_that_came_while_it_was_looking():
