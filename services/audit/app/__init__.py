@@ -5,12 +5,13 @@ from services.audit.app.account_record import AccountRecords
 from services.audit.app.audit import AuditApp, EntryPage, Growing, InclusionProof, Proof
 from services.audit.app.closer import Closer
 from services.audit.app.export import Exporter, ExportOrder, Form
+from services.audit.app.governed import read_records
 from services.audit.app.keeper import Keeper
 from services.audit.app.logs import Log, Logs
 from services.audit.app.monitor import Monitor
 from services.audit.app.ports import Elect, LogReader, LogWriter, Observer
 from services.audit.app.queries import Queries
-from services.audit.app.records import RecordsApp, read_records
+from services.audit.app.records import RecordsApp
 from services.audit.app.reports import Reporter
 from services.audit.app.scrub_pass import LogContents, ScrubReport, Stretches, scrub
 from services.audit.app.scrubber import Scrubber

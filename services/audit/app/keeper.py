@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from services.audit.app.governed import SubjectKeys
 from services.audit.app.ports import LogReader
-from services.audit.app.records import RecordsApp, SubjectKeys
+from services.audit.app.records import RecordsApp
 from services.audit.domain.entry import Entry, parse_entry
 from services.audit.domain.errors import HoldStands, RetentionRunning
 from services.audit.domain.filter import EntryFilter

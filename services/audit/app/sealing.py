@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from services.audit.app.governed import SubjectKeys
 from services.audit.app.ports import LogReader
-from services.audit.app.records import SubjectKeys
 from services.audit.domain.entry import Event, parse_entry
 from services.audit.domain.personal import (
     PERSONAL_FIELDS,
