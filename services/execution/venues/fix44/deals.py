@@ -5,7 +5,7 @@ other. FIX: the pair is the Symbol <55>, `CCY1/CCY2`; Currency <15> is the dealt
 amount and which Side <54> is about; prices are what one CCY1 costs in CCY2, whichever is dealt. Commission is in the
 dealt currency where CommCurrency <479> does not say another.
 
-Source: FIX specification 4.4, volume 6 (fields 12, 15, 55, 138, 167, 460, 479) and volume 7, product foreign exchange;
+Source: FIX specification 4.4, volume 6 (fields 12, 15, 55, 138, 167, 460, 479);
 that quantity and side are about Currency <15>, for instance "USD/CAD sell CAD: 15=CAD, 54=2", in brokers' rules as they
 are quoted at https://documentation.softwareag.com (Bank of America FXtransact) and on the list of QuickFIX/J
 (https://sourceforge.net/p/quickfixj/mailman/message/36444739).
