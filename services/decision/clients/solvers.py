@@ -171,7 +171,7 @@ class SolverProcesses:
         if isinstance(answer, BatchRefused):
             raise answer.fact
         if not isinstance(answer, BatchAnswer):
-            raise SolverStopped(f"the computing process ended, or did not answer within {BATCH_S_MAX:g} s")
+            raise _unanswered(BATCH_S_MAX)
         return answer
 
     async def year_ends(self, filing: Filing, filers: Sequence[Filer]) -> Sequence[Filed]:
@@ -182,7 +182,7 @@ class SolverProcesses:
         """
         answer = await self._run(lambda process: process.asked(YearEndJob(filing, filers), YEAR_ENDS_S_MAX))
         if not isinstance(answer, tuple):
-            raise SolverStopped(f"the computing process ended, or did not answer within {YEAR_ENDS_S_MAX:g} s")
+            raise _unanswered(YEAR_ENDS_S_MAX)
         return answer
 
     async def year_end_table(self, filing: Filing, filers: RowFilers) -> YearEndTable:
@@ -193,7 +193,7 @@ class SolverProcesses:
         """
         answer = await self._run(lambda process: process.asked(YearEndRowsJob(filing, filers), YEAR_ENDS_S_MAX))
         if not isinstance(answer, YearEndTable):
-            raise SolverStopped(f"the computing process ended, or did not answer within {YEAR_ENDS_S_MAX:g} s")
+            raise _unanswered(YEAR_ENDS_S_MAX)
         return answer
 
     async def risk_model(self, history: PriceHistory) -> RiskModel:
@@ -318,3 +318,7 @@ class _SolverProcess:
             process.kill()
         if connection is not None:
             connection.close()
+
+
+def _unanswered(within_s: float) -> SolverStopped:
+    return SolverStopped(f"the computing process ended, or did not answer within {within_s:g} s")
