@@ -2,8 +2,10 @@
 
 The service's own code makes every body, leaf, key and posting, and the tree, its tiles and each signed checkpoint over
 them; only the order of the work is another. Processes make the rows of commits and store them, each through its own
-connection, and answer with the leaves alone; over these the tree grows here, commit by commit. Which number an entry
-has of its account is known beforehand, because the accounts of `an_event` take turns.
+connection, and answer with the leaves and the events' keys; over the leaves the tree grows here, commit by commit, and
+the keys are stored here, in the order of the log, as its one sequencer stores them: two writers would fill each other's
+pages, and their index by place would name half of the table for any stretch. Which number an entry has of its account
+is known beforehand, because the accounts of `an_event` take turns.
 
 Nothing is taken for granted afterwards: the benchmark scrubs the log that it fills.
 """
@@ -32,6 +34,10 @@ COMMIT = 1_000
 # Commits that a process makes at a time.
 _TOGETHER = 10
 
+# The id of an event, its index and its digest, as `event_key` keeps them.
+Key = tuple[str, int, bytes]
+Made = Future[tuple[bytes, list[Key]]]
+
 
 async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) -> None:
     """Write the entries of the events 0 to `count` to the log `log`, and go on where an earlier filling ended.
@@ -51,7 +57,7 @@ async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) 
         return
     if size is None:
         edge = RightEdge()
-        await _store(connection, log, key, [(edge, ())])
+        await _store(connection, log, key, [(edge, ())], ())
     elif size < count:
         edge = await _edge(connection, log, size)
     else:
@@ -60,12 +66,13 @@ async def fill(url: str, owner_url: str, log: str, count: int, key: SigningKey) 
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for start, made in _made(pool, workers, url, log, begun, count):
-            leaves = split_hashes(await asyncio.wrap_future(made))
+            joined, keys = await asyncio.wrap_future(made)
+            leaves = split_hashes(joined)
             commits = []
             for at in range(0, len(leaves), COMMIT):
                 edge, tiles = edge.extended(leaves[at : at + COMMIT])
                 commits.append((edge, tiles))
-            await _store(connection, log, key, commits)
+            await _store(connection, log, key, commits, keys)
             if sys.stderr.isatty() or start % 500_000 == 0:
                 rate = (edge.size - begun) / (time.perf_counter() - began)
                 sys.stderr.write(f"\r{log}: {edge.size:,} of {count:,} entries, {rate:,.0f}/s ")
@@ -86,10 +93,10 @@ def recorded_time(stop: int) -> datetime:
 
 def _made(
     pool: ProcessPoolExecutor, workers: int, url: str, log: str, begun: int, count: int
-) -> "Iterator[tuple[int, Future[bytes]]]":
+) -> Iterator[tuple[int, Made]]:
     """Yield the work on all entries by its first index, in order, begun a little ahead."""
     step = _TOGETHER * COMMIT
-    ahead: list[tuple[int, Future[bytes]]] = []
+    ahead: list[tuple[int, Made]] = []
     for start in range(begun, count, step):
         ahead.append((start, pool.submit(_rows, url, log, start, min(start + step, count))))
         if len(ahead) > 2 * workers:
@@ -97,12 +104,12 @@ def _made(
     yield from ahead
 
 
-def _rows(url: str, log: str, start: int, stop: int) -> bytes:
-    """Store the rows of some commits, in a process of its own, and return their leaves one after the other."""
+def _rows(url: str, log: str, start: int, stop: int) -> tuple[bytes, list[Key]]:
+    """Store the rows of some commits, in a process of its own; return their leaves in one, and the keys to store."""
     return asyncio.run(_store_rows(url, log, start, stop))
 
 
-async def _store_rows(url: str, log: str, start: int, stop: int) -> bytes:
+async def _store_rows(url: str, log: str, start: int, stop: int) -> tuple[bytes, list[Key]]:
     tables = log_tables(log)
     connection = await asyncpg.connect(url)
     await connection.execute("set synchronous_commit = off")
@@ -118,13 +125,13 @@ async def _store_rows(url: str, log: str, start: int, stop: int) -> bytes:
         found += [(term, first, each) for term, each in postings(events).items()]
     # They are there already when the filling before ended between them and their checkpoint.
     found_there = await connection.fetchval(tables.sql("select exists (select from audit.entry where idx = $1)"), start)
-    tables_and_rows = () if found_there else ((tables.entry, rows), (tables.posting, found), (tables.event_key, keys))
+    tables_and_rows = () if found_there else ((tables.entry, rows), (tables.posting, found))
     async with connection.transaction():
         for table, records in tables_and_rows:
             columns = [column.name for column in table.columns]
             await connection.copy_records_to_table(table.name, schema_name=SCHEMA, columns=columns, records=records)
     await connection.close()
-    return b"".join(leaf for _, leaf, _ in rows)
+    return b"".join(leaf for _, leaf, _ in rows), keys
 
 
 async def _edge(connection: asyncpg.Connection, log: str, size: int) -> RightEdge:
@@ -144,7 +151,11 @@ async def _edge(connection: asyncpg.Connection, log: str, size: int) -> RightEdg
 
 
 async def _store(
-    connection: asyncpg.Connection, log: str, key: SigningKey, commits: Sequence[tuple[RightEdge, Sequence[Tile]]]
+    connection: asyncpg.Connection,
+    log: str,
+    key: SigningKey,
+    commits: Sequence[tuple[RightEdge, Sequence[Tile]]],
+    keys: Sequence[Key],
 ) -> None:
     tables = log_tables(log)
     notes = []
@@ -154,6 +165,6 @@ async def _store(
         notes.append((checkpoint.size, checkpoint.root, checkpoint.origin, note, recorded_time(edge.size)))
     tiles = [(each.id.level, each.id.index, each.root, each.data) for _, full in commits for each in full]
     async with connection.transaction():
-        for table, records in ((tables.tile, tiles), (tables.checkpoint_note, notes)):
+        for table, records in ((tables.event_key, keys), (tables.tile, tiles), (tables.checkpoint_note, notes)):
             columns = [column.name for column in table.columns]
             await connection.copy_records_to_table(table.name, schema_name=SCHEMA, columns=columns, records=records)
