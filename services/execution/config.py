@@ -186,6 +186,8 @@ class ExecutionSettings(ServiceSettings):
     fix_answer_s: float = Field(default=2.0, gt=0, le=60)
     # So many orders that are sent together go as one list; 0 for never.
     fix_list_min: int = Field(default=0, ge=0, le=1_000)
+    # Whether the broker takes orders for pairs of currencies. Where it does not, plans that need them are refused.
+    fix_trades_currencies: bool = True
     # The session is up from this time of day to that one, in the broker's time zone, and its numbers begin anew with
     # each; always, and without an end, when both are absent. It opens on these weekdays, Monday 0, a JSON list; and
     # closes so many days after, 0 for the next time that it is that late, 1 to 7 for a session of a week.

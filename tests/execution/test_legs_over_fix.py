@@ -43,9 +43,13 @@ async def broker(tmp_path):
 
 @pytest.fixture
 async def service(start_process, broker):
+    return await a_service(start_process, broker)
+
+
+async def a_service(start_process, broker, **settings):
     process = await start_process(
         VENUE="fix44", OUTSIDE_SESSION="SEND", FIX_HOST="127.0.0.1", FIX_PORT=str(broker.port),
-        FIX_SENDER_COMP_ID="EVENKEEL", FIX_TARGET_COMP_ID="BROKER",
+        FIX_SENDER_COMP_ID="EVENKEEL", FIX_TARGET_COMP_ID="BROKER", **settings,
     )  # fmt: skip
     async with calling(process, "platform_engineer") as channel:
         for currency, prices in (("EUR", {"SAP": 100}), ("USD", {"VTI": 50, "EUR/USD": RATE})):
@@ -114,3 +118,22 @@ async def test_accounts_in_either_currency_trade_abroad_over_fix(service, broker
     orders = (await broker.ask("state"))["orders"]
     ours = {each.client_order_id: Decimal(each.filled_quantity.value) for each in blocks}
     assert ours == {name: Decimal(order["filled"]) for name, order in orders.items()}
+
+
+async def test_where_the_broker_trades_no_currencies_plans_that_need_them_are_refused(start_process, broker):
+    service = await a_service(start_process, broker, FIX_TRADES_CURRENCIES="false")
+    at_home = a_plan(
+        a_trade("VTI", quantity=5, price=50),
+        plan="plan-home", account="dollars", expire_time=datetime.now(UTC) + timedelta(hours=6),
+    )  # fmt: skip
+    async with calling(service, "decision_service") as channel:
+        results = (await ExecutionServiceStub(channel).SubmitPlans(submit_request(*plans(), at_home))).results
+    told = [[(each.reason, each.description) for each in result.refusals] for result in results]
+    abroad = {
+        "USD": "the reference price is in EUR, the plan in USD, and fix44 trades no currencies",
+        "EUR": "the reference price is in USD, the plan in EUR, and fix44 trades no currencies",
+    }
+    assert told == [[("TRADE_INVALID", abroad[each.currency])] for each in plans()] + [[]]
+    await closed(service, 1)
+    # The broker saw nothing else.
+    assert [order["filled"] for order in (await broker.ask("state"))["orders"].values()] == ["5"]

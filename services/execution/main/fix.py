@@ -52,6 +52,7 @@ def build_fix(
             account=settings.fix_account,
             answer_s=settings.fix_answer_s,
             list_min=settings.fix_list_min,
+            trades_currencies=settings.fix_trades_currencies,
             heard=heard.ring,
             came_up=work.ring,
         )

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from services.execution.app.bell import Bell
-from services.execution.app.venue_port import Acknowledged, InstructionState, OutcomeUnknown
+from services.execution.app.venue_port import Acknowledged, InstructionState, NotTaken, OutcomeUnknown
 from services.execution.domain.order import Filled, OrderState, VenueOrder, fold
 from services.execution.domain.words import Side
 from services.execution.fix.transport.tls import client_context, server_context
@@ -99,6 +99,21 @@ async def test_orders_that_are_sent_together_go_as_one_list(make_pair):
     sent = [entry.msg_type for entry in await journal(trader)]
     assert (sent.count("E"), sent.count("D")) == (1, 0)
     assert (await order_of(trader, "c-2")).state is OrderState.FILLED
+
+
+@needs_quickfix
+async def test_a_broker_that_trades_no_currencies_is_sent_no_pair(make_pair):
+    trader, broker = await make_pair(trades_currencies=False)
+    orders = [an_order("c-1"), replace(an_order("c-2", instrument="EUR/USD"), currency="USD")]
+    outcomes = await trader.venue.submit(orders)
+    await settled(trader, broker)
+
+    assert outcomes == [Acknowledged(), NotTaken("fix44 trades no currencies, and EUR/USD is a pair of them")]
+    assert [entry.msg_type for entry in await journal(trader)].count("D") == 1
+    assert (await order_of(trader, "c-1")).state is OrderState.FILLED
+    # It was never there, and nothing waits for it.
+    assert await trader.venue.query("c-2") is None
+    assert await trader.venue.submit(orders) == outcomes
 
 
 async def journal(trader):

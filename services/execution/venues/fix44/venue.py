@@ -12,7 +12,7 @@ answers also while the connection is down.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from services.execution.app.venue_port import (
     VenueReport,
     VenueView,
 )
+from services.execution.domain.currencies import dealt_currency
 from services.execution.domain.errors import VenueUnreachable
 from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.fix.postgres_unit import PostgresUnit
@@ -66,7 +67,6 @@ _CAPABILITIES = Capabilities(
     # A session is read in its order, so the question arrives behind the order.
     query_settles_s=0,
     books_allocations=True,
-    trades_currencies=True,
 )
 
 
@@ -102,7 +102,8 @@ class Fix44Venue:
 
     `account`: ours at the broker, sent with each order when it is not empty. `answer_s`: how long an answer may take
     before the outcome is unknown, in seconds. `list_min`: from so many orders on, what is submitted together goes as
-    one NewOrderList; 0 for never. `heard`: called when something that the broker said is on record. `came_up`: called
+    one NewOrderList; 0 for never. `trades_currencies`: whether the broker takes orders for pairs of currencies; where it
+    does not, none is sent. `heard`: called when something that the broker said is on record. `came_up`: called
     when the order session is logged on, so that what waited for it may leave.
     """
 
@@ -114,6 +115,7 @@ class Fix44Venue:
     account: str = ""
     answer_s: float = 2.0
     list_min: int = 0
+    trades_currencies: bool = True
     heard: Callable[[], None] = lambda: None
     came_up: Callable[[], None] = lambda: None
     _waiting: Waiting = field(default_factory=Waiting)
@@ -127,7 +129,7 @@ class Fix44Venue:
     @property
     def capabilities(self) -> Capabilities:
         """Return what the venue can do."""
-        return _CAPABILITIES
+        return replace(_CAPABILITIES, trades_currencies=self.trades_currencies)
 
     @property
     def ready(self) -> bool:
@@ -142,11 +144,13 @@ class Fix44Venue:
         with self._waiting.taking(names) as (taken, awaited):
             # Taken before the record is read: of several who submit an order at once, one sends it.
             known = await self._known(taken)
-            to_send = {
+            not_there = {
                 each.client_order_id: each
                 for each in intents
                 if each.client_order_id in taken and not _may_be_there(known.get(each.client_order_id))
             }
+            never = {name: why for name, each in not_there.items() if (why := self._not_dealt(each))}
+            to_send = {name: each for name, each in not_there.items() if name not in never}
             sent, fresh = set(to_send), list(to_send.values())
             try:
                 if fresh:
@@ -161,7 +165,13 @@ class Fix44Venue:
                 lost, lost_names = OutcomeUnknown("no answer within the time limit"), set[str]()
                 await self._answers([event for name, event in awaited.items() if name in sent or name not in taken])
         known = await self._known(names)
-        return [lost if name in lost_names else _outcome(known.get(name), lost) for name in names]
+        return [never.get(name) or (lost if name in lost_names else _outcome(known.get(name), lost)) for name in names]
+
+    def _not_dealt(self, intent: Intent) -> NotTaken | None:
+        """Return why an order is never sent to this broker; None when it may be."""
+        if self.trades_currencies or dealt_currency(intent.instrument_id, intent.currency) is None:
+            return None
+        return NotTaken(f"{self.venue_id} trades no currencies, and {intent.instrument_id} is a pair of them")
 
     async def _known(self, client_order_ids: Collection[str]) -> Mapping[str, KnownOrder]:
         async with self.reading.glance() as connection:
