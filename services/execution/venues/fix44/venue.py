@@ -102,9 +102,9 @@ class Fix44Venue:
 
     `account`: ours at the broker, sent with each order when it is not empty. `answer_s`: how long an answer may take
     before the outcome is unknown, in seconds. `list_min`: from so many orders on, what is submitted together goes as
-    one NewOrderList; 0 for never. `trades_currencies`: whether the broker takes orders for pairs of currencies; where it
-    does not, none is sent. `heard`: called when something that the broker said is on record. `came_up`: called
-    when the order session is logged on, so that what waited for it may leave.
+    one NewOrderList; 0 for never. `trades_currencies`: whether the broker takes orders for pairs of currencies; where
+    it does not, none is sent. `heard`: called when something that the broker said is on record. `came_up`: called when
+    the order session is logged on, so that what waited for it may leave.
     """
 
     venue_id: VenueId
