@@ -1,9 +1,7 @@
 """What every test of the project shares."""
 
-import asyncio
 import gc
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,6 @@ keep_compiled(Path(__file__).parents[1] / "build" / "compiled")
 # `services/runtime/server.py` does the same for a service).
 gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
 
-if sys.platform != "win32":
-    import uvloop
-
-    # The event loop of the services (`run` in `services/runtime/server.py`), which costs less than Python's own.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
 # What services log is shown of a test that fails. Left alone, structlog draws every stack with its source in frames and
 # colours, which took a fifth of the time of tests in which services fail.
 structlog.configure(
@@ -39,8 +31,8 @@ structlog.configure(
     ]
 )
 
-# Fixtures with a database, or with the four services; they start them when a test first asks.
-pytest_plugins = ["tests.support.postgres", "tests.support.systems"]
+# The event loop; fixtures with a database, or with the four services, which they start when a test first asks.
+pytest_plugins = ["tests.support.event_loop", "tests.support.postgres", "tests.support.systems"]
 
 # The machine's speed must not decide whether a property holds, so no example has a deadline. CI draws the same examples
 # every time; a developer's machine draws fresh ones, and prints how to repeat the one that failed.

@@ -1,21 +1,12 @@
-"""The four services as processes of one machine: they come up, come back, and leave nothing behind."""
-
-import os
-import select
-import signal
-import subprocess
-import sys
-from datetime import UTC, datetime, timedelta
-from itertools import takewhile
-from pathlib import Path
+"""The four services as processes of one machine: they come up, come back, and end well."""
 
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.systems import TRADING, on, reachable_directory, running
-from tools.client.profile import SERVICES, Profile
-from tools.local.stack import ROOT, LocalStack, StackFailed
+from tools.client.profile import SERVICES
+from tools.local.stack import LocalStack, StackFailed
 
 pytestmark = on(TRADING)
 
@@ -81,7 +72,7 @@ async def test_a_service_that_runs_is_not_started_twice(stack):
         stack.start("policy")
 
 
-def test_people_and_services_have_tokens_that_name_one_role(stack):
+async def test_people_and_services_have_tokens_that_name_one_role(stack):
     said = {path.name: path.stat().st_mode & 0o777 for path in (stack.directory / "tokens").iterdir()}
 
     assert set(stack.profile.token_files) < set(said)
@@ -108,30 +99,3 @@ async def test_settings_that_make_no_sense_stop_the_start(directory):
     with pytest.raises(StackFailed, match=r"(?s)migrate .*log_origin"):
         async with broken:
             pass
-
-
-# `test_children.py` has the same of a single child, in a moment.
-@pytest.mark.chaos
-def test_a_killed_launcher_leaves_nothing_behind(directory):
-    command = [sys.executable, "-m", "tools.demo.up", "--accounts", "0", "--directory", str(directory / "up")]
-    launcher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    said = list(takewhile(lambda line: "Ctrl-C" not in line, launcher.stdout))
-    assert launcher.poll() is None, "".join(said)
-    profile = Profile.load(directory / "up" / "profile.toml")
-    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    descriptors = {os.pidfd_open(int(child)) for child in children}
-
-    launcher.send_signal(signal.SIGKILL)
-    launcher.wait()
-    launcher.stdout.close()
-
-    assert set(profile.addresses) == set(SERVICES)
-    assert len(descriptors) == len(SERVICES) + 1
-    give_up = datetime.now(UTC) + timedelta(seconds=60)
-    alive = set(descriptors)
-    while alive and datetime.now(UTC) < give_up:
-        ended, _, _ = select.select(alive, [], [], 1)
-        alive -= set(ended)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    assert not alive

@@ -75,7 +75,7 @@ async def test_a_checkpoint_of_another_log_cannot_be_named_as_the_last_one(audit
             pass
 
 
-def test_logs_whose_origins_follow_that_of_events_continue_with_it(audit_settings):
+async def test_logs_whose_origins_follow_that_of_events_continue_with_it(audit_settings):
     settings = audit_settings(log_origin=NEW.name, log_continues=str(KEY.verifier_key))
 
     assert continued_key(settings) == KEY.verifier_key
