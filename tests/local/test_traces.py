@@ -94,7 +94,7 @@ def test_a_tree_shows_each_span_below_its_parent_with_times():
     )
 
     lines = text.splitlines()
-    assert lines[0] == f"trace {'ab' * 16}: 3 spans, 2 services, 1.50 s"
+    assert lines[0] == f"trace {'ab' * 16}: 3 spans of decision, audit, 1.50 s"
     assert lines[1] == "└── decision  StartRun  1.50 s  at 0.0 ms"
     assert lines[2] == "    └── decision  decide  700.0 ms  at 20.0 ms"
     assert lines[3] == "        └── audit     Append  4.0 ms  at 300.0 ms"

@@ -3,7 +3,7 @@
     python -m tools.demo [--accounts 1000] [--seed 7] [--directory .state/demo] [--venue fix]
 
 Everything runs on this machine and ends with the command. The folder keeps the services' logs, the database, the
-trace, the audit log as JSON lines, and the summary.
+trace, the audit log as JSON lines, the summary, and two plans explained in full.
 """
 
 import argparse
@@ -85,6 +85,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console, *, ov
     console.print(render([span for span in spans if SQL not in span.attributes], depth=TRACE_DEPTH))
     with (directory / "trace.txt").open("w") as file:
         Console(file=file, width=200).print(render(spans))
+    (directory / "why.txt").write_text(report.why(outcome) + "\n")
     (directory / "summary.json").write_text(json.dumps(report.as_json(outcome, stages.seconds), indent=2) + "\n")
     _farewell(console, directory)
     return outcome.books_agree
@@ -93,7 +94,8 @@ async def run(directory: Path, accounts: int, seed: int, console: Console, *, ov
 def _farewell(console: Console, directory: Path) -> None:
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     console.print(
-        f"\nIn {shown}/: summary.json, trace.txt with every statement, audit.jsonl, logs/ and the database pg/.\n"
+        f"\nIn {shown}/: summary.json, why.txt with every trade of these plans, trace.txt with every statement, "
+        "audit.jsonl, logs/ and the database pg/.\n"
         "Next: [bold]make up[/] leaves the same system running for calls of your own; "
         "docs/architecture.md says how it works.",
         highlight=False,

@@ -38,11 +38,22 @@ class Outcome:
         return self.books.break_count == 0 and self.venue_breaks == 0
 
 
+# Trades of an example plan that are printed; all of them are in the file `why.txt`.
+TRADES_SHOWN = 4
+
+
 def show(console: Console, outcome: Outcome, stages_s: Mapping[str, float]) -> None:
     """Print the summary, with the seconds that each stage took, and the example explanations."""
     console.print(_summary(outcome, stages_s))
     for each in outcome.explained:
         console.print(_explanation(each))
+
+
+def why(outcome: Outcome) -> str:
+    """Return the example explanations as text, with every trade of each."""
+    return "\n\n".join(
+        "\n".join([f"{each.account_id}: {each.plan_id}", "", *_said(each)]) for each in outcome.explained
+    )
 
 
 def as_json(outcome: Outcome, stages_s: Mapping[str, float]) -> dict[str, object]:
@@ -115,10 +126,11 @@ def _executed(outcome: Outcome) -> list[tuple[str, str]]:
         "fees": cost.fees,
     }
     shortfall = ", ".join(f"{name} {money(part)}" for name, part in parts.items())
+    gain = " (below zero: filled at better prices)" if amount(cost.shortfall) < 0 else ""
     return [
         ("by a person", f"1 plan held for review, approved by {outcome.approver}" + (f"; {held} wait" if held else "")),
         ("orders", f"{orders:,} account orders in {len(blocks):,} blocks, {money(cost.traded_value)} traded"),
-        ("cost", f"{money(cost.shortfall)} against the price at the decision: {shortfall}"),
+        ("cost", f"{money(cost.shortfall)} against the price at the decision{gain}: {shortfall}"),
     ]
 
 
@@ -136,8 +148,12 @@ def _proved(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _explanation(each: plan.Plan) -> Panel:
-    lines = [each.explanation.summary, ""]
-    lines += [f"• {trade.sentence}" for trade in each.trades[:4]]
-    if len(each.trades) > 4:
-        lines.append(f"… and {len(each.trades) - 4} more: evenkeel plan show {each.plan_id}")
+    # The sentence of the whole, and a blank line, come before the trades.
+    lines = _said(each)[: 2 + TRADES_SHOWN]
+    if len(each.trades) > TRADES_SHOWN:
+        lines.append(f"… and {len(each.trades) - TRADES_SHOWN} more, in why.txt")
     return Panel(Group(*lines), title=f"Why, for {each.account_id}", title_align="left", width=118)
+
+
+def _said(each: plan.Plan) -> list[str]:
+    return [each.explanation.summary, "", *(f"• {trade.sentence}" for trade in each.trades)]

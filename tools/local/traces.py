@@ -145,9 +145,12 @@ def render(spans: Sequence[Span], *, depth: int = 12) -> Tree:
         return Tree("no spans")
     roots = grouped(spans)
     begin = min(group.start_ns for group in roots)
-    services = len({span.service for span in spans})
+    # In the order in which the trace reached them; whoever called may be among them.
+    services = dict.fromkeys(
+        span.service.removeprefix("evenkeel-") for span in sorted(spans, key=lambda span: span.start_ns)
+    )
     took_s = (max(span.end_ns for span in spans) - begin) / 1e9
-    tree = Tree(f"trace {spans[0].trace_id}: {len(spans)} spans, {services} services, {_seconds(took_s)}")
+    tree = Tree(f"trace {spans[0].trace_id}: {len(spans)} spans of {', '.join(services)}, {_seconds(took_s)}")
     _branch(tree, roots, begin, depth)
     return tree
 
