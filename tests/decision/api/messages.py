@@ -1,4 +1,4 @@
-"""The builders' accounts and prices as messages."""
+"""The builders' accounts and prices as messages, and what messages say as numbers."""
 
 from dataclasses import fields
 from decimal import Decimal
@@ -9,7 +9,7 @@ from evenkeel.common.v1.values_pb2 import Provenance
 from evenkeel.decision.v1 import book_service_pb2 as pb
 from evenkeel.decision.v1 import price_service_pb2
 from services.decision.domain.columns import Numbers
-from services.runtime.wire import decimal_column, decimal_message, instant_message, word_column
+from services.runtime.wire import decimal_column, decimal_message, decimal_of, instant_message, money_of, word_column
 from tests.decision.books import CLOSE, a_header, columns
 
 PLAIN = {"account_ids", "position_accounts", "lot_positions", "lot_ids"}
@@ -17,6 +17,14 @@ PLAIN = {"account_ids", "position_accounts", "lot_positions", "lot_ids"}
 
 def a_request_id():
     return str(uuid4())
+
+
+def amount(message):
+    return money_of(message, "").amount
+
+
+def figure(message):
+    return decimal_of(message, "")
 
 
 def header_message(header):

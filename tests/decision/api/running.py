@@ -30,7 +30,7 @@ from services.decision.store.taxes import TaxSessions
 from services.runtime.client import connect
 from services.runtime.database import Database
 from services.runtime.server import Server, Servicer
-from tests.decision.api.messages import a_request_id
+from tests.decision.api.messages import a_request_id, figure
 from tests.decision.stages.world import World, a_policy, dollars, needs_trades, on_target
 from tests.support.telemetry import record
 from tools.local.issuer import ISSUER, TokenIssuer
@@ -79,6 +79,25 @@ class Running:
             run_pb.StartRunRequest(request_id=a_request_id(), account_ids=account_ids, **fields)
         )
         return operation.name.removeprefix("operations/")
+
+    async def decided(self):
+        """Return the ids of the plans of a run of all accounts, by account."""
+        run_id = await self.started()
+        await self.world.decide_all()
+        return {each.account_id: each.plan_id for each in await self.world.plans_of(run_id)}
+
+    async def planned(self):
+        """Return the plan that a run makes of the only account, and what is told of it."""
+        (plan_id,) = (await self.decided()).values()
+        plan = (await self.plans().GetPlan(plan_pb.GetPlanRequest(plan_id=plan_id))).plan
+        return plan, await self.plans().ExplainPlan(plan_pb.ExplainPlanRequest(plan_id=plan_id))
+
+    async def sold_under(self, document):
+        """Return how many units a plan by a policy sells, and what its tax comes to; the plan is withdrawn then."""
+        self.world.policy.document = document
+        plan, told = await self.planned()
+        await self.world.plans.withdraw_plan(plan.plan_id, "another policy")
+        return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
 
     async def held_plan(self):
         """Return the plan of a run that waits for a person."""

@@ -12,25 +12,15 @@ from evenkeel.decision.v1 import explanation_pb2 as explanation_pb
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.tables import runs as tables
-from services.runtime.wire import decimal_of, money_of
 from tests.decision.api.conftest import refused
+from tests.decision.api.messages import amount, figure
 from tests.decision.books import an_account, lot
 from tests.decision.stages.world import a_policy, dollars, needs_trades, number, on_target
 
 
-def amount(message):
-    return money_of(message, "").amount
-
-
-def figure(message):
-    return decimal_of(message, "")
-
-
 async def decided(running, *accounts):
     await running.world.ingest(*accounts)
-    run_id = await running.started()
-    await running.world.decide_all()
-    return {each.account_id: each.plan_id for each in await running.world.plans_of(run_id)}
+    return await running.decided()
 
 
 async def test_a_preview_is_the_plan_that_a_run_would_make_and_leaves_nothing_behind(running):
@@ -412,32 +402,24 @@ async def test_gains_and_losses_of_one_plan_meet_before_they_are_taxed(running):
 
 async def test_an_american_plan_sells_up_to_the_edge_of_the_bracket_without_tax(running):
     """26 U.S.C. § 1(h)(1), 2022, single: 41,675 at 0 %, so 1,500 of long-term gain are left of 40,175 of income."""
-    world = running.world
     account = (
         an_account("a1", cash=300).holding("VTI", lot("gain", 200, 8000)).holding("AAPL", lot("other", 200, 26_000))
     )
-    await world.ingest(account)
+    await running.world.ingest(account)
 
-    async def planned(income):
-        world.policy.document = a_policy(
+    def income_of(income):
+        return a_policy(
             {"VTI": "0.50", "AAPL": "0.49"},
             tax=document_pb.TaxSettings(
                 jurisdiction="US", taxable_income=dollars(income), filing_status="FILING_STATUS_SINGLE"
             ),
             objective=document_pb.Objective(tracking_variance_price_bps=number(8_000), band_excess_price_bps=number(0)),
         )
-        run_id = await running.started()
-        await world.decide_all()
-        (made,) = await world.plans_of(run_id)
-        plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
-        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
-        await world.plans.withdraw_plan(made.plan_id, "another income")
-        return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
 
-    sold, tax = await planned(40_175)
+    sold, tax = await running.sold_under(income_of(40_175))
     assert (sold, amount(tax.tax)) == (10, 0)
     assert figure(tax.long_term_marginal_rate) == Decimal("0.15")
-    sold, tax = await planned(0)
+    sold, tax = await running.sold_under(income_of(0))
     assert sold > 10
     assert (amount(tax.tax), figure(tax.long_term_marginal_rate)) == (0, 0)
 

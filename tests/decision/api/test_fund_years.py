@@ -90,10 +90,7 @@ async def test_a_german_plan_reckons_the_gain_that_the_ledger_says_after_the_sal
     held = lot("l1", 200, 8000, "2018-05-02")
     account = an_account("a1", cash=500, currency="EUR").holding("VTI", held).holding("AAPL", lot("l2", 200, 26_000))
     await running.world.ingest(account, kinds={"VTI": AssetKind.EQUITY_FUND}, currency="EUR", fund_years=YEARS)
-    run_id = await running.started()
-    await running.world.decide_all()
-    (made,) = await running.world.plans_of(run_id)
-    plan = (await running.plans().GetPlan(plan_pb.GetPlanRequest(plan_id=made.plan_id))).plan
+    plan, _ = await running.planned()
     (lot_sold,) = [each for trade in plan.trades for each in trade.lots if trade.instrument_id == "VTI"]
     units = decimal_of(lot_sold.quantity, "")
     assert 0 < units < 200
@@ -120,5 +117,5 @@ async def test_a_german_plan_reckons_the_gain_that_the_ledger_says_after_the_sal
 
     # The book learns other years: the plan rests on what was known.
     await running.world.ingest(account, kinds={"VTI": AssetKind.EQUITY_FUND}, currency="EUR", fund_years=YEARS[:1])
-    replay = await running.plans().ReplayPlan(plan_pb.ReplayPlanRequest(plan_id=made.plan_id))
+    replay = await running.plans().ReplayPlan(plan_pb.ReplayPlanRequest(plan_id=plan.plan_id))
     assert replay.identical

@@ -12,18 +12,10 @@ from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.tax.laws import LAWS
-from services.runtime.wire import decimal_of, money_of
+from tests.decision.api.messages import amount, figure
 from tests.decision.api.running import serving
 from tests.decision.books import MORNING, an_account, lot
 from tests.decision.stages.world import a_policy, needs_trades, number
-
-
-def amount(message):
-    return money_of(message, "").amount
-
-
-def figure(message):
-    return decimal_of(message, "")
 
 
 def money(units, currency):
@@ -34,13 +26,6 @@ def money(units, currency):
 def served(decision_database, tmp_path):
     """Serve in the currency of a country's law."""
     return lambda law: serving(decision_database, tmp_path, currency=LAWS[law].currency)
-
-
-async def decided(running, *accounts, currency):
-    await running.world.ingest(*accounts, currency=currency)
-    run_id = await running.started()
-    await running.world.decide_all()
-    return {each.account_id: each.plan_id for each in await running.world.plans_of(run_id)}
 
 
 async def test_an_account_in_another_currency_than_its_law_is_refused_by_itself_and_the_others_are_planned(running):
@@ -93,10 +78,7 @@ async def test_losses_on_shares_meet_gains_on_shares_only_in_germany(served, los
         )
         await running.world.ingest(account, currency="EUR", shares=shares)
         plan = (await running.plans().PreviewPlan(pb.PreviewPlanRequest(account_id="a1"))).plans[0].plan
-        run_id = await running.started()
-        await running.world.decide_all()
-        (made,) = await running.world.plans_of(run_id)
-        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+        _, told = await running.planned()
 
         assert sum(figure(lot.quantity) for trade in plan.trades for lot in trade.lots if lot.lot_id == "gain") == sold
         assert said in " ".join([told.tax.sentence, *(each.sentence for each in told.lots)])
@@ -124,11 +106,7 @@ async def test_what_of_a_funds_gain_is_exempt_in_germany_follows_from_its_kind(s
             .holding("AAPL", lot("other", 200, 26_000))
         )
         await running.world.ingest(account, currency="EUR", kinds={"VTI": kind})
-        run_id = await running.started()
-        await running.world.decide_all()
-        (made,) = await running.world.plans_of(run_id)
-        plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
-        told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
+        plan, told = await running.planned()
         (lot_sold,) = [each for trade in plan.trades for each in trade.lots]
 
         assert (figure(lot_sold.quantity), amount(lot_sold.tax)) == (sold, 0)
@@ -152,29 +130,22 @@ async def test_a_british_plan_sells_up_to_the_edge_of_the_basic_rate_band(served
         )
         await world.ingest(account, currency="GBP")
 
-        async def planned(income):
-            world.policy.document = a_policy(
+        def income_of(income):
+            return a_policy(
                 {"VTI": "0.50", "AAPL": "0.49"},
                 tax=document_pb.TaxSettings(jurisdiction="GB", taxable_income=money(income, "GBP")),
                 objective=document_pb.Objective(
                     tracking_variance_price_bps=number(800_000), band_excess_price_bps=number(0)
                 ),
             )
-            run_id = await running.started()
-            await world.decide_all()
-            (made,) = await world.plans_of(run_id)
-            plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=made.plan_id))).plan
-            told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=made.plan_id))
-            await world.plans.withdraw_plan(made.plan_id, "another income")
-            return sum(figure(each.quantity) for trade in plan.trades for each in trade.lots), told.tax
 
-        sold, tax = await planned(36_200)
+        sold, tax = await running.sold_under(income_of(36_200))
         assert (sold, amount(tax.tax)) == (10, 150)
         assert figure(tax.long_term_marginal_rate) == Decimal("0.20")
-        sold, tax = await planned(0)
+        sold, tax = await running.sold_under(income_of(0))
         assert sold > 10
         assert figure(tax.long_term_marginal_rate) == Decimal("0.10")
-        assert (await planned(60_000))[0] < 10
+        assert (await running.sold_under(income_of(60_000)))[0] < 10
 
 
 async def test_a_plan_of_january_knows_what_was_realized_since_april_where_the_tax_year_began_then(served):
@@ -237,7 +208,8 @@ async def test_a_plan_sells_up_to_the_edge_of_what_is_free_in_its_country(served
             .holding("VTI", lot("gain", 200, 8000))
             .holding("AAPL", lot("other", 200, 26_000))
         )
-        plan_id = (await decided(running, account, currency=LAWS[law].currency))["a1"]
+        await running.world.ingest(account, currency=LAWS[law].currency)
+        plan_id = (await running.decided())["a1"]
         plan = (await running.plans().GetPlan(pb.GetPlanRequest(plan_id=plan_id))).plan
         told = await running.plans().ExplainPlan(pb.ExplainPlanRequest(plan_id=plan_id))
 

@@ -7,17 +7,13 @@ import pytest
 from evenkeel.decision.v1 import plan_service_pb2 as pb
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.clients.peers import PeerFailed
-from services.runtime.wire import money_of
+from tests.decision.api.messages import amount
 from tests.decision.api.test_tax_ledger import bought, day, record, sold, usd
 from tests.decision.books import MORNING, an_account, lot
 from tests.decision.stages.world import a_policy, needs_trades, number
 
 JANUARY = MORNING + timedelta(days=9)
 COMPLETE = {"complete": [{"account_id": "a1", "until_date": day("2022-12-26")}]}
-
-
-def amount(message):
-    return money_of(message, "").amount
 
 
 async def stands(running, account_id="a1"):
