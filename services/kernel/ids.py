@@ -22,9 +22,6 @@ ChangeId = NewType("ChangeId", str)
 
 # Content hashes, as `canonical.content_hash` writes them.
 PolicyHash = NewType("PolicyHash", str)
-SnapshotHash = NewType("SnapshotHash", str)
-
-RequestId = NewType("RequestId", str)
 
 # 128 bits: no two things meet by chance.
 _DIGITS = 32

@@ -6,8 +6,6 @@ how long entries are kept and which are destroyed; it is kept apart because of i
 beside them, for tenants or for scale.
 """
 
-import re
-
 EVENTS = "events"
 ACCESS = "access"
 RECORDS = "records"
@@ -17,12 +15,6 @@ OWN = frozenset({ACCESS, RECORDS})
 
 # Short enough that a table's name with it fits PostgreSQL's 63 characters.
 LOG_NAME_PATTERN = r"^[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){0,2}$"
-_NAME = re.compile(LOG_NAME_PATTERN)
-
-
-def is_log_name(text: str) -> bool:
-    """Return whether a log may be called `text`."""
-    return _NAME.match(text) is not None
 
 
 def default_origin(events_origin: str, log: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
-from services.decision.domain.decision import CENT, Character, ConstraintKind, LotSale, Trade
+from services.decision.domain.decision import CENT, Character, LotSale, Trade
 from services.decision.domain.problem import ZERO, AccountProblem, Holding, LimitKind, LotMethod, LotState, Side
 from services.decision.domain.tax import jurisdiction
 from services.kernel.ids import InstrumentId
@@ -52,17 +52,6 @@ class Rule(StrEnum):
     NAMES = "NAMES"
 
 
-# Limits of the account as it is; doing nothing may break them too. All others judge the trades.
-STANDING_RULES = {
-    Rule.CASH_FLOOR: ConstraintKind.CASH_FLOOR,
-    Rule.GROUP_MIN: ConstraintKind.GROUP_MIN,
-    Rule.GROUP_MAX: ConstraintKind.GROUP_MAX,
-    Rule.FACTOR_MIN: ConstraintKind.FACTOR_MIN,
-    Rule.FACTOR_MAX: ConstraintKind.FACTOR_MAX,
-    Rule.LEVERAGE: ConstraintKind.LEVERAGE,
-    Rule.STRESS_LOSS: ConstraintKind.STRESS_LOSS,
-    Rule.NAMES: ConstraintKind.NAMES,
-}
 _LEAST_AND_MOST = {
     LimitKind.GROUP: (Rule.GROUP_MIN, Rule.GROUP_MAX),
     LimitKind.FACTOR: (Rule.FACTOR_MIN, Rule.FACTOR_MAX),

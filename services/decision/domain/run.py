@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from services.decision.domain.outline import NO_TOTALS, Totals
 from services.decision.domain.plan import PlanOutcome
-from services.kernel.errors import NotFound, Rejected
+from services.kernel.errors import NotFound
 from services.kernel.ids import AccountId, HouseholdId, RunId
 
 # Of one outside call that keeps failing: 0.5 s, 1 s, 2 s, ... at most half a minute.
@@ -23,12 +23,6 @@ class RunNotFound(NotFound):
     """No run has this id."""
 
     reason = "RUN_NOT_FOUND"
-
-
-class RunStateForbids(Rejected):
-    """The run is not in a state that allows this."""
-
-    reason = "RUN_STATE"
 
 
 class RunState(StrEnum):

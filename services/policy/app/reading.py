@@ -26,9 +26,6 @@ from services.policy.domain.notices import Notice
 from services.policy.domain.resolve import Applied, Resolver, Sides, first_unknown
 from services.policy.domain.stops import Stop
 
-# Accounts looked up before other calls get their turn.
-LOOKED_UP_AT_ONCE = 50_000
-
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

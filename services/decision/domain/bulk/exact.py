@@ -11,10 +11,6 @@ import numpy as np
 
 from services.decision.domain.compiling import within
 
-# Products are below this, in magnitude: the float quotient is then near enough. Divisors are at most `DIVISOR_MAX`.
-PRODUCT_MAX = 2.0**110
-DIVISOR_MAX = 2 * 10**18
-
 # Makes an integer of 64 bits out of a number, and out of a plain constant, which compiled code takes for a type of its
 # own: what is passed one would be compiled once more.
 whole = cast(Callable[[float], int], np.int64)

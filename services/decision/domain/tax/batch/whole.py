@@ -27,6 +27,15 @@ RATE_SCALE = 10_000
 
 
 @compiled
+def _half_to_even(quotient: int, rest: int, of: int) -> int:
+    """Return `quotient` + `rest` / `of` as a whole number, half to even; `rest` is from 0 to below `of`."""
+    twice = 2 * rest
+    if twice > of or (twice == of and quotient % 2 != 0):
+        return quotient + 1
+    return quotient
+
+
+@compiled
 def share(amount: int, units: int, of: int) -> int:
     """Return `amount` · `units` / `of` half to even: what `units` bear of an amount that belongs to `of` units.
 
@@ -43,10 +52,7 @@ def share(amount: int, units: int, of: int) -> int:
     while rest >= of:
         quotient += 1
         rest -= of
-    twice = 2 * rest
-    if twice > of or (twice == of and quotient % 2 != 0):
-        quotient += 1
-    return quotient
+    return _half_to_even(quotient, rest, of)
 
 
 @compiled
@@ -63,16 +69,10 @@ def value(units: int, price: int) -> int:
     elif rest >= VALUE_STEP:
         quotient += 1
         rest -= VALUE_STEP
-    twice = 2 * rest
-    if twice > VALUE_STEP or (twice == VALUE_STEP and quotient % 2 != 0):
-        quotient += 1
-    return quotient
+    return _half_to_even(quotient, rest, VALUE_STEP)
 
 
 @compiled
 def rounded(amount: int, step: int) -> int:
     """Return `amount` / `step` as a whole number, half to even."""
-    quotient, rest = amount // step, amount % step
-    if 2 * rest > step or (2 * rest == step and quotient % 2 != 0):
-        quotient += 1
-    return quotient
+    return _half_to_even(amount // step, amount % step, step)
