@@ -113,6 +113,35 @@ def test_a_report_of_another_amount_than_was_dealt_is_not_understood():
     assert refused.value.tag == 15
 
 
+# Rates that are none turned over, or whose turn is no price; and an amount beyond all reckoning, as a fee in percent.
+TINY, HUGE = "0." + "0" * 29 + "1", "9" * 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "tag"),
+    [
+        ("F", f"39=2|151=0|14=1|6=1|32=1|31={TINY}|", 31),
+        ("F", f"39=2|151=0|14=1|6=1|32=1|31={HUGE}|", 31),
+        ("G", f"39=2|151=0|14=1|6=1|19=e-0|32=1|31={HUGE}|", 31),
+        ("5", f"39=0|151=1|14=0|6=0|38=1|44={TINY}|", 44),
+        ("D", f"39=0|151=1|14=0|6=0|38=1|44={HUGE}|", 44),
+        ("F", f"39=2|151=0|14=1|6=1|32={HUGE}|31=1.25|12=99|13=2|", 32),
+        ("F", f"39=2|151=0|14=1|6=1|32=1|31=1.25|136=1|137={HUGE}|138=EUR|139=7|", 32),
+    ],
+)
+def test_what_cannot_be_reckoned_is_not_understood_and_stops_nothing(kind, text, tag):
+    with pytest.raises(FieldInvalid) as refused:
+        heard(a_deal(), f"150={kind}|{text}")
+    assert refused.value.tag == tag
+
+
+def test_an_order_at_a_rate_that_cannot_be_turned_over_is_not_understood():
+    text = f"11=c-1|55=EUR/USD|54=1|60=20221228-17:00:00|38=1|40=2|44={TINY}|15=USD|"
+    with pytest.raises(FieldInvalid) as refused:
+        asked(message_of(f"8=FIX.4.4|35=D|{text}"))
+    assert refused.value.tag == 44
+
+
 def test_an_average_of_rates_turned_over_says_no_sum_and_fees_only_in_the_currency_that_is_paid():
     answer = "150=I|39=1|14=100|151=250.35|6=1.25|"
 

@@ -1,5 +1,6 @@
 """What is written of orders at a broker while several transactions are under way, and by which plans."""
 
+import random
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -134,6 +135,34 @@ async def test_a_nul_in_what_a_broker_says_stops_nothing(store, database):
     found = (await orders(database, "c-1"))["c-1"]
     assert (found.knowledge, found.why) == (OrderKnowledge.REFUSED, "a\N{REPLACEMENT CHARACTER}b")
     assert (await store.load(session, NOON)).next_in == 3
+
+
+# Ids at a broker are short, and numbers small; nothing in FIX says how long they may be.
+LONG = random.Random(7).randbytes(20_000).hex()
+
+
+async def test_ids_and_numbers_of_any_length_stop_nothing(store, database):
+    await sent(store, "c-1")
+    session, venue = SessionId("FIX.4.4", "US", "THEM"), Fix44Venue(VENUE, database, store, SystemClock())
+    stands = await store.load(session, NOON)
+    said = [
+        A_FILL.replace("17=e-{}", f"17={LONG}"),
+        A_FILL.format(2).replace("11=c-1", f"11={LONG}"),
+        f"8=FIX.4.4|35=P|70={LONG}|87=0|60=20221228-17:00:00|",
+        f"8=FIX.4.4|35=3|45={'9' * 30}|58=no|",
+        f"8=FIX.4.4|35=j|45={2**63}|372=D|379={LONG}|380=0|58=no|",
+    ]
+    for number, text in enumerate(said, 1):
+        message = message_of(text)
+        entry = Entry(number, message.msg_type, message.raw, NOON)
+        async with store.begin() as unit:
+            await venue.apply(unit, session, [Received(0, entry, message, deliver=True)])
+            came = replace(stands, next_in=number + 1)
+            await unit.advance(session, replace(stands, next_in=number), came, [Journaled(0, Direction.IN, entry)])
+
+    assert (await store.load(session, NOON)).next_in == len(said) + 1
+    async with database.apart() as driver:
+        assert await Record(driver, VENUE).said(0, 10) == []
 
 
 A_FILL = "8=FIX.4.4|35=8|37=o|11=c-1|17=e-{}|150=F|39=1|55=VTI|54=1|32=1|31=100|151=9|14=1|6=100|60=20221228-17:00:00|"

@@ -14,7 +14,8 @@ from services.execution.domain.words import OrderType
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
-from services.execution.venues.fix44.deals import as_paid, fix_currency
+from services.execution.venues.fix44.deals import fix_currency, paid_at
+from services.execution.venues.fix44.ids import check_ids
 from services.execution.venues.fix44.words import (
     ALLOC_ACCOUNT,
     ALLOC_ID,
@@ -105,6 +106,7 @@ def asked(message: Message) -> Asked | None:
     Raises:
         FieldInvalid: A field is missing or cannot be.
     """
+    check_ids(message)
     match message.msg_type:
         case "D":
             return OrdersAsked((_intent(message),))
@@ -165,7 +167,7 @@ def _currency(message: Message) -> str:
 
 
 def _price(message: Message) -> Decimal:
-    return as_paid(InstrumentId(message.require(SYMBOL)), _currency(message), _positive(message, PRICE))
+    return paid_at(message, PRICE, InstrumentId(message.require(SYMBOL)), _currency(message), _positive(message, PRICE))
 
 
 def _instruction(message: Message) -> AllocationInstruction:
@@ -203,7 +205,9 @@ def _instruction(message: Message) -> AllocationInstruction:
 
 def _average_price(message: Message) -> Decimal:
     price = message.decimal(AVG_PX) or ZERO
-    return as_paid(InstrumentId(message.require(SYMBOL)), _currency(message), price) if price else price
+    return (
+        paid_at(message, AVG_PX, InstrumentId(message.require(SYMBOL)), _currency(message), price) if price else price
+    )
 
 
 def _positive(message: Message, tag: int) -> Decimal:

@@ -27,10 +27,13 @@ from services.execution.venues.fix44.words import (
     COMM_TYPE,
     COMMISSION,
     CURRENCY,
+    LAST_PX,
+    LAST_QTY,
     MISC_FEE_AMT,
     MISC_FEE_BASIS,
     MISC_FEE_CURR,
     NO_MISC_FEES,
+    PRICE,
     PRODUCT,
     PRODUCT_CURRENCY,
     SECURITY_TYPE,
@@ -69,11 +72,27 @@ def as_paid(instrument_id: InstrumentId, currency: str, price: Decimal) -> Decim
     return turn_over(price) if turned_over(instrument_id, currency) else price
 
 
+def paid_at(message: Message, tag: int, instrument_id: InstrumentId, currency: str, price: Decimal) -> Decimal:
+    """Return `as_paid` of the price above 0 that a field has.
+
+    Raises:
+        FieldInvalid: It is no rate: turned over, it would be nothing, or beyond all reckoning.
+    """
+    try:
+        paid = as_paid(instrument_id, currency, price)
+    except ArithmeticError:
+        paid = ZERO
+    if paid <= 0:
+        raise FieldInvalid(tag, message.get(tag), "a rate that can be turned over")
+    return paid
+
+
 def as_booked(instrument_id: InstrumentId, currency: str, message: Message, said: OrderSaid) -> OrderSaid:
     """Return what an ExecutionReport <8> says of an order of ours for a pair, in the `currency` that it is paid in.
 
     Raises:
-        FieldInvalid: It is about an amount of another currency than we dealt, or fees are in a third.
+        FieldInvalid: It is about an amount of another currency than we dealt, or fees are in a third, or a rate or an
+            amount cannot be reckoned with.
     """
     dealt = fix_currency(instrument_id, currency)
     if message.text(CURRENCY) not in (None, dealt):
@@ -93,11 +112,11 @@ def as_booked(instrument_id: InstrumentId, currency: str, message: Message, said
 def _report(instrument_id: InstrumentId, currency: str, message: Message, report: Report) -> Report:
     match report:
         case Filled() | FillCorrected():
-            price = as_paid(instrument_id, currency, report.price)
+            price = paid_at(message, LAST_PX, instrument_id, currency, report.price)
             fee = _fee(message, fix_currency(instrument_id, currency), currency, report.quantity, price)
             return replace(report, price=price, fee=fee)
         case Replaced() | Restated() if report.limit_price is not None and report.limit_price > 0:
-            return replace(report, limit_price=as_paid(instrument_id, currency, report.limit_price))
+            return replace(report, limit_price=paid_at(message, PRICE, instrument_id, currency, report.limit_price))
         case _:
             return report
 
@@ -119,4 +138,10 @@ def _fee(message: Message, dealt: str, paid: str, quantity: Decimal, price: Deci
                 raise FieldInvalid(currency_tag, line.get(currency_tag), "a currency of the pair")
             fee *= price
         total += fee
-    return total.quantize(CENT, rounding=ROUND_HALF_EVEN)
+    try:
+        fee = total.quantize(CENT, rounding=ROUND_HALF_EVEN)
+    except ArithmeticError as beyond:
+        raise FieldInvalid(LAST_QTY, message.get(LAST_QTY), "an amount whose fees can be reckoned") from beyond
+    if fee < 0:
+        raise FieldInvalid(COMMISSION, message.get(COMMISSION), "at least 0, with all other fees")
+    return fee

@@ -33,6 +33,7 @@ from services.execution.domain.order import (
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
+from services.execution.venues.fix44.ids import check_ids
 from services.execution.venues.fix44.said import (
     AllocationSaid,
     ChangeSaid,
@@ -119,6 +120,7 @@ def hear(message: Message) -> Said | None:
     Raises:
         FieldInvalid: A field that the meaning depends on is missing or cannot be.
     """
+    check_ids(message)
     match message.msg_type:
         case "8":
             return _order(message)

@@ -143,7 +143,9 @@ def _heard(message: Message, applied: Applied) -> Said | None:
 
 def _not_understood(message: Message, wrong: FieldInvalid, applied: Applied) -> None:
     log.warning("a broker's message cannot be understood", msg_type=message.msg_type, why=str(wrong))
-    applied.replies.append(cannot_be(message, str(wrong)))
+    # A refusal that is refused would be refused in turn.
+    if message.msg_type not in REFUSALS:
+        applied.replies.append(cannot_be(message, str(wrong)))
 
 
 def cannot_be(message: Message, why: str) -> Outgoing:

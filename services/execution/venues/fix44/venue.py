@@ -37,6 +37,7 @@ from services.execution.domain.words import OrderType, TimeInForce
 from services.execution.fix.postgres_unit import PostgresUnit
 from services.execution.fix.protocol.actions import GapFilled, LoggedOn, Received
 from services.execution.fix.protocol.codec import decode
+from services.execution.fix.protocol.counting import NUMBER_MAX
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import Outgoing
 from services.execution.fix.protocol.state import NotLoggedOn
@@ -323,6 +324,9 @@ class Fix44Venue:
             if each.message.msg_type not in REFUSALS:
                 continue
             number = each.message.integer(REF_SEQ_NUM) or 0
+            # Beyond what any message was sent under there is none.
+            if not 0 < number <= NUMBER_MAX:
+                continue
             for entry in await self.store.journal(session, each.generation, Direction.OUT, number, number, 1):
                 found[number] = reference_of(entry, decode(entry.data, fix_4_4().data_tags))
         return found
