@@ -10,10 +10,8 @@ import asyncio
 import os
 import pickle
 import resource
-import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -39,18 +37,14 @@ from services.decision.domain.tax.year_ends import filed
 from services.decision.store.book import PostgresLedger
 from services.decision.store.taxes import TaxSessions
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
-from services.runtime.bootstrap import Passwords, bootstrap, owner_role, role, service_url
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
-from services.runtime.migrations import run_migrations
-from services.runtime.settings import ServiceSettings
+from tests.bench.decision_database import decision_database
 from tests.bench.results import Result
-from tools.local.postgres import Postgres
 
 ACCOUNTS = int(os.environ.get("EVENKEEL_BENCH_YEAR_END_ACCOUNTS", "10000"))
 LOTS, ASSETS, TOGETHER, CHUNK = 100, 20, 2, 1_000
 YEAR, AS_OF = 2025, datetime(2025, 12, 31, 22, tzinfo=UTC)
-PASSWORDS = Passwords(service="s", owner="o", keeper="k")
 NAMES = [InstrumentId(f"ETF-{number:02}") for number in range(ASSETS)]
 SNAPSHOT = SnapshotId("snapshot-bench")
 KIB_PER_MIB = 1024
@@ -77,7 +71,8 @@ def year_end_book() -> Sequence[Result]:
 
 
 async def _measured() -> Sequence[Result]:
-    async with _book() as database:
+    async with decision_database() as database:
+        await _fill(database)
         # Nothing is sold in this book, so that policy is never asked.
         policy: Any = None
         app = YearEndApp(SystemClock(), SystemClock(), TaxSessions(database).read, policy, _Here())
@@ -132,32 +127,6 @@ async def _server_time(database: Database) -> float:
 
 def _memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
-
-
-@asynccontextmanager
-async def _book() -> AsyncIterator[Database]:
-    """Fill the book of a server of its own."""
-    with tempfile.TemporaryDirectory(prefix="evenkeel-bench-") as name:
-        # As root, the server runs as another user and must reach its data.
-        Path(name).chmod(0o755)
-        server = Postgres(Path(name) / "pg")
-        server.start()
-        try:
-            await bootstrap(server.url, {"decision": PASSWORDS})
-            settings = ServiceSettings.from_environment(
-                database_url=service_url(server.url, role("decision"), PASSWORDS.service),
-                database_owner_url=service_url(server.url, owner_role("decision"), PASSWORDS.owner),
-                database_schema="decision",
-                jwks_url="file:/nonexistent",
-                token_issuer="https://issuer.test",
-            )
-            await run_migrations(settings, "services.decision")
-            database = Database(settings)
-            await _fill(database)
-            yield database
-            await database.close()
-        finally:
-            server.stop()
 
 
 async def _fill(database: Database) -> None:

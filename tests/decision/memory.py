@@ -59,6 +59,10 @@ class MemoryLedger:
                 found.setdefault(each.household_id, []).append(each.account_id)
         return found
 
+    async def households(self, account_ids):
+        found = await self.accounts(account_ids, trades_since=date.max)
+        return {each.account_id: each.household_id for each in found}
+
     async def account_ids_missing(self, account_ids):
         return sorted(set(account_ids) - self.state.accounts.keys())
 

@@ -92,6 +92,10 @@ class Books(Protocol):
         """Return the accounts of each household, ascending."""
         ...
 
+    async def households(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, HouseholdId | None]:
+        """Return the household of each account that exists; None where it has none."""
+        ...
+
     async def account_ids_missing(self, account_ids: Collection[AccountId]) -> Sequence[AccountId]:
         """Return those ids that no account has, ascending."""
         ...

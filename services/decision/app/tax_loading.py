@@ -12,28 +12,13 @@ from services.decision.domain.book import AccountBook
 from services.decision.domain.book.account import exchange_day
 from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import Side
-from services.decision.domain.tax.assessment.history import (
-    Disposal,
-    Gift,
-    History,
-    Owner,
-    Transfer,
-)
-from services.decision.domain.tax.assessment.rows import Redemption
+from services.decision.domain.tax.assessment.history import History, Owner
 from services.decision.domain.tax.currencies import DayRates, TaxCurrency, tax_currency
-from services.decision.domain.tax.events import TaxEvent
+from services.decision.domain.tax.events import LEAVING, TaxEvent
 from services.decision.domain.tax.laws import Law
-from services.decision.domain.tax.ledger import (
-    BookedTrade,
-    LedgerAccount,
-    known_until,
-    ledger_history,
-)
+from services.decision.domain.tax.ledger import LedgerAccount, known_until, ledger_history
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId
-
-# More accounts than a household has.
-HOUSEHOLD_MAX = 1_000
 
 
 def recordable_until(clock: Clock, market_clock: Clock) -> date:
@@ -46,7 +31,7 @@ class Loaded:
     """What a ledger is derived from.
 
     Attributes:
-        accounts: With what is on record about them.
+        accounts: With what is on record about them, by id; one or more.
         events: Those that count, of the accounts and of every asset.
         identical: By instrument, the set of identical instruments that it is in.
         kinds: What instruments are to the law.
@@ -60,9 +45,20 @@ class Loaded:
     fund_years: tuple[FundYear, ...]
 
     @property
+    def account_ids(self) -> Sequence[AccountId]:
+        """The accounts, ascending."""
+        return [each.account.account_id for each in self.accounts]
+
+    @property
+    def currency(self) -> str:
+        """In which the first of them is kept."""
+        return self.accounts[0].account.currency
+
+    @property
     def sale_days(self) -> set[date]:
-        """The days on which something left one of the accounts."""
-        return sale_days(self.events, {each.account.account_id: each.trades for each in self.accounts})
+        """The days on which something left one of the accounts: a loss is judged by the sets of its day."""
+        sold = {each.trade_date for row in self.accounts for each in row.trades if each.side is Side.SELL}
+        return sold | {each.row.day for each in self.events if isinstance(each.row, LEAVING)}
 
     def exchange(self, law: Law, rates: DayRates | None) -> TaxCurrency | None:
         """Return what turns amounts of the accounts into the law's currency, as `tax_currency` does.
@@ -157,21 +153,19 @@ async def loaded_each(
     return found
 
 
-def sale_days(events: Iterable[TaxEvent], trades: Mapping[AccountId, Sequence[BookedTrade]]) -> set[date]:
-    """Return the days on which something left an account: a loss is judged by the sets of its day."""
-    left = {each.row.day for each in events if isinstance(each.row, Disposal | Gift | Redemption | Transfer)}
-    return left | {each.trade_date for booked in trades.values() for each in booked if each.side is Side.SELL}
+async def families(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountId]]:
+    """Return the accounts that exist in groups, by their first, each with all accounts of its household, ascending.
 
-
-async def with_households(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountBook]]:
-    """Return the accounts in groups, each with all accounts of its household; one without is a group of its own."""
-    groups: dict[str, Sequence[AccountBook]] = {}
-    for account in await books.holdings(account_ids):
-        household = account.household_id
-        name = f"household {household}" if household is not None else f"account {account.account_id}"
-        if name not in groups:
-            alone = household is None
-            groups[name] = [account] if alone else await books.listed(household, None, HOUSEHOLD_MAX)
+    One without a household is a group of its own.
+    """
+    households = await books.households(account_ids)
+    members = await books.members({each for each in households.values() if each is not None})
+    groups: dict[str, Sequence[AccountId]] = {}
+    for account_id, household_id in sorted(households.items()):
+        if household_id is None:
+            groups[f"account {account_id}"] = [account_id]
+        else:
+            groups.setdefault(f"household {household_id}", members[household_id])
     return list(groups.values())
 
 

@@ -1,6 +1,7 @@
 """What the use cases of tax need of the outside, and what they answer with."""
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -98,6 +99,13 @@ class TaxRecords(Protocol):
 
     async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
         """Return everything booked to the accounts, by position."""
+        ...
+
+    async def sale_days(self, account_ids: Collection[AccountId]) -> Mapping[AccountId | None, AbstractSet[date]]:
+        """Return the days on which something left each of the accounts; under None those of redemptions, of any asset.
+
+        Only days: of many accounts, what left is much more. Absent where nothing did.
+        """
         ...
 
     async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:

@@ -140,9 +140,11 @@ class TaxApp:
             touched = {*named(events), *named(ended), *complete}
             if instruments := concerned((*fresh, *ended), await session.records.counting(())):
                 await session.records.outdate_holders(instruments)
-            unsettled = await standing.stand(session, touched, named_sets, self.today())
+            stood = await standing.stand(session, touched, named_sets, self.today())
+            # They changed while policy was asked: they stand before they are planned next.
+            await session.records.outdate(stood.left)
             await session.emit(_told(fresh, complete, ended))
-        return Recorded(len(fresh), len(events) - len(fresh), gone, unsettled)
+        return Recorded(len(fresh), len(events) - len(fresh), gone, stood.unsettled)
 
     async def _check(
         self, session: TaxWriting, events: Sequence[TaxEvent], complete: Mapping[AccountId, date], today: date

@@ -164,6 +164,15 @@ class PostgresBooks:
             found.setdefault(HouseholdId(household_id), []).append(AccountId(account_id))
         return found
 
+    async def households(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, HouseholdId | None]:
+        """Return the household of each account that exists; None where it has none."""
+        table = tables.account
+        query = select(table.c.account_id, table.c.household_id).where(_among(table.c.account_id, account_ids))
+        return {
+            AccountId(account_id): None if household_id is None else HouseholdId(household_id)
+            for account_id, household_id in await self._connection.execute(query)
+        }
+
     async def account_ids_missing(self, account_ids: Collection[AccountId]) -> Sequence[AccountId]:
         """Return those ids that no account has, ascending."""
         table = tables.account

@@ -1,10 +1,11 @@
 """What happened to accounts' lots, in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,7 +32,7 @@ from services.decision.domain.plan import LIVE_STATES
 from services.decision.domain.plan_parts import planned_purchases
 from services.decision.domain.problem import ZERO, LotId, Side
 from services.decision.domain.tax.due import OUT_OF_DATE, Tried
-from services.decision.domain.tax.events import RecordedEvent, TaxEvent, event_from_content
+from services.decision.domain.tax.events import LEAVING, RecordedEvent, TaxEvent, event_from_content, kind_of
 from services.decision.domain.tax.ledger import BookedTrade, PendingPurchase, Standing
 from services.decision.store.book import PostgresBooks, PostgresLedger
 from services.decision.store.prices import PostgresPrices
@@ -43,6 +44,8 @@ from services.decision.tables.taxes import tax_event, tax_history
 from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId
 from services.runtime.database import Database
+
+_LEAVING = [kind_of(each) for each in get_args(LEAVING)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,11 @@ class PostgresTaxRecords:
 
     async def stand(self, standings: Sequence[Standing]) -> None:
         """Let accounts stand where the ledger says."""
-        for each in standings:
-            values: dict[str, Any] = {
+        if not standings:
+            return
+        rows = [
+            {
+                "of_account": each.account_id,
                 "carried_year": each.tax_year,
                 "carried_short": each.carried_short,
                 "carried_long": each.carried_long,
@@ -177,7 +183,11 @@ class PostgresTaxRecords:
                 "exempt_dates": [],
                 "exempt_gains": [],
             }
-            await self.connection.execute(update(account).where(account.c.account_id == each.account_id).values(values))
+            for each in standings
+        ]
+        values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "of_account"}
+        change = update(account).where(account.c.account_id == bindparam("of_account")).values(values)
+        await self.connection.execute(change, rows)
 
     async def trades(self, account_ids: Collection[AccountId]) -> Mapping[AccountId, Sequence[BookedTrade]]:
         """Return everything booked to the accounts, by position."""
@@ -218,6 +228,26 @@ class PostgresTaxRecords:
             )
             found.setdefault(account_id, []).append(trade)
         return found
+
+    async def sale_days(self, account_ids: Collection[AccountId]) -> Mapping[AccountId | None, AbstractSet[date]]:
+        """Return the days on which something left each of the accounts; under None those of redemptions, of any asset.
+
+        Only days: of many accounts, what left is much more. Absent where nothing did.
+        """
+        recorded = select(tax_event.c.account_id, tax_event.c.day).where(
+            or_(_among(tax_event.c.account_id, account_ids), tax_event.c.account_id.is_(None)),
+            tax_event.c.kind.in_(_LEAVING),
+            tax_event.c.withdraw_time.is_(None),
+        )
+        booked = select(booking.c.account_id, booking.c.trade_date).where(
+            _among(booking.c.account_id, account_ids),
+            booking.c.side == Side.SELL.value,
+            booking.c.quantity > 0,
+            ~_replaced(),
+        )
+        left = union(recorded, booked).subquery()
+        query = select(left.c.account_id, func.array_agg(left.c.day).label("days")).group_by(left.c.account_id)
+        return {row.account_id: frozenset(row.days) for row in await self.connection.execute(query)}
 
     async def pending(self, account_ids: Collection[AccountId]) -> Sequence[PendingPurchase]:
         """Return what live plans of the accounts buy and nobody booked yet, by account and instrument."""

@@ -32,6 +32,8 @@ from services.kernel.money import Money
 Row: TypeAlias = (
     Acquisition | Disposal | Transfer | CostChange | Dividend | Split | Reorganization | Redemption | Gift | Receipt
 )
+# By these, units leave an account.
+LEAVING = Disposal | Gift | Redemption | Transfer
 
 
 class TaxEventDiffers(Duplicate):
@@ -103,7 +105,7 @@ class TaxEvent:
     @property
     def kind(self) -> str:
         """What happened, in one word."""
-        return type(self.row).__name__.upper()
+        return kind_of(type(self.row))
 
     def content(self) -> bytes:
         """Return the event as canonical JSON; equal events have equal bytes."""
@@ -112,6 +114,11 @@ class TaxEvent:
         if self.paid:
             said["paid"] = [[each.currency, each.money, each.new_value] for each in self.paid]
         return canonical_json(said)
+
+
+def kind_of(row: type[Row]) -> str:
+    """Return the kind of events of such a row."""
+    return row.__name__.upper()
 
 
 @dataclass(frozen=True, slots=True)
