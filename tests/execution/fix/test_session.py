@@ -157,6 +157,19 @@ def test_what_was_under_way_before_a_reset_is_not_mistaken_for_what_comes_after(
     assert [type(each) for each in session.receive(theirs("0", 2), NOW)] == [Received]
 
 
+@pytest.mark.parametrize("kind", ["0", "3", "5"])
+def test_a_reset_that_is_not_answered_ends_the_connection(kind):
+    session = a_session(logged_on=True)
+    session.reset(NOW)
+    later = NOW + SERVER.logon_patience
+    # Whatever else they say meanwhile is from before: it answers nothing.
+    session.receive(theirs(kind, 2, "45=1" if kind == "3" else ""), later - timedelta(seconds=1))
+
+    assert session.due() == later
+    assert closes(session.tick(later - timedelta(microseconds=1))) == []
+    assert closes(session.tick(later)) == ["no Logon answered our reset"]
+
+
 @pytest.mark.parametrize(
     ("rest", "tag"),
     [("7=0|16=0", 7), ("7=9|16=0", 7), ("7=2|16=1", 16), (f"7={10**25}|16=0", 7), ("7=2|16=-1", None)],
@@ -178,6 +191,29 @@ def test_resend_requests_are_bounded_by_what_was_sent(rest, last):
     (resend,) = [each for each in session.receive(theirs("2", 2, rest), NOW) if isinstance(each, Resend)]
 
     assert resend.last == last
+
+
+def test_a_possible_duplicate_without_its_first_time_is_rejected_when_it_came_early_too():
+    session = a_session(logged_on=True)
+    session.receive(theirs("B", 3, "43=Y|148=early|33=1|58=a"), NOW)
+    actions = session.receive(theirs("B", 2, "148=late|33=1|58=a"), NOW)
+
+    (refusal,) = texts(actions)
+    assert "|35=3|" in refusal
+    assert "|45=3|" in refusal
+    assert "|371=122|" in refusal
+    assert "|373=1|" in refusal
+    assert [(each.entry.number, each.deliver) for each in actions if isinstance(each, Received)] == [
+        (2, True),
+        (3, False),
+    ]
+
+
+def test_a_logon_under_a_number_that_cannot_be_is_refused():
+    session = a_session()
+    actions = session.receive(theirs("A", NUMBER_MAX + 1, LOGON), NOW)
+
+    assert closes(actions) == [f"Logon refused: MsgSeqNum must be at most {NUMBER_MAX}, was {NUMBER_MAX + 1}"]
 
 
 @pytest.mark.parametrize("new", ["0", "3", str(NUMBER_MAX + 1), "9" * 29])

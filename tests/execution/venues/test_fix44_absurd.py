@@ -7,10 +7,12 @@ again, and nothing behind it would ever be read.
 import json
 import random
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 
 from services.execution.app.report_text import report_json, report_of
+from services.execution.domain.order import OrderState, VenueOrder, after
 from services.execution.fix.protocol.codec import decode, encode
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid
@@ -21,6 +23,7 @@ from services.execution.venues.fix44.hearing import HEARD, hear, named
 from services.execution.venues.fix44.record import view_of
 from services.execution.venues.fix44.said import OrderSaid
 from services.execution.venues.fix44.sessions import ASKED
+from services.kernel.money import in_cents
 
 DICTIONARY = fix_4_4()
 DIGITS = "9" * 30
@@ -76,6 +79,9 @@ def booked(message, said):
         ours = said if instrument == "VTI" else as_booked(instrument, currency, message, said)
         if ours.report is not None:
             report = named(ours.report, "c-1")
+            order = VenueOrder(Decimal(10), ours=OrderState.PENDING_NEW)
+            for fill in after(order, report).fills.values():
+                assert in_cents(fill.quantity * fill.price + fill.fee) >= 0
             kind, content = report_json(report)
             assert report_of(kind, json.loads(content)) == report
         if ours.standing is not None:

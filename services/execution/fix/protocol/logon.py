@@ -12,7 +12,7 @@ from services.execution.fix.protocol.actions import (
     LoggedOut,
 )
 from services.execution.fix.protocol.config import Role
-from services.execution.fix.protocol.counting import Counting
+from services.execution.fix.protocol.counting import NUMBER_MAX, Counting
 from services.execution.fix.protocol.dictionary import RejectReason
 from services.execution.fix.protocol.message import Message
 from services.execution.fix.protocol.state import State
@@ -70,6 +70,8 @@ class LoggingOn(Counting, ABC):
             return "the session is closed at this time"
         if (why := config.admit(message)) is not None:
             return why
+        if number > NUMBER_MAX:
+            return f"MsgSeqNum must be at most {NUMBER_MAX}, was {number}"
         if resets and number != 1:
             return f"MsgSeqNum must be 1 with ResetSeqNumFlag, was {number}"
         if resets and not self._resetting and not (config.accept_reset and config.role is Role.ACCEPTOR):

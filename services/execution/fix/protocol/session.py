@@ -40,6 +40,7 @@ from services.execution.fix.protocol.validation import Problem, validate
 # "HeartBtInt plus some reasonable transmission time": the share of QuickFIX, so that both sides wait alike.
 TRANSMISSION = 1.2
 TEST_REQUEST_ID = "TEST"
+_NO_ORIGINAL_TIME = Problem(RejectReason.REQUIRED_TAG_MISSING, str(ORIG_SENDING_TIME))
 
 
 class Session(LoggingOn):
@@ -156,6 +157,9 @@ class Session(LoggingOn):
             else:
                 timers.append((self._last_in + self._heartbeat * TRANSMISSION, self._test))
             timers.append((self._last_out + self._heartbeat, lambda now: self._say("0", [], now)))
+        if self._resetting:
+            # Until their answer nothing else of theirs counts.
+            timers.append((self._since + config.logon_patience, lambda _: self._close("no Logon answered our reset")))
         if self._gap is not None:
             timers.append((self._gap.since + config.resend_patience, self._ask_again))
         if self._period is not None and config.schedule is not ALWAYS:
@@ -202,7 +206,7 @@ class Session(LoggingOn):
             return
         if number <= self._next_in and lacks_original_time(message):
             # 2g.
-            self._refuse(message, number, Problem(RejectReason.REQUIRED_TAG_MISSING, str(ORIG_SENDING_TIME)), now)
+            self._refuse(message, number, _NO_ORIGINAL_TIME, now)
         elif msg_type == "5":
             self._good_bye(message, number, now)
         elif msg_type == "A":
@@ -227,6 +231,9 @@ class Session(LoggingOn):
     def _process(self, message: Message, number: int, now: datetime) -> None:
         """Process a message under the number that is expected."""
         problem = validate(message, self._dictionary, allow_user_defined=self.config.user_defined)
+        if problem is None and lacks_original_time(message):
+            # 2g, of one that came early.
+            problem = _NO_ORIGINAL_TIME
         if problem is not None:
             self._refuse(message, number, problem, now)
             return

@@ -14,8 +14,8 @@ from services.execution.domain.words import OrderType
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
+from services.execution.venues.fix44.bounds import FEE_MAX, PRICE_MAX, QUANTITY_MAX, below, check_ids
 from services.execution.venues.fix44.deals import fix_currency, paid_at
-from services.execution.venues.fix44.ids import check_ids
 from services.execution.venues.fix44.words import (
     ALLOC_ACCOUNT,
     ALLOC_ID,
@@ -119,7 +119,7 @@ def asked(message: Message) -> Asked | None:
             return ChangeAsked(
                 message.require(CL_ORD_ID),
                 message.require(ORIG_CL_ORD_ID),
-                _positive(message, ORDER_QTY),
+                _positive(message, ORDER_QTY, QUANTITY_MAX),
                 None if message.get(PRICE) is None else _price(message),
             )
         case "H":
@@ -138,7 +138,7 @@ def asked(message: Message) -> Asked | None:
 
 
 def _intent(message: Message) -> Intent:
-    quantity = _positive(message, ORDER_QTY)
+    quantity = _positive(message, ORDER_QTY, QUANTITY_MAX)
     order_type = _word(message, ORD_TYPE, _ORDER_TYPES)
     limit = _price(message) if order_type is OrderType.LIMIT else None
     return Intent(
@@ -167,7 +167,9 @@ def _currency(message: Message) -> str:
 
 
 def _price(message: Message) -> Decimal:
-    return paid_at(message, PRICE, InstrumentId(message.require(SYMBOL)), _currency(message), _positive(message, PRICE))
+    return paid_at(
+        message, PRICE, InstrumentId(message.require(SYMBOL)), _currency(message), _positive(message, PRICE, PRICE_MAX)
+    )
 
 
 def _instruction(message: Message) -> AllocationInstruction:
@@ -176,13 +178,15 @@ def _instruction(message: Message) -> AllocationInstruction:
         raise FieldInvalid(NO_ORDERS, None, "present, with the order that is allocated")
     shares = tuple(
         AllocationShare(
-            AccountId(line.require(ALLOC_ACCOUNT)), _positive(line, ALLOC_QTY), line.decimal(COMMISSION) or ZERO
+            AccountId(line.require(ALLOC_ACCOUNT)),
+            _positive(line, ALLOC_QTY, QUANTITY_MAX),
+            below(line, COMMISSION, FEE_MAX) or ZERO,
         )
         for line in entries(message, fix_4_4(), NO_ALLOCS)
     )
     trade_date = message.require(TRADE_DATE)
     taken_back = message.require(ALLOC_TRANS_TYPE) == "2"
-    quantity = ZERO if taken_back else _positive(message, QUANTITY)
+    quantity = ZERO if taken_back else _positive(message, QUANTITY, QUANTITY_MAX)
     try:
         return AllocationInstruction(
             allocation_id=message.require(ALLOC_ID),
@@ -204,14 +208,14 @@ def _instruction(message: Message) -> AllocationInstruction:
 
 
 def _average_price(message: Message) -> Decimal:
-    price = message.decimal(AVG_PX) or ZERO
+    price = below(message, AVG_PX, PRICE_MAX) or ZERO
     return (
         paid_at(message, AVG_PX, InstrumentId(message.require(SYMBOL)), _currency(message), price) if price else price
     )
 
 
-def _positive(message: Message, tag: int) -> Decimal:
-    value = message.decimal(tag)
+def _positive(message: Message, tag: int, bound: Decimal) -> Decimal:
+    value = below(message, tag, bound)
     if value is None or value <= 0:
         raise FieldInvalid(tag, message.get(tag), "above 0")
     return value

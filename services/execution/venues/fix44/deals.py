@@ -20,6 +20,7 @@ from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
 from services.execution.fix.protocol.values import Pair
+from services.execution.venues.fix44.bounds import FEE_MAX, PRICE_MAX
 from services.execution.venues.fix44.hearing import charged
 from services.execution.venues.fix44.said import OrderSaid
 from services.execution.venues.fix44.words import (
@@ -28,7 +29,6 @@ from services.execution.venues.fix44.words import (
     COMMISSION,
     CURRENCY,
     LAST_PX,
-    LAST_QTY,
     MISC_FEE_AMT,
     MISC_FEE_BASIS,
     MISC_FEE_CURR,
@@ -82,7 +82,7 @@ def paid_at(message: Message, tag: int, instrument_id: InstrumentId, currency: s
         paid = as_paid(instrument_id, currency, price)
     except ArithmeticError:
         paid = ZERO
-    if paid <= 0:
+    if not 0 < paid < PRICE_MAX:
         raise FieldInvalid(tag, message.get(tag), "a rate that can be turned over")
     return paid
 
@@ -138,10 +138,8 @@ def _fee(message: Message, dealt: str, paid: str, quantity: Decimal, price: Deci
                 raise FieldInvalid(currency_tag, line.get(currency_tag), "a currency of the pair")
             fee *= price
         total += fee
-    try:
-        fee = total.quantize(CENT, rounding=ROUND_HALF_EVEN)
-    except ArithmeticError as beyond:
-        raise FieldInvalid(LAST_QTY, message.get(LAST_QTY), "an amount whose fees can be reckoned") from beyond
-    if fee < 0:
-        raise FieldInvalid(COMMISSION, message.get(COMMISSION), "at least 0, with all other fees")
-    return fee
+    if not 0 <= total < FEE_MAX:
+        raise FieldInvalid(
+            COMMISSION, message.get(COMMISSION), f"at least 0 and below {FEE_MAX:f}, with all other fees"
+        )
+    return total.quantize(CENT, rounding=ROUND_HALF_EVEN)

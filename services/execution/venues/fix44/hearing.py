@@ -33,7 +33,7 @@ from services.execution.domain.order import (
 from services.execution.fix.protocol.dictionary import fix_4_4
 from services.execution.fix.protocol.message import FieldInvalid, Message
 from services.execution.fix.protocol.validation import entries
-from services.execution.venues.fix44.ids import check_ids
+from services.execution.venues.fix44.bounds import FEE_MAX, PRICE_MAX, QUANTITY_MAX, below, check_ids
 from services.execution.venues.fix44.said import (
     AllocationSaid,
     ChangeSaid,
@@ -95,7 +95,6 @@ from services.execution.venues.fix44.words import (
 )
 
 ZERO = Decimal(0)
-
 _STATES = {code: state for state, code in ORD_STATUSES.items()}
 _PAUSES = {
     "3": OrderState.DONE_FOR_DAY,
@@ -205,10 +204,10 @@ def _report(message: Message, kind: str) -> Report | None:
             return None if duplicate else Refused(exec_id, why or f"OrdRejReason {message.text(ORD_REJ_REASON)}")
         case "F" | "1" | "2":
             # 1 and 2 were the trades of FIX 4.2; some brokers still send them.
-            quantity, price = _needed(message, LAST_QTY), _needed(message, LAST_PX)
+            quantity, price = _needed(message, LAST_QTY, QUANTITY_MAX), _needed(message, LAST_PX, PRICE_MAX)
             return _checked(message, LAST_QTY, Filled, exec_id, quantity, price, _fee(message, quantity * price))
         case "G":
-            quantity, price = _needed(message, LAST_QTY), _needed(message, LAST_PX)
+            quantity, price = _needed(message, LAST_QTY, QUANTITY_MAX), _needed(message, LAST_PX, PRICE_MAX)
             corrects, fee = message.require(EXEC_REF_ID), _fee(message, quantity * price)
             return _checked(message, LAST_QTY, FillCorrected, exec_id, corrects, quantity, price, fee)
         case "H":
@@ -220,11 +219,14 @@ def _report(message: Message, kind: str) -> Report | None:
         case "E":
             return ReplacePending(exec_id, message.require(CL_ORD_ID))
         case "5":
-            return Replaced(exec_id, message.require(CL_ORD_ID), _needed(message, ORDER_QTY), message.decimal(PRICE))
+            name, quantity = message.require(CL_ORD_ID), _needed(message, ORDER_QTY, QUANTITY_MAX)
+            return Replaced(exec_id, name, _positive(message, quantity), below(message, PRICE, PRICE_MAX))
         case "3" | "7" | "9" | "B":
             return Paused(exec_id, _PAUSES[kind])
         case "D":
-            return Restated(exec_id, message.decimal(ORDER_QTY), message.decimal(PRICE))
+            stated = below(message, ORDER_QTY, QUANTITY_MAX)
+            quantity_now = None if stated is None else _positive(message, stated)
+            return Restated(exec_id, quantity_now, below(message, PRICE, PRICE_MAX))
         case "C":
             return Expired(exec_id)
         case "I":
@@ -244,15 +246,16 @@ def _standing(message: Message) -> Standing:
     code = message.require(ORD_STATUS)
     if code not in _STATES:
         raise FieldInvalid(ORD_STATUS, code.encode(), "a state that we know")
-    filled, leaves = message.decimal(CUM_QTY) or ZERO, message.decimal(LEAVES_QTY) or ZERO
-    quantity = message.decimal(ORDER_QTY)
+    filled = below(message, CUM_QTY, QUANTITY_MAX) or ZERO
+    leaves = below(message, LEAVES_QTY, QUANTITY_MAX) or ZERO
+    quantity = below(message, ORDER_QTY, QUANTITY_MAX)
     has_fees = message.get(COMMISSION) is not None or message.get(NO_MISC_FEES) is not None
     return Standing(
         state=_STATES[code],
         quantity=filled + leaves if quantity is None else quantity,
         filled_quantity=filled,
         leaves_quantity=leaves,
-        average_price=message.decimal(AVG_PX) or ZERO,
+        average_price=below(message, AVG_PX, PRICE_MAX) or ZERO,
         # Beside a trade, the fees are that trade's.
         fees=_fee(message, ZERO) if has_fees and message.text(EXEC_TYPE) == "I" else None,
     )
@@ -260,10 +263,12 @@ def _standing(message: Message) -> Standing:
 
 def _fee(message: Message, amount: Decimal) -> Decimal:
     """Return what a trade of `amount` cost: commission and all other fees."""
-    quantity = message.decimal(LAST_QTY) or ZERO
+    quantity = below(message, LAST_QTY, QUANTITY_MAX) or ZERO
     fee = charged(message.text(COMM_TYPE), message.decimal(COMMISSION) or ZERO, quantity, amount)
     for line in entries(message, fix_4_4(), NO_MISC_FEES) if message.get(NO_MISC_FEES) is not None else ():
         fee += charged(line.text(MISC_FEE_BASIS), line.decimal(MISC_FEE_AMT) or ZERO, quantity, amount)
+    if fee >= FEE_MAX:
+        raise FieldInvalid(COMMISSION, message.get(COMMISSION), f"below {FEE_MAX:f}, with all other fees")
     return fee
 
 
@@ -327,11 +332,17 @@ def _refused(message: Message) -> RequestRefused:
     )
 
 
-def _needed(message: Message, tag: int) -> Decimal:
-    value = message.decimal(tag)
+def _needed(message: Message, tag: int, bound: Decimal) -> Decimal:
+    value = below(message, tag, bound)
     if value is None:
         raise FieldInvalid(tag, None, "present")
     return value
+
+
+def _positive(message: Message, quantity: Decimal) -> Decimal:
+    if quantity <= 0:
+        raise FieldInvalid(ORDER_QTY, message.get(ORDER_QTY), "above 0")
+    return quantity
 
 
 def _time(message: Message) -> datetime:

@@ -1,8 +1,9 @@
-"""How long may the names of orders, reports and allocations be? FIX does not say; what finds them again has a bound.
+"""How long may names be, and how large amounts? FIX does not say; what finds and reckons with them has bounds.
 
-PostgreSQL's index takes rows of 2,704 bytes, and a report is found by the names of its order and of itself.
+They are far beyond what anybody trades: a counterparty that says more is not believed.
 """
 
+from decimal import Decimal
 from typing import Final
 
 from services.execution.fix.protocol.message import FieldInvalid, Message
@@ -21,8 +22,12 @@ from services.execution.venues.fix44.words import (
     SYMBOL,
 )
 
-# Far more than any counterparty uses.
+# PostgreSQL's index takes rows of 2,704 bytes, and a report is found by the names of its order and of itself.
 ID_BYTES_MAX: Final = 1_000
+# What amounts stay below: so what is paid, and sums of it, are exact to the cent in Decimal's 28 digits.
+QUANTITY_MAX: Final = Decimal("1e14")
+PRICE_MAX: Final = Decimal("1e11")
+FEE_MAX: Final = Decimal("1e14")
 _IDS = frozenset(
     {
         ALLOC_ACCOUNT,
@@ -52,3 +57,15 @@ def check_ids(message: Message) -> None:
     for tag, value in zip(message.tags, message.values, strict=True):
         if len(value) > ID_BYTES_MAX and tag in _IDS:
             raise FieldInvalid(tag, value, f"at most {ID_BYTES_MAX} bytes long")
+
+
+def below(message: Message, tag: int, bound: Decimal) -> Decimal | None:
+    """Return a field as a decimal, by its size less than `bound`; None without it.
+
+    Raises:
+        FieldInvalid: It is none, or larger.
+    """
+    value = message.decimal(tag)
+    if value is not None and not -bound < value < bound:
+        raise FieldInvalid(tag, message.get(tag), f"below {bound:f}")
+    return value
