@@ -164,8 +164,8 @@ demo: $(COMPILED) ## Rebalance 1,000 accounts on real prices through all four se
 	@$(PYTHON) -m tools.demo $(if $(VENUE),--venue $(VENUE)) $(ARGS)
 
 .PHONY: up
-up: $(COMPILED) ## Start the four services for your own calls; Ctrl-C stops them
-	@$(PYTHON) -m tools.demo.up $(ARGS)
+up: $(COMPILED) ## Start the four services for your own calls, VENUE=fix with a broker over FIX; Ctrl-C stops them
+	@$(PYTHON) -m tools.demo.up $(if $(VENUE),--venue $(VENUE)) $(ARGS)
 
 .PHONY: run
 run: $(COMPILED) ## Run one service with the settings in the environment: make run SERVICE=policy

@@ -87,16 +87,16 @@ async def run(directory: Path, accounts: int, seed: int, console: Console, *, ov
         Console(file=file, width=200).print(render(spans))
     (directory / "why.txt").write_text(report.why(outcome) + "\n")
     (directory / "summary.json").write_text(json.dumps(report.as_json(outcome, stages.seconds), indent=2) + "\n")
-    _farewell(console, directory)
+    _farewell(console, directory, "make up" if broker is None else "make up VENUE=fix")
     return outcome.books_agree
 
 
-def _farewell(console: Console, directory: Path) -> None:
+def _farewell(console: Console, directory: Path, again: str) -> None:
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     console.print(
         f"\nIn {shown}/: summary.json, why.txt with every trade of these plans, trace.txt with every statement, "
         "audit.jsonl, logs/ and the database pg/.\n"
-        "Next: [bold]make up[/] leaves the same system running for calls of your own; "
+        f"Next: [bold]{again}[/] leaves the same system running for calls of your own; "
         "docs/architecture.md says how it works.",
         highlight=False,
     )

@@ -1,9 +1,10 @@
 """`make up`: the demo's system on this machine, for your own calls, until Ctrl-C.
 
-    python -m tools.demo.up [--accounts 1000] [--seed 7] [--directory .state/up]
+    python -m tools.demo.up [--accounts 1000] [--seed 7] [--venue fix] [--directory .state/up]
 
 The demo's rules, clients and prices are loaded; what to rebalance, and when, is yours. A later start on the same
-directory finds the same accounts, plans and log: loading twice changes nothing.
+directory finds the same accounts, plans and log: loading twice changes nothing. What trades at a broker over FIX has a
+directory of its own, `.state/up-fix`, since its rules name another venue.
 """
 
 import argparse
@@ -19,10 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.client.profile import SERVICES
+from tools.demo.broker import fix_broker
 from tools.demo.rebalance import load, people_of
 from tools.demo.reference import DESK
 from tools.demo.scenario import MARKET_TIME, Scenario
 from tools.demo.stages import Stages
+from tools.local.broker import BrokerFailed
 from tools.local.postgres import PostgresFailed
 from tools.local.stack import LocalStack, StackFailed
 from tools.local.traces import TraceReceiver
@@ -31,6 +34,7 @@ from tools.local.traces import TraceReceiver
 PORTS = {service: 50051 + number for number, service in enumerate(SERVICES)}
 # Where the command-line client looks by itself.
 DIRECTORY = Path(".state/up")
+DIRECTORY_OVER_FIX = Path(".state/up-fix")
 PROFILE = "profile.toml"
 
 TRY = (
@@ -41,30 +45,45 @@ TRY = (
     ("trading", "whether orders may leave"),
     ("audit verify", "recompute the whole log"),
 )
+TRY_OVER_FIX = (
+    ("fix status", "the session with the broker"),
+    ("fix log", "what the two said last"),
+)
 
 
-async def run(directory: Path, accounts: int, seed: int, console: Console) -> None:
-    """Run the stack until SIGINT or SIGTERM, with `accounts` clients that `seed` makes; none for 0."""
+async def run(directory: Path, accounts: int, seed: int, console: Console, *, over_fix: bool = False) -> None:
+    """Run the stack until SIGINT or SIGTERM, with `accounts` clients that `seed` makes; none for 0.
+
+    `over_fix`: orders go to a broker over FIX, started beside the services.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as closing:
         receiver = await closing.enter_async_context(TraceReceiver(directory / "traces.jsonl"))
+        broker = await closing.enter_async_context(fix_broker(directory / "broker")) if over_fix else None
+        if broker is not None:
+            console.print(f"orders go over FIX 4.4; {broker.description}\n", highlight=False)
         with console.status("starting PostgreSQL and four services"):
             stack = LocalStack(
                 directory,
                 market_time=MARKET_TIME,
                 otlp_endpoint=receiver.endpoint,
                 ports=_free(PORTS),
-                environment=DESK,
+                environment=DESK if broker is None else {**DESK, **broker.environment},
             )
             await closing.enter_async_context(stack)
         stack.profile.save(directory / PROFILE)
         if accounts:
             async with people_of(stack.profile) as people:
-                await load(Scenario.build(accounts, seed), people, Stages(console).stage)
-        _welcome(stack, console)
+                scenario = (
+                    Scenario.build(accounts, seed)
+                    if broker is None
+                    else Scenario.build(accounts, seed, broker.venue_id)
+                )
+                await load(scenario, people, Stages(console).stage, broker)
+        _welcome(stack, console, TRY if broker is None else TRY + TRY_OVER_FIX)
         stopping = asyncio.create_task(stop.wait())
         dying = [asyncio.create_task(stack.ended(service), name=service) for service in SERVICES]
         done, _ = await asyncio.wait([stopping, *dying], return_when=asyncio.FIRST_COMPLETED)
@@ -75,7 +94,7 @@ async def run(directory: Path, accounts: int, seed: int, console: Console) -> No
         console.print("stopping")
 
 
-def _welcome(stack: LocalStack, console: Console) -> None:
+def _welcome(stack: LocalStack, console: Console, commands: Sequence[tuple[str, str]]) -> None:
     table = Table("service", "address", "log", box=None, padding=(0, 3, 0, 0))
     for service in SERVICES:
         table.add_row(service, stack.profile.addresses[service], _shown(stack.log_file(service)))
@@ -83,7 +102,7 @@ def _welcome(stack: LocalStack, console: Console) -> None:
     console.print()
     if stack.directory != DIRECTORY.resolve():
         console.print(f"  [bold]export EVENKEEL_PROFILE={_shown(stack.directory / PROFILE)}[/]", highlight=False)
-    for command, what in TRY:
+    for command, what in commands:
         console.print(f"  [bold].venv/bin/evenkeel {command:<18}[/] {what}", highlight=False)
     console.print(f"\nProfile: {_shown(stack.directory / PROFILE)}. Ctrl-C stops everything; the data stays.")
 
@@ -112,12 +131,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make up", description="The four services on this machine, until Ctrl-C.")
     parser.add_argument("--accounts", type=int, default=1000, help="how many clients to load; 0 for none")
     parser.add_argument("--seed", type=int, default=7, help="of the clients")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where everything is kept")
+    parser.add_argument(
+        "--venue", choices=("sandbox", "fix"), default="sandbox", help="fix: trade at a broker over FIX 4.4"
+    )
+    parser.add_argument("--directory", type=Path, default=None, help="where everything is kept")
     given = parser.parse_args(arguments)
     console = Console()
+    over_fix = given.venue == "fix"
+    directory = (given.directory or (DIRECTORY_OVER_FIX if over_fix else DIRECTORY)).resolve()
     try:
-        asyncio.run(run(given.directory.resolve(), given.accounts, given.seed, console))
-    except (StackFailed, PostgresFailed) as failed:
+        asyncio.run(run(directory, given.accounts, given.seed, console, over_fix=over_fix))
+    except (BrokerFailed, StackFailed, PostgresFailed) as failed:
         console.print(f"[red]{failed}[/]", highlight=False, markup=False)
         return 1
     return 0
