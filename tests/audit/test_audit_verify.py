@@ -136,6 +136,18 @@ def test_a_file_that_is_missing_is_named(bundle, tmp_path, path):
         verified(bent)
 
 
+def test_an_entry_that_was_changed_is_named_whatever_else_it_makes_wrong(bundle, tmp_path):
+    bent = shutil.copytree(bundle, tmp_path / "bent")
+    path = bent / "tile/entries/001"
+    changed = next(each for each in ENTRIES[300:] if each.event.account)
+    body = changed.body.replace(changed.event.account.encode(), b"acc-9")
+    assert len(body) == len(changed.body)
+    path.write_bytes(path.read_bytes().replace(changed.body, body))
+
+    with pytest.raises(audit_verify.NotProven, match=f"entry {changed.index}: its bytes hash to"):
+        verified(bent)
+
+
 def signed_log(*entries):
     return entries, note_of(entries)
 

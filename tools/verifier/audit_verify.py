@@ -144,7 +144,7 @@ def read_key(line: str, algorithms: Sequence[int]) -> Key:
         refuse(f"key {name}: not an Ed25519 key for this use")
     key = Key(name, raw[0], raw[1:])
     if key.key_id.hex() != key_id:
-        refuse(f"key {name}: its id is not its own")
+        refuse(f"key {name}: its id must be {key.key_id.hex()}, which follows from name and key, was {key_id}")
     return key
 
 
@@ -323,25 +323,44 @@ def verify_bundle(policy: Policy, bundle: Path) -> str:
         checkpoint = open_checkpoint(note.decode(), policy)
     except UnicodeDecodeError:
         refuse("checkpoint: not text")
-    contents = Contents()
+    contents, complaint = Contents(), ""
     # Computed from the entries alone; what the tiles say is then compared with it.
-    row, level = [], 0
+    row: list[bytes] = []
     for index in range(-(-checkpoint.size // WIDTH)):
         width = min(WIDTH, checkpoint.size - index * WIDTH)
         for record in records(bundle, f"tile/entries/{index_path(index, width)}", width):
-            contents.add(record)
             row.append(leaf_hash(record))
-    full: list[bytes] = row
+            try:
+                if not complaint:
+                    contents.add(record)
+            except NotProven as error:
+                # What is wrong by the log's own signature is told; what was changed since is told by its hash.
+                complaint = str(error)
+    if tree_hash(row) != checkpoint.root:
+        name_changed_entry(bundle, row, checkpoint.root)
+        refuse(complaint or f"checkpoint: the {checkpoint.size} entries do not hash to its root")
+    if complaint:
+        refuse(complaint)
+    full, level = row, 0
     while full:
         verify_tiles(bundle, level, full)
         full = [tree_hash(full[at : at + WIDTH]) for at in range(0, len(full) - WIDTH + 1, WIDTH)]
         level += 1
-    if tree_hash(row) != checkpoint.root:
-        refuse(f"checkpoint: the {checkpoint.size} entries do not hash to its root")
     return (
         f"{checkpoint.origin}: {checkpoint.size} entries about {len(contents.account_entries)} accounts, "
         f"root {checkpoint.root.hex()}, signed by {', '.join(sorted(key.name for key in checkpoint.signers))}"
     )
+
+
+def name_changed_entry(bundle: Path, row: Sequence[bytes], root: bytes) -> None:
+    """Refuse the first entry that is not what the lowest tiles say, where these lead to the signed root."""
+    widths = [min(WIDTH, len(row) - at) for at in range(0, len(row), WIDTH)]
+    said = b"".join(read_file(bundle, f"tile/0/{index_path(index, width)}") for index, width in enumerate(widths))
+    signed = [said[at : at + 32] for at in range(0, len(said), 32)]
+    if len(signed) == len(row) and tree_hash(signed) == root:
+        for index, (computed, stated) in enumerate(zip(row, signed, strict=True)):
+            if computed != stated:
+                refuse(f"entry {index}: its bytes hash to {computed.hex()}, signed is {stated.hex()}")
 
 
 def verify_tiles(bundle: Path, level: int, hashes: Sequence[bytes]) -> None:
@@ -637,7 +656,7 @@ def verify_entries(folder: Path, manifest: Manifest, checkpoint: Checkpoint, que
 def _verify_entry(record: bytes, index: int, leaf: bytes, question: dict[str, Any]) -> dict[str, Any]:
     """Check one entry against its hash and against what was asked."""
     if leaf_hash(record) != leaf:
-        refuse(f"entry {index}: its bytes hash to {leaf_hash(record).hex()}, the proof says {leaf.hex()}")
+        refuse(_why_another(record, index, leaf))
     try:
         entry: dict[str, Any] = json.loads(record)
         said, fits = entry["index"], asked(entry, question)
@@ -648,6 +667,18 @@ def _verify_entry(record: bytes, index: int, leaf: bytes, question: dict[str, An
     if not fits:
         refuse(f"entry {index}: is not one that was asked for")
     return entry
+
+
+def _why_another(record: bytes, index: int, leaf: bytes) -> str:
+    if not record:
+        return f"entry {index}: is left out, entries.jsonl ends before it"
+    try:
+        said = json.loads(record)["index"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = index
+    if said != index:
+        return f"entry {index}: is left out, what says that it is entry {said} stands in its place"
+    return f"entry {index}: its bytes hash to {leaf_hash(record).hex()}, the proof says {leaf.hex()}"
 
 
 def _hash_of(where: str, digits: str) -> bytes:

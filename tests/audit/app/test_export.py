@@ -1,6 +1,7 @@
 """An export is proven offline whatever part of the log it is, and every change of it is found and named."""
 
 import itertools
+import json
 import random
 import re
 
@@ -139,6 +140,19 @@ async def test_every_changed_bit_of_every_file_is_found_and_an_entrys_is_located
                 assert path.name.split(".")[0] in says, (path.name, says)
         path.write_bytes(content)
     assert verified(folder)
+
+
+async def test_a_line_that_is_left_out_is_named_and_what_stands_there(tmp_path):
+    folder = await exported(tmp_path / "export", EntryFilter(subjects={"account": "acc-2"}), forms=())
+    lines = (folder / "entries.jsonl").read_bytes().splitlines(keepends=True)
+    indexes = [json.loads(line)["index"] for line in lines]
+    for kept, says in (
+        (lines[:4] + lines[5:], f"entry {indexes[4]}: is left out, .* entry {indexes[5]} stands in its place"),
+        (lines[:-1], f"entry {indexes[-1]}: is left out, entries.jsonl ends before it"),
+    ):
+        (folder / "entries.jsonl").write_bytes(b"".join(kept))
+        with pytest.raises(audit_verify.NotProven, match=says):
+            verified(folder)
 
 
 async def test_an_entry_that_is_left_out_is_found(tmp_path):
