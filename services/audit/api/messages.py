@@ -3,9 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -173,28 +173,50 @@ def _event_of(message: pb.Event, field: str) -> Event:
     )
 
 
-def filter_of(message: pb.EntryFilter) -> EntryFilter:
+def filter_of(message: pb.EntryFilter, field: str = "filter") -> EntryFilter:
     """Return the filter that `message` says; what it does not say matches everything.
 
+    Args:
+        message: What the caller wants.
+        field: Where it stands in the request, by which refusals name it; empty when its fields are the request's own.
+
     Raises:
-        Invalid: A kind of subject stands in it twice, a time is out of range, or a text has control characters.
+        Invalid: A kind of subject stands in it twice, a time is out of range, the period ends before it begins, or a
+            text has control characters.
     """
+    within = f"{field}." if field else ""
     violations = Violations()
     texts = {"kind": message.kind, "actor": message.actor, "producer": message.producer}
     texts |= {f"subjects[{number}].id": subject.id for number, subject in enumerate(message.subjects)}
-    for field, text in texts.items():
+    for name, text in texts.items():
         if not printable(text):
-            violations.add(f"filter.{field}", "must not have control characters")
+            violations.add(f"{within}{name}", "must not have control characters")
     violations.raise_if_any(Invalid)
+    start_time, end_time = period_of(message, within)
     return EntryFilter(
         kind=message.kind or None,
-        subjects=_subjects_of(message.subjects, "filter.subjects"),
+        subjects=_subjects_of(message.subjects, f"{within}subjects"),
         actor=message.actor or None,
         producer=message.producer or None,
         trace_id=message.trace_id or None,
-        start_time=instant_of(message.start_time, "filter.start_time") if message.HasField("start_time") else None,
-        end_time=instant_of(message.end_time, "filter.end_time") if message.HasField("end_time") else None,
+        start_time=start_time,
+        end_time=end_time,
     )
+
+
+def period_of(message: Any, within: str = "") -> tuple[datetime | None, datetime | None]:  # noqa: ANN401 - of any kind
+    """Return from when and until when `message` asks, by its fields `start_time` and `end_time`; None without end.
+
+    Raises:
+        Invalid: A time is out of range, or the period ends before it begins; fields are named after `within`.
+    """
+    start = instant_of(message.start_time, f"{within}start_time") if message.HasField("start_time") else None
+    end = instant_of(message.end_time, f"{within}end_time") if message.HasField("end_time") else None
+    violations = Violations()
+    if start is not None and end is not None and start >= end:
+        violations.add(f"{within}end_time", f"must be after start_time, {rfc3339(start)}, was {rfc3339(end)}")
+    violations.raise_if_any(Invalid)
+    return start, end
 
 
 def question_of(wanted: EntryFilter) -> dict[str, JsonValue]:

@@ -11,7 +11,7 @@ import grpc.aio
 from evenkeel.audit.v1 import audit_service_pb2 as log_pb
 from evenkeel.audit.v1 import query_service_pb2 as pb
 from evenkeel.audit.v1.query_service_pb2_grpc import AuditQueryServiceServicer
-from services.audit.api.messages import checkpoint_message, entry_message
+from services.audit.api.messages import checkpoint_message, entry_message, period_of
 from services.audit.api.reading import AccessRecorder
 from services.audit.app import Access, Logs, accounts_in
 from services.audit.app.account_record import AccountRecord, AccountRecords
@@ -89,7 +89,7 @@ class AuditQueryServicer(AuditQueryServiceServicer):
     ) -> AsyncIterator[pb.GetAccountRecordResponse]:
         log, answering = self._of(request.log)
         _require_printable("account", request.account)
-        start, end = _period(request)
+        start, end = period_of(request)
         record = await answering.records.record(request.account, start, end)
         question = _times(start, end) | {"entry_count": record.count}
         await self._access.record(context, Access(log, {ACCOUNT: request.account}, question))
@@ -112,7 +112,7 @@ class AuditQueryServicer(AuditQueryServiceServicer):
         log, answering = self._of(request.log)
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
         tree_size, cursor = _position(page)
-        start, end = _period(request)
+        start, end = period_of(request)
         subjects = dict([_subject(request.subject)]) if request.HasField("subject") else {}
         _require_printable("approver", request.approver)
         about = EntryFilter(subjects=subjects, actor=request.approver or None, start_time=start, end_time=end)
@@ -128,7 +128,7 @@ class AuditQueryServicer(AuditQueryServiceServicer):
         log, answering = self._of(ACCESS)
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
         tree_size, cursor = _position(page)
-        start, end = _period(request)
+        start, end = period_of(request)
         subjects = dict([_subject(request.subject)]) if request.HasField("subject") else {}
         _require_printable("reader", request.reader)
         about = EntryFilter(subjects=subjects, actor=request.reader or None, start_time=start, end_time=end)
@@ -155,16 +155,6 @@ def _require_printable(field: str, text: str) -> None:
     if not printable(text):
         violations.add(field, "must not have control characters")
     violations.raise_if_any(Invalid)
-
-
-def _period(request: Any) -> tuple[datetime | None, datetime | None]:  # noqa: ANN401 - any request with two times
-    start = instant_of(request.start_time, "start_time") if request.HasField("start_time") else None
-    end = instant_of(request.end_time, "end_time") if request.HasField("end_time") else None
-    violations = Violations()
-    if start is not None and end is not None and start >= end:
-        violations.add("end_time", f"must be after start_time, {rfc3339(start)}, was {rfc3339(end)}")
-    violations.raise_if_any(Invalid)
-    return start, end
 
 
 def _times(start: datetime | None, end: datetime | None) -> dict[str, JsonValue]:

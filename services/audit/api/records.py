@@ -72,7 +72,7 @@ class RecordsServicer(RecordsServiceServicer):
             request.request_id,
             matter=request.matter,
             reason=request.reason,
-            scope=filter_of(request.scope),
+            scope=filter_of(request.scope, "scope"),
             actor=_actor(),
         )
         return pb.PlaceHoldResponse(hold=_hold_message(hold))

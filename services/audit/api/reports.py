@@ -52,7 +52,7 @@ class ReportServicer(ReportServiceServicer):
         for name in ("start_time", "end_time"):
             if request.HasField(name):
                 getattr(asked, name).CopyFrom(getattr(request, name))
-        wanted = filter_of(asked)
+        wanted = filter_of(asked, "")
         question: dict[str, JsonValue] = {**question_of(wanted), "report": report.name}
         await self._access.record(context, Access(report.log, wanted.subjects, question, kind=EXPORTED_KIND))
         signed = await self._reporter.checkpoint(report)

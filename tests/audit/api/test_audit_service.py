@@ -407,6 +407,27 @@ async def test_requests_that_say_nothing_or_nonsense_are_refused_and_the_service
     assert (await service.append(an_event("after"))).results[0].index == 0
 
 
+@pytest.mark.parametrize("kind", ["Bad Kind", "policy.*.x", "*", ".policy", "policy..x", "a.b.c.d.e.f.g"])
+async def test_a_kind_that_no_event_can_have_is_refused(service, kind):
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as details:
+        await service.reading.ListEntries(pb.ListEntriesRequest(filter=pb.EntryFilter(kind=kind)))
+
+    assert [each.field for each in details["BadRequest"].field_violations] == ["filter.kind"]
+
+
+async def test_a_period_that_ends_before_it_begins_is_refused(service):
+    wanted = pb.EntryFilter()
+    wanted.start_time.FromSeconds(86_400)
+    wanted.end_time.FromSeconds(3_600)
+
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID") as details:
+        await service.reading.ListEntries(pb.ListEntriesRequest(filter=wanted))
+
+    (violation,) = details["BadRequest"].field_violations
+    assert violation.field == "filter.end_time"
+    assert violation.description == "must be after start_time, 1970-01-02T00:00:00Z, was 1970-01-01T01:00:00Z"
+
+
 async def test_a_filter_of_any_text_matches_nothing_or_is_refused(service):
     await service.append(an_event("one"))
     reading = service.reading

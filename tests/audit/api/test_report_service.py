@@ -50,6 +50,16 @@ async def test_a_report_is_made_from_the_log_and_names_what_is_missing(whole):
     assert list(rows[1].missing) == ["discretionary"]
 
 
+async def test_a_period_that_ends_before_it_begins_and_a_thing_twice_are_refused_by_their_fields(whole):
+    backwards = pb.GetReportRequest(name="access")
+    backwards.start_time.FromSeconds(86_400)
+    backwards.end_time.FromSeconds(3_600)
+    twice = pb.GetReportRequest(name="access", subjects=[Subject(kind="plan", id=each) for each in "ab"])
+
+    assert list((await refused(reporting(whole).GetReport(backwards).read())).fields) == ["end_time"]
+    assert list((await refused(reporting(whole).GetReport(twice).read())).fields) == ["subjects[1].kind"]
+
+
 async def test_what_is_asked_about_one_account_has_what_its_orders_lead_to(whole):
     await told(whole)
     await told(whole, "acc-2")

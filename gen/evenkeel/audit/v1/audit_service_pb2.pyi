@@ -453,7 +453,7 @@ class EntryFilter(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only recorded before this instant."""
+        """Only recorded before this instant; later than `start_time`."""
 
     def __init__(
         self,

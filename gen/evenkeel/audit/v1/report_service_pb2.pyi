@@ -266,7 +266,7 @@ class GetReportRequest(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only from entries recorded before this instant."""
+        """Only from entries recorded before this instant; later than `start_time`."""
 
     def __init__(
         self,
