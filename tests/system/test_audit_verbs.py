@@ -96,3 +96,53 @@ async def test_reports_producers_witnesses_and_logs_are_shown(evenkeel, tmp_path
     assert "access" in (await done(evenkeel, "audit", "logs")).out
     # Its exit code says whether one is silent, which a slow machine may be.
     assert "execution" in (await evenkeel("audit", "producers")).out
+
+
+async def test_what_cannot_be_done_or_proven_is_said_in_words(evenkeel, tmp_path):
+    part = tmp_path / "part"
+    await done(evenkeel, "audit", "export", str(part), "--kind", "policy.*", *REASON)
+    logs = {each["name"]: each for each in (await done(evenkeel, "--json", "audit", "logs")).json["logs"]}
+    for words, code, says in (
+        (("export", str(part)), 1, f"must be a new or empty folder, {part} has entries.jsonl"),
+        (("verify", "--key", "bad"), 1, "must be one as C2SP writes it, was bad"),
+        (("verify", "--key", logs["access"]["verifier_key"]), 1, "NOT PROVEN no key that is known signed the note"),
+        (("report", "access", "--csv", str(tmp_path / "none" / "x.csv")), 1, "x.csv: No such file or directory"),
+        (("list", "--kind", "Bad Kind"), 1, "filter.kind"),
+        (("list", "--from", "2026-02-01", "--to", "2026-01-01"), 1, "must be after start_time"),
+        (("story", "plan-05375e14"), 2, "plan=plan-05375e14"),
+        (("tail", "--start", "3", "--new"), 2, "two different beginnings"),
+    ):
+        typed = await evenkeel("audit", *words)
+        assert (typed.code, "Traceback" in typed.err) == (code, False), (words, typed.err)
+        assert says in " ".join(typed.err.split()), (words, typed.err)
+
+
+async def test_proofs_and_records_are_checked_by_their_file_alone(evenkeel, tmp_path):
+    await done(evenkeel, "audit", "prove", "3", "--to", str(tmp_path))
+    await done(evenkeel, "audit", "record", "account-00002", "--file", str(tmp_path / "record.json"))
+    proof, record = tmp_path / "3.tlog-proof", tmp_path / "record.json"
+
+    for file in (proof, record):
+        assert "policy.txt" in (await done(evenkeel, "audit", "check", str(file))).err
+    (tmp_path / "policy.txt").rename(tmp_path / "ours.txt")
+    unsure = await evenkeel("audit", "check", str(record))
+    own = await done(evenkeel, "audit", "check", str(record), "--policy", str(tmp_path / "ours.txt"))
+    proof.with_suffix(".json").write_bytes(b"{}")
+    bent = await evenkeel("audit", "check", str(proof), "--policy", str(tmp_path / "ours.txt"))
+
+    assert (unsure.code, "--policy" in unsure.err) == (2, True)
+    assert own.err == ""
+    assert (bent.code, bent.out) == (1, "NOT PROVEN  proof: the record is not entry 3 of evenkeel.local/log\n")
+
+
+async def test_a_name_that_is_written_wrongly_is_told_from_one_of_which_nothing_happened(evenkeel):
+    never = await done(evenkeel, "audit", "record", "acount-00001")
+    early = await done(evenkeel, "audit", "record", "account-00001", "--to", "2026-01-01")
+    listed = await done(evenkeel, "audit", "list", "--about", "acount=account-00001")
+    held = await done(evenkeel, "records", "hold", "Case 8", "--about", "acount=account-00001", *REASON)
+    found = await done(evenkeel, "records", "hold", "Case 9", "--about", "account=account-00001", *REASON)
+
+    assert "no entry of the log is about account acount-00001" in never.out
+    assert "never named" not in early.out
+    assert "no entry matches" in listed.out
+    assert ("covers nothing yet" in held.err, found.err) == (True, "")

@@ -13,6 +13,9 @@ from evenkeel.audit.v1.export_service_pb2 import ExportRequest
 from evenkeel.audit.v1.monitor_service_pb2 import GetStatusRequest
 from evenkeel.audit.v1.query_service_pb2 import ListLogsRequest
 from evenkeel.audit.v1.report_service_pb2 import GetReportRequest, GetReportResponse, ListReportsRequest
+from services.audit.domain.logs import EVENTS
+from services.audit.domain.signed_note import NoteInvalid, VerifierKey
+from services.audit.domain.tlog_proof import FILE_SUFFIX
 from services.kernel.errors import Invalid
 from tools.cli.context import call, err, out, show, table
 from tools.cli.text import time, utc_message
@@ -69,6 +72,8 @@ def list_entries(
             subjects = " ".join(f"{each.kind}={each.id}" for each in entry.event.subjects)
             rows.add_row(str(entry.index), time(entry.recorded_time), entry.event.kind, entry.event.actor, subjects)
         out.print(rows)
+        if not response.entries:
+            out.print("no entry matches all of that", highlight=False)
         if response.next_page_token:
             out.print(f"more: --token {response.next_page_token}", highlight=False)
 
@@ -97,7 +102,7 @@ def verify(
     """Read the whole log, compute its tree anew, and compare with the signed checkpoint."""
 
     async def work(services: Evenkeel) -> str:
-        public_key = key or await key_of(log, services)
+        public_key = await key_of(log, services, key)
         if export is None:
             return (await verify_log(services, public_key, log=log)).sentence
         with export.open("wb") as file:
@@ -130,7 +135,7 @@ def export(
     request = ExportRequest(log=log, filter=wanted, forms=forms, reason=reason)
 
     async def work(services: Evenkeel) -> int:
-        return await export_part(services, request, directory, key or await key_of(log, services))
+        return await export_part(services, request, directory, await key_of(log, services, key))
 
     size = call(context, "compliance_officer", work)
     _check(directory / POLICY_FILE, directory)
@@ -147,7 +152,7 @@ def mirror(
     """Write the whole log to a folder as C2SP tiles, which `evenkeel audit check` and any C2SP tool can check."""
 
     async def work(services: Evenkeel) -> int:
-        return (await export_log(services, key or await key_of(log, services), directory, log)).size
+        return (await export_log(services, await key_of(log, services, key), directory, log)).size
 
     size = call(context, "compliance_officer", work)
     out.print(f"[green]mirrored and verified[/] {size:,} entries to {directory}", highlight=False)
@@ -155,15 +160,28 @@ def mirror(
 
 @app.command()
 def check(
-    target: Annotated[Path, typer.Argument(exists=True, help="A folder that was exported, or a .tlog-proof file.")],
-    record: Annotated[Path | None, typer.Argument(help="The record of the .tlog-proof file.")] = None,
+    target: Annotated[
+        Path,
+        typer.Argument(exists=True, help="An exported folder, a .tlog-proof file, or an account's record."),
+    ],
+    record: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="The record of the .tlog-proof file; the one beside it when not given."),
+    ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="Which logs and witnesses to trust; the one beside the target when not given.")
+        Path | None,
+        typer.Option(exists=True, help="Which logs and witnesses to trust; the one beside the target when not given."),
     ] = None,
 ) -> None:
     """Check what was exported, without asking anybody; the exit code is 1 when something is not proven."""
-    beside = target if target.is_dir() else target.parent
-    _check(policy or beside / POLICY_FILE, target, *([] if record is None else [record]))
+    if record is None and target.suffix == FILE_SUFFIX:
+        record = target.with_suffix(".json")
+    if policy is None:
+        policy = (target if target.is_dir() else target.parent) / POLICY_FILE
+        if not policy.exists():
+            raise typer.BadParameter(f"{policy} does not exist: name a file with the keys to trust by --policy")
+        err.print(f"trusting the keys in {policy}; --policy names a file of your own", highlight=False)
+    _check(policy, target, *([] if record is None else [record]))
 
 
 @app.command()
@@ -270,7 +288,7 @@ def prove(
     """Write one entry and the proof that it is in the log, for `audit_verify.py` or any C2SP tool."""
 
     async def work(services: Evenkeel) -> tuple[Path, Path]:
-        return await export_proof(services, key or await key_of(log, services), index, directory, log)
+        return await export_proof(services, await key_of(log, services, key), index, directory, log)
 
     record, proof = call(context, "compliance_officer", work)
     out.print(f"[green]proven[/] {record} by {proof}", highlight=False)
@@ -280,6 +298,7 @@ def prove(
 def tail(
     context: typer.Context,
     start: Annotated[int, typer.Option(min=0, help="Index of the first entry wanted.")] = 0,
+    new: Annotated[bool, typer.Option("--new", help="Only what is recorded from now on.")] = False,
     kind: Kind = "",
     about: AboutAll = None,
     actor: Actor = "",
@@ -288,11 +307,16 @@ def tail(
     log: LogName = "events",
 ) -> None:
     """Print entries as they are recorded, one JSON a line, until interrupted; resumes by --start."""
+    if start and new:
+        raise typer.BadParameter("--start and --new are two different beginnings: give one of them")
 
     async def work(services: Evenkeel) -> None:
         next_index = start
+        if new:
+            newest = await services.audit.GetCheckpoint(pb.GetCheckpointRequest(log=log))
+            next_index = newest.checkpoint.size
         wanted = _filter(kind, about, actor, producer, trace)
-        request = pb.StreamEntriesRequest(start_index=start, filter=wanted, follow=True, log=log)
+        request = pb.StreamEntriesRequest(start_index=next_index, filter=wanted, follow=True, log=log)
         try:
             async for batch in services.audit.StreamEntries(request):
                 for entry in batch.entries:
@@ -329,28 +353,30 @@ def _check(policy: Path, *target: Path) -> None:
         raise typer.Exit(code)
 
 
-async def key_of(log: str, services: Evenkeel) -> str:
-    """Return the public key of a log: of `events` the profile's, of another what the service says, which is told."""
-    if log == "events":
-        return verifier_key("", services)
-    listed = await services.audit_queries.ListLogs(ListLogsRequest(page_size=100))
-    said = next((each.verifier_key for each in listed.logs if each.name == log), "")
-    if not said:
-        raise Invalid(f"the service names no key of the log {log}: give it by --key")
-    err.print(f"the key of {log} is what the service says: {said}", highlight=False)
-    return said
+async def key_of(log: str, services: Evenkeel, given: str = "") -> str:
+    """Return the public key of a log: `given`, or of `events` the profile's, of another what the service says.
 
-
-def verifier_key(given: str, services: Evenkeel) -> str:
-    """Return the log's public key: `given`, or the profile's.
+    What the service says is told, as whoever verifies should have the key from elsewhere.
 
     Raises:
-        Invalid: There is neither.
+        Invalid: There is none, or it is not one.
     """
-    found = given or services.profile.verifier_key
+    found = given or (services.profile.verifier_key if log == EVENTS else await _said_key(log, services))
     if not found:
-        raise Invalid("the log's public key is not in the profile: give it by --key")
+        raise Invalid(f"the public key of the log {log} is not known: give it by --key")
+    try:
+        VerifierKey.parse(found)
+    except NoteInvalid as error:
+        raise Invalid(f"the public key of the log {log} must be one as C2SP writes it, was {found}: {error}") from error
     return found
+
+
+async def _said_key(log: str, services: Evenkeel) -> str:
+    listed = await services.audit_queries.ListLogs(ListLogsRequest(page_size=100))
+    said = next((each.verifier_key for each in listed.logs if each.name == log), "")
+    if said:
+        err.print(f"the key of {log} is what the service says: {said}", highlight=False)
+    return said
 
 
 def subject(text: str) -> pb.Subject:
@@ -361,5 +387,7 @@ def subject(text: str) -> pb.Subject:
     """
     kind, sign, identifier = text.partition("=")
     if not sign:
-        raise typer.BadParameter(f"say what kind of thing, for instance account={text}")
+        # An id begins with what it is an id of: `plan-05375e14085f19fa`.
+        begun, dash, _ = text.partition("-")
+        raise typer.BadParameter(f"say what kind of thing, for instance {begun if dash else 'account'}={text}")
     return pb.Subject(kind=kind, id=identifier)

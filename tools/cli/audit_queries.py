@@ -11,11 +11,11 @@ from evenkeel.audit.v1 import witness_service_pb2 as witness_pb
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.signed_note import VerifierKey
-from services.kernel.errors import Invalid
 from tools.cli.audit import Key, LogName, Since, Until, key_of
 from tools.cli.audit import subject as subject_of
 from tools.cli.context import as_json, call, out, show, table
 from tools.cli.text import state, time, utc_message
+from tools.client.bundle import write_policy
 from tools.client.record import VerifiedRecord, read_record
 from tools.client.session import Evenkeel
 
@@ -48,15 +48,14 @@ def story(
 
     async def work(services: Evenkeel) -> pb.GetStoryResponse:
         answer = await services.audit_queries.GetStory(request)
-        _verify([each.proven for each in answer.entries], answer.checkpoint.note, key or await key_of(log, services))
+        _verify([each.proven for each in answer.entries], answer.checkpoint.note, await key_of(log, services, key))
         return answer
 
     response = call(context, "compliance_officer", work)
 
     def readable() -> None:
-        rows = table(f"Story of {about}, proven under {response.checkpoint.size:,} entries")
-        for column in ("part", "index", "time", "what", "who", "about"):
-            rows.add_column(column)
+        title = f"Story of {about}, proven under {response.checkpoint.size:,} entries"
+        rows = table(title, "part", ">index", "time", "what", "who", "about")
         for each in response.entries:
             entry = each.proven.entry
             rows.add_row(
@@ -93,11 +92,12 @@ def record(
         request.end_time.CopyFrom(utc_message(until))
 
     async def work(services: Evenkeel) -> VerifiedRecord:
-        return await read_record(services, key or await key_of(log, services), request)
+        return await read_record(services, await key_of(log, services, key), request)
 
     verified = call(context, "compliance_officer", work)
     if to_file is not None:
         to_file.write_bytes(verified.file)
+        write_policy(to_file.parent, verified.verifier_key)
     if as_json(context):
         out.print_json(verified.file.decode())
         return
@@ -114,7 +114,12 @@ def record(
     until_text = f"{verified.bounds.complete_until:%Y-%m-%d %H:%M:%SZ}"
     for first, last in verified.destroyed:
         out.print(f"[yellow]destroyed[/] numbers {first:,} to {last:,}, by a disposal: evenkeel records proposals")
-    out.print(f"[green]complete[/] {len(verified.entries):,} entries, until {until_text}", highlight=False)
+    bounds = verified.bounds
+    if not (verified.entries or verified.destroyed or bounds.before or bounds.after):
+        out.print(f"[yellow]never named[/] no entry of the log is about account {account}", highlight=False)
+    since_text = "the beginning" if bounds.start_time is None else f"{bounds.start_time:%Y-%m-%d %H:%M:%SZ}"
+    counted = f"{len(verified.entries):,} entries, from {since_text} until {until_text}"
+    out.print(f"[green]complete[/] {counted}", highlight=False)
 
 
 def as_of(
@@ -131,13 +136,15 @@ def as_of(
 
     async def work(services: Evenkeel) -> pb.GetSubjectAsOfResponse:
         answer = await services.audit_queries.GetSubjectAsOf(request)
-        _verify(list(answer.entries), answer.checkpoint.note, key or await key_of(log, services))
+        _verify(list(answer.entries), answer.checkpoint.note, await key_of(log, services, key))
         return answer
 
     response = call(context, "compliance_officer", work)
 
     def readable() -> None:
-        rows = table(f"{about}, as of the log's {response.checkpoint.size:,} entries", ">index", "time", "what", "data")
+        instant_text = "now" if instant is None else f"{time(utc_message(instant))}"
+        title = f"{about}, as of {instant_text}: the log's first {response.checkpoint.size:,} entries"
+        rows = table(title, ">index", "time", "what", "data")
         for each in response.entries:
             event = each.entry.event
             rows.add_row(str(each.entry.index), time(each.entry.recorded_time), event.kind, event.data.decode()[:200])
@@ -177,7 +184,7 @@ def approvals(
                 subjects,
             )
         out.print(rows)
-        _more(response.next_page_token)
+        _more(response.next_page_token, len(response.approvals))
 
     show(context, response, readable)
 
@@ -210,7 +217,7 @@ def accesses(
                 f"{subjects} (among others)" if each.broad else subjects,
             )
         out.print(rows)
-        _more(response.next_page_token)
+        _more(response.next_page_token, len(response.accesses))
 
     show(context, response, readable)
 
@@ -224,8 +231,8 @@ def witnesses(
     response = call(context, "compliance_officer", lambda services: services.witnesses.ListWitnesses(request))
 
     def readable() -> None:
-        rows = table(f"Witnesses of {log}; {response.quorum} make a checkpoint witnessed", "name", ">has seen", "when")
-        rows.add_column("trouble")
+        needed = f"{response.quorum} make a checkpoint witnessed" if response.witnesses else "none is set up"
+        rows = table(f"Witnesses of {log}; {needed}", "name", ">has seen", "when", "trouble")
         for each in response.witnesses:
             rows.add_row(each.name, f"{each.seen_size:,}", time(each.sign_time), each.trouble)
         out.print(rows)
@@ -262,7 +269,9 @@ def _narrow(
         request.end_time.CopyFrom(utc_message(until))
 
 
-def _more(token: str) -> None:
+def _more(token: str, shown: int) -> None:
+    if not shown:
+        out.print("no entry matches all of that", highlight=False)
     if token:
         out.print(f"more: --token {token}", highlight=False)
 
@@ -271,12 +280,10 @@ def _verify(proven: list[pb.ProvenEntry], note: str, verifier_key: str) -> None:
     """Check that each entry is in the log whose checkpoint is `note`.
 
     Raises:
-        Invalid: One is not: whoever answered is not to be believed.
+        NoteInvalid: `note` is not of the log that `verifier_key` signs.
+        Unproven: An entry is not in it: whoever answered is not to be believed.
     """
     key = VerifierKey.parse(verifier_key)
-    try:
-        checkpoint = open_checkpoint(note, origin=key.name, keys=[key])
-        for each in proven:
-            ProvenEntry(each.entry.index, each.entry.body, tuple(each.hashes)).opened(checkpoint)
-    except ValueError as error:
-        raise Invalid(f"the answer does not hold: {error}") from error
+    checkpoint = open_checkpoint(note, origin=key.name, keys=[key])
+    for each in proven:
+        ProvenEntry(each.entry.index, each.entry.body, tuple(each.hashes)).opened(checkpoint)

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import grpc.aio
 import typer
@@ -17,6 +18,8 @@ from google.rpc import error_details_pb2, status_pb2
 from rich.console import Console
 from rich.table import Table
 
+from services.audit.domain.merkle import Unproven
+from services.audit.domain.signed_note import NoteInvalid
 from services.kernel.errors import Fact, Invalid
 from tools.client.profile import Profile
 from tools.client.session import Evenkeel
@@ -25,8 +28,18 @@ STATUS_DETAILS = "grpc-status-details-bin"
 
 T = TypeVar("T")
 
-out = Console()
-err = Console(stderr=True)
+# Of lines that go to a file or to another program: wide enough that none is broken, and no table's cell.
+_WIDTH_ELSEWHERE = 2_000
+
+
+def _console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    asked = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, width=None if asked else _WIDTH_ELSEWHERE)
+
+
+out = _console()
+err = _console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,8 @@ class Options:
 def refusals_told() -> Iterator[None]:
     """Tell refusals in words, and end the process with code 1.
 
-    That is what a service refuses, and what is wrong with a file or a word before any service is asked.
+    That is what a service refuses, what is wrong with a file or a word before any service is asked, and what a service
+    answered without having proven it.
     """
     try:
         yield
@@ -56,6 +70,12 @@ def refusals_told() -> Iterator[None]:
         _tell(error)
     except Fact as error:
         _tell_local(error)
+    except (NoteInvalid, Unproven) as error:
+        err.print(f"[bold red]NOT PROVEN[/] {error}", highlight=False)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        err.print(f"[bold red]FILE[/] {error.filename}: {error.strerror}", highlight=False)
     else:
         return
     sys.exit(1)
@@ -94,10 +114,14 @@ def as_json(context: typer.Context) -> bool:
 
 
 def table(title: str, *columns: str) -> Table:
-    """Return an empty table whose columns that start with `>` are aligned to the right."""
+    """Return an empty table whose columns that start with `>` are aligned to the right.
+
+    What is too long for its column goes on in the next line: an id that is cut cannot be typed again.
+    """
     made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
     return made
 
 

@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from evenkeel.audit.v1 import audit_service_pb2 as audit
 from evenkeel.audit.v1 import records_service_pb2 as pb
-from tools.cli.context import call, out, show, table
+from tools.cli.context import call, err, out, show, table
 from tools.cli.text import state as words
 from tools.cli.text import time
 from tools.client.session import Evenkeel
@@ -82,7 +82,12 @@ def hold(
     scope = audit.EntryFilter(kind=kind, actor=actor, subjects=map(subject, about or ()))
     request = pb.PlaceHoldRequest(request_id=new_request_id(), matter=matter, reason=reason, scope=scope)
     response = call(context, PROPOSER, lambda services: services.records.PlaceHold(request))
-    show(context, response, lambda: out.print(f"hold {response.hold.hold_id} is in force", highlight=False))
+    said = f"hold {response.hold.hold_id} is in force: it covers {_scope(scope)}"
+    show(context, response, lambda: out.print(said, highlight=False))
+    # A name that is written wrongly holds nothing, and nobody would see it.
+    first = audit.ListEntriesRequest(filter=scope, page_size=1)
+    if not call(context, PROPOSER, lambda services: services.audit.ListEntries(first)).entries:
+        err.print("[yellow]covers nothing yet[/] no entry of events matches it: is it written as meant?")
 
 
 @app.command("holds")

@@ -15,6 +15,7 @@ from services.audit.domain.export import TileExport
 from services.audit.domain.signed_note import VerifierKey
 from services.audit.domain.tlog_proof import FILE_SUFFIX, TlogProof
 from services.audit.domain.verify import LogReport, LogVerifier
+from services.kernel.errors import Invalid, Violations
 from tools.client.session import Evenkeel
 
 # What the verifier is told to trust; whoever checks should have the key from somewhere else than from us.
@@ -27,12 +28,11 @@ async def export_log(services: Evenkeel, verifier_key: str, directory: Path, log
     The log is `log`, `events` when empty.
 
     Raises:
-        FileExistsError: `directory` holds a log already.
+        Invalid: `directory` holds a log already.
         NoteInvalid: The checkpoint is not signed by `verifier_key`.
         Unproven: What the service gave is not what it signed. The files do not have a checkpoint then.
     """
-    if (directory / "checkpoint").exists():
-        raise FileExistsError(f"{directory} holds a log already; give an empty folder")
+    _require_room(directory, "checkpoint")
     key = VerifierKey.parse(verifier_key)
     signed = (await services.audit.GetCheckpoint(pb.GetCheckpointRequest(log=log))).checkpoint
     checkpoint = open_checkpoint(signed.note, origin=key.name, keys=[key])
@@ -48,7 +48,7 @@ async def export_log(services: Evenkeel, verifier_key: str, directory: Path, log
     report = verifier.report()
     for path, content in export.finish(signed.note):
         await asyncio.to_thread(_write, directory / path, content)
-    await asyncio.to_thread(_write, directory / POLICY_FILE, _policy(verifier_key))
+    await asyncio.to_thread(write_policy, directory, verifier_key)
     return report
 
 
@@ -56,11 +56,10 @@ async def export_part(services: Evenkeel, request: ExportRequest, directory: Pat
     """Write the export that `request` asks for to `directory`; return how many bytes it has.
 
     Raises:
-        FileExistsError: `directory` holds an export already.
+        Invalid: `directory` holds an export already.
         grpc.aio.AioRpcError: The service refused, or the stream broke. The files do not have a manifest then.
     """
-    if (directory / "entries.jsonl").exists() or (directory / "checkpoint").exists():
-        raise FileExistsError(f"{directory} holds an export already; give an empty folder")
+    _require_room(directory, "entries.jsonl", "checkpoint")
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     size = 0
     with ExitStack() as opened:
@@ -72,7 +71,7 @@ async def export_part(services: Evenkeel, request: ExportRequest, directory: Pat
                 files[piece.path] = opened.enter_context((directory / piece.path).open("wb"))
             files[piece.path].write(piece.content)
             size += len(piece.content)
-    _write(directory / POLICY_FILE, _policy(verifier_key))
+    write_policy(directory, verifier_key)
     return size
 
 
@@ -95,12 +94,24 @@ async def export_proof(
     record, proof_file = directory / f"{index}.json", directory / f"{index}{FILE_SUFFIX}"
     _write(record, entry.body)
     _write(proof_file, proof.text().encode())
-    _write(directory / POLICY_FILE, _policy(verifier_key))
+    write_policy(directory, verifier_key)
     return record, proof_file
 
 
-def _policy(verifier_key: str) -> bytes:
-    return f"log {verifier_key}\nquorum none\n".encode()
+def write_policy(directory: Path, verifier_key: str) -> None:
+    """Have the policy file of `directory` trust the log of `verifier_key`; what it says besides stays."""
+    file, trusted = directory / POLICY_FILE, f"log {verifier_key}"
+    said = file.read_text().splitlines() if file.exists() else ["quorum none"]
+    if trusted not in said:
+        _write(file, "".join(f"{line}\n" for line in [trusted, *said]).encode())
+
+
+def _require_room(directory: Path, *files: str) -> None:
+    violations = Violations()
+    for each in files:
+        if (directory / each).exists():
+            violations.add("directory", f"must be a new or empty folder, {directory} has {each}")
+    violations.raise_if_any(Invalid)
 
 
 def _write(path: Path, content: bytes) -> None:

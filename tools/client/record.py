@@ -12,6 +12,7 @@ from services.audit.domain.account_record import Bounds, CloseProof, ProvenEntry
 from services.audit.domain.checkpoint import open_checkpoint
 from services.audit.domain.closing import Leaf, ProvenLeaf
 from services.audit.domain.entry import Entry
+from services.audit.domain.merkle import Unproven
 from services.audit.domain.signed_note import VerifierKey
 from services.kernel.canonical import rfc3339
 from services.runtime.wire import instant_of
@@ -28,6 +29,8 @@ class VerifiedRecord:
     bounds: Bounds
     entries: Sequence[Entry]
     file: bytes
+    # Of the log that it is proven to be in.
+    verifier_key: str
     # First and last numbers of what was destroyed.
     destroyed: Sequence[tuple[int, int]] = ()
 
@@ -48,7 +51,7 @@ async def read_record(services: Evenkeel, verifier_key: str, request: pb.GetAcco
     async for message in services.audit_queries.GetAccountRecord(request):
         if message.HasField("header"):
             header = message.header
-            bounds = bounds_of(header)
+            bounds = _bounds_asked_for(header, request)
             verifier = RecordVerifier(bounds, open_checkpoint(header.checkpoint.note, origin=key.name, keys=[key]))
         if verifier is None:
             raise ValueError("the record does not begin with its header")
@@ -58,7 +61,25 @@ async def read_record(services: Evenkeel, verifier_key: str, request: pb.GetAcco
     if verifier is None or header is None or bounds is None:
         raise ValueError("the record has no header")
     verifier.finish()
-    return VerifiedRecord(bounds, entries, record_file(bounds, proven, header.checkpoint.note), verifier.destroyed)
+    file = record_file(bounds, proven, header.checkpoint.note)
+    return VerifiedRecord(bounds, entries, file, verifier_key, verifier.destroyed)
+
+
+def _bounds_asked_for(header: pb.AccountRecordHeader, request: pb.GetAccountRecordRequest) -> Bounds:
+    """Return what a header says.
+
+    Raises:
+        Unproven: It is about another account or period than was asked for. It may be complete until an earlier instant
+            than asked, as nothing is known of what is to come.
+    """
+    bounds = bounds_of(header)
+    start = instant_of(request.start_time, "start_time") if request.HasField("start_time") else None
+    if bounds.account != request.account or bounds.start_time != start:
+        raise Unproven(
+            f"the answer is about account {bounds.account} from {_instant(bounds.start_time) or 'the beginning'}; "
+            f"asked was account {request.account} from {_instant(start) or 'the beginning'}"
+        )
+    return bounds
 
 
 def bounds_of(header: pb.AccountRecordHeader) -> Bounds:

@@ -50,6 +50,22 @@ async def recorded_time(service, index):
     return instant_of(entry.recorded_time, "recorded_time")
 
 
+async def test_a_record_of_another_account_or_period_is_not_taken_for_the_one_asked_for(service):
+    await service.append(*some_events(40))
+    others = pb.GetAccountRecordRequest(account="acc-2")
+    later = pb.GetAccountRecordRequest(account="acc-1")
+    later.start_time.CopyFrom(instant_message(await recorded_time(service, 39)))
+    for given in (others, later):
+        answers = SimpleNamespace(GetAccountRecord=lambda _, given=given: service.asking.GetAccountRecord(given))
+
+        with pytest.raises(Unproven, match="asked was account acc-1 from the beginning"):
+            await read_record(
+                SimpleNamespace(audit_queries=answers),
+                str(KEY.verifier_key),
+                pb.GetAccountRecordRequest(account="acc-1"),
+            )
+
+
 async def test_everything_about_an_account_comes_with_the_proof_that_nothing_is_missing(service):
     for number in range(4):
         await service.append(*some_events(40, f"batch {number}"))
