@@ -322,6 +322,8 @@ reconciliation_break = Table(
     # Who; empty when it agreed again by itself.
     Column("resolver", Text, nullable=False),
     Column("note", Text, nullable=False),
+    # Of a custodian's trade; NULL for everything else, and where an earlier build wrote it.
+    Column("trade_date", Date),
 )
 
 # Wishes to undo what was crossed, by the selling block. Done when there is an approver.

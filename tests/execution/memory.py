@@ -423,6 +423,15 @@ class MemoryLedger:
         found = [self.state.breaks[name] for name in sorted(self.state.breaks) if name > after]
         return [each for each in found if (resolved or each.resolve_time is None) and owner in ("", each.owner)][:limit]
 
+    async def open_breaks(self, party, source, account_ids):
+        return [
+            each
+            for _, each in sorted(self.state.breaks.items())
+            if (each.party, each.source) == (party, source)
+            and each.resolve_time is None
+            and each.account_id in account_ids
+        ]
+
     async def break_(self, break_id):
         return self.state.breaks.get(break_id)
 

@@ -13,12 +13,13 @@ def statement_of(request: pb.IngestCustodianStatementRequest) -> CustodianStatem
     """Return the statement that a request says.
 
     Raises:
-        Invalid: An account or position is there twice, a trade is of another account or a later day, or a number is
-            none.
+        Invalid: An account or position is there twice, a trade is of another account, another currency or a later day,
+            or a number is none.
     """
     wrong = Violations()
     day = date_of(request.day, "day")
     accounts: dict[AccountId, Holdings] = {}
+    currencies: dict[AccountId, str] = {}
     for index, said in enumerate(request.accounts):
         field, account_id = f"accounts[{index}]", AccountId(said.account_id)
         if account_id in accounts:
@@ -29,7 +30,8 @@ def statement_of(request: pb.IngestCustodianStatementRequest) -> CustodianStatem
         }
         if len(positions) != len(said.positions):
             wrong.add(f"{field}.positions", "must name each instrument once")
-        accounts[account_id] = Holdings(positions, money_of(said.cash, f"{field}.cash").amount)
+        cash = money_of(said.cash, f"{field}.cash")
+        accounts[account_id], currencies[account_id] = Holdings(positions, cash.amount), cash.currency
     trades = [_trade(each, f"trades[{index}]") for index, each in enumerate(request.trades)]
     for index, trade in enumerate(trades):
         if trade.account_id not in accounts:
@@ -38,8 +40,14 @@ def statement_of(request: pb.IngestCustodianStatementRequest) -> CustodianStatem
             wrong.add(f"trades[{index}].trade_date", f"must be at most {day}, was {trade.trade_date}")
         if trade.quantity <= 0 or trade.amount <= 0 or trade.fees < 0:
             wrong.add(f"trades[{index}]", "must have a quantity and value above 0 and fees of at least 0")
+        of_account = currencies.get(trade.account_id)
+        for name, money in (("value", request.trades[index].value), ("fees", request.trades[index].fees)):
+            if of_account is not None and money.currency_code != of_account:
+                wrong.add(
+                    f"trades[{index}].{name}", f"must be in {of_account} as the cash is, was in {money.currency_code}"
+                )
     wrong.raise_if_any(Invalid)
-    return CustodianStatement(request.custodian, day, accounts, trades)
+    return CustodianStatement(request.custodian, day, accounts, trades, currencies)
 
 
 def _trade(said: pb.CustodianTrade, field: str) -> Trade:

@@ -313,6 +313,7 @@ def break_message(each: Break) -> pb.VenueBreak:
         resolve_time=None if each.resolve_time is None else instant_message(each.resolve_time),
         resolver=each.resolver,
         note=each.note,
+        trade_date=None if each.trade_date is None else date_message(each.trade_date),
     )
 
 

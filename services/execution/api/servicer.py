@@ -189,8 +189,8 @@ class ExecutionServicer(ExecutionServiceServicer):
     async def IngestCustodianStatement(
         self, request: pb.IngestCustodianStatementRequest, context: _Context
     ) -> pb.IngestCustodianStatementResponse:
-        count = await self.app.reconciling.ingest(statement_of(request))
-        return pb.IngestCustodianStatementResponse(break_count=count)
+        found = await self.app.reconciling.ingest(statement_of(request))
+        return pb.IngestCustodianStatementResponse(break_count=found.breaks, first_count=found.first)
 
     async def IngestReferencePrices(
         self, request: pb.IngestReferencePricesRequest, context: _Context

@@ -29,6 +29,10 @@ class BreakLedger(Protocol):
         """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
         ...
 
+    async def open_breaks(self, party: Party, source: str, account_ids: Collection[AccountId]) -> list[Break]:
+        """Return the open breaks of some accounts with a venue or custodian, by id."""
+        ...
+
     async def break_(self, break_id: str) -> Break | None:
         """Return and lock a break."""
         ...

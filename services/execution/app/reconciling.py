@@ -2,11 +2,16 @@
 
 Breaks are found again and again, and a break is one row however often it is seen. What is open stops new orders for
 what it touches, an account in an instrument or its cash, and nothing else.
+
+A difference with a custodian does not go because a day passes. What an account should have is what it should have had
+before and what was traded since, not what the custodian said last, as long as nobody has settled that that is right. A
+trade that differs is compared again only where the custodian speaks of its day again, or of what was missing.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from services.execution.app.break_events import (
     break_assigned,
@@ -19,28 +24,51 @@ from services.execution.app.ports import Begin
 from services.execution.app.records import AllocationRecord, Break, Party, VenueBreak
 from services.execution.app.venue_breaks import MISSING_ROW, venue_breaks
 from services.execution.app.venue_port import VenuePort
-from services.execution.domain.custody import Difference, Holdings, Trade, compare_holdings, compare_trades
+from services.execution.domain.custody import (
+    BreakKind,
+    Difference,
+    Holdings,
+    Trade,
+    compare_holdings,
+    compare_trades,
+)
 from services.execution.domain.errors import BreakNotFound, BreakResolved, StatementOutdated
 from services.execution.domain.exchanges import Exchange
 from services.kernel.clock import Clock
-from services.kernel.ids import AccountId, derived_id
+from services.kernel.errors import Invalid, Violations
+from services.kernel.ids import AccountId, InstrumentId, derived_id
 
 # Breaks written at once.
 BREAKS_AT_ONCE = 500
 ONE_DAY = timedelta(days=1)
+# Of breaks with a custodian: what each statement of the account speaks of.
+HELD = frozenset({BreakKind.POSITION, BreakKind.CASH})
 
 
 @dataclass(frozen=True, slots=True)
 class CustodianStatement:
     """What a custodian says of accounts at the end of a day, whole accounts at a time.
 
-    `trades` are those with a trade date of `day`, or told late with an earlier one.
+    `trades` are those with a trade date of `day`, or told late with an earlier one. All money of an account is in the
+    currency that `currencies` names for it.
     """
 
     custodian: str
     day: date
     accounts: Mapping[AccountId, Holdings]
     trades: Sequence[Trade]
+    currencies: Mapping[AccountId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a statement was found to be: `breaks` are open or settled differences of its accounts after it.
+
+    `first` are accounts that the custodian never spoke of: what it says of them is there to compare the next with.
+    """
+
+    breaks: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +78,7 @@ class Reconciling:
     begin: Begin
     venue: VenuePort
     clock: Clock
+    market_clock: Clock
     exchange: Exchange
 
     async def reconcile_venue(self) -> int:
@@ -72,45 +101,58 @@ class Reconciling:
             await ledger.emit(*map(break_gone, gone))
         return count
 
-    async def ingest(self, statement: CustodianStatement) -> int:
-        """Compare a custodian's statement with ours and what it said before, and return how many breaks there are.
-
-        Safe to repeat.
+    async def ingest(self, statement: CustodianStatement) -> Compared:
+        """Compare a custodian's statement with ours and what it said before. Safe to repeat.
 
         Raises:
+            Invalid: It is of a day to come, or in another currency than the account trades in.
             StatementOutdated: The custodian spoke of a later day about one of the accounts already.
         """
+        self._check_day(statement.day)
         now = self.clock.now()
+        accounts = statement.accounts.keys()
         async with self.begin() as ledger:
-            before = await ledger.custodian_accounts(statement.custodian, statement.accounts.keys())
-            late = sorted(name for name, (day, _) in before.items() if day > statement.day)
-            if late:
-                message = (
-                    f"{statement.custodian} spoke of a day after {statement.day} already of {', '.join(late[:20])}"
-                )
-                raise StatementOutdated(message, custodian=statement.custodian)
-            # A repeated day is compared as it was the first time: with the trades alone.
-            earlier = {name: said for name, said in before.items() if said[0] < statement.day}
-            # All that was traded since the custodian spoke last, and on the day itself.
-            since = min([statement.day - ONE_DAY, *(day for day, _ in earlier.values())])
-            given = await ledger.traded(statement.custodian, statement.accounts.keys(), since, statement.day)
+            before = await ledger.custodian_accounts(statement.custodian, accounts)
+            _check_order(statement, before)
+            still_open = await ledger.open_breaks(Party.CUSTODIAN, statement.custodian, accounts)
+            missing = {_missed(each) for each in still_open if each.kind == BreakKind.MISSING_TRADE}
+            # All that was traded since the custodian spoke last, on the day itself, and what it lacked so far.
+            days = [statement.day, *(day for *_, day in missing if day is not None)]
+            since = min([min(days) - ONE_DAY, *(day for day, _ in before.values())])
+            given = await ledger.traded(statement.custodian, accounts, since, statement.day)
+            _check_currencies(statement, given)
             ours = _trades(given)
-            found = list(compare_trades([each for each in ours if each.trade_date == statement.day], statement.trades))
-            for account_id, holdings in sorted(statement.accounts.items()):
-                if account_id not in earlier:
-                    continue
-                day, was = earlier[account_id]
+            found = list(
+                compare_trades(
+                    [each for each in ours if each.trade_date == statement.day or _missed(each) in missing],
+                    statement.trades,
+                )
+            )
+            for account_id, (day, said) in sorted(before.items()):
                 mine = [
                     each for each in ours if each.account_id == account_id and each.trade_date > day and not each.busted
                 ]
-                found += compare_holdings(account_id, was, mine, holdings)
+                expected = _expected(said, [each for each in still_open if each.account_id == account_id])
+                found += compare_holdings(account_id, expected, mine, statement.accounts[account_id])
             await ledger.put_custodian_accounts(statement.custodian, statement.day, statement.accounts)
-            breaks = [_at_custodian(statement.custodian, each, now) for each in found]
+            breaks = {each.break_id: each for each in (_at_custodian(statement.custodian, each, now) for each in found)}
+            breaks |= {
+                each.break_id: replace(each, see_time=now)
+                for each in still_open
+                if each.break_id not in breaks and not _compared(each, statement.day)
+            }
             await ledger.emit(custodian_ingested(statement.custodian, statement.day, len(statement.accounts)))
-            await ledger.emit(*map(break_found, await ledger.see_breaks(breaks)))
-            gone = await ledger.unseen_breaks(Party.CUSTODIAN, statement.custodian, now, statement.accounts.keys())
+            await ledger.emit(*map(break_found, await ledger.see_breaks(list(breaks.values()))))
+            gone = await ledger.unseen_breaks(Party.CUSTODIAN, statement.custodian, now, accounts)
             await ledger.emit(*map(break_gone, gone))
-        return len(found)
+        return Compared(len(breaks), first=len(accounts - before.keys()))
+
+    def _check_day(self, day: date) -> None:
+        today = self.exchange.date_at(self.market_clock.now())
+        wrong = Violations()
+        if day > today:
+            wrong.add("day", f"must be at most {today}, was {day}")
+        wrong.raise_if_any(Invalid)
 
     async def list_breaks(self, *, resolved: bool, owner: str, after: str, limit: int) -> list[Break]:
         """Return breaks after an id, by id: open ones, or all; of an owner, or of anybody when empty."""
@@ -149,6 +191,43 @@ class Reconciling:
         if breaks:
             async with self.begin() as ledger:
                 await ledger.emit(*map(break_found, await ledger.see_breaks(breaks)))
+
+
+def _check_order(statement: CustodianStatement, before: Mapping[AccountId, tuple[date, Holdings]]) -> None:
+    late = sorted(name for name, (day, _) in before.items() if day > statement.day)
+    if late:
+        message = f"{statement.custodian} spoke of a day after {statement.day} already of {', '.join(late[:20])}"
+        raise StatementOutdated(message, custodian=statement.custodian)
+
+
+def _check_currencies(statement: CustodianStatement, given: Sequence[AllocationRecord]) -> None:
+    wrong = Violations()
+    for name, ours in sorted({(each.account_id, each.terms.booked_in) for each in given}):
+        if (said := statement.currencies[name]) != ours:
+            wrong.add("accounts.cash", f"must be in {ours} for {name}, was in {said}")
+    wrong.raise_if_any(Invalid)
+
+
+def _missed(each: Trade | Break) -> tuple[AccountId | None, InstrumentId | None, date | None]:
+    return each.account_id, each.instrument_id, each.trade_date
+
+
+def _expected(said: Holdings, still_open: Sequence[Break]) -> Holdings:
+    """Return what an account should have had when the custodian spoke last: what it said, but where that differs."""
+    units = {
+        each.instrument_id: Decimal(each.ours)
+        for each in still_open
+        if each.kind == BreakKind.POSITION and each.instrument_id is not None
+    }
+    cash = next((Decimal(each.ours) for each in still_open if each.kind == BreakKind.CASH), said.cash)
+    return Holdings({**said.positions, **units}, cash)
+
+
+def _compared(each: Break, day: date) -> bool:
+    """Return whether a statement of `day` speaks of what an open break is about, or could: trades may be told late."""
+    if each.kind in HELD:
+        return True
+    return each.trade_date is not None and (each.trade_date == day or each.kind == BreakKind.MISSING_TRADE)
 
 
 def _open(found: Break | None, break_id: str) -> Break:
@@ -196,6 +275,7 @@ def _at_custodian(custodian: str, each: Difference, now: datetime) -> Break:
         theirs=each.theirs,
         find_time=now,
         see_time=now,
+        trade_date=each.trade_date,
     )
 
 

@@ -362,7 +362,7 @@ class Break:
     """A difference that is kept until it is gone or somebody has settled it.
 
     `source` is the venue or custodian. It was found at `find_time` and seen last at `see_time`. Who settled it is
-    `resolver`, empty when both sides agreed again by themselves.
+    `resolver`, empty when both sides agreed again by themselves. `trade_date` is that of a custodian's trade.
     """
 
     break_id: str
@@ -381,6 +381,7 @@ class Break:
     resolve_time: datetime | None = None
     resolver: str = ""
     note: str = ""
+    trade_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,18 @@ from services.execution.app.scheduling import bucket_of
 from services.execution.app.venue_port import MarketSetting, Sizes
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
 from services.execution.domain.trading_hours import TradingHours
-from services.execution.domain.trading_state import Halt, Scope, TradingState, check_resume, may_leave, stricter
+from services.execution.domain.trading_state import (
+    Halt,
+    Scope,
+    ScopeKind,
+    TradingState,
+    check_resume,
+    may_leave,
+    stricter,
+)
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
-from services.kernel.errors import Violations
+from services.kernel.errors import Invalid, Violations
 from services.kernel.ids import InstrumentId
 
 
@@ -46,12 +54,20 @@ class Trading:
     funding: FundingRules
     hours: TradingHours
     volume_bucket: timedelta
+    venues: frozenset[str]
 
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
         """Restrict trading in `scope`; when it returns, not one new order leaves.
 
         Replaces a halt of the same scope, but never a stricter one, which stays: only `resume` loosens.
+
+        Raises:
+            Invalid: The scope is a venue that we do not trade at: a slip must not pass for a halt.
         """
+        if scope.kind is ScopeKind.VENUE and scope.subject_id not in self.venues:
+            wrong = Violations()
+            wrong.add("scope.id", f"must be one of {', '.join(sorted(self.venues))}, was {scope.subject_id}")
+            wrong.raise_if_any(Invalid)
         async with self.begin() as ledger:
             await ledger.close_gate()
             await ledger.lock()

@@ -69,7 +69,10 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that does not agree: what we have and what the custodian has, in words. No instrument for cash."""
+    """One thing that does not agree: what we have and what the custodian has, in words.
+
+    No instrument for cash; no `trade_date` for cash and positions.
+    """
 
     kind: BreakKind
     account_id: AccountId
@@ -77,6 +80,7 @@ class Difference:
     ours: str
     theirs: str
     about: str
+    trade_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +114,16 @@ def compare_trades(ours: Iterable[Trade], theirs: Iterable[Trade]) -> list[Diffe
 
 
 def compare_holdings(
-    account_id: AccountId, before: Holdings | None, trades: Iterable[Trade], now: Holdings
+    account_id: AccountId, before: Holdings, trades: Iterable[Trade], now: Holdings
 ) -> list[Difference]:
     """Return how an account differs from what it was, plus what we traded since.
 
     Args:
         account_id: Which account.
-        before: As the custodian said it last; None for its first statement, with which nothing can be compared.
+        before: What it should have had when the custodian spoke last.
         trades: Ours with a trade date after `before` and up to `now`.
         now: As the custodian says it now.
     """
-    if before is None:
-        return []
     units, cash = dict(before.positions), before.cash
     for trade in trades:
         units[trade.instrument_id] = units.get(trade.instrument_id, ZERO) + trade.units_change
@@ -206,7 +208,7 @@ def _written_differently(mine: dict[_Key, Trade], others: dict[_Key, Trade]) -> 
 
 def _difference(kind: BreakKind, trade: Trade, ours: str, theirs: str, about: str = "") -> Difference:
     named = about or f"{trade.side} {trade.trade_date.isoformat()}"
-    return Difference(kind, trade.account_id, trade.instrument_id, ours, theirs, named)
+    return Difference(kind, trade.account_id, trade.instrument_id, ours, theirs, named, trade.trade_date)
 
 
 def _words(trade: Trade) -> str:

@@ -41,16 +41,6 @@ def slices(total: int, weights: Sequence[Decimal]) -> list[int]:
     return parts
 
 
-def time_weighted(total: int, intervals: int) -> list[int]:
-    """Return `total` increments spread evenly over `intervals`."""
-    return slices(total, [ONE] * intervals)
-
-
-def volume_weighted(total: int, volume_curve: Sequence[Decimal]) -> list[int]:
-    """Return `total` increments spread like `volume_curve`: what is usually traded in each interval."""
-    return slices(total, volume_curve)
-
-
 def within_participation(volume: Decimal, ours: Decimal, share_max: Decimal, increment: Decimal) -> int:
     """Return how many increments may be sent now in a bucket of time, 0 or more.
 
@@ -65,20 +55,6 @@ def within_participation(volume: Decimal, ours: Decimal, share_max: Decimal, inc
     """
     left = volume * share_max - ours
     return max(int((left / increment).to_integral_value(rounding=ROUND_FLOOR)), 0)
-
-
-def participation(left: int, market_volume: int, share_max: Decimal) -> int:
-    """Return how many increments may be traded beside `market_volume` of others, at most `left`.
-
-    Ours is counted in the volume: of everything traded, our share never exceeds `share_max`.
-
-    Raises:
-        ValueError: `share_max` is not above 0 and below 1.
-    """
-    if not 0 < share_max < 1:
-        raise ValueError(f"share_max is above 0 and below 1, was {share_max}")
-    most = (market_volume * share_max / (ONE - share_max)).to_integral_value(rounding=ROUND_FLOOR)
-    return min(left, int(most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _CYCLES: Mapping[str, Cycle] = {"XNYS": _UNITED_STATES, "XTSE": _CANADA}
 def settlement_date(trade_date: date, at: Exchange, currency: str) -> date:
     """Return when a trade that was made on `trade_date` at an exchange, in this currency, settles.
 
-    A trade on a day that is no settlement day counts as made on the next one.
+    A trade of a day on which the exchange does not trade counts as made on the next on which it does.
 
     Raises:
         ValueError: The calendar of the exchange does not reach so far.

@@ -43,8 +43,10 @@ class Scope:
         Raises:
             ValueError: A scope other than all names no subject, or all names one.
         """
-        if (self.kind is ScopeKind.ALL) != (self.subject_id == ""):
-            raise ValueError(f"a scope other than ALL names its subject, was {self.kind} {self.subject_id!r}")
+        if self.kind is ScopeKind.ALL and self.subject_id:
+            raise ValueError(f"must be empty for ALL, was {self.subject_id!r}")
+        if self.kind is not ScopeKind.ALL and not self.subject_id:
+            raise ValueError(f"must name which {self.kind.lower()}, was empty")
 
 
 EVERYTHING = Scope(ScopeKind.ALL)
@@ -97,8 +99,9 @@ def check_resume(halt: Halt, resumed_by: str) -> None:
         SelfResume: It is the person who halted.
     """
     if halt.halted_by == resumed_by:
+        what = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
         raise SelfResume(
-            f"{resumed_by} halted {halt.scope.kind} {halt.scope.subject_id}; another person must resume",
+            f"{resumed_by} halted {what}; another person must resume",
             scope=halt.scope.kind,
             subject_id=halt.scope.subject_id,
             halted_by=halt.halted_by,

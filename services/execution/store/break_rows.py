@@ -26,6 +26,7 @@ def break_values(each: Break) -> Values:
         "resolve_time": each.resolve_time,
         "resolver": each.resolver,
         "note": each.note,
+        "trade_date": each.trade_date,
     }
 
 
@@ -48,6 +49,7 @@ def break_of(row: AnyRow) -> Break:
         resolve_time=row.resolve_time,
         resolver=row.resolver,
         note=row.note,
+        trade_date=row.trade_date,
     )
 
 

@@ -87,6 +87,18 @@ class Breaks:
         found = await self._connection.execute(select(*_KEPT).where(which).order_by(_KEPT.break_id).limit(limit))
         return [break_rows.break_of(row) for row in found]
 
+    async def open_breaks(self, party: Party, source: str, account_ids: Collection[AccountId]) -> list[Break]:
+        """Return the open breaks of some accounts with a venue or custodian, by id."""
+        found = await self._connection.execute(
+            select(*_KEPT)
+            .where(
+                *(_KEPT.party == party, _KEPT.source == source, _KEPT.resolve_time.is_(None)),
+                _KEPT.account_id == func.any(sorted(account_ids)),
+            )
+            .order_by(_KEPT.break_id)
+        )
+        return [break_rows.break_of(row) for row in found]
+
     async def break_(self, break_id: str) -> Break | None:
         """Return and lock a break."""
         found = await self._connection.execute(select(*_KEPT).where(_KEPT.break_id == break_id).with_for_update())

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from sqlalchemy import text
 
+from evenkeel.common.v1.values_pb2 import SIDE_BUY
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from services.kernel.canonical import content_hash
 from services.kernel.signing import Signature, sign
@@ -85,10 +86,12 @@ async def test_a_statement_of_a_custodian_shows_breaks_that_are_owned_and_settle
         day={"year": 2022, "month": 12, "day": 28},
         accounts=[pb.CustodianAccount(account_id="acc-1", cash={"currency_code": "USD", "units": 9000})],
     )
-    assert (await engineer.IngestCustodianStatement(statement)).break_count == 1
+    answer = await engineer.IngestCustodianStatement(statement)
+    assert (answer.break_count, answer.first_count) == (1, 1)
 
     (found,) = (await trader.ListBreaks(pb.ListBreaksRequest())).breaks
     assert (found.party, found.kind, found.account_id) == ("CUSTODIAN", "MISSING_TRADE", "acc-1")
+    assert (found.trade_date.month, found.trade_date.day) == (12, 28)
     assign = pb.AssignBreakRequest(request_id=str(uuid4()), break_id=found.break_id, owner="mona")
     assert (await trader.AssignBreak(assign)).found.owner == "mona"
     resolve = pb.ResolveBreakRequest(request_id=str(uuid4()), break_id=found.break_id, note="booked tomorrow")
@@ -98,6 +101,35 @@ async def test_a_statement_of_a_custodian_shows_breaks_that_are_owned_and_settle
     assert (await refused(trader.ResolveBreak(again))).reason == "BREAK_RESOLVED"
     unknown = pb.AssignBreakRequest(request_id=str(uuid4()), break_id="break-none", owner="mona")
     assert (await refused(trader.AssignBreak(unknown))).reason == "BREAK_NOT_FOUND"
+
+
+async def test_a_statement_in_two_currencies_or_of_a_day_to_come_is_refused_by_field(execution):
+    trade = pb.CustodianTrade(
+        reference="r-1",
+        account_id="acc-1",
+        instrument_id="VTI",
+        side=SIDE_BUY,
+        quantity={"value": "1"},
+        value={"currency_code": "EUR", "units": 100},
+        fees={"currency_code": "USD"},
+        trade_date={"year": 2022, "month": 12, "day": 28},
+        settlement_date={"year": 2022, "month": 12, "day": 30},
+    )
+
+    def said(day, *trades):
+        return pb.IngestCustodianStatementRequest(
+            request_id=str(uuid4()),
+            custodian="custodian-a",
+            day={"year": 2022, "month": 12, "day": day},
+            accounts=[pb.CustodianAccount(account_id="acc-1", cash={"currency_code": "USD", "units": 9000})],
+            trades=trades,
+        )
+
+    engineer = execution.as_("engineer")
+    mixed = await refused(engineer.IngestCustodianStatement(said(28, trade)))
+    assert mixed.fields == {"trades[0].value": "must be in USD as the cash is, was in EUR"}
+    early = await refused(engineer.IngestCustodianStatement(said(29)))
+    assert early.fields == {"day": "must be at most 2022-12-28, was 2022-12-29"}
 
 
 async def test_costs_by_instrument_are_lines_of_their_own(execution):

@@ -49,6 +49,17 @@ async def test_each_scope_stops_what_it_covers_and_nothing_else_until_another_pe
     assert await reasons(a_trade("VTI"), plan="after", account="acc-3") == []
 
 
+async def test_a_halt_of_what_does_not_exist_is_refused_by_field(execution):
+    async def wrong(**scope):
+        return (await refused(execution.as_("risk-ruth").Halt(halt(pb.TradingScope(**scope))))).fields
+
+    assert await wrong(kind=pb.TradingScope.KIND_ALL, id="VTI") == {"scope.id": "must be empty for ALL, was 'VTI'"}
+    assert await wrong(kind=pb.TradingScope.KIND_ACCOUNT) == {"scope.id": "must name which account, was empty"}
+    venue = await wrong(kind=pb.TradingScope.KIND_VENUE, id="sandbx")
+    assert venue == {"scope.id": "must be one of internal, sandbox, was sandbx"}
+    assert (await execution.as_("trader").GetTradingState(pb.GetTradingStateRequest())).halts == []
+
+
 async def test_a_halt_cancels_what_rests_and_holds_in_the_process_that_starts_next(start):
     execution = await start()
     await execution.market(VTI=100)

@@ -10,11 +10,9 @@ from services.execution.domain.schedules import (
     Impact,
     almgren_chriss,
     kappa_of,
-    participation,
     schedule,
     slices,
-    time_weighted,
-    volume_weighted,
+    within_participation,
 )
 
 # The example of Almgren and Chriss (2000), section 3: a million shares in five days.
@@ -82,18 +80,14 @@ def test_parts_sum_exactly_and_follow_their_weights(total, weights):
         assert abs(part - Decimal(total) * weight / sum(weights)) <= 1
 
 
-def test_evenly_over_time_and_along_the_volume():
-    assert time_weighted(10, 4) in ([2, 3, 3, 2], [2, 3, 2, 3], [3, 2, 3, 2])
-    assert volume_weighted(100, [Decimal(3), Decimal(1), Decimal(1)]) == [60, 20, 20]
+@given(st.integers(0, 100_000), st.integers(0, 20_000), st.integers(1, 99), st.sampled_from(["1", "0.001", "25"]))
+def test_participation_never_exceeds_its_share_of_what_was_traded(volume, ours, percent, increment):
+    share, increment = Decimal(percent) / 100, Decimal(increment)
+    more = within_participation(Decimal(volume), Decimal(ours), share, increment)
 
-
-@given(st.integers(0, 10_000), st.integers(0, 100_000), st.integers(1, 99))
-def test_participation_never_exceeds_its_share_of_everything_traded(left, others, percent):
-    share = Decimal(percent) / 100
-    ours = participation(left, others, share)
-
-    assert 0 <= ours <= left
-    assert ours <= share * (ours + others)
+    assert more >= 0
+    assert more == 0 or ours + more * increment <= share * volume
+    assert ours + (more + 1) * increment > share * volume
 
 
 @pytest.mark.parametrize("weights", [[], [Decimal(0)], [Decimal(1), Decimal(-1)]])

@@ -35,7 +35,10 @@ def test_another_person_resumes():
         check_resume(a_halt(by="ruth"), "ruth")
 
 
-@pytest.mark.parametrize(("kind", "subject"), [(ScopeKind.ALL, "x"), (ScopeKind.ACCOUNT, "")])
-def test_a_scope_covers_one_thing(kind, subject):
-    with pytest.raises(ValueError, match="names its subject"):
+@pytest.mark.parametrize(
+    ("kind", "subject", "why"),
+    [(ScopeKind.ALL, "x", "must be empty for ALL, was 'x'"), (ScopeKind.ACCOUNT, "", "must name which account")],
+)
+def test_a_scope_covers_one_thing(kind, subject, why):
+    with pytest.raises(ValueError, match=why):
         Scope(kind, subject)

@@ -1703,6 +1703,7 @@ class VenueBreak(_message.Message):
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
     RESOLVER_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    TRADE_DATE_FIELD_NUMBER: _builtins.int
     block_id: _builtins.str
     """Which block; empty when the venue has an order we do not know."""
     client_order_id: _builtins.str
@@ -1741,6 +1742,10 @@ class VenueBreak(_message.Message):
     def resolve_time(self) -> _timestamp_pb2.Timestamp:
         """When it was resolved; absent while it is open."""
 
+    @_builtins.property
+    def trade_date(self) -> _date_pb2.Date:
+        """Trade date of what differs, for a custodian's trade; absent for others."""
+
     def __init__(
         self,
         *,
@@ -1760,10 +1765,11 @@ class VenueBreak(_message.Message):
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
         resolver: _builtins.str = ...,
         note: _builtins.str = ...,
+        trade_date: _date_pb2.Date | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "resolve_time", b"resolve_time", "see_time", b"see_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "resolve_time", b"resolve_time", "see_time", b"see_time", "trade_date", b"trade_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "break_id", b"break_id", "client_order_id", b"client_order_id", "find_time", b"find_time", "instrument_id", b"instrument_id", "kind", b"kind", "note", b"note", "ours", b"ours", "owner", b"owner", "party", b"party", "resolve_time", b"resolve_time", "resolver", b"resolver", "see_time", b"see_time", "source", b"source", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "block_id", b"block_id", "break_id", b"break_id", "client_order_id", b"client_order_id", "find_time", b"find_time", "instrument_id", b"instrument_id", "kind", b"kind", "note", b"note", "ours", b"ours", "owner", b"owner", "party", b"party", "resolve_time", b"resolve_time", "resolver", b"resolver", "see_time", b"see_time", "source", b"source", "trade_date", b"trade_date", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2212,16 +2218,24 @@ class IngestCustodianStatementResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BREAK_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_COUNT_FIELD_NUMBER: _builtins.int
     break_count: _builtins.int
-    """Breaks that the statement shows."""
+    """Differences of its accounts after it: those that it shows, and older ones that
+    it does not speak of.
+    """
+    first_count: _builtins.int
+    """Accounts that the custodian never spoke of before: their positions and cash are
+    taken as they are, and the next statement is compared with them.
+    """
     def __init__(
         self,
         *,
         break_count: _builtins.int = ...,
+        first_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_count", b"break_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_count", b"break_count", "first_count", b"first_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -295,6 +295,11 @@ class ExecutionServiceServicer:
         """Takes a custodian's statement of a day, whole accounts at a time, and compares it
         with our allocations and with what the custodian said before.
 
+        A break in positions or cash goes when the custodian says what the account should
+        have, or when a person settles it: then what the custodian has counts from there
+        on. A break in a trade is compared again with the same day told again, a trade
+        that was missing whenever it is told; others stay until a person settles them.
+
         Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -323,7 +328,8 @@ class ExecutionServiceServicer:
 
     def Halt(self, request, context):
         """Stops trading in a scope. After the answer not one new order leaves; open
-        orders of the scope are being canceled. Holds over restarts.
+        orders of the scope are being canceled. Holds over restarts. A venue that
+        orders never go to is refused; instruments and accounts may be unknown yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -119,6 +119,11 @@ class ExecutionServiceStub:
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
     with our allocations and with what the custodian said before.
 
+    A break in positions or cash goes when the custodian says what the account should
+    have, or when a person settles it: then what the custodian has counts from there
+    on. A break in a trade is compared again with the same day told again, a trade
+    that was missing whenever it is told; others stay until a person settles them.
+
     Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
     """
     IngestReferencePrices: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]
@@ -135,7 +140,8 @@ class ExecutionServiceStub:
     """
     Halt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.HaltRequest, _execution_service_pb2.HaltResponse]
     """Stops trading in a scope. After the answer not one new order leaves; open
-    orders of the scope are being canceled. Holds over restarts.
+    orders of the scope are being canceled. Holds over restarts. A venue that
+    orders never go to is refused; instruments and accounts may be unknown yet.
     """
     Resume: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeRequest, _execution_service_pb2.ResumeResponse]
     """Lets trading in a scope go on. Needs a person other than the one who
@@ -237,6 +243,11 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Takes a custodian's statement of a day, whole accounts at a time, and compares it
     with our allocations and with what the custodian said before.
 
+    A break in positions or cash goes when the custodian says what the account should
+    have, or when a person settles it: then what the custodian has counts from there
+    on. A break in a trade is compared again with the same day told again, a trade
+    that was missing whenever it is told; others stay until a person settles them.
+
     Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
     """
     IngestReferencePrices: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]  # type: ignore[assignment]
@@ -253,7 +264,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     Halt: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.HaltRequest, _execution_service_pb2.HaltResponse]  # type: ignore[assignment]
     """Stops trading in a scope. After the answer not one new order leaves; open
-    orders of the scope are being canceled. Holds over restarts.
+    orders of the scope are being canceled. Holds over restarts. A venue that
+    orders never go to is refused; instruments and accounts may be unknown yet.
     """
     Resume: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeRequest, _execution_service_pb2.ResumeResponse]  # type: ignore[assignment]
     """Lets trading in a scope go on. Needs a person other than the one who
@@ -448,6 +460,11 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a custodian's statement of a day, whole accounts at a time, and compares it
         with our allocations and with what the custodian said before.
 
+        A break in positions or cash goes when the custodian says what the account should
+        have, or when a person settles it: then what the custodian has counts from there
+        on. A break in a trade is compared again with the same day told again, a trade
+        that was missing whenever it is told; others stay until a person settles them.
+
         Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
         """
 
@@ -482,7 +499,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.HaltResponse, _abc.Awaitable[_execution_service_pb2.HaltResponse]]:
         """Stops trading in a scope. After the answer not one new order leaves; open
-        orders of the scope are being canceled. Holds over restarts.
+        orders of the scope are being canceled. Holds over restarts. A venue that
+        orders never go to is refused; instruments and accounts may be unknown yet.
         """
 
     @_abc_1.abstractmethod
