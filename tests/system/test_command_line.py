@@ -390,6 +390,32 @@ async def test_orders_and_blocks_are_listed_and_a_block_shows_who_got_what(evenk
     assert seen <= {"STATE_FILLED", "STATE_CANCELED", "STATE_WORKING", "STATE_WAITING"}
     assert shown.code == 0
     assert "Allocations" in shown.out
+    some = (await evenkeel("--json", "order", "list", "--run", run_id, "--count", "1")).json["orders"][0]
+    order = await evenkeel("order", "show", some["order_id"])
+    assert some["account_id"] in order.out
+    assert some["plan_id"] in order.out
+    assert "ORDER_NOT_FOUND" in (await evenkeel("order", "show", "order-none")).err
+    assert (await evenkeel("order", "list", "--run", "run-none")).out == "no orders\n"
+
+
+async def test_orders_are_watched_until_the_last_of_them_is_over(evenkeel, run_id):
+    watched = await evenkeel("--json", "order", "watch", "--run", run_id)
+    table = await evenkeel("order", "watch", "--run", run_id)
+
+    assert watched.code == table.code == 0
+    last = {each["order_id"]: each["state"] for each in map(json.loads, watched.out.splitlines())}
+    listed = (await evenkeel("--json", "order", "list", "--run", run_id, "--count", "1000")).json["orders"]
+    assert last == {each["order_id"]: each["state"] for each in listed}
+    assert set(last.values()) <= {"STATE_FILLED", "STATE_CANCELED"}
+    assert "filled" in table.out
+
+
+async def test_costs_are_told_by_currency(evenkeel, run_id):
+    await evenkeel("order", "watch", "--run", run_id)
+    told = await evenkeel("cost", "--run", run_id)
+
+    assert re.search(r"^USD\b", told.out, re.MULTILINE)
+    assert (await evenkeel("cost", "--run", "run-none")).out == "no order is over\n"
 
 
 async def test_a_cost_model_is_not_fitted_to_too_few_orders(evenkeel, run_id):
@@ -413,10 +439,17 @@ async def test_a_custodians_statement_is_imported_and_what_differs_is_shown(even
     shown = await evenkeel("--json", "custodian", "reconcile", "custodian-z")
 
     assert imported.code == 0, imported.err
+    assert "of 1 of 1 accounts custodian-z speaks for the first time" in imported.out
     assert "account-00001" in imported.out
+    assert "2022-12-28" in imported.out
     (found,) = shown.json["breaks"]
     assert (found["kind"], found["source"]) == ("EXTRA_TRADE", "custodian-z")
+    assert (await evenkeel("break", "list", "--owner", "nobody")).out == "no break is nobody's\n"
     assert (await evenkeel("break", "resolve", found["break_id"], "--note", "A test's.")).code == 0
+    file.write_text(file.read_text().replace("day: 2022-12-28", "day: 2032-12-28"))
+    early = await evenkeel("custodian", "import", str(file))
+    assert early.code == 1
+    assert "day: must be at most 2022-12-28, was 2032-12-28" in early.err
 
 
 async def test_the_log_is_listed_shown_verified_and_exported(evenkeel, run_id, tmp_path):
@@ -440,7 +473,12 @@ async def test_a_log_signed_by_another_key_does_not_verify(evenkeel, run_id):
 async def test_trading_is_stopped_by_one_and_resumed_by_another(evenkeel, run_id):
     stopped = await evenkeel("halt", "instrument", "GME", "--reason", "Looks odd.")
     assert stopped.code == 0, stopped.err
+    assert stopped.out.startswith("stopped: instrument GME, halted;")
     assert "GME" in (await evenkeel("trading")).out
+    less = await evenkeel("halt", "instrument", "GME", "--reducing", "--reason", "A little odd.")
+    assert "had stopped more" in less.out
+    slip = await evenkeel("halt", "venue", "sandbx", "--reason", "Looks odd.")
+    assert "scope.id: must be one of internal, sandbox, was sandbx" in slip.err
 
     resumed = await evenkeel("resume", "instrument", "GME", "--reason", "It is fine.")
     assert resumed.code == 0, resumed.err

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from evenkeel.decision.v1 import book_service_pb2 as pb
 from tools.cli.context import call, out, show, table
-from tools.cli.text import money, number, percent, state
+from tools.cli.text import money, number, percent, price, state
 from tools.client.session import Evenkeel
 from tools.client.values import civil_date
 
@@ -71,7 +71,7 @@ def _positions(account: pb.Account) -> Table:
     rows = table("Positions", "instrument", ">units", ">price", ">weight", ">target", "held")
     for position in account.positions:
         rows.add_row(
-            position.instrument_id, number(position.quantity), money(position.price),
+            position.instrument_id, number(position.quantity), price(position.price),
             percent(position.weight), percent(position.target_weight), state(pb.Holding.DESCRIPTOR, position.holding),
         )  # fmt: skip
     return rows

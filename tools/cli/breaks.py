@@ -4,11 +4,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from google.type.money_pb2 import Money
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
-from tools.cli.text import money, time
-from tools.client.values import new_request_id
+from tools.cli.text import day, money, time
+from tools.client.session import Evenkeel
+from tools.client.values import amount, new_request_id
 
 app = typer.Typer(help="Differences with venues and custodians.", no_args_is_help=True)
 
@@ -46,14 +48,16 @@ def list_breaks(
 
     def readable() -> None:
         if not response.breaks:
-            out.print("everything agrees")
+            out.print(f"no break is {owner}'s" if owner else "everything agrees")
             return
-        rows = table("Breaks", "break", "with", "kind", "what", "ours", "theirs", "since", "still", "owner", "settled")
+        rows = table(
+            "Breaks", "break", "with", "kind", "what", "of", "ours", "theirs", "since", "still", "owner", "settled"
+        )
         for each in response.breaks:
             what = f"{each.account_id} {each.instrument_id}".strip() or each.client_order_id
             settled = f"{each.resolver} {each.note}".strip() if each.HasField("resolve_time") else ""
             rows.add_row(
-                each.break_id, each.source, each.kind, what, each.ours, each.venues,
+                each.break_id, each.source, each.kind, what, day(each.trade_date), each.ours, each.venues,
                 time(each.find_time), time(each.see_time), each.owner, settled,
             )  # fmt: skip
         out.print(rows)
@@ -73,12 +77,23 @@ def assign(context: typer.Context, break_id: BreakId, owner: Annotated[str, type
 
 @app.command("resolve")
 def resolve(
-    context: typer.Context, break_id: BreakId, note: Annotated[str, typer.Option(help="How it was settled.")]
+    context: typer.Context,
+    break_ids: Annotated[list[str], typer.Argument(help="Ids of breaks that were settled in the same way.")],
+    note: Annotated[str, typer.Option(help="How they were settled.")],
 ) -> None:
-    """Say that a break is settled, so that it stops nothing any more."""
-    request = pb.ResolveBreakRequest(request_id=new_request_id(), break_id=break_id, note=note)
-    response = call(context, "trader", lambda services: services.execution.ResolveBreak(request))
-    show(context, response, lambda: out.print("settled; it stays so while both sides say the same"))
+    """Say that breaks are settled, so that they stop nothing any more; what the other side has counts from then on."""
+
+    async def work(services: Evenkeel) -> list[pb.ResolveBreakResponse]:
+        requests = (pb.ResolveBreakRequest(request_id=new_request_id(), break_id=each, note=note) for each in break_ids)
+        return [await services.execution.ResolveBreak(each) for each in requests]
+
+    responses = call(context, "trader", work)
+
+    def readable() -> None:
+        for each in responses:
+            out.print(f"{each.found.break_id} is settled, and stays so while both sides say the same", highlight=False)
+
+    show(context, responses[0] if len(responses) == 1 else responses, readable)
 
 
 def cost(
@@ -91,6 +106,9 @@ def cost(
     response = call(context, "trader", lambda services: services.execution.GetCostReport(request))
 
     def readable() -> None:
+        if not response.lines:
+            out.print("no order is over")
+            return
         rows = table(
             "Costs",
             by,
@@ -108,11 +126,20 @@ def cost(
         )
         for line in response.lines:
             rows.add_row(
-                line.key, str(line.order_count), money(line.traded_value), money(line.crossed_value),
+                line.key or line.traded_value.currency_code,
+                str(line.order_count), money(line.traded_value), money(line.crossed_value),
                 money(line.delay), money(line.trading), money(line.opportunity),
                 money(line.fees), money(line.shortfall), money(line.predicted_cost),
-                money(line.interval_vwap_cost), money(line.close_cost),
+                against(line.interval_vwap_cost, line.interval_vwap_value, line.traded_value),
+                against(line.close_cost, line.close_value, line.traded_value),
             )  # fmt: skip
         out.print(rows)
 
     show(context, response, readable)
+
+
+def against(cost: Money, compared: Money, traded: Money) -> str:
+    """Return a cost against the market, of what part of the trades it is; nothing where the market is not known."""
+    if amount(compared) == 0:
+        return ""
+    return money(cost) if compared == traded else f"{money(cost)} on {money(compared)}"

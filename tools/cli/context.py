@@ -107,6 +107,12 @@ def show(context: typer.Context, message: Message | Sequence[Message], readable:
         out.print_json(json.dumps([MessageToDict(each, preserving_proto_field_name=True) for each in message]))
 
 
+def json_line(message: Message) -> None:
+    """Print `message` as JSON on a line of its own."""
+    told = json.dumps(MessageToDict(message, preserving_proto_field_name=True))
+    out.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
 def as_json(context: typer.Context) -> bool:
     """Return whether `--json` was given."""
     options: Options = context.obj

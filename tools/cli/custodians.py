@@ -8,7 +8,7 @@ import typer
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
 from tools.cli.documents import message_from_yaml
-from tools.cli.text import time
+from tools.cli.text import day, time
 from tools.client.session import Evenkeel
 from tools.client.values import new_request_id
 
@@ -26,15 +26,27 @@ def import_statement(
     ],
 ) -> None:
     """Take a custodian's statement of a day, compare it with our record, and show what differs."""
+    request = message_from_yaml(file.read_text(), pb.IngestCustodianStatementRequest())
+    request.request_id = new_request_id()
 
-    async def work(services: Evenkeel) -> pb.ListBreaksResponse:
-        request = message_from_yaml(file.read_text(), pb.IngestCustodianStatementRequest())
-        request.request_id = new_request_id()
-        await services.execution.IngestCustodianStatement(request)
-        return await _breaks(services, request.custodian)
+    async def work(services: Evenkeel) -> tuple[pb.IngestCustodianStatementResponse, pb.ListBreaksResponse]:
+        compared = await services.execution.IngestCustodianStatement(request)
+        return compared, await _breaks(services, request.custodian)
 
-    found = call(context, "platform_engineer", work)
-    show(context, found, lambda: _shown(found))
+    compared, found = call(context, "platform_engineer", work)
+
+    def readable() -> None:
+        if compared.first_count:
+            of = f"{compared.first_count} of {len(request.accounts)} accounts"
+            out.print(
+                f"of {of} {request.custodian} speaks for the first time: only their trades are compared, and their "
+                "positions and cash from the next statement on",
+                highlight=False,
+            )
+        if found.breaks or compared.first_count < len(request.accounts):
+            _shown(found)
+
+    show(context, found, readable)
 
 
 @app.command()
@@ -63,11 +75,13 @@ def _shown(found: pb.ListBreaksResponse) -> None:
     if not found.breaks:
         out.print("everything agrees")
         return
-    rows = table("Breaks", "break", "custodian", "kind", "account", "instrument", "ours", "theirs", "since", "owner")
+    rows = table(
+        "Breaks", "break", "custodian", "kind", "account", "instrument", "of", "ours", "theirs", "since", "owner"
+    )
     for each in found.breaks:
         rows.add_row(
             each.break_id, each.source, each.kind, each.account_id, each.instrument_id or "cash",
-            each.ours, each.venues, time(each.find_time), each.owner,
+            day(each.trade_date), each.ours, each.venues, time(each.find_time), each.owner,
         )  # fmt: skip
     out.print(rows)
     out.print("settle each with its owner, then: evenkeel break resolve")

@@ -1,6 +1,8 @@
 """`evenkeel order` and `evenkeel block`: how trades get done."""
 
 from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -9,8 +11,8 @@ from rich.table import Table
 
 from evenkeel.common.v1.values_pb2 import Side
 from evenkeel.execution.v1 import execution_service_pb2 as pb
-from tools.cli.context import call, out, show, table
-from tools.cli.text import money, number, state, time
+from tools.cli.context import as_json, call, json_line, out, show, table
+from tools.cli.text import day, money, number, price, state, time
 from tools.client.session import Evenkeel
 from tools.client.values import new_request_id
 
@@ -39,15 +41,48 @@ def list_orders(
     response = call(context, "trader", work)
 
     def readable() -> None:
+        if not response.orders:
+            out.print("no orders")
+            return
         rows = table("Orders", "order", "account", "", "instrument", ">units", ">filled", ">value", "state", "block")
         for order in response.orders:
             rows.add_row(
                 order.order_id, order.account_id, state(Side.DESCRIPTOR, order.side), order.instrument_id,
                 number(order.quantity), number(order.filled_quantity), money(order.filled_value),
-                f"{state(pb.Order.State.DESCRIPTOR, order.state)} {order.close_reason}".strip(), order.block_id,
+                _state(order), order.block_id,
             )  # fmt: skip
         out.print(rows)
         _more(response.next_page_token)
+
+    show(context, response, readable)
+
+
+@orders.command("show")
+def show_order(context: typer.Context, order: Annotated[str, typer.Argument(help="Id of an order.")]) -> None:
+    """Show an order: what became of it, and what it cost when it is over."""
+    request = pb.GetOrderRequest(order_id=order)
+    response = call(context, "trader", lambda services: services.execution.GetOrder(request))
+
+    def readable() -> None:
+        found = response.order
+        out.print(
+            f"[bold]{found.order_id}[/]  {state(Side.DESCRIPTOR, found.side)} {number(found.quantity)} "
+            f"{found.instrument_id} for {found.account_id}: {_state(found)}",
+            highlight=False,
+        )
+        out.print(
+            f"filled {number(found.filled_quantity)} for {money(found.filled_value)}, fees {money(found.fees)}",
+            highlight=False,
+        )
+        out.print(f"of plan {found.plan_id}, run {found.run_id or 'none'}", highlight=False)
+        if found.block_id:
+            out.print(f"last sent in {found.block_id}", highlight=False)
+        out.print(f"taken {time(found.create_time)}, changed last {time(found.update_time)}", highlight=False)
+        if found.HasField("cost"):
+            cost = found.cost
+            rows = table("Cost", ">delay", ">trading", ">opportunity", ">fees", ">predicted")
+            rows.add_row(*map(money, (cost.delay, cost.trading, cost.opportunity, cost.fees, cost.predicted_cost)))
+            out.print(rows)
 
     show(context, response, readable)
 
@@ -60,10 +95,14 @@ def watch_orders(
     account: Annotated[str, typer.Option(help="Only of this account.")] = "",
     rows: Annotated[int, typer.Option(min=1, max=200, help="How many to show: those that changed last.")] = 20,
 ) -> None:
-    """Watch accounts' orders in a table that changes with them, until they are all over or Ctrl-C."""
+    """Watch accounts' orders in a table that changes with them, until they are all over or Ctrl-C.
+
+    With --json each change is a line of its own.
+    """
     request = pb.WatchOrdersRequest(run_id=run, plan_id=plan, account_id=account)
-    over = {pb.Order.STATE_FILLED, pb.Order.STATE_CANCELED, pb.Order.STATE_REJECTED}
+    which = pb.ListOrdersRequest(run_id=run, plan_id=plan, account_id=account)
     known: dict[str, pb.Order] = {}
+    lines = as_json(context)
 
     def shown() -> Table:
         counts = Counter(state(pb.Order.State.DESCRIPTOR, order.state) for order in known.values())
@@ -73,23 +112,57 @@ def watch_orders(
             found.add_row(
                 order.order_id, order.account_id, state(Side.DESCRIPTOR, order.side), order.instrument_id,
                 number(order.quantity), number(order.filled_quantity), money(order.filled_value),
-                f"{state(pb.Order.State.DESCRIPTOR, order.state)} {order.close_reason}".strip(),
+                _state(order),
             )  # fmt: skip
         return found
 
-    async def work(services: Evenkeel) -> pb.WatchOrdersResponse:
-        with Live(shown(), console=out, refresh_per_second=4) as live:
+    def changed(orders: Iterable[pb.Order]) -> None:
+        for order in orders:
+            # What changed last is at the end.
+            before = known.pop(order.order_id, None)
+            known[order.order_id] = order
+            if lines and order != before:
+                json_line(order)
+
+    async def work(services: Evenkeel) -> None:
+        with nullcontext() if lines else Live(get_renderable=shown, console=out, refresh_per_second=4):
             async for batch in services.execution.WatchOrders(request):
-                for order in batch.orders:
-                    # What changed last is at the end.
-                    known.pop(order.order_id, None)
-                    known[order.order_id] = order
-                live.update(shown())
-                if all(order.state in over for order in known.values()):
+                changed(batch.orders)
+                # A batch is not all there is: others may be open that come with the next.
+                if all(order.state in _OVER for order in known.values()) and not await _open(services, which):
+                    changed([each async for each in _listed(services, which)])
                     break
-        return pb.WatchOrdersResponse(orders=known.values())
 
     call(context, "trader", work)
+
+
+_OVER = {pb.Order.STATE_FILLED, pb.Order.STATE_CANCELED, pb.Order.STATE_REJECTED}
+_AT_WORK = (pb.Order.STATE_WAITING, pb.Order.STATE_READY, pb.Order.STATE_WORKING)
+_PAGE = 1_000
+
+
+async def _open(services: Evenkeel, which: pb.ListOrdersRequest) -> bool:
+    """Return whether one of the orders is not over."""
+    request = pb.ListOrdersRequest(page_size=1)
+    request.MergeFrom(which)
+    for each in _AT_WORK:
+        request.state = each
+        if (await services.execution.ListOrders(request)).orders:
+            return True
+    return False
+
+
+async def _listed(services: Evenkeel, which: pb.ListOrdersRequest) -> AsyncIterator[pb.Order]:
+    """Yield the orders, by id."""
+    request = pb.ListOrdersRequest(page_size=_PAGE)
+    request.MergeFrom(which)
+    while True:
+        page = await services.execution.ListOrders(request)
+        for order in page.orders:
+            yield order
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
 
 
 @blocks.command("list")
@@ -104,6 +177,9 @@ def list_blocks(
     response = call(context, "trader", lambda services: services.execution.ListBlocks(request))
 
     def readable() -> None:
+        if not response.blocks:
+            out.print("no blocks")
+            return
         rows = table(
             "Blocks", "block", "venue", "", "instrument", ">orders", ">units", ">filled", ">average", ">fees", "state"
         )
@@ -111,7 +187,7 @@ def list_blocks(
             rows.add_row(
                 block.block_id, block.venue_id, state(Side.DESCRIPTOR, block.side), block.instrument_id,
                 str(block.order_count), number(block.quantity), number(block.filled_quantity),
-                money(block.average_price), money(block.fees), state(pb.Block.State.DESCRIPTOR, block.state),
+                price(block.average_price), money(block.fees), state(pb.Block.State.DESCRIPTOR, block.state),
             )  # fmt: skip
         out.print(rows)
         _more(response.next_page_token)
@@ -144,15 +220,14 @@ def show_block(context: typer.Context, block: Annotated[str, typer.Argument(help
         fills = table("Fills", "execution", ">units", ">price", ">fees", "time")
         for fill in response.fills:
             fills.add_row(
-                fill.execution_id, number(fill.quantity), money(fill.price), money(fill.fees), time(fill.execute_time)
+                fill.execution_id, number(fill.quantity), price(fill.price), money(fill.fees), time(fill.execute_time)
             )
         out.print(fills)
         rows = table("Allocations", "allocation", "account", ">units", ">value", ">fees", "settles")
         for part in response.allocations:
-            day = part.settlement_date
             rows.add_row(
                 part.allocation_id, part.account_id, number(part.quantity), money(part.value), money(part.fees),
-                f"{day.year}-{day.month:02}-{day.day:02}",
+                day(part.settlement_date),
             )  # fmt: skip
         out.print(rows)
         for told in response.instructions:
@@ -217,12 +292,16 @@ def show_allocation(
         for each in response.history:
             traded = money(each.traded_value) if each.HasField("traded_value") else ""
             rows.add_row(
-                each.allocation_id, each.replaces_allocation_id, number(each.quantity), money(each.price),
+                each.allocation_id, each.replaces_allocation_id, number(each.quantity), price(each.price),
                 money(each.value), money(each.fees), traded, time(each.create_time),
             )  # fmt: skip
         out.print(rows)
 
     show(context, response, readable)
+
+
+def _state(order: pb.Order) -> str:
+    return f"{state(pb.Order.State.DESCRIPTOR, order.state)} {order.close_reason}".strip()
 
 
 def _uncross(found: pb.Uncross) -> str:

@@ -5,16 +5,32 @@ from decimal import Decimal
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money
 
 from services.runtime.wire import instant_message
-from tools.client.values import amount, decimal, instant
+from tools.client.values import amount, civil_date, decimal, instant
 
 
 def money(message: Money) -> str:
     """Return an amount with two decimals, its thousands apart, and its currency."""
     return f"{amount(message):,.2f} {message.currency_code}".strip()
+
+
+def price(message: Money) -> str:
+    """Return a price with all its decimals, at least two, and its currency; nothing when absent."""
+    if not message.currency_code:
+        return ""
+    exact = amount(message).normalize()
+    exponent = exact.as_tuple().exponent
+    decimals = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"{exact:,.{decimals}f} {message.currency_code}"
+
+
+def day(message: Date) -> str:
+    """Return a date; nothing when absent."""
+    return str(civil_date(message)) if message.year else ""
 
 
 def percent(message: DecimalMessage, decimals: int = 2) -> str:
@@ -34,8 +50,12 @@ def plain(value: Decimal) -> str:
 
 
 def state(enum: EnumDescriptor, value: int) -> str:
-    """Return an enum value in lower case, without the enum's name."""
-    name = enum.values_by_number[value].name
+    """Return an enum value in lower case, without the enum's name; its number when it has none here."""
+    known = enum.values_by_number.get(value)
+    if known is None:
+        # A service may be newer than this program.
+        return str(value)
+    name = known.name
     prefix = "".join("_" + c if c.isupper() else c for c in enum.name).lstrip("_").upper() + "_"
     return name.removeprefix(prefix).lower().replace("_", " ")
 

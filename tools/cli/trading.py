@@ -37,18 +37,24 @@ def halt(
     mode = pb.TRADING_MODE_REDUCING if reducing else pb.TRADING_MODE_HALTED
     request = pb.HaltRequest(request_id=new_request_id(), scope=_scope(scope, identifier), mode=mode, reason=reason)
     response = call(context, "trader", lambda services: services.execution.Halt(request))
-    show(
-        context,
-        response,
-        lambda: out.print(f"stopped; {response.canceling_block_count} blocks are being canceled at the venue"),
-    )
+
+    def readable() -> None:
+        stopped = response.halt
+        count = response.canceling_block_count
+        canceling = f"{count} block{'' if count == 1 else 's'} of it {'is' if count == 1 else 'are'} being canceled"
+        out.print(f"stopped: {_what(stopped.scope)}, {_mode(stopped.mode)}; {canceling} at the venue", highlight=False)
+        if stopped.mode != mode:
+            out.print(f"{stopped.actor} had stopped more: that stays until another person resumes it", highlight=False)
+
+    show(context, response, readable)
 
 
 def resume(context: typer.Context, reason: Reason, scope: ScopeOption = Scope.ALL, identifier: Id = "") -> None:
     """Let trading go on, as somebody other than who stopped it."""
     request = pb.ResumeRequest(request_id=new_request_id(), scope=_scope(scope, identifier), reason=reason)
     response = call(context, "risk_officer", lambda services: services.execution.Resume(request))
-    show(context, response, lambda: out.print("trading goes on"))
+    lifted = f"{_what(request.scope)} may trade again, unless something else is stopped: evenkeel trading"
+    show(context, response, lambda: out.print(lifted, highlight=False))
 
 
 def state(context: typer.Context) -> None:
@@ -62,13 +68,18 @@ def state(context: typer.Context) -> None:
             return
         rows = table("Stopped", "what", "mode", "by", "since", "why")
         for each in response.halts:
-            what = f"{words(pb.TradingScope.Kind.DESCRIPTOR, each.scope.kind)} {each.scope.id}".strip()
-            rows.add_row(
-                what, words(pb.TradingMode.DESCRIPTOR, each.mode), each.actor, time(each.start_time), each.reason
-            )
+            rows.add_row(_what(each.scope), _mode(each.mode), each.actor, time(each.start_time), each.reason)
         out.print(rows)
 
     show(context, response, readable)
+
+
+def _what(scope: pb.TradingScope) -> str:
+    return f"{words(pb.TradingScope.Kind.DESCRIPTOR, scope.kind)} {scope.id}".strip()
+
+
+def _mode(mode: int) -> str:
+    return words(pb.TradingMode.DESCRIPTOR, mode)
 
 
 def _scope(scope: Scope, identifier: str) -> pb.TradingScope:
