@@ -53,6 +53,24 @@ async def test_numbers_truth_values_and_times_come_back(database, kind, some):
     assert await returned(database, kind, plain_array(values)) == values
 
 
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_all_rows_say_comes_back_for_each(database, kind, count):
+    for each in PLAIN[kind]:
+        assert await returned(database, kind, plain_array([each] * count)) == [each] * count
+
+
+@pytest.mark.parametrize("value", ["", "NULL", 'a"b\\', None])
+async def test_a_text_that_all_rows_say_comes_back_for_each(database, value):
+    assert await returned(database, "text", text_array([value] * 3)) == [value] * 3
+
+
+@pytest.mark.parametrize("values", [[5, 5], ["a", 5], [None, 5]])
+def test_what_is_no_text_is_refused(values):
+    with pytest.raises(TypeError):
+        text_array(values)
+
+
 @given(values=TEXTS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 async def test_texts_come_back_whatever_they_say(database, values):

@@ -135,13 +135,14 @@ def _texts(table: Table, columns: Columns) -> dict[str, str]:
 
 
 def _column(kind: type, values: list[Any]) -> str:
-    if kind is Text:
-        return text_array(values)
     if kind is JSONB:
         return text_array([json.dumps(each) for each in values])
     if kind is LargeBinary:
         return text_array([f"\\x{each.hex()}" for each in values])
-    return plain_array(values)
+    if values[0] is None and values.count(None) == len(values):
+        # What is selected beside longer columns is NULL behind its end.
+        return "{}"
+    return text_array(values) if kind is Text else plain_array(values)
 
 
 @lru_cache(maxsize=64)
@@ -149,7 +150,7 @@ def _insert(table: Table, names: tuple[str, ...], on_conflict: str | None) -> Te
     # The names come from our own tables and never from a request.
     otherwise = "" if on_conflict is None else f" ON CONFLICT {on_conflict}"
     return text(
-        f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT * FROM {_arrays(table, names)}{otherwise}"  # noqa: S608 - see above
+        f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT {_arrays(table, names)}{otherwise}"
     )
 
 
@@ -157,11 +158,11 @@ def _insert(table: Table, names: tuple[str, ...], on_conflict: str | None) -> Te
 def _update(table: Table, key: str, names: tuple[str, ...], only_if: str) -> TextClause:
     changes = ", ".join(f"{name} = now.{name}" for name in names if name != key)
     return text(
-        f"UPDATE {table.fullname} AS was SET {changes} FROM {_arrays(table, names)} AS now ({', '.join(names)})"  # noqa: S608 - as above
+        f"UPDATE {table.fullname} AS was SET {changes} FROM (SELECT {_arrays(table, names)}) AS now"  # noqa: S608 - as above
         f" WHERE was.{key} = now.{key} AND {only_if}"
     )
 
 
 def _arrays(table: Table, names: tuple[str, ...]) -> str:
-    arrays = (f"CAST(CAST(:{name} AS text) AS {_TYPES[type(table.c[name].type)]}[])" for name in names)
-    return f"unnest({', '.join(arrays)})"
+    kinds = {name: _TYPES[type(table.c[name].type)] for name in names}
+    return ", ".join(f"unnest(CAST(CAST(:{name} AS text) AS {kind}[])) AS {name}" for name, kind in kinds.items())

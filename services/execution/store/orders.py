@@ -51,11 +51,11 @@ _PLACE = text(f"""
     UPDATE execution.account_order AS was
     SET placed = was.placed + now.quantity, block_id = now.block_id, update_time = CAST(:now AS timestamptz),
         state = '{LifeState.WORKING}'
-    FROM unnest(
-        CAST(CAST(:order_ids AS text) AS text[]),
-        CAST(CAST(:quantities AS text) AS numeric[]),
-        CAST(CAST(:block_ids AS text) AS text[])
-    ) AS now (order_id, quantity, block_id)
+    FROM (
+        SELECT unnest(CAST(CAST(:order_ids AS text) AS text[])) AS order_id,
+            unnest(CAST(CAST(:quantities AS text) AS numeric[])) AS quantity,
+            unnest(CAST(CAST(:block_ids AS text) AS text[])) AS block_id
+    ) AS now
     WHERE was.order_id = now.order_id AND {_STILL_OPEN}
 """)  # noqa: S608 - nothing in it comes from a request
 # Written out for the same reason.

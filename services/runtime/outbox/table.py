@@ -74,7 +74,7 @@ def new_event_ids(count: int) -> str:
 
 
 def append_to(outbox: Table) -> TextClause:
-    """Return the statement that appends events in their order, which `seq` keeps.
+    """Return the statement that appends events in their order, which `seq` keeps: nothing sorts what is unnested.
 
     `event_ids` is the text of an array; `kinds`, `bodies` and `subjects` (both JSON) are texts of all events with
     `BETWEEN` between them; `actor`, `time` and `trace_parent` are of all. One statement of many events costs a fraction
@@ -83,15 +83,14 @@ def append_to(outbox: Table) -> TextClause:
     # The names come from our own tables and never from a request.
     return text(f"""
         INSERT INTO {outbox.fullname} (event_id, kind, body, subjects, actor, occurred_time, trace_parent)
-        SELECT said.event_id, said.kind, convert_to(said.body, 'UTF8'), said.subjects, CAST(:actor AS text),
-            CAST(:time AS timestamptz), CAST(:trace_parent AS text)
-        FROM unnest(
-            CAST(CAST(:event_ids AS text) AS uuid[]),
-            string_to_array(CAST(:kinds AS text), U&'\\001F'),
-            string_to_array(CAST(:bodies AS text), U&'\\001F'),
-            CAST(string_to_array(CAST(:subjects AS text), U&'\\001F') AS jsonb[])
-        ) WITH ORDINALITY AS said (event_id, kind, body, subjects, place)
-        ORDER BY said.place
+        SELECT said.event_id, said.kind, convert_to(said.body, 'UTF8'), CAST(said.subjects AS jsonb),
+            CAST(:actor AS text), CAST(:time AS timestamptz), CAST(:trace_parent AS text)
+        FROM (
+            SELECT unnest(CAST(CAST(:event_ids AS text) AS uuid[])) AS event_id,
+                unnest(string_to_array(CAST(:kinds AS text), U&'\\001F')) AS kind,
+                unnest(string_to_array(CAST(:bodies AS text), U&'\\001F')) AS body,
+                unnest(string_to_array(CAST(:subjects AS text), U&'\\001F')) AS subjects
+        ) AS said
     """)  # noqa: S608 - see above
 
 
