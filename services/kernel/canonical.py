@@ -7,12 +7,13 @@ zeros, instants in RFC 3339 with `Z`, dates in ISO 8601.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import TypeAlias
+from types import NoneType
+from typing import Any, TypeAlias
 
 from services.kernel.decimals import plain
 
@@ -25,6 +26,8 @@ SAFE_INTEGER_MAX = 2**53 - 1
 _SHAPES_MAX = 4_096
 # Objects with more keys are mostly maps of ids, and no shape.
 _SHAPE_KEYS_MAX = 32
+# Classes of values, of which so many are remembered with what writes them.
+_KINDS_MAX = 256
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -36,6 +39,20 @@ def canonical_json(value: JsonValue) -> bytes:
             that is not Unicode.
     """
     return _written(value).encode()
+
+
+def canonical_text(value: JsonValue) -> str:
+    """Return the text whose UTF-8 bytes `canonical_json` returns.
+
+    Raises:
+        TypeError: As `canonical_json` does.
+        ValueError: As `canonical_json` does.
+    """
+    written = _written(value)
+    if not written.isascii():
+        # Raises for halves of a pair, which have no bytes.
+        written.encode()
+    return written
 
 
 def content_hash(data: bytes) -> str:
@@ -61,53 +78,52 @@ def _utc_text(instant: datetime) -> str:
 
 
 def _written(value: JsonValue) -> str:
-    # What most values are, first.
-    if type(value) is str:
-        return encode_basestring(value)
-    if type(value) is Decimal:
-        return f'"{plain(value)}"'
-    # `Mapping` is asked last: it is an abstract class, and asking it costs more than all others together.
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return encode_basestring(value)
-        case dict():
-            return _object(value)
-        case list() | tuple():
-            return f"[{','.join([_written(each) for each in value])}]"
-        case int():
-            if abs(value) > SAFE_INTEGER_MAX:
-                raise ValueError(f"an integer must be within 2**53 - 1 either way, was {value}; write it as a Decimal")
-            return int.__repr__(value)
-        case Decimal():
-            return f'"{plain(value)}"'
-        case datetime():
-            return f'"{rfc3339(value)}"'
-        case date():
-            return f'"{value.isoformat()}"'
-        case Mapping():
-            return _object(dict(value))
-        case _:
-            raise TypeError(f"{type(value).__name__} has no canonical text")
+    return _writer(type(value))(value)
+
+
+def _writer_for(kind: type) -> Callable[[Any], str]:
+    """Return what writes values of a class."""
+    for known, write in _WRITERS:
+        if issubclass(kind, known):
+            return write
+    raise TypeError(f"{kind.__name__} has no canonical text")
+
+
+# Looked for once for each class, not for each value: there are few classes, and `Mapping` is an abstract one.
+_writer: Callable[[type], Callable[[Any], str]] = lru_cache(maxsize=_KINDS_MAX)(_writer_for)
+
+
+def _integer(value: int) -> str:
+    if abs(value) > SAFE_INTEGER_MAX:
+        raise ValueError(f"an integer must be within 2**53 - 1 either way, was {value}; write it as a Decimal")
+    return int.__repr__(value)
+
+
+def _list(value: Sequence[JsonValue]) -> str:
+    return f"[{','.join([_writer(type(each))(each) for each in value])}]"
 
 
 def _object(value: Mapping[str, JsonValue]) -> str:
     keys = tuple(value)
     shape = _shape(keys) if len(keys) <= _SHAPE_KEYS_MAX else _shaped(keys)
-    texts = []
-    for key, before in shape:
-        each = value[key]
-        # As in `_written`; a call for each of them would take as long as writing it.
-        if type(each) is str:
-            texts.append(before + encode_basestring(each))
-        elif type(each) is Decimal:
-            texts.append(f'{before}"{plain(each)}"')
-        else:
-            texts.append(before + _written(each))
+    texts = [before + _writer(type(each := value[key]))(each) for key, before in shape]
     return f"{{{','.join(texts)}}}"
+
+
+# Truth values are integers and instants are dates for Python: what is more special comes first.
+_WRITERS: tuple[tuple[type, Callable[[Any], str]], ...] = (
+    (NoneType, lambda _: "null"),
+    (bool, lambda value: "true" if value else "false"),
+    (str, encode_basestring),
+    (dict, _object),
+    (list, _list),
+    (tuple, _list),
+    (int, _integer),
+    (Decimal, lambda value: f'"{plain(value)}"'),
+    (datetime, lambda value: f'"{rfc3339(value)}"'),
+    (date, lambda value: f'"{value.isoformat()}"'),
+    (Mapping, lambda value: _object(dict(value))),
+)
 
 
 def _shaped(keys: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -26,6 +26,9 @@ PolicyHash = NewType("PolicyHash", str)
 # 128 bits: no two things meet by chance.
 _DIGITS = 32
 
+# Lengths of most parts, as they are hashed.
+_LENGTHS = [length.to_bytes(8, "big") for length in range(256)]
+
 
 def derived_id(prefix: str, *parts: str) -> str:
     """Return the id that `parts` always have: `prefix`, a hyphen, 32 hexadecimal digits.
@@ -37,6 +40,8 @@ def derived_id(prefix: str, *parts: str) -> str:
     """
     if not prefix or not parts:
         raise ValueError("a derived id needs a prefix and at least one part")
-    encoded = [part.encode() for part in parts]
-    digest = hashlib.sha256(b"".join([len(data).to_bytes(8, "big") + data for data in encoded]))
-    return f"{prefix}-{digest.hexdigest()[:_DIGITS]}"
+    told: list[bytes] = []
+    for part in parts:
+        data = part.encode()
+        told += (_LENGTHS[len(data)] if len(data) < len(_LENGTHS) else len(data).to_bytes(8, "big"), data)
+    return f"{prefix}-{hashlib.sha256(b''.join(told)).hexdigest()[:_DIGITS]}"

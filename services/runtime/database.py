@@ -20,7 +20,7 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.kernel.canonical import canonical_json
+from services.kernel.canonical import canonical_text
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
@@ -104,16 +104,17 @@ class Transaction:
         """
         caller = current_caller()
         actor = caller.subject if caller is not None else f"{self.database.schema}_service"
-        bodies = [canonical_json(event.data) for event in events]
+        bodies = [canonical_text(event.data) for event in events]
         for event, body in zip(events, bodies, strict=True):
-            if len(body) > EVENT_DATA_BYTES_MAX:
-                raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {len(body)}")
+            size = len(body) if body.isascii() else len(body.encode())
+            if size > EVENT_DATA_BYTES_MAX:
+                raise ValueError(f"{event.kind} must be at most {EVENT_DATA_BYTES_MAX} bytes, was {size}")
         self.emitted = True
         return {
             "event_ids": new_event_ids(len(events)),
             "kinds": BETWEEN.join([event.kind for event in events]),
-            "bodies": BETWEEN.join([body.decode() for body in bodies]),
-            "subjects": BETWEEN.join([canonical_json(event.subjects).decode() for event in events]),
+            "bodies": BETWEEN.join(bodies),
+            "subjects": BETWEEN.join([canonical_text(event.subjects) for event in events]),
             "actor": actor,
             "time": self.database.clock.now(),
             "trace_parent": trace_parent(),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, content_hash
+from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, canonical_text, content_hash
 
 TOKYO = timezone(timedelta(hours=9))
 
@@ -46,7 +46,7 @@ def rfc_8785(value) -> str:
 
 @given(values)
 def test_the_text_is_what_rfc_8785_says(value):
-    assert canonical_json(value).decode() == rfc_8785(value)
+    assert canonical_json(value).decode() == canonical_text(value) == rfc_8785(value)
 
 
 @given(values)
