@@ -23,13 +23,15 @@ from services.execution.app.records import (
 )
 from services.execution.app.references import references
 from services.execution.domain.allocation import Allocation, Part, carries
-from services.execution.domain.changed import changed
+from services.execution.domain.changed import changed, maker
 from services.execution.domain.currencies import price_in
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.settlement import settlement_date
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
 from services.kernel.ids import BlockId, OrderId, PlanId, derived_id
+
+_allocation = maker(AllocationRecord)
 
 
 class Changes:
@@ -225,7 +227,7 @@ class Changes:
     ) -> AllocationRecord:
         revision = 0 if before is None else before.revision + 1
         name = derived_id("a", record.block_id, each.order_id, each.trade_date.isoformat(), str(revision))
-        return AllocationRecord(
+        return _allocation(
             allocation_id=AllocationId(name),
             order_id=each.order_id,
             block_id=record.block_id,

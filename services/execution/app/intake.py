@@ -17,6 +17,7 @@ from services.execution.app.ports import ORDERS_AT_ONCE, Begin, Ledger, PolicyVe
 from services.execution.app.records import KnownPlan, OrderRecord, PlanRecord
 from services.execution.app.references import references
 from services.execution.domain.blocks import Terms
+from services.execution.domain.changed import maker
 from services.execution.domain.currencies import price_in
 from services.execution.domain.desk import Desk
 from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
@@ -245,6 +246,7 @@ _TIME_IN_FORCE = {
 
 # Thousands of orders share few terms.
 _same_terms = lru_cache(maxsize=16_384)(Terms)
+_order = maker(OrderRecord)
 
 
 def _known_result(known: KnownPlan, payload_hash: str) -> Result:
@@ -275,23 +277,24 @@ def _orders(record: PlanRecord, intake: Intake, situation: Situation) -> list[Or
     for trade in plan.trades:
         limit = limit_price(plan, trade)
         orders.append(
-            OrderRecord(
+            _order(
                 order_id=order_id(plan.plan_id, trade),
                 plan_id=plan.plan_id,
                 run_id=plan.run_id,
                 account_id=plan.account_id,
+                # By place: names would be looked up with the values.
                 terms=_same_terms(
-                    instrument_id=trade.instrument_id,
-                    side=trade.side,
-                    venue_id=plan.preferences.venue_id or intake.venue_id,
-                    order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-                    limit_price=limit,
-                    time_in_force=time_in_force,
-                    currency=plan.currency,
-                    custodian=plan.custodian,
-                    increment=trade.increment,
-                    algorithm=algorithm,
-                    participation_max=plan.preferences.participation_limit,
+                    trade.instrument_id,
+                    trade.side,
+                    plan.preferences.venue_id or intake.venue_id,
+                    OrderType.MARKET if limit is None else OrderType.LIMIT,
+                    limit,
+                    time_in_force,
+                    plan.currency,
+                    plan.custodian,
+                    trade.increment,
+                    algorithm,
+                    plan.preferences.participation_limit,
                 ),
                 may_aggregate=plan.preferences.aggregation_consent,
                 crossing_client=plan.crossing_client,

@@ -11,6 +11,7 @@ from services.execution.app.ledger_uncrosses import Uncross
 from services.execution.app.venue_port import InstructionState, VenueReport
 from services.execution.domain.allocation import Share, Statement, Traded
 from services.execution.domain.blocks import Block, Piece, Terms
+from services.execution.domain.changed import maker
 from services.execution.domain.order import OrderState, Report, VenueOrder, fold
 from services.execution.domain.plan import Plan
 from services.execution.domain.pretrade import Refusal
@@ -18,6 +19,8 @@ from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanI
 from services.kernel.signing import Signature
 
 ZERO = Decimal(0)
+
+_piece = maker(Piece)
 
 
 AllocationId = NewType("AllocationId", str)
@@ -180,7 +183,7 @@ class OrderRecord:
 
     def part(self, quantity: Decimal) -> Piece:
         """Return so much of the order as a piece of a block."""
-        return Piece(
+        return _piece(
             self.order_id, self.account_id, self.terms, quantity, self.placed, self.may_aggregate, self.block_id
         )
 

@@ -18,6 +18,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
+from services.execution.domain.changed import maker
 from services.kernel.ids import AccountId, BlockId, OrderId
 from services.kernel.money import CENT, in_cents
 
@@ -134,6 +135,9 @@ class Allocation:
     traded: Traded | None = None
 
 
+_allocation = maker(Allocation)
+
+
 def allocate_pro_rata(statement: Statement, filled: int) -> tuple[Part, ...]:
     """Return each order's part of `filled`, in the order of the statement.
 
@@ -198,7 +202,7 @@ def allocate(statement: Statement, days: Sequence[DayFills]) -> tuple[tuple[Allo
         amounts = share_money(in_cents(day.gross_amount), weights, names, salt)
         fees = share_money(in_cents(day.fee), weights, names, salt)
         allocations.extend(
-            Allocation(
+            _allocation(
                 order_id=part.order_id,
                 account_id=part.account_id,
                 trade_date=day.trade_date,

@@ -12,6 +12,7 @@ after a crash, names the same block.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 
 from services.execution.domain.allocation import Share, Statement
 from services.execution.domain.words import Algorithm, OrderType, Side, TimeInForce
@@ -116,6 +117,17 @@ def form_blocks(
     Raises:
         ValueError: A piece is not a whole number of its increments.
     """
+    groups = travelling_together(pieces, orders_per_block_max=orders_per_block_max)
+    blocks = [block_of(terms, group, carries, own) for terms, group in groups]
+    blocks.sort(key=lambda block: (block.terms.side is Side.BUY, block.block_id))
+    return tuple(blocks)
+
+
+def travelling_together(pieces: Iterable[Piece], *, orders_per_block_max: int) -> list[tuple[Terms, Sequence[Piece]]]:
+    """Return which of `pieces` each block has, by order id, with their terms: sells first, then by first order id.
+
+    Sells bring the cash that buys wait for. The arguments are those of `form_blocks`.
+    """
     groups: dict[tuple[Terms, OrderId | None], list[Piece]] = {}
     # Looking at twelve terms takes longer than all else here, and most pieces have the same object.
     same: dict[int, list[Piece]] = {}
@@ -127,14 +139,13 @@ def form_blocks(
         if group is None:
             group = same[id(piece.terms)] = groups.setdefault((piece.terms, None), [])
         group.append(piece)
-    blocks: list[Block] = []
+    together: list[tuple[Terms, Sequence[Piece]]] = []
     for (terms, _), group in groups.items():
-        group.sort(key=lambda piece: piece.order_id)
+        group.sort(key=attrgetter("order_id"))
         starts = range(0, len(group), orders_per_block_max)
-        blocks.extend(block_of(terms, group[start : start + orders_per_block_max], carries, own) for start in starts)
-    # Sells bring the cash that buys wait for.
-    blocks.sort(key=lambda block: (block.terms.side is Side.BUY, block.block_id))
-    return tuple(blocks)
+        together.extend((terms, group[start : start + orders_per_block_max]) for start in starts)
+    together.sort(key=lambda each: (each[0].side is Side.BUY, each[1][0].order_id))
+    return together
 
 
 def client_order_id(block_id: BlockId, revision: int) -> str:

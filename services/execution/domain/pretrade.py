@@ -11,8 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.domain.changed import maker
 from services.execution.domain.currencies import pair_for, pairs_between, price_in
-from services.execution.domain.limits import LimitKey, Limits, Usage, usage_of
+from services.execution.domain.limits import DayLimit, LimitKey, Limits, Usage, usage_of
 from services.execution.domain.payment import Unpaid, sellable
 from services.execution.domain.plan import Plan, Trade, limit_price
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, may_leave, scopes, strictest
@@ -111,6 +112,9 @@ class Leaving:
     currency: str
     expire_time: datetime
     policy_version_hashes: tuple[PolicyHash, ...]
+
+
+_leaving_order = maker(Leaving)
 
 
 def check_leaving(order: Leaving, situation: Situation) -> tuple[Refusal, ...]:
@@ -231,7 +235,7 @@ def _order_limits(trade: Trade, limits: Limits) -> Iterator[Refusal]:
 
 
 def _leaving(plan: Plan, trade: Trade) -> Leaving:
-    return Leaving(
+    return _leaving_order(
         account_id=plan.account_id,
         instrument_id=trade.instrument_id,
         side=trade.side,
@@ -349,8 +353,11 @@ def _not_paid(plan: Plan, trade: Trade, situation: Situation) -> Iterator[Refusa
 
 
 def _day_limits(adds: Mapping[LimitKey, Usage], situation: Situation) -> Iterator[Refusal]:
-    for key in sorted(adds):
-        limit, day = situation.limits.days[key.kind], adds[key].plus(situation.usage.get(key))
+    days = ((key, more.plus(situation.usage.get(key))) for key, more in adds.items())
+    # Nearly always none is: only those that are told are put in order.
+    passed = [(key, day) for key, day in days if _passed(situation.limits.days[key.kind], day)]
+    for key, day in sorted(passed):
+        limit = situation.limits.days[key.kind]
         what = f"{key.kind} {key.subject_id}".strip()
         if day.orders > limit.orders_max:
             description = f"orders of a day for {what} must be at most {limit.orders_max}, would be {day.orders}"
@@ -361,6 +368,13 @@ def _day_limits(adds: Mapping[LimitKey, Usage], situation: Situation) -> Iterato
         if limit.turnover_max is not None and day.turnover > limit.turnover_max:
             description = f"turnover of a day for {what} must be at most {limit.turnover_max}, would be {day.turnover}"
             yield Refusal(Reason.LIMIT_EXCEEDED, description)
+
+
+def _passed(limit: DayLimit, day: Usage) -> bool:
+    """Return whether a day would have more than a limit allows."""
+    if day.orders > limit.orders_max or day.amount > limit.amount_max:
+        return True
+    return limit.turnover_max is not None and day.turnover > limit.turnover_max
 
 
 def _cash(plan: Plan) -> Iterator[Refusal]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.execution.domain.blocks import Piece, Terms, form_blocks
+from services.execution.domain.blocks import Piece, Terms, form_blocks, travelling_together
 from services.execution.domain.words import OrderType, Side, TimeInForce
 
 TERMS = Terms(
@@ -52,6 +52,20 @@ def test_the_same_terms_make_one_block():
 )
 def test_other_terms_make_another_block(other):
     assert len(formed([a_piece(1), a_piece(2, terms=replace(TERMS, **other))])) == 2
+
+
+def test_what_travels_together_comes_sells_first_then_by_its_first_order():
+    sells = replace(TERMS, side=Side.SELL)
+    pieces = [a_piece(5), a_piece(4), a_piece(3), a_piece(2, consent=False), a_piece(9, terms=sells)]
+
+    together = travelling_together(pieces, orders_per_block_max=2)
+
+    assert [(terms, [piece.order_id for piece in of_block]) for terms, of_block in together] == [
+        (sells, ["order-9"]),
+        (TERMS, ["order-2"]),
+        (TERMS, ["order-3", "order-4"]),
+        (TERMS, ["order-5"]),
+    ]
 
 
 def test_an_account_that_did_not_agree_goes_alone():
