@@ -1,18 +1,19 @@
 """Gathers what is ready into blocks, and writes them down before anything is sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TypeAlias
 
 from services.execution.app.crossing import Crossing
 from services.execution.app.events import block_formed
-from services.execution.app.ports import Begin, Ledger, PlacedPiece, Trace
+from services.execution.app.ports import ORDERS_AT_ONCE, Begin, Ledger, PlacedPiece, Trace
 from services.execution.app.records import BlockRecord, OrderRecord
 from services.execution.app.references import references
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace, distinct
-from services.execution.domain.blocks import Block, Piece, Terms, form_blocks
+from services.execution.domain.blocks import Block, Piece, Terms, block_of, travelling_together
 from services.execution.domain.currencies import rate_of, traded_terms
 from services.execution.domain.exchanges import Exchange
 from services.execution.domain.protection import Protection, protective_price
@@ -22,6 +23,7 @@ from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId, OrderId
 
 ONE = Decimal(1)
+Together: TypeAlias = tuple[Terms, Sequence[Piece]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,41 +84,52 @@ class Forming:
             prices = await references(
                 ledger, {(order.instrument_id, order.terms.currency) for order in orders.values()}
             )
-            blocks = form_blocks(
+            together = travelling_together(
                 traded_pieces([order.piece() for order in orders.values() if order.ready > 0], prices),
-                carries=carries,
                 orders_per_block_max=self.orders_per_block_max,
-                own=self.own_accounts,
             )
-            market_time, exchange = self.market_clock.now(), self.hours.exchange
-            records = [
-                block_record(
-                    block,
-                    orders,
-                    prices,
-                    now=self.clock.now(),
-                    market_time=market_time,
-                    exchange=exchange,
-                    protecting=self.protecting,
-                )
-                for block in blocks
-            ]
-            await ledger.add_blocks(records)
-            await ledger.place_orders([piece for block in blocks for piece in _placed(block)], self.clock.now())
-            for group in by_trace(records):
-                with self.trace.continued(
-                    group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
-                ):
-                    await ledger.emit(
-                        *(
-                            event
-                            for record in group.records
-                            for event in block_formed(
-                                record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
-                            )
+            # Written down while the blocks behind them are drawn up.
+            for part in _parts(together):
+                blocks = [block_of(terms, pieces, carries, self.own_accounts) for terms, pieces in part]
+                await self._write(ledger, blocks, orders, prices)
+        return crossed + len(together)
+
+    async def _write(
+        self,
+        ledger: Ledger,
+        blocks: Sequence[Block],
+        orders: Mapping[OrderId, OrderRecord],
+        prices: Mapping[InstrumentId, ReferencePrice],
+    ) -> None:
+        """Write down blocks of `orders`, what of these is in them, and what to tell of that."""
+        now, market_time, exchange = self.clock.now(), self.market_clock.now(), self.hours.exchange
+        records = [
+            block_record(
+                block,
+                orders,
+                prices,
+                now=now,
+                market_time=market_time,
+                exchange=exchange,
+                protecting=self.protecting,
+            )
+            for block in blocks
+        ]
+        await ledger.add_blocks(records)
+        await ledger.place_orders([piece for block in blocks for piece in _placed(block)], now)
+        for group in by_trace(records):
+            with self.trace.continued(
+                group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
+            ):
+                await ledger.emit(
+                    *(
+                        event
+                        for record in group.records
+                        for event in block_formed(
+                            record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
                         )
                     )
-        return crossed + len(records)
+                )
 
     @property
     def _checked_since(self) -> datetime:
@@ -174,6 +187,20 @@ def block_record(
         arrival_rate=rate,
         trace_parents=distinct(order.trace_parent for order in members),
     )
+
+
+def _parts(together: Iterable[Together]) -> Iterator[Sequence[Together]]:
+    """Return what travels together in parts of some hundred orders, or of one block with more."""
+    part: list[Together] = []
+    count = 0
+    for each in together:
+        part.append(each)
+        count += len(each[1])
+        if count >= ORDERS_AT_ONCE:
+            yield part
+            part, count = [], 0
+    if part:
+        yield part
 
 
 def _placed(block: Block) -> list[PlacedPiece]:

@@ -30,7 +30,7 @@ from services.kernel.events import Event
 from services.kernel.ids import AccountId, BlockId, InstrumentId, OrderId, PlanId, PolicyHash, RunId, VenueId
 
 # Orders of a large change that are written while those behind them are decided.
-ORDERS_AT_ONCE = 500
+ORDERS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from services.runtime.arrays import plain_array, text_array
 from services.runtime.write_behind import WriteBehind
 
 # Rows of one statement: few enough that PostgreSQL has begun before all are gathered.
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 1_000
 
 _TYPES = {
     Text: "text",
@@ -149,9 +149,7 @@ def _column(kind: type, values: list[Any]) -> str:
 def _insert(table: Table, names: tuple[str, ...], on_conflict: str | None) -> TextClause:
     # The names come from our own tables and never from a request.
     otherwise = "" if on_conflict is None else f" ON CONFLICT {on_conflict}"
-    return text(
-        f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT {_arrays(table, names)}{otherwise}"
-    )
+    return text(f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT {_arrays(table, names)}{otherwise}")
 
 
 @lru_cache(maxsize=64)

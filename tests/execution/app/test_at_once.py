@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from services.execution.app import fills, intake
+from services.execution.app import fills, forming, intake
 from services.execution.app.records import AllocationRecord
 from services.execution.domain.words import Side
 from tests.execution.builders import a_plan, a_trade
@@ -17,7 +17,7 @@ def at_once(monkeypatch):
     """Have so many orders written at once."""
 
     def put(orders):
-        for module in (intake, fills):
+        for module in (intake, forming, fills):
             monkeypatch.setattr(module, "ORDERS_AT_ONCE", orders)
 
     return put
