@@ -11,8 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import CursorResult, Executable
+from asyncpg import Record
+from sqlalchemy import CursorResult, Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.runtime.database import driver_of
+from services.runtime.questions import Question, answered
 
 # Parameters by name; several of them execute a statement for each.
 Values: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -22,6 +26,8 @@ Answered: TypeAlias = Callable[[CursorResult[Any]], None]
 WAITING_MAX = 16
 # Of the event loop: one hears the answer that has come, the next wakes who waited for it, who hands over what is next.
 TURNS = 3
+
+_NOTHING = text("SELECT")
 
 
 class WriteBehind:
@@ -38,6 +44,15 @@ class WriteBehind:
         """Execute `statement` after all before it, and return what it answers."""
         await self.settled()
         return await self._connection.execute(statement, values)
+
+    async def ask(self, question: Question, said: Mapping[str, object]) -> list[Record]:
+        """Return the rows that answer a question after all before it; for rows by the thousand."""
+        await self.settled()
+        driver = await driver_of(self._connection)
+        if not driver.is_in_transaction():
+            # SQLAlchemy begins a transaction with the first statement of its own.
+            await self._connection.execute(_NOTHING)
+        return await answered(driver, question, question.values(said))
 
     async def send(self, statement: Executable, values: Values, answered: Answered | None = None) -> None:
         """Execute `statement` after all before it, and return as soon as it is on its way or in line.

@@ -1,15 +1,25 @@
 """Writes are done in their order, what follows sees them, and none of their errors is lost."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Integer, Text, bindparam, cast, column, func, select, table, text
 from sqlalchemy.exc import IntegrityError
 
 from services.runtime.database import Database
+from services.runtime.questions import Question
 from services.runtime.write_behind import WAITING_MAX, WriteBehind
 
 TABLE = text("CREATE TEMP TABLE said (place serial, word text PRIMARY KEY) ON COMMIT DROP")
 SAY = text("INSERT INTO said (word) VALUES (:word)")
 SAID = text("SELECT word FROM said ORDER BY place")
+_SAID = table("said", column("word", Text), column("place", Integer))
+LONG_WORDS = Question(
+    select(_SAID.c.word, _SAID.c.place)
+    .where(func.length(_SAID.c.word) >= bindparam("letters"))
+    .order_by(_SAID.c.place),
+    "words",
+)
+THIS_TRANSACTION_TOO = select(cast(func.pg_current_xact_id(), Text))
+THIS_TRANSACTION = Question(THIS_TRANSACTION_TOO, "transaction")
 
 
 @pytest.fixture
@@ -31,6 +41,24 @@ async def test_a_read_sees_all_writes_before_it_in_their_order(behind):
         await behind.send(SAY, {"word": word})
 
     assert list((await behind.execute(SAID)).scalars()) == ["one", "two", "three"]
+
+
+async def test_a_question_sees_all_writes_before_it(behind):
+    for word in ("one", "two", "three"):
+        await behind.send(SAY, {"word": word})
+
+    asked = await behind.ask(LONG_WORDS, {"letters": 3})
+
+    assert [(word, place) for word, place in asked] == [("one", 1), ("two", 2), ("three", 3)]
+
+
+async def test_a_question_that_comes_first_is_in_the_transaction(database):
+    async with database.begin() as transaction:
+        behind = WriteBehind(transaction.connection)
+
+        ((asked,),) = await behind.ask(THIS_TRANSACTION, {})
+
+        assert asked == (await behind.execute(THIS_TRANSACTION_TOO)).scalar_one()
 
 
 async def test_an_error_is_raised_by_what_follows_and_once(database):

@@ -196,7 +196,8 @@ def _halt_of(record: BlockRecord, halts: Mapping[Scope, Halt]) -> Halt | None:
     """Return the halt that forbids a block: one account's halt holds the whole block back."""
     terms = record.block.terms
     covering = list(scopes(venue_id=terms.venue_id, instrument_id=terms.instrument_id, account_id=None))
-    covering += [Scope(ScopeKind.ACCOUNT, share.account_id) for share in record.statement.shares]
+    if any(scope.kind is ScopeKind.ACCOUNT for scope in halts):
+        covering += [Scope(ScopeKind.ACCOUNT, share.account_id) for share in record.statement.shares]
     halt = strictest(halts, covering)
     return None if may_leave(halt, terms.side) else halt
 

@@ -1,6 +1,5 @@
 """Rows ↔ values of breaks, and of what venues are told of blocks' shares."""
 
-from services.execution.app.ledger_instructions import Booked
 from services.execution.app.records import Break, InstructionRecord, Party
 from services.execution.app.venue_port import InstructionState
 from services.execution.store.rows import AnyRow, Values
@@ -74,11 +73,6 @@ def instruction_changes(each: InstructionRecord) -> Values:
         "why": each.why,
         "update_time": each.update_time,
     }
-
-
-def booked_of(row: AnyRow) -> Booked:
-    """Return what a venue books of an allocation."""
-    return Booked(AccountId(row.account_id), row.trade_date, row.quantity, row.price, row.fees)
 
 
 def instruction_of(row: AnyRow) -> InstructionRecord:

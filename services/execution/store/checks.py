@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Integer, Time, and_, delete, func, or_, select, text
+from sqlalchemy import Integer, Time, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
@@ -24,6 +24,7 @@ from services.execution.tables import (
     reference_price,
 )
 from services.kernel.ids import AccountId, InstrumentId, PlanId
+from services.runtime.arrays import text_array
 from services.runtime.write_behind import WriteBehind
 
 # Advisory locks of this schema; the numbers only have to differ from each other and from the runtime's hashes.
@@ -36,6 +37,12 @@ _CLOSE_GATE = text(f"SELECT pg_advisory_xact_lock({GATE_LOCK})")
 # How far back the usual volume of a bucket is looked for.
 CURVE_DAYS = timedelta(days=28)
 
+_USAGE = text("""
+    SELECT kind, subject_id, orders, amount, sold FROM execution.day_usage
+    WHERE trade_date = :day AND (kind, subject_id) IN (
+        SELECT unnest(CAST(CAST(:kinds AS text) AS text[])), unnest(CAST(CAST(:names AS text) AS text[]))
+    )
+""")
 _ADD_USAGE = """(trade_date, kind, subject_id) DO UPDATE SET
     orders = was.orders + excluded.orders, amount = was.amount + excluded.amount, sold = was.sold + excluded.sold"""
 
@@ -65,7 +72,9 @@ class Checks:
         if not plan_ids:
             return {}
         found = await self._connection.execute(
-            select(plan.c.plan_id, plan.c.payload_hash, plan.c.refusals).where(plan.c.plan_id.in_(list(plan_ids)))
+            select(plan.c.plan_id, plan.c.payload_hash, plan.c.refusals).where(
+                plan.c.plan_id == func.any(sorted(plan_ids))
+            )
         )
         return {known.plan_id: known for known in map(plan_rows.known_plan, found)}
 
@@ -88,17 +97,12 @@ class Checks:
         """Return what was ordered on `day`."""
         if not keys:
             return {}
-        by_kind: dict[LimitKind, list[str]] = {}
-        for key in sorted(keys):
-            by_kind.setdefault(key.kind, []).append(key.subject_id)
-        wanted = or_(
-            *(and_(day_usage.c.kind == kind, day_usage.c.subject_id.in_(names)) for kind, names in by_kind.items())
-        )
-        found = await self._connection.execute(
-            select(
-                day_usage.c.kind, day_usage.c.subject_id, day_usage.c.orders, day_usage.c.amount, day_usage.c.sold
-            ).where(day_usage.c.trade_date == day, wanted)
-        )
+        wanted = {
+            "day": day,
+            "kinds": text_array([key.kind for key in keys]),
+            "names": text_array([key.subject_id for key in keys]),
+        }
+        found = await self._connection.execute(_USAGE, wanted)
         return {LimitKey(LimitKind(row.kind), row.subject_id): Usage(row.orders, row.amount, row.sold) for row in found}
 
     async def add_usage(self, day: date, used: Mapping[LimitKey, Usage]) -> None:
@@ -239,7 +243,7 @@ class Checks:
             return frozenset()
         found = await self._connection.execute(
             select(account_order.c.account_id, account_order.c.instrument_id).where(
-                account_order.c.account_id.in_(sorted(account_ids)), account_order.c.state.in_(OPEN_STATES)
+                account_order.c.account_id == func.any(sorted(account_ids)), account_order.c.state.in_(OPEN_STATES)
             )
         )
         return frozenset((AccountId(row.account_id), InstrumentId(row.instrument_id)) for row in found)

@@ -15,6 +15,7 @@ from services.execution.store.blocks import Blocks
 from services.execution.store.bulk import insert_rows, update_rows
 from services.execution.tables import allocation, instruction
 from services.kernel.ids import BlockId, VenueId
+from services.runtime.questions import Question
 
 _WITHOUT_FINAL_ANSWER = (InstructionState.SENT, InstructionState.RECEIVED)
 _KEPT = instruction.c
@@ -35,7 +36,7 @@ _PENDING = _chosen(_KEPT.state == InstructionState.PENDING, _KEPT.create_time.as
 _WAITING = _chosen(_KEPT.state.in_(_WITHOUT_FINAL_ANSWER), _KEPT.create_time.desc())
 
 
-_BOOKED = (
+_BOOKED = Question(
     select(
         *(allocation.c.block_id, allocation.c.account_id, allocation.c.trade_date, allocation.c.quantity),
         func.coalesce(allocation.c.traded_price, allocation.c.price).label("price"),
@@ -46,7 +47,8 @@ _BOOKED = (
         allocation.c.quantity > 0,
         ~replaced(),
     )
-    .order_by(allocation.c.block_id, allocation.c.order_id)
+    .order_by(allocation.c.block_id, allocation.c.order_id),
+    "shares of blocks",
 )
 
 
@@ -72,8 +74,8 @@ class Instructions(Blocks):
         block_ids = sorted({each.block_id for each in found})
         blocks = {each.block_id: each for each in await self.named_blocks(block_ids)}
         given: dict[str, list[Booked]] = {}
-        for row in await self._connection.execute(_BOOKED, {"block_ids": block_ids}):
-            given.setdefault(row.block_id, []).append(break_rows.booked_of(row))
+        for block_id, *booked in await self._connection.ask(_BOOKED, {"block_ids": block_ids}):
+            given.setdefault(block_id, []).append(Booked(*booked))
         return [(each, blocks[each.block_id], tuple(given.get(each.block_id, ()))) for each in found]
 
     async def instructions(self, block_ids: Collection[BlockId]) -> list[InstructionRecord]:

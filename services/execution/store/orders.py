@@ -34,6 +34,7 @@ from services.execution.store.remembered import Remembered
 from services.execution.tables import account_order, block_share, plan
 from services.kernel.ids import BlockId, OrderId, PlanId, RunId
 from services.runtime.arrays import plain_array, text_array
+from services.runtime.questions import Question
 from services.runtime.write_behind import WriteBehind
 
 _COLUMNS = tuple(account_order.c)
@@ -101,7 +102,7 @@ _VERSION: Any = literal_column("account_order.xmin").label("version")
 _NAMED = account_order.c.order_id == func.any(bindparam("order_ids", type_=ARRAY(Text)))
 _BY_ID = select(*_COLUMNS, _VERSION).where(_NAMED)
 _VERSIONS = select(account_order.c.order_id, account_order.c.update_time, _VERSION)
-_VERSIONS_BY_ID = _VERSIONS.where(_NAMED).order_by(account_order.c.order_id)
+_VERSIONS_BY_ID = Question(_VERSIONS.where(_NAMED).order_by(account_order.c.order_id), "versions of orders")
 _THIS_VERSION = text("SELECT CAST(pg_current_xact_id() AS xid)")
 _WAITING_BUYS = _chosen(_waiting_buy() & _OF_PLANS)
 # Of a buy that was given up only what is in blocks can still cost anything.
@@ -139,10 +140,11 @@ _READINESS = select(
     func.min(account_order.c.update_time).label("oldest"),
     func.max(account_order.c.update_time).label("newest"),
 ).where(_ready(), _AT_ONCE, _CHECKED_SINCE)
-_READY_VERSIONS = (
+_READY_VERSIONS = Question(
     _VERSIONS.where(_ready(), _AT_ONCE, _CHECKED_SINCE)
     .order_by(account_order.c.create_time, account_order.c.order_id)
-    .limit(_LIMIT)
+    .limit(_LIMIT),
+    "versions of ready orders",
 )
 
 
@@ -198,7 +200,7 @@ class Orders:
 
     async def orders(self, order_ids: Collection[OrderId]) -> dict[OrderId, OrderRecord]:
         """Return orders by id; those not known are missing."""
-        wanted = sorted(order_ids)
+        wanted = list(order_ids)
         found: dict[OrderId, OrderRecord] = {}
         for start in range(0, len(wanted), _IDS_MAX):
             part = wanted[start : start + _IDS_MAX]
@@ -295,19 +297,18 @@ class Orders:
         )
         return {LifeState(row.state): row.orders for row in found}
 
-    async def _newest(self, versions: Select[Any], values: Mapping[str, object]) -> list[OrderRecord]:
+    async def _newest(self, versions: Question, values: Mapping[str, object]) -> list[OrderRecord]:
         """Return orders in the order of `versions`: of those that are not remembered as of these, the rows are read."""
-        named = (await self._connection.execute(versions, values)).all()
         known = {
             order_id: self._remembered.order(order_id, version, update_time)
-            for order_id, update_time, version in map(tuple, named)
+            for order_id, update_time, version in await self._connection.ask(versions, values)
         }
         missing = [order_id for order_id, order in known.items() if order is None]
         for start in range(0, len(missing), _IDS_MAX):
             part = missing[start : start + _IDS_MAX]
             for row in await self._connection.execute(_BY_ID, {"order_ids": part}):
                 known[row.order_id] = order = rows.order_of(row)
-                self._remembered.put_order(row.version, order)
+                self._remembered.put_orders(row.version, [order])
         newest = [order for order in known.values() if order is not None]
         self._current.update((order.order_id, order) for order in newest)
         return newest
@@ -317,9 +318,8 @@ class Orders:
         if not orders:
             return
         version = await self._this_version()
-        for order in orders:
-            self._current[order.order_id] = order
-            self._remembered.put_order(version, order)
+        self._current.update((order.order_id, order) for order in orders)
+        self._remembered.put_orders(version, orders)
 
     async def _placing(self, pieces: Iterable[PlacedPiece], now: datetime) -> None:
         """Remember orders as placing makes them: those that this transaction has read, under the ledger's lock."""

@@ -10,7 +10,7 @@ that version again. A block's shares never change; a block is known by its id an
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from services.execution.app.records import OrderRecord
@@ -42,12 +42,15 @@ class Remembered:
         self._orders.move_to_end(order_id)
         return found[1]
 
-    def put_order(self, version: int, order: OrderRecord) -> None:
-        """Remember an order as a transaction wrote it, or as it was read."""
-        self._orders[order.order_id] = (version, order)
-        self._orders.move_to_end(order.order_id)
-        if len(self._orders) > self._orders_max:
-            self._orders.popitem(last=False)
+    def put_orders(self, version: int, orders: Iterable[OrderRecord]) -> None:
+        """Remember orders as a transaction wrote them, or as they were read."""
+        remembered = self._orders
+        for order in orders:
+            # What is new comes to the end, and what was there before must be moved there.
+            remembered.pop(order.order_id, None)
+            remembered[order.order_id] = (version, order)
+        while len(remembered) > self._orders_max:
+            remembered.popitem(last=False)
 
     def forget_order(self, order_id: OrderId) -> None:
         """Forget an order that changed in a way which is not known here."""

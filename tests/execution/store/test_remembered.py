@@ -32,7 +32,7 @@ async def the_order(world):
 async def test_an_order_is_known_by_who_wrote_it_and_when(taken):
     order = await the_order(taken)
     remembered = Remembered()
-    remembered.put_order(7, order)
+    remembered.put_orders(7, [order])
 
     assert remembered.order(order.order_id, 7, order.update_time) is order
     assert remembered.order(order.order_id, 8, order.update_time) is None
@@ -43,9 +43,9 @@ async def test_the_orders_used_last_are_kept(taken):
     order = await the_order(taken)
     remembered = Remembered(orders_max=2)
     for name in ("a", "b"):
-        remembered.put_order(1, replace(order, order_id=name))
+        remembered.put_orders(1, [replace(order, order_id=name)])
     remembered.order("a", 1, order.update_time)
-    remembered.put_order(1, replace(order, order_id="c"))
+    remembered.put_orders(1, [replace(order, order_id="c")])
 
     kept = [name for name in ("a", "b", "c") if remembered.order(name, 1, order.update_time) is not None]
     assert kept == ["a", "c"]
