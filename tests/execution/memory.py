@@ -28,6 +28,7 @@ from services.execution.domain.limits import Usage
 from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
 from services.execution.domain.sequencing import Funding
+from services.execution.domain.trading_hours import AUCTIONS
 from services.execution.domain.trading_state import ScopeKind
 from services.execution.domain.words import Algorithm, Side
 from services.kernel.errors import Conflict
@@ -196,12 +197,27 @@ class MemoryLedger:
 
     async def participated(self, instrument_ids, since):
         sums = {}
-        for each in self.state.blocks.values():
+        for each in map(self._with_reports, self.state.blocks.values()):
             terms = each.block.terms
-            limited = terms.participation_max is not None and each.market_time >= since
-            if limited and terms.instrument_id in instrument_ids:
-                sums[terms.instrument_id] = sums.get(terms.instrument_id, 0) + each.block.quantity
+            if terms.participation_max is None or terms.instrument_id not in instrument_ids:
+                continue
+            traded = each.block.quantity
+            if each.market_time < since:
+                late = [fill.quantity for name, fill in each.order.fills.items() if each.times[name] >= since]
+                traded = sum(late) + (0 if each.allocated else traded - each.order.filled_quantity)
+            sums[terms.instrument_id] = sums.get(terms.instrument_id, 0) + traded
         return sums
+
+    async def resting_blocks(self, venue_id, before, limit):
+        return sorted(
+            each.block_id
+            for each in map(self._with_reports, self.state.blocks.values())
+            if each.block.terms.venue_id == venue_id
+            and each.block.terms.participation_max is not None
+            and each.block.terms.time_in_force not in AUCTIONS
+            and each.market_time < before
+            and not (each.cancel_reason or each.allocated or each.order.final)
+        )[:limit]
 
     async def unsettled(self, account_ids, day):
         replaced = {each.replaces for each in self.state.allocations.values()}

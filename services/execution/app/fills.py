@@ -39,7 +39,14 @@ ZERO = Decimal(0)
 # Blocks finished in one transaction, of those that never reached the venue.
 FINISHED_MAX = 100
 # Why a block was canceled that leaves its orders open, unless they are concerned themselves.
-OURS = frozenset({CloseReason.TRADING_HALTED, CloseReason.PLAN_EXPIRED, CloseReason.CUT_OFF})
+OURS = frozenset(
+    {
+        CloseReason.TRADING_HALTED,
+        CloseReason.PLAN_EXPIRED,
+        CloseReason.CUT_OFF,
+        CloseReason.VOLUME_BUCKET_OVER,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,17 @@ class Ledger(CheckLedger, InstructionLedger, BreakLedger, UncrossLedger, Protoco
     async def participated(
         self, instrument_ids: Collection[InstrumentId], since: datetime
     ) -> dict[InstrumentId, Decimal]:
-        """Return how much went into blocks of limited participation since then, by the market's clock."""
+        """Return how much blocks of limited participation trade since then, at most, by the market's clock.
+
+        What went into blocks since; of earlier ones what was filled since, and what is still open.
+        """
+        ...
+
+    async def resting_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
+        """Return blocks of limited participation, by id, that were formed before then and may still be filled.
+
+        But for those that wait for an auction, and those that are to be canceled.
+        """
         ...
 
     async def carries(self, account_ids: Collection[AccountId]) -> dict[AccountId, int]:

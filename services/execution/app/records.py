@@ -51,6 +51,8 @@ class CloseReason(StrEnum):
     VENUE_EXPIRED = "VENUE_EXPIRED"
     VENUE_REJECTED = "VENUE_REJECTED"
     FILL_BUSTED = "FILL_BUSTED"
+    # Of a block alone: its orders go on.
+    VOLUME_BUCKET_OVER = "VOLUME_BUCKET_OVER"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ the order, and a part goes in the transaction that forms its child block, so a p
 where it was: what was placed is placed, what was missed is spread over the time that is left, and nothing is dumped at
 the end. Orders of the same terms and timetable travel together: each child takes of every order in proportion to what
 is left of it, by largest remainder.
+
+Where participation is limited, what a part did not get while its bucket of the market's volume lasted is called back:
+it would be filled in a bucket that others count in. What comes back goes again, and until it is back it counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from services.execution.app.events import block_formed
+from services.execution.app.events import block_event, block_formed
 from services.execution.app.forming import Protecting, block_record, traded_pieces
 from services.execution.app.ports import Begin, Ledger, Trace
-from services.execution.app.records import BlockRecord, OrderRecord, Timetable
+from services.execution.app.records import BlockRecord, CloseReason, OrderRecord, Timetable
 from services.execution.app.references import references
 from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace
@@ -31,11 +34,13 @@ from services.execution.domain.schedules import (
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import Algorithm
 from services.kernel.clock import Clock
-from services.kernel.ids import AccountId, InstrumentId, OrderId
+from services.kernel.ids import AccountId, InstrumentId, OrderId, VenueId
 
 ONE = Decimal(1)
 # Seconds of a trading day, 09:30 to 16:00: the day of the paper's volatility.
 TRADING_DAY = Decimal(23_400)
+# Blocks called back in one transaction.
+CALLED_BACK_MAX = 500
 AUCTIONS = frozenset({Algorithm.OPEN_AUCTION, Algorithm.CLOSE_AUCTION})
 
 
@@ -74,14 +79,18 @@ class Scheduling:
     orders_max: int
     orders_per_block_max: int
     own_accounts: frozenset[AccountId]
+    venue_id: VenueId
 
     async def form_children(self) -> int:
-        """Form the child blocks that are due, and return how many orders were looked at."""
+        """Form the child blocks that are due, and return how many orders were looked at and blocks called back."""
         now = self.market_clock.now()
+        begun = bucket_of(now, self.rules.bucket)
         async with self.begin() as ledger:
-            if not await ledger.scheduled_orders(now, 1):
+            resting = await ledger.resting_blocks(self.venue_id, begun, 1)
+            if not resting and not await ledger.scheduled_orders(now, 1):
                 return 0
             await ledger.lock()
+            back = await self._call_back(ledger, begun) if resting else 0
             due = await ledger.scheduled_orders(now, self.orders_max)
             timed = [self._timed(order, now) for order in due]
             since = self.clock.now() - self.checked_for
@@ -104,7 +113,16 @@ class Scheduling:
                 for order in checked
             ]
             await ledger.save_orders([*gone, *unchecked, *waiting])
-        return len(due)
+        return back + len(due)
+
+    async def _call_back(self, ledger: Ledger, begun: datetime) -> int:
+        """Have the venue cancel what rests there of buckets before the one that has `begun`; return how many blocks."""
+        found = await ledger.blocks(await ledger.resting_blocks(self.venue_id, begun, CALLED_BACK_MAX))
+        why = CloseReason.VOLUME_BUCKET_OVER
+        back = [replace(each, cancel_reason=why, update_time=self.clock.now()) for each in found]
+        await ledger.save_blocks(back)
+        await ledger.emit(*(block_event("cancel_wanted", each, reason=why) for each in back))
+        return len(back)
 
     def _timed(self, order: OrderRecord, now: datetime) -> OrderRecord:
         """Return an order with a timetable; one whose time is over gets a new one for what is left."""

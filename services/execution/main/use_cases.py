@@ -142,6 +142,7 @@ def build_app(
             orders_max=settings.block_formation_orders_max,
             orders_per_block_max=settings.block_orders_max,
             own_accounts=own_accounts,
+            venue_id=venue.venue_id,
         ),
         sending=Sending(
             begin=begin,

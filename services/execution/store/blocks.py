@@ -5,7 +5,7 @@ longer than running it takes PostgreSQL. What differs are its parameters.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    text,
     true,
     update,
 )
@@ -27,6 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from services.execution.app.records import BlockDetail, BlockRecord
 from services.execution.domain.allocation import Share
 from services.execution.domain.order import OrderState
+from services.execution.domain.trading_hours import AUCTIONS
 from services.execution.domain.trading_state import Scope, ScopeKind
 from services.execution.store import break_rows, rows
 from services.execution.store.allocations import Allocations
@@ -112,6 +114,35 @@ _TO_CANCEL = _chosen(
     "skip",
     limited=True,
 )
+_RESTING = (
+    select(block.c.block_id)
+    .where(
+        *(_OF_VENUE, ~block.c.allocated, block.c.state.not_in(_OVER), block.c.cancel_reason == ""),
+        *(
+            block.c.participation_max.is_not(None),
+            block.c.market_time < bindparam("before", type_=DateTime(timezone=True)),
+        ),
+        block.c.time_in_force.not_in(AUCTIONS),
+    )
+    .order_by(block.c.block_id)
+    .limit(_LIMIT)
+)
+# Longer than a block is in force.
+RESTING_MAX = timedelta(days=1)
+_PARTICIPATED = text("""
+    SELECT block.instrument_id, sum(
+        CASE WHEN block.market_time >= :since THEN block.quantity ELSE
+            CASE WHEN block.allocated THEN 0 ELSE block.quantity - block.filled_quantity END + coalesce((
+                SELECT sum((said.content ->> 'quantity')::numeric) FROM execution.venue_report AS said
+                WHERE said.block_id = block.block_id AND said.kind = 'Filled' AND said.report_time >= :since
+            ), 0)
+        END
+    ) AS quantity
+    FROM execution.block
+    WHERE block.instrument_id = ANY(:instrument_ids) AND block.participation_max IS NOT NULL
+        AND block.market_time >= :resting
+    GROUP BY block.instrument_id
+""")
 _AT = _chosen(
     _OF_VENUE & (block.c.client_order_id == func.any(bindparam("client_order_ids", type_=ARRAY(Text)))), "wait"
 )
@@ -130,17 +161,22 @@ class Blocks(Allocations, VenueReports):
     async def participated(
         self, instrument_ids: Collection[InstrumentId], since: datetime
     ) -> dict[InstrumentId, Decimal]:
-        """Return how much went into blocks of limited participation since then, by the market's clock."""
+        """Return how much blocks of limited participation trade since then, at most, by the market's clock.
+
+        What went into blocks since; of earlier ones what was filled since, and what is still open.
+        """
         found = await self._connection.execute(
-            select(block.c.instrument_id, func.sum(block.c.quantity).label("quantity"))
-            .where(
-                block.c.instrument_id == func.any(sorted(instrument_ids)),
-                block.c.participation_max.is_not(None),
-                block.c.market_time >= since,
-            )
-            .group_by(block.c.instrument_id)
+            _PARTICIPATED, {"instrument_ids": sorted(instrument_ids), "since": since, "resting": since - RESTING_MAX}
         )
         return {InstrumentId(row.instrument_id): row.quantity for row in found}
+
+    async def resting_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
+        """Return blocks of limited participation, by id, that were formed before then and may still be filled.
+
+        But for those that wait for an auction, and those that are to be canceled.
+        """
+        found = await self._connection.execute(_RESTING, {"venue_id": venue_id, "before": before, "limit": limit})
+        return [BlockId(each) for each in found.scalars()]
 
     async def add_blocks(self, blocks: Sequence[BlockRecord]) -> None:
         """Record new blocks, before anything is sent."""

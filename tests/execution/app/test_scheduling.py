@@ -7,6 +7,7 @@ import pytest
 
 from services.execution.app.records import LifeState
 from services.execution.app.scheduling import bucket_of
+from services.execution.domain.order import OrderState
 from services.execution.domain.trading_state import EVERYTHING, TradingState
 from services.execution.domain.words import Algorithm, Side
 from tests.execution.builders import NOON, a_plan, a_trade
@@ -141,6 +142,49 @@ async def test_participation_never_exceeds_its_cap_in_any_bucket(make_world):
     assert sum(ours.values()) > 80
     assert len(ours) == 3
     assert all(ours[bucket] <= Decimal("0.1") * volumes[bucket] for bucket in ours)
+
+
+async def test_participation_never_exceeds_its_cap_in_any_bucket_where_a_part_waits_for_its_price(make_world):
+    world = await make_world(**TEN_MINUTES, volume_bucket_s=300)
+    await world.market(VTI=101)
+    # No more than 100: what is sent rests at the venue until the price falls.
+    plan = twap(1000, algorithm=Algorithm.PARTICIPATION, participation="0.1", limit_bps=0)
+    assert [each.refusals for each in await world.submit(plan)] == [()]
+    await world.app.trading.ingest_volumes({"VTI": Decimal(1000)}, world.market_clock.now(), "tape")
+    await pass_time(world)
+    assert await children(world) == [100]
+    assert [each.record.order.filled_quantity for each in await world.blocks()] == [0]
+
+    # The next bucket has traded less, and the price falls late in it.
+    await pass_time(world, 4 * MINUTE)
+    await world.app.trading.ingest_volumes({"VTI": Decimal(300)}, world.market_clock.now(), "tape")
+    for _ in range(3):
+        await pass_time(world)
+    await pass_time(world, VTI=99)
+
+    first, *_ = [each.record for each in await world.blocks() if each.record.block.quantity == 100]
+    assert (first.cancel_reason, first.order.state) == ("VOLUME_BUCKET_OVER", OrderState.CANCELED)
+    filled = [each.record.order.filled_quantity for each in await world.blocks()]
+    assert sorted(filled) == [0, 30]
+    # What came back goes on.
+    order = await world.order("VTI")
+    assert (order.state, order.quantity - order.placed) == (LifeState.READY, 970)
+
+
+async def test_a_part_that_fills_after_its_bucket_counts_in_the_bucket_in_which_it_fills(make_world):
+    world = await make_world(**TEN_MINUTES, volume_bucket_s=300)
+    await world.market(VTI=101)
+    await world.submit(twap(1000, algorithm=Algorithm.PARTICIPATION, participation="0.1", limit_bps=0))
+    await world.app.trading.ingest_volumes({"VTI": Decimal(1000)}, world.market_clock.now(), "tape")
+    await pass_time(world)
+    # It is filled in the next bucket, before it could be called back.
+    world.market_clock.advance(4 * MINUTE)
+    await world.market(VTI=99, at=world.market_clock.now())
+    await world.app.fills.apply_reports()
+    await world.app.trading.ingest_volumes({"VTI": Decimal(1500)}, world.market_clock.now(), "tape")
+    await pass_time(world)
+
+    assert await children(world) == [100, 50]
 
 
 async def test_a_limit_of_participation_holds_for_what_else_would_go_at_once(make_memory_world):
