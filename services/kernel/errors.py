@@ -9,6 +9,7 @@ Each `reason` is a value of the enum `evenkeel.common.v1.ErrorReason`, without t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 # A request may hold a million rows; this many violations are enough to see what is wrong with them.
 VIOLATIONS_SHOWN_MAX = 100
@@ -58,6 +59,11 @@ class Invalid(Fact):
         """Say what is wrong, and with which fields."""
         super().__init__(message, **facts)
         self.violations = tuple(violations)
+
+    @classmethod
+    def of(cls, field: str, description: str) -> Self:
+        """Return the error that one field is wrong, as in `quantity: must be positive, was -1`."""
+        return cls(f"{field}: {description}", violations=[FieldViolation(field, description)])
 
 
 class NotFound(Fact):

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from services.kernel.canonical import canonical_json
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 
 # Format of the token; another first byte is another format.
 _VERSION = b"\x01"
@@ -66,7 +66,7 @@ def read_page(request: Message, *, default: int, most: int) -> Page:
     token: str = paged.page_token
     if size < 0:
         description = f"must be at least 0, was {size}"
-        raise Invalid(f"page_size: {description}", violations=[FieldViolation("page_size", description)])
+        raise Invalid.of("page_size", description)
     binding = _binding(request)
     return Page(min(size or default, most), _position(token, binding) if token else None, binding)
 
@@ -109,4 +109,4 @@ def _position(token: str, binding: bytes) -> Position:
 
 def _refused() -> PageTokenInvalid:
     description = "must be a token that this list gave for this filter"
-    return PageTokenInvalid(f"page_token: {description}", violations=[FieldViolation("page_token", description)])
+    return PageTokenInvalid.of("page_token", description)

@@ -12,7 +12,7 @@ from google.type import date_pb2, decimal_pb2, money_pb2
 
 from evenkeel.common.v1.columns_pb2 import DateColumn, DecimalColumn, WordColumn
 from services.kernel.decimals import EXACT, from_units, parse_decimal, plain, to_units
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.money import Money
 
 # Of google.type.Money, and the largest scale of a column.
@@ -30,14 +30,14 @@ def money_of(message: money_pb2.Money, field: str) -> Money:
         Invalid: The currency is not three capital letters, `nanos` is out of range, or its sign differs from `units`'.
     """
     if not -_NANOS < message.nanos < _NANOS:
-        raise _invalid(f"{field}.nanos", f"must be within {_NANOS - 1} either way, was {message.nanos}")
+        raise Invalid.of(f"{field}.nanos", f"must be within {_NANOS - 1} either way, was {message.nanos}")
     if message.units * message.nanos < 0:
-        raise _invalid(f"{field}.nanos", f"must have the sign of units, was {message.units} and {message.nanos}")
+        raise Invalid.of(f"{field}.nanos", f"must have the sign of units, was {message.units} and {message.nanos}")
     amount = Decimal(message.units * _NANOS + message.nanos).scaleb(-NANO_PLACES, EXACT)
     try:
         return Money(amount.normalize(EXACT) if amount else Decimal(0), message.currency_code)
     except ValueError as error:
-        raise _invalid(f"{field}.currency_code", str(error)) from error
+        raise Invalid.of(f"{field}.currency_code", str(error)) from error
 
 
 def money_message(money: Money) -> money_pb2.Money:
@@ -64,7 +64,7 @@ def decimal_of(message: decimal_pb2.Decimal, field: str) -> Decimal:
     try:
         return parse_decimal(message.value)
     except ValueError as error:
-        raise _invalid(f"{field}.value", str(error)) from error
+        raise Invalid.of(f"{field}.value", str(error)) from error
 
 
 def decimal_message(value: Decimal) -> decimal_pb2.Decimal:
@@ -82,7 +82,7 @@ def date_of(message: date_pb2.Date, field: str) -> date:
         return date(message.year, message.month, message.day)
     except ValueError as error:
         said = f"{message.year:04}-{message.month:02}-{message.day:02}"
-        raise _invalid(field, f"must be a date with year, month and day, was {said}") from error
+        raise Invalid.of(field, f"must be a date with year, month and day, was {said}") from error
 
 
 def date_message(value: date) -> date_pb2.Date:
@@ -98,11 +98,11 @@ def instant_of(message: Timestamp, field: str) -> datetime:
     """
     nanos = message.nanos
     if nanos % 1000:
-        raise _invalid(field, f"must be in whole microseconds, was {nanos} nanoseconds")
+        raise Invalid.of(field, f"must be in whole microseconds, was {nanos} nanoseconds")
     try:
         return EPOCH + timedelta(0, message.seconds, nanos // 1000)
     except OverflowError as error:
-        raise _invalid(field, f"must be within the years 1 to 9999, was {message.seconds} s") from error
+        raise Invalid.of(field, f"must be within the years 1 to 9999, was {message.seconds} s") from error
 
 
 def instant_message(value: datetime) -> Timestamp:
@@ -143,7 +143,7 @@ def units_of(column: DecimalColumn, field: str, scale: int) -> list[int]:
         Invalid: The column's scale is finer than `scale`.
     """
     if column.scale > scale:
-        raise _invalid(f"{field}.scale", f"must be at most {scale}, was {column.scale}")
+        raise Invalid.of(f"{field}.scale", f"must be at most {scale}, was {column.scale}")
     if column.scale == scale:
         return list(column.units)
     factor = 10 ** (scale - column.scale)
@@ -165,7 +165,7 @@ def dates_of(column: DateColumn, field: str) -> list[date]:
                 found = known[days] = _EPOCH_DATE + timedelta(days=days)
             except OverflowError as error:
                 limit = "must be within the years 1 to 9999"
-                raise _invalid(f"{field}.days[{row}]", f"{limit}, was {days} days") from error
+                raise Invalid.of(f"{field}.days[{row}]", f"{limit}, was {days} days") from error
         dates.append(found)
     return dates
 
@@ -185,7 +185,7 @@ def words_of(column: WordColumn, field: str) -> list[str]:
     indexes = column.indexes
     if indexes and max(indexes) >= len(words):
         row = next(row for row, index in enumerate(indexes) if index >= len(words))
-        raise _invalid(f"{field}.indexes[{row}]", f"must be below {len(words)}, was {indexes[row]}")
+        raise Invalid.of(f"{field}.indexes[{row}]", f"must be below {len(words)}, was {indexes[row]}")
     return [words[index] for index in indexes]
 
 
@@ -198,8 +198,4 @@ def word_column(values: Sequence[str]) -> WordColumn:
 
 def _check_scale(scale: int, field: str) -> None:
     if scale > NANO_PLACES:
-        raise _invalid(f"{field}.scale", f"must be at most {NANO_PLACES}, was {scale}")
-
-
-def _invalid(field: str, description: str) -> Invalid:
-    return Invalid(f"{field}: {description}", violations=[FieldViolation(field, description)])
+        raise Invalid.of(f"{field}.scale", f"must be at most {NANO_PLACES}, was {scale}")

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from services.decision.domain.account_problem import Market
 from services.decision.domain.book import AccountBook, HoldingKind, Position, SnapshotId, TaxWrapper
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.market import Market
 from services.decision.domain.policy import Distance, Policy, TaxSettings
 from services.decision.domain.prices import PriceSet, PriceSetId, Quote
 from services.decision.domain.problem import LotId, LotState, RiskModel

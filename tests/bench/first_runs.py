@@ -27,7 +27,7 @@ from services.decision.domain.instruments import Instrument
 from services.decision.domain.policy import Policy
 from services.decision.domain.tax.assessment.history import Acquisition, Disposal
 from services.decision.domain.tax.events import TaxEvent
-from services.decision.store.book import PostgresLedger
+from services.decision.store.ledger import PostgresLedger
 from services.decision.store.taxes import PostgresTaxRecords, TaxSessions
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId, PolicyHash
 from services.runtime.database import Database

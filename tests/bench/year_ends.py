@@ -34,7 +34,7 @@ from services.decision.domain.tax.filing import Filed, Filer, Filing
 from services.decision.domain.tax.year_end_columns import year_end_table
 from services.decision.domain.tax.year_end_table import YearEndTable
 from services.decision.domain.tax.year_ends import filed
-from services.decision.store.book import PostgresLedger
+from services.decision.store.ledger import PostgresLedger
 from services.decision.store.taxes import TaxSessions
 from services.kernel.ids import AccountId, HouseholdId, InstrumentId
 from services.runtime.clock import SystemClock

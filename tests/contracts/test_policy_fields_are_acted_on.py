@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy_document import read_policy
 from services.kernel.ids import InstrumentId, PolicyNodeId
 from services.kernel.money import Money
 from services.policy.api.documents import document_message

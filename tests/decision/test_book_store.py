@@ -15,7 +15,7 @@ from services.decision.domain.book import PlannedLot, SnapshotCheck, accounts, b
 from services.decision.domain.book.gains import DayGain
 from services.decision.domain.fund_years import FundYear
 from services.decision.domain.identification import Identification
-from services.decision.store.book import PostgresLedger
+from services.decision.store.ledger import PostgresLedger
 from services.decision.tables import book as tables
 from services.kernel.errors import Conflict
 from services.runtime.database import Database

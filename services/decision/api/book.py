@@ -14,13 +14,12 @@ from services.decision.api.book_messages import (
     Parts,
     account_message,
     header_of,
-    invalid,
     reconciliation_message,
     snapshot_message,
 )
 from services.decision.app.book import BookApp
 from services.decision.domain.book import SnapshotHeader, SnapshotId
-from services.kernel.errors import Overloaded
+from services.kernel.errors import Invalid, Overloaded
 from services.kernel.ids import AccountId, HouseholdId, RunId
 from services.runtime.database import Database
 from services.runtime.paging import cut, read_page
@@ -122,21 +121,21 @@ async def _received(requests: AsyncIterator[pb.IngestBookRequest]) -> tuple[str,
     async for request in requests:
         if header is None:
             if not request.HasField("header"):
-                raise invalid("header", "must be in the first message")
+                raise Invalid.of("header", "must be in the first message")
             request_id = request.request_id
             header = header_of(request.header)
             body = request.header.SerializeToString(deterministic=True)
         else:
             if not request.HasField("part"):
-                raise invalid("part", "must be in every message after the first")
+                raise Invalid.of("part", "must be in every message after the first")
             if request.request_id != request_id:
-                raise invalid("request_id", f"must be {request_id} in every message, was {request.request_id}")
+                raise Invalid.of("request_id", f"must be {request_id} in every message, was {request.request_id}")
             body = request.part.SerializeToString(deterministic=True)
             parts.append(body)
         size += len(body)
         if size > SNAPSHOT_BYTES_MAX:
-            raise invalid("part", f"a snapshot must be at most {SNAPSHOT_BYTES_MAX} bytes; send accounts in several")
+            raise Invalid.of("part", f"a snapshot must be at most {SNAPSHOT_BYTES_MAX} bytes; send accounts in several")
         digest.update(len(body).to_bytes(8, "big") + body)
     if header is None:
-        raise invalid("header", "must be in the first message")
+        raise Invalid.of("header", "must be in the first message")
     return request_id, digest.digest(), header, Parts(parts)

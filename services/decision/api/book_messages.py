@@ -23,7 +23,7 @@ from services.decision.domain.identification import Identification
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import ZERO
 from services.kernel.decimals import plain
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
 from services.runtime.wire import (
@@ -64,7 +64,7 @@ def header_of(message: pb.SnapshotHeader) -> SnapshotHeader:
     """
     field = "header.provenance.as_of_time"
     if not message.provenance.HasField("as_of_time"):
-        raise invalid(field, "must be given")
+        raise Invalid.of(field, "must be given")
     return SnapshotHeader(
         source=message.provenance.source,
         as_of_time=instant_of(message.provenance.as_of_time, field),
@@ -170,16 +170,11 @@ def reconciliation_message(found: Reconciliation) -> pb.GetReconciliationRespons
     )
 
 
-def invalid(field: str, description: str) -> Invalid:
-    """Return the error that one field is wrong."""
-    return Invalid(f"{field}: {description}", violations=[FieldViolation(field, description)])
-
-
 def _instrument(message: pb.Instrument, path: str) -> Instrument:
     field = f"{path}.quantity_increment"
     kind = ASSET_KINDS[message.asset_kind] if message.asset_kind else kind_by_classification(message.cfi)
     if message.fund_years and kind not in FUNDS:
-        raise invalid(f"{path}.fund_years", f"must be empty for what is no fund, was of {kind}")
+        raise Invalid.of(f"{path}.fund_years", f"must be empty for what is no fund, was of {kind}")
     try:
         return Instrument(
             instrument_id=InstrumentId(message.instrument_id),
@@ -193,7 +188,7 @@ def _instrument(message: pb.Instrument, path: str) -> Instrument:
             fund_years=_fund_years(message, path),
         )
     except ValueError as error:
-        raise invalid(field, str(error)) from error
+        raise Invalid.of(field, str(error)) from error
 
 
 def _fund_years(message: pb.Instrument, path: str) -> tuple[FundYear, ...]:
@@ -201,15 +196,15 @@ def _fund_years(message: pb.Instrument, path: str) -> tuple[FundYear, ...]:
     for row, each in enumerate(message.fund_years):
         field = f"{path}.fund_years[{row}]"
         if each.year in years:
-            raise invalid(f"{field}.year", f"must be there once, was {each.year} again")
+            raise Invalid.of(f"{field}.year", f"must be there once, was {each.year} again")
         first = decimal_of(each.first_price, f"{field}.first_price")
         last = decimal_of(each.last_price, f"{field}.last_price")
         distributed = decimal_of(each.distributed, f"{field}.distributed") if each.HasField("distributed") else ZERO
         if first <= 0:
-            raise invalid(f"{field}.first_price", f"must be above 0, was {plain(first)}")
+            raise Invalid.of(f"{field}.first_price", f"must be above 0, was {plain(first)}")
         for name, value in (("last_price", last), ("distributed", distributed)):
             if value < 0:
-                raise invalid(f"{field}.{name}", f"must be 0 or more, was {plain(value)}")
+                raise Invalid.of(f"{field}.{name}", f"must be 0 or more, was {plain(value)}")
         years[each.year] = FundYear(message.instrument_id, each.year, first, last, distributed)
     return tuple(years[year] for year in sorted(years))
 
@@ -219,7 +214,7 @@ def _identification(message: pb.Instrument, field: str) -> Identification:
         return Identification(message.isin, message.cfi, message.full_name)
     except ValueError as error:
         name, _, description = str(error).partition(" ")
-        raise invalid(f"{field}.{name}", description) from error
+        raise Invalid.of(f"{field}.{name}", description) from error
 
 
 def _position(position: Position, account: AccountBook, *, lots: bool) -> pb.Position:

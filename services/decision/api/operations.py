@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from services.decision.api.run_messages import OPERATION_PREFIX, operation_message
 from services.decision.app.runs import RunApp
 from services.decision.domain.run import RunNotFound, RunProgress
-from services.kernel.errors import FieldViolation, Invalid, NotFound, Rejected
+from services.kernel.errors import Invalid, NotFound, Rejected
 from services.kernel.ids import RunId
 from services.runtime.context import remaining_s
 from services.runtime.paging import cut, read_page
@@ -59,7 +59,7 @@ class RunOperations(OperationsServicer):
 
     async def ListOperations(self, request: pb.ListOperationsRequest, context: _Context) -> pb.ListOperationsResponse:
         if request.filter:
-            raise _invalid("filter", f"must be empty, was {request.filter[:64]!r}")
+            raise Invalid.of("filter", f"must be empty, was {request.filter[:64]!r}")
         page = read_page(request, default=PAGE_DEFAULT, most=PAGE_MAX)
         found = await self.app.list_runs(None if page.after is None else int(page.after[0]), page.size + 1)
         shown, token = cut(found, page, lambda numbered: (numbered[0],))
@@ -77,7 +77,7 @@ class RunOperations(OperationsServicer):
     async def WaitOperation(self, request: pb.WaitOperationRequest, context: _Context) -> pb.Operation:
         wanted_s = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else WAIT_S_MAX
         if wanted_s < 0:
-            raise _invalid("timeout", f"must be at least 0 s, was {wanted_s} s")
+            raise Invalid.of("timeout", f"must be at least 0 s, was {wanted_s} s")
         progress = await self._found(request.name)
         try:
             async with asyncio.timeout(max(0.0, min(wanted_s, WAIT_S_MAX, remaining_s() - ANSWER_S))):
@@ -96,7 +96,3 @@ class RunOperations(OperationsServicer):
 
     def _message(self, progress: RunProgress) -> pb.Operation:
         return operation_message(progress, self.app.clock.now())
-
-
-def _invalid(field: str, description: str) -> Invalid:
-    return Invalid(f"{field} {description}", violations=[FieldViolation(field, description)])

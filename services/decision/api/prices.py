@@ -11,9 +11,10 @@ import grpc.aio
 from evenkeel.common.v1 import columns_pb2, values_pb2
 from evenkeel.decision.v1 import price_service_pb2 as pb
 from evenkeel.decision.v1.price_service_pb2_grpc import PriceServiceServicer
-from services.decision.api.book_messages import invalid, numbers_of
+from services.decision.api.book_messages import numbers_of
 from services.decision.app.prices import PriceApp
 from services.decision.domain.prices import HistoryColumns, PriceColumns, PriceSet, PriceSetId
+from services.kernel.errors import Invalid
 from services.runtime.wire import decimal_column, decimal_of, instant_message, instant_of
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -68,7 +69,7 @@ def _price_columns(message: pb.PriceSet) -> PriceColumns:
 
 def _as_of(provenance: values_pb2.Provenance, field: str) -> datetime:
     if not provenance.HasField("as_of_time"):
-        raise invalid(f"{field}.as_of_time", "must be given")
+        raise Invalid.of(f"{field}.as_of_time", "must be given")
     return instant_of(provenance.as_of_time, f"{field}.as_of_time")
 
 

@@ -253,8 +253,7 @@ class _Reading:
         return quantity
 
     def _invalid(self, name: str, description: str) -> Invalid:
-        field = f"{self.path}.{name}"
-        return Invalid(f"{field} {description}", violations=[FieldViolation(field, description)])
+        return Invalid.of(f"{self.path}.{name}", description)
 
 
 def recorded_message(recorded: RecordedEvent, currency: str) -> pb.RecordedTaxEvent:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
-from services.decision.api.book_messages import invalid
 from services.decision.api.tax_messages import RECIPIENTS
 from services.decision.api.taxpayer_messages import number_within
 from services.decision.domain.problem import ZERO
@@ -16,7 +15,7 @@ from services.decision.domain.tax.giving import GiftWay, GiftWish, Giving
 from services.decision.domain.tax.projection import Projected
 from services.decision.domain.tax.situation import Parcel
 from services.decision.domain.tax.wrappers import Drawn, Saver, wrapper_law
-from services.kernel.errors import Violations
+from services.kernel.errors import Invalid, Violations
 from services.kernel.ids import AccountId
 from services.runtime.wire import date_of, decimal_message
 
@@ -45,7 +44,7 @@ def gift_of(request: pb.CompareTaxActionsRequest) -> GiftWish | None:
     said = request.gift
     amount = number_within(said.amount, "gift.amount", ZERO)
     if amount == 0:
-        raise invalid("gift.amount", "must be above 0, was 0")
+        raise Invalid.of("gift.amount", "must be above 0, was 0")
     has_gross = said.HasField("adjusted_gross_income")
     return GiftWish(
         amount,
@@ -67,7 +66,7 @@ def saver_of(request: pb.CompareTaxActionsRequest) -> Saver | None:
     said = request.wrappers
     born = date_of(said.birth_date, "wrappers.birth_date") if said.HasField("birth_date") else None
     if born is not None and born < EARLIEST_DATE:
-        raise invalid("wrappers.birth_date", f"must be {EARLIEST_DATE} or later, was {born}")
+        raise Invalid.of("wrappers.birth_date", f"must be {EARLIEST_DATE} or later, was {born}")
     has_used = said.HasField("tax_free_used")
     return Saver(born, number_within(said.tax_free_used, "wrappers.tax_free_used", ZERO) if has_used else ZERO)
 

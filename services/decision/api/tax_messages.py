@@ -173,7 +173,7 @@ class Exchange:
         if rate is None:
             said = f"must be in {self.currency} or have an exchange rate for {money.currency} on {day}"
             description = f"{said}, was {money}"
-            raise ExchangeRateMissing(f"{field}: {description}", violations=[FieldViolation(field, description)])
+            raise ExchangeRateMissing.of(field, description)
         return rate
 
 
@@ -260,7 +260,7 @@ def own_amount(message: money_pb2.Money, currency: str, field: str) -> Decimal:
     money = money_of(message, field)
     if money.currency != currency:
         description = f"must be in {currency}, at the rates of the days on which it was paid, was {money}"
-        raise ExchangeRateMissing(f"{field}: {description}", violations=[FieldViolation(field, description)])
+        raise ExchangeRateMissing.of(field, description)
     return money.amount
 
 

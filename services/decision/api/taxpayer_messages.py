@@ -54,7 +54,7 @@ def rules_of(request: TaxpayerRequest) -> TaxRules:
             us = request.united_states
             if us.filing_status not in STATUSES:
                 path, description = f"{name}.filing_status", f"must be a filing status, was {us.filing_status}"
-                raise TaxpayerUnknown(f"{path}: {description}", violations=[FieldViolation(path, description)])
+                raise TaxpayerUnknown.of(path, description)
             rules = UnitedStatesYear(
                 filing_status=STATUSES[us.filing_status],
                 ordinary_income=given.number(us, "ordinary_income", low=None),

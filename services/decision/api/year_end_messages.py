@@ -23,7 +23,7 @@ from services.decision.domain.tax.assessment.us_years import FilingStatus
 from services.decision.domain.tax.filing import Filing, TaxpayerUnknown
 from services.decision.domain.tax.laws import LAWS
 from services.decision.domain.tax.year_end_table import Ints, LossColumns, Scaled, Words
-from services.kernel.errors import Fact, FieldViolation, Invalid, Violations
+from services.kernel.errors import Fact, Invalid, Violations
 from services.kernel.ids import AccountId, HouseholdId
 from services.runtime.wire import date_message, decimals_of
 
@@ -84,7 +84,7 @@ def _owners(message: pb.YearEndTaxpayers, found: Violations) -> Sequence[Mapping
     affiliated = message.account_affiliated or [False] * rows
     for place, (row, name) in enumerate(zip(message.account_taxpayers, message.account_ids, strict=True)):
         if AccountId(name) in owners[row]:
-            twice[row] = _wrong(f"account_ids[{place}]", f"must be unique, was {name!r} again")
+            twice[row] = Invalid.of(f"account_ids[{place}]", f"must be unique, was {name!r} again")
         owners[row][AccountId(name)] = Owner.AFFILIATED if affiliated[place] else Owner.TAXPAYER
     return [twice.get(row, each) for row, each in enumerate(owners)]
 
@@ -125,11 +125,7 @@ class _Columns:
 
     def refuse(self, row: int, path: str, description: str) -> None:
         """Keep what is wrong with a taxpayer, the first thing found."""
-        self.wrong.setdefault(row, _wrong(path, description))
-
-
-def _wrong(path: str, description: str) -> Invalid:
-    return Invalid(f"{path}: {description}", violations=[FieldViolation(path, description)])
+        self.wrong.setdefault(row, Invalid.of(path, description))
 
 
 def _united_states(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[TaxRules]:
@@ -147,7 +143,7 @@ def _united_states(message: pb.YearEndTaxpayers, columns: _Columns) -> Iterator[
     for row, (status, each) in enumerate(zip(statuses, facts, strict=True)):
         if status not in STATUSES:
             path, description = f"united_states.filing_statuses[{row}]", f"must be a filing status, was {status}"
-            unknown = TaxpayerUnknown(f"{path}: {description}", violations=[FieldViolation(path, description)])
+            unknown = TaxpayerUnknown.of(path, description)
             columns.wrong.setdefault(row, unknown)
         yield UnitedStatesYear(STATUSES.get(status, FilingStatus.SINGLE), *each)
 

@@ -13,7 +13,7 @@ from services.decision.app.year_ends import LOADED_MAX, TOGETHER_MAX, YearEndApp
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.tax.filing import Filing, TaxpayerUnknown
 from services.decision.domain.tax.laws import LAWS
-from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.errors import Invalid, Violations
 from services.kernel.ids import AccountId
 from services.runtime.wire import date_message, instant_of
 
@@ -90,5 +90,4 @@ def _header_of(request: pb.StreamYearEndsRequest | None) -> pb.YearEndHeader:
 
 
 def _misplaced(description: str, name: str = "") -> Invalid:
-    path = f"header.{name}" if name else "header"
-    return Invalid(f"{path} {description}", violations=[FieldViolation(path, description)])
+    return Invalid.of(f"header.{name}" if name else "header", description)

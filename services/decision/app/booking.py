@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from services.decision.app.book import AccountNotFound, Ledger
+from services.decision.app.book import AccountNotFound
+from services.decision.app.ports.books import Ledger
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import (
     AccountBook,

@@ -7,9 +7,9 @@ from datetime import datetime
 from services.decision.app.policies import with_policy
 from services.decision.app.ports.policy import PolicyClient
 from services.decision.app.ports.sessions import Session
-from services.decision.domain.account_problem import Market
 from services.decision.domain.book import account_from_content
 from services.decision.domain.deciding import NOT_OF_INPUTS, AccountInputs, Basis
+from services.decision.domain.market import Market
 from services.decision.domain.plan import Plan, PlanNotFound
 from services.decision.domain.prices import PriceSet, PriceSetId
 from services.decision.domain.recorded import InstrumentList, read_recorded, read_risk_model

@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.book import AccountNotFound
 from services.decision.app.changes import Changes
 from services.decision.app.events import plan_moved, run_event
+from services.decision.app.ports.books import Books
 from services.decision.app.ports.sessions import Begin, Read, Session
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.domain.account_problem import PricesStale
+from services.decision.domain.freshness import PricesStale
 from services.decision.domain.prices import PriceSetId
 from services.decision.domain.run import Run, RunNotFound, RunProgress, RunState
 from services.kernel.canonical import rfc3339
 from services.kernel.clock import Clock
-from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.errors import Invalid, Violations
 from services.kernel.ids import AccountId, RunId, derived_id
 
 # Accounts whose ids are read at once.
@@ -198,7 +199,7 @@ async def _accounts(books: Books, wanted: Sequence[AccountId]) -> Sequence[Accou
         page = await books.account_ids(page[-1], ACCOUNT_PAGE)
     if not found:
         description = "must name an account, because the book has none yet"
-        raise Invalid(f"account_ids {description}", violations=[FieldViolation("account_ids", description)])
+        raise Invalid.of("account_ids", description)
     return found
 
 

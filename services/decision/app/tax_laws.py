@@ -20,7 +20,7 @@ from services.decision.domain.tax.laws import (
     years_of,
 )
 from services.kernel.clock import Clock
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.events import Event
 
 
@@ -91,7 +91,7 @@ class TaxLawApp:
         law = LAWS.get(jurisdiction)
         if law is None:
             description = f"must be one of {', '.join(sorted(LAWS))}, was {jurisdiction}"
-            raise Invalid(f"jurisdiction {description}", violations=[FieldViolation("jurisdiction", description)])
+            raise Invalid.of("jurisdiction", description)
         async with self.begin() as session:
             await session.laws.lock()
             versions = await session.laws.versions()

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from services.decision.app.book import AccountNotFound, Books
+from services.decision.app.book import AccountNotFound
 from services.decision.app.policy_sets import DatedSets
+from services.decision.app.ports.books import Books
 from services.decision.app.tax_ports import TaxRecords
 from services.decision.domain.asset_kinds import AssetKind
 from services.decision.domain.book import AccountBook

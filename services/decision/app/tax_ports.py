@@ -7,8 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.decision.app.book import Books
-from services.decision.app.book import Ledger as BookLedger
+from services.decision.app.ports.books import Books
+from services.decision.app.ports.books import Ledger as BookLedger
 from services.decision.app.prices import Prices
 from services.decision.app.tax_laws import TaxLaws
 from services.decision.domain.prices import PriceSetId

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.decision.app.book import Books
+from services.decision.app.ports.books import Books
 from services.decision.app.prices import Prices
 from services.decision.domain.book import AccountBook, SnapshotId, valued
 from services.decision.domain.prices import PriceSet, PriceSetId

@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from services.decision.app.book import Books
 from services.decision.app.policy_sets import DatedSets, PolicySets
+from services.decision.app.ports.books import Books
 from services.decision.app.ports.policy import PolicyDocuments
 from services.decision.app.ports.solving import YearEndSolver
 from services.decision.app.prices import PriceSetNotFound

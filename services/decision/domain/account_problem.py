@@ -5,26 +5,25 @@ taxed units whose cost nobody knows, count in the mix and stay where they are. P
 the wash-sale rules wherever they are, and for every instrument that is substantially identical.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.crediting import base_rates, credited
-from services.decision.domain.entering import kept_because
-from services.decision.domain.gain_rules import GainRules
-from services.decision.domain.grouping import WEIGHT_STEP, factor_limits, group_limits, identity_sets
+from services.decision.domain.freshness import check_ages
+from services.decision.domain.grouping import factor_limits, group_limits, identity_sets
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.market import Market
 from services.decision.domain.policy import Policy, Restriction, RestrictionKind
-from services.decision.domain.prices import PriceSet, Quote
+from services.decision.domain.prices import Quote
 from services.decision.domain.problem import (
     ONE,
     ZERO,
     AccountProblem,
     Band,
     CashRule,
-    GroupLimit,
     Holding,
     Ladder,
     Limits,
@@ -36,50 +35,21 @@ from services.decision.domain.problem import (
     TaxProfile,
     TotalTriggers,
 )
+from services.decision.domain.rates_of_gains import bracket_of, first_short_rate, gain_rules
+from services.decision.domain.restricting import barred, restrictions_in_force, sold_out, weights_of_rest
 from services.decision.domain.tax import JURISDICTIONS, Jurisdiction, jurisdiction, jurisdiction_on
-from services.decision.domain.tax.jurisdiction import Bracket, Taxpayer
 from services.decision.domain.tax.laws import check_planned
 from services.decision.domain.tax_years import in_year
-from services.kernel.canonical import rfc3339
 from services.kernel.decimals import EXACT, plain
-from services.kernel.errors import Rejected, Violations
+from services.kernel.errors import Violations
 from services.kernel.ids import InstrumentId
 from services.kernel.money import Money
 
 # Spreads with a factor are rounded half-even to so many decimals of a basis point.
 SPREAD_QUANTUM = Decimal("0.0001")
-
 # Trades this far back may still matter to a wash-sale window; the rules themselves look at 30 days either side.
 RECENT_TRADES = timedelta(days=31)
-
 BPS_PER_ONE = Decimal(10_000)
-
-
-class PricesStale(Rejected):
-    """The prices are older than the policy allows."""
-
-    reason = "PRICES_STALE"
-
-
-class SnapshotStale(Rejected):
-    """The account's book is older than the policy allows."""
-
-    reason = "SNAPSHOT_STALE"
-
-
-@dataclass(frozen=True, slots=True)
-class Market:
-    """What every account of a run sees: the prices, and what is known of the instruments.
-
-    Attributes:
-        reviewed_years: By country, the tax years whose law was reviewed since this release was made.
-        amounts: Of law, by name, of each tax year of which others were approved than the release has, as `GB 2027`.
-    """
-
-    prices: PriceSet
-    instruments: Mapping[InstrumentId, Instrument]
-    reviewed_years: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    amounts: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 def account_problem(
@@ -134,8 +104,8 @@ def account_problem(
         check_planned(country, account.account_id, account.currency)
     if taxed and country == "DE":
         account = _with_lump_sums(account, market, as_of_date)
-    restrictions = _restrictions(policy, as_of_time)
-    weights = _weights(policy, restrictions)
+    restrictions = restrictions_in_force(policy, as_of_time)
+    weights = weights_of_rest(policy, restrictions)
     concerned = {*quotes, *(trade.instrument_id for trade in account.recent_trades)}
     identities = identity_sets(concerned, market.instruments, policy.identical)
     holdings = tuple(
@@ -169,7 +139,7 @@ def account_problem(
             TaxProfile(
                 jurisdiction=policy.tax.jurisdiction or "",
                 taxable=account.tax_wrapper is TaxWrapper.TAXABLE,
-                short_rate=_first_short_rate(policy, bracket),
+                short_rate=first_short_rate(policy, bracket),
                 realized_short=short,
                 realized_long=long,
                 carried_short=carried[0],
@@ -195,7 +165,7 @@ def account_problem(
         total_triggers=TotalTriggers(policy.total_drift, policy.tracking_error_trigger),
     )
     excluded = [each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED]
-    groups = tuple(_sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
+    groups = tuple(sold_out(problem, instrument_id) for instrument_id in excluded if instrument_id in quotes)
     groups += tuple(group_limits(problem, policy, market.instruments))
     groups += tuple(factor_limits(problem, policy, market.instruments))
     return replace(problem, limits=replace(problem.limits, groups=groups)) if groups else problem
@@ -211,34 +181,6 @@ def _with_lump_sums(account: AccountBook, market: Market, as_of_date: date) -> A
     return replace(account, positions=positions)
 
 
-def bracket_of(policy: Policy, market: Market, day: date) -> Bracket | None:
-    """Return what gains cost on top of the income that a policy tells; None where its rates are the rates."""
-    rules, income = JURISDICTIONS.get(policy.tax.jurisdiction or ""), policy.tax.taxable_income
-    if rules is None or income is None:
-        return None
-    named = ((name.split(" "), amounts) for name, amounts in market.amounts.items())
-    known = {int(year): amounts for (code, year), amounts in named if code == policy.tax.jurisdiction}
-    return rules.bracket(day, Taxpayer(income.amount, policy.tax.filing_status, policy.tax.state_rate), known)
-
-
-def _first_short_rate(policy: Policy, bracket: Bracket | None) -> Decimal:
-    told = None if bracket is None else bracket.short_rate
-    return (policy.tax.short_term_rate or ZERO) if told is None else told
-
-
-def gain_rules(policy: Policy, market: Market, day: date) -> GainRules:
-    """Return what a policy, whose money is in the account's currency, asks about gains of any year from a day on."""
-    tax, bracket = policy.tax, bracket_of(policy, market, day)
-    return GainRules(
-        long_rate=(tax.long_term_rate or ZERO) if bracket is None else bracket.rate,
-        gain_budget=None if tax.gain_budget is None else tax.gain_budget.amount,
-        gain_budgets={year: yearly.amount for year, yearly in tax.gain_budgets.items()},
-        harvest_room=None if tax.gain_harvest_room is None else tax.gain_harvest_room.amount,
-        harvest_importance=tax.gain_harvest_importance,
-        later_rate=None if bracket is None or bracket.brackets is None else tax.long_term_rate,
-    )
-
-
 def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:
     """Return whether the account must be decided even inside its bands, because it was not for too long.
 
@@ -250,27 +192,6 @@ def is_due(policy: Policy, decided_date: date | None, as_of_date: date) -> bool:
     if policy.calendar_days is None:
         return False
     return decided_date is None or as_of_date - decided_date >= timedelta(days=policy.calendar_days)
-
-
-def check_ages(account: AccountBook, policy: Policy, prices: PriceSet, as_of_time: datetime) -> None:
-    """Check that the inputs are as fresh as the policy asks; exactly the greatest age is fresh.
-
-    Raises:
-        PricesStale: The prices are too old, or from after `as_of_time`.
-        SnapshotStale: The book is.
-    """
-    if not timedelta(0) <= as_of_time - prices.as_of_time <= policy.price_age_max:
-        raise PricesStale(
-            f"prices must be at most {_seconds(policy.price_age_max)} s old at {rfc3339(as_of_time)}, "
-            f"were of {rfc3339(prices.as_of_time)}",
-            price_set_id=prices.price_set_id,
-        )
-    if not timedelta(0) <= as_of_time - account.as_of_time <= policy.snapshot_age_max:
-        raise SnapshotStale(
-            f"the book must be at most {_seconds(policy.snapshot_age_max)} s old at {rfc3339(as_of_time)}, "
-            f"was of {rfc3339(account.as_of_time)}",
-            snapshot_id=account.snapshot_id,
-        )
 
 
 def _check_supported(account: AccountBook, policy: Policy, found: Violations) -> None:
@@ -319,40 +240,6 @@ def _amount(money: Money | None, name: str, account: AccountBook, found: Violati
     return money.amount
 
 
-def _restrictions(policy: Policy, at: datetime) -> dict[InstrumentId, Restriction]:
-    """Return the restriction of each instrument that has one in force; several together forbid what each forbids."""
-    chosen: dict[InstrumentId, Restriction] = {}
-    for restriction in policy.restrictions:
-        if not restriction.holds(at):
-            continue
-        other = chosen.get(restriction.instrument_id)
-        kind = restriction.kind if other is None else _both(other.kind, restriction.kind)
-        chosen[restriction.instrument_id] = replace(restriction, kind=kind)
-    return {instrument_id: chosen[instrument_id] for instrument_id in sorted(chosen)}
-
-
-def _both(one: RestrictionKind, other: RestrictionKind) -> RestrictionKind:
-    kinds = {one, other}
-    if len(kinds) == 1:
-        return one
-    # What must not be sold stays, even if it is excluded.
-    if RestrictionKind.NO_SELL in kinds or RestrictionKind.NO_TRADE in kinds:
-        return RestrictionKind.NO_TRADE
-    return RestrictionKind.EXCLUDED
-
-
-def _weights(policy: Policy, restrictions: Mapping[InstrumentId, Restriction]) -> Mapping[InstrumentId, Decimal]:
-    """Return the targets without what is excluded, whose weight the others take in proportion, rounded down."""
-    excluded = {each for each, rule in restrictions.items() if rule.kind is RestrictionKind.EXCLUDED}
-    if not excluded & policy.weights.keys():
-        return policy.weights
-    kept = {each: weight for each, weight in policy.weights.items() if each not in excluded}
-    before, after = sum(policy.weights.values(), ZERO), sum(kept.values(), ZERO)
-    if after == 0:
-        return {}
-    return {each: (weight * before / after).quantize(WEIGHT_STEP, ROUND_DOWN) for each, weight in kept.items()}
-
-
 def _holding(
     account: AccountBook,
     policy: Policy,
@@ -369,7 +256,7 @@ def _holding(
     positions = [each for each in account.positions if each.instrument_id == instrument.instrument_id]
     traded = [each for each in positions if _is_traded(account, instrument, each)]
     aside = sum((each.quantity for each in positions if each not in traded), ZERO)
-    no_buy, no_sell = _barred(account, instrument, positions, restriction)
+    no_buy, no_sell = barred(account, instrument, positions, restriction)
     excluded = restriction is not None and restriction.kind is RestrictionKind.EXCLUDED
     volume = quote.average_daily_volume
     spread = quote.spread_bps
@@ -412,28 +299,6 @@ def _band(policy: Policy, instrument_id: InstrumentId, target: Decimal) -> Band:
     outer = policy.own_triggers.get(instrument_id, policy.trigger)
     trigger = outer.at(target) if policy.drift_triggers else ONE
     return Band(trigger=max(trigger, destination), destination=destination)
-
-
-def _barred(
-    account: AccountBook, instrument: Instrument, positions: list[Position], restriction: Restriction | None
-) -> tuple[str | None, str | None]:
-    """Return why the instrument may not be bought, and why not sold; None when it may."""
-    if not instrument.tradable:
-        return "cannot be traded", "cannot be traded"
-    no_buy: str | None = None
-    no_sell: str | None = None
-    if restriction is not None:
-        if restriction.kind is not RestrictionKind.NO_SELL:
-            no_buy = restriction.reason
-        if restriction.kind in (RestrictionKind.NO_SELL, RestrictionKind.NO_TRADE):
-            no_sell = restriction.reason
-    unknown_cost = account.tax_wrapper is TaxWrapper.TAXABLE and any(
-        each.holding is HoldingKind.TRADED and not each.lots for each in positions
-    )
-    if unknown_cost:
-        # A purchase would be joined with units of unknown cost and lose its own.
-        no_buy = no_buy or "the cost of what is held is unknown"
-    return no_buy, no_sell
 
 
 def _objective(policy: Policy) -> Objective:
@@ -501,25 +366,3 @@ def _recent_trades(
         for lot in position.lots:
             if since <= lot.acquired_date <= as_of_date:
                 yield RecentTrade(position.instrument_id, Side.BUY, lot.acquired_date)
-
-
-def _sold_out(problem: AccountProblem, instrument_id: InstrumentId) -> GroupLimit:
-    """Return the limit that makes the plan sell all that can be sold of an excluded instrument."""
-    holding = next(each for each in problem.holdings if each.instrument_id == instrument_id)
-    tax = jurisdiction(problem.tax.jurisdiction).view(problem)
-    bars = ((lot.quantity, kept_because(problem, holding, lot, tax)) for lot in holding.lots)
-    kept = sum((quantity for quantity, reason in bars if reason is not None), ZERO)
-    if holding.no_sell is not None:
-        kept = holding.quantity
-    # Nor can a part of an increment be sold.
-    kept = min(holding.quantity, kept + (holding.quantity - kept) % holding.quantity_increment)
-    left = (kept * holding.price + holding.held_away_value) / problem.mix_value
-    return GroupLimit(
-        name=f"excluded:{instrument_id}",
-        instrument_ids=(instrument_id,),
-        weight_max=min(ONE, left.quantize(WEIGHT_STEP, ROUND_UP)),
-    )
-
-
-def _seconds(age: timedelta) -> int:
-    return age // timedelta(seconds=1)

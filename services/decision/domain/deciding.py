@@ -10,9 +10,10 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from services.decision.domain import outline
-from services.decision.domain.account_problem import Market, account_problem
+from services.decision.domain.account_problem import account_problem
 from services.decision.domain.book import AccountBook, TaxWrapper
 from services.decision.domain.decision import CENT, Decision, Outcome, Trade
+from services.decision.domain.market import Market
 from services.decision.domain.outline import Outline, outline_of
 from services.decision.domain.plan import (
     Draft,

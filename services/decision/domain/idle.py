@@ -19,7 +19,7 @@ from decimal import ROUND_CEILING, Decimal
 
 import numpy as np
 
-from services.decision.domain.account_problem import account_problem, check_ages
+from services.decision.domain.account_problem import account_problem
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
 from services.decision.domain.case import NO_SOLVER, options_told
 from services.decision.domain.convex import BPS_PER_ONE, Floats, exact
@@ -36,6 +36,7 @@ from services.decision.domain.decision import (
     Summary,
 )
 from services.decision.domain.explanation import drift_figures, summary_sentence
+from services.decision.domain.freshness import check_ages
 from services.decision.domain.policy import Policy
 from services.decision.domain.problem import ONE, ZERO, AccountProblem, Holding, LotId
 from services.decision.domain.screening import screen, suffered

@@ -15,15 +15,7 @@ from decimal import Decimal
 from services.decision.domain.decision import Decision, LadderStep, Trade, Trigger, TriggerKind
 from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.netting import gains_of
-from services.decision.domain.problem import (
-    ZERO,
-    AccountProblem,
-    Holding,
-    LotId,
-    LotState,
-    RecentTrade,
-    Side,
-)
+from services.decision.domain.problem import ZERO, AccountProblem, Holding, LotId, LotState, RecentTrade, Side
 from services.decision.domain.tax_years import moved_on
 from services.decision.domain.words import money
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from services.decision.domain.account_problem import gain_rules
 from services.decision.domain.deciding import (
     AccountInputs,
     Basis,
@@ -26,6 +25,7 @@ from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.ladder import after
 from services.decision.domain.plan import Draft, NothingDecided, PlanOutcome, PlanUnsafe
 from services.decision.domain.problem import ZERO, AccountProblem, DecideOptions, RiskModel
+from services.decision.domain.rates_of_gains import gain_rules
 from services.decision.domain.tax import jurisdiction
 from services.decision.domain.tax_years import in_year
 from services.decision.domain.words import money, percent

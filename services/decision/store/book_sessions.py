@@ -7,9 +7,11 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.decision.app.book import Ledger, RunAccounts, Targets, View
+from services.decision.app.book import View
+from services.decision.app.ports.books import Ledger, RunAccounts, Targets
 from services.decision.app.prices import Market, Prices
-from services.decision.store.book import PostgresBooks, PostgresLedger
+from services.decision.store.books import PostgresBooks
+from services.decision.store.ledger import PostgresLedger
 from services.decision.store.prices import PostgresMarket, PostgresPrices
 from services.runtime.database import Database
 

@@ -8,9 +8,10 @@ from decimal import Decimal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decision.app.ports.sessions import Session, WriteSession
-from services.decision.store.book import PostgresBooks, PostgresLedger
+from services.decision.store.books import PostgresBooks
 from services.decision.store.comparisons import ComparisonStore
 from services.decision.store.contents import ContentStore
+from services.decision.store.ledger import PostgresLedger
 from services.decision.store.plans import PlanStore
 from services.decision.store.prices import PostgresPrices
 from services.decision.store.runs import RunStore

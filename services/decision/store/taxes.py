@@ -34,7 +34,8 @@ from services.decision.domain.problem import ZERO, LotId, Side
 from services.decision.domain.tax.due import OUT_OF_DATE, Tried
 from services.decision.domain.tax.events import LEAVING, RecordedEvent, TaxEvent, event_from_content, kind_of
 from services.decision.domain.tax.ledger import BookedTrade, PendingPurchase, Standing
-from services.decision.store.book import PostgresBooks, PostgresLedger
+from services.decision.store.books import PostgresBooks
+from services.decision.store.ledger import PostgresLedger
 from services.decision.store.prices import PostgresPrices
 from services.decision.store.tax_laws import TaxLawStore
 from services.decision.store.tax_rows import PostgresTaxRows

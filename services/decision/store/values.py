@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.decision.app.valuing import ToldValue, ValueSession
 from services.decision.domain.book import SnapshotId
 from services.decision.domain.prices import PriceSetId
-from services.decision.store.book import PostgresBooks
+from services.decision.store.books import PostgresBooks
 from services.decision.store.prices import PostgresPrices
 from services.decision.tables.book import account, snapshot
 from services.decision.tables.prices import price_set

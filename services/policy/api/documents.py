@@ -21,7 +21,7 @@ from google.type import decimal_pb2, money_pb2
 
 from evenkeel.policy.v1.policy_document_pb2 import Guardrail as GuardrailMessage
 from evenkeel.policy.v1.policy_document_pb2 import PolicyDocument
-from services.kernel.errors import FieldViolation, Invalid, Violations
+from services.kernel.errors import Invalid, Violations
 from services.kernel.money import Money
 from services.policy.domain.document import Document, Guardrail
 from services.policy.domain.fields import Hint, only_type
@@ -46,7 +46,7 @@ def document_of(message: PolicyDocument, field: str = "document") -> Document:
             know; approving what one cannot read would approve something else.
     """
     if (size := message.ByteSize()) > DOCUMENT_BYTES_MAX:
-        raise _invalid(field, f"must be at most {DOCUMENT_BYTES_MAX:,} bytes, was {size:,}")
+        raise Invalid.of(field, f"must be at most {DOCUMENT_BYTES_MAX:,} bytes, was {size:,}")
     violations = Violations()
     _refuse_unknown(message, field, violations)
     violations.raise_if_any()
@@ -101,11 +101,11 @@ def _section_of(kind: Hint, message: Message, path: str) -> Part:
         if found is not None:
             arguments[name] = found
         elif required:
-            raise _invalid(f"{path}.{name}", "must be given, was absent")
+            raise Invalid.of(f"{path}.{name}", "must be given, was absent")
     try:
         return kind(**arguments)
     except ValueError as error:
-        raise _invalid(path, str(error)) from error
+        raise Invalid.of(path, str(error)) from error
 
 
 def _value_of(hint: Hint, message: Message, field: FieldDescriptor, path: str, required: bool) -> Part:
@@ -141,7 +141,7 @@ def _item_of(kind: Hint, part: Part, field: FieldDescriptor, path: str) -> Part:
 def _word_of(kind: type[StrEnum], enum: EnumDescriptor, number: int, path: str) -> StrEnum:
     value = enum.values_by_number.get(number)
     if value is None or number == 0:
-        raise _invalid(path, f"must be a value of {enum.name}, was {number}")
+        raise Invalid.of(path, f"must be a value of {enum.name}, was {number}")
     return kind(value.name.removeprefix(_prefix(enum)).lower())
 
 
@@ -209,7 +209,3 @@ def _plan(kind: Hint) -> Mapping[str, tuple[Hint, bool]]:
 @cache
 def _prefix(enum: EnumDescriptor) -> str:
     return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-
-
-def _invalid(field: str, description: str) -> Invalid:
-    return Invalid(f"{field}: {description}", violations=[FieldViolation(field, description)])

@@ -10,7 +10,7 @@ import grpc.aio
 from evenkeel.policy.v1 import policy_service_pb2 as pb
 from evenkeel.policy.v1.policy_service_pb2_grpc import PolicyServiceServicer
 from services.kernel.clock import Clock
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId, derived_id
 from services.policy.api.callers import caller
 from services.policy.api.documents import document_of
@@ -271,10 +271,10 @@ def _edit(request: pb.UpdateChangeRequest) -> Edit:
     named = set(request.update_mask.paths)
     if not named or named - _EDITABLE:
         description = f"must name some of {', '.join(sorted(_EDITABLE))}, was {sorted(named)}"
-        raise Invalid(f"update_mask: {description}", violations=[FieldViolation("update_mask", description)])
+        raise Invalid.of("update_mask", description)
     if "reason" in named and not request.reason:
         description = "must say why, was empty"
-        raise Invalid(f"reason: {description}", violations=[FieldViolation("reason", description)])
+        raise Invalid.of("reason", description)
     requested_time = instant_in(request, "effective_time") if "effective_time" in named else None
     return Edit(
         document=document_of(request.document) if "document" in named else None,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from services.kernel.canonical import JsonValue
 from services.kernel.clock import Clock
 from services.kernel.decimals import plain
-from services.kernel.errors import Fact, FieldViolation, Invalid
+from services.kernel.errors import Fact, Invalid
 from services.kernel.events import Event
 from services.kernel.ids import PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing
@@ -167,7 +167,7 @@ class ClientApp:
                 raise RecordOrder(f"a consent holds from {now.isoformat()} on or later, not from {starts.isoformat()}")
             if expire_time is not None and expire_time <= starts:
                 problem = f"must be after {starts.isoformat()}, was {expire_time.isoformat()}"
-                raise Invalid(f"expire_time {problem}", violations=[FieldViolation("expire_time", problem)])
+                raise Invalid.of("expire_time", problem)
             recorded_time = self.clock.now()
             consent = Consent(node_id, kind, len(history) + 1, True, evidence, by, starts, recorded_time, expire_time)
             await policies.add_consent(consent)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId
 from services.policy.domain.document import Document
 from services.policy.domain.rollout import RolloutPlan
@@ -49,4 +49,4 @@ def check_rollout(rollout: RolloutPlan | None, requested_time: datetime | None) 
     """
     if rollout is not None and requested_time is not None:
         description = f"must be absent with a rollout, which begins with the approval, was {requested_time.isoformat()}"
-        raise Invalid(f"effective_time {description}", violations=[FieldViolation("effective_time", description)])
+        raise Invalid.of("effective_time", description)

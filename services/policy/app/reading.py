@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypeAlias, assert_never
 
 from services.kernel.clock import Clock
-from services.kernel.errors import FieldViolation, Invalid
+from services.kernel.errors import Invalid
 from services.kernel.ids import ChangeId, PolicyNodeId, PolicyVersionId
 from services.policy.app.checking import existing, existing_change, place_of
 from services.policy.app.editions import Editions, Known
@@ -217,7 +217,7 @@ class PolicyApp:
         """
         if FIELDS.get(path) is None:
             description = f"must be the path of a field, such as risk.cash_floor, was {path!r}"
-            raise Invalid(f"field: {description}", violations=[FieldViolation("field", description)])
+            raise Invalid.of("field", description)
         found = await self.editions.applied(node_id, as_of)
         return explain(found.effective, path, found.plain)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evenkeel.policy.v1 import policy_document_pb2 as pb
-from services.decision.clients.policy import overlaid_policy
+from services.decision.clients.overlaying import overlaid_policy
 from services.kernel.errors import Invalid
 from tests.decision.stages.world import dollars, number
 

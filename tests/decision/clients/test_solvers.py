@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from services.decision.api.batches import batch_of
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy_document import read_policy
 from services.decision.clients.solvers import SolverProcesses, SolverStopped
-from services.decision.domain.account_problem import Market
 from services.decision.domain.batches import BatchInvalid
 from services.decision.domain.book import Snapshot, accounts
 from services.decision.domain.deciding import AccountInputs, Basis
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.market import Market
 from services.decision.domain.plan import NothingDecided, PlanOutcome
 from services.decision.domain.prices import PriceHistory, PriceSet, Quote
 from services.decision.domain.problem import RiskModel

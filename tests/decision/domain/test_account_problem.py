@@ -8,18 +8,13 @@ import pytest
 from google.type import money_pb2
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
-from services.decision.clients.policy import read_policy
-from services.decision.domain.account_problem import (
-    Market,
-    PricesStale,
-    SnapshotStale,
-    account_problem,
-    check_ages,
-    is_due,
-)
+from services.decision.clients.policy_document import read_policy
+from services.decision.domain.account_problem import account_problem, is_due
 from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
+from services.decision.domain.freshness import PricesStale, SnapshotStale, check_ages
 from services.decision.domain.grouping import identity_sets
 from services.decision.domain.instruments import Instrument
+from services.decision.domain.market import Market
 from services.decision.domain.policy import Policy
 from services.decision.domain.prices import PriceSet, Quote
 from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side

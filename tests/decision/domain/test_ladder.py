@@ -12,15 +12,7 @@ from services.decision.domain.decide import decide
 from services.decision.domain.decision import Character, NoTradeReason, TriggerKind
 from services.decision.domain.gain_rules import GainRules
 from services.decision.domain.ladder import after
-from services.decision.domain.problem import (
-    CashRule,
-    DecideOptions,
-    Engine,
-    Ladder,
-    RecentTrade,
-    Side,
-    TotalTriggers,
-)
+from services.decision.domain.problem import CashRule, DecideOptions, Engine, Ladder, RecentTrade, Side, TotalTriggers
 from services.decision.domain.tax_years import in_year
 from tests.support.portfolios import TODAY, US_TAXABLE, a_lot, a_market, an_account, independent
 

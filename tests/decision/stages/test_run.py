@@ -12,7 +12,7 @@ from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.app.book import AccountNotFound
 from services.decision.app.ports.plans import PlanFilter
 from services.decision.app.prices import PriceSetNotFound
-from services.decision.domain.account_problem import PricesStale
+from services.decision.domain.freshness import PricesStale
 from services.decision.domain.plan import PlanOutcome, PlanState
 from services.decision.domain.run import RunState
 from services.decision.tables import runs as tables

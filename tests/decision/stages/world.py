@@ -35,7 +35,8 @@ from services.decision.app.submitting import Submitting
 from services.decision.app.tax_standing import StandingApp
 from services.decision.app.valuing import Valuing
 from services.decision.clients.execution import GrpcExecution
-from services.decision.clients.policy import overlaid_policy, read_policy
+from services.decision.clients.overlaying import overlaid_policy
+from services.decision.clients.policy_document import read_policy
 from services.decision.clients.solving import check
 from services.decision.domain.columns import EPOCH, Numbers
 from services.decision.domain.comparison import PolicySides

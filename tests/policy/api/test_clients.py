@@ -13,7 +13,7 @@ from sqlalchemy import select
 from evenkeel.policy.v1 import policy_service_pb2 as policy
 from evenkeel.policy.v1 import profile_service_pb2 as pb
 from evenkeel.policy.v1.profile_service_pb2_grpc import ProfileServiceStub
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy_document import read_policy
 from services.policy.domain.document import Document, Guardrail
 from services.policy.domain.eligibility import Eligibility, Screen
 from services.policy.domain.personal_rules import (

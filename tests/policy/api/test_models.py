@@ -5,7 +5,7 @@ from decimal import Decimal
 import grpc
 
 from evenkeel.policy.v1 import policy_service_pb2 as pb
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy_document import read_policy
 from services.policy.domain.document import Document, Guardrail
 from services.policy.domain.mixes import Targets, TargetWeight
 from tests.policy.api.conftest import a_request_id, refused

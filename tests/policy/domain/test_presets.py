@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.decision.clients.policy import read_policy
+from services.decision.clients.policy_document import read_policy
 from services.policy.api.documents import document_message
 from services.policy.domain.document import EMPTY, FIELDS
 from services.policy.domain.lint import Severity, lint_merged, lint_own

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from services.decision.app.book import Books, Ledger
 from services.decision.app.comparing import Comparisons
+from services.decision.app.ports.books import Books, Ledger
 from services.decision.app.ports.plans import Contents, Plans
 from services.decision.app.ports.runs import Runs
 from services.decision.app.prices import Prices

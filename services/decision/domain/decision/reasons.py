@@ -1,30 +1,14 @@
-"""What the optimiser answers: trades, how good they provably are, and why.
-
-A `Decision` is plain exact data: no floats, stable order, so that the same inputs give the same bytes. Money is
-in the account's currency, rounded half-even to the cent where it is an estimate (`CENT`); quantities are exact.
-"""
+"""Why a plan is as it is: what asked for it, what each trade is worth, which limits hold it back, what it comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from services.decision.domain.problem import ZERO, LimitKind, LotId, Side
+from services.decision.domain.decision.trades import TradeCost
+from services.decision.domain.problem import ZERO, LimitKind, Side
 from services.kernel.ids import InstrumentId
-
-CENT = Decimal("0.01")
-
-
-class Outcome(StrEnum):
-    """What became of an account."""
-
-    TRADE = "TRADE"
-    NO_TRADE = "NO_TRADE"
-    # No trades satisfy the limits; the explanation names those that conflict and the cheapest way out.
-    INFEASIBLE = "INFEASIBLE"
-    # The solver gave no usable answer; nothing is traded, and the certificate says what it said.
-    FALLBACK_HOLD = "FALLBACK_HOLD"
 
 
 class NoTradeReason(StrEnum):
@@ -56,26 +40,6 @@ class TriggerKind(StrEnum):
     CALENDAR = "CALENDAR"
 
 
-class Character(StrEnum):
-    """How a gain is taxed."""
-
-    SHORT = "SHORT"
-    LONG = "LONG"
-    # Where the law does not ask how long the units were held.
-    ANY = "ANY"
-    # The same, and each unit costs the average of all that are held.
-    POOLED = "POOLED"
-    # Inside a wrapper that is not taxed.
-    EXEMPT = "EXEMPT"
-    # On a share, where losses on shares meet gains on shares only.
-    SHARE = "SHARE"
-
-    @property
-    def apart(self) -> bool:
-        """Whether it is of the kind that a liability takes first: short-term, or on shares. All else is of another."""
-        return self in (Character.SHORT, Character.SHARE)
-
-
 class ConstraintKind(StrEnum):
     """A limit that a plan may press against."""
 
@@ -104,19 +68,6 @@ LIMIT_KINDS: Mapping[LimitKind, tuple[ConstraintKind, ConstraintKind]] = {
 }
 
 
-class Fallback(StrEnum):
-    """What answered when the solver gave no optimum, from the best to the last."""
-
-    # The solver's own optimum.
-    NONE = "NONE"
-    # The solver at a tolerance a thousand times as wide.
-    RELAXED = "RELAXED"
-    # A rule of thumb: toward the targets, as far as limits allow.
-    HEURISTIC = "HEURISTIC"
-    # Nothing is traded.
-    HOLD = "HOLD"
-
-
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """Something outside its corridor. `value` and `limit` are weights, or currency for a cash flow or floor."""
@@ -126,97 +77,6 @@ class Trigger:
     value: Decimal
     limit: Decimal
     sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class LotSale:
-    """Units sold out of one lot, and their tax.
-
-    Attributes:
-        gain: Proceeds before costs minus basis; negative is a loss.
-        rate: What a unit of gain of that character costs on average in this plan, 0 to 1: gains and losses meet. Of
-            what the law exempts it is less.
-        tax: gain · rate, to the cent so that all lots of a plan sum to what it owes; negative is a credit.
-        exempt_gain: What of the gain the law does not count, in cents; of a loss negative.
-    """
-
-    lot_id: LotId
-    acquired_date: date
-    quantity: Decimal
-    proceeds: Decimal
-    basis: Decimal
-    gain: Decimal
-    character: Character
-    rate: Decimal
-    tax: Decimal
-    exempt_gain: Decimal = ZERO
-
-    @property
-    def counted_gain(self) -> Decimal:
-        """The gain that the law counts."""
-        return self.gain - self.exempt_gain
-
-
-@dataclass(frozen=True, slots=True)
-class TradeCost:
-    """Estimated cost of one trade in currency, tax excluded; each part zero or more."""
-
-    spread: Decimal
-    commission: Decimal
-    impact: Decimal
-
-    @property
-    def total(self) -> Decimal:
-        """All parts."""
-        return self.spread + self.commission + self.impact
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """A planned change of one position. `quantity` is positive, a multiple of the increment; `value` is at `price`."""
-
-    instrument_id: InstrumentId
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    value: Decimal
-    cost: TradeCost
-    lot_sales: tuple[LotSale, ...] = ()
-
-    @property
-    def tax(self) -> Decimal:
-        """Estimated tax of all lots sold; negative is a credit."""
-        return sum((sale.tax for sale in self.lot_sales), ZERO)
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """How far the plan can at most be from the best, checked by code that is not the solver.
-
-    All values are basis points of the account's mix value. The bound holds for every plan within the limits,
-    whichever one way each instrument goes, whole shares and minimum trades or not.
-
-    Attributes:
-        primal_bps: Objective of the released trades, exactly as rounded.
-        dual_bps: No plan can be below this.
-        gap_bps: primal − dual: what rounding, minimum trades, chosen directions and the solver cost together, at most.
-        hold_bps: Objective of doing nothing.
-        convex_gap_bps: The same gap before rounding, with the chosen directions: the solver's own part.
-        status: The solver's own word.
-        options: What it was run with.
-        fallback: What answered instead of the solver's optimum.
-    """
-
-    primal_bps: Decimal
-    dual_bps: Decimal
-    gap_bps: Decimal
-    hold_bps: Decimal
-    convex_gap_bps: Decimal
-    solver: str
-    solver_version: str
-    status: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    fallback: Fallback = Fallback.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,59 +286,3 @@ class Explanation:
     no_trade_reason: NoTradeReason | None = None
     conflicting: tuple[BindingConstraint, ...] = ()
     ladder: tuple[LadderStep, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer for one account. `trades` is empty unless the outcome is TRADE; sells first, then by instrument id."""
-
-    outcome: Outcome
-    trades: tuple[Trade, ...]
-    certificate: Certificate
-    explanation: Explanation
-
-
-class Cause(StrEnum):
-    """Why an instrument is not traded, the first that holds."""
-
-    # It has its target weight, as near as its increment allows.
-    ON_TARGET = "ON_TARGET"
-    # It must not be traded that way.
-    BARRED = "BARRED"
-    # A trade to its target would be smaller than the smallest that may be made.
-    BELOW_MINIMUM = "BELOW_MINIMUM"
-    # Nothing asks for a rebalance of the account.
-    NOT_TRIGGERED = "NOT_TRIGGERED"
-    # The trade costs more than it is worth.
-    NOT_WORTH_IT = "NOT_WORTH_IT"
-    # A limit of the account stands in the way.
-    LIMIT = "LIMIT"
-    # It would be worth something, by itself at most what the certificate leaves open.
-    WITHIN_GAP = "WITHIN_GAP"
-
-
-@dataclass(frozen=True, slots=True)
-class NotTraded:
-    """Why one instrument is not traded, and what the better of its trades would be; amounts in currency.
-
-    Attributes:
-        side: Which way its target lies; None when it is there.
-        value: Of the trade, zero when none can be made.
-        deviation_benefit: How much less the mix's deviation would cost.
-        cost: Spread, commission and impact.
-        tax: Negative is a credit.
-        net_benefit: deviation_benefit − cost − tax, as the policy weighs them.
-    """
-
-    instrument_id: InstrumentId
-    cause: Cause
-    weight: Decimal
-    target_weight: Decimal
-    trigger: Decimal
-    side: Side | None
-    value: Decimal
-    deviation_benefit: Decimal
-    cost: Decimal
-    tax: Decimal
-    net_benefit: Decimal
-    sentence: str
