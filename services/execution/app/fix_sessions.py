@@ -132,7 +132,7 @@ class FixSessions:
             _check_known(session, await record.sessions())
             reset = Reset(self.new_id(), session, ResetState.PROPOSED, by, why, self.clock.now())
             await record.put_reset(reset)
-            await record.emit(_event("proposed", reset))
+            await record.emit(reset_event("proposed", reset))
         return reset
 
     async def approve_reset(self, reset_id: str, *, by: str) -> Reset:
@@ -152,7 +152,7 @@ class FixSessions:
                 return reset
             approved = replace(reset, state=ResetState.APPROVED, approver=by)
             await record.put_reset(approved)
-            await record.emit(_event("approved", approved))
+            await record.emit(reset_event("approved", approved))
         return approved
 
 
@@ -162,7 +162,8 @@ def _check_known(session: str, sessions: Collection[SessionView]) -> None:
         raise FixSessionNotFound(f"session {session} does not exist; there is {known}", session=session)
 
 
-def _event(kind: str, reset: Reset) -> Event:
+def reset_event(kind: str, reset: Reset) -> Event:
+    """Return what audit is told when a reset is proposed, approved, or done."""
     data: dict[str, JsonValue] = {
         "reset_id": reset.reset_id,
         "session": reset.session,

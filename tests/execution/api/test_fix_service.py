@@ -1,5 +1,6 @@
 """The service trades over FIX, people see it, and no one person resets a session."""
 
+import json
 from decimal import Decimal
 from uuid import uuid4
 
@@ -189,6 +190,15 @@ async def is_anew(service, reset_id, generation):
     )
 
 
+async def told_of(service, reset_id):
+    """Return what audit is told of a reset, and whose doing it was."""
+    async with service.database.read() as connection:
+        found = await connection.execute(
+            text("SELECT kind, actor, body FROM execution.outbox WHERE kind LIKE 'execution.fix.reset%' ORDER BY seq")
+        )
+        return [(row.kind, row.actor) for row in found if json.loads(row.body)["reset_id"] == reset_id]
+
+
 async def test_two_persons_begin_a_session_anew(running, traded):
     await until(lambda: is_up(running))
     generation = (await sessions(running))[ORDERS].generation
@@ -202,6 +212,12 @@ async def test_two_persons_begin_a_session_anew(running, traded):
     assert (approved.state, approved.approver) == (pb.FixReset.STATE_APPROVED, "risk")
 
     await until(lambda: is_anew(running, reset.reset_id, generation + 1))
+    # Audit is told of each step once, and that it was done by the service.
+    assert await told_of(running, reset.reset_id) == [
+        ("execution.fix.reset_proposed", "trader"),
+        ("execution.fix.reset_approved", "risk"),
+        ("execution.fix.reset_done", "execution_service"),
+    ]
     # What came before is still there, and trading goes on.
     await traded(a_trade(quantity=10), VTI=100)
     logged = await messages(running, heartbeats=True, page_size=1000)

@@ -8,14 +8,17 @@ import structlog
 from opentelemetry.metrics import CallbackOptions, Observation
 from sqlalchemy import text
 
+from services.execution.app.fix_sessions import Reset, ResetState, reset_event
 from services.execution.fix.postgres import PostgresStore
 from services.execution.fix.postgres_unit import Part, PostgresUnit
 from services.execution.fix.protocol.state import NotLoggedOn
 from services.execution.fix.protocol.store import NumbersMoved, SessionId, Unit
 from services.execution.fix.transport.link import Link
 from services.execution.fix.transport.turn import OutcomeUnknown, Traffic
+from services.kernel.canonical import canonical_json
 from services.kernel.clock import Clock
 from services.runtime.database import Database
+from services.runtime.outbox.table import new_event_ids
 from services.runtime.telemetry import meter
 from services.runtime.workers import Worker, wait
 
@@ -28,10 +31,18 @@ _SAY = text("""
     UPDATE execution.fix_session SET up = :up, why_down = :why_down, check_time = :time WHERE session = :session
 """)
 _APPROVED = text("""
-    SELECT reset_id, session FROM execution.fix_reset
+    SELECT reset_id, session, state, proposer, why, propose_time, approver FROM execution.fix_reset
     WHERE state = 'APPROVED' AND session = ANY(CAST(:sessions AS text[])) ORDER BY propose_time
 """)
-_DONE = Part("done AS (UPDATE execution.fix_reset SET state = 'DONE' WHERE reset_id = $1 AND state = 'APPROVED')")
+# Audit is told in the transaction that begins the numbers anew.
+_DONE = Part("""
+    done AS (
+        UPDATE execution.fix_reset SET state = 'DONE' WHERE reset_id = $1 AND state = 'APPROVED' RETURNING reset_id
+    ), announced AS (
+        INSERT INTO execution.outbox (event_id, kind, body, subjects, actor, occurred_time)
+        SELECT unnest($2::text::uuid[]), $3::text, $4::bytea, $5::text::jsonb, $6::text, $7::timestamptz FROM done
+    )
+""")
 
 # What is counted of a session: the metric's end, its unit, its description, the count.
 _COUNTS = (
@@ -123,25 +134,29 @@ class SessionWatch:
         if not by_name:
             return
         async with self._database.read() as connection:
-            wanted = [*await connection.execute(_APPROVED, {"sessions": sorted(by_name)})]
-        for reset_id, name in wanted:
-            session = by_name[name]
+            found = await connection.execute(_APPROVED, {"sessions": sorted(by_name)})
+            wanted = [Reset(**{**row, "state": ResetState(row["state"])}) for row in found.mappings()]
+        for reset in wanted:
+            session = by_name[reset.session]
             if session not in self._watched:
                 # Let go since it was looked at: whoever holds it next does it.
                 continue
             try:
-                await self._begin_anew(session, reset_id)
+                await self._begin_anew(session, reset)
             except (NotLoggedOn, NumbersMoved, OutcomeUnknown) as late:
                 # It came up or went down meanwhile: at the next look.
-                log.info("a reset waits", session=name, why=str(late))
+                log.info("a reset waits", session=reset.session, why=str(late))
             else:
-                log.warning("a session begins anew", session=name, reset_id=reset_id)
+                log.warning("a session begins anew", session=reset.session, reset_id=reset.reset_id)
 
-    async def _begin_anew(self, session: SessionId, reset_id: str) -> None:
+    async def _begin_anew(self, session: SessionId, reset: Reset) -> None:
         async def done(unit: Unit) -> None:
             if not isinstance(unit, PostgresUnit):
                 raise TypeError(f"resets are in PostgreSQL, was {type(unit)}")
-            await unit.beside(_DONE, reset_id)
+            event = reset_event("done", reset)
+            told = event.kind, canonical_json(event.data), canonical_json(event.subjects).decode()
+            actor = f"{self._database.schema}_service"
+            await unit.beside(_DONE, reset.reset_id, new_event_ids(1), *told, actor, self._clock.now())
 
         link = self._watched[session].link()
         if link is not None:
