@@ -23,7 +23,7 @@ def text_array(values: Sequence[str | None]) -> str:
     """
     if not values:
         return "{}"
-    if _one(values):
+    if all_one(values):
         return _repeated("NULL" if values[0] is None else _quoted(values[0]), len(values))
     if None not in values:
         joined = '","'.join(values)  # type: ignore[arg-type] # none is None
@@ -40,7 +40,7 @@ def plain_array(values: Sequence[Decimal | int | date | None]) -> str:
     """
     if not values:
         return "{}"
-    if _one(values):
+    if all_one(values):
         return _repeated(_plain(values[0]), len(values))
     if any(issubclass(kind, date) for kind in set(map(type, values))):
         # Rows of one statement say few times.
@@ -50,8 +50,11 @@ def plain_array(values: Sequence[Decimal | int | date | None]) -> str:
     return f"{{{','.join(map(str, values)).replace('None', 'NULL')}}}"
 
 
-def _one(values: Sequence[object]) -> bool:
-    """Return whether all of `values` are one object, as in most columns of rows that are written together."""
+def all_one(values: Sequence[object]) -> bool:
+    """Return whether all of `values`, of which there is one at least, are one object.
+
+    So they are in most columns of rows that are written together.
+    """
     # A sequence that makes its values when it is asked, as a range does, does not end with the one it begins with.
     return values[0] is values[-1] and len(set(map(id, values))) == 1
 

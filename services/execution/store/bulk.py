@@ -27,11 +27,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.execution.store.rows import Columns, Values
 from services.kernel.errors import Conflict
-from services.runtime.arrays import plain_array, text_array
+from services.runtime.arrays import all_one, plain_array, text_array
 from services.runtime.write_behind import WriteBehind
 
 # Rows of one statement: few enough that PostgreSQL has begun before all are gathered.
 ROWS_AT_ONCE = 1_000
+
+# In so many rows a column that says one thing is told once. With fewer there would be a statement for each mixture.
+ALIKE_ROWS_MIN = 100
+# Types whose values travel as texts of ours.
+_WRITTEN_OUT = frozenset({LargeBinary, JSONB})
 
 _TYPES = {
     Text: "text",
@@ -85,7 +90,8 @@ async def insert(
     """
     for part in parts(values):
         told = columns(part)
-        await connection.send(_insert(table, tuple(told), on_conflict), _texts(table, told))
+        alike = _alike(table, told)
+        await connection.send(_insert(table, tuple(told), alike, on_conflict), _values(table, told, alike))
 
 
 async def update_rows(connection: WriteBehind, table: Table, key: str, rows: Sequence[Values]) -> None:
@@ -116,8 +122,9 @@ async def update(
     """
     for part in parts(values):
         told = columns(part)
-        statement = _update(table, key, tuple(told), only_if)
-        await connection.send(statement, _texts(table, told), all_of(len(part), table))
+        alike = _alike(table, told)
+        statement = _update(table, key, tuple(told), alike, only_if)
+        await connection.send(statement, _values(table, told, alike), all_of(len(part), table))
 
 
 def all_of(rows: int, table: Table) -> Callable[[CursorResult[Any]], None]:
@@ -130,8 +137,22 @@ def all_of(rows: int, table: Table) -> Callable[[CursorResult[Any]], None]:
     return look
 
 
-def _texts(table: Table, columns: Columns) -> dict[str, str]:
-    return {name: _column(type(table.c[name].type), values) for name, values in columns.items()}
+def _alike(table: Table, columns: Columns) -> frozenset[str]:
+    """Return the columns in which all of many rows say the same, which is told once; those of few have no such."""
+    alike = frozenset(
+        name
+        for name, values in columns.items()
+        if len(values) >= ALIKE_ROWS_MIN and type(table.c[name].type) not in _WRITTEN_OUT and all_one(values)
+    )
+    # How many rows there are is said by the columns in which they differ.
+    return alike if len(alike) < len(columns) else frozenset()
+
+
+def _values(table: Table, columns: Columns, alike: frozenset[str]) -> dict[str, object]:
+    return {
+        name: values[0] if name in alike else _column(type(table.c[name].type), values)
+        for name, values in columns.items()
+    }
 
 
 def _column(kind: type, values: list[Any]) -> str:
@@ -145,22 +166,24 @@ def _column(kind: type, values: list[Any]) -> str:
     return text_array(values) if kind is Text else plain_array(values)
 
 
-@lru_cache(maxsize=64)
-def _insert(table: Table, names: tuple[str, ...], on_conflict: str | None) -> TextClause:
+@lru_cache(maxsize=256)
+def _insert(table: Table, names: tuple[str, ...], alike: frozenset[str], on_conflict: str | None) -> TextClause:
     # The names come from our own tables and never from a request.
     otherwise = "" if on_conflict is None else f" ON CONFLICT {on_conflict}"
-    return text(f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT {_arrays(table, names)}{otherwise}")
+    selected = ", ".join(_selected(table, name, alike) for name in names)
+    return text(f"INSERT INTO {table.fullname} AS was ({', '.join(names)}) SELECT {selected}{otherwise}")
 
 
-@lru_cache(maxsize=64)
-def _update(table: Table, key: str, names: tuple[str, ...], only_if: str) -> TextClause:
+@lru_cache(maxsize=256)
+def _update(table: Table, key: str, names: tuple[str, ...], alike: frozenset[str], only_if: str) -> TextClause:
     changes = ", ".join(f"{name} = now.{name}" for name in names if name != key)
+    selected = ", ".join(f"{_selected(table, name, alike)} AS {name}" for name in names)
     return text(
-        f"UPDATE {table.fullname} AS was SET {changes} FROM (SELECT {_arrays(table, names)}) AS now"  # noqa: S608 - as above
+        f"UPDATE {table.fullname} AS was SET {changes} FROM (SELECT {selected}) AS now"  # noqa: S608 - as above
         f" WHERE was.{key} = now.{key} AND {only_if}"
     )
 
 
-def _arrays(table: Table, names: tuple[str, ...]) -> str:
-    kinds = {name: _TYPES[type(table.c[name].type)] for name in names}
-    return ", ".join(f"unnest(CAST(CAST(:{name} AS text) AS {kind}[])) AS {name}" for name, kind in kinds.items())
+def _selected(table: Table, name: str, alike: frozenset[str]) -> str:
+    kind = _TYPES[type(table.c[name].type)]
+    return f"CAST(:{name} AS {kind})" if name in alike else f"unnest(CAST(CAST(:{name} AS text) AS {kind}[]))"
