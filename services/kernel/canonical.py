@@ -106,7 +106,16 @@ def _list(value: Sequence[JsonValue]) -> str:
 def _object(value: Mapping[str, JsonValue]) -> str:
     keys = tuple(value)
     shape = _shape(keys) if len(keys) <= _SHAPE_KEYS_MAX else _shaped(keys)
-    texts = [before + _writer(type(each := value[key]))(each) for key, before in shape]
+    texts = []
+    for key, before in shape:
+        each = value[key]
+        # What most values are, first; a look-up and a call for each of them would take longer than writing it.
+        if type(each) is str:
+            texts.append(before + encode_basestring(each))
+        elif type(each) is Decimal:
+            texts.append(f'{before}"{plain(each)}"')
+        else:
+            texts.append(before + _writer(type(each))(each))
     return f"{{{','.join(texts)}}}"
 
 
