@@ -47,3 +47,34 @@ async def test_the_database_itself_refuses_more_than_was_ordered(make_postgres_w
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute(statement)
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # Told twice.
+        """INSERT INTO execution.plan_report (position, plan_id, account_id, order_id, allocation_id)
+        SELECT position + 100, plan_id, account_id, order_id, allocation_id FROM execution.plan_report
+        WHERE allocation_id IS NOT NULL""",
+        """INSERT INTO execution.plan_report (position, plan_id, account_id, order_id)
+        SELECT position + 100, plan_id, account_id, order_id FROM execution.plan_report WHERE allocation_id IS NULL""",
+        # Replaced twice.
+        """INSERT INTO execution.allocation (allocation_id, block_id, order_id, account_id, plan_id, quantity, price,
+            amount, fees, trade_date, settlement_date, create_time, revision, replaces)
+        SELECT allocation_id || n, block_id, order_id, account_id, plan_id, quantity, price,
+            amount, fees, trade_date, settlement_date, create_time, n, allocation_id
+        FROM execution.allocation CROSS JOIN generate_series(1, 2) AS n""",
+    ],
+)
+async def test_the_database_itself_refuses_what_is_told_or_replaced_twice(
+    make_postgres_world, execution_database, statement
+):
+    world = await make_postgres_world()
+    await world.market(VTI=100)
+    await world.submit(a_plan())
+    await world.run()
+    connection = await asyncpg.connect(execution_database.url)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(statement)
+    await connection.close()
