@@ -82,7 +82,7 @@ def conflicting(
         relaxation = least_relaxation(opened, iterations_max=iterations_max)
         return relaxation is not None and _total(relaxation) > CONFLICT_MIN
 
-    return _smallest(convex, limits_of(problem, risk, tax, convex), hopeless)
+    return smallest_conflict(convex, limits_of(problem, risk, tax, convex), hopeless)
 
 
 def conflicting_with_names(
@@ -103,7 +103,7 @@ def conflicting_with_names(
     most = problem.limits.names or len(convex.start)
     noun = "instrument" if most == 1 else "instruments"
     at_most = _named(ConstraintKind.NAMES, "", Decimal(most), f"At most {most} {noun} may be held.")
-    conflict = _smallest(convex, limits, lambda opened: plan_with(opened, most) is False)
+    conflict = smallest_conflict(convex, limits, lambda opened: plan_with(opened, most) is False)
     low, high = most + 1, len(convex.start)
     while low < high:
         middle = (low + high) // 2
@@ -119,9 +119,11 @@ def limits_of(problem: AccountProblem, risk: RiskModel, tax: TaxView, convex: Co
     return [*_bars(problem, risk, tax, convex), *_groups(problem), *_of_account(problem)]
 
 
-def _smallest(
+def smallest_conflict(
     convex: ConvexProblem, limits: Sequence[Limit], hopeless: Callable[[ConvexProblem], bool]
 ) -> tuple[BindingConstraint, ...]:
+    """Return those of `limits` that are hopeless together and not without any one; empty when all are not hopeless."""
+
     def without_others(kept: Sequence[int]) -> bool:
         opened = convex
         for index in set(range(len(limits))) - set(kept):

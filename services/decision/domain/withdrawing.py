@@ -3,7 +3,7 @@
 The most is bounded by the policy's limits (cash that must stay, turnover, gain budget, what may not be sold), by whole
 increments and by what trading costs. First comes the amount that trades of any size could raise: for an amount, what
 they raise at most is a linear program (lots sold, instruments bought, every limit of `convex` but impact), and the
-largest amount that it raises is found by bisection, to the cent. No plan pays out more than that *bound*. From there
+largest amount that it raises is found to the cent (`last_amount`). No plan pays out more than that *bound*. From there
 down, plans are made by the production engine until one passes the exact check; the largest found is the answer. The
 plan shown is the best for it: least tax, cost and deviation, as the policy weighs them. Beside it stands the most that
 can be withdrawn when the year may make no net gain.
@@ -17,12 +17,13 @@ import numpy as np
 from scipy.optimize import linprog
 
 from services.decision.domain.book import TaxWrapper
-from services.decision.domain.conflicts import conflicting
+from services.decision.domain.conflicts import limits_of, smallest_conflict
 from services.decision.domain.convex import ConvexProblem
-from services.decision.domain.deciding import AccountInputs, Basis, asked_of, options_of, policy_of, problem_of
+from services.decision.domain.deciding import AccountInputs, Basis, asked_of, policy_of, problem_of
 from services.decision.domain.decision import CENT
 from services.decision.domain.entering import enter
 from services.decision.domain.hypotheses import Scenario, supposed
+from services.decision.domain.last_amount import last_amount
 from services.decision.domain.plan import Draft, NothingDecided, PlanOutcome
 from services.decision.domain.problem import ZERO
 from services.decision.domain.tax import jurisdiction
@@ -76,13 +77,7 @@ def largest_withdrawals(inputs: AccountInputs, basis: Basis, roads: Sequence[Roa
 def _largest(
     limit: WithdrawalLimit, inputs: AccountInputs, basis: Basis, most: Decimal, road: Road, last: Road
 ) -> LargestWithdrawal:
-    low, high = ZERO, most
-    if _is_raised(_with(inputs, most), basis):
-        low = most
-    while high - low > CENT:
-        middle = ((low + high) / 2).quantize(CENT, ROUND_FLOOR)
-        low, high = (middle, high) if _is_raised(_with(inputs, middle), basis) else (low, middle)
-    bound = low
+    bound = last_amount(lambda each: raised_over(_with(inputs, each), basis), most)
     amount, draft = _last_plan(lambda each: road(_with(inputs, each)), bound)
     # The last road takes longer and finds plans where limits leave little room.
     for share in () if road is last else LAST_SHARES:
@@ -136,14 +131,19 @@ def _with(inputs: AccountInputs, amount: Decimal) -> AccountInputs:
     return supposed(inputs, Scenario("withdrawal", withdrawal=amount, ignore_triggers=True))
 
 
-def _is_raised(inputs: AccountInputs, basis: Basis) -> bool:
-    """Return whether trades of any size raise what must be there; not where nothing would be left of the account."""
+def raised_over(inputs: AccountInputs, basis: Basis) -> float:
+    """Return what trades of any size raise over what must be there, in money; −∞ where nothing would be left."""
     try:
         problem = problem_of(inputs, policy_of(inputs), basis)
     except Fact:
-        return False
+        return -np.inf
     convex = enter(problem, basis.risk_model, jurisdiction(problem.tax.jurisdiction).view(problem))
-    return convex.cash + most_raised(convex) >= convex.cash_floor - ROUNDING
+    return _over(convex) * float(problem.mix_value)
+
+
+def _over(convex: ConvexProblem) -> float:
+    """Return what trades of any size raise over the cash floor, as a weight."""
+    return convex.cash + most_raised(convex) - (convex.cash_floor - ROUNDING)
 
 
 def most_raised(convex: ConvexProblem) -> float:
@@ -178,5 +178,7 @@ def _why_not_more(inputs: AccountInputs, basis: Basis) -> str:
         return ALL_SOLD
     tax = jurisdiction(problem.tax.jurisdiction).view(problem)
     convex = enter(problem, basis.risk_model, tax)
-    found = conflicting(problem, basis.risk_model, tax, convex, iterations_max=options_of(inputs, basis).iterations_max)
+    found = smallest_conflict(
+        convex, limits_of(problem, basis.risk_model, tax, convex), lambda opened: _over(opened) < 0
+    )
     return f"More cannot be: {'; '.join(each.sentence.rstrip('.') for each in found)}." if found else ALL_SOLD

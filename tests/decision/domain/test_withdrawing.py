@@ -1,7 +1,7 @@
 """What can leave an account at most: a plan that passes the exact check pays it out, and none pays out more."""
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 import pytest
@@ -12,16 +12,19 @@ from services.decision.domain.bulk import decide_many
 from services.decision.domain.checker import violations
 from services.decision.domain.decide import decide
 from services.decision.domain.deciding import draft_plan, policy_of, problem_of
+from services.decision.domain.decision import CENT
 from services.decision.domain.entering import enter
 from services.decision.domain.hypotheses import Scenario, supposed
 from services.decision.domain.idle import idle_decisions
+from services.decision.domain.last_amount import last_amount
 from services.decision.domain.plan import NothingDecided
 from services.decision.domain.policy import SafetyNets
 from services.decision.domain.reference_model import solve
 from services.decision.domain.tax import jurisdiction
 from services.decision.domain.together import Together, draft_plans
 from services.decision.domain.withdrawals import WithdrawalLimit
-from services.decision.domain.withdrawing import largest_withdrawals, most_raised
+from services.decision.domain.withdrawing import largest_withdrawals, most_raised, raised_over
+from services.kernel.money import Money
 from tests.bench import books
 
 pytestmark = pytest.mark.timeout(300)
@@ -97,6 +100,48 @@ def test_what_trades_raise_is_what_the_linear_program_says():
     free = plain.lot_cap[gains == 0.0].sum()
     budgeted = replace(plain, turnover=np.inf, lot_gain=gains, gain_budget=0.01)
     assert most_raised(budgeted) == pytest.approx(0.99 * (free + 0.02))
+
+
+def by_halves(room, most):
+    """Return the largest amount that has room, found as one would by hand."""
+    low, high = (most, most) if room(most) >= 0 else (Decimal(0), most)
+    while high - low > CENT:
+        middle = ((low + high) / 2).quantize(CENT, ROUND_FLOOR)
+        low, high = (middle, high) if room(middle) >= 0 else (low, middle)
+    return low
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"turnover_limit": Decimal("0.05")},
+        {"turnover_limit": None},
+        {"turnover_limit": None, "cash_floor": Decimal(0)},
+        {"turnover_limit": None, "tax": replace(ACCOUNTS[0].policy.tax, gain_budget=Money(Decimal(0), "USD"))},
+    ],
+    ids=["as it is", "little turnover", "no turnover limit", "nothing limits", "no net gain"],
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_few_questions_find_what_halving_to_the_cent_finds(changes, seed):
+    (inputs,), basis = books.inputs(1, seed=seed, engine="columns")
+    inputs = under(inputs, **changes)
+    asked_about = []
+
+    def room(amount):
+        asked_about.append(amount)
+        return raised_over(supposed(inputs, Scenario("", withdrawal=amount, ignore_triggers=True)), basis)
+
+    most = Decimal(10_000_000)
+    bound = last_amount(room, most)
+    assert len(asked_about) <= 16
+    assert bound == by_halves(room, most)
+
+
+def test_a_limit_is_named_where_trades_have_no_impact():
+    """A cent too much is no conflict to the solver's tolerance: what sets the bound is named."""
+    by_policy, _ = largest_withdrawals(under(ACCOUNTS[0], impact_coefficient=Decimal(0)), BASIS, ROADS)
+    assert "At most 30.00 % of the account may be traded" in by_policy.why_not_more
 
 
 def test_a_paused_account_says_so():
