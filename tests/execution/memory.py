@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import md5
 from itertools import pairwise
 
 from services.execution.app.ledger_instructions import Booked
@@ -618,15 +619,17 @@ class MemoryLedger:
             found.setdefault(each.leg_of, []).append(each)
         return found
 
-    async def unconverted_blocks(self, venue_id, before, limit):
+    async def unconverted_blocks(self, venue_id, before, turn, limit):
         def waits(each):
             legs = [leg for leg in self.state.blocks.values() if leg.leg_of == each.block_id]
             return any(not leg.allocated or leg.update_time > before for leg in legs)
 
         found = self._blocks(
-            lambda each: each.unconverted and each.block.terms.venue_id == venue_id and not waits(each), limit
+            lambda each: each.unconverted and each.block.terms.venue_id == venue_id and not waits(each)
         )
-        return [each.block_id for each in found]
+        return sorted((each.block_id for each in found), key=lambda name: md5(f"{name}{turn}".encode()).hexdigest())[
+            :limit
+        ]
 
     async def list_blocks(self, run_id, after, limit):
         def of_run(each):

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from services.execution.app.changes import Changes
 from services.execution.app.days import fills_by_day
@@ -31,8 +32,10 @@ from services.kernel.money import CENT
 
 # A leg is in force for so long; what it leaves then is for the next.
 LEG_LIFE = timedelta(days=1)
-# After a leg that did not do all, the next is formed so much later.
+# After a leg that did not do all, the next is formed so much later; twice as long after each that did nothing, at most
+# so long: a broker that takes none is not asked all day.
 RETRY_AFTER = timedelta(seconds=5)
+RETRY_AFTER_MAX = timedelta(minutes=5)
 BPS = Decimal(10_000)
 
 
@@ -149,7 +152,11 @@ class Converting:
 
 def _just_tried(legs: Sequence[BlockRecord], now: datetime) -> bool:
     """Return whether a leg ended a moment ago and did not do all: the venue is not asked in a tight loop."""
-    return any(leg.order.filled_quantity < leg.block.quantity and now - leg.update_time < RETRY_AFTER for leg in legs)
+    lately = sorted(legs, key=lambda leg: leg.update_time, reverse=True)
+    in_vain = sum(1 for _ in takewhile(lambda leg: leg.order.filled_quantity == 0, lately))
+    # More doublings than reach the longest wait would only be large numbers.
+    wait = min(RETRY_AFTER * 2 ** min(max(in_vain - 1, 0), 10), RETRY_AFTER_MAX)
+    return any(leg.order.filled_quantity < leg.block.quantity and now - leg.update_time < wait for leg in legs)
 
 
 def _may_leave(

@@ -172,11 +172,11 @@ class Fills:
     async def convert_blocks(self) -> int:
         """Look again at blocks whose money is not turned yet, and return how much that did."""
         async with self.begin() as ledger:
-            before = self.clock.now() - RETRY_AFTER
-            if not await ledger.unconverted_blocks(self.venue.venue_id, before, 1):
+            before, turn = self.clock.now() - RETRY_AFTER, self.clock.now().isoformat()
+            if not await ledger.unconverted_blocks(self.venue.venue_id, before, turn, 1):
                 return 0
             await ledger.lock()
-            block_ids = await ledger.unconverted_blocks(self.venue.venue_id, before, FINISHED_MAX)
+            block_ids = await ledger.unconverted_blocks(self.venue.venue_id, before, turn, FINISHED_MAX)
             changes = Changes(ledger, self.clock.now(), self.funding, self.hours.exchange)
             count = await self._convert(changes, block_ids)
             await changes.finish(self.trace)

@@ -270,8 +270,11 @@ class Ledger(CheckLedger, InstructionLedger, BreakLedger, UncrossLedger, Protoco
         """Return the blocks that turn the money of others, with all their reports, by what they are for."""
         ...
 
-    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
-        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later."""
+    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, turn: str, limit: int) -> list[BlockId]:
+        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later.
+
+        In an order that `turn` draws: those that cannot be turned for long do not keep others from their turn.
+        """
         ...
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:

@@ -88,7 +88,7 @@ _UNCONVERTED = (
             _LEG.c.leg_of == block.c.block_id, ~_LEG.c.allocated | (_LEG.c.update_time > bindparam("before"))
         ),
     )
-    .order_by(block.c.update_time, block.c.block_id)
+    .order_by(func.md5(block.c.block_id + bindparam("turn", type_=Text)), block.c.block_id)
     .limit(_LIMIT)
 )
 _CLAIMED = _chosen(
@@ -259,9 +259,12 @@ class Blocks(Allocations, VenueReports):
                 found.setdefault(record.leg_of, []).append(record)
         return found
 
-    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, limit: int) -> list[BlockId]:
-        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later."""
-        values = {"venue_id": venue_id, "before": before, "limit": limit}
+    async def unconverted_blocks(self, venue_id: VenueId, before: datetime, turn: str, limit: int) -> list[BlockId]:
+        """Return blocks that are over, whose money is not turned, and that have no leg that is open or from later.
+
+        In an order that `turn` draws: those that cannot be turned for long do not keep others from their turn.
+        """
+        values = {"venue_id": venue_id, "before": before, "turn": turn, "limit": limit}
         return [BlockId(each) for each in (await self._connection.execute(_UNCONVERTED, values)).scalars()]
 
     async def list_blocks(self, run_id: RunId | None, after: str, limit: int) -> list[BlockRecord]:

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
+from services.execution.app import fills
 from services.execution.app.records import Correction, LifeState
 from services.execution.domain.currencies import turn_over
 from services.execution.domain.pretrade import Reason
@@ -355,6 +357,31 @@ async def test_legs_count_in_every_limit_of_the_day_before_and_after_a_restart(m
     assert {each.reason for each in refused.refusals} == {Reason.LIMIT_EXCEEDED}
 
 
+async def test_a_venue_that_takes_no_legs_is_asked_less_and_less_often(make_memory_world):
+    world = await make_memory_world()
+    await world.market(currency="EUR", SAP=100)
+    # The rate is known, and the venue does not deal in the pair.
+    await world.prices(NOON, "USD", **{PAIR: "1.2"})
+    await world.submit(a_buyer())
+    formed = []
+    for second in range(0, 1800, 5):
+        await world.run()
+        formed += [second] * (len(await legs(world)) - len(formed))
+        world.clock.advance(timedelta(seconds=5))
+
+    waited = [later - before for before, later in pairwise(formed)]
+    assert waited[:3] == [5, 10, 20]
+    assert waited == sorted(waited)
+    assert set(waited[6:]) == {300}
+    assert [each.kind for each in await world.app.queries.list_breaks()] == ["UNCONVERTED"]
+
+    # When it does, the next is filled.
+    await world.market(currency="USD", **{PAIR: "1.2"})
+    world.clock.advance(timedelta(seconds=300))
+    await world.run()
+    assert {order.state for order in await world.orders()} == {LifeState.FILLED}
+
+
 async def test_an_account_that_is_halted_has_no_leg_and_the_others_of_its_block_have(world):
     await abroad(world)
     await world.submit(a_buyer(10, 1), a_buyer(20, 2))
@@ -377,6 +404,30 @@ async def test_an_account_that_is_halted_has_no_leg_and_the_others_of_its_block_
 
     assert {order.state for order in await world.orders()} == {LifeState.FILLED}
     assert sorted(each.order.filled_quantity for each in await legs(world)) == [Decimal("1000.10"), Decimal("2000.20")]
+
+
+async def test_what_cannot_be_turned_keeps_nothing_else_from_it(make_world, monkeypatch):
+    monkeypatch.setattr(fills, "FINISHED_MAX", 1)
+    world = await make_world()
+    await abroad(world)
+    await world.submit(*(a_buyer(10, number, consent=False) for number in (1, 2, 3)))
+    await world.app.forming.form_blocks()
+    await world.app.sending.send_blocks()
+    await world.app.trading.halt(Scope(ScopeKind.INSTRUMENT, PAIR), TradingState.HALTED, by="ruth", why="storm")
+    await world.app.fills.apply_reports()
+    # The one that would be looked at first, by age and by id, is halted for long.
+    first = min((each.record for each in await parents(world)), key=lambda each: each.block_id)
+    (share,) = first.statement.shares
+    halted = Scope(ScopeKind.ACCOUNT, share.account_id)
+    await world.app.trading.halt(halted, TradingState.HALTED, by="ruth", why="dispute")
+    await world.app.trading.resume(Scope(ScopeKind.INSTRUMENT, PAIR), by="omar", why="calm")
+    for _ in range(60):
+        await world.run()
+        world.clock.advance(timedelta(seconds=6))
+
+    states = {order.account_id: order.state for order in await world.orders()}
+    assert states.pop(share.account_id) is LifeState.WORKING
+    assert set(states.values()) == {LifeState.FILLED}
 
 
 async def test_a_pair_that_is_restricted_after_the_fills_is_a_break_and_no_leg(make_world):
