@@ -65,6 +65,43 @@ def test_a_service_whose_pods_no_network_policy_selects_is_found():
     assert list(find_problems(manifests)) == ["no NetworkPolicy selects the pods of audit"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "spoil", "says"),
+    [
+        (
+            "Service",
+            lambda spec: spec["selector"].pop("app.kubernetes.io/component"),
+            "Service/audit-service selects pods of a job, which serve nobody",
+        ),
+        (
+            "Service",
+            lambda spec: spec["selector"].update({"app.kubernetes.io/component": "none"}),
+            "Service/audit-service selects no pod that serves",
+        ),
+        (
+            "PodDisruptionBudget",
+            lambda spec: spec["selector"]["matchLabels"].pop("app.kubernetes.io/component"),
+            "PodDisruptionBudget/audit-service selects pods of a job, which serve nobody",
+        ),
+        (
+            "PodDisruptionBudget",
+            lambda spec: spec.pop("selector"),
+            "PodDisruptionBudget/audit-service selects no pod that serves",
+        ),
+        (
+            "Deployment",
+            lambda spec: spec["template"]["spec"]["topologySpreadConstraints"][0].pop("labelSelector"),
+            "a topologySpreadConstraint counts none of the pods that it is for",
+        ),
+    ],
+)
+def test_a_selector_that_selects_others_than_the_pods_that_serve_is_found(kind, spoil, says):
+    manifests = deepcopy(rendered())
+    spoil(the(kind, "audit-service", manifests)["spec"])
+
+    assert list(find_problems(manifests)) == [says]
+
+
 def test_the_committed_settings_are_those_that_the_services_know_and_need():
     assert list(settings_problems(rendered())) == []
 

@@ -87,6 +87,7 @@ def find_problems(manifests: list[Manifest]) -> Iterator[str]:
             for problem in _pod_problems(pod, serves=manifest["kind"] == "Deployment"):
                 yield f"{name}: {problem}"
     yield from _edge_problems(manifests)
+    yield from _selector_problems(manifests)
 
 
 def settings_problems(manifests: list[Manifest]) -> Iterator[str]:
@@ -144,6 +145,33 @@ def _edge_problems(manifests: list[Manifest]) -> Iterator[str]:
     for service in SERVICES:
         if service not in policies:
             yield f"no NetworkPolicy selects the pods of {service}"
+
+
+def _selector_problems(manifests: list[Manifest]) -> Iterator[str]:
+    jobs = [each["spec"]["template"]["metadata"]["labels"] for each in manifests if each["kind"] == "Job"]
+    pods = [each["spec"]["template"] for each in manifests if each["kind"] == "Deployment"]
+    for manifest in manifests:
+        name, spec = f"{manifest['kind']}/{manifest['metadata']['name']}", manifest.get("spec", {})
+        match manifest["kind"]:
+            case "Service":
+                selector = spec.get("selector", {})
+            case "PodDisruptionBudget":
+                selector = spec.get("selector", {}).get("matchLabels", {})
+            case _:
+                continue
+        if any(_selects(selector, labels) for labels in jobs):
+            yield f"{name} selects pods of a job, which serve nobody"
+        if not any(_selects(selector, pod["metadata"]["labels"]) for pod in pods):
+            yield f"{name} selects no pod that serves"
+    for pod in pods:
+        for spread in pod["spec"].get("topologySpreadConstraints", ()):
+            if not _selects(spread.get("labelSelector", {}).get("matchLabels", {}), pod["metadata"]["labels"]):
+                yield "a topologySpreadConstraint counts none of the pods that it is for"
+
+
+def _selects(selector: Manifest, labels: Manifest) -> bool:
+    """Return whether a selector that names something selects a pod with `labels`."""
+    return bool(selector) and selector.items() <= labels.items()
 
 
 if __name__ == "__main__":
