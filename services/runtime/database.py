@@ -20,7 +20,7 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.kernel.canonical import canonical_text
+from services.kernel.canonical import canonical_texts
 from services.kernel.clock import Clock
 from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
@@ -104,7 +104,7 @@ class Transaction:
         """
         caller = current_caller()
         actor = caller.subject if caller is not None else f"{self.database.schema}_service"
-        bodies = [canonical_text(event.data) for event in events]
+        bodies = canonical_texts([event.data for event in events])
         for event, body in zip(events, bodies, strict=True):
             size = len(body) if body.isascii() else len(body.encode())
             if size > EVENT_DATA_BYTES_MAX:
@@ -114,7 +114,7 @@ class Transaction:
             "event_ids": new_event_ids(len(events)),
             "kinds": BETWEEN.join([event.kind for event in events]),
             "bodies": BETWEEN.join(bodies),
-            "subjects": BETWEEN.join([canonical_text(event.subjects) for event in events]),
+            "subjects": BETWEEN.join(canonical_texts([event.subjects for event in events])),
             "actor": actor,
             "time": self.database.clock.now(),
             "trace_parent": trace_parent(),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, canonical_text, content_hash
+from services.kernel.canonical import SAFE_INTEGER_MAX, canonical_json, canonical_text, canonical_texts, content_hash
 
 TOKYO = timezone(timedelta(hours=9))
 
@@ -103,6 +103,33 @@ def test_what_has_no_canonical_text_is_refused(value):
 def test_what_would_be_read_differently_elsewhere_is_refused(value):
     with pytest.raises(ValueError, match=r"integer|finite|time zone|surrogates"):
         canonical_json([value])
+
+
+rows = st.lists(
+    st.fixed_dictionaries({"a": values, "%s b": texts, "ä": st.decimals(-1_000, 1_000, places=3)})
+    | st.fixed_dictionaries({"ä": texts, "a": values})
+    | st.dictionaries(texts, values, max_size=3)
+)
+
+
+@given(rows, st.lists(st.integers(1, 3), min_size=40, max_size=40))
+def test_objects_that_are_written_together_have_the_texts_of_each(objects, times):
+    many = [each for each, count in zip(objects, times, strict=False) for _ in range(count)]
+
+    assert canonical_texts(many) == [canonical_text(each) for each in many]
+
+
+@pytest.mark.parametrize("value", [1.5, b"bytes", {1: "a"}, SAFE_INTEGER_MAX + 1, Decimal("NaN"), "\ud800"])
+def test_what_has_no_canonical_text_is_refused_among_many(value):
+    for many in ([{"a": 1, "b": value}] * 2, [{"a": 1, "b": 2}, {"a": 1, "b": value}]):
+        with pytest.raises((TypeError, ValueError)):
+            canonical_texts(many)
+
+
+@pytest.mark.parametrize("keys", [(1, 2), ("\ud800", "a")])
+def test_keys_that_are_no_texts_are_refused_among_many(keys):
+    with pytest.raises((TypeError, ValueError)):
+        canonical_texts([dict.fromkeys(keys)] * 2)
 
 
 def test_content_is_named_by_its_hash():
