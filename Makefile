@@ -41,6 +41,7 @@ $(READY): requirements/dev.lock pyproject.toml
 	  || { echo "Evenkeel needs Python 3.11 or newer; name one by: make PY=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PY) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv make"; exit 1; }
+	@echo "Installing the locked packages into $(VENV), once; this takes a minute or more."
 	@[ -x $(PYTHON) ] || $(PY) -m venv $(VENV)
 	@$(PYTHON) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
 	  || echo "uv cannot be installed; going on with pip, which is slower"
@@ -57,6 +58,7 @@ $(READY): requirements/dev.lock pyproject.toml
 $(COMPILED): $(READY) $(wildcard services/decision/domain/*.py services/decision/domain/kernel/*.py services/decision/domain/bulk/*.py \
   services/decision/domain/tax/batch/*.py) services/audit/domain/scanning.py services/audit/domain/placing.py \
   services/audit/domain/hashing.py services/audit/store/copied.py
+	@echo "Compiling numeric code for this processor; it is kept until its sources change. This takes a minute or more."
 	@$(PYTHON) -m services.decision compile
 	@$(PYTHON) -m tools.local.compiled
 	@mkdir -p $(@D)
