@@ -12,8 +12,10 @@ class Limits:
     Attributes:
         body_bytes_max: The longest message body; a longer one is garbled.
         first_bytes_max: So many bytes may come before the Logon is complete.
-        logon_s: So long may it take from the connection to the complete Logon, TLS included.
-        strangers_max: So many connections may wait for their Logon at once; further ones are closed.
+        logon_s: So long may it take from the connection to the complete Logon; over TLS, from the end of the handshake,
+            which may take as long.
+        strangers_max: So many connections may wait for their Logon at once; further ones are closed. Those in their TLS
+            handshake are not counted: what they may cost is `logon_s`, and a file descriptor each.
         inbox_bytes_max: So much is read ahead; then reading pauses, and TCP holds the counterparty back.
         turn_frames_max: So many messages share one transaction.
         turn_pace_s: Where nothing that comes is answered, turns of what comes begin so far apart: a busy session writes
